@@ -1,0 +1,1 @@
+"""What happens to images: forms, operations, policies, pipelines."""

@@ -1,0 +1,15 @@
+"""Contrast: the image blended with its mean grey."""
+
+from augury.augment.forms.table import Recipe
+from augury.augment.ops._lower import recipe
+from augury.core.laws import Uniform
+from augury.core.op import Op, Parameter
+from augury.core.options import Interval
+from augury.core.registry import register
+
+
+@register("op", "contrast", source="Cubuk et al. 2019 (AutoAugment, arXiv:1805.09501), table 6; Pillow ImageEnhance.Contrast")
+def contrast() -> Op:
+    """Blends with its mean grey: factor 0 is that, 1 the image, above 1 beyond it."""
+    factor = Parameter(Uniform(0.1, 1.9), Interval(0, 100), "times")
+    return Op("contrast", "table", recipe(Recipe.CONTRAST, "factor"), {"factor": factor}, identity={"factor": 1.0})

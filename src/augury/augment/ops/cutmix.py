@@ -1,0 +1,47 @@
+"""CutMix: a box of another image, and its share of the label."""
+
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from augury.augment.forms.region import Content, Region
+from augury.augment.ops.cutout import centred
+from augury.core.laws import Beta
+from augury.core.op import Op, Parameter, Values
+from augury.core.options import Interval
+from augury.core.registry import register
+
+
+@register("op", "cutmix", source="Yun et al. 2019 (arXiv:1905.04899), section 3.1 and algorithm A1")
+def cutmix(*, alpha: Annotated[float, Interval(1e-3)] = 1.0) -> Op:
+    """Pastes the same place of another image; labels are weighted by the exact area that is left. Alone, p = 0.5.
+
+    `keep` from Beta(alpha, alpha) sets the sides, H and W times sqrt(1 - keep), cut to whole pixels; the centre is
+    uniform and the box is clipped. Every image draws its own weight, box and partner, where the published code draws
+    one weight and box per batch. p = 0.5 is its CIFAR setting; for ImageNet it is 1.
+    """
+    keep = Parameter(Beta(alpha, alpha), Interval(0, 1), "of the area")
+    return Op(
+        "cutmix",
+        "region",
+        _lower,
+        {"keep": keep},
+        domain="any",
+        needs=frozenset({"partner"}),
+        mixes_labels=True,
+        p=0.5,
+        shape=_shape,
+        place=centred,
+        identity={"keep": 1.0},
+    )
+
+
+def _shape(values: Values, size: Tensor) -> tuple[Tensor, Tensor]:
+    side = size * (1 - values["keep"].double()).clamp(min=0).sqrt()[:, None]
+    return side[:, 0].to(torch.int64), side[:, 1].to(torch.int64)
+
+
+def _lower(values: Values, size: Tensor) -> Region:
+    content = torch.full((len(size),), int(Content.PARTNER), device=size.device)
+    return Region(content, torch.zeros(len(size), device=size.device))

@@ -1,0 +1,50 @@
+"""Cutout: a square of the image is removed."""
+
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from augury.augment.forms.region import Content, Region
+from augury.core.laws import Constant
+from augury.core.op import Op, Parameter, Values
+from augury.core.options import Interval
+from augury.core.registry import register
+
+
+@register("op", "cutout", source="DeVries and Taylor 2017 (arXiv:1708.04552), section 3")
+def cutout(*, length: Annotated[int, Interval(0)] | None = None, fill: float = 0.0) -> Op:
+    """Removes a square centred anywhere in the image and clipped at its border; by default half the side (16 of 32).
+
+    `length` in pixels, or the parameter `fraction` of the shorter side. `fill` is in the values the stage sees: 0 is the
+    mean colour after normalising, as published, and black on uint8 pixels.
+    """
+
+    def shape(values: Values, size: Tensor) -> tuple[Tensor, Tensor]:
+        if length is not None:
+            side = torch.full_like(size[:, 0], length)
+        else:
+            side = (values["fraction"] * size.amin(1)).to(torch.int64)
+        return side, side
+
+    def lower(values: Values, size: Tensor) -> Region:
+        content = torch.full((len(size),), int(Content.CONSTANT), device=size.device)
+        return Region(content, torch.full((len(size),), fill, device=size.device))
+
+    fraction = Parameter(Constant(0.5), Interval(0, 2), "of the shorter side")
+    return Op(
+        "cutout",
+        "region",
+        lower,
+        {"fraction": fraction},
+        domain="any",
+        shape=shape,
+        place=centred,
+        identity={"fraction": 0.0},
+    )
+
+
+def centred(u: Tensor, height: Tensor, width: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+    """A box whose centre is uniform over all pixels: u float32 [n,2] to its top and left, which may lie outside."""
+    centre = torch.minimum((u * size).to(torch.int64), (size - 1).clamp(min=0))
+    return centre[:, 0] - height // 2, centre[:, 1] - width // 2

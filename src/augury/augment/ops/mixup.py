@@ -1,0 +1,35 @@
+"""Mixup: a weighted sum of two images and of their labels."""
+
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from augury.augment.forms.mix import Mix
+from augury.core.laws import Beta
+from augury.core.op import Op, Parameter, Values
+from augury.core.options import Interval
+from augury.core.registry import register
+
+
+@register("op", "mixup", source="Zhang et al. 2018 (arXiv:1710.09412), section 2")
+def mixup(*, alpha: Annotated[float, Interval(1e-3)] = 1.0) -> Op:
+    """Adds `keep` of the image and 1 - keep of another, labels likewise; keep from Beta(alpha, alpha).
+
+    Every image draws its own weight and partner, where the published code draws one weight per batch.
+    """
+    keep = Parameter(Beta(alpha, alpha), Interval(0, 1), "of the image")
+    return Op(
+        "mixup",
+        "mix",
+        _lower,
+        {"keep": keep},
+        domain="any",
+        needs=frozenset({"partner"}),
+        mixes_labels=True,
+        identity={"keep": 1.0},
+    )
+
+
+def _lower(values: Values, size: Tensor) -> Mix:
+    return Mix(values["keep"], torch.ones(len(size), dtype=torch.bool, device=size.device))

@@ -1,0 +1,15 @@
+"""Posterize: fewer bits per channel."""
+
+from augury.augment.forms.table import Recipe
+from augury.augment.ops._lower import recipe
+from augury.core.laws import Choice
+from augury.core.op import Op, Parameter
+from augury.core.options import Interval
+from augury.core.registry import register
+
+
+@register("op", "posterize", source="Cubuk et al. 2019 (AutoAugment, arXiv:1805.09501), table 6; Pillow ImageOps.posterize")
+def posterize() -> Op:
+    """Keeps the top `bits` bits of every pixel: 8 is the image. 0 gives black, where Pillow 13 refuses."""
+    bits = Parameter(Choice((4, 5, 6, 7, 8)), Interval(0, 8), "bits")
+    return Op("posterize", "table", recipe(Recipe.POSTERIZE, "bits"), {"bits": bits}, identity={"bits": 8.0})

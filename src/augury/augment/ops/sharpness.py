@@ -1,0 +1,25 @@
+"""Sharpness: the image blended with a smoothed version."""
+
+import torch
+from torch import Tensor
+
+from augury.augment.forms.blend import Blend, Degenerate
+from augury.core.laws import Uniform
+from augury.core.op import Op, Parameter, Values
+from augury.core.options import Interval
+from augury.core.registry import register
+
+
+@register(
+    "op",
+    "sharpness",
+    source="Cubuk et al. 2019 (AutoAugment, arXiv:1805.09501), table 6; Pillow ImageEnhance.Sharpness",
+)
+def sharpness() -> Op:
+    """Blends with a smoothed version: factor 0 is that, 1 the image, above 1 beyond it."""
+    factor = Parameter(Uniform(0.1, 1.9), Interval(0, 100), "times")
+    return Op("sharpness", "blend", _lower, {"factor": factor}, identity={"factor": 1.0})
+
+
+def _lower(values: Values, size: Tensor) -> Blend:
+    return Blend(torch.full((len(size),), int(Degenerate.SMOOTH), device=size.device), values["factor"])

@@ -1,0 +1,28 @@
+"""Translate along y."""
+
+from typing import Annotated
+
+from torch import Tensor
+
+from augury.augment.forms.warp import Warp
+from augury.augment.ops._lower import affine
+from augury.core.laws import Uniform
+from augury.core.op import Op, Parameter, Values
+from augury.core.options import Interval
+from augury.core.registry import register
+
+
+@register(
+    "op",
+    "translate_y",
+    source="Cubuk et al. 2019 (AutoAugment, arXiv:1805.09501), table 6; Pillow Image.transform AFFINE",
+)
+def translate_y(*, fill: Annotated[int, Interval(0, 255)] = 0) -> Op:
+    """Moves the image by a fraction of its height, in whole pixels (towards zero): up for positive fractions, as Pillow's coefficient does."""
+
+    def lower(values: Values, size: Tensor) -> Warp:
+        shift = (values["fraction"].double() * size[:, 0]).trunc()
+        return affine([1.0, 0.0, 0.0, 0.0, 1.0, shift], shift, bilinear=False, fill=fill)
+
+    fraction = Parameter(Uniform(-150 / 331, 150 / 331), Interval(-1, 1), "of the height")
+    return Op("translate_y", "warp", lower, {"fraction": fraction}, identity={"fraction": 0.0})

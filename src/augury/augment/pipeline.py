@@ -1,0 +1,158 @@
+"""Pipeline: stages in order, on a batch with addresses or on plain images."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import get_worker_info
+
+from augury.augment.stage import Trace
+from augury.core.batch import Batch
+from augury.core.errors import InputError
+from augury.core.noise import Noise
+from augury.core.plan import Clock
+from augury.core.targets import Targets
+
+Fill = Callable[[Batch], Batch]
+
+
+@dataclass
+class Pipeline:
+    """An augmentation: `run` draws and applies, `apply` replays, a call takes plain images.
+
+    >>> import augury
+    >>> images = torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
+    >>> augury.pipeline("randaugment", num_ops=2, magnitude=9)(images).shape
+    torch.Size([4, 3, 32, 32])
+    """
+
+    stages: tuple[Any, ...]
+    seed: int = 0
+    _calls: Iterator[int] = field(default_factory=itertools.count, repr=False)
+
+    def run(
+        self,
+        batch: Batch,
+        noise: Noise,
+        *,
+        fill: Fill | None = None,
+        intensity: float | Tensor = 1.0,
+        refined: bool = False,
+        clock: Clock | None = None,
+    ) -> tuple[Batch, list[Trace | None]]:
+        """The augmented batch and its trace, one entry per stage (None: switched off by refinement).
+
+        fill: called just before the first stage that needs saliency. intensity in [0,1]: the chance with which intensive
+        stages fire at all. refined: intensive stages are off.
+        """
+        traces: list[Trace | None] = []
+        for number, stage in enumerate(self.stages):
+            if refined and stage.intensive:
+                traces.append(None)
+                continue
+            if fill is not None and "saliency" in stage.needs and batch.saliency is None:
+                batch = fill(batch)
+            share = intensity if stage.intensive else 1.0
+            trace = stage.sample(batch, noise.fold(f"{stage.name}{number}"), clock, share)
+            batch = stage.apply(batch, trace)
+            traces.append(trace)
+        return batch, traces
+
+    def apply(self, batch: Batch, traces: list[Trace | None]) -> Batch:
+        """The same augmentation again, from its trace: no noise and no model are needed."""
+        for stage, trace in zip(self.stages, traces, strict=True):
+            if trace is not None:
+                batch = stage.apply(batch, trace)
+        return batch
+
+    @property
+    def mixes(self) -> bool:
+        """Whether samples are mixed, so that labels become `Targets`."""
+        return any(stage.mixes_labels for stage in self.stages)
+
+    def describe(self, traces: list[Trace | None], row: int) -> str:
+        """What was drawn for one row of a batch, in words."""
+        words = (stage.describe(t, row) for stage, t in zip(self.stages, traces, strict=True) if t is not None)
+        return ", ".join(w for w in words if w)
+
+    def __call__(self, images: Any, labels: Any = None, *, classes: int | None = None) -> Any:
+        """Augment plain images: a PIL image, [C,H,W] or [B,C,H,W]; uint8, or float in [0,1] (quantised to 8 bits).
+
+        Returns what it was given: the same kind, shape and dtype. With `labels` (class indices or soft labels) returns
+        (images, labels); the labels come back unchanged unless a stage mixes samples, then as `Targets` (give `classes`
+        where the batch may lack the highest one). Every call draws anew; inside a DataLoader worker the draws follow
+        that worker's seed. Raises InputError for a wrong shape, dtype or range.
+        """
+        if isinstance(images, Batch):
+            return self.run(images, Noise.of(self._seed(), images.ids, visits=images.visits))[0]
+        if isinstance(images, Image.Image):
+            return self._on_pil(images)
+        pixels, restore = as_pixels(images)
+        targets = None if labels is None else Targets.of(_label_tensor(labels, images.ndim == 3), classes)
+        if targets is not None and len(targets) != len(pixels):
+            raise InputError(f"labels: {len(targets)} labels for {len(pixels)} images")
+        if self.mixes and targets is None:
+            raise InputError("labels: this pipeline mixes samples, so call it as pipeline(images, labels)")
+        ids = torch.arange(len(pixels), device=pixels.device)
+        noise = Noise.of(self._seed(), ids, epoch=next(self._calls))
+        batch, _ = self.run(Batch(pixels, targets, ids), noise)
+        out = restore(batch.images)
+        return out if labels is None else (out, batch.targets if self.mixes else labels)
+
+    def _on_pil(self, image: Image.Image) -> Image.Image:
+        if self.mixes:
+            raise InputError("images: this pipeline mixes samples and needs a batch; put it after batching")
+        grey = image.mode == "L"
+        array = np.array(image if grey else image.convert("RGB"))
+        pixels = torch.from_numpy(array[None] if grey else array.transpose(2, 0, 1).copy())
+        result = self(pixels).numpy()
+        return Image.fromarray(result[0] if grey else result.transpose(1, 2, 0).copy())
+
+    def _seed(self) -> int:
+        """The pipeline's seed; in a DataLoader worker also that worker's, or all workers would draw the same."""
+        worker = get_worker_info()
+        return self.seed if worker is None else self.seed * 1_000_003 + worker.seed
+
+
+def _label_tensor(labels: Any, single: bool) -> Tensor:
+    tensor = torch.as_tensor(labels)
+    return tensor[None] if single else tensor
+
+
+def as_pixels(images: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """uint8 [B,C,H,W] and the way back to what was given."""
+    if not isinstance(images, Tensor):
+        raise InputError(f"images: expected a tensor or a PIL image, got {type(images).__name__}")
+    if images.ndim not in (3, 4) or images.shape[-3] not in (1, 3):
+        raise InputError(f"images: expected [B,C,H,W] or [C,H,W] with 1 or 3 channels, got {list(images.shape)}")
+    batched = images if images.ndim == 4 else images[None]
+
+    def shape(result: Tensor) -> Tensor:
+        return result if images.ndim == 4 else result[0]
+
+    if images.dtype == torch.uint8:
+        return batched, shape
+    if not images.is_floating_point():
+        raise InputError(f"images: expected uint8, or float in [0, 1]; got {images.dtype}")
+    check_range(batched)
+    return (batched * 255 + 0.5).to(torch.uint8), lambda result: shape(result.to(images.dtype) / 255)
+
+
+def check_range(images: Tensor) -> None:
+    """Refuse floats outside [0, 1], normalised images above all: clamping them would destroy them silently.
+
+    On the CPU InputError; on a GPU an asynchronous device assertion, which does not stall the stream.
+    """
+    good = ((images >= 0) & (images <= 1)).all()
+    if images.device.type != "cpu":
+        torch._assert_async(good)
+    elif not bool(good):
+        raise InputError(
+            "images: float pixels must lie in [0, 1]; augment before normalising, or pass uint8"
+            + (" (NaN found)" if bool(images.isnan().any()) else "")
+        )

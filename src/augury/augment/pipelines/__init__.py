@@ -1,0 +1,1 @@
+"""Presets: chains of stages under a name of their own."""

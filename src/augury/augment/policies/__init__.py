@@ -1,0 +1,1 @@
+"""Policies: which operations an image gets, and how strongly. One file each."""

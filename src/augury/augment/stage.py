@@ -1,0 +1,246 @@
+"""PlanStage: a policy's plan, drawn for every image of a batch and applied in a constant number of passes.
+
+An operation that stands alone is the same stage around a policy of one entry, so that there is one way from a draw to
+pixels. Per slot the forms run in one fixed order, because the order is meaning: warp, table, blend, map, region, then one
+mix, which reads the partner as this slot's pixel operations left it.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from augury.augment.forms.blend import Blend, blend
+from augury.augment.forms.mix import Mix, mix
+from augury.augment.forms.region import Content, Region, clipped, kept_share, region
+from augury.augment.forms.table import Table, table
+from augury.augment.forms.warp import Warp, warp
+from augury.core.batch import Batch
+from augury.core.errors import InputError
+from augury.core.laws import Constant, Linear, Uniform
+from augury.core.noise import Noise
+from augury.core.plan import Clock, Policy, Space
+
+Trace = dict[str, Tensor]
+
+IDENTITY: dict[str, Any] = {
+    "warp": Warp(torch.tensor([1.0, 0, 0, 0, 1, 0], dtype=torch.float64), torch.tensor(False), torch.tensor(0.0)),
+    "table": Table(torch.tensor(0), torch.tensor(0.0, dtype=torch.float64)),
+    "blend": Blend(torch.tensor(0), torch.tensor(1.0)),
+    "region": Region(torch.tensor(0), torch.tensor(0.0)),
+    "mix": Mix(torch.tensor(1.0), torch.tensor(False)),
+}
+
+
+@dataclass(frozen=True)
+class PlanStage:
+    """A stage that draws a plan from `policy` and applies it.
+
+    The trace holds op, strength and on [B,S], value float32 [B,S,P], box int64 [B,S,4] where regions may be drawn, and
+    partner int64 [B,S] where samples are mixed: everything `apply` needs, so that a replay draws nothing.
+    """
+
+    name: str
+    policy: Policy
+    intensive: bool = True
+    forms: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "forms", frozenset(entry.op.form for entry in self.policy.space.entries))
+
+    @property
+    def domain(self) -> str:
+        """`any` where every operation also takes normalised values, otherwise `pixels`."""
+        return "any" if all(e.op.domain == "any" for e in self.policy.space.entries) else "pixels"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset().union(*(e.op.needs for e in self.policy.space.entries))
+
+    @property
+    def mixes_labels(self) -> bool:
+        return any(e.op.mixes_labels for e in self.policy.space.entries)
+
+    def sample(self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0) -> Trace:
+        """All choices of this stage for a batch, as tensors with a row per image."""
+        plan = self.policy.ask(noise.fold("plan"), clock or Clock())
+        space, slots = self.policy.space, self.policy.slots
+        on = plan.on
+        if not (isinstance(intensity, float | int) and intensity == 1):
+            on = on & (noise.fold("intensity").uniform(slots) < intensity)
+        u = noise.fold("values").uniform(slots * space.uniforms).reshape(len(batch), slots, space.uniforms)
+        trace = {"op": plan.op, "strength": plan.strength, "on": on, "value": _values(space, plan.op, plan.strength, u)}
+        if plan.choice is not None:
+            trace["choice"] = plan.choice
+        if "region" in self.forms:
+            trace["box"] = self._boxes(trace, u, batch.sizes())
+        if "partner" in self.needs:
+            trace["partner"] = torch.stack([noise.fold(f"partner{s}").partners() for s in range(slots)], 1)
+        return trace
+
+    def apply(self, batch: Batch, trace: Trace) -> Batch:
+        """The batch after the traced choices; a pure function of both."""
+        size = batch.sizes()
+        images, targets = batch.images, batch.targets
+        for slot in range(self.policy.slots):
+            column = {name: part[:, slot] for name, part in trace.items() if name != "choice"}
+            records = self._lower(column, size)
+            images = _pixels(images, records, size)
+            keep = torch.ones(len(batch), device=images.device)
+            others = images[column["partner"]] if "partner" in column else images
+            if "region" in records:
+                record: Region = records["region"]
+                images = region(images, record, column["box"], others)
+                share = kept_share(column["box"], size)
+                keep = torch.where(record.content == Content.PARTNER, share, keep)
+            if "mix" in records:
+                images = mix(images, others, records["mix"].keep)
+                keep = torch.where(records["mix"].labels, records["mix"].keep, keep)
+            if targets is not None and "partner" in column and self.mixes_labels:
+                targets = targets.mix(column["partner"], keep)
+        moved = bool({"warp", "map"} & self.forms)
+        return batch.replace(images=images, targets=targets, saliency=None if moved else batch.saliency)
+
+    def describe(self, trace: Trace, row: int) -> str:
+        """What was drawn for one row, in words: `rotate 12.5, invert`."""
+        words = []
+        for slot in range(self.policy.slots):
+            if bool(trace["on"][row, slot]):
+                op = self.policy.space[int(trace["op"][row, slot])].op
+                values = [f"{float(trace['value'][row, slot, k]):.3g}" for k in range(min(1, len(op.parameters)))]
+                words.append(" ".join([op.name, *values]))
+        return ", ".join(words)
+
+    def _boxes(self, trace: Trace, u: Tensor, size: Tensor) -> Tensor:
+        boxes = torch.zeros(*trace["op"].shape, 4, dtype=torch.int64, device=u.device)
+        for index, entry in enumerate(self.policy.space.entries):
+            op = entry.op
+            if op.shape is None or op.place is None:
+                continue
+            count = len(op.parameters)
+            for slot in range(self.policy.slots):
+                values = {name: trace["value"][:, slot, k] for k, name in enumerate(op.parameters)}
+                height, width = op.shape(values, size)
+                top, left = op.place(u[:, slot, count : count + 2], height, width, size)
+                box = clipped(top, left, height, width, size)
+                chosen = ((trace["op"][:, slot] == index) & trace["on"][:, slot])[:, None]
+                boxes[:, slot] = torch.where(chosen, box, boxes[:, slot])
+        return boxes
+
+    def _lower(self, column: Trace, size: Tensor) -> dict[str, Any]:
+        """One record per form, identity where another form or nothing was drawn."""
+        count, device = len(column["op"]), column["op"].device
+        records = {
+            form: type(blank)(*(p.to(device).expand(count, *p.shape).clone() for p in blank))
+            for form, blank in IDENTITY.items()
+            if form in self.forms
+        }
+        maps = []
+        for index, entry in enumerate(self.policy.space.entries):
+            op, mask = entry.op, (column["op"] == index) & column["on"]
+            if device.type == "cpu":
+                rows: Any = mask.nonzero()[:, 0]
+                if not len(rows):
+                    continue
+            else:
+                rows = slice(None)
+            values = {name: column["value"][rows, k] for k, name in enumerate(op.parameters)}
+            lowered = op.lower(values, size[rows])
+            if op.form == "map":
+                maps.append((mask, lowered))
+                continue
+            for part, new in zip(records[op.form], lowered, strict=True):
+                new = new.to(part.dtype)
+                if device.type == "cpu":
+                    part[rows] = new
+                else:
+                    keep = mask.reshape(-1, *[1] * (part.ndim - 1))
+                    part.copy_(torch.where(keep, new, part))
+        if maps:
+            records["map"] = maps
+        return records
+
+
+def _pixels(images: Tensor, records: dict[str, Any], size: Tensor) -> Tensor:
+    if "warp" in records:
+        images = warp(images, records["warp"], size)
+    if "table" in records:
+        images = table(images, records["table"], size)
+    if "blend" in records:
+        images = blend(images, records["blend"], size)
+    for mask, function in records.get("map", ()):
+        images = torch.where(mask[:, None, None, None], function(images, size), images)
+    return images
+
+
+def _values(space: Space, op: Tensor, strength: Tensor, u: Tensor) -> Tensor:
+    """Native values float32 [B,S,P]: the linear laws as one table gathered by op, the others law by law."""
+    count = space.parameters
+    rows = [[_linear(e, k) for k in range(count)] for e in space.entries]
+    coefficients = torch.tensor(rows, dtype=torch.float32, device=op.device).reshape(len(space), count, 5)[op]
+    low, span, signed, twice_centre, by_strength = coefficients.unbind(-1)
+    drawn = u[..., :count]
+    driver = torch.where(by_strength > 0, strength[..., None].expand_as(drawn), drawn)
+    value = driver * span + low
+    value = torch.where((signed > 0) & (drawn >= 0.5), twice_centre - value, value)
+    for index, entry in enumerate(space.entries):
+        for k, name in enumerate(entry.op.parameters):
+            law = entry.law(name)
+            if not isinstance(law, Constant | Uniform | Linear):
+                value[..., k] = torch.where(op == index, law.value(drawn[..., k], strength), value[..., k])
+    return value
+
+
+def _linear(entry: Any, k: int) -> list[float]:
+    """Coefficients of one law: low, span, signed, twice the centre, driven by strength rather than by the uniform."""
+    names = list(entry.op.parameters)
+    if k >= len(names):
+        return [0.0] * 5
+    match entry.law(names[k]):
+        case Constant(number):
+            return [number, 0.0, 0.0, 0.0, 0.0]
+        case Uniform(low, high):
+            return [low, high - low, 0.0, 0.0, 0.0]
+        case Linear(low, high, signed, centre):
+            return [low, high - low, float(signed), 2 * centre, 1.0]
+    return [0.0] * 5
+
+
+@dataclass(frozen=True)
+class Normalize:
+    """uint8 pixels to floats: (x / 255 - mean) / std per channel. Draws nothing."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    name: str = "normalize"
+    intensive: bool = False
+    domain: str = "pixels"
+    needs: frozenset[str] = frozenset()
+    mixes_labels: bool = False
+
+    def sample(self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0) -> Trace:
+        return {}
+
+    def apply(self, batch: Batch, trace: Trace) -> Batch:
+        if batch.images.dtype != torch.uint8:
+            raise InputError("images: normalize takes uint8 pixels; these are already floats")
+        return batch.replace(images=self.normalise(batch.images))
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """uint8 [B,C,H,W] to float32."""
+        mean, scale = self._coefficients(images)
+        return images.to(torch.float32) * scale + mean
+
+    def restore(self, images: Tensor) -> Tensor:
+        """float [B,C,H,W] back to the nearest uint8 pixels, for people to look at."""
+        mean, scale = self._coefficients(images)
+        return ((images - mean) / scale + 0.5).clamp(0, 255).to(torch.uint8)
+
+    def describe(self, trace: Trace, row: int) -> str:
+        return ""
+
+    def _coefficients(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        mean = torch.tensor(self.mean, dtype=torch.float32, device=images.device)[:, None, None]
+        std = torch.tensor(self.std, dtype=torch.float32, device=images.device)[:, None, None]
+        return -mean / std, 1 / (255 * std)

@@ -1,0 +1,45 @@
+"""Batch: images with what is known of them."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from augury.core.targets import Targets
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch on its way through a pipeline.
+
+    images: uint8 [B,C,H,W] until `normalize`, float after it. ids: int64 [B], the sample's number in its data set.
+    visits: int64 [B], how often the id was seen before in this epoch. groups: int64 [B]. saliency: float32 [B,H,W].
+    size: int64 [B,2], valid rows and columns from the top left, where images are smaller than H, W (None: all of it).
+    """
+
+    images: Tensor
+    targets: Targets | None
+    ids: Tensor
+    visits: Tensor | None = None
+    groups: Tensor | None = None
+    saliency: Tensor | None = None
+    size: Tensor | None = None
+
+    def replace(self, **changes: Any) -> "Batch":
+        return replace(self, **changes)
+
+    def sizes(self) -> Tensor:
+        """int64 [B,2]: valid rows and columns of every image."""
+        if self.size is not None:
+            return self.size
+        height, width = self.images.shape[-2:]
+        return torch.tensor([height, width], device=self.images.device).expand(len(self), 2)
+
+    def __len__(self) -> int:
+        return self.images.shape[0]
+
+    def __getitem__(self, rows: Tensor) -> "Batch":
+        """The given rows, in the given order."""
+        parts: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return Batch(**{name: None if part is None else part[rows] for name, part in parts.items()})

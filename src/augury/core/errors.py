@@ -1,0 +1,9 @@
+"""The two ways things go wrong in front of a user; both are told in one line, without a traceback."""
+
+
+class InputError(ValueError):
+    """Refused before anything was done: names the file, field or flag and the remedy (exit code 2)."""
+
+
+class RunError(RuntimeError):
+    """Failed while running: what was done so far is kept (exit code 1)."""

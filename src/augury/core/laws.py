@@ -1,0 +1,237 @@
+"""Laws: how a uniform number and a strength become a native value (degrees, factors, fractions).
+
+A law is a quantile function: `value(u, strength)` is pure, so that the same uniforms give the same values on replay,
+for any batch size and on every device. Only additions, products, comparisons and table look-ups are used, because
+PyTorch's vectorised exp, log and pow may differ in the last bit between a full vector and a remainder.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from augury.core.errors import InputError
+from augury.core.options import Interval, Spec, bind
+
+
+class Law(Protocol):
+    """`value(u, strength)`: u float32 in [0, 1) and strength float32 in [0, 1] of one shape, native values of that shape.
+
+    `log_prob(value, strength)`: log density, or log probability where the law is discrete. `support`: all values it can
+    give, over all strengths.
+    """
+
+    @property
+    def support(self) -> Interval: ...
+    def value(self, u: Tensor, strength: Tensor) -> Tensor: ...
+    def log_prob(self, value: Tensor, strength: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Always `number`."""
+
+    number: float
+
+    @property
+    def support(self) -> Interval:
+        return Interval(self.number, self.number)
+
+    def value(self, u: Tensor, strength: Tensor) -> Tensor:
+        return torch.full_like(u, self.number)
+
+    def log_prob(self, value: Tensor, strength: Tensor) -> Tensor:
+        return torch.where(value == self.number, 0.0, -math.inf)
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Uniform on [low, high)."""
+
+    low: float
+    high: float
+
+    @property
+    def support(self) -> Interval:
+        return Interval(self.low, self.high)
+
+    def value(self, u: Tensor, strength: Tensor) -> Tensor:
+        return u * (self.high - self.low) + self.low
+
+    def log_prob(self, value: Tensor, strength: Tensor) -> Tensor:
+        inside = (value >= self.low) & (value <= self.high)
+        return torch.where(inside, -math.log(max(self.high - self.low, 1e-300)), -math.inf)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of `numbers`, each equally likely."""
+
+    numbers: tuple[float, ...]
+
+    @property
+    def support(self) -> Interval:
+        return Interval(min(self.numbers), max(self.numbers))
+
+    def value(self, u: Tensor, strength: Tensor) -> Tensor:
+        table = torch.tensor(self.numbers, dtype=torch.float32, device=u.device)
+        return table[(u * len(self.numbers)).to(torch.int64)]
+
+    def log_prob(self, value: Tensor, strength: Tensor) -> Tensor:
+        table = torch.tensor(self.numbers, dtype=value.dtype, device=value.device)
+        return ((value[..., None] == table).sum(-1) / len(self.numbers)).log()
+
+
+@dataclass(frozen=True)
+class Linear:
+    """`low` at strength 0, `high` at strength 1, straight between; with `signed`, the sign is drawn.
+
+    Magnitudes of the AutoAugment family. Drawn signs mirror about `centre` (1 for enhancement factors, 0 for angles).
+    """
+
+    low: float
+    high: float
+    signed: bool = False
+    centre: float = 0.0
+
+    @property
+    def support(self) -> Interval:
+        ends = [self.low, self.high]
+        if self.signed:
+            ends += [2 * self.centre - self.low, 2 * self.centre - self.high]
+        return Interval(min(ends), max(ends))
+
+    def value(self, u: Tensor, strength: Tensor) -> Tensor:
+        magnitude = strength * (self.high - self.low) + self.low
+        if not self.signed:
+            return magnitude
+        return torch.where(u < 0.5, magnitude, 2 * self.centre - magnitude)
+
+    def log_prob(self, value: Tensor, strength: Tensor) -> Tensor:
+        magnitude = strength * (self.high - self.low) + self.low
+        if not self.signed:
+            return torch.where(value == magnitude, 0.0, -math.inf)
+        other = 2 * self.centre - magnitude
+        half = ((value == magnitude).float() + (value == other).float()) / 2
+        return half.log()
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """A published table of values, one per level; strength picks the nearest level. With `signed`, the sign is drawn."""
+
+    numbers: tuple[float, ...]
+    signed: bool = False
+    centre: float = 0.0
+
+    @property
+    def support(self) -> Interval:
+        ends = list(self.numbers) + ([2 * self.centre - n for n in self.numbers] if self.signed else [])
+        return Interval(min(ends), max(ends))
+
+    def level(self, strength: Tensor) -> Tensor:
+        top = len(self.numbers) - 1
+        return (strength * top + 0.5).floor().clamp(0, top).to(torch.int64)
+
+    def value(self, u: Tensor, strength: Tensor) -> Tensor:
+        table = torch.tensor(self.numbers, dtype=torch.float32, device=u.device)
+        magnitude = table[self.level(strength)]
+        return torch.where(u < 0.5, magnitude, 2 * self.centre - magnitude) if self.signed else magnitude
+
+    def log_prob(self, value: Tensor, strength: Tensor) -> Tensor:
+        magnitude = torch.tensor(self.numbers, dtype=value.dtype, device=value.device)[self.level(strength)]
+        if not self.signed:
+            return torch.where(value == magnitude, 0.0, -math.inf)
+        half = ((value == magnitude).float() + (value == 2 * self.centre - magnitude).float()) / 2
+        return half.log()
+
+
+@dataclass(frozen=True)
+class Beta:
+    """The Beta(a, b) law of Mixup and CutMix, by its quantile function, to a relative 1e-6 in both tails.
+
+    The quantiles are tabulated per octave of u (and of 1 - u above one half), so that the power-law tails of a small
+    `a` are as exact as the middle.
+    """
+
+    a: float
+    b: float
+
+    @property
+    def support(self) -> Interval:
+        return Interval(0.0, 1.0)
+
+    def value(self, u: Tensor, strength: Tensor) -> Tensor:
+        if self.a == self.b == 1:
+            return u
+        low, high = _beta_tables(self.a, self.b)
+        lower = _interpolate(u, torch.from_numpy(low).to(u.device))
+        upper = 1 - _interpolate(1 - u, torch.from_numpy(high).to(u.device))
+        return torch.where(u < 0.5, lower, upper).to(u.dtype)
+
+    def log_prob(self, value: Tensor, strength: Tensor) -> Tensor:
+        a, b = torch.tensor(self.a), torch.tensor(self.b)
+        norm = float(torch.lgamma(a + b) - torch.lgamma(a) - torch.lgamma(b))
+        return (self.a - 1) * value.log() + (self.b - 1) * (1 - value).log() + norm
+
+
+_OCTAVES, _STEPS = 25, 1024
+
+
+@functools.cache
+def _beta_tables(a: float, b: float) -> tuple[np.ndarray, np.ndarray]:
+    from scipy.special import betaincinv
+
+    octave = np.exp2(-np.arange(1, _OCTAVES + 1))[:, None] * (1 + np.arange(_STEPS + 1) / _STEPS)
+    return betaincinv(a, b, octave), betaincinv(b, a, octave)
+
+
+def _interpolate(u: Tensor, table: Tensor) -> Tensor:
+    """The table [octave, step] at u in (0, 1]; what lies below the last octave falls linearly to 0."""
+    mantissa, exponent = torch.frexp(u.double())
+    octave = (-exponent).clamp(0, _OCTAVES - 1).to(torch.int64)
+    place = (mantissa * 2 - 1).clamp(0, 1) * _STEPS
+    step = place.to(torch.int64).clamp(0, _STEPS - 1)
+    left, right = table[octave, step], table[octave, step + 1]
+    inside = left + (right - left) * (place - step)
+    return torch.where(-exponent > _OCTAVES - 1, table[-1, 0] * u.double() * 2.0**_OCTAVES, inside)
+
+
+def law_from(value: object, where: str) -> Law:
+    """A law from a number, from a law, or from a name with options such as `uniform(-30, 30)` as the grammar reads it."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return Constant(float(value))
+    if isinstance(value, list | tuple):
+        return Choice(tuple(float(v) for v in value))
+    if isinstance(value, Spec):
+        if value.name not in _NAMED:
+            raise InputError(f"{where}: unknown law {value.name!r}; known: {', '.join(_NAMED)}")
+        make, keys = _NAMED[value.name]
+        spec = Spec(value.name, {**dict(zip(keys, value.first, strict=False)), **value.options}, value.first[len(keys) :])
+        return make(**bind(make, spec, where))
+    if isinstance(value, Constant | Uniform | Choice | Linear | Ladder | Beta):
+        return value
+    raise InputError(f"{where} must be a number, a list of numbers or a law such as uniform(-30, 30)")
+
+
+def _uniform(*, low: float, high: float) -> Law:
+    if not low <= high:
+        raise InputError(f"uniform({low:g}, {high:g}): the first number must not be above the second")
+    return Uniform(low, high)
+
+
+def _beta(*, a: float, b: float | None = None) -> Law:
+    if a <= 0 or (b is not None and b <= 0):
+        raise InputError(f"beta({a:g}): both shapes must be above 0")
+    return Beta(a, a if b is None else b)
+
+
+_NAMED: dict[str, tuple[Callable[..., Law], tuple[str, ...]]] = {
+    "uniform": (_uniform, ("low", "high")),
+    "beta": (_beta, ("a", "b")),
+}

@@ -1,0 +1,117 @@
+"""Randomness with an address.
+
+A draw is a hash of (seed, epoch, view, sample id, visit) and of the names folded in on the way to whoever draws; nothing
+is consumed. Batch size, order, workers, device, world size and resumption therefore cannot change what an image gets.
+
+The hash is the splitmix64 finaliser (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators"; the
+constants are Stafford's variant 13), applied once per address part. It runs in wrapping 64-bit integers, which PyTorch
+computes alike on every device, so that bits and uniforms are the same everywhere.
+"""
+
+import functools
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_MASK = (1 << 64) - 1
+_GOLDEN = 0x9E3779B97F4A7C15
+_FIRST = 0xBF58476D1CE4E5B9
+_SECOND = 0x94D049BB133111EB
+Address = int | Tensor
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A family of independent draws, one row per sample. `key`: int64 [B]; immutable.
+
+    >>> noise = Noise.of(seed=0, ids=torch.tensor([7, 8]))
+    >>> bool((noise.uniform(3) == Noise.of(seed=0, ids=torch.tensor([8, 7])).uniform(3).flip(0)).all())
+    True
+    """
+
+    key: Tensor
+
+    @staticmethod
+    def of(seed: Address, ids: Tensor, *, epoch: Address = 0, view: Address = 0, visits: Tensor | None = None) -> "Noise":
+        """The noise of a batch: `ids` int64 [B]; seed, epoch and view are ints or integer tensors without dimensions.
+
+        `visits` int64 [B] counts how often an id was seen before in the epoch (zeros where omitted), so that a repeated
+        id draws anew.
+        """
+        shared: Address = _absorb(_absorb(_absorb(_GOLDEN, seed), epoch), view)
+        key = _absorb(shared, ids.to(torch.int64))
+        return Noise(_as_tensor(_absorb(key, visits if visits is not None else 0), ids))
+
+    def fold(self, name: str | int) -> "Noise":
+        """The noise of a part: independent of every other name's and of this one's own draws."""
+        return Noise(_as_tensor(_absorb(self.key, _name_key(name)), self.key))
+
+    def bits(self, count: int) -> Tensor:
+        """int64 [B, count]: 64 random bits each."""
+        counter = torch.arange(1, count + 1, device=self.key.device, dtype=torch.int64) * _signed(_GOLDEN)
+        return _mix_tensor(self.key[:, None] + counter)
+
+    def uniform(self, count: int) -> Tensor:
+        """float32 [B, count] in [0, 1): multiples of 2^-24, the same bits on every device."""
+        return _shift(self.bits(count), 40).to(torch.float32) * 2.0**-24
+
+    def integers(self, count: int, n: int | Tensor) -> Tensor:
+        """int64 [B, count], uniform over 0 .. n-1 (bias below n / 2^32); n at most 2^31 - 1."""
+        return (_shift(self.bits(count), 32) * n) >> 32
+
+    def partners(self) -> Tensor:
+        """int64 [B]: for every row another row (itself only when B = 1), by sorted keys taken cyclically.
+
+        Which sample is whose partner depends on the samples in the batch and not on their order.
+        """
+        order = torch.argsort(self.bits(1)[:, 0], stable=True)
+        partner = torch.empty_like(order)
+        partner[order] = order.roll(-1)
+        return partner
+
+    def __len__(self) -> int:
+        return self.key.shape[0]
+
+
+@functools.cache
+def _name_key(name: str | int) -> int:
+    return int.from_bytes(hashlib.blake2b(f"{type(name).__name__}:{name}".encode(), digest_size=8).digest(), "little")
+
+
+def _absorb(state: Address, part: Address) -> Address:
+    """The state after one more part of the address. A plain xor would let (seed, epoch) and (epoch, seed) meet."""
+    if isinstance(state, int) and isinstance(part, int):
+        return _mix_int((_mix_int((state + _GOLDEN) & _MASK) ^ (part & _MASK)) & _MASK)
+    left = _mix_tensor(state + _signed(_GOLDEN)) if isinstance(state, Tensor) else _mix_int((state + _GOLDEN) & _MASK)
+    left = left if isinstance(left, Tensor) else _signed(left)
+    right = part.to(torch.int64) if isinstance(part, Tensor) else _signed(part & _MASK)
+    return _mix_tensor(left ^ right)  # type: ignore[arg-type]
+
+
+def _mix_int(value: int) -> int:
+    value = ((value ^ (value >> 30)) * _FIRST) & _MASK
+    value = ((value ^ (value >> 27)) * _SECOND) & _MASK
+    return value ^ (value >> 31)
+
+
+def _mix_tensor(value: Tensor) -> Tensor:
+    value = (value ^ _shift(value, 30)) * _signed(_FIRST)
+    value = (value ^ _shift(value, 27)) * _signed(_SECOND)
+    return value ^ _shift(value, 31)
+
+
+def _shift(value: Tensor, count: int) -> Tensor:
+    """A logical right shift; PyTorch's own keeps the sign."""
+    return (value >> count) & ((1 << (64 - count)) - 1)
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def _as_tensor(value: Address, like: Tensor) -> Tensor:
+    if isinstance(value, int):
+        return torch.full_like(like, _signed(value), dtype=torch.int64)
+    return value

@@ -1,0 +1,69 @@
+"""Op: one image operation, as laws of its parameters and a rule that lowers them to a form.
+
+An operation file holds a factory, registered under the operation's name; the factory's keyword options are fixed for all
+images (interpolation, fill), the operation's parameters are drawn for each. Nothing here touches pixels: `lower` turns
+native values into the arguments of one of seven forms (see `augury.augment.forms`), which back ends execute.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from torch import Tensor
+
+from augury.core.laws import Law
+from augury.core.options import Interval
+
+Form = Literal["warp", "separable", "table", "blend", "region", "mix", "map"]
+Values = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A native parameter. `law`: what it is drawn from when the operation stands alone; `range`: what is accepted."""
+
+    law: Law
+    range: Interval
+    unit: str
+
+
+class Lower(Protocol):
+    """(values: name -> [n], size: int64 [n,2] rows and columns) -> the form's record for n rows."""
+
+    def __call__(self, values: Values, size: Tensor) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operation with its fixed options.
+
+    form: which of the seven forms executes it. parameters: native parameters in the order of their uniforms.
+    lower: native values to the form's record; for region operations what goes in, for map operations the function itself
+    (images [n,C,H,W], values, size) -> images. domain: `pixels` needs uint8, `any` also takes normalised floats.
+    needs: `partner` where another sample is read; mixes_labels: whether its label counts too. p: the chance to fire when the operation stands alone.
+    intensive: whether refinement switches it off (crop and flip stay on).
+    shape, place: region operations only. shape(values, size) -> height, width, int64 [n];
+    place(u float32 [n,2], height, width, size) -> top, left, int64 [n], which may lie outside and is clipped.
+    identity: parameter values at which the operation changes nothing, where there are such.
+    """
+
+    name: str
+    form: Form
+    lower: Callable[..., Any]
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+    domain: Literal["pixels", "any"] = "pixels"
+    needs: frozenset[str] = frozenset()
+    mixes_labels: bool = False
+    p: float = 1.0
+    intensive: bool = True
+    shape: Callable[[Values, Tensor], tuple[Tensor, Tensor]] | None = None
+    place: Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
+    identity: dict[str, float] | None = None
+
+    def __hash__(self) -> int:
+        return hash((self.name, id(self.lower)))
+
+    @property
+    def uniforms(self) -> int:
+        """How many uniform numbers a draw of this operation uses."""
+        return len(self.parameters) + (2 if self.form == "region" else 0)

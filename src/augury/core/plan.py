@@ -1,0 +1,126 @@
+"""Space, Plan, Policy: what a policy chooses from, what it chose, and the policy itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from augury.core.laws import Law
+from augury.core.noise import Noise
+from augury.core.op import Op
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where a training is: epoch (0-based) of `epochs`, optimiser step since the start."""
+
+    epoch: int = 0
+    epochs: int = 1
+    step: int = 0
+
+    @property
+    def fraction(self) -> float:
+        """How much of the training has passed, in [0, 1)."""
+        return self.epoch / max(1, self.epochs)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One entry of a space: an operation, with the laws a strength drives (the operation's own where none are given)."""
+
+    op: Op
+    laws: Mapping[str, Law] = field(default_factory=dict)
+
+    def law(self, parameter: str) -> Law:
+        return self.laws.get(parameter, self.op.parameters[parameter].law)
+
+
+@dataclass(frozen=True)
+class Space:
+    """An ordered choice of operations; the same operation may stand in it again with other laws."""
+
+    entries: tuple[Choice, ...]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> Choice:
+        return self.entries[index]
+
+    @property
+    def parameters(self) -> int:
+        """The most parameters an operation of the space has."""
+        return max((len(e.op.parameters) for e in self.entries), default=0)
+
+    @property
+    def uniforms(self) -> int:
+        """The most uniform numbers an operation of the space uses."""
+        return max((e.op.uniforms for e in self.entries), default=0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a policy decided for a batch of B in S slots.
+
+    op: int64 [B,S], index into the space. strength: float32 [B,S] in [0,1]. on: bool [B,S], whether the slot fires.
+    choice: the policy's own decision (a sub-policy's number, a controller's actions), for its log_prob.
+    """
+
+    op: Tensor
+    strength: Tensor
+    on: Tensor
+    choice: Tensor | None = None
+
+
+class Policy(Protocol):
+    """Chooses operations and strengths; owns its distribution.
+
+    ask draws a plan from addressed noise. log_prob(plan) is float [B]. tell(plan, reward float [B]) lets it learn
+    (fixed policies ignore it). state_dict holds what it has learned, as plain tensors and numbers.
+    """
+
+    @property
+    def space(self) -> Space: ...
+    @property
+    def slots(self) -> int: ...
+    def ask(self, noise: Noise, clock: Clock) -> Plan: ...
+    def log_prob(self, plan: Plan) -> Tensor: ...
+    def tell(self, plan: Plan, reward: Tensor) -> None: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Single:
+    """The policy of an operation that stands alone: one slot, its own laws, firing with probability p."""
+
+    choice: Choice
+    p: float = 1.0
+
+    @property
+    def space(self) -> Space:
+        return Space((self.choice,))
+
+    @property
+    def slots(self) -> int:
+        return 1
+
+    def ask(self, noise: Noise, clock: Clock) -> Plan:
+        on = noise.uniform(1) < self.p
+        return Plan(torch.zeros_like(on, dtype=torch.int64), torch.ones_like(on, dtype=torch.float32), on)
+
+    def log_prob(self, plan: Plan) -> Tensor:
+        fired = torch.tensor(self.p, device=plan.on.device).log()
+        quiet = torch.tensor(1 - self.p, device=plan.on.device).log()
+        return torch.where(plan.on, fired, quiet).sum(1)
+
+    def tell(self, plan: Plan, reward: Tensor) -> None:
+        """Learns nothing."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Has no state."""

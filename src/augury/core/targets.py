@@ -1,0 +1,89 @@
+"""Targets: what a row's label is after any number of mixes."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from augury.core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Weighted class indices. `index` int64 [B,K], `weight` float32 [B,K] with rows summing to 1, `classes` their number.
+
+    The same class may stand in a row twice. K doubles with every mix and stops growing at `classes`, where the rows
+    become dense.
+    """
+
+    index: Tensor
+    weight: Tensor
+    classes: int
+
+    @staticmethod
+    def of(labels: Tensor, classes: int | None = None) -> "Targets":
+        """From class indices, integer [B], or from soft labels, float [B, classes] with rows that sum to 1.
+
+        Raises InputError for a wrong shape or dtype, for indices outside 0..classes-1 and for rows that do not sum to 1
+        (values are checked on the CPU only: on a GPU that would stall every step).
+        """
+        if labels.ndim == 2 and labels.is_floating_point():
+            return _from_soft(labels)
+        if labels.ndim != 1 or labels.is_floating_point() or labels.dtype == torch.bool:
+            raise InputError(
+                f"labels: expected class indices, integer [B], or soft labels, float [B, classes]; got {labels.dtype} {list(labels.shape)}"
+            )
+        index = labels.to(torch.int64)[:, None]
+        if classes is None:
+            classes = int(index.max()) + 1 if len(index) else 1
+        if index.device.type == "cpu" and len(index) and not (int(index.min()) >= 0 and int(index.max()) < classes):
+            raise InputError(f"labels: {int(index.min())}..{int(index.max())} lie outside 0..{classes - 1} of {classes} classes")
+        return Targets(index, torch.ones_like(index, dtype=torch.float32), classes)
+
+    def mix(self, partner: Tensor, keep: Tensor) -> "Targets":
+        """Rows mixed with their partners' rows; `keep` float [B] is the weight of the row's own labels."""
+        keep = keep[:, None].to(self.weight.dtype)
+        if 2 * self.index.shape[1] >= self.classes:
+            dense = self.dense()
+            mixed = dense * keep + dense[partner] * (1 - keep)
+            return Targets(torch.arange(self.classes, device=mixed.device).expand_as(mixed), mixed, self.classes)
+        index = torch.cat([self.index, self.index[partner]], 1)
+        return Targets(index, torch.cat([self.weight * keep, self.weight[partner] * (1 - keep)], 1), self.classes)
+
+    def loss(self, logits: Tensor, smoothing: float = 0.0) -> Tensor:
+        """Cross-entropy per row, float32 [B], in nats; logits [B, classes] are taken to float32 first."""
+        log_probability = functional.log_softmax(logits.float(), 1)
+        hard = -(log_probability.gather(1, self.index) * self.weight).sum(1)
+        return hard if smoothing == 0 else (1 - smoothing) * hard - smoothing * log_probability.mean(1)
+
+    def dense(self) -> Tensor:
+        """float32 [B, classes]."""
+        empty = torch.zeros(len(self), self.classes, device=self.index.device, dtype=self.weight.dtype)
+        return empty.scatter_add_(1, self.index, self.weight)
+
+    def entropy(self) -> Tensor:
+        """The entropy of each row's label, nats, float32 [B]: the floor that a mixed label puts under the loss."""
+        return torch.special.entr(self.dense()).sum(1)
+
+    def top(self) -> Tensor:
+        """The class with the most weight, int64 [B]."""
+        return self.dense().argmax(1)
+
+    def __len__(self) -> int:
+        return self.index.shape[0]
+
+    def __getitem__(self, rows: Tensor) -> "Targets":
+        return Targets(self.index[rows], self.weight[rows], self.classes)
+
+    def to(self, device: torch.device | str) -> "Targets":
+        return Targets(self.index.to(device), self.weight.to(device), self.classes)
+
+
+def _from_soft(labels: Tensor) -> Targets:
+    weight = labels.to(torch.float32)
+    if weight.device.type == "cpu" and len(weight):
+        sums = weight.sum(1)
+        if not bool(((sums - 1).abs() < 1e-3).all() and (weight >= 0).all()):
+            raise InputError("labels: rows of soft labels must be at least 0 and sum to 1")
+    return Targets(torch.arange(weight.shape[1], device=weight.device).expand_as(weight), weight, weight.shape[1])
