@@ -42,4 +42,5 @@ class Batch:
     def __getitem__(self, rows: Tensor) -> "Batch":
         """The given rows, in the given order."""
         parts: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return Batch(**{name: None if part is None else part[rows] for name, part in parts.items()})
+        chosen: dict[str, Any] = {name: None if part is None else part[rows] for name, part in parts.items()}
+        return Batch(**chosen)

@@ -40,7 +40,8 @@ class Op:
     form: which of the seven forms executes it. parameters: native parameters in the order of their uniforms.
     lower: native values to the form's record; for region operations what goes in, for map operations the function itself
     (images [n,C,H,W], values, size) -> images. domain: `pixels` needs uint8, `any` also takes normalised floats.
-    needs: `partner` where another sample is read; mixes_labels: whether its label counts too. p: the chance to fire when the operation stands alone.
+    needs: `partner` where another sample is read. mixes_labels: whether that sample's label counts too.
+    p: the chance to fire when the operation stands alone.
     intensive: whether refinement switches it off (crop and flip stay on).
     shape, place: region operations only. shape(values, size) -> height, width, int64 [n];
     place(u float32 [n,2], height, width, size) -> top, left, int64 [n], which may lie outside and is clipped.

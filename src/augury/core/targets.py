@@ -32,7 +32,8 @@ class Targets:
             return _from_soft(labels)
         if labels.ndim != 1 or labels.is_floating_point() or labels.dtype == torch.bool:
             raise InputError(
-                f"labels: expected class indices, integer [B], or soft labels, float [B, classes]; got {labels.dtype} {list(labels.shape)}"
+                "labels: expected class indices, integer [B], or soft labels, float [B, classes]; "
+                f"got {labels.dtype} {list(labels.shape)}"
             )
         index = labels.to(torch.int64)[:, None]
         if classes is None:

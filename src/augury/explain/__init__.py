@@ -1,1 +1,1 @@
-""""""
+"""What an augmentation did, and why: statistics, measurements, reports."""

@@ -1,4 +1,4 @@
-"""Accuracies over seeds: means with intervals, and paired differences to the first row that hold for all rows at once."""
+"""Accuracies over seeds: means with intervals, and paired differences to the first row, honest for all rows at once."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _NO_SPREAD = 1e-9
 class RowStatistics:
     """One row of a comparison; all values in percentage points, None where the seeds do not suffice.
 
-    n: seeds that the row has. mean, low, high: mean over them and its 95 % t-interval (None for one seed, or if all agree).
-    difference, difference_low, difference_high: mean over the seeds shared with the first row of (row - first row), and its
-    interval, simultaneous over the rows; None in the first row itself.
+    n: seeds that the row has. mean, low, high: mean over them and its 95 % t-interval (None for one seed, or if all
+    agree). difference, difference_low, difference_high: mean over the seeds shared with the first row of (row -
+    first row), and its interval, simultaneous over the rows; None in the first row itself.
     """
 
     n: int
@@ -42,22 +42,25 @@ def compare_rows(accuracies: Sequence[Sequence[float | None]], *, confidence: fl
     """Means, paired differences to the first row and verdicts for `accuracies[row][seed]`, in percent; None = missing.
 
     The rows are paired by seed. With probability `confidence`, *all* intervals of differences hold their true values
-    together. A verdict is "better" or "worse" where the interval excludes zero, else "no difference shown". The intervals
-    speak of the noise between seeds on one train/test split, not of the choice of that split. Where values show no
-    spread at all (one seed, or accuracies that agree exactly) there is nothing to make an interval from: None.
+    together. A verdict is "better" or "worse" where the interval excludes zero, else "no difference shown". The
+    intervals speak of the noise between seeds on one train/test split, not of the choice of that split. Where values
+    show no spread at all (one seed, or accuracies that agree exactly) there is nothing to make an interval from:
+    None.
 
-    How the width is found. A paired t with Bonferroni's correction has seeds-1 degrees of freedom: with 3 seeds and 5 rows
-    its intervals reach 6 standard deviations of a training to either side, which shows nothing. Pooling the residual
-    variance of a randomised-block model (row + seed effects) over all rows gives (rows-1)(seeds-1) degrees and 2.4 standard
-    deviations, but holds only if all rows are equally noisy; a noisy first row, which is in every comparison, breaks it. So
-    a comparison's variance is moderated: its own, with its seeds-1 degrees, averaged with the pooled one, which weighs as
-    much as 2 degrees (the estimator of Smyth 2004, doi:10.2202/1544-6115.1027, section 3, with a fixed prior weight, for
-    too few rows to estimate it). Degrees of freedom are Satterthwaite's, at most seeds+1; the critical value is Dunnett's
-    (1955), many-to-one, correlation 0.5. With two rows all of this is exactly the paired t.
+    How the width is found. A paired t with Bonferroni's correction has seeds-1 degrees of freedom: with 3 seeds and
+    5 rows its intervals reach 6 standard deviations of a training to either side, which shows nothing. Pooling the
+    residual variance of a randomised-block model (row + seed effects) over all rows gives (rows-1)(seeds-1) degrees
+    and 2.4 standard deviations, but holds only if all rows are equally noisy; a noisy first row, which is in every
+    comparison, breaks it. So a comparison's variance is moderated: its own, with its seeds-1 degrees, averaged with
+    the pooled one, which weighs as much as 2 degrees (the estimator of Smyth 2004, doi:10.2202/1544-6115.1027,
+    section 3, with a fixed prior weight, for too few rows to estimate it). Degrees of freedom are Satterthwaite's,
+    at most seeds+1; the critical value is Dunnett's (1955), many-to-one, correlation 0.5. With two rows all of this
+    is exactly the paired t.
 
-    Measured: percent of 20 000 simulated comparisons in which all intervals held (nominal 95; Monte-Carlo error 0.15) and,
-    in brackets, the median half-width where the others' standard deviation is 1. "first x3": the first row has 3 times the
-    variance; "last x3": the last; "spread": standard deviations from 1.5 (first) to 0.5 in equal ratios.
+    Measured: percent of 20 000 simulated comparisons in which all intervals held (nominal 95; Monte-Carlo error
+    0.15) and, in brackets, the median half-width where the others' standard deviation is 1. "first x3": the first
+    row has 3 times the variance; "last x3": the last; "spread": standard deviations from 1.5 (first) to 0.5 in equal
+    ratios.
 
         rows x seeds  noise      paired, Bonferroni  pooled, Dunnett  moderated, Dunnett (used here)
         3 x 3         equal      94.8 (4.2)          94.7 (2.5)       95.3 (2.7)
@@ -110,8 +113,8 @@ def dunnett_critical(comparisons: int, degrees: float, confidence: float = 0.95)
     """Two-sided critical value of Dunnett's many-to-one comparisons: P(max |T_i| <= value) = confidence.
 
     T is multivariate t with `degrees` degrees of freedom (any real > 0) and all correlations 0.5, as differences of
-    equally noisy rows to one common row have. Source: Dunnett 1955, doi:10.1080/01621459.1955.10501294. Accurate to 1e-4
-    relative for degrees >= 1.
+    equally noisy rows to one common row have. Source: Dunnett 1955, doi:10.1080/01621459.1955.10501294. Accurate to
+    1e-5 of the value for degrees >= 1 (against a finer quadrature).
     """
     single = float(stats.t.ppf((1 + confidence) / 2, degrees))
     if comparisons == 1:
@@ -121,20 +124,25 @@ def dunnett_critical(comparisons: int, degrees: float, confidence: float = 0.95)
 
 
 def _coverage(value: float, comparisons: int, degrees: float) -> float:
-    """P(max |T_i| <= value): T_i = (Z_i + Z_0) / sqrt(2) / s, integrated over the common Z_0 and over s = chi / sqrt(degrees)."""
-    common, common_weight = np.polynomial.hermite_e.hermegauss(64)
-    nodes, weight = np.polynomial.legendre.leggauss(256)
+    """P(max |T_i| <= value) for T_i = (Z_i + Z_0) / sqrt(2) / s, integrated over Z_0 and s = chi / sqrt(degrees)."""
+    common, common_weight, nodes, weight = _quadrature()
     scale = np.sqrt(stats.chi2.ppf((nodes + 1) / 2, degrees) / degrees)[:, None]
     upper = special.ndtr(math.sqrt(2) * value * scale - common)
     lower = special.ndtr(-math.sqrt(2) * value * scale - common)
-    held = (upper - lower) ** comparisons @ (common_weight / common_weight.sum())
-    return float(weight @ held / 2)
+    return float(weight @ ((upper - lower) ** comparisons @ common_weight) / 2)
+
+
+@lru_cache(maxsize=1)
+def _quadrature() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    common, common_weight = np.polynomial.hermite_e.hermegauss(64)
+    nodes, weight = np.polynomial.legendre.leggauss(256)
+    return common, common_weight / common_weight.sum(), nodes, weight
 
 
 def _half_width(
     differences: np.ndarray, pooled_sum: float, pooled_degrees: int, comparisons: int, confidence: float
 ) -> float | None:
-    """Half the simultaneous interval of a mean paired difference; None without at least two differences and some spread."""
+    """Half the simultaneous interval of a mean paired difference; None without two differences and some spread."""
     own_degrees = len(differences) - 1
     if own_degrees < 1:
         return None
@@ -144,7 +152,7 @@ def _half_width(
     variance = own_share * own + (1 - own_share) * pooled
     if variance < _NO_SPREAD**2:
         return None
-    # The pool holds the comparison's own residuals too, so variance = own_weight * own + (1 - own_weight) * (all others').
+    # The pool holds the comparison's own residuals too: variance = own_weight * own + (1 - own_weight) * all others'.
     own_weight = own_share + (1 - own_share) * own_degrees / pooled_degrees
     inverse = own_weight**2 / own_degrees
     if pooled_degrees > own_degrees:
@@ -181,8 +189,8 @@ def _table(accuracies: Sequence[Sequence[float | None]]) -> np.ndarray:
         raise InputError("accuracies: no rows to compare; give at least one")
     lengths = sorted({len(row) for row in accuracies})
     if len(lengths) > 1 or lengths[0] == 0:
-        raise InputError(f"accuracies: rows have {lengths} seeds; give every row the same seeds, None where one is missing")
+        raise InputError(f"accuracies: rows have {lengths} seeds; give all rows the same, None where one is missing")
     for number, row in enumerate(accuracies):
         if any(value is not None and not math.isfinite(value) for value in row):
-            raise InputError(f"accuracies: row {number} holds a value that is not finite; give None where a seed is missing")
+            raise InputError(f"accuracies: row {number} holds a value that is not finite; give None where missing")
     return np.array([[math.nan if value is None else value for value in row] for row in accuracies], dtype=np.float64)

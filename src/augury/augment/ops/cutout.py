@@ -21,10 +21,8 @@ def cutout(*, length: Annotated[int, Interval(0)] | None = None, fill: float = 0
     """
 
     def shape(values: Values, size: Tensor) -> tuple[Tensor, Tensor]:
-        if length is not None:
-            side = torch.full_like(size[:, 0], length)
-        else:
-            side = (values["fraction"] * size.amin(1)).to(torch.int64)
+        side = (values["fraction"] * size.amin(1)).to(torch.int64)
+        side = side if length is None else torch.full_like(side, length)
         return side, side
 
     def lower(values: Values, size: Tensor) -> Region:

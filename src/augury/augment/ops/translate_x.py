@@ -18,7 +18,10 @@ from augury.core.registry import register
     source="Cubuk et al. 2019 (AutoAugment, arXiv:1805.09501), table 6; Pillow Image.transform AFFINE",
 )
 def translate_x(*, fill: Annotated[int, Interval(0, 255)] = 0) -> Op:
-    """Moves the image by a fraction of its width, in whole pixels (towards zero): left for positive fractions, as Pillow's coefficient does."""
+    """Moves the image by a fraction of its width: left for positive ones, as Pillow's coefficient does.
+
+    The shift is cut to whole pixels, towards zero, as in the published policies.
+    """
 
     def lower(values: Values, size: Tensor) -> Warp:
         shift = (values["fraction"].double() * size[:, 1]).trunc()

@@ -1,1 +1,1 @@
-""""""
+"""The training engine: settings, the loop, schedules, checkpoints, evaluation."""

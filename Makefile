@@ -1,0 +1,46 @@
+# make demo | test | check | bench | new-op NAME=... : each sets itself up on first use.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := $(BIN)/python -m augury
+
+.PHONY: demo test test-slow check format bench new-op clean
+
+demo: .venv/.core
+	$(RUN) compare digits --augment none,standard,cutout,randaugment,mixup --seeds 3 --output demo --overwrite
+
+test: .venv/.dev
+	$(BIN)/python -m pytest -q
+
+test-slow: .venv/.dev
+	$(BIN)/python -m pytest -q -m slow
+
+check: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.dev
+	$(BIN)/python bench/augment_cpu.py
+
+new-op: .venv/.core
+	$(BIN)/python tools/new_op.py $(NAME)
+
+clean:
+	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache
+
+.venv/.python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Augury needs Python 3.11 or newer; try `make PYTHON=python3.12 ...`")'
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/.core: pyproject.toml | .venv/.python
+	$(BIN)/python -m pip install -q -e .
+	touch $@
+
+.venv/.dev: pyproject.toml | .venv/.python
+	$(BIN)/python -m pip install -q -e ".[dev]"
+	touch $@ .venv/.core

@@ -1,0 +1,203 @@
+"""Figures as inline SVG: transparent, text and axes in the page's own colour, so that they read on light and dark."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from markupsafe import Markup, escape
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from augury.explain.report.palette import Style, row_style
+from augury.explain.report.summary import Row, interval, number, row_labels
+
+# Stands for the page's text colour while matplotlib draws; no colour of the palette.
+_INK = "#010203"
+_WIDTH = 4.6
+_LONGEST_LABEL = 52
+Epochs = Sequence[Mapping[str, Any]]
+
+
+def accuracy_intervals(rows: Sequence[Row]) -> str:
+    """Two panels of dots and 95 % intervals: every row's accuracy, and its difference to the first row.
+
+    rows: of a comparison's result.json. Returns HTML (a div with two inline SVG).
+    """
+    labels = row_labels(rows)
+    styles = [row_style(index) for index in range(len(rows))]
+    accuracy = [(row["mean"], row["low"], row["high"]) for row in rows]
+    panels = [_interval_panel("Test accuracy, %", labels, styles, accuracy, False, [row["accuracies"] for row in rows])]
+    if len(rows) > 1:
+        difference = [(row["difference"], row["difference_low"], row["difference_high"]) for row in rows]
+        title = f"Difference to {_short(labels[0], 28)}, points"
+        panels.append(_interval_panel(title, labels, styles, difference, True, None))
+    return _panels(panels)
+
+
+def learning_curves(curves: Mapping[str, Sequence[Epochs]], styles: Mapping[str, Style] | None = None) -> str:
+    """Two panels over epochs, validation accuracy (%) and training loss: mean over seeds, band from lowest to highest seed.
+
+    curves: label -> per seed -> epochs {"epoch", "train_loss", "validation_accuracy"}; values that are missing or not
+    finite are left out. styles: label -> style, by default in the order of the labels. Returns HTML with a legend, or ""
+    where there is nothing to draw.
+    """
+    styles = styles or {label: row_style(index) for index, label in enumerate(curves)}
+    panels = [
+        _curve_panel("Validation accuracy, %", curves, styles, "validation_accuracy"),
+        _curve_panel("Training loss", curves, styles, "train_loss"),
+    ]
+    drawn = [panel for panel in panels if panel]
+    if not drawn:
+        return ""
+    return (_legend(curves, styles) if len(curves) > 1 else "") + _panels(drawn)
+
+
+def swatch(style: Style) -> Markup:
+    """A short line in a row's colour and dash, for legends and tables."""
+    line = f'<line x1="1" y1="5" x2="21" y2="5" stroke="{style.colour}" stroke-width="3" stroke-dasharray="{style.dash}"/>'
+    return Markup(f'<svg class="swatch" viewBox="0 0 22 10" width="22" height="10" aria-hidden="true">{line}</svg>')
+
+
+def _interval_panel(
+    title: str,
+    labels: Sequence[str],
+    styles: Sequence[Style],
+    values: Sequence[tuple[float | None, float | None, float | None]],
+    relative: bool,
+    dots: Sequence[Sequence[float | None]] | None,
+) -> str:
+    figure, axes = _axes(title, height=0.7 + 0.5 * len(labels))
+    if relative:
+        axes.axvline(0, color=_INK, linewidth=1, alpha=0.55)
+    for place, (label, style, (middle, low, high)) in enumerate(zip(labels, styles, values, strict=True)):
+        if dots is not None:
+            seen = [value for value in dots[place] if value is not None]
+            axes.plot(seen, [place] * len(seen), "|", color=style.colour, markersize=9, alpha=0.6)
+        if low is not None and high is not None:
+            axes.plot(
+                [low, high], [place, place], color=style.colour, linewidth=2.4, linestyle=_dash(style), solid_capstyle="round"
+            )
+        if middle is not None:
+            axes.plot([middle], [place], style.marker, color=style.colour, markersize=7.5)
+        said = f"{number(middle, sign=relative)} {interval(low, high, sign=relative)}".rstrip()
+        if relative and place == 0:
+            said, middle = "reference", 0.0
+        for x, text, side in ((0.0, _short(label, _LONGEST_LABEL - len(said)), "left"), (1.0, said, "right")):
+            axes.text(x, place - 0.33, text, transform=axes.get_yaxis_transform(), ha=side, color=_INK, size=9, parse_math=False)
+    axes.set_ylim(len(labels) - 0.65, -0.7)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x", color=_INK, alpha=0.12, linewidth=0.8)
+    axes.margins(x=0.06)
+    pairs = list(zip(labels, values, strict=True))[relative:]
+    spoken = "; ".join(f"{label} {number(value[0], sign=relative)}" for label, value in pairs)
+    return _svg(figure, f"{title}: {spoken}")
+
+
+def _curve_panel(title: str, curves: Mapping[str, Sequence[Epochs]], styles: Mapping[str, Style], key: str) -> str:
+    figure, axes = _axes(title, height=2.9)
+    means = []
+    for label, seeds in curves.items():
+        epochs, table = _table(seeds, key)
+        if not len(epochs):
+            continue
+        style, mean = styles[label], table.mean(axis=0)
+        marker = style.marker if len(epochs) == 1 else ""
+        axes.plot(epochs, mean, color=style.colour, linewidth=1.8, linestyle=_dash(style), marker=marker)
+        if len(table) > 1:
+            axes.fill_between(epochs, table.min(axis=0), table.max(axis=0), color=style.colour, alpha=0.16, linewidth=0)
+        means.append(mean)
+    if not means:
+        return ""
+    _limits(axes, means, rising=key == "validation_accuracy")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("epoch", color=_INK, size=9)
+    axes.grid(axis="y", color=_INK, alpha=0.12, linewidth=0.8)
+    return _svg(figure, f"{title} per epoch for {', '.join(curves)}")
+
+
+def _dash(style: Style) -> Any:
+    return (0, [float(length) / 2 for length in style.dash.split()]) if style.dash else "-"
+
+
+def _table(seeds: Sequence[Epochs], key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Epochs that every seed has a finite value for, and the values [seeds, epochs]; seeds without any value are left out."""
+    series = [{epoch["epoch"]: float(epoch[key]) for epoch in seed if _finite(epoch.get(key))} for seed in seeds]
+    series = [one for one in series if one]
+    shared = sorted(set.intersection(*(set(one) for one in series))) if series else []
+    return np.array(shared), np.array([[one[epoch] for epoch in shared] for one in series])
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _limits(axes: Axes, means: Sequence[np.ndarray], *, rising: bool) -> None:
+    """Leave the steep first quarter of a training out of the axis, or the end, which matters, is squeezed flat."""
+    late = np.concatenate([mean[len(mean) // 4 :] for mean in means])
+    low, high = float(late.min()), float(late.max())
+    room = max((high - low) * 0.08, 1e-3)
+    top = min(high + room, 100.5) if rising else high + room
+    axes.set_ylim(low - room if rising else max(0.0, low - room), top)
+
+
+def _axes(title: str, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.patch.set_alpha(0)
+    axes = figure.add_subplot()
+    axes.patch.set_alpha(0)
+    axes.set_title(title, loc="left", size=10, color=_INK, weight="bold", pad=8, parse_math=False)
+    axes.tick_params(colors=_INK, labelsize=9, length=0)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set(color=_INK, alpha=0.4)
+    return figure, axes
+
+
+def _svg(figure: Figure, spoken: str) -> str:
+    """The figure as inline SVG without outside references, ids that clash, or fixed text colour and typeface."""
+    target = io.StringIO()
+    settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": spoken}
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the page's own typeface draws the text
+        figure.savefig(target, format="svg", transparent=True, metadata={"Date": None})
+    text = target.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href").replace(_INK, "currentColor")
+    text = re.sub(r'<g id="[^"]*"', "<g", text)
+    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r"font: (?:(bold|700) )?([\d.]+)px [^;\"]*", r"font-size: \2px; font-weight: \1", text)
+    text = text.replace("font-weight: ;", "").replace('font-weight: "', '"')
+    text = re.sub(r"font-family: [^;\"]*(; )?", "", text)
+    size = re.search(r'viewBox="([^"]*)"', text)
+    box = size.group(1) if size else "0 0 1 1"
+    opening = f'<svg viewBox="{box}" role="img" aria-label="{escape(spoken)}">'
+    return re.sub(r"^<svg[^>]*>", lambda _: opening, text).strip()
+
+
+def _legend(labels: Mapping[str, object], styles: Mapping[str, Style]) -> str:
+    entries = "".join(f"<li>{swatch(styles[label])} {escape(label)}</li>" for label in labels)
+    return f'<ul class="legend">{entries}</ul>'
+
+
+def _panels(panels: Sequence[str]) -> str:
+    return f'<div class="panels">{"".join(panels)}</div>'
+
+
+def _short(label: str, longest: int) -> str:
+    """Cut in the middle: crossed rows differ at both ends."""
+    longest = max(longest, 12)
+    tail = longest // 2
+    return label if len(label) <= longest else f"{label[: longest - tail - 1]}…{label[-tail:]}"

@@ -1,0 +1,175 @@
+"""One self-contained HTML page: text, tables, figures and contact sheets, without any outside reference."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+from PIL import Image
+
+from augury.core.errors import InputError
+from augury.explain.report.figures import Epochs, accuracy_intervals, learning_curves, swatch
+from augury.explain.report.palette import row_style
+from augury.explain.report.sheet import Sheet
+from augury.explain.report.summary import comparison_summary, interval, number, row_labels
+
+__all__ = ["Sheet", "comparison_page", "train_page"]
+
+_COSTS = {"images": "Images seen", "forward": "Forward passes", "backward": "Backward passes", "steps": "Optimiser steps"}
+# Base64 adds a third; with figures and tables the page stays under 5 MB.
+_SHEET_BYTES = 3_000_000
+
+
+def comparison_page(
+    result: Mapping[str, Any],
+    *,
+    settings: Mapping[str, str],
+    curves: Mapping[str, Sequence[Epochs]],
+    sheets: Sequence[Sheet],
+    notes: Sequence[str],
+    title: str = "Augmentations compared",
+) -> str:
+    """The report of `augury compare` as HTML.
+
+    result: as result.json, accuracies in percent; rows may also hold
+    "counts" with images, forward, backward and steps (columns where they differ, else one line).
+    settings: what was run, name -> value, such as data, model, epochs, seeds, hardware. curves: label -> per seed -> epochs, with
+    labels as `summary.row_labels` gives them, or in the order of the rows (validation_accuracy in percent). notes: plain text,
+    one paragraph each. Everything given is escaped. Raises InputError: a result without rows.
+    """
+    rows = list(result.get("rows", ()))
+    if not rows:
+        raise InputError("result: it has no rows to report; give the result of a comparison")
+    labels = row_labels(rows)
+    styles = {label: row_style(index) for index, label in enumerate(labels)}
+    curve_styles = {label: styles.get(label, row_style(index)) for index, label in enumerate(curves)}
+    costs = {key: name for key, name in _COSTS.items() if any(_cost(row, key) is not None for row in rows)}
+    equal = {key: name for key, name in costs.items() if len({_cost(row, key) for row in rows}) == 1}
+    costs = {key: name for key, name in costs.items() if key not in equal}
+    return _render(
+        "comparison.html",
+        title=title,
+        summary=comparison_summary(rows),
+        settings=settings,
+        rows=[_comparison_row(row, label, index, costs) for index, (row, label) in enumerate(zip(rows, labels, strict=True))],
+        costs=costs,
+        equal_costs=", ".join(f"{number(_cost(rows[0], key), 0)} {name.lower()}" for key, name in equal.items() if key != "steps"),
+        simultaneous=len(rows) > 2,
+        seeds=max(len(row["accuracies"]) for row in rows),
+        intervals=Markup(accuracy_intervals(rows)),
+        curves=Markup(learning_curves(curves, curve_styles)),
+        sheets=_embedded(sheets),
+        notes=notes,
+    )
+
+
+def train_page(
+    result: Mapping[str, Any],
+    *,
+    settings: Mapping[str, str],
+    curves: Epochs,
+    sheets: Sequence[Sheet],
+    notes: Sequence[str],
+    title: str = "A network trained",
+) -> str:
+    """The report of `augury train` as HTML; result as its result.json, accuracies in percent; curves: one training's epochs."""
+    figures = {
+        "Accuracy": f"{number(result['accuracy'], 2)} %",
+        "Top-5 accuracy": f"{number(result.get('accuracy_top5'), 2)} %" if result.get("accuracy_top5") is not None else None,
+        "Cross-entropy": number(result["loss"], 4) if result.get("loss") is not None else None,
+    }
+    costs = {name: number(result["counts"][key], 0) for key, name in _COSTS.items() if key in result.get("counts", {})}
+    return _render(
+        "training.html",
+        title=title,
+        figures={name: value for name, value in figures.items() if value is not None},
+        others=_other_figures(result) | costs,
+        settings=settings,
+        curves=Markup(learning_curves({"training": [curves]}, {"training": row_style(1)})),
+        sheets=_embedded(sheets),
+        notes=notes,
+    )
+
+
+def _render(template: str, **values: Any) -> str:
+    folder = Path(__file__).parent
+    environment = Environment(
+        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    style = Markup((folder / "page.css").read_text(encoding="utf-8"))
+    script = Markup((folder / "sort.js").read_text(encoding="utf-8"))
+    return environment.get_template(template).render(style=style, script=script, **values)
+
+
+def _comparison_row(row: Mapping[str, Any], label: str, index: int, costs: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "label": _breakable(label),
+        "augment": _breakable(row["augment"]),
+        "strategy": _breakable(row["strategy"]),
+        "swatch": swatch(row_style(index)),
+        "n": row["n"],
+        "mean": row["mean"],
+        "mean_text": number(row["mean"]),
+        "interval": interval(row["low"], row["high"]),
+        "difference": row["difference"],
+        "difference_text": number(row["difference"], sign=True) if index else "",
+        "difference_interval": interval(row["difference_low"], row["difference_high"], sign=True),
+        "verdict": row["verdict"],
+        "speed": row.get("images_per_second"),
+        "speed_text": number(row.get("images_per_second"), 0),
+        "costs": [(_cost(row, key), number(_cost(row, key), 0)) for key in costs],
+        "accuracies": [number(value, 2) for value in row["accuracies"]],
+    }
+
+
+def _breakable(name: object) -> Markup:
+    """A name that may be broken where its options begin or part, so that long ones do not push a table off the page."""
+    return Markup(re.sub(r"([(,+])", r"\1<wbr>", str(escape(name))))
+
+
+def _cost(row: Mapping[str, Any], key: str) -> float | None:
+    value: float | None = (row.get("counts") or {}).get(key, row.get(key))
+    return value
+
+
+def _other_figures(result: Mapping[str, Any]) -> dict[str, str]:
+    """What stands below the large figures; accuracies over epochs are of the validation part and marked so."""
+    said = {"best": "Best epoch, validation", "median_last_10": "Median of the last ten epochs, validation"}
+    found = {name: f"{number(result[key], 2)} %" for key, name in said.items() if isinstance(result.get(key), int | float)}
+    for key, seconds in (result.get("seconds") or {}).items():
+        found[f"Seconds, {key}"] = number(seconds, 1)
+    return found
+
+
+def _embedded(sheets: Sequence[Sheet]) -> list[dict[str, str]]:
+    total = sum(len(sheet.png) for sheet in sheets)
+    images = [(sheet.png, "png") for sheet in sheets]
+    if total > _SHEET_BYTES:
+        images = [(_jpeg(sheet.png, scale=1.0), "jpeg") for sheet in sheets]
+        total = sum(len(data) for data, _ in images)
+    if total > _SHEET_BYTES:
+        # Bytes grow a little slower than pixels, so somewhat less than the square root of the share.
+        scale = 0.85 * (_SHEET_BYTES / total) ** 0.5
+        images = [(_jpeg(sheet.png, scale=scale), "jpeg") for sheet in sheets]
+    return [
+        {"title": sheet.title, "caption": sheet.caption, "source": f"data:image/{kind};base64,{base64.b64encode(data).decode()}"}
+        for sheet, (data, kind) in zip(sheets, images, strict=True)
+    ]
+
+
+def _jpeg(png: bytes, scale: float) -> bytes:
+    with Image.open(io.BytesIO(png)) as opened:
+        picture = opened.convert("RGB")
+    if scale < 1:
+        picture = picture.resize(
+            (max(1, int(picture.width * scale)), max(1, int(picture.height * scale))), Image.Resampling.LANCZOS
+        )
+    target = io.BytesIO()
+    picture.save(target, "JPEG", quality=82, optimize=True)
+    return target.getvalue()

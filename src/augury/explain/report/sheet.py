@@ -1,0 +1,174 @@
+"""Contact sheets: images before and after an augmentation, as PNG."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from augury.core.errors import InputError
+
+# A mid-dark neutral surround, as photographers use: pages light and dark take it, and black, white and grey fills stay visible.
+_GROUND, _TEXT, _MUTED = (84, 86, 90), (255, 255, 255), (214, 216, 220)
+# Pillow's own typeface holds Latin-1 and little more.
+_PLAIN = str.maketrans({"−": "-", "–": "-", "—": "-", "…": "...", "’": "'", "“": '"', "”": '"', "\u202f": " "})
+_SMALLEST, _LARGEST = 96, 160
+_GAP, _MARGIN = 6, 14
+_LINE, _TEXT_SIZE, _TITLE_SIZE = 13, 11, 17
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A contact sheet as a page shows it: title, caption, and the picture as PNG bytes."""
+
+    title: str
+    caption: str
+    png: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What one augmentation did: the originals and several draws of the same images.
+
+    before: uint8 [R,C,H,W], C 1 or 3, tensor or array. after: draws, each uint8 [R,C,H,W] (its own H, W). captions: per draw, per
+    image, what was drawn. names: one text under each original, such as its class.
+    """
+
+    title: str
+    before: Any
+    after: Sequence[Any]
+    captions: Sequence[Sequence[str]] | None = None
+    names: Sequence[str] | None = None
+
+
+def sheet(
+    before: Any,
+    after: Sequence[Any],
+    captions: Sequence[Sequence[str]] | None = None,
+    *,
+    title: str = "",
+    names: Sequence[str] | None = None,
+) -> bytes:
+    """PNG of one block: a row per image, first the original, then its draws; see `Block`. Raises InputError as `sheets`."""
+    return sheets([Block(title, before, after, captions, names)])
+
+
+def sheets(blocks: Sequence[Block]) -> bytes:
+    """PNG of several blocks, one below the other.
+
+    Images smaller than 96 pixels are enlarged a whole number of times, each pixel a square; larger than 160 are reduced.
+    Raises InputError: nothing to show, not uint8 [R,C,H,W] with 1 or 3 channels, draws or captions that do not fit the originals.
+    """
+    if not blocks:
+        raise InputError("sheets: no blocks; give at least one augmentation's images")
+    parts = [_draw(block) for block in blocks]
+    width = max(part.width for part in parts)
+    height = sum(part.height for part in parts)
+    picture = Image.new("RGB", (width, height), _GROUND)
+    top = 0
+    for part in parts:
+        picture.paste(part, (0, top))
+        top += part.height
+    target = io.BytesIO()
+    picture.save(target, "PNG", optimize=True)
+    return target.getvalue()
+
+
+def _draw(block: Block) -> Image.Image:
+    columns = [_pictures(block.before, "before"), *(_pictures(draw, f"after[{n}]") for n, draw in enumerate(block.after))]
+    rows = len(columns[0])
+    if rows == 0 or any(len(column) != rows for column in columns):
+        raise InputError(
+            f"sheet: {[len(column) for column in columns]} images per column; give every draw as many as `before`, at least 1"
+        )
+    texts = _texts(block, rows)
+    wide = max(picture.width for column in columns for picture in column)
+    tall = max(picture.height for column in columns for picture in column)
+    lines = [[_wrap(text, wide) for text in column] for column in texts]
+    below = [max(len(column[row]) for column in lines) * _LINE for row in range(rows)]
+    head = (_TITLE_SIZE + 16 if block.title else 0) + _LINE + 6
+    width = 2 * _MARGIN + len(columns) * wide + (len(columns) - 1) * _GAP + _GAP
+    canvas = Image.new("RGB", (width, head + sum(tall + extra + _GAP for extra in below) + 2 * _MARGIN), _GROUND)
+    pen = ImageDraw.Draw(canvas)
+    if block.title:
+        pen.text((_MARGIN, _MARGIN - 2), _cut(_plain(block.title), width - 2 * _MARGIN, _TITLE_SIZE), _TEXT, _font(_TITLE_SIZE))
+    for number, column in enumerate(columns):
+        # The original stands a little apart from its draws.
+        left = _MARGIN + number * (wide + _GAP) + (_GAP if number else 0)
+        heading = "original" if number == 0 else "draws" if number == 1 else ""
+        pen.text((left, _MARGIN + head - _LINE - 8), heading, _MUTED, _font(_TEXT_SIZE))
+        top = _MARGIN + head
+        for row, picture in enumerate(column):
+            canvas.paste(picture, (left, top))
+            for place, line in enumerate(lines[number][row]):
+                pen.text((left, top + tall + 1 + place * _LINE), line, _TEXT, _font(_TEXT_SIZE))
+            top += tall + below[row] + _GAP
+    return canvas
+
+
+def _pictures(images: Any, name: str) -> list[Image.Image]:
+    array = np.asarray(images.detach().cpu() if hasattr(images, "detach") else images)
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1] not in (1, 3) or 0 in array.shape[2:]:
+        raise InputError(f"sheet: {name} is {array.dtype} {list(array.shape)}; give uint8 [R,C,H,W] with 1 or 3 channels")
+    array = array.repeat(3, axis=1) if array.shape[1] == 1 else array
+    return [_resize(Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))) for image in array]
+
+
+def _resize(image: Image.Image) -> Image.Image:
+    side = max(image.size)
+    if side < _SMALLEST:
+        times = -(-_SMALLEST // side)
+        return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
+    if side > _LARGEST:
+        small = (max(1, round(image.width * _LARGEST / side)), max(1, round(image.height * _LARGEST / side)))
+        return image.resize(small, Image.Resampling.LANCZOS)
+    return image
+
+
+def _texts(block: Block, rows: int) -> list[list[str]]:
+    """Texts under the pictures, [columns][rows]."""
+    draws = block.captions if block.captions is not None else [[""] * rows] * len(block.after)
+    columns = [list(block.names) if block.names is not None else [""] * rows, *(list(column) for column in draws)]
+    if len(columns) != len(block.after) + 1 or any(len(column) != rows for column in columns):
+        raise InputError(
+            f"sheet: captions do not fit {len(block.after)} draws of {rows} images; give one text for each image of each draw"
+        )
+    return columns
+
+
+def _wrap(text: str, width: int, most: int = 4) -> list[str]:
+    """The text in lines that fit the width, broken at spaces, the last one cut where there is more."""
+    lines: list[str] = []
+    words = _plain(text).split()
+    while words:
+        line = words.pop(0)
+        while words and _length(f"{line} {words[0]}") <= width:
+            line = f"{line} {words.pop(0)}"
+        if len(lines) == most - 1 and words:
+            return [*lines, _cut(f"{line} {' '.join(words)}", width, _TEXT_SIZE)]
+        lines.append(_cut(line, width, _TEXT_SIZE))
+    return lines
+
+
+def _plain(text: str) -> str:
+    return text.translate(_PLAIN).encode("latin-1", "replace").decode("latin-1")
+
+
+def _cut(text: str, width: int, size: int) -> str:
+    if _length(text, size) <= width:
+        return text
+    while text and _length(text + "...", size) > width:
+        text = text[:-1]
+    return text + "..."
+
+
+def _length(text: str, size: int = _TEXT_SIZE) -> float:
+    return _font(size).getlength(text)
+
+
+def _font(size: int) -> Any:
+    return ImageFont.load_default(size)

@@ -1,0 +1,103 @@
+"""What a comparison shows, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Row = Mapping[str, Any]
+_LONGEST_LIST = 5
+
+
+def row_labels(rows: Sequence[Row]) -> list[str]:
+    """The shortest names that tell rows apart: the augmentation, the strategy, or both joined by a middle dot."""
+    augments = {row["augment"] for row in rows}
+    strategies = {row["strategy"] for row in rows}
+    if len(strategies) == 1:
+        return [str(row["augment"]) for row in rows]
+    if len(augments) == 1:
+        return [str(row["strategy"]) for row in rows]
+    return [f"{row['augment']} · {row['strategy']}" for row in rows]
+
+
+def number(value: float | None, digits: int = 1, *, sign: bool = False) -> str:
+    """A number as people read it: a true minus, thousands apart, an en dash where there is none."""
+    if value is None:
+        return "–"
+    text = f"{value:{'+' if sign else ''},.{digits}f}".replace(",", "\u202f")
+    if not any(figure in text for figure in "123456789"):
+        text = text.lstrip("+-")
+    return text.replace("-", "−")
+
+
+def interval(low: float | None, high: float | None, *, sign: bool = False) -> str:
+    """ "[87.1, 92.3]", or nothing where there is no interval."""
+    return "" if low is None or high is None else f"[{number(low, sign=sign)}, {number(high, sign=sign)}]"
+
+
+def comparison_summary(rows: Sequence[Row]) -> str:
+    """One paragraph: what is better, what is worse, what shows no difference, and what that rests on."""
+    labels = row_labels(rows)
+    first, others = rows[0], list(zip(labels[1:], rows[1:], strict=True))
+    if not others:
+        return f"{labels[0]} reaches {_accuracy(first)} on the test part ({_seeds(rows)}). There is nothing to compare it with."
+    better = sorted((pair for pair in others if pair[1]["verdict"] == "better"), key=lambda pair: -pair[1]["difference"])
+    worse = sorted((pair for pair in others if pair[1]["verdict"] == "worse"), key=lambda pair: pair[1]["difference"])
+    silent = [pair for pair in others if pair[1]["verdict"] not in ("better", "worse")]
+    sentences = [f"The reference, {labels[0]}, reaches {_accuracy(first)}."]
+    for verdict, pairs in (("better", better), ("worse", worse)):
+        if pairs:
+            said = [f"{label} by {_points(row)}" for label, row in pairs]
+            sentences.append(f"{verdict.capitalize()} than {labels[0]}: {_list(said)}.")
+    if len(silent) > _LONGEST_LIST:
+        rest = "the other " if better or worse else "any of the "
+        sentences.append(f"No difference shown for {rest}{len(silent)} rows.")
+    elif silent:
+        said = [f"{label} ({_signed(row)})" for label, row in silent]
+        sentences.append(f"No difference shown: {_list(said)}.")
+    if not better and max((row["n"] for row in rows), default=0) > 1:
+        sentences.append(f"Nothing here is shown to be better than {labels[0]}.")
+    sentences.append(_basis(rows))
+    return " ".join(sentences)
+
+
+def _basis(rows: Sequence[Row]) -> str:
+    if max(row["n"] for row in rows) < 2:
+        return "One seed cannot tell a difference from the noise between trainings: run it with three seeds or more."
+    return (
+        f"Differences are in percentage points, paired by seed ({_seeds(rows)}); the brackets are 95 % intervals "
+        "that hold for all rows together."
+        if len(rows) > 2
+        else f"Differences are in percentage points, paired by seed ({_seeds(rows)}), with 95 % intervals in brackets."
+    )
+
+
+def _seeds(rows: Sequence[Row]) -> str:
+    counts = sorted({row["n"] for row in rows})
+    if counts == [1]:
+        return "1 seed"
+    return f"{counts[0]} seeds" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+
+
+def _accuracy(row: Row) -> str:
+    return f"{number(row['mean'])} % {interval(row['low'], row['high'])}".rstrip()
+
+
+def _points(row: Row) -> str:
+    if row["difference"] is None:
+        return "an unknown amount"
+    low, high = row["difference_low"], row["difference_high"]
+    if row["difference"] < 0 and low is not None and high is not None:
+        low, high = -high, -low
+    return f"{number(abs(row['difference']))} points {interval(low, high)}".rstrip()
+
+
+def _signed(row: Row) -> str:
+    if row["difference"] is None:
+        return "no seed in common"
+    brackets = interval(row["difference_low"], row["difference_high"], sign=True)
+    return f"{number(row['difference'], sign=True)} {brackets}".rstrip()
+
+
+def _list(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{'; '.join(parts[:-1])}; and {parts[-1]}" if len(parts) > 2 else " and ".join(parts)

@@ -1,0 +1,136 @@
+"""`augury compare`: augmentations and strategies against a reference, on the user's own images, at equal budget."""
+
+import re
+import statistics
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from augury.core.errors import InputError
+from augury.core.options import Chain, parse_list
+from augury.explain.report.page import comparison_page
+from augury.explain.statistics import compare_rows
+from augury.jobs.environment import environment
+from augury.jobs.progress import bar
+from augury.jobs.reporting import settings_shown, sheet_of
+from augury.train.data.dataset import Dataset, load
+from augury.train.engine.checkpoint import write_atomically, write_json
+from augury.train.engine.loop import Training, pick_device
+from augury.train.engine.rundir import RunDirectory
+from augury.train.engine.settings import Settings
+
+
+@dataclass(frozen=True)
+class Row:
+    """One combination of an augmentation and a strategy."""
+
+    augment: str
+    strategy: str
+
+
+def rows_of(augments: list[Chain], strategies: list[Chain]) -> list[Row]:
+    """Every combination, augmentation by augmentation; InputError when one is named twice."""
+    rows = [Row(str(a), str(s)) for a in augments for s in strategies]
+    for row in rows:
+        if rows.count(row) > 1:
+            raise InputError(f"--augment: {row.augment!r} with {row.strategy!r} is named twice; name every row once")
+    return rows
+
+
+def compare(
+    settings: Settings, seeds: int, output: Path, *, resume: bool = False, overwrite: bool = False, quiet: bool = False
+) -> dict[str, Any]:
+    """Train every row with seeds 0 .. seeds-1 (or from settings.seed on) and compare; `settings.augment` and `.strategy` are lists.
+
+    All rows of a seed share the split, the initial weights, the order of the batches and the number of optimiser steps.
+    Writes config.yaml, result.json, metrics.jsonl, report.html and runs/ROW-seedK/ with each training's own files.
+    """
+    rows = rows_of(parse_list(settings.augment, "--augment"), parse_list(settings.strategy, "--strategy"))
+    dataset = load(settings.data, data_dir=settings.data_dir, validation=settings.validation, image_size=settings.image_size)
+    each = {row: replace(settings, augment=row.augment, strategy=row.strategy) for row in rows}
+    for row in rows:
+        Training.prepare(each[row], dataset)
+    directory = RunDirectory.open(output, {**settings.dict(), "seeds": seeds}, overwrite=overwrite, resume=resume)
+    found: dict[Row, list[dict[str, Any]]] = {row: [] for row in rows}
+    numbers = range(settings.seed, settings.seed + seeds)
+    with bar(len(rows) * seeds * settings.epochs, quiet) as progress:
+        for seed in numbers:
+            for index, row in enumerate(rows):
+                progress.label(f"{row.augment} {row.strategy}, seed {seed}")
+                where = run_folder(output, index, row, seed)
+                found[row].append(_run(replace(each[row], seed=seed), dataset, where, progress))
+    result = {"version": 1, "rows": _table(found), "notes": list(dataset.notes)}
+    result["environment"] = environment(pick_device(settings.device))
+    write_atomically(output / "report.html", _page(result, settings, dataset, rows, found, list(numbers)).encode())
+    _write_metrics(directory, found, list(numbers))
+    write_json(output / "result.json", result)
+    return result
+
+
+def run_folder(output: Path, index: int, row: Row, seed: int) -> Path:
+    """The folder of one training of a comparison."""
+    name = re.sub(r"[^A-Za-z0-9.=-]+", "_", f"{row.augment}-{row.strategy}").strip("_")[:60]
+    return output / "runs" / f"{index}-{name}-seed{seed}"
+
+
+def _run(settings: Settings, dataset: Dataset, where: Path, progress: Any) -> dict[str, Any]:
+    directory = RunDirectory.open(where, settings.dict(), resume=True)
+    result = directory.result()
+    if result is None:
+        result = Training.prepare(settings, dataset).run(directory, progress.epoch)
+        directory.finish(result)
+    else:
+        progress.epoch(count=settings.epochs)
+    return {**result, "metrics": directory.metrics()}
+
+
+def _table(found: dict[Row, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    accuracies = [[run["accuracy"] for run in runs] for runs in found.values()]
+    return [
+        {
+            "augment": row.augment, "strategy": row.strategy, "n": s.n, "accuracies": values,
+            "mean": s.mean, "low": s.low, "high": s.high,
+            "difference": s.difference, "difference_low": s.difference_low, "difference_high": s.difference_high,
+            "verdict": s.verdict,
+            "images_per_second": round(statistics.median(r["counts"]["images"] / r["seconds"]["training"] for r in runs), 1),
+            "counts": runs[0]["counts"],
+            "seconds_training": round(statistics.mean(r["seconds"]["training"] for r in runs), 3),
+        }
+        for (row, runs), values, s in zip(found.items(), accuracies, compare_rows(accuracies), strict=True)
+    ]  # fmt: skip
+
+
+def _label(row: Row, rows: list[Row]) -> str:
+    return row.augment if len({r.strategy for r in rows}) == 1 else f"{row.augment} / {row.strategy}"
+
+
+def _page(
+    result: dict[str, Any],
+    settings: Settings,
+    dataset: Dataset,
+    rows: list[Row],
+    found: dict[Row, list[dict[str, Any]]],
+    seeds: list[int],
+) -> str:
+    shown = settings_shown(settings, result["environment"]) | {
+        "seeds": ", ".join(map(str, seeds)),
+        "images": f"{len(dataset.train.ids)} training, {len(dataset.validation.ids)} validation, {len(dataset.test.ids)} test",
+    }
+    augments = list(dict.fromkeys(row.augment for row in rows))
+    chains = {str(chain): chain for chain in parse_list(settings.augment, "--augment")}
+    return comparison_page(
+        result,
+        settings=shown,
+        curves={_label(row, rows): [run["metrics"] for run in runs] for row, runs in found.items()},
+        sheets=[sheet_of(dataset, chains[name], seeds[0]) for name in augments],
+        notes=list(dataset.notes),
+    )
+
+
+def _write_metrics(directory: RunDirectory, found: dict[Row, list[dict[str, Any]]], seeds: list[int]) -> None:
+    directory.write_metrics([
+        {"augment": row.augment, "strategy": row.strategy, "seed": seed, **line}
+        for row, runs in found.items()
+        for seed, run in zip(seeds, runs, strict=True)
+        for line in run["metrics"]
+    ])  # fmt: skip

@@ -1,0 +1,31 @@
+"""Where a result was made: versions and hardware, for every file that makes a claim."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+
+def environment(device: torch.device | str = "cpu") -> dict[str, str]:
+    """Versions of what computes, and the device by name."""
+    packages = {name: _version(name) for name in ("augury", "torch", "torchvision", "numpy", "pillow")}
+    device = torch.device(device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return {**packages, "python": platform.python_version(), "device": name, "threads": str(torch.get_num_threads())}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"

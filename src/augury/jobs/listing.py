@@ -1,0 +1,27 @@
+"""`augury list`: everything registered, with its source; a pipeline's stages."""
+
+from typing import Any
+
+from augury.core import registry
+
+
+def listing() -> list[dict[str, str]]:
+    """One mapping per registered name. Reads source files only, so that it answers at once."""
+    return [{"kind": e.kind, "name": e.name, "summary": e.summary, "source": e.source} for e in registry.entries()]
+
+
+def stages(augment: str) -> list[dict[str, Any]]:
+    """The stages of an augmentation in the order in which a training runs them, normalisation included."""
+    from augury.augment.build import build
+    from augury.core.options import parse_chain
+
+    pipeline = build(parse_chain(augment, "--pipeline"), ((0.5,), (0.25,)), "--pipeline")
+    return [
+        {
+            "stage": s.name,
+            "sees": "normalised values" if i > position else "uint8 pixels",
+            "switched_off_by_refinement": s.intensive,
+        }
+        for position in [next(i for i, s in enumerate(pipeline.stages) if s.name == "normalize")]
+        for i, s in enumerate(pipeline.stages)
+    ]

@@ -1,0 +1,30 @@
+"""Progress on stderr: a bar that knows how many epochs are left."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Bar:
+    """Counts epochs; `label` says what is being trained."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=total)
+
+    def label(self, text: str) -> None:
+        self._progress.update(self._task, description=text)
+
+    def epoch(self, row: dict[str, Any] | None = None, count: int = 1) -> None:
+        self._progress.advance(self._task, count)
+
+
+@contextmanager
+def bar(total: int, quiet: bool = False) -> Iterator[Bar]:
+    """A progress bar over `total` epochs; drawn on stderr only where that is a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as progress:
+        yield Bar(progress, total)

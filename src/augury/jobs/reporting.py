@@ -1,0 +1,34 @@
+"""What the reports of several commands share."""
+
+from augury.core.options import Chain
+from augury.explain.report.page import Sheet
+from augury.explain.report.sheet import sheet
+from augury.jobs.sheets import draw, rows_of
+from augury.train.data.dataset import Dataset
+from augury.train.engine.settings import Settings
+
+IMAGES, DRAWS = 8, 6
+
+
+def sheet_of(dataset: Dataset, augment: Chain, seed: int) -> Sheet:
+    """A report's sheet for one augmentation: a few training images and several draws of each."""
+    shown = draw(dataset, augment, rows_of(dataset, IMAGES), DRAWS, seed=seed)
+    png = sheet(shown.before, shown.after, title=str(augment))
+    caption = (
+        f"The first column is the original; the other {DRAWS} are what the network sees of it in epochs 1 to {DRAWS} "
+        f"of the training with seed {seed}."
+    )
+    return Sheet(str(augment), caption, png)
+
+
+def settings_shown(settings: Settings, environment: dict[str, str]) -> dict[str, str]:
+    """The settings line of a report."""
+    s = settings
+    return {
+        "data": s.data,
+        "model": s.model,
+        "epochs": str(s.epochs),
+        "optimiser": f"SGD, batch {s.batch_size}, lr {s.lr:g} ({s.sched}), weight decay {s.weight_decay:g}",
+        "hardware": environment["device"],
+        "versions": ", ".join(f"{name} {environment[name]}" for name in ("augury", "torch", "python")),
+    }

@@ -1,0 +1,106 @@
+"""The folder of a run: opened with care, so that nothing of anybody's is lost or half-written."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from augury.core.errors import InputError
+from augury.train.engine.checkpoint import NAME, PREVIOUS, write_atomically, write_json
+
+FILES = (
+    "config.yaml", "result.json", "metrics.jsonl", "predictions.npz", "report.html", "model.safetensors", NAME, PREVIOUS,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """A folder that holds config.yaml, metrics.jsonl, checkpoints, and, once finished, result.json."""
+
+    path: Path
+
+    @staticmethod
+    def open(path: Path, config: dict[str, Any], *, overwrite: bool = False, resume: bool = False) -> "RunDirectory":
+        """Make or reopen the folder and write config.yaml.
+
+        Raises InputError when it cannot be written, when it holds a run and neither `overwrite` nor `resume` is set, and
+        when a resumed run's settings differ from the ones given (naming them). Overwriting removes a run's own files and
+        no others.
+        """
+        made = RunDirectory(path)
+        made._make()
+        if overwrite and not resume:
+            made.clear()
+        old = made.config()
+        if old is not None and not resume:
+            state = "a finished run" if made.result() is not None else "an unfinished run"
+            raise InputError(f"--output {path}: holds {state}; add --overwrite to replace it or --resume to go on")
+        if old is not None:
+            changed = sorted(key for key in {**old, **config} if old.get(key) != config.get(key))
+            if changed:
+                words = ", ".join(f"{k} (was {old.get(k)}, now {config.get(k)})" for k in changed)
+                raise InputError(f"--resume: {path} was started with other settings: {words}")
+        else:
+            write_atomically(path / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
+        return made
+
+    def config(self) -> dict[str, Any] | None:
+        """The settings the run was started with; None where there is no run."""
+        file = self.path / "config.yaml"
+        if not file.exists():
+            return None
+        try:
+            config = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError):
+            config = None
+        if not isinstance(config, dict):
+            raise InputError(f"{file}: damaged; start again with --overwrite")
+        return config
+
+    def result(self) -> dict[str, Any] | None:
+        """The finished run's result; None while it is unfinished."""
+        file = self.path / "result.json"
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            raise InputError(f"{file}: damaged; start again with --overwrite") from None
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The epochs logged so far."""
+        file = self.path / "metrics.jsonl"
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("}")]
+
+    def write_metrics(self, rows: list[dict[str, Any]]) -> None:
+        write_atomically(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+    def append_metrics(self, row: dict[str, Any]) -> None:
+        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Write result.json; from here on the run counts as finished."""
+        write_json(self.path / "result.json", result)
+
+    def clear(self) -> None:
+        """Remove a run's own files here and in runs/*; other files stay."""
+        for folder in (self.path, *sorted((self.path / "runs").glob("*"))):
+            for name in FILES:
+                (folder / name).unlink(missing_ok=True)
+
+    def _make(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            probe = self.path / ".augury-probe"
+            probe.touch()
+            probe.unlink()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"--output {self.path}: cannot be written ({reason})") from None
+        if not os.access(self.path, os.W_OK):
+            raise InputError(f"--output {self.path}: cannot be written (permission denied)")
