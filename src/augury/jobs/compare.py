@@ -2,13 +2,14 @@
 
 import re
 import statistics
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from augury.core.errors import InputError
 from augury.core.options import Chain, parse_list
 from augury.explain.report.page import comparison_page
+from augury.explain.report.summary import row_labels
 from augury.explain.statistics import compare_rows
 from augury.jobs.environment import environment
 from augury.jobs.progress import bar
@@ -88,20 +89,13 @@ def _table(found: dict[Row, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     accuracies = [[run["accuracy"] for run in runs] for runs in found.values()]
     return [
         {
-            "augment": row.augment, "strategy": row.strategy, "n": s.n, "accuracies": values,
-            "mean": s.mean, "low": s.low, "high": s.high,
-            "difference": s.difference, "difference_low": s.difference_low, "difference_high": s.difference_high,
-            "verdict": s.verdict,
+            "augment": row.augment, "strategy": row.strategy, "accuracies": values, **asdict(s),
             "images_per_second": round(statistics.median(r["counts"]["images"] / r["seconds"]["training"] for r in runs), 1),
             "counts": runs[0]["counts"],
             "seconds_training": round(statistics.mean(r["seconds"]["training"] for r in runs), 3),
         }
         for (row, runs), values, s in zip(found.items(), accuracies, compare_rows(accuracies), strict=True)
     ]  # fmt: skip
-
-
-def _label(row: Row, rows: list[Row]) -> str:
-    return row.augment if len({r.strategy for r in rows}) == 1 else f"{row.augment} / {row.strategy}"
 
 
 def _page(
@@ -121,7 +115,9 @@ def _page(
     return comparison_page(
         result,
         settings=shown,
-        curves={_label(row, rows): [run["metrics"] for run in runs] for row, runs in found.items()},
+        curves={
+            label: [run["metrics"] for run in runs] for label, runs in zip(row_labels(result["rows"]), found.values(), strict=True)
+        },
         sheets=[sheet_of(dataset, chains[name], seeds[0]) for name in augments],
         notes=list(dataset.notes),
     )

@@ -13,7 +13,7 @@ IMAGES, DRAWS = 8, 6
 def sheet_of(dataset: Dataset, augment: Chain, seed: int) -> Sheet:
     """A report's sheet for one augmentation: a few training images and several draws of each."""
     shown = draw(dataset, augment, rows_of(dataset, IMAGES), DRAWS, seed=seed)
-    png = sheet(shown.before, shown.after, title=str(augment))
+    png = sheet(shown.before, shown.after)
     caption = (
         f"The first column is the original; the other {DRAWS} are what the network sees of it in epochs 1 to {DRAWS} "
         f"of the training with seed {seed}."
