@@ -162,7 +162,8 @@ def test_preview_shows_what_a_training_saw(tmp_path: Path) -> None:
 
     for name in ("a.png", "b.html"):
         assert run("preview", "digits", "--augment", "standard,randaugment,cutmix", "--output", str(tmp_path / name)) == 0
-    assert min(Image.open(tmp_path / "a.png").size) > 300
+    with Image.open(tmp_path / "a.png") as sheet:
+        assert min(sheet.size) > 300
     page = (tmp_path / "b.html").read_text()
     assert "data:image/png;base64," in page and "http" not in page.replace("http-equiv", "")
 
