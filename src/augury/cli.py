@@ -14,8 +14,8 @@ COMMANDS = ("list", "train", "compare", "evaluate", "preview")
 SETTINGS = (
     ("--model", "M", "network: a name of `augury list`, torchvision:NAME or timm:NAME (small_cnn)"),
     ("--epochs", "N", "passes over the training part (60)"),
-    ("--batch-size", "N", "source images per optimiser step (64)"),
-    ("--lr", "RATE", "highest learning rate of SGD with Nesterov momentum (0.05)"),
+    ("--batch-size", "N", "source images per optimiser step (128; fewer for small data, so that an epoch has six)"),
+    ("--lr", "RATE", "highest learning rate of SGD with Nesterov momentum (0.1)"),
     ("--momentum", "M", "momentum (0.9)"),
     ("--weight-decay", "W", "weight decay (5e-4)"),
     ("--sched", "NAME", "learning-rate schedule: cosine or step (cosine)"),

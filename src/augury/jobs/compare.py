@@ -48,6 +48,7 @@ def compare(
     """
     rows = rows_of(parse_list(settings.augment, "--augment"), parse_list(settings.strategy, "--strategy"))
     dataset = load(settings.data, data_dir=settings.data_dir, validation=settings.validation, image_size=settings.image_size)
+    settings = settings.resolved(len(dataset.train.ids))
     each = {row: replace(settings, augment=row.augment, strategy=row.strategy) for row in rows}
     for row in rows:
         Training.prepare(each[row], dataset)

@@ -20,6 +20,7 @@ def train(
 ) -> dict[str, Any]:
     """Train, evaluate once on the test part and write the run's files into `output`; returns result.json's content."""
     dataset = load(settings.data, data_dir=settings.data_dir, validation=settings.validation, image_size=settings.image_size)
+    settings = settings.resolved(len(dataset.train.ids))
     training = Training.prepare(settings, dataset)
     directory = RunDirectory.open(output, settings.dict(), overwrite=overwrite, resume=resume)
     finished = directory.result()

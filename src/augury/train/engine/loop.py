@@ -55,12 +55,13 @@ class Training:
     @staticmethod
     def prepare(settings: Settings, dataset: Dataset) -> "Training":
         """Build everything named in the settings; InputError before anything is written when a name or value is wrong."""
+        settings = settings.resolved(len(dataset.train.ids))
         device = pick_device(settings.device)
         pipeline = build(parse_chain(settings.augment, "--augment"), (dataset.mean, dataset.std))
         strategy = build_strategy(parse_spec(settings.strategy, "--strategy"))
         with torch.random.fork_rng(devices=_cuda(device)):
             torch.random.manual_seed(settings.seed)
-            model = make_model(settings, dataset).to(device)
+            model = make_model(settings, dataset).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             extra = nn.ModuleDict(strategy.modules(model)).to(device)
         parameters = [*model.parameters(), *extra.parameters()]
         optimizer = torch.optim.SGD(
@@ -72,8 +73,12 @@ class Training:
                         on_device(dataset.train, device), on_device(dataset.validation, device))  # fmt: skip
 
     @property
+    def batch_size(self) -> int:
+        return self.settings.resolved(len(self.train_split.ids)).batch_size or 0
+
+    @property
     def steps_per_epoch(self) -> int:
-        return max(1, sum(1 for _ in batches(torch.arange(len(self.train_split.ids)), self.settings.batch_size)))
+        return max(1, sum(1 for _ in batches(torch.arange(len(self.train_split.ids)), self.batch_size)))
 
     def run(self, directory: RunDirectory | None = None, on_epoch: OnEpoch | None = None) -> dict[str, Any]:
         """Train to the last epoch, from the folder's checkpoint where there is one; the test part is read once, at the end.
@@ -107,7 +112,7 @@ class Training:
         total, images, rate = torch.zeros((), device=self.device), 0, 0.0
         order = epoch_order(self.train_split.ids, self.settings.seed, self.epoch)
         start = time.perf_counter()
-        for number, rows in enumerate(batches(order, self.settings.batch_size)):
+        for number, rows in enumerate(batches(order, self.batch_size)):
             rate = self._set_rate(self.epoch * self.steps_per_epoch + number)
             total += self._step(rows) * len(rows)
             images += len(rows)

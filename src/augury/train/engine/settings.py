@@ -1,6 +1,6 @@
 """Settings: everything that decides a training's result, as written into config.yaml."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -20,8 +20,8 @@ class Settings:
     strategy: str = "erm"
     model: str = "small_cnn"
     epochs: Annotated[int, Interval(1)] = 60
-    batch_size: Annotated[int, Interval(2)] = 64
-    lr: Annotated[float, Interval(0)] = 0.05
+    batch_size: Annotated[int, Interval(2)] | None = None
+    lr: Annotated[float, Interval(0)] = 0.1
     momentum: Annotated[float, Interval(0, 0.9999)] = 0.9
     nesterov: bool = True
     weight_decay: Annotated[float, Interval(0)] = 5e-4
@@ -39,6 +39,15 @@ class Settings:
     def of(values: dict[str, Any], where: str) -> "Settings":
         """From a flat mapping; InputError naming the field, its range or the nearest field."""
         return Settings(**checked(Settings, values, where))
+
+    def resolved(self, images: int) -> "Settings":
+        """With the batch size filled in for a training part of `images`.
+
+        128, or a smaller power of two (at least 8) that makes six steps an epoch of few images.
+        """
+        if self.batch_size is not None:
+            return self
+        return replace(self, batch_size=min(128, 1 << max(3, (images // 6).bit_length() - 1)))
 
     def dict(self) -> dict[str, Any]:
         """Plain values, for YAML and JSON."""

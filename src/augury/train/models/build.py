@@ -1,0 +1,60 @@
+"""The front door to networks."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from augury.core import registry
+from augury.core.errors import InputError
+from augury.core.options import Spec, bind, parse_spec
+from augury.train.models import external
+
+_FROM_DATA = ("classes", "channels")
+_FAMILIES: dict[str, Callable[..., nn.Module]] = {
+    "torchvision": external.torchvision_network,
+    "timm": external.timm_network,
+}
+
+
+def build(name: str | Spec, /, *, classes: int, channels: int = 3, **options: Any) -> nn.Module:
+    """A network by its name, `build("wrn_28_10", classes=100)` or `build("torchvision:resnet50(pretrained=true)", classes=2)`.
+
+    `name`: a registered one, `torchvision:NAME` or `timm:NAME`; options in its brackets or as keywords. Its weights come
+    from PyTorch's default generators. The result keeps to what `augury.train.models` says of every network.
+    Raises InputError for unknown names and options, RunError when pretrained weights cannot be had.
+    """
+    spec = parse_spec(name, "--model") if isinstance(name, str) else name
+    make, leading = _maker(spec.name)
+    given = {**_keyed(make, spec), **options}
+    for key in _FROM_DATA:
+        if key in given:
+            raise InputError(f"--model: {spec.name}({key}=...) comes from the data; leave it out")
+    values = bind(make, Spec(spec.name, {**given, "classes": classes, "channels": channels}), "--model")
+    return make(*leading, **values)
+
+
+def _maker(name: str) -> tuple[Callable[..., nn.Module], tuple[str, ...]]:
+    """The function that makes the network, and what to give it before its options."""
+    family, colon, member = name.partition(":")
+    if colon and family in _FAMILIES:
+        return _FAMILIES[family], (member,)
+    if not colon and not registry.has("model", name) and external.torchvision_has(name):
+        raise InputError(f"--model: unknown model {name!r}; did you mean 'torchvision:{name}'?")
+    try:
+        return registry.get("model", name), ()
+    except InputError as error:
+        also = "" if "did you mean" in str(error) else ", torchvision:NAME, timm:NAME"
+        raise InputError(f"--model: {error}{also}") from None
+
+
+def _keyed(make: Callable[..., nn.Module], spec: Spec) -> dict[str, Any]:
+    """The written options, with the one value that may stand without its key under the first option's."""
+    if not spec.first:
+        return dict(spec.options)
+    keywords = [n for n, p in inspect.signature(make).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    key = next((n for n in keywords if n not in _FROM_DATA), None)
+    if key is None or len(spec.first) > 1 or key in spec.options:
+        raise InputError(f"--model: {spec}: write options as key=value")
+    return {key: spec.first[0], **spec.options}

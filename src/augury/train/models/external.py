@@ -1,0 +1,207 @@
+"""Networks from elsewhere: torchvision's and timm's by name, made to keep to what ours do."""
+
+import importlib
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from augury.core.errors import InputError, RunError
+from augury.core.options import Interval
+from augury.core.registry import unknown
+from augury.train.models.network import Channels, Classes
+
+ImageSize = Annotated[int, Interval(1)]
+
+
+class External(nn.Module):
+    """A foreign network behind our protocol; its own modules are under `network`.
+
+    `head` and `taps` are found in it by `wrap`. Images of another size than `image_size` (rows = columns) are resized
+    to it, bilinearly with antialiasing; None leaves every size as it is.
+    """
+
+    def __init__(self, network: nn.Module, head: str, taps: tuple[str, ...], image_size: int | None) -> None:
+        super().__init__()
+        self.network = network
+        self.taps = taps
+        self.image_size = image_size
+        self._head = head
+
+    @property
+    def head(self) -> nn.Linear:
+        linear = self.network.get_submodule(self._head)
+        assert isinstance(linear, nn.Linear)
+        return linear
+
+    def forward(self, images: Tensor) -> Tensor:
+        size = self.image_size
+        if size is not None and images.shape[-2:] != (size, size):
+            images = functional.interpolate(images, (size, size), mode="bilinear", antialias=True)
+        logits: Tensor = self.network(images)
+        return logits
+
+
+def torchvision_network(
+    name: str,
+    /,
+    *,
+    classes: Classes,
+    channels: Channels = 3,
+    pretrained: bool = False,
+    image_size: ImageSize | None = None,
+) -> nn.Module:
+    """A classification network of torchvision, with a new head for `classes`.
+
+    `pretrained`: torchvision's default weights, learnt on ImageNet. `channels` other than 3: the first convolution is
+    made for them; pretrained weights are summed over the colours, so that a grey image is seen as its colour copy is.
+    `image_size`: resize the images to this many rows and columns first; vision transformers always do, to the size
+    they are made for (without pretrained weights, this one). Networks without a linear head (SqueezeNet) are refused.
+    Raises InputError for unknown names and impossible sizes, RunError when the weights cannot be had.
+    """
+    models = importlib.import_module("torchvision.models")
+    if not torchvision_has(name):
+        raise InputError(f"--model: {unknown('torchvision model', name, models.list_models(module=models))}")
+    arguments: dict[str, Any] = {} if pretrained else {"num_classes": classes}
+    if image_size is not None and name.startswith("vit_") and not pretrained:
+        arguments["image_size"] = image_size
+    if name in ("googlenet", "inception_v3"):
+        arguments["init_weights"] = not pretrained  # said aloud, for torchvision warns that its default will change
+    if pretrained:
+        arguments["progress"] = False
+
+    def make() -> nn.Module:
+        network: nn.Module = models.get_model(name, weights="DEFAULT" if pretrained else None, **arguments)
+        return network
+
+    network = _loaded(make, f"torchvision:{name}", pretrained)
+    _drop_auxiliary(network)
+    head = _last_linear(network, f"torchvision:{name}")
+    if pretrained:
+        old = network.get_submodule(head)
+        assert isinstance(old, nn.Linear)
+        network.set_submodule(head, nn.Linear(old.in_features, classes, bias=old.bias is not None))
+    if channels != 3:
+        _adapt_first_convolution(network, channels, pretrained)
+    own_size = getattr(network, "image_size", None) if name.startswith("vit_") else None
+    return _wrap(network, head, _input_size(f"torchvision:{name}", own_size, image_size))
+
+
+def timm_network(
+    name: str,
+    /,
+    *,
+    classes: Classes,
+    channels: Channels = 3,
+    pretrained: bool = False,
+    image_size: ImageSize | None = None,
+) -> nn.Module:
+    """A network of timm (an optional dependency), with its head and first convolution made for `classes` and `channels`.
+
+    `pretrained`: the weights timm has under that name. `image_size`: resize the images to this many rows and columns
+    first; networks made for one size always do, to their own.
+    Raises InputError for unknown names and when timm is not installed, RunError when the weights cannot be had.
+    """
+    timm = _timm(name)
+    if not timm.is_model(name):
+        raise InputError(f"--model: {unknown('timm model', name.split('.')[0], timm.list_models())}")
+
+    def make() -> nn.Module:
+        network: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=classes, in_chans=channels)
+        return network
+
+    network = _loaded(make, f"timm:{name}", pretrained)
+    settings = getattr(network, "default_cfg", None) or {}
+    own_size = settings["input_size"][-1] if settings.get("fixed_input_size") else None
+    return _wrap(network, _last_linear(network, f"timm:{name}"), _input_size(f"timm:{name}", own_size, image_size))
+
+
+def torchvision_has(name: str) -> bool:
+    """Whether torchvision has a classification network of this name."""
+    models = importlib.import_module("torchvision.models")
+    return name in models.list_models(module=models)
+
+
+def _timm(name: str) -> ModuleType:
+    try:
+        return importlib.import_module("timm")
+    except ImportError:
+        raise InputError(f"--model: timm:{name} needs timm; install it with `pip install 'augury[timm]'`") from None
+
+
+def _loaded(make: Callable[[], nn.Module], name: str, pretrained: bool) -> nn.Module:
+    """The network; RunError for a failed download, InputError for options it refuses, whatever either raised."""
+    try:
+        return make()
+    except Exception as error:  # urllib's, torch.hub's, huggingface_hub's and httpx's have nothing else in common
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if not pretrained:
+            raise InputError(f"--model: {name} cannot be made with these options: {reason}") from error
+        place = f", put the file into {torch.hub.get_dir()}/checkpoints" if name.startswith("torchvision") else ""
+        raise RunError(
+            f"--model {name}: the pretrained weights could not be loaded ({reason}); "
+            f"check the connection{place}, or leave out pretrained"
+        ) from error
+
+
+def _input_size(name: str, own: int | None, asked: int | None) -> int | None:
+    """The size to resize to; InputError where another is asked of a network made for one size."""
+    if own is not None and asked not in (None, own):
+        raise InputError(f"--model: {name}(image_size={asked}) must be {own}, which it is made for; leave it out")
+    return own or asked
+
+
+def _drop_auxiliary(network: nn.Module) -> None:
+    """Without the extra heads of GoogLeNet and Inception, which would make the output of training mode a tuple."""
+    if getattr(network, "aux_logits", False):
+        network.__dict__["aux_logits"] = False
+        for name in ("AuxLogits", "aux1", "aux2"):
+            if hasattr(network, name):
+                setattr(network, name, None)
+
+
+def _last_linear(network: nn.Module, name: str) -> str:
+    """The path of the head; InputError where the network does not end in a linear layer."""
+    last = [path for path, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
+    if not isinstance(network.get_submodule(last), nn.Linear):
+        raise InputError(f"--model: {name} does not end in a linear layer, which features are read from; choose another")
+    return last
+
+
+def _adapt_first_convolution(network: nn.Module, channels: int, pretrained: bool) -> None:
+    path, old = next((path, module) for path, module in network.named_modules() if isinstance(module, nn.Conv2d))
+    geometry: dict[str, Any] = {"kernel_size": old.kernel_size, "stride": old.stride, "padding": old.padding}
+    new = nn.Conv2d(channels, old.out_channels, **geometry, bias=old.bias is not None)
+    with torch.no_grad():
+        if pretrained:
+            new.weight.copy_((old.weight.sum(1, keepdim=True) / channels).expand_as(new.weight))
+            if old.bias is not None and new.bias is not None:
+                new.bias.copy_(old.bias)
+        else:
+            # The fans of the scheme that drew the old weights differ by the channels alone: keep the output's variance.
+            new.weight.normal_().mul_(old.weight.std() * (old.in_channels / channels) ** 0.5)
+            if old.bias is not None and new.bias is not None:
+                new.bias.zero_()
+    network.set_submodule(path, new)
+
+
+def _wrap(network: nn.Module, head: str, image_size: int | None) -> External:
+    for module in network.modules():
+        if getattr(module, "inplace", None) is True:
+            module.__dict__["inplace"] = False  # hooks on taps may keep what they see
+    return External(network, head, tuple(f"network.{path}" for path in _taps(network)), image_size)
+
+
+def _taps(network: nn.Module) -> Iterable[str]:
+    """The stages of the common designs, which run one after another; nothing where the design is another."""
+    layers = [name for name, _ in network.named_children() if name.startswith("layer") and name[5:].isdigit()]
+    if layers:
+        return layers
+    for name in ("features", "stages", "blocks"):
+        stages = getattr(network, name, None)
+        if isinstance(stages, nn.Sequential):
+            return [f"{name}.{child}" for child, _ in stages.named_children()]
+    return []
