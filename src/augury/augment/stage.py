@@ -108,8 +108,12 @@ class PlanStage:
         for slot in range(self.policy.slots):
             if bool(trace["on"][row, slot]):
                 op = self.policy.space[int(trace["op"][row, slot])].op
-                values = [f"{float(trace['value'][row, slot, k]):.3g}" for k in range(min(1, len(op.parameters)))]
-                words.append(" ".join([op.name, *values]))
+                if op.form == "region":
+                    top, left, bottom, right = trace["box"][row, slot].tolist()
+                    words.append(f"{op.name} {max(0, bottom - top)}x{max(0, right - left)}")
+                else:
+                    values = trace["value"][row, slot, : len(op.parameters)].tolist()
+                    words.append(" ".join([op.name, *(f"{value:.3g}" for value in values)]))
         return ", ".join(words)
 
     def _boxes(self, trace: Trace, u: Tensor, size: Tensor) -> Tensor:

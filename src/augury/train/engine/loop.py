@@ -61,7 +61,7 @@ class Training:
         strategy = build_strategy(parse_spec(settings.strategy, "--strategy"))
         with torch.random.fork_rng(devices=_cuda(device)):
             torch.random.manual_seed(settings.seed)
-            model = make_model(settings, dataset).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            model = make_model(settings, dataset).to(device).to(memory_format=torch.channels_last)
             extra = nn.ModuleDict(strategy.modules(model)).to(device)
         parameters = [*model.parameters(), *extra.parameters()]
         optimizer = torch.optim.SGD(
