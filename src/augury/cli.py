@@ -146,9 +146,13 @@ def _add_settings(parser: argparse.ArgumentParser, augment: str, strategy: str) 
 
 def _settings(options: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     """Settings from the flags over the -c file; what is not a training's setting (`seeds`) comes back beside them."""
+    from augury.core.options import text_from
     from augury.train.engine.settings import Settings, read_config
 
     values = read_config(options.config) if options.config else {}
+    for key in ("augment", "strategy"):
+        if key in values:
+            values[key] = text_from(values[key], f"-c {options.config}: {key}", several=options.run is _compare)
     flags = {key: value for key, value in vars(options).items() if key in Settings.__dataclass_fields__ or key == "seeds"}
     file_seeds = values.pop("seeds", None)
     extra = {"seeds": flags.pop("seeds", file_seeds)}

@@ -32,7 +32,7 @@ def pipeline(name: str | Chain | Spec | list[Any] | dict[str, Any], /, *, seed: 
             raise InputError("pipeline: options belong inside the brackets of a chain's names")
         spec = chain.stages[0]
         chain = Chain((Spec(spec.name, {**spec.options, **options}, spec.first),))
-    return Pipeline(tuple(stages_of(chain, "pipeline")), seed)
+    return Pipeline(tuple(stages_of(chain, "pipeline")), seed, origin=str(chain))
 
 
 def build(chain: Chain, statistics: Statistics, where: str = "--augment") -> Pipeline:
@@ -85,10 +85,7 @@ def op_stage(spec: Spec, where: str) -> PlanStage:
     plain = _factory(spec, where)
     names = list(plain.parameters)
     options = dict(spec.options)
-    if spec.first:
-        if not names and not _option_names(spec.name):
-            raise InputError(f"{where}: {spec.name} takes no value without a key: {spec}")
-        options = {(_option_names(spec.name) + names)[0]: spec.first[0], **options}
+    options |= _leading(spec, names, where)
     chance = convert(options.pop("p", plain.p), float, f"{where}: {spec.name}(p)")
     if chance not in Interval(0, 1):
         raise InputError(f"{where}: {spec.name}(p={chance:g}) must be from 0 to 1")
@@ -98,12 +95,32 @@ def op_stage(spec: Spec, where: str) -> PlanStage:
     return PlanStage(spec.name, Single(Choice(plain, laws), chance), plain.intensive)
 
 
+def _leading(spec: Spec, parameters: list[str], where: str) -> dict[str, Any]:
+    """The value given without a key: the factory's first option where it can be that, else the first parameter.
+
+    `cutout(8)` is a length and `crop(4)` a padding; `rotate(30)` is degrees, since 30 is no interpolation.
+    """
+    if not spec.first:
+        return {}
+    made, fixed = registry.get("op", spec.name), _option_names(spec.name)
+    if len(spec.first) == 1 and fixed:
+        try:
+            bind(made, Spec(spec.name, {fixed[0]: spec.first[0]}), where)
+            return {fixed[0]: spec.first[0]}
+        except InputError:
+            if not parameters:
+                raise
+    if len(spec.first) > 1 or not parameters:
+        raise InputError(f"{where}: {spec.name} takes {'one value' if parameters or fixed else 'no value'} without a key: {spec}")
+    return {parameters[0]: spec.first[0]}
+
+
 def _factory(spec: Spec, where: str) -> Op:
     """The operation with those of the spec's options that are its factory's; unknown ones are refused."""
     made = registry.get("op", spec.name)
-    fixed = {k: v for k, v in spec.options.items() if k in _option_names(spec.name)}
-    if spec.first and _option_names(spec.name):
-        fixed = {_option_names(spec.name)[0]: spec.first[0], **fixed}
+    plain: Op = made()
+    given = {**spec.options, **_leading(spec, list(plain.parameters), where)}
+    fixed = {k: v for k, v in given.items() if k in _option_names(spec.name)}
     result: Op = made(**bind(made, Spec(spec.name, fixed), where))
     known = [*_option_names(spec.name), *result.parameters, "p"]
     for key in spec.options:

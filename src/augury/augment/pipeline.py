@@ -1,7 +1,6 @@
 """Pipeline: stages in order, on a batch with addresses or on plain images."""
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +32,8 @@ class Pipeline:
 
     stages: tuple[Any, ...]
     seed: int = 0
-    _calls: Iterator[int] = field(default_factory=itertools.count, repr=False)
+    origin: str | None = None
+    _calls: int = field(default=0, repr=False)
 
     def run(
         self,
@@ -99,10 +99,17 @@ class Pipeline:
         if self.mixes and targets is None:
             raise InputError("labels: this pipeline mixes samples, so call it as pipeline(images, labels)")
         ids = torch.arange(len(pixels), device=pixels.device)
-        noise = Noise.of(self._seed(), ids, epoch=next(self._calls))
+        noise = Noise.of(self._seed(), ids, epoch=self._calls)
+        self._calls += 1
         batch, _ = self.run(Batch(pixels, targets, ids), noise)
         out = restore(batch.images)
         return out if labels is None else (out, batch.targets if self.mixes else labels)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by its names (for workers started by spawn), since operations hold functions."""
+        if self.origin is None:
+            raise TypeError("a pipeline of stages put together by hand cannot be pickled; make it by augury.pipeline(...)")
+        return _unpickled, (self.origin, self.seed, self._calls)
 
     def _on_pil(self, image: Image.Image) -> Image.Image:
         if self.mixes:
@@ -117,6 +124,14 @@ class Pipeline:
         """The pipeline's seed; in a DataLoader worker also that worker's, or all workers would draw the same."""
         worker = get_worker_info()
         return self.seed if worker is None else self.seed * 1_000_003 + worker.seed
+
+
+def _unpickled(origin: str, seed: int, calls: int) -> Pipeline:
+    from augury.augment.build import pipeline
+
+    made = pipeline(origin, seed=seed)
+    made._calls = calls
+    return made
 
 
 def _label_tensor(labels: Any, single: bool) -> Tensor:

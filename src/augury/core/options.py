@@ -113,6 +113,18 @@ def chain_from(value: Any, where: str) -> Chain:
     raise InputError(f"{where}: expected a name, a list of stages or one {{name: options}} mapping, found {value!r}")
 
 
+def text_from(value: Any, where: str, *, several: bool = False) -> str:
+    """What a YAML file says of an augmentation or strategy, as the grammar's text.
+
+    Text stays as it is. With `several`, a list parts alternatives (`none,crop+flip`), otherwise stages (`crop+flip`).
+    """
+    if isinstance(value, str):
+        return value
+    if several and isinstance(value, list):
+        return ",".join(str(chain_from(item, where)) for item in value)
+    return str(chain_from(value, where))
+
+
 def bind(function: Callable[..., Any], spec: Spec, where: str) -> dict[str, Any]:
     """The options of `spec`, checked and converted to the declared types of `function`'s keyword-only parameters.
 
