@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from augury.core import registry
-from augury.core.laws import Beta, Choice, Constant, Ladder, Law, Linear, Uniform
+from augury.core.laws import Beta, Choice, Constant, Ladder, Law, Linear, LogUniform, Uniform
 from augury.core.options import Interval
 
 KINDS: tuple[registry.Kind, ...] = ("op", "policy", "pipeline", "strategy")
@@ -52,6 +52,8 @@ def law_text(law: Law) -> str:
             return f"{number:.4g}"
         case Uniform(low, high):
             return f"uniform({low:.4g}, {high:.4g})"
+        case LogUniform(low, high):
+            return f"log_uniform({low:.4g}, {high:.4g})"
         case Beta(a, b):
             return f"beta({a:.4g})" if a == b else f"beta({a:.4g}, {b:.4g})"
         case Choice(numbers) | Ladder(numbers):

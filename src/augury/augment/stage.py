@@ -1,36 +1,24 @@
 """PlanStage: a policy's plan, drawn for every image of a batch and applied in a constant number of passes.
 
 An operation that stands alone is the same stage around a policy of one entry, so that there is one way from a draw to
-pixels. Per slot the forms run in one fixed order, because the order is meaning: warp, table, blend, map, region, then one
-mix, which reads the partner as this slot's pixel operations left it.
+pixels. One operation fires per image and slot. Per slot the order of the forms is fixed, because the order is meaning:
+warp, table, blend, separable, map, region, then one mix, which reads the partner as this slot's pixel operations left it.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from augury.augment.forms.blend import Blend, blend
-from augury.augment.forms.mix import Mix, mix
-from augury.augment.forms.region import Content, Region, clipped, kept_share, region
-from augury.augment.forms.table import Table, table
-from augury.augment.forms.warp import Warp, warp
+from augury.augment.forms.backends import backend
+from augury.augment.forms.mix import mix
+from augury.augment.forms.region import Content, clipped, kept_share
+from augury.augment.lowering import Lowered, Trace, contents, lower
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.laws import Constant, Linear, Uniform
 from augury.core.noise import Noise
-from augury.core.plan import Clock, Policy, Space
-
-Trace = dict[str, Tensor]
-
-IDENTITY: dict[str, Any] = {
-    "warp": Warp(torch.tensor([1.0, 0, 0, 0, 1, 0], dtype=torch.float64), torch.tensor(False), torch.tensor(0.0)),
-    "table": Table(torch.tensor(0), torch.tensor(0.0, dtype=torch.float64)),
-    "blend": Blend(torch.tensor(0), torch.tensor(1.0)),
-    "region": Region(torch.tensor(0), torch.tensor(0.0)),
-    "mix": Mix(torch.tensor(1.0), torch.tensor(False)),
-}
+from augury.core.plan import Choice, Clock, Policy, Space
 
 
 @dataclass(frozen=True)
@@ -45,32 +33,45 @@ class PlanStage:
     policy: Policy
     intensive: bool = True
     forms: frozenset[str] = field(init=False)
+    contents: frozenset[Content] = field(init=False, repr=False)
+    space: Space = field(init=False, repr=False)
+    linear: Tensor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "forms", frozenset(entry.op.form for entry in self.policy.space.entries))
+        space = self.policy.space
+        object.__setattr__(self, "space", space)
+        object.__setattr__(self, "forms", frozenset(entry.op.form for entry in space.entries))
+        object.__setattr__(self, "contents", contents(space))
+        rows = [[_linear(entry, k) for k in range(space.parameters)] for entry in space.entries]
+        object.__setattr__(self, "linear", torch.tensor(rows, dtype=torch.float32).reshape(len(space), space.parameters, 5))
 
     @property
     def domain(self) -> str:
         """`any` where every operation also takes normalised values, otherwise `pixels`."""
-        return "any" if all(e.op.domain == "any" for e in self.policy.space.entries) else "pixels"
+        return "any" if all(e.op.domain == "any" for e in self.space.entries) else "pixels"
 
     @property
     def needs(self) -> frozenset[str]:
-        return frozenset().union(*(e.op.needs for e in self.policy.space.entries))
+        return frozenset().union(*(e.op.needs for e in self.space.entries))
 
     @property
     def mixes_labels(self) -> bool:
-        return any(e.op.mixes_labels for e in self.policy.space.entries)
+        return any(e.op.mixes_labels for e in self.space.entries)
 
     def sample(self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0) -> Trace:
         """All choices of this stage for a batch, as tensors with a row per image."""
         plan = self.policy.ask(noise.fold("plan"), clock or Clock())
-        space, slots = self.policy.space, self.policy.slots
+        space, slots = self.space, self.policy.slots
         on = plan.on
         if not (isinstance(intensity, float | int) and intensity == 1):
             on = on & (noise.fold("intensity").uniform(slots) < intensity)
         u = noise.fold("values").uniform(slots * space.uniforms).reshape(len(batch), slots, space.uniforms)
-        trace = {"op": plan.op, "strength": plan.strength, "on": on, "value": _values(space, plan.op, plan.strength, u)}
+        trace = {
+            "op": plan.op,
+            "strength": plan.strength,
+            "on": on,
+            "value": _values(space, self.linear, plan.op, plan.strength, u),
+        }
         if plan.choice is not None:
             trace["choice"] = plan.choice
         if "region" in self.forms:
@@ -82,32 +83,43 @@ class PlanStage:
     def apply(self, batch: Batch, trace: Trace) -> Batch:
         """The batch after the traced choices; a pure function of both."""
         size = batch.sizes()
-        images, targets = batch.images, batch.targets
-        for slot in range(self.policy.slots):
-            column = {name: part[:, slot] for name, part in trace.items() if name != "choice"}
-            records = self._lower(column, size)
-            images = _pixels(images, records, size)
-            keep = torch.ones(len(batch), device=images.device)
-            others = images[column["partner"]] if "partner" in column else images
-            if "region" in records:
-                record: Region = records["region"]
-                images = region(images, record, column["box"], others)
-                share = kept_share(column["box"], size)
-                keep = torch.where(record.content == Content.PARTNER, share, keep)
-            if "mix" in records:
-                images = mix(images, others, records["mix"].keep)
-                keep = torch.where(records["mix"].labels, records["mix"].keep, keep)
-            if targets is not None and "partner" in column and self.mixes_labels:
-                targets = targets.mix(column["partner"], keep)
-        moved = bool({"warp", "map"} & self.forms)
+        lowered = lower(self.space, trace, size, self.contents)
+        if self.forms <= {"warp", "table", "blend"}:
+            images, targets = backend(batch.images.device).pixels(batch.images, lowered, size), batch.targets
+        else:
+            for slot in range(self.policy.slots):
+                column = {name: part[:, slot] for name, part in trace.items() if name != "choice"}
+                batch = self._slot(batch, lowered.slot(slot), column, size)
+            images, targets = batch.images, batch.targets
+        moved = bool({"warp", "map", "separable"} & self.forms)
         return batch.replace(images=images, targets=targets, saliency=None if moved else batch.saliency)
+
+    def _slot(self, batch: Batch, lowered: Lowered, column: Trace, size: Tensor) -> Batch:
+        images, targets = batch.images, batch.targets
+        run = backend(images.device)
+        if {"warp", "table", "blend"} & self.forms:
+            images = run.pixels(images, lowered, size)
+        for item in lowered.apart[0]:
+            images = item.run(images, size)
+        keep = torch.ones(len(batch), device=images.device)
+        before, partner = images, column.get("partner")
+        if lowered.region is not None:
+            reads = torch.arange(len(batch), device=images.device) if partner is None else partner
+            images = run.regions(images, lowered, column["box"], reads)
+            keep = torch.where(lowered.region.content[:, 0] == Content.PARTNER, kept_share(column["box"], size), keep)
+        if lowered.mix is not None and partner is not None:
+            images = mix(images, before[partner], lowered.mix.keep[:, 0])
+            keep = torch.where(lowered.mix.labels[:, 0], lowered.mix.keep[:, 0], keep)
+        if targets is not None and partner is not None and self.mixes_labels:
+            targets = targets.mix(partner, keep)
+        return batch.replace(images=images, targets=targets)
 
     def describe(self, trace: Trace, row: int) -> str:
         """What was drawn for one row, in words: `rotate 12.5, invert`."""
         words = []
         for slot in range(self.policy.slots):
             if bool(trace["on"][row, slot]):
-                op = self.policy.space[int(trace["op"][row, slot])].op
+                op = self.space[int(trace["op"][row, slot])].op
                 if op.form == "region":
                     top, left, bottom, right = trace["box"][row, slot].tolist()
                     words.append(f"{op.name} {max(0, bottom - top)}x{max(0, right - left)}")
@@ -118,7 +130,7 @@ class PlanStage:
 
     def _boxes(self, trace: Trace, u: Tensor, size: Tensor) -> Tensor:
         boxes = torch.zeros(*trace["op"].shape, 4, dtype=torch.int64, device=u.device)
-        for index, entry in enumerate(self.policy.space.entries):
+        for index, entry in enumerate(self.space.entries):
             op = entry.op
             if op.shape is None or op.place is None:
                 continue
@@ -132,57 +144,11 @@ class PlanStage:
                 boxes[:, slot] = torch.where(chosen, box, boxes[:, slot])
         return boxes
 
-    def _lower(self, column: Trace, size: Tensor) -> dict[str, Any]:
-        """One record per form, identity where another form or nothing was drawn."""
-        count, device = len(column["op"]), column["op"].device
-        records = {
-            form: type(blank)(*(p.to(device).expand(count, *p.shape).clone() for p in blank))
-            for form, blank in IDENTITY.items()
-            if form in self.forms
-        }
-        maps = []
-        for index, entry in enumerate(self.policy.space.entries):
-            op, mask = entry.op, (column["op"] == index) & column["on"]
-            if device.type == "cpu":
-                rows: Any = mask.nonzero()[:, 0]
-                if not len(rows):
-                    continue
-            else:
-                rows = slice(None)
-            values = {name: column["value"][rows, k] for k, name in enumerate(op.parameters)}
-            lowered = op.lower(values, size[rows])
-            if op.form == "map":
-                maps.append((mask, lowered))
-                continue
-            for part, new in zip(records[op.form], lowered, strict=True):
-                new = new.to(part.dtype)
-                if device.type == "cpu":
-                    part[rows] = new
-                else:
-                    keep = mask.reshape(-1, *[1] * (part.ndim - 1))
-                    part.copy_(torch.where(keep, new, part))
-        if maps:
-            records["map"] = maps
-        return records
 
-
-def _pixels(images: Tensor, records: dict[str, Any], size: Tensor) -> Tensor:
-    if "warp" in records:
-        images = warp(images, records["warp"], size)
-    if "table" in records:
-        images = table(images, records["table"], size)
-    if "blend" in records:
-        images = blend(images, records["blend"], size)
-    for mask, function in records.get("map", ()):
-        images = torch.where(mask[:, None, None, None], function(images, size), images)
-    return images
-
-
-def _values(space: Space, op: Tensor, strength: Tensor, u: Tensor) -> Tensor:
+def _values(space: Space, linear: Tensor, op: Tensor, strength: Tensor, u: Tensor) -> Tensor:
     """Native values float32 [B,S,P]: the linear laws as one table gathered by op, the others law by law."""
     count = space.parameters
-    rows = [[_linear(e, k) for k in range(count)] for e in space.entries]
-    coefficients = torch.tensor(rows, dtype=torch.float32, device=op.device).reshape(len(space), count, 5)[op]
+    coefficients = linear.to(op.device)[op]
     low, span, signed, twice_centre, by_strength = coefficients.unbind(-1)
     drawn = u[..., :count]
     driver = torch.where(by_strength > 0, strength[..., None].expand_as(drawn), drawn)
@@ -196,7 +162,7 @@ def _values(space: Space, op: Tensor, strength: Tensor, u: Tensor) -> Tensor:
     return value
 
 
-def _linear(entry: Any, k: int) -> list[float]:
+def _linear(entry: Choice, k: int) -> list[float]:
     """Coefficients of one law: low, span, signed, twice the centre, driven by strength rather than by the uniform."""
     names = list(entry.op.parameters)
     if k >= len(names):

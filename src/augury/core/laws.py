@@ -69,6 +69,27 @@ class Uniform:
 
 
 @dataclass(frozen=True)
+class LogUniform:
+    """Uniform in the logarithm on [low, high), both above 0: factors and their inverses are equally likely."""
+
+    low: float
+    high: float
+
+    @property
+    def support(self) -> Interval:
+        return Interval(self.low, self.high)
+
+    def value(self, u: Tensor, strength: Tensor) -> Tensor:
+        # In float64, whose last bit (which may depend on the batch's length) rounding to float32 drops.
+        exponent = u.double() * math.log(self.high / self.low) + math.log(self.low)
+        return exponent.exp().to(u.dtype).clamp(self.low, self.high)
+
+    def log_prob(self, value: Tensor, strength: Tensor) -> Tensor:
+        inside = (value >= self.low) & (value <= self.high)
+        return torch.where(inside, -value.log() - math.log(math.log(self.high / self.low)), -math.inf)
+
+
+@dataclass(frozen=True)
 class Choice:
     """One of `numbers`, each equally likely."""
 
@@ -214,7 +235,7 @@ def law_from(value: object, where: str) -> Law:
         make, keys = _NAMED[value.name]
         spec = Spec(value.name, {**dict(zip(keys, value.first, strict=False)), **value.options}, value.first[len(keys) :])
         return make(**bind(make, spec, where))
-    if isinstance(value, Constant | Uniform | Choice | Linear | Ladder | Beta):
+    if isinstance(value, Constant | Uniform | LogUniform | Choice | Linear | Ladder | Beta):
         return value
     raise InputError(f"{where} must be a number, a list of numbers or a law such as uniform(-30, 30)")
 
@@ -225,6 +246,12 @@ def _uniform(*, low: float, high: float) -> Law:
     return Uniform(low, high)
 
 
+def _log_uniform(*, low: float, high: float) -> Law:
+    if not 0 < low <= high:
+        raise InputError(f"log_uniform({low:g}, {high:g}): both numbers must be above 0, the first not above the second")
+    return LogUniform(low, high)
+
+
 def _beta(*, a: float, b: float | None = None) -> Law:
     if a <= 0 or (b is not None and b <= 0):
         raise InputError(f"beta({a:g}): both shapes must be above 0")
@@ -233,5 +260,6 @@ def _beta(*, a: float, b: float | None = None) -> Law:
 
 _NAMED: dict[str, tuple[Callable[..., Law], tuple[str, ...]]] = {
     "uniform": (_uniform, ("low", "high")),
+    "log_uniform": (_log_uniform, ("low", "high")),
     "beta": (_beta, ("a", "b")),
 }

@@ -75,6 +75,11 @@ class Noise:
         return self.key.shape[0]
 
 
+def hashed(key: Tensor, counter: Tensor) -> Tensor:
+    """int64: 64 random bits for every pair of key and counter, which are broadcast: a field of noise from one key."""
+    return _mix_tensor(_mix_tensor(key + _signed(_GOLDEN)) + counter * _signed(_GOLDEN))
+
+
 @functools.cache
 def _name_key(name: str | int) -> int:
     return int.from_bytes(hashlib.blake2b(f"{type(name).__name__}:{name}".encode(), digest_size=8).digest(), "little")

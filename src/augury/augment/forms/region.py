@@ -1,10 +1,12 @@
-"""Region: a box of each image is replaced, by a constant or by the same place of another sample."""
+"""Region: part of each image is replaced: a box or a grid of squares in it, by a constant, noise or another sample."""
 
 from enum import IntEnum
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from augury.core.noise import hashed
 
 
 class Content(IntEnum):
@@ -13,13 +15,32 @@ class Content(IntEnum):
     NONE = 0
     CONSTANT = 1
     PARTNER = 2
+    NOISE = 3
+    GRID = 4
 
 
 class Region(NamedTuple):
-    """content: int64 [n]. fill: float32 [n], for constants."""
+    """content: int64 [n]. fill: float32 [n], for constants. pattern: int64 [n], which noise.
+
+    grid: int64 [n,6], for Content.GRID: period and band in pixels, offset of rows and columns, cosine and sine of the
+    turn in 16.16 fixed point, so that every back end finds the same squares.
+    """
 
     content: Tensor
     fill: Tensor
+    pattern: Tensor
+    grid: Tensor
+
+
+def filling(content: Content, size: Tensor, fill: float = 0.0, pattern: Tensor | None = None) -> Region:
+    """A record of n rows with one content; no grid."""
+    n, device = len(size), size.device
+    return Region(
+        torch.full((n,), int(content), device=device),
+        torch.full((n,), float(fill), device=device),
+        torch.zeros(n, dtype=torch.int64, device=device) if pattern is None else pattern,
+        torch.tensor([2, 1, 0, 0, 65536, 0], device=device).expand(n, 6),
+    )
 
 
 def clipped(top: Tensor, left: Tensor, height: Tensor, width: Tensor, size: Tensor) -> Tensor:
@@ -38,6 +59,27 @@ def inside(box: Tensor, height: int, width: int) -> Tensor:
     return (y >= top) & (y < bottom) & (x >= left) & (x < right)
 
 
+def squares(grid: Tensor, height: int, width: int) -> Tensor:
+    """bool [n,H,W]: which pixels lie in the grid's squares, those outside the bands of both directions."""
+    y = 2 * torch.arange(height, device=grid.device)[:, None] + 1 - height
+    x = 2 * torch.arange(width, device=grid.device) + 1 - width
+    period, band, down, right, cosine, sine = (grid[:, k, None, None] for k in range(6))
+    row = ((y * cosine - x * sine) >> 17) + down
+    column = ((x * cosine + y * sine) >> 17) + right
+    return (row % period >= band) & (column % period >= band)
+
+
+def noise_like(images: Tensor, pattern: Tensor) -> Tensor:
+    """A value per pixel and channel, a pure function of `pattern`: uniform over 0..255 on uint8 images; on floats uniform
+    with mean 0 and variance 1, the moments of normalised pixels."""
+    place = torch.arange(images[0].numel() if len(images) else 0, device=images.device)
+    level = (hashed(pattern[:, None], place) >> 56) & 255
+    level = level.reshape(images.shape)
+    if images.dtype == torch.uint8:
+        return level.to(torch.uint8)
+    return ((level.to(torch.float32) - 127.5) * (12**0.5 / 256)).to(images.dtype)
+
+
 def kept_share(box: Tensor, size: Tensor) -> Tensor:
     """float32 [n]: the share of the image outside the box, from the exact clipped area."""
     height = (box[:, 2] - box[:, 0]).clamp(min=0)
@@ -46,10 +88,22 @@ def kept_share(box: Tensor, size: Tensor) -> Tensor:
     return (1 - (height * width).double() / area).to(torch.float32)
 
 
-def region(images: Tensor, record: Region, box: Tensor, others: Tensor) -> Tensor:
-    """images [n,C,H,W], uint8 or float, with their boxes filled; `others` has each row's partner image."""
-    mask = inside(box, *images.shape[-2:])[:, None]
+def region(images: Tensor, record: Region, box: Tensor, others: Tensor, contents: frozenset[Content]) -> Tensor:
+    """images [n,C,H,W], uint8 or float, with their boxes filled; `others` has each row's partner image.
+
+    contents: which kinds occur in the record, so that no pass is made for those that cannot.
+    """
+    height, width = images.shape[-2:]
+    mask = inside(box, height, width)[:, None]
     content = record.content[:, None, None, None]
-    constant = record.fill.to(images.dtype)[:, None, None, None]
-    filled = torch.where(mask & (content == Content.CONSTANT), constant, images)
-    return torch.where(mask & (content == Content.PARTNER), others, filled)
+    filled = images
+    if contents & {Content.CONSTANT, Content.GRID}:
+        flat = content == Content.CONSTANT
+        if Content.GRID in contents:
+            flat = flat | ((content == Content.GRID) & squares(record.grid, height, width)[:, None])
+        filled = torch.where(mask & flat, record.fill.to(images.dtype)[:, None, None, None], filled)
+    if Content.NOISE in contents:
+        filled = torch.where(mask & (content == Content.NOISE), noise_like(images, record.pattern), filled)
+    if Content.PARTNER in contents:
+        filled = torch.where(mask & (content == Content.PARTNER), others, filled)
+    return filled

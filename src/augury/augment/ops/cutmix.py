@@ -5,7 +5,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from augury.augment.forms.region import Content, Region
+from augury.augment.forms.region import Content, Region, filling
 from augury.augment.ops.cutout import centred
 from augury.core.laws import Beta
 from augury.core.op import Op, Parameter, Values
@@ -43,5 +43,4 @@ def _shape(values: Values, size: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _lower(values: Values, size: Tensor) -> Region:
-    content = torch.full((len(size),), int(Content.PARTNER), device=size.device)
-    return Region(content, torch.zeros(len(size), device=size.device))
+    return filling(Content.PARTNER, size)

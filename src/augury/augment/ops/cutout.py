@@ -5,7 +5,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from augury.augment.forms.region import Content, Region
+from augury.augment.forms.region import Content, Region, filling
 from augury.core.laws import Constant
 from augury.core.op import Op, Parameter, Values
 from augury.core.options import Interval
@@ -26,8 +26,7 @@ def cutout(*, length: Annotated[int, Interval(0)] | None = None, fill: float = 0
         return side, side
 
     def lower(values: Values, size: Tensor) -> Region:
-        content = torch.full((len(size),), int(Content.CONSTANT), device=size.device)
-        return Region(content, torch.full((len(size),), fill, device=size.device))
+        return filling(Content.CONSTANT, size, fill)
 
     fraction = Parameter(Constant(0.5), Interval(0, 2), "of the shorter side")
     return Op(

@@ -1,0 +1,61 @@
+"""The numba back end: hands records to the compiled kernels, in parts over PyTorch's thread count."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from augury.augment.forms import numba_kernels, plain
+
+SMALLEST_PART_BYTES = 1 << 20
+
+
+def pixels(images: Tensor, lowered: Any, size: Tensor) -> Tensor:
+    """Warp, table and blend of every slot in turn, on uint8 [B,C,H,W]; returns new images."""
+    if images.device.type != "cpu" or images.numel() == 0:
+        return plain.pixels(images, lowered, size)
+    images = images.contiguous()
+    out = torch.empty_like(images)
+    records = (lowered.warp or _NO_WARP, lowered.table or _NO_TABLE, lowered.blend or _NO_BLEND)
+    arrays = [_array(part) for record in records for part in record]
+    _in_parts(numba_kernels.pixels, images, _array(out), _array(size), _array(lowered.form), *arrays)
+    return out
+
+
+def regions(images: Tensor, lowered: Any, box: Tensor, partner: Tensor) -> Tensor:
+    """The first slot's boxes (int64 [B,4]) filled, on uint8 or float images; returns new images."""
+    if images.device.type != "cpu" or images.dtype not in (torch.uint8, torch.float32) or images.numel() == 0:
+        return plain.regions(images, lowered, box, partner)
+    images = images.contiguous()
+    out = images.clone()
+    integer = images.dtype == torch.uint8
+    content, fill, pattern, grid = (_array(part[:, 0]) for part in lowered.region)
+    fill = fill.astype(np.uint8 if integer else np.float32)
+    _in_parts(numba_kernels.regions, images, _array(out), _array(partner), content, fill, pattern, grid, _array(box), integer)
+    return out
+
+
+def _in_parts(kernel: Callable[..., None], images: Tensor, *arguments: Any) -> None:
+    """All rows by one call, or by one per thread where there is enough to do; rows do not depend on each other."""
+    count = len(images)
+    threads = min(torch.get_num_threads(), 1 + images.numel() * images.element_size() // SMALLEST_PART_BYTES, count)
+    read = _array(images)
+    if threads <= 1:
+        kernel(read, *arguments, 0, count)
+        return
+    ends = [count * k // threads for k in range(threads + 1)]
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda k: kernel(read, *arguments, ends[k], ends[k + 1]), range(threads)))
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.contiguous().numpy()
+
+
+# Never read: no row of `form` names an absent form.
+_NO_WARP = (torch.zeros(1, 1, 6, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.bool), torch.zeros(1, 1))
+_NO_TABLE = (torch.zeros(1, 1, dtype=torch.int64), torch.zeros(1, 1, dtype=torch.float64))
+_NO_BLEND = (torch.zeros(1, 1, dtype=torch.int64), torch.zeros(1, 1))

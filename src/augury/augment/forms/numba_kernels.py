@@ -1,0 +1,441 @@
+"""The kernels of the numba back end: one image at a time, every slot while it is in the cache.
+
+Compiled on first use and cached on disk, which notices only edits of the file that a kernel stands in: hence one file.
+No fast-math: products and sums round one after the other, as in PyTorch, and integers are exact, so that the result
+equals the plain back end's to the bit.
+"""
+
+import numpy as np
+from numba import njit
+
+from augury.augment.forms.blend import Degenerate
+from augury.augment.forms.region import Content
+from augury.augment.forms.table import Recipe
+
+WARP, TABLE, BLEND = 0, 1, 2  # positions in augury.augment.lowering.FORMS
+INVERT, SOLARIZE, SOLARIZE_ADD = int(Recipe.INVERT), int(Recipe.SOLARIZE), int(Recipe.SOLARIZE_ADD)
+POSTERIZE, BRIGHTNESS, CONTRAST = int(Recipe.POSTERIZE), int(Recipe.BRIGHTNESS), int(Recipe.CONTRAST)
+AUTO_CONTRAST, EQUALIZE = int(Recipe.AUTO_CONTRAST), int(Recipe.EQUALIZE)
+GREY = int(Degenerate.GREY)
+CONSTANT, PARTNER, NOISE, GRID = int(Content.CONSTANT), int(Content.PARTNER), int(Content.NOISE), int(Content.GRID)
+
+jit = njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+
+
+@jit
+def pixels(images, out, size, form, matrix, bilinear, fill, recipe, value, degenerate, factor, start, stop):
+    """Rows start..stop of uint8 [B,C,H,W] through the warps, tables and blends of all their slots, into `out`."""
+    _, channels, height, width = images.shape
+    buffers = np.empty((2, channels, height, width), np.uint8)
+    lut = np.empty((channels, 256), np.uint8)
+    slots = form.shape[1]
+    for i in range(start, stop):
+        last = -1
+        for s in range(slots):
+            if _acts(form[i, s], recipe, i, s):
+                last = s
+        source = images[i]
+        if last < 0:
+            _copy(source.reshape(-1), out[i].reshape(-1))
+        rows, columns = size[i, 0], size[i, 1]
+        turn = 0
+        for s in range(last + 1):
+            kind = form[i, s]
+            if not _acts(kind, recipe, i, s):
+                continue
+            target = out[i] if s == last else buffers[turn]
+            if kind == WARP:
+                edge = np.uint8(fill[i, s])
+                if bilinear[i, s]:
+                    _bilinear(source, target, matrix[i, s], edge, rows, columns)
+                elif matrix[i, s, 1] == 0 and matrix[i, s, 3] == 0:
+                    _straight(source, target, matrix[i, s], edge, rows, columns)
+                else:
+                    _general(source, target, matrix[i, s], edge, rows, columns)
+            elif kind == TABLE:
+                _table(source, target, lut, recipe[i, s], value[i, s], rows, columns)
+            elif degenerate[i, s] == GREY:
+                _color(source, target, factor[i, s])
+            else:
+                _sharpness(source, target, factor[i, s], rows, columns)
+            source = target
+            turn = 1 - turn
+
+
+@jit
+def _acts(kind, recipe, i, s):
+    return kind in (WARP, BLEND) or (kind == TABLE and recipe[i, s] != 0)
+
+
+@jit
+def _copy(source, target):
+    """One stretch of memory; loops from 0 over slices are what the compiler turns into wide moves."""
+    for k in range(target.shape[0]):
+        target[k] = source[k]
+
+
+@jit
+def _fixed(v):
+    return np.int64(np.floor(v * 65536.0 + 0.5))
+
+
+@jit
+def _general(source, target, m, edge, rows, columns):
+    """Nearest neighbour in 16.16 fixed point; a shear along x is one shift per row."""
+    channels, height, width = source.shape
+    start_x = _fixed(m[2] + m[0] * 0.5 + m[1] * 0.5)
+    start_y = _fixed(m[5] + m[3] * 0.5 + m[4] * 0.5)
+    a, b, d, e = _fixed(m[0]), _fixed(m[1]), _fixed(m[3]), _fixed(m[4])
+    if d == 0 and a == 65536:
+        for y in range(height):
+            _shifted_row(source, target, y, (start_y + y * e) >> 16, (start_x + y * b) >> 16, edge, rows, columns)
+        return
+    count = height * width
+    index = np.empty((height, width), np.uint32)
+    for y in range(height):
+        fx, fy, line = start_x + y * b, start_y + y * e, index[y]
+        for x in range(width):
+            column, row = (fx + x * a) >> 16, (fy + x * d) >> 16
+            good = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
+            line[x] = row * width + column if good else count
+    plane = np.empty(count + 1, np.uint8)  # the last entry stands for everything outside
+    plane[count] = edge
+    flat = index.reshape(-1)
+    for c in range(channels):
+        _copy(source[c].reshape(-1), plane[:count])
+        into = target[c].reshape(-1)
+        for k in range(count):
+            into[k] = plane[flat[k]]
+
+
+@jit
+def _gathered(plane, line, index, low, high, edge):
+    """One row: what lies inside is one stretch, since its source is a straight line through a rectangle."""
+    line[:low] = edge
+    line[high:] = edge
+    chosen, into = index[low:high], line[low:high]
+    for x in range(into.shape[0]):
+        into[x] = plane[np.uint32(chosen[x])]
+
+
+@jit
+def _shifted_row(source, target, y, row, shift, edge, rows, columns):
+    channels, _, width = source.shape
+    if row < 0 or row >= rows:
+        target[:, y, :] = edge
+        return
+    low = min(max(-shift, 0), width)
+    high = max(min(columns - shift, width), low)
+    for c in range(channels):
+        into = target[c, y]
+        into[:low] = edge
+        into[high:] = edge
+        _copy(source[c, row, low + shift : high + shift], into[low:high])
+
+
+@jit
+def _shifted(source, target, shift, down, edge, rows, columns):
+    """A move by whole pixels: each channel's memory is copied at one offset, then the border is painted."""
+    channels, height, width = source.shape
+    top, bottom = min(max(-down, 0), height), max(min(rows - down, height), 0)
+    left, right = min(max(-shift, 0), width), max(min(columns - shift, width), 0)
+    if bottom <= top or right <= left:
+        target[:] = edge
+        return
+    offset = down * width + shift
+    first, last = top * width + left, (bottom - 1) * width + right
+    for c in range(channels):
+        into = target[c]
+        flat = into.reshape(-1)
+        flat[:first] = edge
+        flat[last:] = edge
+        _copy(source[c].reshape(-1)[first + offset : last + offset], flat[first:last])
+        for y in range(top, bottom):
+            for x in range(left):
+                into[y, x] = edge
+            for x in range(right, width):
+                into[y, x] = edge
+
+
+@jit
+def _straight(source, target, m, edge, rows, columns):
+    """Nearest neighbour without rotation or shear: one table per axis, summed step by step as Pillow does."""
+    channels, height, width = source.shape
+    if m[0] == 1.0 and m[4] == 1.0 and m[2] == np.floor(m[2]) and m[5] == np.floor(m[5]):
+        _shifted(source, target, np.int64(m[2]), np.int64(m[5]), edge, rows, columns)
+        return
+    if m[0] == -1.0 and m[2] == columns and m[4] == 1.0 and m[5] == 0.0:
+        _mirrored(source, target, edge, rows, columns)
+        return
+    index = np.empty(width, np.int32)
+    low, high = width, 0
+    position = m[2] + m[0] * 0.5
+    for x in range(width):
+        k = np.floor(position)
+        if k >= 0 and k < columns:
+            index[x] = np.int32(k)
+            low = min(low, x)
+            high = x + 1
+        position += m[0]
+    position = m[5] + m[4] * 0.5
+    for y in range(height):
+        k = np.floor(position)
+        position += m[4]
+        if k >= 0 and k < rows:
+            for c in range(channels):
+                _gathered(source[c, np.int64(k)], target[c, y], index, min(low, high), high, edge)
+        else:
+            target[:, y, :] = edge
+
+
+@jit
+def _mirrored(source, target, edge, rows, columns):
+    channels, height, _ = source.shape
+    for y in range(height):
+        for c in range(channels):
+            if y < rows:
+                _copy(source[c, y, :columns][::-1], target[c, y, :columns])
+                target[c, y, columns:] = edge
+            else:
+                target[c, y] = edge
+
+
+@jit
+def _bilinear(source, target, m, edge, rows, columns):
+    channels, height, width = source.shape
+    for y in range(height):
+        yy = y + 0.5
+        for x in range(width):
+            xx = x + 0.5
+            u = m[0] * xx + m[1] * yy + m[2]
+            v = m[3] * xx + m[4] * yy + m[5]
+            if not (u >= 0 and u < columns and v >= 0 and v < rows):
+                for c in range(channels):
+                    target[c, y, x] = edge
+                continue
+            u -= 0.5
+            v -= 0.5
+            left, top = np.floor(u), np.floor(v)
+            dx, dy = u - left, v - top
+            x0 = min(max(np.int64(left), 0), columns - 1)
+            x1 = min(max(np.int64(left) + 1, 0), columns - 1)
+            y0 = min(max(np.int64(top), 0), rows - 1)
+            y1 = min(max(np.int64(top) + 1, 0), rows - 1)
+            for c in range(channels):
+                upper, lower = np.float64(source[c, y0, x0]), np.float64(source[c, y1, x0])
+                upper = upper + (np.float64(source[c, y0, x1]) - upper) * dx
+                lower = lower + (np.float64(source[c, y1, x1]) - lower) * dx
+                target[c, y, x] = np.uint8(upper + (lower - upper) * dy)
+
+
+@jit
+def _blended(degenerate, level, f):
+    """Pillow's blend in float32: clipped, then truncated."""
+    mixed = (level - degenerate) * f + degenerate
+    return np.uint8(min(max(mixed, np.float32(0)), np.float32(255)))
+
+
+@jit
+def _grey(red, green, blue):
+    return (np.int32(red) * 19595 + np.int32(green) * 38470 + np.int32(blue) * 7471 + 0x8000) >> 16
+
+
+@jit
+def _table(source, target, lut, recipe, value, rows, columns):
+    channels = source.shape[0]
+    flat, into = source.reshape(channels, -1), target.reshape(channels, -1)
+    count = flat.shape[1]
+    if recipe == INVERT:
+        for c in range(channels):
+            for k in range(count):
+                into[c, k] = 255 - flat[c, k]
+        return
+    if recipe == AUTO_CONTRAST:
+        for c in range(channels):
+            _stretch(source[c], lut[c], rows, columns)
+    elif recipe == EQUALIZE:
+        for c in range(channels):
+            _equalize(source[c], lut[c], rows, columns)
+    else:
+        _shared(source, lut[0], recipe, value, rows, columns)
+    own = recipe in (AUTO_CONTRAST, EQUALIZE)
+    for c in range(channels):
+        entries = lut[c] if own else lut[0]
+        for k in range(count):
+            into[c, k] = entries[flat[c, k]]
+
+
+@jit
+def _shared(source, lut, recipe, value, rows, columns):
+    """The table of a recipe that treats all channels alike."""
+    if recipe == SOLARIZE:
+        for k in range(256):
+            lut[k] = k if k < value else 255 - k
+    elif recipe == SOLARIZE_ADD:
+        summand = np.int64(value)
+        for k in range(256):
+            lut[k] = min(max(k + summand, 0), 255) if k < 128 else k
+    elif recipe == POSTERIZE:
+        mask = 256 - (1 << (8 - np.int64(value)))
+        for k in range(256):
+            lut[k] = k & mask
+    else:
+        degenerate = _mean_grey(source, rows, columns) if recipe == CONTRAST else np.float32(0)
+        f = np.float32(value)
+        for k in range(256):
+            lut[k] = _blended(degenerate, np.float32(k), f)
+
+
+@jit
+def _mean_grey(source, rows, columns):
+    total = np.int64(0)
+    for y in range(rows):
+        part = np.int32(0)
+        if source.shape[0] == 3:
+            red, green, blue = source[0, y], source[1, y], source[2, y]
+            for x in range(columns):
+                part += _grey(red[x], green[x], blue[x])
+        else:
+            line = source[0, y]
+            for x in range(columns):
+                part += np.int32(line[x])
+        total += part
+    return np.float32(np.floor(total / max(rows * columns, 1) + 0.5))
+
+
+@jit
+def _stretch(plane, lut, rows, columns):
+    low, high = np.uint8(255), np.uint8(0)
+    for y in range(rows):
+        line = plane[y, :columns]
+        for x in range(line.shape[0]):
+            low = min(low, line[x])
+            high = max(high, line[x])
+    if low >= high:
+        for k in range(256):
+            lut[k] = k
+        return
+    scale = 255.0 / np.float64(high - low)
+    offset = -np.float64(low) * scale
+    for k in range(256):
+        lut[k] = np.uint8(min(max(k * scale + offset, 0.0), 255.0))
+
+
+@jit
+def _equalize(plane, lut, rows, columns):
+    counts = np.zeros((4, 256), np.int32)  # four, so that equal neighbours do not wait for each other's increment
+    for y in range(rows):
+        line = plane[y, :columns]
+        whole = columns // 4
+        for x in range(whole):
+            counts[0, line[4 * x]] += 1
+            counts[1, line[4 * x + 1]] += 1
+            counts[2, line[4 * x + 2]] += 1
+            counts[3, line[4 * x + 3]] += 1
+        for x in range(4 * whole, columns):
+            counts[0, line[x]] += 1
+    last = 0
+    for k in range(256):
+        counts[0, k] += counts[1, k] + counts[2, k] + counts[3, k]
+        if counts[0, k] > 0:
+            last = k
+    step = (rows * columns - counts[0, last]) // 255
+    if step == 0:
+        for k in range(256):
+            lut[k] = k
+        return
+    before = np.int32(step // 2)
+    for k in range(256):
+        counts[1, k] = before
+        before += counts[0, k]
+    divisor = np.float64(step)
+    for k in range(256):  # exact: a quotient of integers this small is never rounded up to the next integer
+        lut[k] = np.uint8(min(counts[1, k] / divisor, 255.0))
+
+
+@jit
+def _color(source, target, f):
+    channels = source.shape[0]
+    flat, into = source.reshape(channels, -1), target.reshape(channels, -1)
+    if channels == 1:
+        for k in range(flat.shape[1]):
+            level = np.float32(flat[0, k])
+            into[0, k] = _blended(level, level, f)
+        return
+    red, green, blue = flat[0], flat[1], flat[2]
+    for k in range(flat.shape[1]):
+        level = np.float32(_grey(red[k], green[k], blue[k]))
+        into[0, k] = _blended(level, np.float32(red[k]), f)
+        into[1, k] = _blended(level, np.float32(green[k]), f)
+        into[2, k] = _blended(level, np.float32(blue[k]), f)
+
+
+@jit
+def _sharpness(source, target, f, rows, columns):
+    _copy(source.reshape(-1), target.reshape(-1))
+    if rows < 3 or columns < 3:
+        return
+    count = columns - 2
+    column = np.empty(columns, np.float32)  # small integers, exact in float32, which compiles to wider code than integers
+    for c in range(source.shape[0]):
+        for y in range(1, rows - 1):
+            above, line, below = source[c, y - 1, :columns], source[c, y, :columns], source[c, y + 1, :columns]
+            for x in range(columns):
+                column[x] = np.float32(above[x]) + np.float32(line[x]) + np.float32(below[x])
+            left, middle, right = column[:count], column[1 : count + 1], column[2:]
+            centre, into = line[1 : count + 1], target[c, y, 1 : count + 1]
+            for x in range(count):
+                level = np.float32(centre[x])
+                box = left[x] + middle[x] + right[x] + np.float32(4) * level
+                # // 13 for all sums up to 3321: the product stays below 2^24.
+                smooth = np.floor((box + np.float32(6)) * np.float32(5042) * np.float32(2.0**-16))
+                into[x] = _blended(smooth, level, f)
+
+
+@jit
+def _mixed(v):
+    v = (v ^ (v >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    v = (v ^ (v >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return v ^ (v >> np.uint64(31))
+
+
+@jit
+def _noise_level(pattern, place):
+    """Bits 56..63 of augury.core.noise.hashed."""
+    golden = np.uint64(0x9E3779B97F4A7C15)
+    return _mixed(_mixed(np.uint64(pattern) + golden) + np.uint64(place) * golden) >> np.uint64(56)
+
+
+@jit
+def regions(images, out, partner, content, fill, pattern, grid, box, integer, start, stop):
+    """Rows start..stop of `out`, a copy of the images, with their boxes filled; partners are read from `images`."""
+    _, channels, height, width = images.shape
+    scale = np.float32(12**0.5 / 256)
+    for i in range(start, stop):
+        kind = content[i]
+        top, left, bottom, right = box[i, 0], box[i, 1], box[i, 2], box[i, 3]
+        if kind == CONSTANT:
+            for c in range(channels):
+                for y in range(top, bottom):
+                    out[i, c, y, left:right] = fill[i]
+        elif kind == PARTNER:
+            for c in range(channels):
+                for y in range(top, bottom):
+                    out[i, c, y, left:right] = images[partner[i], c, y, left:right]
+        elif kind == NOISE:
+            for c in range(channels):
+                for y in range(top, bottom):
+                    for x in range(left, right):
+                        level = _noise_level(pattern[i], (c * height + y) * width + x)
+                        out[i, c, y, x] = level if integer else (np.float32(level) - np.float32(127.5)) * scale
+        elif kind == GRID:
+            period, band, down, across, cosine, sine = grid[i]
+            for y in range(top, bottom):
+                yy = 2 * y + 1 - height
+                for x in range(left, right):
+                    xx = 2 * x + 1 - width
+                    row = ((yy * cosine - xx * sine) >> 17) + down
+                    column = ((xx * cosine + yy * sine) >> 17) + across
+                    if row % period >= band and column % period >= band:
+                        for c in range(channels):
+                            out[i, c, y, x] = fill[i]

@@ -1,0 +1,26 @@
+"""The reference back end: PyTorch, on every device; sub-batches on a CPU, the masked whole batch on a GPU."""
+
+from typing import Any
+
+from torch import Tensor
+
+from augury.augment.forms.blend import blend
+from augury.augment.forms.region import Content, region
+from augury.augment.forms.table import table
+from augury.augment.forms.warp import warp
+
+
+def pixels(images: Tensor, lowered: Any, size: Tensor) -> Tensor:
+    """Warp, table and blend of every slot in turn, on uint8 [B,C,H,W]; returns new images."""
+    for slot in range(lowered.form.shape[1]):
+        for form, record in ((warp, lowered.warp), (table, lowered.table), (blend, lowered.blend)):
+            if record is not None:
+                images = form(images, type(record)(*(part[:, slot] for part in record)), size)
+    return images
+
+
+def regions(images: Tensor, lowered: Any, box: Tensor, partner: Tensor) -> Tensor:
+    """The first slot's boxes (int64 [B,4]) filled, on uint8 or float images; partner: int64 [B], the rows read from."""
+    record = type(lowered.region)(*(part[:, 0] for part in lowered.region))
+    others = images[partner] if Content.PARTNER in lowered.contents else images
+    return region(images, record, box, others, lowered.contents)

@@ -1,0 +1,16 @@
+"""Dilate: every pixel becomes the brightest of its neighbourhood."""
+
+import torch
+
+from augury.augment.ops._neighbourhood import MOST_PIXELS, extreme
+from augury.core.laws import Choice
+from augury.core.op import Op, Parameter
+from augury.core.options import Interval
+from augury.core.registry import register
+
+
+@register("op", "dilate", source="Ratner et al. 2017 (TANDA, arXiv:1709.01643), section 5; scipy.ndimage grey morphology")
+def dilate() -> Op:
+    """Takes the brightest pixel of a square of `width` pixels a side: bright strokes get thicker."""
+    width = Parameter(Choice((2.0, 3.0)), Interval(1, MOST_PIXELS), "pixels")
+    return Op("dilate", "map", extreme(torch.maximum, 0), {"width": width}, identity={"width": 1.0})

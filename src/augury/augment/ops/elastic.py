@@ -1,0 +1,57 @@
+"""Elastic: every pixel shifted by a smooth random field."""
+
+import math
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from augury.augment.ops._displace import displaced
+from augury.core.laws import Uniform
+from augury.core.noise import hashed
+from augury.core.op import Op, Parameter, Values
+from augury.core.options import Interval
+from augury.core.registry import register
+
+
+@register("op", "elastic", source="Simard, Steinkraus and Platt 2003, section 2; Ratner et al. 2017 (arXiv:1709.01643), section 5")
+def elastic(*, sigma: Annotated[float, Interval(0.1, 100)] = 4.0) -> Op:
+    """Moves every pixel by uniform noise in [-1, 1], smoothed by a Gaussian of `sigma` pixels and multiplied by `alpha`.
+
+    `pattern` chooses the field, so that a replay repeats it.
+    """
+
+    def run(images: Tensor, values: Values, size: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
+        field = _field(values["pattern"], height, width, sigma) * values["alpha"].double()[:, None, None, None]
+        row = torch.arange(height, device=images.device, dtype=torch.float64)[:, None] + field[:, 0]
+        column = torch.arange(width, device=images.device, dtype=torch.float64) + field[:, 1]
+        return displaced(images, row, column, size)
+
+    parameters = {
+        "alpha": Parameter(Uniform(0, 34), Interval(0, 10000), "pixels before smoothing"),
+        "pattern": Parameter(Uniform(0, 1), Interval(0, 1), "which field"),
+    }
+    return Op("elastic", "map", run, parameters, identity={"alpha": 0.0})
+
+
+def _field(pattern: Tensor, height: int, width: int, sigma: float) -> Tensor:
+    """float64 [n,2,H,W]: smoothed noise, independent of the batch it is in; the border is mirrored."""
+    key = (pattern.double() * 2**24).to(torch.int64)[:, None]
+    place = torch.arange(2 * height * width, device=pattern.device)
+    noise = ((hashed(key, place) >> 40) & 0xFFFFFF).double() * 2.0**-23 - 1
+    noise = noise.reshape(len(pattern), 2, height, width)
+    reach = math.ceil(3 * sigma)
+    weights = [math.exp(-0.5 * (k / sigma) ** 2) for k in range(-reach, reach + 1)]
+    weights = [weight / sum(weights) for weight in weights]
+    return _smoothed(_smoothed(noise, weights, 2), weights, 3)
+
+
+def _smoothed(field: Tensor, weights: list[float], dim: int) -> Tensor:
+    length, reach = field.shape[dim], len(weights) // 2
+    turn = max(2 * length, 1)
+    total = torch.zeros_like(field)
+    for k, weight in enumerate(weights):
+        position = (torch.arange(length, device=field.device) + (k - reach)) % turn
+        total = total + field.index_select(dim, torch.minimum(position, turn - 1 - position)) * weight
+    return total

@@ -1,0 +1,16 @@
+"""Erode: every pixel becomes the darkest of its neighbourhood."""
+
+import torch
+
+from augury.augment.ops._neighbourhood import MOST_PIXELS, extreme
+from augury.core.laws import Choice
+from augury.core.op import Op, Parameter
+from augury.core.options import Interval
+from augury.core.registry import register
+
+
+@register("op", "erode", source="Ratner et al. 2017 (TANDA, arXiv:1709.01643), section 5; scipy.ndimage grey morphology")
+def erode() -> Op:
+    """Takes the darkest pixel of a square of `width` pixels a side: bright strokes get thinner."""
+    width = Parameter(Choice((2.0, 3.0)), Interval(1, MOST_PIXELS), "pixels")
+    return Op("erode", "map", extreme(torch.minimum, 255), {"width": width}, identity={"width": 1.0})

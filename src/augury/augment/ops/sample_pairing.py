@@ -1,0 +1,29 @@
+"""Sample pairing: another image blended in, the label kept."""
+
+import torch
+from torch import Tensor
+
+from augury.augment.forms.mix import Mix
+from augury.core.laws import Constant
+from augury.core.op import Op, Parameter, Values
+from augury.core.options import Interval
+from augury.core.registry import register
+
+
+@register("op", "sample_pairing", source="Inoue 2018 (arXiv:1801.02929), section 3; Cubuk et al. 2019 (arXiv:1805.09501), table 6")
+def sample_pairing() -> Op:
+    """Blends another image in with weight `other`; the label stays the image's own."""
+    other = Parameter(Constant(0.5), Interval(0, 1), "of the other image")
+    return Op(
+        "sample_pairing",
+        "mix",
+        _lower,
+        {"other": other},
+        domain="any",
+        needs=frozenset({"partner"}),
+        identity={"other": 0.0},
+    )
+
+
+def _lower(values: Values, size: Tensor) -> Mix:
+    return Mix(1 - values["other"], torch.zeros(len(size), dtype=torch.bool, device=size.device))

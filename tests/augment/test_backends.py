@@ -1,0 +1,85 @@
+"""Every back end gives the same bits as plain PyTorch: over all operations and policies, sizes, and rows of unequal size."""
+
+import importlib.util
+
+import pytest
+import torch
+
+import augury
+from augury.core import registry
+from augury.core.batch import Batch
+from augury.core.noise import Noise
+from augury.core.targets import Targets
+
+SHAPES = [(7, 3, 32, 32), (5, 1, 17, 9), (4, 3, 1, 1), (3, 3, 1, 7), (0, 3, 8, 8), (1, 3, 2, 40)]
+NAMES = [*registry.names("op"), *registry.names("policy")]
+needs_numba = pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="numba is not installed")
+
+
+def chain(name: str) -> str:
+    return f"{name}(p=1)" if name in registry.names("op") else name
+
+
+def batch_of(shape: tuple[int, ...], dtype: torch.dtype = torch.uint8) -> Batch:
+    random = torch.Generator().manual_seed(sum(shape))
+    images = torch.randint(0, 256, shape, generator=random, dtype=torch.uint8)
+    if dtype != torch.uint8:
+        images = images.to(dtype) / 64 - 2
+    return Batch(images, Targets.of(torch.arange(shape[0]) % 3, 3), torch.arange(shape[0]))
+
+
+def outcome(monkeypatch: pytest.MonkeyPatch, name: str, backend: str, batch: Batch) -> Batch:
+    monkeypatch.setenv("AUGURY_BACKEND", backend)
+    return augury.pipeline(chain(name)).run(batch, Noise.of(5, batch.ids))[0]
+
+
+@needs_numba
+@pytest.mark.parametrize("name", NAMES)
+def test_numba_is_plain(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for shape in SHAPES:
+        batch = batch_of(shape)
+        plain = outcome(monkeypatch, name, "plain", batch)
+        assert plain.images.equal(outcome(monkeypatch, name, "numba", batch).images)
+
+
+@needs_numba
+@pytest.mark.parametrize("name", NAMES)
+def test_numba_is_plain_where_images_are_smaller_than_the_canvas(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = torch.tensor([[20, 24], [1, 1], [2, 24], [20, 5], [7, 9]])
+    batch = batch_of((5, 3, 20, 24)).replace(size=size)
+    plain, fast = (outcome(monkeypatch, name, backend, batch).images for backend in ("plain", "numba"))
+    for row, (height, width) in enumerate(size.tolist()):
+        assert plain[row, :, :height, :width].equal(fast[row, :, :height, :width])
+
+
+@needs_numba
+@pytest.mark.parametrize("name", ["cutout", "cutmix", "random_erasing", "grid_mask", "mixup"])
+def test_numba_is_plain_on_normalised_values(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = batch_of((6, 3, 16, 12), torch.float32)
+    assert outcome(monkeypatch, name, "plain", batch).images.equal(outcome(monkeypatch, name, "numba", batch).images)
+
+
+@needs_numba
+def test_several_threads_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    batch = batch_of((64, 3, 96, 96))
+    try:
+        torch.set_num_threads(1)
+        one = outcome(monkeypatch, "randaugment", "numba", batch).images
+        torch.set_num_threads(3)
+        assert one.equal(outcome(monkeypatch, "randaugment", "numba", batch).images)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_an_unknown_back_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(augury.InputError, match="AUGURY_BACKEND: unknown back end 'cuda'"):
+        outcome(monkeypatch, "invert", "cuda", batch_of((1, 1, 2, 2)))
+
+
+def test_everything_works_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    from augury.augment.forms import backends
+
+    monkeypatch.setattr(backends, "available", lambda name: name == "plain")
+    monkeypatch.delenv("AUGURY_BACKEND", raising=False)
+    assert backends.backend(torch.device("cpu")).__name__.endswith("plain")
