@@ -1,7 +1,8 @@
 """A user's own functions as transformation functions, checked, and sequences of them applied step by step."""
 
+import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from augury.augment.build import op_stage
 from augury.augment.stage import PlanStage
+from augury.core import registry
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.noise import Noise
@@ -152,7 +154,11 @@ def _choice(function: str | Spec | Function, where: str) -> Choice:
         spec = parse_spec(function, where) if isinstance(function, str) else function
         policy = op_stage(spec, where).policy
         assert isinstance(policy, Single)
-        return policy.choice
+        choice = policy.choice
+        fixed = {key: value for key, value in spec.options.items() if key not in (*choice.op.parameters, "p")}
+        if spec.first and not (choice.op.parameters and next(iter(choice.op.parameters)) in choice.laws):
+            fixed[next(iter(inspect.signature(registry.get("op", spec.name)).parameters))] = spec.first[0]
+        return replace(choice, options=fixed)
     if not callable(function):
         raise InputError(f"{where}: {function!r} is neither the name of an operation nor a function on a batch")
     return Choice(_operation(function))
