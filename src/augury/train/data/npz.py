@@ -111,9 +111,12 @@ def _files(root: Path) -> tuple[dict[str, Path], list[str]]:
 def _load(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     """The fields that are used (others stay unread), and the names of all."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
+        with open(path, "rb") as stream:
+            if stream.read(6) == b"\x93NUMPY":
                 raise InputError(f"{path}: is a single array; store x and y with numpy.savez")
+        # Asked first, because numpy leaves a half-made object behind where the archive is damaged.
+        zipfile.ZipFile(path).close()
+        with np.load(path, allow_pickle=False) as file:
             return {name: _field(path, file, name) for name in file.files if name in _FIELDS}, file.files
     except (InputError, PermissionError):
         raise

@@ -75,7 +75,7 @@ def _open(name: str, kind: str, root: Path, is_train: bool) -> Any:
         with _patiently():
             return make(str(root), **part, download=True)
     except Exception as error:  # urllib's, tarfile's and torchvision's own have nothing else in common
-        for folder in missing:
+        for folder in (root / kind / "raw", root / kind, *missing):
             with contextlib.suppress(OSError):
                 folder.rmdir()  # only if nothing was kept in it
         raise RunError(
