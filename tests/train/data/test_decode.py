@@ -39,7 +39,7 @@ def test_grey_among_colour(tmp_path: Path) -> None:
     pixels = picture(1, channels=1)
     found, notes = one(tmp_path, Image.fromarray(pixels))
     assert np.array_equal(found, np.repeat(pixels[..., None], 3, 2))
-    assert notes == ("converted: 1 grey images made colour",)
+    assert notes == ("converted: 1 grey image made colour",)
 
 
 def test_bilevel(tmp_path: Path) -> None:
@@ -52,20 +52,20 @@ def test_palette(tmp_path: Path) -> None:
     image = Image.fromarray(picture(1)).quantize(16)
     found, notes = one(tmp_path, image)
     table = np.array(image.getpalette(), np.uint8).reshape(-1, 3)
-    assert np.array_equal(found, table[np.asarray(image)]) and "1 palette images" in notes[0]
+    assert np.array_equal(found, table[np.asarray(image)]) and "1 palette image" in notes[0]
 
 
 def test_cmyk(tmp_path: Path) -> None:
     ink = np.zeros((8, 8, 4), np.uint8)
     ink[..., 1] = 255  # all magenta: no green
     found, notes = one(tmp_path, Image.frombytes("CMYK", (8, 8), ink.tobytes()), "tif")
-    assert found[..., 1].max() <= 2 and found[..., 0].min() >= 253 and "1 CMYK images" in notes[0]
+    assert found[..., 1].max() <= 2 and found[..., 0].min() >= 253 and "1 CMYK image" in notes[0]
 
 
 def test_16_bit_grey_keeps_the_high_byte(tmp_path: Path) -> None:
     values = np.array([[0, 255, 256], [32768, 65279, 65535]], np.uint16)
     found, notes = one(tmp_path, Image.fromarray(values))
-    assert np.array_equal(found[..., 0], (values >> 8).astype(np.uint8)) and "1 16-bit images" in notes[0]
+    assert np.array_equal(found[..., 0], (values >> 8).astype(np.uint8)) and "1 16-bit image" in notes[0]
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -80,7 +80,7 @@ def test_16_bit_colour_is_told_though_pillow_hides_it(tmp_path: Path) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
     found = decode([path], ["deep"], "DATA x")
     assert np.array_equal(found.images[0].permute(1, 2, 0).numpy(), (values >> 8).astype(np.uint8))
-    assert "1 16-bit images" in found.notes[0]
+    assert "1 16-bit image" in found.notes[0]
 
 
 def test_transparency_is_composited_on_white(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_transparency_is_composited_on_white(tmp_path: Path) -> None:
     found, notes = one(tmp_path, Image.fromarray(pixels))
     assert (found[0] == (10, 20, 30)).all() and (found[1, 0] == 255).all()
     assert np.allclose(found[1, 1], 255 + (np.array([100, 0, 200]) - 255.0) * 128 / 255, atol=1)
-    assert "1 images with transparency, composited on white" in notes[0]
+    assert "1 image with transparency (composited on white)" in notes[0]
 
 
 def test_grey_with_transparency_stays_one_channel(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_palette_with_transparency(tmp_path: Path) -> None:
     image.putpalette([1, 2, 3, 4, 5, 6])
     found, notes = one(tmp_path, image, "png", transparency=1)
     assert found.tolist() == [[[1, 2, 3], [255, 255, 255]]]
-    assert "1 palette images" in notes[0] and "1 images with transparency" in notes[0]
+    assert "1 palette image" in notes[0] and "1 image with transparency" in notes[0]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -121,8 +121,21 @@ def test_exif_orientation(orientation: int, tmp_path: Path) -> None:
     exif[0x0112] = orientation
     found, notes = one(tmp_path, Image.fromarray(np.ascontiguousarray(stored)), "png", exif=exif)
     assert np.array_equal(found, upright)
-    assert ("1 images turned upright by their EXIF tag" in "".join(notes)) == (orientation > 1)
+    assert ("1 image turned upright by the EXIF tag" in "".join(notes)) == (orientation > 1)
     assert not any(note.startswith("sizes") for note in notes)
+
+
+def test_a_damaged_exif_loses_no_pixels(tmp_path: Path) -> None:
+    Image.fromarray(picture(3)).save(tmp_path / "a.png", exif=b"Exif\0\0XXXXdamaged")
+    found = decode([tmp_path / "a.png"], ["a"], "DATA x")
+    assert np.array_equal(found.images[0].permute(1, 2, 0).numpy(), picture(3)) and found.notes == ()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB"])
+def test_one_transparent_colour(mode: str, tmp_path: Path) -> None:
+    black_and_grey = Image.frombytes("L", (2, 1), bytes([0, 255])).convert(mode)
+    found, notes = one(tmp_path, black_and_grey, "png", transparency=(0, 0, 0) if mode == "RGB" else 0)
+    assert found.tolist() == [[[255] * 3, [255] * 3]] and "1 image with transparency" in notes[0]
 
 
 def test_exif_in_jpeg(tmp_path: Path) -> None:

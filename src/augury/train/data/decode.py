@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from augury.core.errors import InputError
@@ -24,14 +24,24 @@ _GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 _ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 _ORIENTATION = 0x0112
 _SAID = {
-    "grey": "grey images made colour",
-    "palette": "palette images",
-    "cmyk": "CMYK images",
-    "other": "images of other colour spaces",
-    "16-bit": "16-bit images cut to their high 8 bits",
-    "alpha": "images with transparency, composited on white",
-    "rotated": "images turned upright by their EXIF tag",
-    "frames": "animated or multi-page files, first frame taken",
+    "grey": "grey image|s made colour",
+    "palette": "palette image|s",
+    "cmyk": "CMYK image|s",
+    "other": "image|s of another colour space",
+    "16-bit": "16-bit image|s cut to the high 8 bits",
+    "alpha": "image|s with transparency (composited on white)",
+    "rotated": "image|s turned upright by the EXIF tag",
+    "frames": "animated or multi-page file|s (first frame taken)",
+}
+# EXIF 2.32, table 6: what makes an image stored with this orientation upright.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
 }
 
 
@@ -79,7 +89,7 @@ def decode(
         each(look, len(sources))
         known = [h for h in headers if h is not None]
         _refuse_mostly_unreadable(failed, names, where)
-        size, resized = _target([h.size for h in known], [h.size for h in headers[:leading] if h is not None], image_size)
+        size = _target([h.size for h in known], [h.size for h in headers[:leading] if h is not None], image_size)
         channels = 1 if all(h.grey for h in known) else 3
         try:
             images = torch.empty(len(sources), channels, *size, dtype=torch.uint8)
@@ -104,6 +114,7 @@ def decode(
         each(read, len(sources))
     _refuse_mostly_unreadable(failed, names, where)
     rows = torch.tensor([row for row in range(len(sources)) if row not in failed], dtype=torch.int64)
+    resized = sum(header is not None and header.size != size and row not in failed for row, header in enumerate(headers))
     if failed:
         images = images[rows]
     return Decoded(images, rows, _notes(kinds, resized, size, failed, names))
@@ -121,11 +132,11 @@ def to_plain(image: Image.Image, channels: int) -> tuple[Image.Image, tuple[str,
         image.seek(0)
     if ";16" in _raw_mode(image):
         kinds.append("16-bit")
-    turned = image.getexif().get(_ORIENTATION, 1) in range(2, 9)
+    orientation = _orientation(image)
     image.load()
-    if turned:
+    if orientation in _UPRIGHT:
         kinds.append("rotated")
-        image = ImageOps.exif_transpose(image)
+        image = image.transpose(_UPRIGHT[orientation])
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         image = _eight_bits(image)
         kinds += [] if "16-bit" in kinds else ["16-bit"]
@@ -173,9 +184,18 @@ def _open(source: Source, formats: list[str]) -> Image.Image:
 def _header(image: Image.Image) -> Header:
     width, height = image.size
     # A PNG without EXIF before its pixels would be decoded by getexif, in search of one behind them.
-    if (image.format != "PNG" or "exif" in image.info) and image.getexif().get(_ORIENTATION, 1) in range(5, 9):
+    if (image.format != "PNG" or "exif" in image.info) and _orientation(image) >= 5:
         width, height = height, width
     return Header((height, width), image.mode in _GREY)
+
+
+def _orientation(image: Image.Image) -> int:
+    """1 to 8; 1 where the file says nothing, or its EXIF is damaged, which is no reason to lose the pixels."""
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception:
+        return 1
+    return value if value in _UPRIGHT else 1
 
 
 def _raw_mode(image: Image.Image) -> str:
@@ -187,18 +207,15 @@ def _raw_mode(image: Image.Image) -> str:
     return ""
 
 
-def _target(sizes: list[tuple[int, int]], leading: list[tuple[int, int]], image_size: int | None) -> tuple[tuple[int, int], int]:
-    """The size of all results (rows, columns), and how many images have another one."""
+def _target(sizes: list[tuple[int, int]], leading: list[tuple[int, int]], image_size: int | None) -> tuple[int, int]:
+    """The size of all results (rows, columns)."""
     if image_size is not None:
-        size = (image_size, image_size)
-    elif len(set(sizes)) == 1:
-        size = sizes[0]
-    else:
-        # Ties go to the larger size, so that the order of files does not decide.
-        _, common = max((number, size) for size, number in Counter(leading or sizes).items())
-        side = min(common)
-        size = (side, side)
-    return size, sum(s != size for s in sizes)
+        return image_size, image_size
+    if len(set(sizes)) == 1:
+        return sizes[0]
+    # Ties go to the larger size, so that the order of files does not decide.
+    _, common = max((number, size) for size, number in Counter(leading or sizes).items())
+    return min(common), min(common)
 
 
 def _reason(error: Exception) -> str:
@@ -222,7 +239,10 @@ def _notes(
     counts = Counter(kind for row, found in enumerate(kinds) if row not in failed for kind in found)
     notes = []
     if counts:
-        notes.append("converted: " + ", ".join(f"{counts[kind]:,} {said}" for kind, said in _SAID.items() if counts[kind]))
+        found = [
+            count(counts[kind], said.replace("|s", ""), said.replace("|s", "s")) for kind, said in _SAID.items() if counts[kind]
+        ]
+        notes.append("converted: " + ", ".join(found))
     if resized:
         notes.append(
             f"sizes: {count(resized, 'image')} brought to {size[0]}x{size[1]} (short side resized, centre cut out); --image-size N "

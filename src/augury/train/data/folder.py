@@ -30,12 +30,14 @@ def read_folder(root: Path, image_size: int | None) -> Parts:
     if flat:
         items = {name: _tiny(root, name, folder, classes, flat) for name, folder in folders.items()}
         return read_items(f"DATA {root}", classes, items, image_size=image_size, notes=notes)
-    for name, folder in folders.items():
-        notes += _loose(root, name, folder)
+    for folder in folders.values():
+        notes += _loose(root, folder)
     grouped, group_note = _groups(folders)
     items = {name: list(_items(root, folder, classes, grouped)) for name, folder in folders.items()}
-    for name, label in _first_empty(folders["train"], classes, items["train"]):
-        raise InputError(f"DATA {root}: the class folder train/{name} holds no files (class {label}); fill or remove it")
+    filled = {item.label for item in items["train"]}
+    for label, class_name in enumerate(classes):
+        if label not in filled:
+            raise InputError(f"DATA {root}: the class folder train/{class_name} holds no files; fill or remove it")
     for name in ("validation", "test"):
         if name in items and not items[name]:
             raise InputError(f"DATA {root}: {folders[name].name}/ holds no files in class folders; fill or remove it")
@@ -86,6 +88,8 @@ def _part_folders(root: Path) -> tuple[dict[str, Path], list[str]]:
             raise InputError(f"DATA {root}: {code[0]} can execute code when read; give images, train.npz and test.npz, or a CSV")
         if not _entries(root):
             raise InputError(f"DATA {root}: the folder is empty; give one with train/ and test/, or with train.npz and test.npz")
+        if root.name == "train":
+            raise InputError(f"DATA {root}: give the folder above, which holds train/ and test/")
         found = nearest("train", [p.name for p in _entries(root)])
         raise InputError(
             f"DATA {root}: holds no train/ folder and no train.npz{found}"
@@ -161,12 +165,7 @@ def _groups(folders: dict[str, Path]) -> tuple[list[str], list[str]]:
     return [], []
 
 
-def _first_empty(folder: Path, classes: list[str], items: list[Item]) -> list[tuple[str, int]]:
-    filled = {item.label for item in items}
-    return [(name, label) for label, name in enumerate(classes) if label not in filled][:1]
-
-
-def _loose(root: Path, name: str, folder: Path) -> list[str]:
+def _loose(root: Path, folder: Path) -> list[str]:
     """A note on files that lie beside the class folders and so have no class."""
     loose = [p.relative_to(root).as_posix() for p in _entries(folder) if not p.is_dir()]
     return [f"left out: {count(len(loose), 'file')} beside the class folders of {folder.name}/: {few(loose)}"] if loose else []

@@ -1,6 +1,7 @@
 """A CSV manifest: one line per image with path and label, and perhaps group and split."""
 
 import csv
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,15 +42,18 @@ def read_manifest(file: Path, image_size: int | None) -> Parts:
     _refuse_repeated(file, lines)
     parts, notes = _parts(file, lines)
     classes = sorted({line.label for line in parts["train"]})
+    known = set(classes)
     for name in ("validation", "test"):
         for line in parts.get(name, ()):
-            if line.label not in classes:
+            if line.label not in known:
                 raise InputError(
                     f"{file} line {line.number}: class {line.label!r} is only in the {name} part{nearest(line.label, classes)}; "
                     "add training images of it or remove it"
                 )
     group_names = sorted({line.group for line in lines} - {""})
-    items = {name: [_item(file, line, classes, group_names) for line in part] for name, part in parts.items()}
+    labels = {name: i for i, name in enumerate(classes)}
+    groups = {name: i for i, name in enumerate(group_names)}
+    items = {name: [_item(line, labels, groups) for line in part] for name, part in parts.items()}
     return read_items(str(file), classes, items, group_names=group_names, image_size=image_size, notes=notes)
 
 
@@ -110,9 +114,9 @@ def _line(file: Path, number: int, header: list[str], fields: list[str]) -> Line
 
 def _refuse_repeated(file: Path, lines: list[Line]) -> None:
     """A file on two lines would be trained on and tested with at once."""
-    first: dict[Path, int] = {}
+    first: dict[str, int] = {}
     for line in lines:
-        path = line.path.resolve()
+        path = os.path.abspath(line.path)
         if path in first:
             raise InputError(f"{file} line {line.number}: {line.path.name!r} is already on line {first[path]}; remove one of them")
         first[path] = line.number
@@ -148,6 +152,5 @@ def _cut_test(file: Path, lines: list[Line]) -> tuple[dict[str, list[Line]], lis
     return {"train": [lines[i] for i in kept.tolist()], "test": [lines[i] for i in held.tolist()]}, [note]
 
 
-def _item(file: Path, line: Line, classes: list[str], group_names: list[str]) -> Item:
-    group = group_names.index(line.group) if group_names else 0
-    return Item(line.path, f"{line.path.name} (line {line.number})", classes.index(line.label), group)
+def _item(line: Line, labels: dict[str, int], groups: dict[str, int]) -> Item:
+    return Item(line.path, f"{line.path.name} (line {line.number})", labels[line.label], groups.get(line.group, 0))

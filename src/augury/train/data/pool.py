@@ -15,5 +15,9 @@ def each(work: Callable[[int], None], count: int) -> None:
             work(i)
 
     with ThreadPoolExecutor(workers) as threads:
-        for _ in threads.map(several, range(0, count, share)):
-            pass
+        try:
+            for _ in threads.map(several, range(0, count, share)):
+                pass
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)  # Ctrl-C waits for a share, not for all
+            raise
