@@ -10,6 +10,7 @@ import torch
 from data_files import array_folder, arrays, image_folder, manifest, picture
 
 import augury
+from augury.cli import main
 from augury.core.errors import InputError
 from augury.train.data.dataset import Dataset, load, statistics
 
@@ -146,6 +147,26 @@ def test_the_list_shows_data_sets_without_torch() -> None:
     assert done.returncode == 0, done.stderr
     for name in ("cifar10", "cifar100", "digits", "mnist", "svhn"):
         assert f"\n  {name} " in done.stdout
+
+
+def test_the_command_line_refuses_in_one_line_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image_folder(tmp_path / "good")
+    array_folder(tmp_path / "bad", x=np.zeros((8, 6, 6, 3)))
+    manifest(tmp_path / "bad.csv", [("no.png", "a")])
+    for data, *flags in (["bad"], ["bad.csv"], ["god"], ["good", "--validation", "1"], ["good", "--image-size", "0"]):
+        arguments = ["train", str(tmp_path / data), *flags, "--epochs", "1", "--output", str(tmp_path / "out")]
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("augury: ") and error.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_notes_reach_the_user_and_the_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image_folder(tmp_path / "data", ("train", "val"), each=6, size=(8, 8))
+    arguments = ["train", str(tmp_path / "data"), "--epochs", "1", "--quiet", "--output", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    assert "note: val/ is the test part" in capsys.readouterr().err
+    assert "val/ is the test part" in (tmp_path / "out" / "result.json").read_text()
+    assert "val/ is the test part" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_the_front_door() -> None:

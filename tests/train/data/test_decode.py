@@ -169,6 +169,14 @@ def test_sizes_that_differ_get_the_most_common_of_the_leading_ones(tmp_path: Pat
     assert found.notes[0].startswith("sizes: 4 images brought to 8x8")
 
 
+def test_a_common_size_that_is_not_square_gives_its_shorter_side(tmp_path: Path) -> None:
+    sizes = [(6, 9), (6, 9), (20, 20)]
+    paths = [save(tmp_path / f"{i}.png", picture(i, size)) for i, size in enumerate(sizes)]
+    found = decode(paths, list("abc"), "DATA x")
+    assert found.images.shape == (3, 3, 6, 6) and found.notes[0].startswith("sizes: 3 images brought to 6x6")
+    assert np.array_equal(found.images[0].permute(1, 2, 0).numpy(), picture(0, (6, 9))[:, 1:7])
+
+
 def test_equal_sizes_that_are_not_square_stay(tmp_path: Path) -> None:
     paths = [save(tmp_path / f"{i}.png", picture(i, (4, 7))) for i in range(2)]
     assert decode(paths, ["a", "b"], "DATA x").images.shape == (2, 3, 4, 7)
