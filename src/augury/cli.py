@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from augury.core.errors import InputError, RunError
 
-COMMANDS = ("list", "train", "compare", "evaluate", "preview")
+COMMANDS = ("list", "train", "compare", "evaluate", "preview", "policy")
 SETTINGS = (
     ("--model", "M", "network: a name of `augury list`, torchvision:NAME or timm:NAME (small_cnn)"),
     ("--epochs", "N", "passes over the training part (60)"),
@@ -117,7 +117,21 @@ def _parser() -> argparse.ArgumentParser:
     previewed.add_argument("--data-dir", metavar="D", help="where a named data set already is")
     previewed.add_argument("--image-size", metavar="N", help="side that images of differing size are brought to")
     previewed.add_argument("--overwrite", action="store_true", help="replace the file")
+    _add_policy(command("policy", _policy, "show, import, export or compare policies"))
     return parser
+
+
+def _add_policy(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("show", "import", "export", "diff"), metavar="show|import|export|diff")
+    parser.add_argument("policy", metavar="POLICY", help="a name with options, or a policy file; import: another library's name")
+    parser.add_argument("other", metavar="OTHER", nargs="?", help="diff: the policy to compare with")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="import, export: the file to write")
+    parser.add_argument(
+        "--to", default="yaml", choices=("yaml", "torchvision", "fast_autoaugment"), help="export: the notation (yaml)"
+    )
+    parser.add_argument("--image-size", default=32, metavar="N", help="side of the images, which some ladders depend on (32)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file")
+    _add_json(parser)
 
 
 _DATA = (
@@ -238,6 +252,31 @@ def _preview(options: argparse.Namespace) -> None:
     )  # fmt: skip
     _notes({"notes": notes})
     print(options.output)
+
+
+def _policy(options: argparse.Namespace) -> None:
+    from augury.jobs import policy
+
+    side = _whole(options.image_size, "--image-size")
+    if (options.action == "diff") != (options.other is not None):
+        raise InputError("OTHER: `augury policy diff` takes two policies, the other actions one")
+    if options.action == "show":
+        shown = policy.show(options.policy, side)
+        lines = [line for period in shown["periods"] for line in period["policies"]]
+        print(json.dumps(shown, indent=1) if options.json else "\n".join([f"{shown['name']}  [{shown['source']}]", *lines]))
+    elif options.action == "import":
+        print(policy.import_policy(options.policy, options.output, overwrite=options.overwrite, side_pixels=side))
+    elif options.action == "export":
+        if options.output is None:
+            raise InputError("--output: name the file to write")
+        for line in policy.export_policy(
+            options.policy, options.to, options.output, overwrite=options.overwrite, side_pixels=side
+        ):  # fmt: skip
+            print(f"note: {line}", file=sys.stderr)
+        print(options.output)
+    else:
+        lines = policy.diff(options.policy, options.other, side)
+        print("\n".join(lines) if lines else "no difference")
 
 
 def _list(options: argparse.Namespace) -> None:

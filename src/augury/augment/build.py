@@ -1,6 +1,7 @@
 """The front doors to augmentation: pipelines, single operations and policies by their registered names."""
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -53,6 +54,8 @@ def stages_of(chain: Chain, where: str) -> list[Any]:
 
 
 def _stages(spec: Spec, where: str) -> list[Any]:
+    if Path(spec.name).suffix.lower() in (".yaml", ".yml"):
+        return [_from_file(spec, where)]
     if registry.has("pipeline", spec.name):
         made = registry.get("pipeline", spec.name)
         result = made(**bind(made, spec, where))
@@ -64,6 +67,14 @@ def _stages(spec: Spec, where: str) -> list[Any]:
         return [op_stage(spec, where)]
     known = sorted({*registry.names("pipeline"), *registry.names("policy"), *registry.names("op")})
     raise InputError(f"{where}: {registry.unknown('augmentation', spec.name, known)}")
+
+
+def _from_file(spec: Spec, where: str) -> PlanStage:
+    from augury.augment.policies.file import policy_of, read_policy
+
+    if spec.options or spec.first:
+        raise InputError(f"{where}: a policy file takes no options: {spec}")
+    return PlanStage(Path(spec.name).stem, policy_of(read_policy(spec.name)))
 
 
 def policy(name: str, /, **options: Any) -> Policy:

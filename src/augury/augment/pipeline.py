@@ -60,6 +60,8 @@ class Pipeline:
             share = intensity if stage.intensive else 1.0
             trace = stage.sample(batch, noise.fold(f"{stage.name}{number}"), clock, share)
             batch = stage.apply(batch, trace)
+            if len(batch) != len(noise):
+                noise = stage.repeat(noise)
             traces.append(trace)
         return batch, traces
 
@@ -103,7 +105,12 @@ class Pipeline:
         self._calls += 1
         batch, _ = self.run(Batch(pixels, targets, ids), noise)
         out = restore(batch.images)
-        return out if labels is None else (out, batch.targets if self.mixes else labels)
+        if labels is None:
+            return out
+        copies = len(batch) // max(1, len(pixels))
+        if copies > 1 and not self.mixes:
+            labels = torch.as_tensor(labels).repeat(copies, *[1] * (torch.as_tensor(labels).ndim - 1))
+        return out, batch.targets if self.mixes else labels
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled by its names (for workers started by spawn), since operations hold functions."""
