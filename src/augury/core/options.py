@@ -22,13 +22,13 @@ from augury.core.errors import InputError
 
 @dataclass(frozen=True)
 class Interval:
-    """The closed range an option's number must lie in: `Annotated[float, Interval(0, 1)]`."""
+    """The closed range an option's number must lie in: `Annotated[float, Interval(0, 1)]`. Infinity lies in none."""
 
     low: float = -math.inf
     high: float = math.inf
 
     def __contains__(self, value: float) -> bool:
-        return self.low <= value <= self.high
+        return self.low <= value <= self.high and abs(value) != math.inf
 
     def __str__(self) -> str:
         if self.high == math.inf:
