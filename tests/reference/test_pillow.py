@@ -46,20 +46,24 @@ def lifted(picture: Picture, amount: float) -> Picture:
     return picture.point(table * len(picture.getbands()))
 
 
-def zoomed(picture: Picture, factor: float, resample: Any = NEAREST) -> Picture:
+def rotated(picture: Picture, degrees: float, resample: Any = NEAREST, fill: int = 0) -> Picture:
+    return picture.rotate(degrees, resample, fillcolor=colour(picture, fill))
+
+
+def zoomed(picture: Picture, factor: float, resample: Any = NEAREST, fill: int = 0) -> Picture:
     width, height = picture.size
     step = 1 / factor
     x, y = width / 2, height / 2
-    return affine(picture, (step, 0, x - step * x, 0, step, y - step * y), resample)
+    return affine(picture, (step, 0, x - step * x, 0, step, y - step * y), resample, fill)
 
 
-def cropped(picture: Picture, top: float, left: float) -> Picture:
+def cropped(picture: Picture, top: float, left: float, resample: Any = NEAREST, fill: int = 0) -> Picture:
     """torchvision's RandomCrop: pad by an eighth of the side, then cut at one of the 2 x padding + 1 offsets."""
     width, height = picture.size
     down, right = (height + 4) // 8, (width + 4) // 8
     y = min(int(np.float32(top) * np.float32(2 * down + 1)), 2 * down)
     x = min(int(np.float32(left) * np.float32(2 * right + 1)), 2 * right)
-    padded = ImageOps.expand(picture, (right, down, right, down), fill=colour(picture, 0))
+    padded = ImageOps.expand(picture, (right, down, right, down), fill=colour(picture, fill))
     return padded.crop((x, y, x + width, y + height))
 
 
@@ -85,19 +89,19 @@ def one(value: float) -> float:
 Program = Callable[..., Picture]
 PROGRAMS: dict[str, Program] = {
     "identity": lambda p: p,
-    "rotate": lambda p, degrees: p.rotate(degrees, NEAREST),
-    "shear_x": lambda p, slope: affine(p, (1, slope, 0, 0, 1, 0)),
-    "shear_y": lambda p, slope: affine(p, (1, 0, 0, slope, 1, 0)),
-    "translate_x": lambda p, fraction: affine(p, (1, 0, int(fraction * p.size[0]), 0, 1, 0)),
-    "translate_y": lambda p, fraction: affine(p, (1, 0, 0, 0, 1, int(fraction * p.size[1]))),
+    "rotate": rotated,
+    "shear_x": lambda p, slope, *how: affine(p, (1, slope, 0, 0, 1, 0), *how),
+    "shear_y": lambda p, slope, *how: affine(p, (1, 0, 0, slope, 1, 0), *how),
+    "translate_x": lambda p, fraction, *how: affine(p, (1, 0, int(fraction * p.size[0]), 0, 1, 0), *how),
+    "translate_y": lambda p, fraction, *how: affine(p, (1, 0, 0, 0, 1, int(fraction * p.size[1])), *how),
     "auto_contrast": ImageOps.autocontrast,
     "equalize": ImageOps.equalize,
     "invert": ImageOps.invert,
     "solarize": ImageOps.solarize,
     "solarize_add": lifted,
     "posterize": posterized,
-    "flip": ImageOps.mirror,
-    "flip_vertical": ImageOps.flip,
+    "flip": lambda p, *how: ImageOps.mirror(p),
+    "flip_vertical": lambda p, *how: ImageOps.flip(p),
     "brightness": lambda p, factor: ImageEnhance.Brightness(p).enhance(factor),
     "contrast": lambda p, factor: ImageEnhance.Contrast(p).enhance(factor),
     "color": lambda p, factor: ImageEnhance.Color(p).enhance(factor),
@@ -166,34 +170,25 @@ def test_bilinear_warps_equal_pillow(name: str, fill: int, channels: int) -> Non
     # Catches a fill that is blended into the border, coordinates in float32, and rounding for truncation.
     if name not in OPS:
         pytest.skip("not registered")
-    programs: dict[str, Program] = {
-        "rotate": lambda p, d: p.rotate(d, BILINEAR, fillcolor=colour(p, fill)),
-        "shear_x": lambda p, s: affine(p, (1, s, 0, 0, 1, 0), BILINEAR, fill),
-        "shear_y": lambda p, s: affine(p, (1, 0, 0, s, 1, 0), BILINEAR, fill),
-        "zoom": lambda p, z: affine(
-            p, (1 / z, 0, p.size[0] / 2 - 1 / z * (p.size[0] / 2), 0, 1 / z, p.size[1] / 2 - 1 / z * (p.size[1] / 2)), BILINEAR, fill
-        ),
-    }
     for height, width in SIZES:
         images = pictures(channels, height, width)
-        compare(name, programs[name], images, STRENGTHS[name], interpolation="bilinear", fill=fill)
+        compare(name, lambda *a: PROGRAMS[name](*a, BILINEAR, fill), images, STRENGTHS[name], interpolation="bilinear", fill=fill)
 
 
 @pytest.mark.parametrize("name", ["rotate", "shear_x", "translate_x", "translate_y", "crop"])
 def test_fills_equal_pillow(name: str) -> None:
-    programs: dict[str, Program] = {
-        "rotate": lambda p, d: p.rotate(d, NEAREST, fillcolor=colour(p, 200)),
-        "shear_x": lambda p, s: affine(p, (1, s, 0, 0, 1, 0), NEAREST, 200),
-        "translate_x": lambda p, f: affine(p, (1, 0, int(f * p.size[0]), 0, 1, 0), NEAREST, 200),
-        "translate_y": lambda p, f: affine(p, (1, 0, 0, 0, 1, int(f * p.size[1])), NEAREST, 200),
-        "crop": lambda p, t, l: ImageOps.expand(p, 2, fill=colour(p, 200)).crop(
-            (int(l * 5), int(t * 5), int(l * 5) + p.size[0], int(t * 5) + p.size[1])
-        ),
-    }
-    strengths = STRENGTHS[name] if name != "crop" else [(0.0, 0.9), (0.5, 0.3), (0.7, 0.0)]
-    more = {"padding": 2} if name == "crop" else {}
     for height, width in SIZES:
-        compare(name, programs[name], pictures(3, height, width), strengths, fill=200, **more)
+        compare(name, lambda *a: PROGRAMS[name](*a, NEAREST, 200), pictures(3, height, width), STRENGTHS[name], fill=200)
+
+
+def test_paddings_equal_pillow() -> None:
+    def program(picture: Picture, top: float, left: float) -> Picture:
+        padded = ImageOps.expand(picture, 2)
+        x, y = int(left * 5), int(top * 5)
+        return padded.crop((x, y, x + picture.size[0], y + picture.size[1]))
+
+    for height, width in SIZES:
+        compare("crop", program, pictures(3, height, width), [(0.0, 0.9), (0.5, 0.3), (0.7, 0.0)], padding=2)
 
 
 @steady
@@ -209,7 +204,16 @@ def test_any_strength_on_any_size_equals_pillow(name: str, height: int, width: i
     compare(name, PROGRAMS[name], images, [tuple(values)])
 
 
-def run_in_pillow(space: Any, trace: dict[str, Tensor], images: Tensor, only: Callable[[int], bool] = lambda row: True) -> list[Tensor]:
+def fixed_options(operation: Any, values: list[float], size: tuple[int, int]) -> tuple[Any, ...]:
+    """Interpolation and fill, which a policy may have chosen for its warps."""
+    if operation.form != "warp":
+        return ()
+    columns = {key: torch.tensor([value]) for key, value in zip(operation.parameters, values, strict=True)}
+    record = operation.lower(columns, torch.tensor([size]))
+    return (BILINEAR if bool(record.bilinear) else NEAREST, int(record.fill))
+
+
+def run_in_pillow(space: Any, trace: dict[str, Tensor], images: Tensor) -> list[Tensor]:
     """The one-at-a-time program: reads the trace and calls Pillow for every image and slot."""
     done = []
     for row, image in enumerate(images):
@@ -218,7 +222,8 @@ def run_in_pillow(space: Any, trace: dict[str, Tensor], images: Tensor, only: Ca
             if bool(trace["on"][row, slot]):
                 operation = space[int(trace["op"][row, slot])].op
                 values = trace["value"][row, slot, : len(operation.parameters)].tolist()
-                picture = PROGRAMS[operation.name](picture, *values)
+                how = fixed_options(operation, values, images.shape[-2:])
+                picture = PROGRAMS[operation.name](picture, *values, *how)
         done.append(to_tensor(picture))
     return done
 
