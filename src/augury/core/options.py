@@ -22,13 +22,13 @@ from augury.core.errors import InputError
 
 @dataclass(frozen=True)
 class Interval:
-    """The closed range an option's number must lie in: `Annotated[float, Interval(0, 1)]`."""
+    """The closed range an option's number must lie in: `Annotated[float, Interval(0, 1)]`. Infinity lies in none."""
 
     low: float = -math.inf
     high: float = math.inf
 
     def __contains__(self, value: float) -> bool:
-        return self.low <= value <= self.high
+        return self.low <= value <= self.high and abs(value) != math.inf
 
     def __str__(self) -> str:
         if self.high == math.inf:
@@ -48,8 +48,8 @@ class Spec:
         return hash(str(self))
 
     def __str__(self) -> str:
-        parts = [_show(v) for v in self.first] + [f"{k}={_show(v)}" for k, v in self.options.items()]
-        return f"{self.name}({', '.join(parts)})" if parts else self.name
+        parts = [_show(v) for v in self.first] + [f"{_bare(k)}={_show(v)}" for k, v in self.options.items()]
+        return f"{_bare(self.name)}({', '.join(parts)})" if parts else _bare(self.name)
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,17 @@ class Chain:
     stages: tuple[Spec, ...]
 
     def __str__(self) -> str:
-        return "+".join(map(str, self.stages))
+        return "+".join(map(str, self.stages)) or "none"
 
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<word>\"[^\"]*\"|'[^']*'|[A-Za-z0-9_./:~-][A-Za-z0-9_./:~-]*(?:(?<=[0-9]e)\+[0-9]+)?)|(?P<mark>[(),=+\[\]]))"
+    r"\s*(?:(?P<word>\"[^\"\x00-\x1f\x7f-\x9f\u2028\u2029]*\"|'[^'\x00-\x1f\x7f-\x9f\u2028\u2029]*'"
+    r"|[A-Za-z0-9_./:~-]+(?:(?<=[0-9]e)\+[0-9]+)?)|(?P<mark>[(),=+\[\]]))"
 )
+_BARE = re.compile(r"[A-Za-z0-9_./:~-]+")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$", re.IGNORECASE)
-_WORDS: dict[str, Any] = {"true": True, "false": False, "none": None, "null": None, "inf": math.inf}
+_WORDS: dict[str, Any] = {"true": True, "false": False, "none": None, "null": None, "inf": math.inf, "-inf": -math.inf}
+_DEEPEST = 20
 
 
 def parse_list(text: str, where: str) -> list[Chain]:
@@ -202,9 +205,10 @@ def _convert_plain(value: Any, hint: Any, where: str) -> Any:
         raise InputError(f"{where} must be {_TYPES.get(hint, hint.__name__)}")
     if hint is bool and isinstance(value, bool):
         return value
-    if hint is int and isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer():
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int and number and abs(value) < 2**53 and float(value).is_integer():
         return int(value)
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value):
+    if hint is float and number and (isinstance(value, float) or abs(value) < 1e300) and not math.isnan(value):
         return float(value)
     if hint is str and not isinstance(value, bool | list | dict | None):
         return str(value)
@@ -228,7 +232,7 @@ def _from_yaml(value: Any, where: str) -> Any:
     if isinstance(value, str):
         return _Reader(value, where).whole_value()
     if isinstance(value, dict):
-        return chain_from(value, where)
+        return chain_from(value, where).stages[0]
     return [_from_yaml(v, where) for v in value] if isinstance(value, list) else value
 
 
@@ -237,7 +241,19 @@ def _show(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_show, value))}]"
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        short = f"{value:.12g}"
+        return short if float(short) == value else repr(value)
+    if isinstance(value, str) and (value.lower() in _WORDS or _NUMBER.match(value)):
+        return f'"{value}"'
+    return _bare(value) if isinstance(value, str) else str(value)
+
+
+def _bare(word: str) -> str:
+    """The word, in quotes where the grammar could not read it without."""
+    if _BARE.fullmatch(word):
+        return word
+    return f"'{word}'" if '"' in word else f'"{word}"'
 
 
 def _nearest(key: str, known: list[str]) -> str:
@@ -249,7 +265,7 @@ class _Reader:
     """A recursive-descent reader over one line of text."""
 
     def __init__(self, text: str, where: str) -> None:
-        self.text, self.where, self.position = text, where, 0
+        self.text, self.where, self.position, self.depth, self.quoted = text, where, 0, 0, False
 
     def fail(self, expected: str) -> InputError:
         rest = self.text[self.position :].strip()
@@ -272,7 +288,9 @@ class _Reader:
         if not match or match.group("word") is None:
             raise self.fail(expected)
         self.position = match.end()
-        return match.group("word").strip("\"'")
+        word = match.group("word")
+        self.quoted = word[0] in "\"'"
+        return word[1:-1] if self.quoted else word
 
     def end(self) -> None:
         if self.text[self.position :].strip():
@@ -307,6 +325,14 @@ class _Reader:
         return Spec(name, options, tuple(first))
 
     def value(self) -> Any:
+        if self.depth == _DEEPEST:
+            raise self.fail(f"at most {_DEEPEST} brackets within each other")
+        self.depth += 1
+        value = self._value()
+        self.depth -= 1
+        return value
+
+    def _value(self) -> Any:
         if self.take("["):
             items = []
             while not self.take("]"):
@@ -320,10 +346,12 @@ class _Reader:
             self.position = start
             chain = self.chain()
             return chain.stages[0] if len(chain.stages) == 1 else chain
+        if self.quoted:
+            return word
         if word.lower() in _WORDS:
             return _WORDS[word.lower()]
         if _NUMBER.match(word):
-            return int(word) if re.fullmatch(r"-?\d+", word) else float(word)
+            return int(word) if re.fullmatch(r"-?\d{1,300}", word) else float(word)
         return word
 
     def whole_value(self) -> Any:
