@@ -16,7 +16,7 @@ from augury.core.options import Spec
 from augury.core.targets import Targets
 
 # Hypothesis without clock, chance or files, so that a failure comes back.
-steady = settings(derandomize=True, deadline=None, max_examples=150, database=None)
+steady = settings(derandomize=True, deadline=None, max_examples=60, database=None)
 
 CLASSES = 11
 

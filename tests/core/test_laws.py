@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from card_facts import law_text
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import steady
 from scipy import stats
@@ -35,7 +35,8 @@ CONTINUOUS: dict[Any, Any] = {
 if hasattr(laws, "LogUniform"):
     CONTINUOUS[laws.LogUniform(0.75, 4 / 3)] = stats.loguniform(0.75, 4 / 3)
 DISCRETE = [Constant(3.5), Choice((4, 5, 6, 7, 8)), Choice((1.0, 1.0, 2.0)), Ladder((0.0, 1.0, 4.0)), Linear(2, 10)]
-DISCRETE += [Linear(1.0, 1.9, signed=True, centre=1.0), Ladder((0.0, 2.0, 5.0), signed=True), Linear(-3, 3, signed=True, centre=1.0)]
+DISCRETE += [Linear(1.0, 1.9, signed=True, centre=1.0), Ladder((0.0, 2.0, 5.0), signed=True)]
+DISCRETE += [Linear(-3, 3, signed=True, centre=1.0)]
 
 
 @pytest.mark.parametrize("law", CONTINUOUS, ids=law_text)
@@ -142,7 +143,7 @@ def test_signs_mirror_about_the_centre() -> None:
 
 
 @pytest.mark.parametrize("law", [*CONTINUOUS, *DISCRETE], ids=repr)
-@pytest.mark.parametrize("size", [1, 7, 64, 1001])
+@pytest.mark.parametrize("size", [3, 7, 64, 1001])
 def test_a_value_does_not_depend_on_the_length_of_the_batch(law: Any, size: int) -> None:
     # PyTorch's vectorised exp and pow may differ in the last bit between a full vector and its remainder.
     strength = U.flip(0)
@@ -178,7 +179,7 @@ def test_what_is_no_law_is_refused_in_one_line(text: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@steady
+@settings(steady, max_examples=15)
 @given(st.floats(0.05, 50), st.floats(0.05, 50), st.integers(0, 2**24 - 1).map(lambda k: k / 2**24))
 def test_any_beta_gives_its_own_quantile(a: float, b: float, u: float) -> None:
     got = float(Beta(a, b).value(torch.tensor([u]), torch.ones(1)))

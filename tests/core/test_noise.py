@@ -1,5 +1,6 @@
 """Noise is random in every part of its address, and nothing but the address decides it."""
 
+import functools
 import itertools
 import math
 
@@ -23,6 +24,7 @@ def unsigned(bits: Tensor) -> np.ndarray:
     return bits.numpy().view(np.uint64)
 
 
+@functools.cache
 def along(part: str) -> Noise:
     """Noise in which one part of the address alone varies; the rest is constant."""
     one = torch.zeros(1, dtype=torch.int64)

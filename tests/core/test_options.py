@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import steady
 
@@ -31,15 +31,15 @@ values: st.SearchStrategy[Any] = st.deferred(
 chains = st.builds(Chain, st.lists(specs, min_size=1, max_size=3).map(tuple))
 
 
-@steady
+@settings(steady, max_examples=60)
 @given(chains)
 def test_what_is_written_is_read_back(chain: Chain) -> None:
     # Pipelines are pickled and runs are recorded by this text. Catches digits that are cut, and words that need quotes.
     assert parse_chain(str(chain), "test") == chain
 
 
-@steady
-@given(st.lists(chains, min_size=1, max_size=4))
+@settings(steady, max_examples=20)
+@given(st.lists(chains, min_size=1, max_size=3))
 def test_lists_are_parted_by_commas(found: list[Chain]) -> None:
     assert parse_list(",".join(map(str, found)), "test") == found
     assert parse_list(text_from(list(found), "test", several=True), "test") == found
@@ -54,7 +54,8 @@ def as_yaml(value: Any) -> Any:
     return value
 
 
-keyed = st.builds(Spec, names, st.dictionaries(names, st.one_of(numbers, names, st.booleans(), st.lists(numbers, max_size=3)), max_size=3))
+yaml_values = st.one_of(numbers, names, st.booleans(), st.lists(numbers, max_size=3))
+keyed = st.builds(Spec, names, st.dictionaries(names, yaml_values, max_size=3))
 
 
 @steady
@@ -89,7 +90,7 @@ def test_an_empty_chain_is_written_as_none() -> None:
     assert str(chain_from([], "test")) == "none"
 
 
-@pytest.mark.parametrize("value", ["3", "{a: 1, b: 2}", "[3]", "{crop: {padding: {a: 1, b: 2}}}", "2.5", "true", "{crop: {padding: 'a('}}"])
+@pytest.mark.parametrize("value", ["3", "{a: 1, b: 2}", "[3]", "{a: {b: {c: 1, d: 2}}}", "2.5", "true", "{crop: {padding: 'a('}}"])
 def test_yaml_that_is_no_chain_is_refused(value: str) -> None:
     with pytest.raises(InputError, match="^test"):
         text_from(yaml.safe_load(value), "test")
@@ -99,8 +100,8 @@ def test_yaml_that_is_no_chain_is_refused(value: str) -> None:
     ("text", "value"),
     [("8", 8), ("-3", -3), ("0.5", 0.5), ("1e-3", 1e-3), ("1e+3", 1e3), (".5", 0.5), ("-.5e2", -50.0), ("inf", math.inf)]
     + [("-inf", -math.inf), ("true", True), ("False", False), ("none", None), ("bilinear", "bilinear"), ("'a b'", "a b")]
-    + [("[]", []), ("[1, a]", [1, "a"]), ("a(1)", Spec("a", {}, (1,))), ("'8'", "8"), ("'true'", "true"), ("hf:owner/name", "hf:owner/name")]
-    + [("x+y", Chain((Spec("x"), Spec("y")))), ('"it\'s"', "it's")],
+    + [("[]", []), ("[1, a]", [1, "a"]), ("a(1)", Spec("a", {}, (1,))), ("'8'", "8"), ("'true'", "true")]
+    + [("hf:owner/name", "hf:owner/name"), ("x+y", Chain((Spec("x"), Spec("y")))), ('"it\'s"', "it's")],
 )
 def test_words_of_the_grammar(text: str, value: Any) -> None:
     found = parse_spec(f"name( key = {text} )", "test").options["key"]
@@ -118,7 +119,7 @@ def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
 
 
 alphabet = ["(", ")", "[", "]", "+", ",", "=", " ", '"', "'", "crop", "cutout", "rotate", "length", "degrees", "p", "fill", "mixup"]
-alphabet += ["uniform", "beta", "1", "-5", "0.5", "1e9", "inf", "none", "true", "randaugment", "keep", "alpha", "interpolation", "-", "\n"]
+alphabet += ["uniform", "beta", "1", "-5", "0.5", "1e9", "inf", "none", "true", "randaugment", "keep", "alpha", "-", "\n"]
 
 
 @steady
@@ -230,8 +231,18 @@ def test_options_become_their_declared_types(text: str, expected: dict[str, Any]
 @pytest.mark.parametrize(
     "text",
     ["f(0)", "f(10)", "f(count=true)", "f(count=1.5)", "f(count=a)", "f(rate=-1)", "f(rate=a)", "f(rate=true)", "f(way=middle)"]
-    + ["f(size=1)", "f(size=a)", "f(one=a+b)", "f(flag=1)", "f(several=[a])", "f(1, 2)", "f(1, count=2)", "f(other=1)", "f(inner=3)"]
-    + ["f(count=none)", "f(rate=none)", "f(rate=inf)", "f(count=x(1))", "f(word=none)", "f(count=[1])"],
+    + [
+        "f(size=1)",
+        "f(size=a)",
+        "f(one=a+b)",
+        "f(flag=1)",
+        "f(several=[a])",
+        "f(1, 2)",
+        "f(1, count=2)",
+        "f(other=1)",
+        "f(word=none)",
+    ]
+    + ["f(inner=3)", "f(count=none)", "f(rate=none)", "f(rate=inf)", "f(count=x(1))", "f(count=[1])"],
 )
 def test_values_of_another_kind_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="^test: f") as caught:

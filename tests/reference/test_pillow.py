@@ -204,13 +204,17 @@ def test_any_strength_on_any_size_equals_pillow(name: str, height: int, width: i
     compare(name, PROGRAMS[name], images, [tuple(values)])
 
 
-def fixed_options(operation: Any, values: list[float], size: tuple[int, int]) -> tuple[Any, ...]:
-    """Interpolation and fill, which a policy may have chosen for its warps."""
+def in_pillow(operation: Any, picture: Picture, values: list[float]) -> Picture:
+    """One operation with the interpolation, fill and unit of length that a policy may have chosen for its warps."""
+    program = PROGRAMS[operation.name]
     if operation.form != "warp":
-        return ()
+        return program(picture, *values)
     columns = {key: torch.tensor([value]) for key, value in zip(operation.parameters, values, strict=True)}
-    record = operation.lower(columns, torch.tensor([size]))
-    return (BILINEAR if bool(record.bilinear) else NEAREST, int(record.fill))
+    record = operation.lower(columns, torch.tensor([picture.size[::-1]]))
+    how = (BILINEAR if bool(record.bilinear) else NEAREST, int(record.fill))
+    if operation.name.startswith("translate"):
+        return affine(picture, record.matrix[0].tolist(), *how)
+    return program(picture, *values, *how)
 
 
 def run_in_pillow(space: Any, trace: dict[str, Tensor], images: Tensor) -> list[Tensor]:
@@ -222,8 +226,7 @@ def run_in_pillow(space: Any, trace: dict[str, Tensor], images: Tensor) -> list[
             if bool(trace["on"][row, slot]):
                 operation = space[int(trace["op"][row, slot])].op
                 values = trace["value"][row, slot, : len(operation.parameters)].tolist()
-                how = fixed_options(operation, values, images.shape[-2:])
-                picture = PROGRAMS[operation.name](picture, *values, *how)
+                picture = in_pillow(operation, picture, values)
         done.append(to_tensor(picture))
     return done
 

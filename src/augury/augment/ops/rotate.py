@@ -3,7 +3,6 @@
 import math
 from typing import Annotated, Literal
 
-import torch
 from torch import Tensor
 
 from augury.augment.forms.warp import Warp

@@ -13,7 +13,7 @@ from augury.core.registry import unknown
 
 @dataclass(frozen=True)
 class Settings:
-    """One training. Names, augmentations and strategies are written in the grammar of `augury.core.options`."""
+    """One training. Names, augmentations and strategies are written in the grammar of `augury.core.grammar`."""
 
     data: str
     augment: str = "none"
