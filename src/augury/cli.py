@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, NoReturn
 
 from augury.core.errors import InputError, RunError
 
-COMMANDS = ("list", "train", "compare", "evaluate", "preview")
+COMMANDS = ("list", "train", "compare", "evaluate", "preview", "verify", "bench")
 SETTINGS = (
     ("--model", "M", "network: a name of `augury list`, torchvision:NAME or timm:NAME (small_cnn)"),
     ("--epochs", "N", "passes over the training part (60)"),
@@ -117,6 +118,18 @@ def _parser() -> argparse.ArgumentParser:
     previewed.add_argument("--data-dir", metavar="D", help="where a named data set already is")
     previewed.add_argument("--image-size", metavar="N", help="side that images of differing size are brought to")
     previewed.add_argument("--overwrite", action="store_true", help="replace the file")
+
+    verified = command("verify", _verify, "compare every operation that Pillow has with Pillow's")
+    verified.add_argument("--output", type=Path, metavar="DIR", help="folder for result.json")
+    verified.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="other libraries too, where installed")
+    _add_json(verified)
+
+    benched = command("bench", _bench, "images per second, in the same run as other libraries'")
+    benched.add_argument("--device", default="auto", metavar="D", help="cpu, cuda, ... (cuda where there is one)")
+    benched.add_argument("--peers", action=argparse.BooleanOptionalAction, default=False, help="measure other libraries too")
+    benched.add_argument("--quick", action="store_true", help="seconds instead of minutes: small batches, a few rounds")
+    benched.add_argument("--output", type=Path, metavar="DIR", help="folder for result.json")
+    _add_json(benched)
     return parser
 
 
@@ -238,6 +251,29 @@ def _preview(options: argparse.Namespace) -> None:
     )  # fmt: skip
     _notes({"notes": notes})
     print(options.output)
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from augury.jobs.tables import fidelity_table
+    from augury.jobs.verify import verify
+
+    result = verify(options.output, with_peers=options.peers, command=_command())
+    print(json.dumps(result, indent=1)) if options.json else fidelity_table(result)
+    if not result["exact"]:
+        raise RunError(f"{result['wrong']} rows of Augury are not as close to {result['reference']} as promised")
+
+
+def _bench(options: argparse.Namespace) -> None:
+    from augury.jobs.bench import bench
+    from augury.jobs.tables import throughput_table
+
+    result = bench(options.output, device=options.device, with_peers=options.peers, quick=options.quick, command=_command())
+    print(json.dumps(result, indent=1)) if options.json else throughput_table(result)
+
+
+def _command() -> str:
+    """The command as typed, for files that must say how they were made."""
+    return shlex.join(["augury", *sys.argv[1:]])
 
 
 def _list(options: argparse.Namespace) -> None:

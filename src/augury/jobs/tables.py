@@ -39,3 +39,54 @@ def comparison_table(result: dict[str, Any]) -> None:
 
 def _interval(low: float | None, high: float | None, sign: str = "") -> str:
     return "" if low is None or high is None else f"{low:{sign}.2f} to {high:{sign}.2f}"
+
+
+def fidelity_table(result: dict[str, Any]) -> None:
+    """Print `augury verify` on stdout: Augury by size, then the other libraries, a row per operation and strength."""
+    sizes = [tuple(size) for size in result["sizes"]]
+    names = list(result["libraries"])
+    own = [name for name in names if name.startswith("augury")]
+    cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in result["rows"]:
+        cells.setdefault((row["title"], row["strength"]), []).append(row)
+    for title, libraries in (("Augury", own), ("Other libraries, the worst over all sizes", [n for n in names if n not in own])):
+        if not libraries:
+            continue
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"{title}, against {result['reference']}", title_justify="left")
+        for heading in ("operation", "strength"):
+            table.add_column(heading, no_wrap=True)
+        headings = [f"{h}x{w}" for h, w in sizes] + ["worst case"] if libraries is own else libraries
+        for heading in headings:
+            table.add_column(heading, no_wrap=True)
+        for (operation, strength), rows in cells.items():
+            if libraries is own:
+                mine = [r for r in rows if r["own"]]
+                shown = [_worst_of([r for r in mine if tuple(r["size"]) == size], brief=True) for size in sizes]
+                shown.append(_worst_of(mine, where=True))
+            else:
+                shown = [_worst_of([r for r in rows if r["library"] == name]) for name in libraries]
+            table.add_row(operation, strength, *shown)
+        console = Console()
+        console.width = max(console.width, 150)
+        console.print(table)
+    print(f"Exact: every value equal. Shares are of differing values, 3 and 1 channels, {len(sizes)} sizes, 7 kinds of images.")
+    for name in result["not_installed"]:
+        print(f"{name} is not installed and was not compared (pip install 'augury[peers]')")
+    wrong = result["wrong"]
+    print(f"Augury ({', '.join(own)}): " + ("as close to Pillow as promised" if not wrong else f"{wrong} of its rows are NOT"))
+
+
+def _worst_of(rows: list[dict[str, Any]], brief: bool = False, where: bool = False) -> str:
+    order = ("exact", "within 1", "geometric", "differs")
+    done = [r for r in rows if r["verdict"] != "refuses"]
+    refused = "" if len(done) == len(rows) else f"{'; ' if done else ''}refuses {'some' if done else 'all'}"
+    if not done:
+        return refused or "-"
+    worst = max(done, key=lambda r: (order.index(r["verdict"]), r["largest"], r["share"]))
+    text = worst["verdict"]
+    if text != "exact" and not brief:
+        text += f" {100 * worst['share']:.2g} %" + (f", max {worst['largest']}" if worst["largest"] > 1 else "")
+        if where:
+            height, width = worst["size"]
+            text += f" ({worst['input']}, {worst['channels']}x{height}x{width}, {worst['library']})"
+    return text + refused

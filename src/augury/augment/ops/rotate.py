@@ -31,5 +31,21 @@ def rotate(*, interpolation: Literal["nearest", "bilinear"] = "nearest", fill: A
 
 
 def _rounded(value: Tensor) -> Tensor:
-    """Fifteen decimals, as Pillow rounds its matrix, so that right angles have exact zeros."""
-    return torch.round(value * 1e15) / 1e15
+    """Fifteen decimals, as Pillow rounds its matrix, so that right angles have exact zeros.
+
+    Python's round looks at the exact number, but the product with 1e15 is itself rounded: what it lost (Dekker's product)
+    decides near the middle between two decimals, as for 45 degrees.
+    """
+    scaled = value * _DECIMALS
+    high = value * _SPLIT - (value * _SPLIT - value)
+    low = value - high
+    lost = (high * _DECIMALS_HIGH - scaled) + high * _DECIMALS_LOW + low * _DECIMALS_HIGH + low * _DECIMALS_LOW
+    whole = torch.round(scaled)
+    rest = (scaled - whole) + lost
+    return (whole + (rest > 0.5).double() - (rest < -0.5).double()) / _DECIMALS
+
+
+_DECIMALS = 1e15
+_SPLIT = 134217729.0  # 2^27 + 1: parts a float64 into two halves whose products are exact
+_DECIMALS_HIGH = _DECIMALS * _SPLIT - (_DECIMALS * _SPLIT - _DECIMALS)
+_DECIMALS_LOW = _DECIMALS - _DECIMALS_HIGH

@@ -1,5 +1,6 @@
 """How far a result is from the reference, in one word and two numbers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,9 +13,8 @@ VERDICTS = ("exact", "within 1", "geometric", "differs", "refuses")
 class Difference:
     """verdict: one of VERDICTS. share: of values that differ, in [0,1]. largest: difference in grey levels.
 
-    `geometric`: the operation moves pixels, and every value lies within one level of the range that the reference has in
-    the pixel's 3x3 neighbourhood: a displacement of less than a pixel explains it. `input` shows it, `reason` says why a
-    library refused.
+    `geometric`: the operation moves pixels, and a displacement of at most one pixel explains every value. `input` shows it,
+    `reason` says why a library refused.
     """
 
     verdict: str
@@ -29,8 +29,11 @@ class Difference:
         return VERDICTS.index(self.verdict), self.largest, self.share
 
 
-def difference(got: Tensor, expected: Tensor, moves: bool, name: str) -> Difference:
-    """Compare two uint8 images [C,H,W]; another shape or dtype differs everywhere."""
+def difference(got: Tensor, expected: Tensor, name: str, bounds: Callable[[], tuple[Tensor, Tensor]] | None = None) -> Difference:
+    """Compare two uint8 images [C,H,W]; another shape or dtype differs everywhere.
+
+    bounds: for operations that move pixels, the lowest and highest levels that a displacement of a pixel explains.
+    """
     if got.shape != expected.shape or got.dtype != expected.dtype:
         found = f"{str(got.dtype).removeprefix('torch.')} {list(got.shape)}"
         return Difference("differs", 1.0, 255, name, f"gives {found} instead of uint8 {list(expected.shape)}")
@@ -40,14 +43,9 @@ def difference(got: Tensor, expected: Tensor, moves: bool, name: str) -> Differe
         return Difference("exact", input=name)
     share = float((apart > 0).double().mean())
     if largest == 1:
-        verdict = "within 1"
-    else:
-        verdict = "geometric" if moves and _nearby(got, expected) else "differs"
+        return Difference("within 1", share, largest, name)
+    verdict = "differs"
+    if bounds is not None:
+        low, high = bounds()
+        verdict = "geometric" if bool(((got >= low) & (got <= high)).all()) else verdict
     return Difference(verdict, share, largest, name)
-
-
-def _nearby(got: Tensor, expected: Tensor) -> bool:
-    level = expected.to(torch.float32)[None]
-    highest = torch.nn.functional.max_pool2d(level, 3, 1, 1)[0] + 1
-    lowest = -torch.nn.functional.max_pool2d(-level, 3, 1, 1)[0] - 1
-    return bool(((got >= lowest) & (got <= highest)).all())

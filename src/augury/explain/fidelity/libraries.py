@@ -1,8 +1,8 @@
 """The libraries that can be compared: Augury's back ends, and whichever others are installed.
 
 A library is a function from a case to a function on one uint8 image [C,H,W], or None where it has no such operation.
-Parameters are matched in the meaning that Pillow has: degrees counter-clockwise, shears about the top left corner,
-factors that blend away from the degenerate image. Each library keeps its own defaults for everything else.
+Parameters are matched in the meaning that Pillow has: degrees counter-clockwise, factors that blend away from the
+degenerate image, shears about the top left corner (or about the centre, where a library has only that). Each library keeps its own defaults for everything else.
 """
 
 import importlib.util
@@ -28,12 +28,16 @@ PEERS = ("torchvision", "kornia", "albumentations")
 
 @dataclass(frozen=True)
 class Library:
-    """`function(case)` does that case on images [n,C,H,W], one after the other or at once."""
+    """`function(case)` does that case on images [n,C,H,W], one after the other or at once.
+
+    centred: it shears about the centre, and is compared with Pillow doing so too.
+    """
 
     name: str
     version: str
     own: bool
     function: Callable[[Case], Function | None]
+    centred: bool = False
 
 
 def own() -> list[Library]:
@@ -49,7 +53,7 @@ def peers() -> tuple[list[Library], list[str]]:
     """The other libraries that are installed, and the names of those that are not."""
     made = {"torchvision": _torchvision, "kornia": _kornia, "albumentations": _albumentations}
     here = [name for name in PEERS if importlib.util.find_spec(name) is not None]
-    return [Library(name, version(name), False, made[name]()) for name in here], [n for n in PEERS if n not in here]
+    return [Library(name, version(name), False, made[name](), name == "albumentations") for name in here], [n for n in PEERS if n not in here]
 
 
 @contextmanager
@@ -182,13 +186,8 @@ def _albumentations() -> Callable[[Case], Function | None]:
         value, how = case.value if case.values else 0.0, {"nearest": 0, "bilinear": 1}.get(case.interpolation, 2)
         slope = math.degrees(math.atan(value))
         made: dict[str, Callable[[], Any]] = {
-            # Its shears are about the centre: a shift brings the fixed row back to the top.
-            "shear_x": lambda: A.Affine(
-                shear={"x": (slope, slope), "y": (0, 0)}, translate_percent=_both(x=-value * height / 2 / width), interpolation=how, p=1
-            ),
-            "shear_y": lambda: A.Affine(
-                shear={"x": (0, 0), "y": (slope, slope)}, translate_percent=_both(y=-value * width / 2 / height), interpolation=how, p=1
-            ),
+            "shear_x": lambda: A.Affine(shear={"x": (slope, slope), "y": (0, 0)}, interpolation=how, p=1),
+            "shear_y": lambda: A.Affine(shear={"x": (0, 0), "y": (slope, slope)}, interpolation=how, p=1),
             "translate_x": lambda: A.Affine(translate_px=_both(x=-int(value * width)), interpolation=how, p=1),
             "translate_y": lambda: A.Affine(translate_px=_both(y=-int(value * height)), interpolation=how, p=1),
             "rotate": lambda: A.Rotate((value, value), how, p=1),

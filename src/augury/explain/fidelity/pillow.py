@@ -43,12 +43,29 @@ def as_tensor(image: Image.Image) -> Tensor:
     return torch.from_numpy(array[None] if array.ndim == 2 else array.transpose(2, 0, 1).copy())
 
 
-def reference(case: Case, image: Tensor) -> Tensor:
-    """The image, uint8 [C,H,W], after Pillow did the case's operation."""
-    return as_tensor(_done(case, as_pil(image)))
+def reference(case: Case, image: Tensor, centred: bool = False) -> Tensor:
+    """The image, uint8 [C,H,W], after Pillow did the case's operation; shears about the centre where `centred`."""
+    return as_tensor(_done(case, as_pil(image), centred))
 
 
-def _done(case: Case, image: Image.Image) -> Image.Image:
+def bounds(case: Case, image: Tensor, expected: Tensor, centred: bool = False) -> tuple[Tensor, Tensor]:
+    """The lowest and highest levels that a displacement of one pixel explains, for operations that move pixels.
+
+    They are those within one pixel in the source (Pillow's operation on the image eroded and dilated by 3x3, the black
+    outside counted) or in the result, one level more for rounding.
+    """
+    lowest, highest = (reference(case, _spread(image, sign, outside=True), centred) for sign in (-1, 1))
+    low = torch.minimum(lowest, _spread(expected, -1)).to(torch.int16) - 1
+    return low, torch.maximum(highest, _spread(expected, 1)).to(torch.int16) + 1
+
+
+def _spread(image: Tensor, sign: int, outside: bool = False) -> Tensor:
+    level = image.to(torch.float32)[None] * sign
+    level = torch.nn.functional.pad(level, (1, 1, 1, 1)) if outside else level
+    return (torch.nn.functional.max_pool2d(level, 3, 1, 0 if outside else 1)[0] * sign).to(torch.uint8)
+
+
+def _done(case: Case, image: Image.Image, centred: bool) -> Image.Image:
     name, values = case.operation, dict(case.values)
     if name in PLAIN:
         return PLAIN[name](image)
@@ -72,7 +89,7 @@ def _done(case: Case, image: Image.Image) -> Image.Image:
         return ImageOps.expand(image, pad).crop((left, top, left + image.width, top + image.height))
     if name == "resized_crop":
         return image.crop(window(case, image.height, image.width)).resize(image.size, RESAMPLING[case.interpolation])
-    return _warped(case, image)
+    return _warped(case, image, centred)
 
 
 def window(case: Case, height: int, width: int) -> tuple[int, int, int, int]:
@@ -96,15 +113,15 @@ def _hue(image: Image.Image, turns: float) -> Image.Image:
     return Image.merge("HSV", (turned, saturation, value)).convert(image.mode)
 
 
-def _warped(case: Case, image: Image.Image) -> Image.Image:
+def _warped(case: Case, image: Image.Image, centred: bool) -> Image.Image:
     how = RESAMPLING[case.interpolation]
     if case.operation == "rotate":
         return image.rotate(case.value, how)
     value = case.value
     x, y, step = image.width / 2, image.height / 2, 1 / value if value else 1
     matrices = {
-        "shear_x": (1, value, 0, 0, 1, 0),
-        "shear_y": (1, 0, 0, value, 1, 0),
+        "shear_x": (1, value, -value * y if centred else 0, 0, 1, 0),
+        "shear_y": (1, 0, 0, value, 1, -value * x if centred else 0),
         "translate_x": (1, 0, int(value * image.width), 0, 1, 0),
         "translate_y": (1, 0, 0, 0, 1, int(value * image.height)),
         "zoom": (step, 0, x - step * x, 0, step, y - step * y),
