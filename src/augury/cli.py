@@ -121,7 +121,9 @@ def _parser() -> argparse.ArgumentParser:
 
     verified = command("verify", _verify, "compare every operation that Pillow has with Pillow's")
     verified.add_argument("--output", type=Path, metavar="DIR", help="folder for result.json")
-    verified.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="other libraries too, where installed")
+    verified.add_argument(
+        "--peers", action=argparse.BooleanOptionalAction, default=True, help="other libraries too, where installed"
+    )
     _add_json(verified)
 
     benched = command("bench", _bench, "images per second, in the same run as other libraries'")

@@ -67,7 +67,7 @@ def fidelity_table(result: dict[str, Any]) -> None:
                 shown = [_worst_of([r for r in rows if r["library"] == name]) for name in libraries]
             table.add_row(operation, strength, *shown)
         console = Console()
-        console.width = max(console.width, 150)
+        console.width = max(console.width, 170)
         console.print(table)
     print(f"Exact: every value equal. Shares are of differing values, 3 and 1 channels, {len(sizes)} sizes, 7 kinds of images.")
     for name in result["not_installed"]:
@@ -85,8 +85,55 @@ def _worst_of(rows: list[dict[str, Any]], brief: bool = False, where: bool = Fal
     worst = max(done, key=lambda r: (order.index(r["verdict"]), r["largest"], r["share"]))
     text = worst["verdict"]
     if text != "exact" and not brief:
-        text += f" {100 * worst['share']:.2g} %" + (f", max {worst['largest']}" if worst["largest"] > 1 else "")
+        text += f" {_percent(worst['share'])} %" + (f", max {worst['largest']}" if worst["largest"] > 1 else "")
         if where:
             height, width = worst["size"]
             text += f" ({worst['input']}, {worst['channels']}x{height}x{width}, {worst['library']})"
     return text + refused
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}" if share >= 0.1 else f"{100 * share:.2g}"
+
+
+def throughput_table(result: dict[str, Any]) -> None:
+    """Print `augury bench` on stdout: a row per job, size and way to do it; then memory, parts and first calls."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("job", "size", "library", "images/s", "lowest", "highest", "x best peer", "x torchvision PIL", "best peer"):
+        words = heading in ("job", "size", "library", "best peer")
+        table.add_column(heading, justify="left" if words else "right", no_wrap=True)
+    for row in result["rows"]:
+        figures = [f"{row[k]:,.0f}" if row[k] else "-" for k in ("images_per_second", "low", "high")]
+        ratios = [f"{row[k]:.1f}" if row[k] else "" for k in ("to_best_peer", "to_torchvision_pil")]
+        name = f"{row['library']} {row['how']}" + ("" if row["equal_work"] else " *")
+        table.add_row(row["job"], f"{row['size']} x{row['batch']}", name, *figures, *ratios, row["note"] or _peer(row))
+    console = Console()
+    console.width = max(console.width, 170)
+    console.print(table)
+    place, rounds = result["environment"], result["rounds"]["count"]
+    print(
+        f"{place['device']}; {result['threads']} thread; medians of {rounds} interleaved rounds; load {result['machine']['load_before']}."
+    )
+    if any(not row["equal_work"] for row in result["rows"]):
+        print("* one draw for the whole batch: less work, so no ratio is taken to it.")
+    for part in result["parts"]:
+        us = part["microseconds"]
+        print(
+            f"{part['job']} {part['size']} {part['backend']}: hashing {us['hashing']:.0f} us ({100 * part['hashing_share']:.1f} %), "
+            f"drawing {us['drawing']:.0f}, lowering {us['lowering']:.0f}, executing {us['executing']:.0f}, total {us['total']:.0f}"
+        )
+    for row in result["peak_memory"]:
+        if row["relative_to_batch"] is not None:
+            print(f"{row['job']} {row['size']} {row['backend']}: peak extra memory {row['relative_to_batch']:.2f} times the batch")
+    for row in result["synchronisation"]:
+        print(f"{row['job']} {row['size']} {row['backend']}: {row['synchronises'] or 'no host synchronisation'}")
+    for state, seconds in (result["first_call_seconds"] or {}).items():
+        print(f"first calls, {state}: " + ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items()))
+    for name in result["not_installed"]:
+        print(f"{name} is not installed and was not measured (pip install 'augury[peers]')")
+    for name in result["not_registered"]:
+        print(f"{name} is not registered and was not measured")
+
+
+def _peer(row: dict[str, Any]) -> str:
+    return row["best_peer"] or "" if row["library"] == "augury" else ""

@@ -46,14 +46,18 @@ def own() -> list[Library]:
     found = [("cpu", name) for name in names]
     if torch.cuda.is_available():
         found += [("cuda", name) for name in ("plain", "triton") if available(name)]
-    return [Library(f"augury {name}" + (" cuda" if d == "cuda" else ""), version("augury"), True, _own(name, d)) for d, name in found]
+    return [
+        Library(f"augury {name}" + (" cuda" if d == "cuda" else ""), version("augury"), True, _own(name, d)) for d, name in found
+    ]
 
 
 def peers() -> tuple[list[Library], list[str]]:
     """The other libraries that are installed, and the names of those that are not."""
     made = {"torchvision": _torchvision, "kornia": _kornia, "albumentations": _albumentations}
     here = [name for name in PEERS if importlib.util.find_spec(name) is not None]
-    return [Library(name, version(name), False, made[name](), name == "albumentations") for name in here], [n for n in PEERS if n not in here]
+    return [Library(name, version(name), False, made[name](), name == "albumentations") for name in here], [
+        n for n in PEERS if n not in here
+    ]
 
 
 @contextmanager
