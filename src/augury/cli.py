@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from augury.core.errors import InputError, RunError
 
+_ON_OFF = argparse.BooleanOptionalAction
 COMMANDS = ("list", "train", "compare", "evaluate", "preview", "verify", "bench")
 SETTINGS = (
     ("--model", "M", "network: a name of `augury list`, torchvision:NAME or timm:NAME (small_cnn)"),
@@ -128,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
 
     benched = command("bench", _bench, "images per second, in the same run as other libraries'")
     benched.add_argument("--device", default="auto", metavar="D", help="cpu, cuda, ... (cuda where there is one)")
-    benched.add_argument("--peers", action=argparse.BooleanOptionalAction, default=False, help="measure other libraries too")
+    benched.add_argument("--peers", action=_ON_OFF, default=False, help="measure other libraries too")
     benched.add_argument("--quick", action="store_true", help="seconds instead of minutes: small batches, a few rounds")
     benched.add_argument("--output", type=Path, metavar="DIR", help="folder for result.json")
     _add_json(benched)

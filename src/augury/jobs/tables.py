@@ -117,9 +117,9 @@ def throughput_table(result: dict[str, Any]) -> None:
     if any(not row["equal_work"] for row in result["rows"]):
         print("* one draw for the whole batch: less work, so no ratio is taken to it.")
     for part in result["parts"]:
-        us = part["microseconds"]
+        us, share = part["microseconds"], 100 * part["hashing_share"]
         print(
-            f"{part['job']} {part['size']} {part['backend']}: hashing {us['hashing']:.0f} us ({100 * part['hashing_share']:.1f} %), "
+            f"{part['job']} {part['size']} {part['backend']}: hashing {us['hashing']:.0f} us ({share:.1f} %), "
             f"drawing {us['drawing']:.0f}, lowering {us['lowering']:.0f}, executing {us['executing']:.0f}, total {us['total']:.0f}"
         )
     for row in result["peak_memory"]:

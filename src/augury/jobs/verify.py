@@ -31,10 +31,9 @@ def verify(
     """
     if output is not None:
         open_output(output)
-    libraries, absent = own(), []
-    if with_peers:
-        found, absent = peers()
-        libraries += found
+    nothing: tuple[list[Library], list[str]] = ([], [])
+    others, absent = peers() if with_peers else nothing
+    libraries = [*own(), *others]
     rows: list[dict[str, Any]] = []
     sizes, wanted = tuple(sizes), cases()
     with bar(len(wanted) * len(sizes), quiet, "comparisons") as progress:

@@ -2,7 +2,8 @@
 
 A library is a function from a case to a function on one uint8 image [C,H,W], or None where it has no such operation.
 Parameters are matched in the meaning that Pillow has: degrees counter-clockwise, factors that blend away from the
-degenerate image, shears about the top left corner (or about the centre, where a library has only that). Each library keeps its own defaults for everything else.
+degenerate image, shears about the top left corner (or about the centre, where a library has only that). Each library
+keeps its own defaults for everything else.
 """
 
 import importlib.util
@@ -42,22 +43,23 @@ class Library:
 
 def own() -> list[Library]:
     """Augury by each back end that this machine can run."""
-    names = ["plain", *(["numba"] if available("numba") else [])]
-    found = [("cpu", name) for name in names]
+    found = [("plain", "cpu"), *([("numba", "cpu")] if available("numba") else [])]
     if torch.cuda.is_available():
-        found += [("cuda", name) for name in ("plain", "triton") if available(name)]
-    return [
-        Library(f"augury {name}" + (" cuda" if d == "cuda" else ""), version("augury"), True, _own(name, d)) for d, name in found
-    ]
+        found += [(name, "cuda") for name in ("plain", "triton") if available(name)]
+    return [Library(_own_name(*each), version("augury"), True, _own(*each)) for each in found]
+
+
+def _own_name(backend: str, device: str) -> str:
+    return f"augury {backend}" + ("" if device == "cpu" else f" on {device}")
 
 
 def peers() -> tuple[list[Library], list[str]]:
     """The other libraries that are installed, and the names of those that are not."""
     made = {"torchvision": _torchvision, "kornia": _kornia, "albumentations": _albumentations}
     here = [name for name in PEERS if importlib.util.find_spec(name) is not None]
-    return [Library(name, version(name), False, made[name](), name == "albumentations") for name in here], [
-        n for n in PEERS if n not in here
-    ]
+    centred = ("albumentations",)
+    libraries = [Library(name, version(name), False, made[name](), name in centred) for name in here]
+    return libraries, [name for name in PEERS if name not in here]
 
 
 @contextmanager
@@ -76,9 +78,11 @@ def using(backend: str) -> Iterator[None]:
 
 def _own(backend: str, device: str) -> Callable[[Case], Function]:
     def function(case: Case) -> Function:
+        given: dict[str, Any] = {**dict(case.values), **dict(case.options)}
+
         def run(images: Tensor) -> Tensor:
             with using(backend):
-                return apply(case.operation, images.to(device), **dict(case.values), **dict(case.options)).cpu()
+                return apply(case.operation, images.to(device), **given).cpu()
 
         return run
 
