@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from augury.augment.by_side import BySide, BySideStage
 from augury.augment.forms.region import clipped
 from augury.augment.pipeline import Pipeline, as_pixels
 from augury.augment.stage import Normalize, PlanStage
@@ -57,7 +58,8 @@ def _stages(spec: Spec, where: str) -> list[Any]:
         result = made(**bind(made, spec, where))
         return stages_of(result, where) if isinstance(result, Chain) else list(result)
     if registry.has("policy", spec.name):
-        return [PlanStage(spec.name, _policy(spec, where))]
+        found = _policy(spec, where)
+        return [BySideStage.of(spec.name, found) if isinstance(found, BySide) else PlanStage(spec.name, found)]
     if registry.has("op", spec.name):
         return [op_stage(spec, where)]
     known = sorted({*registry.names("pipeline"), *registry.names("policy"), *registry.names("op")})

@@ -143,6 +143,37 @@ class Linear:
 
 
 @dataclass(frozen=True)
+class Stepped:
+    """`low` at strength 0, then whole steps towards `high` at strength 1, each worth `unit`: what int() makes of levels.
+
+    With `signed`, the sign is drawn.
+    """
+
+    low: float
+    high: float
+    unit: float = 1.0
+    signed: bool = False
+
+    @property
+    def support(self) -> Interval:
+        ends = [self.low * self.unit, self.high * self.unit]
+        ends += [-end for end in ends] if self.signed else []
+        return Interval(min(ends), max(ends))
+
+    def magnitude(self, strength: Tensor) -> Tensor:
+        return ((strength * (self.high - self.low)).trunc() + self.low) * self.unit
+
+    def value(self, u: Tensor, strength: Tensor) -> Tensor:
+        magnitude = self.magnitude(strength)
+        return torch.where(u < 0.5, magnitude, -magnitude) if self.signed else magnitude
+
+    def log_prob(self, value: Tensor, strength: Tensor) -> Tensor:
+        magnitude = self.magnitude(strength)
+        other = -magnitude if self.signed else magnitude
+        return (((value == magnitude).float() + (value == other).float()) / 2).log()
+
+
+@dataclass(frozen=True)
 class Ladder:
     """A published table of values, one per level; strength picks the nearest level. With `signed`, the sign is drawn."""
 
@@ -235,7 +266,7 @@ def law_from(value: object, where: str) -> Law:
         make, keys = _NAMED[value.name]
         spec = Spec(value.name, {**dict(zip(keys, value.first, strict=False)), **value.options}, value.first[len(keys) :])
         return make(**bind(make, spec, where))
-    if isinstance(value, Constant | Uniform | LogUniform | Choice | Linear | Ladder | Beta):
+    if isinstance(value, Constant | Uniform | LogUniform | Choice | Linear | Stepped | Ladder | Beta):
         return value
     raise InputError(f"{where} must be a number, a list of numbers or a law such as uniform(-30, 30)")
 
