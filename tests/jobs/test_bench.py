@@ -17,8 +17,8 @@ from augury.explain.throughput.workloads import JOBS, Size, addressed, call_of, 
 from augury.jobs import bench as job
 
 KEYS = {
-    "job", "size", "batch", "library", "how", "equal_work", "note", "images_per_second", "low", "high", "n", "best_peer",
-    "to_best_peer", "to_torchvision_pil",
+    "job", "size", "batch", "library", "how", "equal_work", "note", "images_per_second", "low", "high",
+    "wall_images_per_second", "n", "best_peer", "to_best_peer", "to_torchvision_pil",
 }  # fmt: skip
 
 
@@ -63,10 +63,10 @@ def test_jobs_that_are_not_registered_are_left_out(monkeypatch: pytest.MonkeyPat
 def test_ratios_are_to_the_fastest_peer_that_does_equal_work(monkeypatch: pytest.MonkeyPatch) -> None:
     made = {("augury", "numba"): 600.0, ("a", "PIL"): 100.0, ("b", "x"): 200.0, ("c", "batch"): 900.0}
     size = Size(32, 8)
-    rows = [job.Row("cutout", size, *key, key[0] != "c", Rate(v, v, v, 3)) for key, v in made.items()]
+    rows = [job.Row("cutout", size, *key, key[0] != "c", Rate(v, v, v, 3, v)) for key, v in made.items()]
     rows.append(job.Row("cutout", size, "augury", "numba, in a CUDA graph", True, None, "failed"))
-    rows.append(job.Row("cutmix", size, "d", "x", True, Rate(1e6, 1e6, 1e6, 3)))
-    rows.append(job.Row("cutout", size, "torchvision", "PIL", True, Rate(150.0, 1.0, 2.0, 3)))
+    rows.append(job.Row("cutmix", size, "d", "x", True, Rate(1e6, 1e6, 1e6, 3, 1e6)))
+    rows.append(job.Row("cutout", size, "torchvision", "PIL", True, Rate(150.0, 1.0, 2.0, 3, 1.0)))
     table = job._table(rows)
     assert table[0]["to_best_peer"] == 3 and table[0]["best_peer"] == "b (x)" and table[0]["to_torchvision_pil"] == 4
     assert table[4]["to_best_peer"] is None and table[4]["note"] == "failed"
@@ -78,7 +78,7 @@ def test_rounds_visit_every_task_in_turn() -> None:
     tasks = [Task(lambda name=name: (seen.append(name), time.sleep(0.001)), 10) for name in "ab"]  # type: ignore[misc]
     found = rates(tasks, 3, 0.0)
     assert seen[4:] == ["a", "b"] * 3, "after two calls each to warm up"
-    assert all(rate.n == 3 and rate.low <= rate.median <= rate.high <= 10 / 0.001 for rate in found)
+    assert all(rate.n == 3 and rate.low <= rate.median <= rate.high and rate.wall <= 10 / 0.001 for rate in found)
 
 
 @pytest.mark.parametrize("name", list(JOBS))

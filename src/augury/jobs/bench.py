@@ -76,6 +76,7 @@ def bench(
             "environment": {**environment(target), "numba": _version("numba"), "triton": _version("triton")},
             "machine": {"cores": os.cpu_count(), "system": platform.platform(), "load_before": before, "load_after": _load()},
             "threads": torch.get_num_threads(),
+            "clock": "wall time" if target.type == "cuda" else "processor time",
             "device": str(target),
             "quick": quick,
             "rounds": {"count": effort.rounds, "seconds_each": effort.seconds},
@@ -154,9 +155,9 @@ def _table(measured: list[Row]) -> list[dict[str, Any]]:
         pil = next((r for r in same if (r.library, r.how) == ("torchvision", "PIL")), None)
         rows.append({
             "job": row.job, "size": row.size.name, "batch": row.size.batch, "library": row.library, "how": row.how,
-            "equal_work": row.equal_work, "note": row.note,
-            "images_per_second": row.rate and row.rate.median, "low": row.rate and row.rate.low,
-            "high": row.rate and row.rate.high, "n": row.rate.n if row.rate else 0,
+            "equal_work": row.equal_work, "note": row.note, "images_per_second": row.rate and row.rate.median,
+            "low": row.rate and row.rate.low, "high": row.rate and row.rate.high,
+            "wall_images_per_second": row.rate and row.rate.wall, "n": row.rate.n if row.rate else 0,
             "best_peer": best and f"{best.library} ({best.how})", "to_best_peer": _ratio(row, best),
             "to_torchvision_pil": _ratio(row, pil),
         })  # fmt: skip

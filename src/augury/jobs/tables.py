@@ -110,10 +110,9 @@ def throughput_table(result: dict[str, Any]) -> None:
     console = Console()
     console.width = max(console.width, 170)
     console.print(table)
-    place, rounds = result["environment"], result["rounds"]["count"]
-    print(
-        f"{place['device']}; {result['threads']} thread; medians of {rounds} interleaved rounds; load {result['machine']['load_before']}."
-    )
+    place, load = result["environment"]["device"], result["machine"]["load_before"]
+    rounds = result["rounds"]["count"]
+    print(f"{place}; {result['threads']} thread; load {load}; medians of {rounds} interleaved rounds by {result['clock']}.")
     if any(not row["equal_work"] for row in result["rows"]):
         print("* one draw for the whole batch: less work, so no ratio is taken to it.")
     for part in result["parts"]:
