@@ -56,3 +56,100 @@ def comparison_table(result: dict[str, Any]) -> None:
 
 def _interval(low: float | None, high: float | None, sign: str = "") -> str:
     return "" if low is None or high is None else f"{low:{sign}.2f} to {high:{sign}.2f}"
+
+
+def fidelity_table(result: dict[str, Any]) -> None:
+    """Print `augury verify` on stdout: Augury by size, then the other libraries, a row per operation and strength."""
+    sizes = [tuple(size) for size in result["sizes"]]
+    names = list(result["libraries"])
+    own = [name for name in names if name.startswith("augury")]
+    cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in result["rows"]:
+        cells.setdefault((row["title"], row["strength"]), []).append(row)
+    for title, libraries in (("Augury", own), ("Other libraries, the worst over all sizes", [n for n in names if n not in own])):
+        if not libraries:
+            continue
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"{title}, against {result['reference']}", title_justify="left")
+        for heading in ("operation", "strength"):
+            table.add_column(heading, no_wrap=True)
+        headings = [f"{h}x{w}" for h, w in sizes] + ["worst case"] if libraries is own else libraries
+        for heading in headings:
+            table.add_column(heading, no_wrap=True)
+        for (operation, strength), rows in cells.items():
+            if libraries is own:
+                mine = [r for r in rows if r["own"]]
+                shown = [_worst_of([r for r in mine if tuple(r["size"]) == size], brief=True) for size in sizes]
+                shown.append(_worst_of(mine, where=True))
+            else:
+                shown = [_worst_of([r for r in rows if r["library"] == name]) for name in libraries]
+            table.add_row(operation, strength, *shown)
+        console = Console()
+        console.width = max(console.width, 170)
+        console.print(table)
+    print(f"Exact: every value equal. Shares are of differing values, 3 and 1 channels, {len(sizes)} sizes, 7 kinds of images.")
+    for name in result["not_installed"]:
+        print(f"{name} is not installed and was not compared (pip install 'augury[peers]')")
+    wrong = result["wrong"]
+    print(f"Augury ({', '.join(own)}): " + ("as close to Pillow as promised" if not wrong else f"{wrong} of its rows are NOT"))
+
+
+def _worst_of(rows: list[dict[str, Any]], brief: bool = False, where: bool = False) -> str:
+    order = ("exact", "within 1", "geometric", "differs")
+    done = [r for r in rows if r["verdict"] != "refuses"]
+    refused = "" if len(done) == len(rows) else f"{'; ' if done else ''}refuses {'some' if done else 'all'}"
+    if not done:
+        return refused or "-"
+    worst = max(done, key=lambda r: (order.index(r["verdict"]), r["largest"], r["share"]))
+    text = worst["verdict"]
+    if text != "exact" and not brief:
+        text += f" {_percent(worst['share'])} %" + (f", max {worst['largest']}" if worst["largest"] > 1 else "")
+        if where:
+            height, width = worst["size"]
+            text += f" ({worst['input']}, {worst['channels']}x{height}x{width}, {worst['library']})"
+    return text + refused
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}" if share >= 0.1 else f"{100 * share:.2g}"
+
+
+def throughput_table(result: dict[str, Any]) -> None:
+    """Print `augury bench` on stdout: a row per job, size and way to do it; then memory, parts and first calls."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("job", "size", "library", "images/s", "lowest", "highest", "x best peer", "x torchvision PIL", "best peer"):
+        words = heading in ("job", "size", "library", "best peer")
+        table.add_column(heading, justify="left" if words else "right", no_wrap=True)
+    for row in result["rows"]:
+        figures = [f"{row[k]:,.0f}" if row[k] else "-" for k in ("images_per_second", "low", "high")]
+        ratios = [f"{row[k]:.1f}" if row[k] else "" for k in ("to_best_peer", "to_torchvision_pil")]
+        name = f"{row['library']} {row['how']}" + ("" if row["equal_work"] else " *")
+        table.add_row(row["job"], f"{row['size']} x{row['batch']}", name, *figures, *ratios, row["note"] or _peer(row))
+    console = Console()
+    console.width = max(console.width, 170)
+    console.print(table)
+    place, load = result["environment"]["device"], result["machine"]["load_before"]
+    rounds = result["rounds"]["count"]
+    print(f"{place}; {result['threads']} thread; load {load}; medians of {rounds} interleaved rounds by {result['clock']}.")
+    if any(not row["equal_work"] for row in result["rows"]):
+        print("* one draw for the whole batch: less work, so no ratio is taken to it.")
+    for part in result["parts"]:
+        us, share = part["microseconds"], 100 * part["hashing_share"]
+        print(
+            f"{part['job']} {part['size']} {part['backend']}: hashing {us['hashing']:.0f} us ({share:.1f} %), "
+            f"drawing {us['drawing']:.0f}, lowering {us['lowering']:.0f}, executing {us['executing']:.0f}, total {us['total']:.0f}"
+        )
+    for row in result["peak_memory"]:
+        if row["relative_to_batch"] is not None:
+            print(f"{row['job']} {row['size']} {row['backend']}: peak extra memory {row['relative_to_batch']:.2f} times the batch")
+    for row in result["synchronisation"]:
+        print(f"{row['job']} {row['size']} {row['backend']}: {row['synchronises'] or 'no host synchronisation'}")
+    for state, seconds in (result["first_call_seconds"] or {}).items():
+        print(f"first calls, {state}: " + ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items()))
+    for name in result["not_installed"]:
+        print(f"{name} is not installed and was not measured (pip install 'augury[peers]')")
+    for name in result["not_registered"]:
+        print(f"{name} is not registered and was not measured")
+
+
+def _peer(row: dict[str, Any]) -> str:
+    return row["best_peer"] or "" if row["library"] == "augury" else ""
