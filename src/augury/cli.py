@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from augury.core.errors import InputError, RunError
 
-COMMANDS = ("list", "train", "compare", "evaluate", "preview")
+COMMANDS = ("list", "train", "compare", "evaluate", "diagnose", "preview")
 SETTINGS = (
     ("--model", "M", "network: a name of `augury list`, torchvision:NAME or timm:NAME; A,B for strategies of several (small_cnn)"),
     ("--augment2", "A", "second augmentation, for strategies with several views, such as ait"),
@@ -107,6 +107,20 @@ def _parser() -> argparse.ArgumentParser:
     evaluated.add_argument("--data-dir", metavar="D", help="where a named data set already is")
     evaluated.add_argument("--device", default="auto", metavar="D", help="cpu, cuda, ...")
     _add_json(evaluated)
+
+    diagnosed = command("diagnose", _diagnose, "measure what trained networks do, side by side")
+    diagnosed.add_argument("runs", metavar="RUN", nargs="*", help="--output folders of `augury train` or `augury compare`")
+    diagnosed.add_argument(
+        "--what", metavar="M", help="measurements of `augury list`, parted by commas (transfer,variation,embedding)"
+    )
+    diagnosed.add_argument("--data", metavar="DATA", help="other data with the same classes")
+    diagnosed.add_argument("--data-dir", metavar="D", help="where a named data set already is")
+    diagnosed.add_argument("--device", default="auto", metavar="D", help="cpu, cuda, ...")
+    diagnosed.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the results")
+    diagnosed.add_argument("-c", dest="config", type=Path, metavar="FILE", help="defaults from a YAML file (config.yaml of before)")
+    diagnosed.add_argument("--overwrite", action="store_true", help="replace what is in --output")
+    diagnosed.add_argument("--quiet", action="store_true", help="no progress bar")
+    _add_json(diagnosed)
 
     previewed = command("preview", _preview, "what an augmentation does to your own images")
     previewed.add_argument("data", metavar="DATA", help=_DATA)
@@ -227,6 +241,33 @@ def _evaluate(options: argparse.Namespace) -> None:
     _notes(result)
     _accuracies(result, f"{result['data']}, {result['images']} test images: accuracy")
     print(f"its training cost: {cost_line(result['counts'])}")
+
+
+def _diagnose(options: argparse.Namespace) -> None:
+    from augury.core.registry import unknown
+    from augury.jobs.diagnose import WHAT, diagnose
+    from augury.jobs.tables import measurement_tables
+    from augury.train.engine.settings import read_config
+
+    values = read_config(options.config) if options.config else {}
+    for key in values:
+        if key not in ("runs", "what", "data", "data_dir"):
+            raise InputError(f"-c {options.config}: {unknown('setting', key, ['runs', 'what', 'data', 'data_dir'])}")
+    runs = options.runs or values.get("runs")
+    if not runs or not isinstance(runs, list):
+        raise InputError("RUN: name at least one run, the --output folder of `augury train` or `augury compare`")
+    named: dict[str, Any] = {key: getattr(options, key) or values.get(key) for key in ("what", "data", "data_dir")}
+    named["what"] = str(named["what"] or WHAT)
+    result, found = diagnose(
+        [Path(run) for run in runs], options.output, **named, device=options.device, overwrite=options.overwrite,
+        quiet=options.quiet,
+    )  # fmt: skip
+    if options.json:
+        print(json.dumps(result, indent=1))
+        return
+    _notes(result)
+    measurement_tables(found)
+    print(f"report: {options.output / 'report.html'}")
 
 
 def _preview(options: argparse.Namespace) -> None:
