@@ -33,15 +33,21 @@ class Run:
     device: torch.device
 
 
-def open_run(path: Path, device: str = "auto") -> Run:
-    """Raises InputError where there is no finished run, or where a network's file is damaged."""
+def open_run(path: Path, device: str = "auto", data: dict[Any, Dataset] | None = None) -> Run:
+    """The run in a folder. data: data sets read so far, by the settings they came from; joined by this run's own.
+
+    Raises InputError where there is no finished run, or where a network's file is damaged.
+    """
     directory = RunDirectory(path)
     config = directory.config() if path.is_dir() else None
     result = directory.result() if config is not None else None
     if config is None or result is None or not (path / weights_file(0)).exists():
         raise InputError(f"{path}: no finished run here; give the --output folder of `augury train`")
     settings = Settings.of(config, str(path / "config.yaml"))
-    dataset, target = load_for(settings), pick_device(device)
+    s, target = settings, pick_device(device)
+    data = {} if data is None else data
+    key = (s.data, s.data_dir, s.validation, s.image_size, s.fraction, s.label_noise)
+    dataset = data[key] if key in data else data.setdefault(key, load_for(settings))
     specs = network_specs(settings, build_strategy(parse_spec(settings.strategy, f"{path / 'config.yaml'}: strategy")))
     networks = []
     for number, spec in enumerate(specs):

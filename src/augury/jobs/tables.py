@@ -6,6 +6,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from augury.explain.measurements.measurement import Measured
+
 _COSTS = {"images": "images", "forward": "forward passes", "backward": "backward passes", "steps": "steps"}
 
 
@@ -52,6 +54,25 @@ def comparison_table(result: dict[str, Any]) -> None:
         f"{n} seed{'s' if n > 1 else ''}; accuracy on the test part after the last epoch; differences are paired by seed, "
         "their intervals hold for all rows at once."
     )
+
+
+def measurement_tables(found: dict[str, Measured]) -> None:
+    """Print what measurements found on stdout: their paragraphs and tables."""
+    console = Console()
+    console.width = max(console.width, 160)
+    for name, measured in found.items():
+        print(f"\n{name}\n{measured.summary}")
+        for each in measured.tables:
+            table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=each.title, title_justify="left")
+            for number, heading in enumerate(each.columns):
+                table.add_column(heading, justify="right" if number else "left", overflow="fold")
+            for row in each.rows:
+                table.add_row(*(_text(value, each.digits) for value in row))
+            console.print(table)
+
+
+def _text(value: str | float | None, digits: int) -> str:
+    return value if isinstance(value, str) else "" if value is None else f"{value:.{digits}f}"
 
 
 def _interval(low: float | None, high: float | None, sign: str = "") -> str:
