@@ -126,7 +126,7 @@ class InAugment:
             return side[:, None].expand(-1, 2)
         if self.scale[k] == 1:
             return window
-        return (window.double() * self.scale[k]).round().to(torch.int64)
+        return (window.double() * self.scale[k] + 1e-9).to(torch.int64)
 
     def apply(self, batch: Batch, trace: Trace) -> Batch:
         """The image through the policy, then its patches over it."""

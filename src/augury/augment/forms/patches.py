@@ -16,8 +16,8 @@ def cut(images: Tensor, box: Tensor, side: int) -> Tensor:
     step = torch.arange(side, device=images.device)
     y, x = box[:, :1] + step, box[:, 1:2] + step
     inside = (y < box[:, 2:3])[:, :, None] & (x < box[:, 3:])[:, None]
-    index = (y.clamp(0, height - 1)[:, :, None] * width + x.clamp(0, width - 1)[:, None]).reshape(n, 1, -1)
-    read = images.flatten(2).gather(2, index.expand(-1, channels, -1)).reshape(n, channels, side, side)
+    index = y.clamp(0, height - 1)[:, :, None] * width + x.clamp(0, width - 1)[:, None]
+    read = images.flatten(2).gather(2, index.flatten(1)[:, None].expand(-1, channels, -1)).reshape(n, channels, side, side)
     return torch.where(inside[:, None], read, 0)
 
 
@@ -49,5 +49,5 @@ def paste(images: Tensor, patches: Tensor, corner: Tensor, size: Tensor, on: Ten
     columns = (x >= 0) & (x < size[:, 1:])
     side = patches.shape[-1]
     index = y.clamp(0, side - 1)[:, :, None] * side + x.clamp(0, side - 1)[:, None]
-    read = patches.flatten(2).gather(2, index.reshape(n, 1, -1).expand(-1, channels, -1)).reshape(images.shape)
+    read = patches.flatten(2).gather(2, index.flatten(1)[:, None].expand(-1, channels, -1)).reshape(images.shape)
     return torch.where((rows[:, :, None] & columns[:, None])[:, None], read, images)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from torch import Tensor
 
@@ -129,7 +130,7 @@ def _choice(entry: Entry) -> Choice:
     for name, value in entry.values.items():
         centre = 1.0 if entry.op in ENHANCE else 0.0
         laws[name] = Linear(value, value, signed=True, centre=centre) if entry.signed else Constant(value)
-    return Choice(op(entry.op, **entry.options), laws)
+    return Choice(op(entry.op, **entry.options), laws, entry.options)
 
 
 def write_policy(content: PolicyFile) -> str:
@@ -168,7 +169,8 @@ def _flow(entry: Entry) -> str:
 
 
 def _round(value: float) -> float:
-    return float(f"{value:.7g}")
+    """The shortest decimal that is the same float32, which is what operations are given."""
+    return float(str(np.float32(value)))
 
 
 def _text(value: str) -> str:

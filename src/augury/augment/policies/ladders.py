@@ -2,7 +2,7 @@
 
 The conventions disagree: level 5 of `color` is the identity in one and a strong change in another. A ladder maps the
 name of an operation to its fixed options and to the laws of its parameters; `top` is the level that strength 1 stands
-for. Values: METHODS of the released codes, tabulated per level in their sources.
+for.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,7 +36,8 @@ class Magnitudes:
             raise InputError(f"ladder {self.name}: no values for {name!r}; it has {', '.join(sorted(self.entries))}")
         options, laws = self.entries[name]
         paint: dict[str, Any] = {"fill": self.fill if fill is None else fill} if name in (*GEOMETRIC, "cutout") else {}
-        return Choice(op(name, **paint, **options), laws)
+        made = {**paint, **options}
+        return Choice(op(name, **made), laws, made)
 
 
 def ladder(name: str) -> Magnitudes:
@@ -165,7 +166,7 @@ def _augmix() -> Magnitudes:
 
 
 def _adversarial() -> Magnitudes:
-    """Adversarial AutoAugment's 10 levels over fractions of the image, after METHODS of its re-implementation.
+    """Adversarial AutoAugment's 10 levels over fractions of the image, by the values of a public re-implementation.
 
     Posterize and solarize run from weak to strong, so that a larger level is a larger change, as the paper's figure 6
     says; the enhancements are as published, weakest in the middle.
@@ -179,6 +180,21 @@ def _adversarial() -> Magnitudes:
         "sample_pairing": _plain(other=Linear(0, 0.4)),
     }  # fmt: skip
     return Magnitudes("adversarial", 9, entries, fill=128)
+
+
+def _fast_autoaugment() -> Magnitudes:
+    """Fast AutoAugment's ranges over levels in [0, 1]; geometric ones are symmetric, and their sign is drawn on top."""
+    entries = {
+        **_free(), **_translations(Linear(-0.45, 0.45, signed=True)), **_enhance(Linear(0.1, 1.9)),
+        "shear_x": _plain(slope=Linear(-0.3, 0.3, signed=True)),
+        "shear_y": _plain(slope=Linear(-0.3, 0.3, signed=True)),
+        "rotate": _plain(degrees=Linear(-30, 30, signed=True)),
+        "posterize": _plain(bits=Linear(4, 8)),
+        "solarize": _plain(threshold=Linear(0, 256)),
+        "cutout": _plain(fraction=Linear(0, 0.2)),
+        "sample_pairing": _plain(other=Linear(0, 0.4)),
+    }  # fmt: skip
+    return Magnitudes("fast_autoaugment", 1, entries)
 
 
 def _bits(bins: int, span: int) -> Ladder:
@@ -201,4 +217,5 @@ LADDERS: dict[str, Callable[[], Magnitudes]] = {
     "ildoonet": _ildoonet,
     "augmix": _augmix,
     "adversarial": _adversarial,
+    "fast_autoaugment": _fast_autoaugment,
 }
