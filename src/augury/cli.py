@@ -12,7 +12,8 @@ from augury.core.errors import InputError, RunError
 
 COMMANDS = ("list", "train", "compare", "evaluate", "preview")
 SETTINGS = (
-    ("--model", "M", "network: a name of `augury list`, torchvision:NAME or timm:NAME (small_cnn)"),
+    ("--model", "M", "network: a name of `augury list`, torchvision:NAME or timm:NAME; A,B for strategies of several (small_cnn)"),
+    ("--augment2", "A", "second augmentation, for strategies with several views, such as ait"),
     ("--epochs", "N", "passes over the training part (60)"),
     ("--batch-size", "N", "source images per optimiser step (128; fewer for small data, so that an epoch has six)"),
     ("--lr", "RATE", "highest learning rate of SGD with Nesterov momentum (0.1)"),
@@ -24,6 +25,8 @@ SETTINGS = (
     ("--data-dir", "D", "where a named data set already is: torchvision's layout, or D/NAME/train.npz"),
     ("--validation", "F", "fraction of the training part held out for validation (0.1)"),
     ("--image-size", "N", "side that images of differing size are brought to"),
+    ("--fraction", "F", "share of the training images that is used, the same ones for every seed (1)"),
+    ("--label-noise", "R", "share of the training labels that is drawn at random, the same for every seed (0)"),
     ("--device", "D", "cpu, cuda, ... (cuda where there is one)"),
     ("--precision", "P", "auto, float32 or bfloat16 (bfloat16 on a GPU that has it)"),
 )
@@ -150,9 +153,10 @@ def _settings(options: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     from augury.train.engine.settings import Settings, read_config
 
     values = read_config(options.config) if options.config else {}
-    for key in ("augment", "strategy"):
-        if key in values:
-            values[key] = text_from(values[key], f"-c {options.config}: {key}", several=options.run is _compare)
+    for key in ("augment", "augment2", "strategy", "model"):
+        if values.get(key) is not None:
+            several = key == "model" or (key != "augment2" and options.run is _compare)
+            values[key] = text_from(values[key], f"-c {options.config}: {key}", several=several)
     flags = {key: value for key, value in vars(options).items() if key in Settings.__dataclass_fields__ or key == "seeds"}
     file_seeds = values.pop("seeds", None)
     extra = {"seeds": flags.pop("seeds", file_seeds)}
@@ -183,6 +187,7 @@ def _whole(value: Any, flag: str, low: int = 1, high: int = 10**6) -> int:
 
 
 def _train(options: argparse.Namespace) -> None:
+    from augury.jobs.tables import cost_line
     from augury.jobs.train import train
 
     settings, _ = _settings(options)
@@ -191,7 +196,8 @@ def _train(options: argparse.Namespace) -> None:
         print(json.dumps(result, indent=1))
         return
     _notes(result)
-    print(f"test accuracy {result['accuracy']:.2f} %, top-5 {result['accuracy_top5']:.2f} %, loss {result['loss']:.4f}")
+    _accuracies(result, "test accuracy")
+    print(f"cost: {cost_line(result['counts'], result['seconds'])}")
     print(f"report: {options.output / 'report.html'}")
 
 
@@ -212,16 +218,15 @@ def _compare(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from augury.jobs.evaluate import evaluate
+    from augury.jobs.tables import cost_line
 
     result = evaluate(options.run_folder, data=options.data, data_dir=options.data_dir, device=options.device)
     if options.json:
         print(json.dumps(result, indent=1))
         return
     _notes(result)
-    print(
-        f"{result['data']}, {result['images']} test images: accuracy {result['accuracy']:.2f} %, "
-        f"top-5 {result['accuracy_top5']:.2f} %, loss {result['loss']:.4f}"
-    )
+    _accuracies(result, f"{result['data']}, {result['images']} test images: accuracy")
+    print(f"its training cost: {cost_line(result['counts'])}")
 
 
 def _preview(options: argparse.Namespace) -> None:
@@ -255,6 +260,15 @@ def _list(options: argparse.Namespace) -> None:
             text.append(f"  {r['name']:<{wide}}  {r['summary']}  [{r['source']}]")
             kind = r["kind"]
     print(json.dumps(rows, indent=1) if options.json else "\n".join(text).lstrip("\n"))
+
+
+def _accuracies(result: dict[str, Any], what: str) -> None:
+    """A line per network."""
+    networks = result["networks"]
+    for number, found in enumerate(networks, start=1):
+        name = f"network {number} ({found['model']}), " if len(networks) > 1 else ""
+        figures = f"{found['accuracy']:.2f} %, top-5 {found['accuracy_top5']:.2f} %, loss {found['loss']:.4f}"
+        print(f"{name}{what} {figures}")
 
 
 def _notes(result: dict[str, Any]) -> None:

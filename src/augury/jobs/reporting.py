@@ -24,8 +24,14 @@ def sheet_of(dataset: Dataset, augment: Chain, seed: int) -> Sheet:
 def settings_shown(settings: Settings, environment: dict[str, str]) -> dict[str, str]:
     """The settings line of a report."""
     s = settings
+    harder = {
+        "second augmentation": s.augment2,
+        "training images": None if s.fraction == 1 else f"{s.fraction:.0%} of them",
+        "label noise": None if s.label_noise == 0 else f"{s.label_noise:.0%} of the training labels",
+    }
     return {
         "data": s.data,
+        **{name: text for name, text in harder.items() if text is not None},
         "model": s.model,
         "epochs": str(s.epochs),
         "optimiser": f"SGD, batch {s.batch_size}, lr {s.lr:g} ({s.sched}), weight decay {s.weight_decay:g}",

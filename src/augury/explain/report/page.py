@@ -89,7 +89,7 @@ def train_page(
         "training.html",
         title=title,
         figures={name: value for name, value in figures.items() if value is not None},
-        others=_other_figures(result) | costs,
+        others=_other_networks(result) | _other_figures(result) | costs,
         settings=settings,
         curves=Markup(learning_curves({"training": [curves]}, {"training": row_style(1)})),
         sheets=_embedded(sheets),
@@ -145,6 +145,12 @@ def _other_figures(result: Mapping[str, Any]) -> dict[str, str]:
     for key, seconds in (result.get("seconds") or {}).items():
         found[f"Seconds, {key}"] = number(seconds, 1)
     return found
+
+
+def _other_networks(result: Mapping[str, Any]) -> dict[str, str]:
+    """The accuracies of the networks after the first, whose own stands above."""
+    found = enumerate(result.get("networks", ()), start=1)
+    return {f"Network {n}, {each['model']}": f"{number(each['accuracy'], 2)} %" for n, each in found if n > 1}
 
 
 def _embedded(sheets: Sequence[Sheet]) -> list[dict[str, str]]:

@@ -17,32 +17,42 @@ from augury.augment.build import build
 from augury.augment.pipeline import Pipeline
 from augury.augment.stage import Normalize
 from augury.core.errors import InputError, RunError
-from augury.core.noise import Noise
 from augury.core.options import parse_chain, parse_spec
 from augury.core.plan import Clock
 from augury.train.data.dataset import Dataset, Split
 from augury.train.engine import checkpoint
+from augury.train.engine.costs import Counts, Stopwatch, counting
 from augury.train.engine.evaluate import Evaluation, evaluate
+from augury.train.engine.networks import (
+    derived_seed,
+    described,
+    make_model,
+    make_networks,
+    network_specs,
+    predictions_file,
+    weights_file,
+)
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.schedule import learning_rate
 from augury.train.engine.settings import Settings
-from augury.train.engine.views import Counts, StepViews, batches, epoch_order
-from augury.train.models.build import build as build_model
+from augury.train.engine.views import StepViews, batches, epoch_order
 from augury.train.strategies.build import strategy as build_strategy
-from augury.train.strategies.strategy import Strategy
+from augury.train.strategies.strategy import Strategy, members, pipelines_of
 
+__all__ = ["Training", "make_model", "on_device", "pick_device"]
 OnEpoch = Callable[[dict[str, Any]], None]
 
 
 @dataclass
 class Training:
-    """Everything a run holds while it trains."""
+    """Everything a run holds while it trains. model: the network, or an `nn.ModuleList` of those trained together."""
 
     settings: Settings
     dataset: Dataset
-    pipeline: Pipeline
+    pipelines: tuple[Pipeline, ...]
     normalize: Normalize
     model: nn.Module
+    extra: nn.ModuleDict
     strategy: Strategy
     optimizer: torch.optim.Optimizer
     device: torch.device
@@ -51,26 +61,36 @@ class Training:
     counts: Counts = field(default_factory=Counts)
     epoch: int = 0
     seconds: float = 0.0
+    device_seconds: float = 0.0
 
     @staticmethod
     def prepare(settings: Settings, dataset: Dataset) -> "Training":
         """Build everything named in the settings; InputError before anything is written when a name or value is wrong."""
         settings = settings.resolved(len(dataset.train.ids))
         device = pick_device(settings.device)
-        pipeline = build(parse_chain(settings.augment, "--augment"), (dataset.mean, dataset.std))
         strategy = build_strategy(parse_spec(settings.strategy, "--strategy"))
+        pipelines = _pipelines(settings, dataset, strategy)
         with torch.random.fork_rng(devices=_cuda(device)):
-            torch.random.manual_seed(settings.seed)
-            model = make_model(settings, dataset).to(device).to(memory_format=torch.channels_last)
+            model = make_networks(settings, dataset, strategy).to(device).to(memory_format=torch.channels_last)
             extra = nn.ModuleDict(strategy.modules(model)).to(device)
         parameters = [*model.parameters(), *extra.parameters()]
         optimizer = torch.optim.SGD(
             parameters, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay,
             nesterov=settings.nesterov and settings.momentum > 0,
         )  # fmt: skip
-        normalize = next(stage for stage in pipeline.stages if isinstance(stage, Normalize))
-        return Training(settings, dataset, pipeline, normalize, model, strategy, optimizer, device,
+        normalize = next(stage for stage in pipelines[0].stages if isinstance(stage, Normalize))
+        return Training(settings, dataset, pipelines, normalize, model, extra, strategy, optimizer, device,
                         on_device(dataset.train, device), on_device(dataset.validation, device))  # fmt: skip
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The first pipeline."""
+        return self.pipelines[0]
+
+    @property
+    def networks(self) -> list[nn.Module]:
+        """The networks that are trained together; mostly one."""
+        return members(self.model)
 
     @property
     def batch_size(self) -> int:
@@ -84,7 +104,7 @@ class Training:
         """Train to the last epoch, from the folder's checkpoint where there is one; the test part is read once, at the end.
 
         Returns result.json's content. With a folder, writes metrics.jsonl and a checkpoint per epoch, and at the end
-        model.safetensors and predictions.npz (result.json is the caller's: RunDirectory.finish).
+        the weights and test predictions of every network (result.json is the caller's: RunDirectory.finish).
         Raises RunError when the loss is no longer finite.
         """
         started = time.perf_counter()
@@ -98,55 +118,67 @@ class Training:
                     self.save(directory)
                 if on_epoch:
                     on_epoch(row)
-        test = evaluate(self.model, on_device(self.dataset.test, self.device), self.normalize, len(self.dataset.classes))
-        result = self._result(test, rows, time.perf_counter() - started)
+        part = on_device(self.dataset.test, self.device)
+        tests = [evaluate(network, part, self.normalize, len(self.dataset.classes)) for network in self.networks]
+        result = self._result(tests, rows, time.perf_counter() - started)
         if directory:
-            self._write_outcome(directory, test)
+            for number, (network, test) in enumerate(zip(self.networks, tests, strict=True)):
+                self._write_outcome(directory, number, network, test)
         return result
 
     def train_epoch(self) -> dict[str, Any]:
         """One epoch and the evaluation on the validation part; the epoch's line of metrics.jsonl."""
         # The networks' own noise (dropout) starts anew with every epoch, so that a resumed run draws the same.
-        torch.random.manual_seed(_epoch_seed(self.settings.seed, self.epoch))
+        torch.random.manual_seed(derived_seed(self.settings.seed, "network", self.epoch))
         self.model.train()
         total, images, rate = torch.zeros((), device=self.device), 0, 0.0
+        logs: dict[str, Tensor] = {}
         order = epoch_order(self.train_split.ids, self.settings.seed, self.epoch)
-        start = time.perf_counter()
+        watch = Stopwatch(self.device)
         for number, rows in enumerate(batches(order, self.batch_size)):
             rate = self._set_rate(self.epoch * self.steps_per_epoch + number)
-            total += self._step(rows) * len(rows)
+            with watch.step():
+                loss_sum, said = self._step(rows)
+            total += loss_sum * len(rows)
+            for name, value in said.items():
+                logs[name] = logs.get(name, torch.zeros((), device=self.device)) + value * len(rows)
             images += len(rows)
         loss = total.item() / max(1, images)
-        self.seconds += time.perf_counter() - start
+        wall, device = watch.read()
+        self.seconds += wall
+        self.device_seconds += device
         if not math.isfinite(loss):
             raise RunError(f"the training loss is {loss} in epoch {self.epoch + 1}; a smaller --lr usually helps")
         self.epoch += 1
         self.strategy.end_epoch(Clock(self.epoch, self.settings.epochs, self.counts.steps))
-        found = evaluate(self.model, self.validation_split, self.normalize, len(self.dataset.classes))
-        return {
-            "epoch": self.epoch, "train_loss": loss, "learning_rate": rate, "validation_accuracy": found.accuracy,
-            "validation_loss": found.loss, "seconds": round(self.seconds, 3), "counts": self.counts.dict(),
+        found = [evaluate(each, self.validation_split, self.normalize, len(self.dataset.classes)) for each in self.networks]
+        row = {
+            "epoch": self.epoch, "train_loss": loss, "learning_rate": rate, "validation_accuracy": found[0].accuracy,
+            "validation_loss": found[0].loss, "seconds": round(self.seconds, 3),
+            "device_seconds": round(self.device_seconds, 3), "counts": self.counts.dict(),
         }  # fmt: skip
+        if len(found) > 1:
+            row["validation_accuracies"] = [each.accuracy for each in found]
+        return row | ({"logs": {name: value.item() / images for name, value in logs.items()}} if logs else {})
 
-    def _step(self, rows: Tensor) -> Tensor:
+    def _step(self, rows: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """One optimiser step on these rows: the sum of its turns' losses and of what they log."""
         clock = Clock(self.epoch, self.settings.epochs, self.counts.steps)
-        views = StepViews(
-            self.train_split, rows, len(self.dataset.classes), (self.pipeline,), self.settings.seed, clock, self.counts
-        )
-        hook = self.model.register_forward_pre_hook(self._count_forward)
-        for turn in range(self.strategy.turns):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half()):
-                step = self.strategy(self.model, views, program=self.strategy.program(clock), turn=turn)
-            self.optimizer.zero_grad(set_to_none=True)
-            step.loss.backward()
-            self.optimizer.step()
-            self.counts.backward += 1
-        hook.remove()
+        views = StepViews(self.train_split, rows, len(self.dataset.classes), self.pipelines, self.settings.seed, clock, self.counts)
+        total = torch.zeros((), device=self.device)
+        logs: dict[str, Tensor] = {}
+        with counting(self.networks, self.counts, len(rows)):
+            for turn in range(self.strategy.turns):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half()):
+                    step = self.strategy(self.model, views, program=self.strategy.program(clock), turn=turn)
+                # Parameters without a gradient in this turn must stay as they are: momentum would move zeros.
+                self.optimizer.zero_grad(set_to_none=True)
+                step.loss.backward()
+                self.optimizer.step()
+                total = total + step.loss.detach()
+                logs |= {name: logs[name] + value if name in logs else value for name, value in step.logs.items()}
         self.counts.steps += 1
-        return step.loss.detach()
-
-    def _count_forward(self, *_: Any) -> None:
-        self.counts.forward += 1
+        return total, logs
 
     def _set_rate(self, step: int) -> float:
         s = self.settings
@@ -163,8 +195,12 @@ class Training:
     def save(self, directory: RunDirectory) -> None:
         """Write the checkpoint of the epochs done so far."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"extra.{k}": v for k, v in self.extra.state_dict().items()}
         tensors |= {f"optimizer.{k}": v for k, v in checkpoint.optimizer_tensors(self.optimizer).items()}
-        state = {"epoch": self.epoch, "seconds": self.seconds, "counts": self.counts.dict(), "strategy": self.strategy.state_dict()}
+        state = {
+            "epoch": self.epoch, "seconds": self.seconds, "device_seconds": self.device_seconds, "counts": self.counts.dict(),
+            "strategy": self.strategy.state_dict(),
+        }  # fmt: skip
         checkpoint.save_checkpoint(directory.path, tensors, state)
 
     def resume(self, directory: RunDirectory) -> list[dict[str, Any]]:
@@ -175,40 +211,55 @@ class Training:
             return []
         tensors, state = found
         self.model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
+        self.extra.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("extra.")})
         checkpoint.restore_optimizer(self.optimizer, {k[10:]: v for k, v in tensors.items() if k.startswith("optimizer.")})
-        self.epoch, self.seconds = state["epoch"], state["seconds"]
+        self.epoch, self.seconds, self.device_seconds = state["epoch"], state["seconds"], state["device_seconds"]
         self.counts = Counts(**state["counts"])
         self.strategy.load_state_dict(state["strategy"])
         rows = [row for row in directory.metrics() if row["epoch"] <= self.epoch]
         directory.write_metrics(rows)
         return rows
 
-    def _result(self, test: Evaluation, rows: list[dict[str, Any]], wall: float) -> dict[str, Any]:
-        curve = [row["validation_accuracy"] for row in rows]
+    def _result(self, tests: list[Evaluation], rows: list[dict[str, Any]], wall: float) -> dict[str, Any]:
+        curves = [[row.get("validation_accuracies", [row["validation_accuracy"]])[k] for row in rows] for k in range(len(tests))]
+        found = [
+            {
+                "accuracy": test.accuracy, "accuracy_top5": test.accuracy_top5, "loss": test.loss,
+                "best": max(curve), "median_last_10": statistics.median(curve[-10:]),
+            }
+            for test, curve in zip(tests, curves, strict=True)
+        ]  # fmt: skip
+        named = described(network_specs(self.settings, self.strategy))
+        seconds = {"training": self.seconds, "device": self.device_seconds, "wall": wall}
         return {
-            "version": 1,
-            "accuracy": test.accuracy, "accuracy_top5": test.accuracy_top5, "loss": test.loss,
-            "best": max(curve), "median_last_10": statistics.median(curve[-10:]),
-            "counts": self.counts.dict(),
-            "seconds": {"training": round(self.seconds, 3), "wall": round(wall, 3)},
+            "version": 1, **found[0], "counts": self.counts.dict(),
+            "seconds": {name: round(value, 3) for name, value in seconds.items()},
+            "networks": [{**name, **figures} for name, figures in zip(named, found, strict=True)],
         }  # fmt: skip
 
-    def _write_outcome(self, directory: RunDirectory, test: Evaluation) -> None:
-        weights = {k: v.detach().cpu().contiguous() for k, v in self.model.state_dict().items()}
-        checkpoint.write_atomically(directory.path / "model.safetensors", safetensors.torch.save(weights))
+    def _write_outcome(self, directory: RunDirectory, number: int, network: nn.Module, test: Evaluation) -> None:
+        weights = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+        checkpoint.write_atomically(directory.path / weights_file(number), safetensors.torch.save(weights))
         packed = io.BytesIO()
         np.savez(
             packed, id=self.dataset.test.ids.numpy(), label=self.dataset.test.labels.numpy(),
             prediction=test.prediction.cpu().numpy(), confidence=test.confidence.cpu().numpy(),
             label_probability=test.label_probability.cpu().numpy(),
         )  # fmt: skip
-        checkpoint.write_atomically(directory.path / "predictions.npz", packed.getvalue())
+        checkpoint.write_atomically(directory.path / predictions_file(number), packed.getvalue())
 
 
-def make_model(settings: Settings, dataset: Dataset) -> nn.Module:
-    """The network named in the settings, for the data set's classes and channels."""
-    spec = parse_spec(settings.model, "--model")
-    return build_model(spec, classes=len(dataset.classes), channels=dataset.train.images.shape[1])
+def _pipelines(settings: Settings, dataset: Dataset, strategy: Strategy) -> tuple[Pipeline, ...]:
+    """The pipelines of `--augment` and `--augment2`; InputError for a second one that no view would come from."""
+    statistics = (dataset.mean, dataset.std)
+    first = build(parse_chain(settings.augment, "--augment"), statistics)
+    if settings.augment2 is None:
+        return (first,)
+    if pipelines_of(strategy) < 2:
+        raise InputError(
+            f"--augment2: --strategy {settings.strategy} has no second view for it; leave it out, or use ait or multi_ait"
+        )
+    return first, build(parse_chain(settings.augment2, "--augment2"), statistics, "--augment2")
 
 
 def on_device(split: Split, device: torch.device) -> Split:
@@ -230,8 +281,3 @@ def pick_device(name: str) -> torch.device:
 
 def _cuda(device: torch.device) -> list[torch.device]:
     return [device] if device.type == "cuda" else []
-
-
-def _epoch_seed(seed: int, epoch: int) -> int:
-    bits = Noise.of(seed, torch.zeros(1, dtype=torch.int64), epoch=epoch).fold("network").bits(1)
-    return int(bits) & (2**63 - 1)

@@ -13,10 +13,15 @@ from augury.core.registry import unknown
 
 @dataclass(frozen=True)
 class Settings:
-    """One training. Names, augmentations and strategies are written in the grammar of `augury.core.options`."""
+    """One training. Names, augmentations and strategies are written in the grammar of `augury.core.options`.
+
+    augment2: the second pipeline, for strategies whose views may differ in it. model: a network, or as many as the strategy
+    trains, parted by commas. fraction, label_noise: see `augury.train.data.subsets`.
+    """
 
     data: str
     augment: str = "none"
+    augment2: str | None = None
     strategy: str = "erm"
     model: str = "small_cnn"
     epochs: Annotated[int, Interval(1)] = 60
@@ -32,6 +37,8 @@ class Settings:
     data_dir: str | None = None
     validation: Annotated[float, Interval(0, 1)] = 0.1
     image_size: Annotated[int, Interval(1)] | None = None
+    fraction: Annotated[float, Interval(0, 1)] = 1.0
+    label_noise: Annotated[float, Interval(0, 1)] = 0.0
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 

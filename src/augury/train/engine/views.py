@@ -13,6 +13,7 @@ from augury.core.noise import Noise
 from augury.core.plan import Clock
 from augury.core.targets import Targets
 from augury.train.data.dataset import Split
+from augury.train.engine.costs import Counts
 
 
 def epoch_order(ids: Tensor, seed: int, epoch: int) -> Tensor:
@@ -28,21 +29,8 @@ def batches(order: Tensor, batch_size: int) -> Iterator[Tensor]:
 
 
 @dataclass
-class Counts:
-    """What a training cost: augmented images made, forward and backward passes over a batch, optimiser steps."""
-
-    images: int = 0
-    forward: int = 0
-    backward: int = 0
-    steps: int = 0
-
-    def dict(self) -> dict[str, int]:
-        return {"images": self.images, "forward": self.forward, "backward": self.backward, "steps": self.steps}
-
-
-@dataclass
 class StepViews:
-    """The `views` of one step: rows of a split, augmented by the training's pipelines."""
+    """The `views` of one step: rows of a split, augmented by the training's pipelines; the last stands in for missing ones."""
 
     split: Split
     rows: Tensor
@@ -53,8 +41,8 @@ class StepViews:
     counts: Counts = field(default_factory=Counts)
 
     def __call__(self, view: int = 0, pipeline: int = 0, stream: str = "train") -> Batch:
-        if stream != "train" or pipeline >= len(self.pipelines):
-            raise InputError(f"--strategy: this training has no {stream!r} stream with pipeline {pipeline}")
+        if stream != "train":
+            raise InputError(f"--strategy: this training has no {stream!r} stream")
         ids = self.split.ids[self.rows]
         groups = None if self.split.groups is None else self.split.groups[self.rows]
         labels = self.split.labels[self.rows]
@@ -62,6 +50,6 @@ class StepViews:
         batch = Batch(self.split.images[self.rows], targets, ids, groups=groups)
         noise = Noise.of(self.seed, ids, epoch=self.clock.epoch, view=view)
         self.counts.images += len(batch)
-        done, _ = self.pipelines[pipeline].run(batch, noise, clock=self.clock)
+        done, _ = self.pipelines[min(pipeline, len(self.pipelines) - 1)].run(batch, noise, clock=self.clock)
         # A third faster on a CPU, more on a GPU with bfloat16.
         return done.replace(images=done.images.contiguous(memory_format=torch.channels_last))
