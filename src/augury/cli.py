@@ -119,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         ("--seed", 0, "the training's seed"), ("--epoch", 1, "the first epoch shown"),
     ):  # fmt: skip
         previewed.add_argument(flag, default=default, metavar="N", help=f"{text} ({default})")
+    previewed.add_argument("--model", type=Path, metavar="RUN", help="a run's folder, for augmentations that look at saliency")
     previewed.add_argument("--data-dir", metavar="D", help="where a named data set already is")
     previewed.add_argument("--image-size", metavar="N", help="side that images of differing size are brought to")
     previewed.add_argument("--overwrite", action="store_true", help="replace the file")
@@ -241,7 +242,7 @@ def _preview(options: argparse.Namespace) -> None:
     size = None if options.image_size is None else _whole(options.image_size, "--image-size")
     notes = preview(
         options.data, options.augment, options.output, **numbers, data_dir=options.data_dir, image_size=size,
-        overwrite=options.overwrite,
+        overwrite=options.overwrite, model=options.model,
     )  # fmt: skip
     _notes({"notes": notes})
     print(options.output)

@@ -61,6 +61,11 @@ class KeepStage:
         return "+".join(getattr(stage, "address", stage.name) for stage in self.stages)
 
     @property
+    def cuts(self) -> bool:
+        """Whether it places a cut, rather than pasting the image back."""
+        return cuts(self.stages)
+
+    @property
     def intensive(self) -> bool:
         return any(stage.intensive for stage in self.stages)
 
@@ -91,16 +96,15 @@ class KeepStage:
             map_ = self._map(batch)
             gate = noise.fold("keep").uniform(1)[:, 0] < self.p
             chosen = _Chooser(self, map_, gate & usable(map_), noise)
-        if cuts(self.stages):
+        if self.cuts:
             return self._placed(traces[0], batch, chosen)
-        side = batch.sizes().amin(1)
-        side = (side * self.fraction).to(torch.int64) if self.length is None else torch.full_like(side, self.length)
+        side = self._paste_extent(batch.sizes())
         box = chosen.box("paste", side, side, batch.sizes(), torch.zeros(len(batch), 4, dtype=torch.int64, device=side.device))
         return {f"{number}.{key}": part for number, trace in enumerate(traces) for key, part in trace.items()} | {"box": box}
 
     def apply(self, batch: Batch, trace: Trace) -> Batch:
         """The batch after the traced choices; a pure function of both."""
-        if cuts(self.stages):
+        if self.cuts:
             return self.stages[0].apply(batch, trace)
         done = batch
         for number, stage in enumerate(self.stages):
@@ -112,7 +116,7 @@ class KeepStage:
 
     def describe(self, trace: Trace, row: int) -> str:
         """What was drawn for one row, in words."""
-        if cuts(self.stages):
+        if self.cuts:
             words = self.stages[0].describe(trace, row)
             return f"{words} where little is lost" if words else words
         parts = (stage.describe(self._part(trace, number), row) for number, stage in enumerate(self.stages))
@@ -140,15 +144,33 @@ class KeepStage:
         stage, size = self.stages[0], batch.sizes()
         boxes = trace["box"].clone()
         for slot in range(stage.policy.slots):
-            op, on = trace["op"][:, slot], trace["on"][:, slot]
-            height = width = torch.zeros_like(size[:, 0])
-            for index, entry in enumerate(stage.space.entries):
-                values = {name: trace["value"][:, slot, k] for k, name in enumerate(entry.op.parameters)}
-                rows, columns = entry.op.shape(values, size)
-                height, width = torch.where(op == index, rows, height), torch.where(op == index, columns, width)
+            height, width = self._cut_extent(trace, slot, size)
             box = chosen.box(f"cut{slot}", height, width, size, boxes[:, slot])
-            boxes[:, slot] = torch.where(on[:, None], box, boxes[:, slot])
+            boxes[:, slot] = torch.where(trace["on"][:, slot, None], box, boxes[:, slot])
         return {**trace, "box": boxes}
+
+    def _cut_extent(self, trace: Trace, slot: int, size: Tensor) -> tuple[Tensor, Tensor]:
+        """Height and width that the operation of a slot drew, int64 [B]."""
+        height = width = torch.zeros_like(size[:, 0])
+        for index, entry in enumerate(self.stages[0].space.entries):
+            values = {name: trace["value"][:, slot, k] for k, name in enumerate(entry.op.parameters)}
+            rows, columns = entry.op.shape(values, size)
+            here = trace["op"][:, slot] == index
+            height, width = torch.where(here, rows, height), torch.where(here, columns, width)
+        return height, width
+
+    def _paste_extent(self, size: Tensor) -> Tensor:
+        """The side of the pasted square, int64 [B]."""
+        side = size.amin(1)
+        return (side * self.fraction).to(torch.int64) if self.length is None else torch.full_like(side, self.length)
+
+    def extent(self, batch: Batch, trace: Trace) -> tuple[Tensor, Tensor]:
+        """Height and width of the box that was to be placed (the first slot's), int64 [B]; 0 where none was cut."""
+        if not self.cuts:
+            side = self._paste_extent(batch.sizes())
+            return side, side
+        height, width = self._cut_extent(trace, 0, batch.sizes())
+        return height * trace["on"][:, 0], width * trace["on"][:, 0]
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,12 @@ class Saliency:
     head: EarlyHead | None = None
 
     def __call__(self, batch: Batch) -> Batch:
-        targets = batch.targets
+        targets, home = batch.targets, batch.images.device
         labels = None if targets is None else targets.index[:, 0] if targets.index.shape[1] == 1 else targets.top()
-        return batch.replace(saliency=self.map(self._floats(batch.images), labels))
+        parameter = next(self.network.parameters(), None)
+        device = home if parameter is None else parameter.device
+        found = self.map(self._floats(batch.images.to(device)), None if labels is None else labels.to(device))
+        return batch.replace(saliency=found.to(home))
 
     def map(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """float32 [B,H,W] of normalised images float [B,C,H,W]; without labels int64 [B], of each image's largest logit."""

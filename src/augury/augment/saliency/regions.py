@@ -76,10 +76,7 @@ def choose(
     """
     scores = box_scores(saliency, height, width, size, candidates)
     limit = threshold(scores, tau)
-    value, valid = scores.value.flatten(1), scores.valid.flatten(1)
-    strictly = (value > limit[:, None] if salient else value < limit[:, None]) & valid
-    loosely = (value >= limit[:, None] if salient else value <= limit[:, None]) & valid
-    allowed = torch.where(strictly.any(1, keepdim=True), strictly, loosely)
+    value, allowed = scores.value.flatten(1), allowed_places(scores, limit, salient).flatten(1)
     wanted = (pick * allowed.sum(1)) >> 32
     found = (allowed.cumsum(1) <= wanted[:, None]).sum(1).clamp(max=value.shape[1] - 1)
     top, left = found // saliency.shape[2], found % saliency.shape[2]
@@ -88,6 +85,14 @@ def choose(
     else:
         top, left = top - height // 2, left - width // 2
     return Choice(clipped(top, left, height, width, size), value.gather(1, found[:, None])[:, 0], limit)
+
+
+def allowed_places(scores: Scores, limit: Tensor, salient: bool) -> Tensor:
+    """bool [B,H,W]: the candidates beyond each image's limit, float64 [B]; those equal to it too where none is beyond."""
+    limits = limit[:, None, None]
+    strictly = (scores.value > limits if salient else scores.value < limits) & scores.valid
+    loosely = (scores.value >= limits if salient else scores.value <= limits) & scores.valid
+    return torch.where(strictly.flatten(1).any(1)[:, None, None], strictly, loosely)
 
 
 def salient_centres(
