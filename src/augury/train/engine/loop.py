@@ -16,13 +16,17 @@ from torch import Tensor, nn
 from augury.augment.build import build
 from augury.augment.pipeline import Pipeline
 from augury.augment.stage import Normalize
+from augury.core.batch import Batch
 from augury.core.errors import InputError, RunError
 from augury.core.options import parse_chain, parse_spec
 from augury.core.plan import Clock
+from augury.core.targets import Targets
 from augury.train.data.dataset import Dataset, Split
+from augury.train.data.labels import labelled
 from augury.train.engine import checkpoint
 from augury.train.engine.costs import Counts, Stopwatch, counting
 from augury.train.engine.evaluate import Evaluation, evaluate
+from augury.train.engine.keep import HostFill, with_early_head
 from augury.train.engine.networks import (
     derived_seed,
     described,
@@ -35,7 +39,8 @@ from augury.train.engine.networks import (
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.schedule import learning_rate
 from augury.train.engine.settings import Settings
-from augury.train.engine.views import StepViews, batches, epoch_order
+from augury.train.engine.streams import Drawn, Unlabelled, repeated_order
+from augury.train.engine.views import StepViews, batches
 from augury.train.strategies.build import strategy as build_strategy
 from augury.train.strategies.strategy import Strategy, members, pipelines_of
 
@@ -62,6 +67,8 @@ class Training:
     epoch: int = 0
     seconds: float = 0.0
     device_seconds: float = 0.0
+    fill: HostFill | None = None
+    unlabelled: Unlabelled | None = None
 
     @staticmethod
     def prepare(settings: Settings, dataset: Dataset) -> "Training":
@@ -70,6 +77,8 @@ class Training:
         device = pick_device(settings.device)
         strategy = build_strategy(parse_spec(settings.strategy, "--strategy"))
         pipelines = _pipelines(settings, dataset, strategy)
+        strategy = with_early_head(strategy, pipelines, len(dataset.classes))
+        kept = labelled(dataset, labels=settings.labels, per_class=settings.labels_per_class, seed=settings.seed)
         with torch.random.fork_rng(devices=_cuda(device)):
             model = make_networks(settings, dataset, strategy).to(device).to(memory_format=torch.channels_last)
             extra = nn.ModuleDict(strategy.modules(model)).to(device)
@@ -79,8 +88,16 @@ class Training:
             nesterov=settings.nesterov and settings.momentum > 0,
         )  # fmt: skip
         normalize = next(stage for stage in pipelines[0].stages if isinstance(stage, Normalize))
-        return Training(settings, dataset, pipelines, normalize, model, extra, strategy, optimizer, device,
-                        on_device(dataset.train, device), on_device(dataset.validation, device))  # fmt: skip
+        counts = Counts()
+        training = Training(settings, dataset, pipelines, normalize, model, extra, strategy, optimizer, device,
+                            on_device(kept, device), on_device(dataset.validation, device), counts,
+                            fill=HostFill.of(pipelines, model, extra, normalize, counts))  # fmt: skip
+        if "unlabelled" in strategy.streams:
+            every = on_device(dataset.train, device)
+            training.unlabelled = Unlabelled(every, getattr(strategy, "stream_ratio", 1), settings.seed)
+        if training.fill is not None:
+            training.fill.check(_few(training.train_split, len(dataset.classes)))
+        return training
 
     @property
     def pipeline(self) -> Pipeline:
@@ -94,11 +111,16 @@ class Training:
 
     @property
     def batch_size(self) -> int:
-        return self.settings.resolved(len(self.train_split.ids)).batch_size or 0
+        return self.settings.resolved(self.epoch_images).batch_size or 0
+
+    @property
+    def epoch_images(self) -> int:
+        """Source images of an epoch: as many as the training part has, so that few labels mean the same number of steps."""
+        return len(self.dataset.train.ids)
 
     @property
     def steps_per_epoch(self) -> int:
-        return max(1, sum(1 for _ in batches(torch.arange(len(self.train_split.ids)), self.batch_size)))
+        return max(1, sum(1 for _ in batches(torch.arange(self.epoch_images), self.batch_size)))
 
     def run(self, directory: RunDirectory | None = None, on_epoch: OnEpoch | None = None) -> dict[str, Any]:
         """Train to the last epoch, from the folder's checkpoint where there is one; the test part is read once, at the end.
@@ -133,12 +155,15 @@ class Training:
         self.model.train()
         total, images, rate = torch.zeros((), device=self.device), 0, 0.0
         logs: dict[str, Tensor] = {}
-        order = epoch_order(self.train_split.ids, self.settings.seed, self.epoch)
+        order, visits = repeated_order(self.train_split.ids, self.settings.seed, self.epoch, self.epoch_images)
+        other = self.unlabelled and self.unlabelled.epoch(self.epoch, self.steps_per_epoch, self.batch_size)
         watch = Stopwatch(self.device)
-        for number, rows in enumerate(batches(order, self.batch_size)):
+        for number, places in enumerate(batches(torch.arange(len(order), device=order.device), self.batch_size)):
             rate = self._set_rate(self.epoch * self.steps_per_epoch + number)
+            rows = order[places]
             with watch.step():
-                loss_sum, said = self._step(rows)
+                streams = {} if other is None else {"unlabelled": other.step(number)}
+                loss_sum, said = self._step(rows, visits[places], streams)
             total += loss_sum * len(rows)
             for name, value in said.items():
                 logs[name] = logs.get(name, torch.zeros((), device=self.device)) + value * len(rows)
@@ -161,10 +186,13 @@ class Training:
             row["validation_accuracies"] = [each.accuracy for each in found]
         return row | ({"logs": {name: value.item() / images for name, value in logs.items()}} if logs else {})
 
-    def _step(self, rows: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def _step(self, rows: Tensor, visits: Tensor, streams: dict[str, Drawn]) -> tuple[Tensor, dict[str, Tensor]]:
         """One optimiser step on these rows: the sum of its turns' losses and of what they log."""
         clock = Clock(self.epoch, self.settings.epochs, self.counts.steps)
-        views = StepViews(self.train_split, rows, len(self.dataset.classes), self.pipelines, self.settings.seed, clock, self.counts)
+        views = StepViews(
+            self.train_split, rows, len(self.dataset.classes), self.pipelines, self.settings.seed, clock, self.counts,
+            visits, None if self.fill is None else self.fill.at(clock, len(rows)), streams,
+        )  # fmt: skip
         total = torch.zeros((), device=self.device)
         logs: dict[str, Tensor] = {}
         with counting(self.networks, self.counts, len(rows)):
@@ -215,6 +243,8 @@ class Training:
         checkpoint.restore_optimizer(self.optimizer, {k[10:]: v for k, v in tensors.items() if k.startswith("optimizer.")})
         self.epoch, self.seconds, self.device_seconds = state["epoch"], state["seconds"], state["device_seconds"]
         self.counts = Counts(**state["counts"])
+        if self.fill is not None:
+            self.fill.counts = self.counts
         self.strategy.load_state_dict(state["strategy"])
         rows = [row for row in directory.metrics() if row["epoch"] <= self.epoch]
         directory.write_metrics(rows)
@@ -250,16 +280,22 @@ class Training:
 
 
 def _pipelines(settings: Settings, dataset: Dataset, strategy: Strategy) -> tuple[Pipeline, ...]:
-    """The pipelines of `--augment` and `--augment2`; InputError for a second one that no view would come from."""
+    """The pipelines of `--augment` and `--augment2`, then those the strategy brings; InputError for a second one that no
+    view would come from."""
     statistics = (dataset.mean, dataset.std)
-    first = build(parse_chain(settings.augment, "--augment"), statistics)
-    if settings.augment2 is None:
-        return (first,)
-    if pipelines_of(strategy) < 2:
-        raise InputError(
-            f"--augment2: --strategy {settings.strategy} has no second view for it; leave it out, or use ait or multi_ait"
-        )
-    return first, build(parse_chain(settings.augment2, "--augment2"), statistics, "--augment2")
+    found = [build(parse_chain(settings.augment, "--augment"), statistics)]
+    if settings.augment2 is not None:
+        if pipelines_of(strategy) < 2:
+            raise InputError(
+                f"--augment2: --strategy {settings.strategy} has no second view for it; leave it out, or use ait or multi_ait"
+            )
+        found.append(build(parse_chain(settings.augment2, "--augment2"), statistics, "--augment2"))
+    return (*found, *(build(chain, statistics, "--strategy") for chain in getattr(strategy, "chains", ())))
+
+
+def _few(split: Split, classes: int) -> Batch:
+    """The first two images, for a look whether everything fits."""
+    return Batch(split.images[:2], Targets.of(split.labels[:2].cpu(), classes).to(split.labels.device), split.ids[:2])
 
 
 def on_device(split: Split, device: torch.device) -> Split:

@@ -39,6 +39,8 @@ class Settings:
     image_size: Annotated[int, Interval(1)] | None = None
     fraction: Annotated[float, Interval(0, 1)] = 1.0
     label_noise: Annotated[float, Interval(0, 1)] = 0.0
+    labels: Annotated[int, Interval(1)] | None = None
+    labels_per_class: Annotated[int, Interval(1)] | None = None
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
