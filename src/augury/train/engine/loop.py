@@ -156,7 +156,7 @@ class Training:
         total, images, rate = torch.zeros((), device=self.device), 0, 0.0
         logs: dict[str, Tensor] = {}
         order, visits = repeated_order(self.train_split.ids, self.settings.seed, self.epoch, self.epoch_images)
-        other = self.unlabelled and self.unlabelled.epoch(self.epoch, self.steps_per_epoch, self.batch_size)
+        other = None if self.unlabelled is None else self.unlabelled.epoch(self.epoch, self.steps_per_epoch, self.batch_size)
         watch = Stopwatch(self.device)
         for number, places in enumerate(batches(torch.arange(len(order), device=order.device), self.batch_size)):
             rate = self._set_rate(self.epoch * self.steps_per_epoch + number)
