@@ -1,5 +1,6 @@
 """Data sets: images, labels and splits, from a name, a folder, arrays or a manifest."""
 
+import inspect
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -39,4 +40,5 @@ def load(data: str, *, data_dir: str | None = None, validation: float = 0.1, ima
         raise InputError(f"--validation: {validation:g} must lie between 0 and 1")
     if not registry.has("dataset", data):
         raise InputError(f"DATA: {registry.unknown('data', data, registry.names('dataset'))}")
-    return registry.get("dataset", data)()
+    made = registry.get("dataset", data)
+    return made(data_dir=data_dir) if "data_dir" in inspect.signature(made).parameters else made()

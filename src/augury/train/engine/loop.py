@@ -4,7 +4,7 @@ import io
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,10 +21,13 @@ from augury.core.noise import Noise
 from augury.core.options import parse_chain, parse_spec
 from augury.core.plan import Clock
 from augury.train.data.dataset import Dataset, Split
+from augury.train.data.groups import Groups, groups_of
 from augury.train.engine import checkpoint
 from augury.train.engine.evaluate import Evaluation, evaluate
 from augury.train.engine.rundir import RunDirectory
+from augury.train.engine.sampling import balanced_batches, check_balanced
 from augury.train.engine.schedule import learning_rate
+from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
 from augury.train.engine.views import Counts, StepViews, batches, epoch_order
 from augury.train.models.build import build as build_model
@@ -48,17 +51,24 @@ class Training:
     device: torch.device
     train_split: Split
     validation_split: Split
+    groups: Groups | None
+    selection: Selection
+    streams: dict[str, Tensor] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
     epoch: int = 0
     seconds: float = 0.0
 
     @staticmethod
-    def prepare(settings: Settings, dataset: Dataset) -> "Training":
-        """Build everything named in the settings; InputError before anything is written when a name or value is wrong."""
+    def prepare(settings: Settings, dataset: Dataset, streams: dict[str, Tensor] | None = None) -> "Training":
+        """Build everything named in the settings; InputError before anything is written when a name or value is wrong.
+
+        streams: further images beside the training part, uint8 [N,K,C,H,W], by the names strategies ask for.
+        """
         settings = settings.resolved(len(dataset.train.ids))
         device = pick_device(settings.device)
         pipeline = build(parse_chain(settings.augment, "--augment"), (dataset.mean, dataset.std))
         strategy = build_strategy(parse_spec(settings.strategy, "--strategy"))
+        groups = begin_groups(settings, dataset, strategy, pipeline, set(streams or ()))
         with torch.random.fork_rng(devices=_cuda(device)):
             torch.random.manual_seed(settings.seed)
             model = make_model(settings, dataset).to(device).to(memory_format=torch.channels_last)
@@ -70,7 +80,9 @@ class Training:
         )  # fmt: skip
         normalize = next(stage for stage in pipeline.stages if isinstance(stage, Normalize))
         return Training(settings, dataset, pipeline, normalize, model, strategy, optimizer, device,
-                        on_device(dataset.train, device), on_device(dataset.validation, device))  # fmt: skip
+                        on_device(dataset.train, device), on_device(dataset.validation, device), groups,
+                        Selection(settings.select, settings.patience, groups),
+                        {name: images.to(device) for name, images in (streams or {}).items()})  # fmt: skip
 
     @property
     def batch_size(self) -> int:
@@ -90,7 +102,7 @@ class Training:
         started = time.perf_counter()
         rows = self.resume(directory) if directory else []
         with torch.random.fork_rng(devices=_cuda(self.device)):
-            while self.epoch < self.settings.epochs:
+            while self.epoch < self.settings.epochs and not self.selection.stopped(self.epoch):
                 row = self.train_epoch()
                 rows.append(row)
                 if directory:
@@ -98,6 +110,7 @@ class Training:
                     self.save(directory)
                 if on_epoch:
                     on_epoch(row)
+        self.selection.restore(self.model)
         test = evaluate(self.model, on_device(self.dataset.test, self.device), self.normalize, len(self.dataset.classes))
         result = self._result(test, rows, time.perf_counter() - started)
         if directory:
@@ -110,11 +123,10 @@ class Training:
         torch.random.manual_seed(_epoch_seed(self.settings.seed, self.epoch))
         self.model.train()
         total, images, rate = torch.zeros((), device=self.device), 0, 0.0
-        order = epoch_order(self.train_split.ids, self.settings.seed, self.epoch)
         start = time.perf_counter()
-        for number, rows in enumerate(batches(order, self.batch_size)):
+        for number, (rows, visits) in enumerate(self._batches()):
             rate = self._set_rate(self.epoch * self.steps_per_epoch + number)
-            total += self._step(rows) * len(rows)
+            total += self._step(rows, visits) * len(rows)
             images += len(rows)
         loss = total.item() / max(1, images)
         self.seconds += time.perf_counter() - start
@@ -123,15 +135,26 @@ class Training:
         self.epoch += 1
         self.strategy.end_epoch(Clock(self.epoch, self.settings.epochs, self.counts.steps))
         found = evaluate(self.model, self.validation_split, self.normalize, len(self.dataset.classes))
-        return {
+        selected = self.selection.see(self.epoch, found, self.validation_split, self.model)
+        return selected | {
             "epoch": self.epoch, "train_loss": loss, "learning_rate": rate, "validation_accuracy": found.accuracy,
             "validation_loss": found.loss, "seconds": round(self.seconds, 3), "counts": self.counts.dict(),
         }  # fmt: skip
 
-    def _step(self, rows: Tensor) -> Tensor:
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """The rows of each of the epoch's steps, and how often each was seen before in the epoch."""
+        ids, seed = self.train_split.ids, self.settings.seed
+        if self.settings.sampling == "groups" and self.groups is not None:
+            yield from balanced_batches(ids, self.groups.of_split(self.train_split), seed=seed, epoch=self.epoch,
+                                        batch_size=self.batch_size, steps=self.steps_per_epoch)  # fmt: skip
+        else:
+            yield from ((rows, None) for rows in batches(epoch_order(ids, seed, self.epoch), self.batch_size))
+
+    def _step(self, rows: Tensor, visits: Tensor | None = None) -> Tensor:
         clock = Clock(self.epoch, self.settings.epochs, self.counts.steps)
         views = StepViews(
-            self.train_split, rows, len(self.dataset.classes), (self.pipeline,), self.settings.seed, clock, self.counts
+            self.train_split, rows, len(self.dataset.classes), (self.pipeline,), self.settings.seed, clock, self.counts,
+            visits, self.streams,
         )
         hook = self.model.register_forward_pre_hook(self._count_forward)
         for turn in range(self.strategy.turns):
@@ -164,7 +187,8 @@ class Training:
         """Write the checkpoint of the epochs done so far."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"optimizer.{k}": v for k, v in checkpoint.optimizer_tensors(self.optimizer).items()}
-        state = {"epoch": self.epoch, "seconds": self.seconds, "counts": self.counts.dict(), "strategy": self.strategy.state_dict()}
+        tensors |= {f"selected.{k}": v for k, v in self.selection.weights.items()}
+        state = {"selection": self.selection.state(), "epoch": self.epoch, "seconds": self.seconds, "counts": self.counts.dict(), "strategy": self.strategy.state_dict()}
         checkpoint.save_checkpoint(directory.path, tensors, state)
 
     def resume(self, directory: RunDirectory) -> list[dict[str, Any]]:
@@ -176,6 +200,7 @@ class Training:
         tensors, state = found
         self.model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
         checkpoint.restore_optimizer(self.optimizer, {k[10:]: v for k, v in tensors.items() if k.startswith("optimizer.")})
+        self.selection.load(state["selection"], {k[9:]: v for k, v in tensors.items() if k.startswith("selected.")})
         self.epoch, self.seconds = state["epoch"], state["seconds"]
         self.counts = Counts(**state["counts"])
         self.strategy.load_state_dict(state["strategy"])
@@ -203,6 +228,24 @@ class Training:
             label_probability=test.label_probability.cpu().numpy(),
         )  # fmt: skip
         checkpoint.write_atomically(directory.path / "predictions.npz", packed.getvalue())
+
+
+def begin_groups(settings: Settings, dataset: Dataset, strategy: Strategy, pipeline: Pipeline, streams: set[str]) -> Groups | None:
+    """The data's groups, told to a strategy that wants them; InputError where what the settings ask for is not there."""
+    missing = sorted(set(strategy.streams) - {"train"} - streams)
+    if missing:
+        raise InputError(f"--strategy {settings.strategy}: needs {missing[0]} images; `augury patch` makes them")
+    begin = getattr(strategy, "begin", None)
+    needed = begin is not None or settings.sampling == "groups" or settings.select == "worst_group"
+    groups = groups_of(dataset) if needed or (dataset.train.groups is not None and bool((dataset.train.groups >= 0).all())) else None
+    if groups is not None and settings.sampling == "groups":
+        check_balanced(groups, settings.batch_size or 0)
+    if begin is not None:
+        if pipeline.mixes:
+            raise InputError(f"--augment {settings.augment}: mixes images of several groups; leave the mix out for {settings.strategy}")
+        begin(groups)
+    Selection(settings.select, settings.patience, groups).check(dataset.validation)
+    return groups
 
 
 def make_model(settings: Settings, dataset: Dataset) -> nn.Module:
