@@ -58,7 +58,8 @@ class Pipeline:
             if fill is not None and "saliency" in stage.needs and batch.saliency is None:
                 batch = fill(batch)
             share = intensity if stage.intensive else 1.0
-            trace = stage.sample(batch, noise.fold(f"{stage.name}{number}"), clock, share)
+            address = getattr(stage, "address", stage.name)
+            trace = stage.sample(batch, noise.fold(f"{address}{number}"), clock, share)
             batch = stage.apply(batch, trace)
             if len(batch) != len(noise):
                 noise = stage.repeat(noise)

@@ -18,6 +18,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         ("--seed", 0, "the training's seed"), ("--epoch", 1, "the first epoch shown"),
     ):  # fmt: skip
         parser.add_argument(flag, default=default, metavar="N", help=f"{text} ({default})")
+    parser.add_argument("--model", type=Path, metavar="RUN", help="a run's folder, for augmentations that look at saliency")
     parser.add_argument("--data-dir", metavar="D", help="where a named data set already is")
     parser.add_argument("--image-size", metavar="N", help="side that images of differing size are brought to")
     parser.add_argument("--overwrite", action="store_true", help="replace the file")
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace) -> None:
     size = None if options.image_size is None else whole(options.image_size, "--image-size")
     notes = preview(
         options.data, options.augment, options.output, **numbers, data_dir=options.data_dir, image_size=size,
-        overwrite=options.overwrite,
+        overwrite=options.overwrite, model=options.model,
     )  # fmt: skip
     print_notes({"notes": notes})
     print(options.output)

@@ -28,6 +28,8 @@ SETTINGS = (
     ("--image-size", "N", "side that images of differing size are brought to"),
     ("--fraction", "F", "share of the training images that is used, the same ones for every seed (1)"),
     ("--label-noise", "R", "share of the training labels that is drawn at random, the same for every seed (0)"),
+    ("--labels", "N", "labels that are used, stratified; the other training images are unlabelled (all)"),
+    ("--labels-per-class", "N", "the same, as a number for each class"),
     ("--device", "D", "cpu, cuda, ... (cuda where there is one)"),
     ("--precision", "P", "auto, float32 or bfloat16 (bfloat16 on a GPU that has it)"),
 )

@@ -14,6 +14,7 @@ from augury.explain.statistics import compare_rows
 from augury.jobs.environment import environment
 from augury.jobs.progress import bar
 from augury.jobs.reporting import settings_shown, sheet_of
+from augury.jobs.saliency import fill_for
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically, write_json
 from augury.train.engine.loop import Training, pick_device
@@ -64,7 +65,7 @@ def compare(
                 found[row].append(_run(replace(each[row], seed=seed), dataset, where, progress))
     result = {"version": 1, "rows": _table(found, len(dataset.train.ids) * settings.epochs), "notes": list(dataset.notes)}
     result["environment"] = environment(pick_device(settings.device))
-    write_atomically(output / "report.html", _page(result, settings, dataset, rows, found, list(numbers)).encode())
+    write_atomically(output / "report.html", _page(result, settings, dataset, rows, found, list(numbers), output).encode())
     _write_metrics(directory, found, list(numbers))
     write_json(output / "result.json", result)
     return result
@@ -121,6 +122,7 @@ def _page(
     rows: list[Row],
     found: dict[Row, list[dict[str, Any]]],
     seeds: list[int],
+    output: Path,
 ) -> str:
     shown = settings_shown(settings, result["environment"]) | {
         "seeds": ", ".join(map(str, seeds)),
@@ -128,15 +130,16 @@ def _page(
     }
     augments = list(dict.fromkeys(row.augment for row in rows))
     chains = {str(chain): chain for chain in parse_list(settings.augment, "--augment")}
-    second = [] if settings.augment2 is None else [parse_chain(settings.augment2, "--augment2")]
-    shown_chains = [*(chains[name] for name in augments), *second]
+    folders = {row.augment: run_folder(output, index, row, seeds[0]) for index, row in reversed(list(enumerate(rows)))}
+    second = [] if settings.augment2 is None else [(parse_chain(settings.augment2, "--augment2"), folders[augments[0]])]
+    shown_chains = [*((chains[name], folders[name]) for name in augments), *second]
     return comparison_page(
         result,
         settings=shown,
         curves={
             label: [run["metrics"] for run in runs] for label, runs in zip(row_labels(result["rows"]), found.values(), strict=True)
         },
-        sheets=[sheet_of(dataset, chain, seeds[0]) for chain in shown_chains],
+        sheets=[sheet_of(dataset, chain, seeds[0], fill_for(chain, dataset, folder)) for chain, folder in shown_chains],
         notes=list(dataset.notes),
     )
 

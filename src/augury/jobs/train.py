@@ -30,12 +30,13 @@ def train(
         progress.label(f"{settings.augment} {settings.model}")
         result = training.run(directory, progress.epoch)
     result |= {"environment": environment(training.device), "notes": list(dataset.notes)}
+    fill = None if training.fill is None else training.fill.saliency
     augments = [name for name in (settings.augment, settings.augment2) if name is not None]
     page = train_page(
         result,
         settings=settings_shown(settings, result["environment"]),
         curves=directory.metrics(),
-        sheets=[sheet_of(dataset, parse_chain(name, "--augment"), settings.seed) for name in augments],
+        sheets=[sheet_of(dataset, parse_chain(name, "--augment"), settings.seed, fill) for name in augments],
         notes=list(dataset.notes),
     )
     write_atomically(output / "report.html", page.encode())

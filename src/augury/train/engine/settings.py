@@ -34,11 +34,16 @@ class Settings:
     decay_milestones: tuple[float, ...] = (0.3, 0.6, 0.8)
     decay_rate: Annotated[float, Interval(0, 1)] = 0.2
     seed: Annotated[int, Interval(0, 2**31 - 1)] = 0
+    sampling: Literal["shuffled", "groups"] = "shuffled"
+    select: Literal["last", "validation", "worst_group"] = "last"
+    patience: Annotated[int, Interval(1)] | None = None
     data_dir: str | None = None
     validation: Annotated[float, Interval(0, 1)] = 0.1
     image_size: Annotated[int, Interval(1)] | None = None
     fraction: Annotated[float, Interval(0, 1)] = 1.0
     label_noise: Annotated[float, Interval(0, 1)] = 0.0
+    labels: Annotated[int, Interval(1)] | None = None
+    labels_per_class: Annotated[int, Interval(1)] | None = None
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
