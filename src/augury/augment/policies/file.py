@@ -6,6 +6,7 @@
     policies:                         # one of these is drawn per image; its operations are applied in order
       - - {op: rotate, probability: 0.7, strength: 0.2, values: {degrees: 6}, signed: true}
         - {op: translate_x, probability: 0.3, strength: 0.9, values: {fraction: 0.28125}, signed: true}
+    repeat: 2                         # so many of them instead, independently, one after the other (RandAugment's num_ops)
     schedule:                         # instead of `policies`: lists of them over the training
       - {until: 0.5, policies: [...]} # up to this share of the epochs
     provenance: {...}                 # how it was found; kept and shown
@@ -16,6 +17,7 @@ options. Errors name the line.
 """
 
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from augury.core.noise import Noise
 from augury.core.plan import Choice, Clock, Plan, Space
 
 VERSION = 1
+MOST_ROWS = 5000
 ENHANCE = ("brightness", "color", "contrast", "sharpness")
 Row = tuple["Entry", ...]
 
@@ -50,12 +53,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class PolicyFile:
-    """A policy file's content. periods: (share of the training up to which it holds, its sub-policies)."""
+    """A policy file's content. periods: (share of the training up to which it holds, its sub-policies).
+
+    repeat: how many sub-policies an image gets, drawn independently.
+    """
 
     name: str
     periods: tuple[tuple[float, tuple[Row, ...]], ...]
     source: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
+    repeat: int = 1
 
 
 @dataclass(frozen=True)
@@ -115,6 +122,8 @@ def policy_of(content: PolicyFile) -> SubPolicies | Scheduled:
                 choices.append(_choice(entry))
             steps.append(Step(entries.index(key), entry.probability, entry.strength))
         table.append(tuple(steps))
+    if content.repeat > 1:
+        table = [tuple(step for row in rows for step in row) for rows in product(table, repeat=content.repeat)]
     made = SubPolicies(Space(tuple(choices)), tuple(table))
     if len(content.periods) == 1:
         return made
@@ -138,6 +147,8 @@ def write_policy(content: PolicyFile) -> str:
     lines = [f"augury_policy: {VERSION}", f"name: {_text(content.name)}"]
     if content.source:
         lines.append(f"source: {_text(content.source)}")
+    if content.repeat > 1:
+        lines.append(f"repeat: {content.repeat}")
     if len(content.periods) == 1:
         lines += ["policies:", *_rows(content.periods[0][1], "  ")]
     else:
@@ -194,7 +205,7 @@ def parse_policy(text: str, where: str) -> PolicyFile:
         mark = getattr(error, "problem_mark", None)
         raise InputError(f"{where}{f' line {mark.line + 1}' if mark else ''}: not valid YAML") from None
     reader = _Reader(where)
-    top = reader.mapping(node, {"augury_policy", "name", "source", "policies", "schedule", "provenance"}, "a policy file")
+    top = reader.mapping(node, {"augury_policy", "name", "source", "policies", "repeat", "schedule", "provenance"}, "a policy file")
     if "augury_policy" not in top:
         raise InputError(f"{where}: the line 'augury_policy: {VERSION}' is missing; this is no policy file")
     version = reader.plain(top["augury_policy"])
@@ -205,7 +216,8 @@ def parse_policy(text: str, where: str) -> PolicyFile:
     periods = [(1.0, reader.rows(top["policies"]))] if "policies" in top else reader.periods(top["schedule"])
     texts = {key: str(reader.plain(top[key])) for key in ("name", "source") if key in top}
     provenance = reader.plain(top["provenance"]) if "provenance" in top else {}
-    return PolicyFile(texts.get("name", Path(where).stem), tuple(periods), texts.get("source", ""), provenance)
+    repeat = reader.repeat(top["repeat"], periods) if "repeat" in top else 1
+    return PolicyFile(texts.get("name", Path(where).stem), tuple(periods), texts.get("source", ""), provenance, repeat)
 
 
 @dataclass(frozen=True)
@@ -257,6 +269,14 @@ class _Reader:
             found.append((until, self.rows(part["policies"])))
             before = until
         return found
+
+    def repeat(self, node: Any, periods: list[tuple[float, tuple[Row, ...]]]) -> int:
+        value = self.plain(node)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1 or len(periods) > 1:
+            raise self.fail(node, f"repeat: {value} must be a whole number from 1, beside policies, not a schedule")
+        if len(periods[0][1]) ** value > MOST_ROWS:
+            raise self.fail(node, f"repeat: {value} of {len(periods[0][1])} sub-policies are too many; give less")
+        return value
 
     def number(self, node: Any, name: str, low: float, high: float) -> float:
         value = self.plain(node)

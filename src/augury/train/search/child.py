@@ -1,5 +1,6 @@
 """A child: one short training that says how good a candidate is on the validation part."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -77,13 +78,13 @@ class Workshop:
             return Outcome(job.arm, job.number, job.decisions, job.seed, None, time.perf_counter() - started, error=words)
         return Outcome(
             job.arm, job.number, job.decisions, job.seed, accuracy, round(time.perf_counter() - started, 4), epochs, pruned,
-            figures=made.figures, files=made.files,
+            figures={name: value for name, value in made.figures.items() if math.isfinite(value)}, files=made.files,
         )  # fmt: skip
 
     def _train(self, job: Job, made: Made) -> tuple[float, int, bool]:
         settings = replace(self.settings, seed=job.seed)
         training = Training.prepare(settings, self.dataset)
-        training.pipeline = searched_pipeline(settings.augment, made, self.dataset)
+        training.pipelines = (searched_pipeline(settings.augment, made, self.dataset), *training.pipelines[1:])
         accuracy = 0.0
         with torch.random.fork_rng(devices=[training.device] if training.device.type == "cuda" else []):
             for epoch in range(settings.epochs):
@@ -95,7 +96,7 @@ class Workshop:
 
 def searched_pipeline(base: str, made: Made, dataset: Dataset) -> Pipeline:
     """The base augmentation, the candidate's policy, and normalising after the last stage that needs pixels."""
-    policy = PlanStage("policy", policy_of(PolicyFile("candidate", ((1.0, made.rows),))))
+    policy = PlanStage("policy", policy_of(PolicyFile("candidate", ((1.0, made.rows),), repeat=made.repeat)))
     stages = [*stages_of(parse_chain(base, "--augment"), "--augment"), policy]
     last = max(i for i, stage in enumerate(stages) if i == len(stages) - 1 or stage.domain == "pixels")
     return Pipeline((*stages[: last + 1], Normalize(dataset.mean, dataset.std), *stages[last + 1 :]))

@@ -18,9 +18,13 @@ Decisions = Any
 
 @dataclass(frozen=True)
 class Made:
-    """What decisions came to: the sub-policies, figures to log, and files worth keeping, by their ending."""
+    """What decisions came to: the sub-policies, figures to log, and files worth keeping, by their ending.
+
+    repeat: how many of the sub-policies an image gets.
+    """
 
     rows: tuple[Row, ...]
+    repeat: int = 1
     figures: Mapping[str, float] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -66,7 +70,9 @@ class RandAugmentSpace:
         for name in self.operations:
             self.magnitudes.choice(name)
         if len(self.operations) ** self.most_ops > 5000:
-            raise InputError(f"most_ops: {self.most_ops} of {len(self.operations)} operations are too many to write down; take fewer")
+            raise InputError(
+                f"most_ops: {self.most_ops} of {len(self.operations)} operations are too many to tell apart; take fewer"
+            )
 
     def grid(self, points: int) -> list[Decisions]:
         """At most `points` of the grid (num_ops x magnitudes evenly spread), the middle magnitudes of each first."""
@@ -82,7 +88,7 @@ class RandAugmentSpace:
     def made(self, decisions: Decisions, dataset: Dataset, seed: int) -> Made:
         strength = decisions["magnitude"] / self.magnitudes.top
         entries = [entry_of(self.magnitudes.choice(name), 1.0, strength) for name in self.operations]
-        return Made(tuple(product(entries, repeat=decisions["num_ops"])))
+        return Made(tuple((entry,) for entry in entries), decisions["num_ops"])
 
     def words(self, decisions: Decisions) -> str:
         return f"randaugment(num_ops={decisions['num_ops']}, magnitude={decisions['magnitude']})"

@@ -1,6 +1,6 @@
 """TANDA as a search: a candidate is a way to train the generator, its policy a sample of the generator's sequences."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from augury.augment.functions import Operations, function_space
-from augury.augment.policies.file import Row
+from augury.augment.policies.file import PolicyFile, Row, write_policy
 from augury.augment.policies.generators import Generator
 from augury.augment.policies.searched import entry_of
 from augury.augment.policies.tanda import Tanda, save_generator
@@ -40,6 +40,7 @@ class TandaSpace:
     sequences: int = 200
     width: int = 16
     generator_lr: float = 1e-3
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         for entry in self.space.entries:
@@ -67,7 +68,8 @@ class TandaSpace:
         actions = policy.generator.sample(Noise.of(seed, ids).fold("sequences").uniform(self.length))
         entries = [entry_of(entry, 1.0, 1.0) for entry in policy.space.entries]
         rows: tuple[Row, ...] = tuple(tuple(entries[k] for k in row) for row in actions.tolist())
-        return Made(rows, found, {"safetensors": _bytes(policy, self.functions)})
+        text = write_policy(PolicyFile("sequences of a TANDA generator", ((1.0, rows),)))
+        return Made(rows, found, {"safetensors": _bytes(policy, self.functions), "yaml": text.encode()})
 
     def policy(self, decisions: Decisions, dataset: Dataset, seed: int) -> tuple[Tanda, dict[str, float]]:
         """The policy that decisions stand for: trained on the data's training part, or random."""
@@ -78,18 +80,18 @@ class TandaSpace:
                 generator.logits.data = torch.tensor(decisions["frequencies"]).clamp(min=1e-9).log()
             return Tanda(space, self.length, generator), {}
         generator = Generator(len(space), kind=decisions["kind"], seed=seed)
-        images, normalize = dataset.train.images, Normalize(dataset.mean, dataset.std)
+        images, normalize = dataset.train.images.to(self.device), Normalize(dataset.mean, dataset.std)
+        generator.to(self.device)
         setup = Setup(
             length=self.length, diversity=decisions["diversity"], generator_lr=self.generator_lr,
             discriminator_lr=decisions["discriminator_lr"], seed=seed,
         )  # fmt: skip
-        device = images.device
-        critic = Dcgan(images.shape[1], *images.shape[2:], width=self.width, seed=seed).to(device)
+        critic = Dcgan(images.shape[1], *images.shape[2:], width=self.width, seed=seed).to(self.device)
         adversary = Adversary(generator, Operations(space), critic, setup, normalize.normalise)
         per_epoch = max(1, len(images) // setup.batch_size)
         rows = adversary.train(images, dataset.train.ids, epochs=max(1, -(-self.steps // per_epoch)), seconds=self.seconds)
         probe = torch.arange(min(64, len(images)))
-        return Tanda(space, self.length, generator), {
+        return Tanda(space, self.length, generator.cpu()), {
             **figures(rows), "steps": len(rows), "ratio": adversary.ratio(images[probe], dataset.train.ids[probe]),
         }  # fmt: skip
 
@@ -99,10 +101,6 @@ class TandaSpace:
             return f"random frequencies, most often {self.functions[best]}"
         rest = ", ".join(f"{key} {value:g}" for key, value in decisions.items() if key != "kind")
         return f"{decisions['kind']}{', ' + rest if rest else ''}"
-
-    def timed(self, seconds: float) -> "TandaSpace":
-        """With the generator's training limited by time instead of by steps."""
-        return replace(self, seconds=seconds)
 
 
 def _bytes(policy: Tanda, functions: tuple[str | Spec, ...]) -> bytes:
