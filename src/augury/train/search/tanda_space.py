@@ -69,7 +69,7 @@ class TandaSpace:
         entries = [entry_of(entry, 1.0, 1.0) for entry in policy.space.entries]
         rows: tuple[Row, ...] = tuple(tuple(entries[k] for k in row) for row in actions.tolist())
         text = write_policy(PolicyFile("sequences of a TANDA generator", ((1.0, rows),)))
-        return Made(rows, found, {"safetensors": _bytes(policy, self.functions), "yaml": text.encode()})
+        return Made(rows, 1, found, {"safetensors": _bytes(policy, self.functions), "yaml": text.encode()})
 
     def policy(self, decisions: Decisions, dataset: Dataset, seed: int) -> tuple[Tanda, dict[str, float]]:
         """The policy that decisions stand for: trained on the data's training part, or random."""
