@@ -162,9 +162,11 @@ def write_policy(content: PolicyFile) -> str:
 
 def _rows(rows: tuple[Row, ...], indent: str) -> list[str]:
     lines = []
+    written: dict[int, str] = {}  # by identity: sampled sequences repeat few entries
     for row in rows:
         for number, entry in enumerate(row):
-            lines.append(f"{indent}{'- - ' if number == 0 else '  - '}{_flow(entry)}")
+            text = written[id(entry)] = written.get(id(entry)) or _flow(entry)
+            lines.append(f"{indent}{'- - ' if number == 0 else '  - '}{text}")
     return lines
 
 
@@ -200,11 +202,12 @@ def read_policy(path: Path | str) -> PolicyFile:
 def parse_policy(text: str, where: str) -> PolicyFile:
     """The content of a policy file's text. Raises InputError naming `where` and the line."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        # The loader in C, where PyYAML has it, is ten times faster; files of thousands of lines are common.
+        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise InputError(f"{where}{f' line {mark.line + 1}' if mark else ''}: not valid YAML") from None
-    reader = _Reader(where)
+    reader = _Reader(where, text.splitlines())
     top = reader.mapping(node, {"augury_policy", "name", "source", "policies", "repeat", "schedule", "provenance"}, "a policy file")
     if "augury_policy" not in top:
         raise InputError(f"{where}: the line 'augury_policy: {VERSION}' is missing; this is no policy file")
@@ -222,9 +225,11 @@ def parse_policy(text: str, where: str) -> PolicyFile:
 
 @dataclass(frozen=True)
 class _Reader:
-    """YAML nodes to entries; every refusal names its line."""
+    """YAML nodes to entries; every refusal names its line. seen: entries by their text, since most are repetitions."""
 
     where: str
+    lines: list[str]
+    seen: dict[str, Entry] = field(default_factory=dict)
 
     def fail(self, node: Any, message: str) -> InputError:
         return InputError(f"{self.where} line {node.start_mark.line + 1}: {message}")
@@ -285,6 +290,15 @@ class _Reader:
         return float(value)
 
     def entry(self, node: Any) -> Entry:
+        start, end = node.start_mark, node.end_mark
+        if start.line != end.line:
+            return self.fresh_entry(node)
+        text = self.lines[start.line][start.column : end.column]
+        if text not in self.seen:
+            self.seen[text] = self.fresh_entry(node)
+        return self.seen[text]
+
+    def fresh_entry(self, node: Any) -> Entry:
         part = self.mapping(node, {"op", "probability", "strength", "values", "signed", "options"}, "an operation")
         if "op" not in part:
             raise self.fail(node, "an operation needs op, its name")
