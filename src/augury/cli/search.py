@@ -21,7 +21,7 @@ FLAGS = (
     ("--generator-lr", "RATE", "tanda: the generator's learning rate (1e-3)"),
     ("--operations", "A,B", "autoaugment, randaugment: what policies choose from (the published ones)"),
     ("--rule", "NAME", "autoaugment: how the controller learns, ppo or reinforce (ppo)"),
-    ("--controller-lr", "RATE", "autoaugment: the controller's learning rate (0.02; 3.5e-4 from 1000 children on)"),
+    ("--controller-lr", "RATE", "autoaugment: the controller's learning rate (0.01; 3.5e-4 from 1000 children on)"),
     ("--sampler", "NAME", "randaugment: grid, or tpe by Optuna with pruning (grid)"),
 )
 

@@ -111,8 +111,8 @@ def searcher_of(search: SearchSettings, space: SearchSpace, settings: Settings, 
 
 
 def controller_lr(budget: Budget) -> float:
-    """AutoAugment's 3.5e-4 needs thousands of children to move the controller; with fewer than 1000 it is 0.02."""
-    return 3.5e-4 if (budget.children or 0) >= 1000 else 0.02
+    """AutoAugment's 3.5e-4 needs thousands of children to move the controller; with fewer than 1000 it is 0.01."""
+    return 3.5e-4 if (budget.children or 0) >= 1000 else 0.01
 
 
 def random_searcher(space: SearchSpace, seed: int) -> Chance:
