@@ -57,5 +57,3 @@ class Breaking:
 
 def outcome(number: int, accuracy: float | None, decisions: Decisions = None, arm: str = "found", **more: object) -> Outcome:
     return Outcome(arm, number, decisions, 0, accuracy, 1.0, **more)  # type: ignore[arg-type]
-
-

@@ -5,7 +5,7 @@ can be selected by it. The winner, random search's winner and the controls are t
 the test part is read once, at the end of each of those trainings.
 """
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -73,16 +73,15 @@ def search(
     reduced = proxy(
         dataset, options.proxy if settings.labels is None and settings.labels_per_class is None else 10**9, settings.seed
     )
-    try:
-        searcher, budget = searcher_of(options, space, settings, tpe)
-    except InputError:
-        if fresh:
-            directory.clear()
-            with suppress(OSError):
-                output.rmdir()
-        raise
     journal = Journal.open(output)
-    with pool_of(Workshop(child, reduced, space), how.workers, how.ray) as pool:
+    with ExitStack() as stack:
+        try:
+            searcher, budget = searcher_of(options, space, settings, tpe)
+            pool = stack.enter_context(pool_of(Workshop(child, reduced, space), how.workers, how.ray))
+        except InputError:
+            if fresh:
+                _leave_nothing(directory)
+            raise
         arms = _searched(searcher, budget, space, settings, pool, journal, max(1, how.workers), quiet)
     for arm, found in arms.items():
         _write_policy(output, arm, found, space, reduced, settings, options, journal)
@@ -106,6 +105,14 @@ def _checked(settings: Settings, options: SearchSettings, final: Settings, datas
     return child
 
 
+def _leave_nothing(directory: RunDirectory) -> None:
+    """Remove what a search that was refused late had begun."""
+    directory.clear()
+    (directory.path / "study.journal").unlink(missing_ok=True)
+    with suppress(OSError):
+        directory.path.rmdir()
+
+
 def _opened(output: Path, config: dict[str, Any], overwrite: bool, resume: bool) -> RunDirectory:
     directory = RunDirectory.open(output, config, overwrite=overwrite, resume=resume)
     if overwrite and not resume:
@@ -122,10 +129,9 @@ def _study(options: SearchSettings, settings: Settings, output: Path, how: How) 
         raise InputError("--storage: belongs to --sampler tpe; leave it out")
     if options.sampler != "tpe":
         return {}
-    if options.method == "randaugment":
-        from augury.train.search.tpe import opened, owner_of
+    from augury.train.search.tpe import optuna_module, owner_of
 
-        opened("sqlite:///:memory:", "probe", 3, create=True)
+    optuna_module()
     same = {**settings.dict(), **asdict(options), "budget": None, "seed": None, "device": None, "data_dir": None}
     name = "augury " + " ".join(f"{k}={v}" for k, v in same.items() if v not in (None, []))
     storage = how.storage or str(output / "study.journal")

@@ -35,7 +35,8 @@ class ArmResult:
         finished = [o for o in self.outcomes if o.accuracy is not None and not o.pruned]
         if not finished:
             first = next((o.error for o in self.outcomes if o.error), "none was trained")
-            raise RunError(f"{self.outcomes[0].arm if self.outcomes else 'search'}: no child finished (--overwrite starts again); the first said: {first}")
+            arm = self.outcomes[0].arm if self.outcomes else "search"
+            raise RunError(f"{arm}: no child finished (--overwrite starts again); the first said: {first}")
         return sorted(finished, key=lambda o: (-(o.accuracy or 0.0), o.number))[:count]
 
 

@@ -99,12 +99,18 @@ class TrialReport:
         return bool(study.pruner.prune(study, frozen))
 
 
-def opened(storage: str, name: str, epochs: int, *, create: bool = False) -> Any:
-    """The study; made where it is not there yet and `create`. InputError without Optuna, or where it cannot be opened."""
+def optuna_module() -> Any:
+    """Optuna; InputError where it is not installed."""
     try:
         import optuna
     except ImportError:
         raise InputError("--sampler tpe: needs Optuna; pip install 'augury[search]', or use --sampler grid") from None
+    return optuna
+
+
+def opened(storage: str, name: str, epochs: int, *, create: bool = False) -> Any:
+    """The study; made where it is not there yet and `create`. InputError where it cannot be opened."""
+    optuna = optuna_module()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=max(1, epochs // 3))
     try:
