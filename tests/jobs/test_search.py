@@ -149,7 +149,7 @@ def test_a_search_killed_at_any_moment_resumes(data: str, tmp_path: Path) -> Non
     output = tmp_path / "out"
     source = str(Path(__file__).resolve().parents[2] / "src")
     command = [
-        sys.executable, "-m", "augury", "search", data, "--method", "randaugment", "--budget", "30", "--epochs", "2",
+        sys.executable, "-m", "augury", "search", data, "--method", "randaugment", "--budget", "10", "--epochs", "2",
         "--final-epochs", "1", "--seeds", "1", "--model", "small_cnn(width=4)", "--batch-size", "8", "--lr", "0.05",
         "--output", str(output), "--quiet", "--device", "cpu",
     ]  # fmt: skip
@@ -162,10 +162,10 @@ def test_a_search_killed_at_any_moment_resumes(data: str, tmp_path: Path) -> Non
     assert process.stderr is not None
     process.stderr.close()
     kept = journal(output)
-    assert 3 <= len(kept) < 60
+    assert 3 <= len(kept) < 20
     assert not (output / "result.json").exists()
     assert main([*command[3:], "--resume"]) == 0
-    assert journal(output)[: len(kept)] == kept and len(journal(output)) == 60
+    assert journal(output)[: len(kept)] == kept and len(journal(output)) == 20
 
 
 def test_workers_change_nothing_but_the_time(data: str, tmp_path: Path) -> None:
