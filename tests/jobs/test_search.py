@@ -91,19 +91,8 @@ def test_a_search_writes_what_it_found_beside_its_controls(method: str, more: di
         assert augury.pipeline(f"tanda(file='{output / 'found.safetensors'}')")(images).shape == images.shape
 
 
-def test_the_search_never_sees_the_test_part(tmp_path: Path) -> None:
-    """With another test part everything but the final accuracies stays as it was."""
-    found = []
-    for number, seed in enumerate((None, 1)):
-        output = tmp_path / f"out{number}"
-        data = written(tmp_path / f"data{number}", seed)
-        result = search(replace(FAST, data=data), options("randaugment", budget="4"), output, quiet=True)
-        found.append((journal(output), read_policy(output / "found.yaml").periods, [row["accuracies"] for row in result["rows"]]))
-    assert found[0][:2] == found[1][:2]
-    assert found[0][2] != found[1][2]
-
-
-def test_the_test_part_is_read_once_per_training_at_the_end(data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_never_sees_the_test_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With another test part all but the final accuracies stays as it was, and each final training reads it once."""
     import augury.train.engine.loop as loop
 
     plain, sizes = loop.evaluate, []
@@ -113,9 +102,16 @@ def test_the_test_part_is_read_once_per_training_at_the_end(data: str, tmp_path:
         return plain(model, part, *rest, **more)
 
     monkeypatch.setattr(loop, "evaluate", counted)
-    search(replace(FAST, data=data), options("randaugment"), tmp_path / "out", quiet=True)
-    assert sizes.count(40) == 3 * 2, "three rows of two seeds"
-    assert 40 not in sizes[:6], "children come first"
+    found = []
+    for number, seed in enumerate((None, 1)):
+        output = tmp_path / f"out{number}"
+        data = written(tmp_path / f"data{number}", seed)
+        result = search(replace(FAST, data=data), options("randaugment", budget="2", seeds=1), output, quiet=True)
+        found.append((journal(output), read_policy(output / "found.yaml").periods, [row["accuracies"] for row in result["rows"]]))
+    assert found[0][:2] == found[1][:2]
+    assert found[0][2] != found[1][2]
+    children, rows = 4, 3
+    assert sizes.count(40) == 2 * rows and 40 not in sizes[:children], "children come first, and see no test part"
 
 
 def test_a_search_resumes_without_training_a_finished_child_again(
@@ -123,7 +119,7 @@ def test_a_search_resumes_without_training_a_finished_child_again(
 ) -> None:
     from augury.train.search.child import Workshop
 
-    settings, wanted = replace(FAST, data=data), options("autoaugment", budget="4", operations="invert,rotate")
+    settings, wanted = replace(FAST, data=data), options("autoaugment", budget="4", operations="invert,rotate", seeds=1)
     whole = search(settings, wanted, tmp_path / "whole", quiet=True)
     plain, trained = Workshop.run, []
 

@@ -174,7 +174,7 @@ def _joined(workshop: Workshop, workers: int, address: str) -> tuple[Cluster, bo
         local = {"num_cpus": workers, "include_dashboard": False} if address == "local" else {}
         try:
             ray.init(address=address, log_to_driver=False, logging_level="warning", **local)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except Exception as error:  # Ray raises plain Exception where it does not start
             raise InputError(f"--ray {address}: cannot be reached ({' '.join(str(error).split())[:200]})") from None
     gpus = 1 if pick_device(workshop.settings.device).type == "cuda" else 0
     task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(_remote)
