@@ -184,7 +184,7 @@ def _fixed_trace(operation: Op, pixels: Tensor, values: dict[str, Any], corner: 
         "value": torch.stack(columns, 1)[:, None] if columns else torch.zeros(count, 1, 0, device=device),
     }
     if operation.shape is not None and operation.place is not None:
-        size = torch.tensor(pixels.shape[-2:], device=device).expand(count, 2)
+        size = Batch(pixels, None, torch.arange(count, device=device)).sizes()
         named = dict(zip(operation.parameters, columns, strict=True))
         height, width = operation.shape(named, size)
         top, left = operation.place(torch.full((count, 2), 0.5, device=device), height, width, size)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from augury.core.devices import constant
 from augury.core.noise import hashed
 
 
@@ -32,6 +33,9 @@ class Region(NamedTuple):
     grid: Tensor
 
 
+NO_GRID = (2, 1, 0, 0, 65536, 0)
+
+
 def filling(content: Content, size: Tensor, fill: float = 0.0, pattern: Tensor | None = None) -> Region:
     """A record of n rows with one content; no grid."""
     n, device = len(size), size.device
@@ -39,7 +43,7 @@ def filling(content: Content, size: Tensor, fill: float = 0.0, pattern: Tensor |
         torch.full((n,), int(content), device=device),
         torch.full((n,), float(fill), device=device),
         torch.zeros(n, dtype=torch.int64, device=device) if pattern is None else pattern,
-        torch.tensor([2, 1, 0, 0, 65536, 0], device=device).expand(n, 6),
+        constant(NO_GRID, torch.int64, device).expand(n, 6),
     )
 
 

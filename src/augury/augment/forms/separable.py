@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from augury.core import devices
+
 PRECISION_BITS = 22
 
 
@@ -40,7 +42,7 @@ def separable(images: Tensor, record: Separable, size: Tensor) -> Tensor:
     height, width = images.shape[-2:]
     across = _weighted(images, *_weights(record, record.columns, size[:, 1], width), dim=3)
     down = _weighted(across, *_weights(record, record.rows, size[:, 0], height), dim=2)
-    if bool((size == torch.tensor([height, width], device=size.device)).all()) if size.device.type == "cpu" else False:
+    if devices.is_host(size.device) and bool((size == torch.tensor([height, width])).all()):
         return down
     y = torch.arange(height, device=images.device)[:, None]
     x = torch.arange(width, device=images.device)
