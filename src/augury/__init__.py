@@ -15,6 +15,7 @@ _HOME = {
     "pipeline": "augury.augment.build",
     "apply": "augury.augment.build",
     "policy": "augury.augment.build",
+    "saliency": "augury.augment.saliency.fill",
     "strategy": "augury.train.strategies.build",
     "model": "augury.train.models.build",
     "dataset": "augury.train.data.dataset",

@@ -12,7 +12,9 @@ from augury.core.noise import Noise
 from augury.core.targets import Targets
 
 SHAPES = [(7, 3, 32, 32), (5, 1, 17, 9), (4, 3, 1, 1), (3, 3, 1, 7), (0, 3, 8, 8), (1, 3, 2, 40)]
-NAMES = [*registry.names("op"), *registry.names("policy")]
+FROM_A_FILE = ("fast_autoaugment", "pba")
+NAMES = [*registry.names("op"), *(name for name in registry.names("policy") if name not in FROM_A_FILE)]
+NAMES += ["autoaugment(table=imagenet)", "randaugment(version=tpu_published)", "randaugment(version=uda)", "augmix", "inaugment"]
 needs_numba = pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="numba is not installed")
 
 

@@ -36,6 +36,11 @@ REFUSED = [
     (["train", "digits", "--strategy", "erm2"], "'erm'"),
     (["train", "digits", "--strategy", "erm(smoothing=2)"], "from 0"),
     (["train", "digits", "--model", "resnet2"], "resnet"),
+    (["train", "digits", "--model", "small_cnn,resnet20"], "--model"),
+    (["train", "digits", "--augment2", "crop"], "--augment2"),
+    (["train", "digits", "--fraction", "0"], "--fraction"),
+    (["train", "digits", "--label-noise", "2"], "--label-noise"),
+    (["compare", "digits", "--strategy", "ait,erm", "--augment2", "crop"], "--augment2"),
     (["train", "digits", "--epochs", "0"], "--epochs"),
     (["train", "digits", "--epochs", "many"], "--epochs"),
     (["train", "digits", "--batch-size", "1"], "--batch-size"),
@@ -155,6 +160,38 @@ def test_compare_crosses_augmentations_and_strategies(tmp_path: Path, capsys: py
     assert (output / "runs" / runs[0] / "result.json").stat().st_mtime_ns == stamp, "a finished training ran again"
     again = json.loads((output / "result.json").read_text())
     assert [row["accuracies"] for row in again["rows"]] == [row["accuracies"] for row in result["rows"]]
+
+
+def test_networks_trained_together_are_all_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--model", "small_cnn,small_cnn(width=8)", "--strategy", "multi_ait", "--label-noise", "0.5", "--fraction", "0.5"]
+    assert run("train", "digits", *arguments, *FAST, "--output", str(tmp_path / "a")) == 0
+    shown = capsys.readouterr()
+    assert "network 2 (small_cnn(width=8))" in shown.out and "200 images, 14 forward and 14 backward" in shown.out
+    assert "50 of 100 training labels" in shown.err
+    assert "Network 2, small_cnn(width=8)" in (tmp_path / "a" / "report.html").read_text()
+    result = json.loads((tmp_path / "a" / "result.json").read_text())
+    assert run("evaluate", str(tmp_path / "a"), "--json") == 0
+    evaluated = json.loads(capsys.readouterr().out)
+    assert [n["accuracy"] for n in evaluated["networks"]] == pytest.approx([n["accuracy"] for n in result["networks"]])
+    assert evaluated["counts"] == result["counts"]
+    assert run("train", "-c", str(tmp_path / "a" / "config.yaml"), "--quiet", "--output", str(tmp_path / "b")) == 0
+    again = json.loads((tmp_path / "b" / "result.json").read_text())
+    assert again["networks"] == result["networks"]
+
+
+def test_a_comparison_shows_what_every_strategy_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["compare", "digits", "--strategy", "erm,ait,dml", "--augment", "none", "--seeds", "1", *FAST]
+    assert run(*arguments, "--output", str(tmp_path / "c")) == 0
+    text = capsys.readouterr().out
+    assert all(heading in text for heading in ("images", "forward", "backward", "seconds")) and "dml: network 2" in text
+    rows = json.loads((tmp_path / "c" / "result.json").read_text())["rows"]
+    plain, ait, dml = (row["counts"] for row in rows)
+    assert ait["images"] == 2 * plain["images"] and ait["steps"] == plain["steps"]
+    assert dml["forward"] == dml["backward"] == 2 * plain["forward"] and dml["images"] == plain["images"]
+    assert len(rows[2]["networks"]) == 2 and rows[2]["networks"][0]["mean"] == rows[2]["mean"]
+    assert rows[1]["images_per_second"] * rows[1]["seconds_training"] == pytest.approx(plain["images"], rel=0.02)
+    page = (tmp_path / "c" / "report.html").read_text()
+    assert "Images seen" in page and "Forward passes" in page
 
 
 def test_preview_shows_what_a_training_saw(tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
 """The front doors to augmentation: pipelines, single operations and policies by their registered names."""
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from augury.augment.by_side import BySide, BySideStage
 from augury.augment.forms.region import clipped
-from augury.augment.pipeline import Pipeline, as_pixels
+from augury.augment.pipeline import Pipeline, as_pixels, targets_of
 from augury.augment.stage import Normalize, PlanStage
 from augury.core import registry
 from augury.core.batch import Batch
@@ -16,7 +18,6 @@ from augury.core.laws import Law, law_from
 from augury.core.op import Op
 from augury.core.options import Chain, Interval, Spec, bind, chain_from, convert
 from augury.core.plan import Choice, Policy, Single
-from augury.core.targets import Targets
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -52,16 +53,27 @@ def stages_of(chain: Chain, where: str) -> list[Any]:
 
 
 def _stages(spec: Spec, where: str) -> list[Any]:
+    if Path(spec.name).suffix.lower() in (".yaml", ".yml"):
+        return [_from_file(spec, where)]
     if registry.has("pipeline", spec.name):
         made = registry.get("pipeline", spec.name)
         result = made(**bind(made, spec, where))
         return stages_of(result, where) if isinstance(result, Chain) else list(result)
     if registry.has("policy", spec.name):
-        return [PlanStage(spec.name, _policy(spec, where))]
+        found = _policy(spec, where)
+        return [BySideStage.of(spec.name, found) if isinstance(found, BySide) else PlanStage(spec.name, found)]
     if registry.has("op", spec.name):
         return [op_stage(spec, where)]
     known = sorted({*registry.names("pipeline"), *registry.names("policy"), *registry.names("op")})
     raise InputError(f"{where}: {registry.unknown('augmentation', spec.name, known)}")
+
+
+def _from_file(spec: Spec, where: str) -> PlanStage:
+    from augury.augment.policies.file import policy_of, read_policy
+
+    if spec.options or spec.first:
+        raise InputError(f"{where}: a policy file takes no options: {spec}")
+    return PlanStage(Path(spec.name).stem, policy_of(read_policy(spec.name)))
 
 
 def policy(name: str, /, **options: Any) -> Policy:
@@ -170,7 +182,7 @@ def apply(
     trace = _fixed_trace(operation, pixels, values, corner)
     if "partner" in operation.needs:
         trace["partner"] = _partner(partner, pixels)[:, None]
-    targets = None if labels is None else Targets.of(labels if images.ndim == 4 else labels[None], classes)
+    targets = None if labels is None else targets_of(labels, images.ndim == 3, len(pixels), classes)
     batch = stage.apply(Batch(pixels, targets, torch.arange(len(pixels), device=pixels.device)), trace)
     return restore(batch.images) if labels is None else (restore(batch.images), batch.targets)
 
@@ -200,7 +212,10 @@ def _column(operation: Op, name: str, given: Any, count: int, device: torch.devi
     if given is None:
         middle = torch.full((count,), 0.5, device=device)
         return parameter.law.value(middle, middle)
-    value = torch.as_tensor(given, dtype=torch.float32, device=device)
+    try:
+        value = torch.as_tensor(given, dtype=torch.float32, device=device)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"{where}: expected a number or one per image, got {type(given).__name__}") from None
     if value.ndim > 1 or (value.ndim == 1 and len(value) != count):
         raise InputError(f"{where}: expected a number or one per image, [{count}]; got {list(value.shape)}")
     if device.type == "cpu" and value.numel():
@@ -217,10 +232,14 @@ def _whole(given: Any, count: int, device: torch.device, name: str) -> Tensor:
     return value.to(torch.int64).expand(count)
 
 
-def _partner(partner: Tensor | None, pixels: Tensor) -> Tensor:
+def _partner(partner: Any, pixels: Tensor) -> Tensor:
     if partner is None:
         raise InputError("partner: this operation reads another image; give each row's partner, int64 [B]")
-    if partner.shape != (len(pixels),) or partner.is_floating_point():
+    try:
+        partner = torch.as_tensor(partner, device=pixels.device)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"partner: expected int64 [{len(pixels)}], got {type(partner).__name__}") from None
+    if partner.shape != (len(pixels),) or partner.is_floating_point() or partner.dtype == torch.bool:
         raise InputError(f"partner: expected int64 [{len(pixels)}], got {partner.dtype} {list(partner.shape)}")
     if partner.device.type == "cpu" and len(partner) and not (int(partner.min()) >= 0 and int(partner.max()) < len(pixels)):
         raise InputError(f"partner: rows must lie in 0..{len(pixels) - 1}")

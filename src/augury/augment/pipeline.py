@@ -58,8 +58,11 @@ class Pipeline:
             if fill is not None and "saliency" in stage.needs and batch.saliency is None:
                 batch = fill(batch)
             share = intensity if stage.intensive else 1.0
-            trace = stage.sample(batch, noise.fold(f"{stage.name}{number}"), clock, share)
+            address = getattr(stage, "address", stage.name)
+            trace = stage.sample(batch, noise.fold(f"{address}{number}"), clock, share)
             batch = stage.apply(batch, trace)
+            if len(batch) != len(noise):
+                noise = stage.repeat(noise)
             traces.append(trace)
         return batch, traces
 
@@ -93,9 +96,7 @@ class Pipeline:
         if isinstance(images, Image.Image):
             return self._on_pil(images)
         pixels, restore = as_pixels(images)
-        targets = None if labels is None else Targets.of(_label_tensor(labels, images.ndim == 3), classes)
-        if targets is not None and len(targets) != len(pixels):
-            raise InputError(f"labels: {len(targets)} labels for {len(pixels)} images")
+        targets = None if labels is None else targets_of(labels, images.ndim == 3, len(pixels), classes)
         if self.mixes and targets is None:
             raise InputError("labels: this pipeline mixes samples, so call it as pipeline(images, labels)")
         ids = torch.arange(len(pixels), device=pixels.device)
@@ -103,7 +104,12 @@ class Pipeline:
         self._calls += 1
         batch, _ = self.run(Batch(pixels, targets, ids), noise)
         out = restore(batch.images)
-        return out if labels is None else (out, batch.targets if self.mixes else labels)
+        if labels is None:
+            return out
+        copies = len(batch) // max(1, len(pixels))
+        if copies > 1 and not self.mixes:
+            labels = torch.as_tensor(labels).repeat(copies, *[1] * (torch.as_tensor(labels).ndim - 1))
+        return out, batch.targets if self.mixes else labels
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled by its names (for workers started by spawn), since operations hold functions."""
@@ -134,9 +140,16 @@ def _unpickled(origin: str, seed: int, calls: int) -> Pipeline:
     return made
 
 
-def _label_tensor(labels: Any, single: bool) -> Tensor:
-    tensor = torch.as_tensor(labels)
-    return tensor[None] if single else tensor
+def targets_of(labels: Any, single: bool, count: int, classes: int | None) -> Targets:
+    """The labels of `count` images (of one image without a batch dimension where `single`), checked."""
+    try:
+        tensor = torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"labels: expected class indices or soft labels, got {type(labels).__name__}") from None
+    targets = Targets.of(tensor[None] if single else tensor, classes)
+    if len(targets) != count:
+        raise InputError(f"labels: {len(targets)} labels for {count} images")
+    return targets
 
 
 def as_pixels(images: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
@@ -155,7 +168,9 @@ def as_pixels(images: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     if not images.is_floating_point():
         raise InputError(f"images: expected uint8, or float in [0, 1]; got {images.dtype}")
     check_range(batched)
-    return (batched * 255 + 0.5).to(torch.uint8), lambda result: shape(result.to(images.dtype) / 255)
+    # In float32 at least: bfloat16 rounds 255.5 to 256, which is no uint8.
+    wide = batched if batched.dtype == torch.float64 else batched.float()
+    return (wide * 255 + 0.5).to(torch.uint8), lambda result: shape(result.to(images.dtype) / 255)
 
 
 def check_range(images: Tensor) -> None:

@@ -28,10 +28,14 @@ class Clock:
 
 @dataclass(frozen=True)
 class Choice:
-    """One entry of a space: an operation, with the laws a strength drives (the operation's own where none are given)."""
+    """One entry of a space: an operation, with the laws a strength drives (the operation's own where none are given).
+
+    options: the fixed options the operation was made with, so that the entry can be written down.
+    """
 
     op: Op
     laws: Mapping[str, Law] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def law(self, parameter: str) -> Law:
         return self.laws.get(parameter, self.op.parameters[parameter].law)

@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from augury.core.errors import InputError
-from augury.core.options import Chain, parse_list
+from augury.core.options import Chain, parse_chain, parse_list
 from augury.explain.report.page import comparison_page
 from augury.explain.report.summary import row_labels
 from augury.explain.statistics import compare_rows
 from augury.jobs.environment import environment
 from augury.jobs.progress import bar
 from augury.jobs.reporting import settings_shown, sheet_of
-from augury.train.data.dataset import Dataset, load
+from augury.jobs.saliency import fill_for
+from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically, write_json
 from augury.train.engine.loop import Training, pick_device
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
+from augury.train.engine.source import load_for
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def compare(
     Writes config.yaml, result.json, metrics.jsonl, report.html and runs/ROW-seedK/ with each training's own files.
     """
     rows = rows_of(parse_list(settings.augment, "--augment"), parse_list(settings.strategy, "--strategy"))
-    dataset = load(settings.data, data_dir=settings.data_dir, validation=settings.validation, image_size=settings.image_size)
+    dataset = load_for(settings)
     settings = settings.resolved(len(dataset.train.ids))
     each = {row: replace(settings, augment=row.augment, strategy=row.strategy) for row in rows}
     for row in rows:
@@ -61,9 +63,9 @@ def compare(
                 progress.label(f"{row.augment} {row.strategy}, seed {seed}")
                 where = run_folder(output, index, row, seed)
                 found[row].append(_run(replace(each[row], seed=seed), dataset, where, progress))
-    result = {"version": 1, "rows": _table(found), "notes": list(dataset.notes)}
+    result = {"version": 1, "rows": _table(found, len(dataset.train.ids) * settings.epochs), "notes": list(dataset.notes)}
     result["environment"] = environment(pick_device(settings.device))
-    write_atomically(output / "report.html", _page(result, settings, dataset, rows, found, list(numbers)).encode())
+    write_atomically(output / "report.html", _page(result, settings, dataset, rows, found, list(numbers), output).encode())
     _write_metrics(directory, found, list(numbers))
     write_json(output / "result.json", result)
     return result
@@ -86,17 +88,31 @@ def _run(settings: Settings, dataset: Dataset, where: Path, progress: Any) -> di
     return {**result, "metrics": directory.metrics()}
 
 
-def _table(found: dict[Row, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def _table(found: dict[Row, list[dict[str, Any]]], images: int) -> list[dict[str, Any]]:
+    """The rows of result.json; `images`: source images that one training saw."""
     accuracies = [[run["accuracy"] for run in runs] for runs in found.values()]
     return [
         {
             "augment": row.augment, "strategy": row.strategy, "accuracies": values, **asdict(s),
-            "images_per_second": round(statistics.median(r["counts"]["images"] / r["seconds"]["training"] for r in runs), 1),
+            "images_per_second": round(statistics.median(images / max(r["seconds"]["training"], 1e-3) for r in runs), 1),
             "counts": runs[0]["counts"],
-            "seconds_training": round(statistics.mean(r["seconds"]["training"] for r in runs), 3),
+            "seconds_training": _mean(runs, "training"),
+            "seconds_device": _mean(runs, "device"),
+            "networks": _networks(runs),
         }
         for (row, runs), values, s in zip(found.items(), accuracies, compare_rows(accuracies), strict=True)
     ]  # fmt: skip
+
+
+def _mean(runs: list[dict[str, Any]], seconds: str) -> float:
+    return round(statistics.mean(run["seconds"][seconds] for run in runs), 3)
+
+
+def _networks(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every network of a row with its accuracies over the seeds; the row's own are the first network's."""
+    together = zip(*(run["networks"] for run in runs), strict=True)
+    each = [(seeds[0]["model"], [network["accuracy"] for network in seeds]) for seeds in together]
+    return [{"model": model, "accuracies": values, "mean": statistics.mean(values)} for model, values in each]
 
 
 def _page(
@@ -106,6 +122,7 @@ def _page(
     rows: list[Row],
     found: dict[Row, list[dict[str, Any]]],
     seeds: list[int],
+    output: Path,
 ) -> str:
     shown = settings_shown(settings, result["environment"]) | {
         "seeds": ", ".join(map(str, seeds)),
@@ -113,13 +130,16 @@ def _page(
     }
     augments = list(dict.fromkeys(row.augment for row in rows))
     chains = {str(chain): chain for chain in parse_list(settings.augment, "--augment")}
+    folders = {row.augment: run_folder(output, index, row, seeds[0]) for index, row in reversed(list(enumerate(rows)))}
+    second = [] if settings.augment2 is None else [(parse_chain(settings.augment2, "--augment2"), folders[augments[0]])]
+    shown_chains = [*((chains[name], folders[name]) for name in augments), *second]
     return comparison_page(
         result,
         settings=shown,
         curves={
             label: [run["metrics"] for run in runs] for label, runs in zip(row_labels(result["rows"]), found.values(), strict=True)
         },
-        sheets=[sheet_of(dataset, chains[name], seeds[0]) for name in augments],
+        sheets=[sheet_of(dataset, chain, seeds[0], fill_for(chain, dataset, folder)) for chain, folder in shown_chains],
         notes=list(dataset.notes),
     )
 

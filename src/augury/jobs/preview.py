@@ -4,21 +4,25 @@ import base64
 import html
 from pathlib import Path
 
+from torch import Tensor
+
 from augury.core.errors import InputError
-from augury.core.options import parse_list
+from augury.core.options import Chain, parse_list
 from augury.explain.report.sheet import Block, sheets
+from augury.jobs.saliency import fill_for, keep_block
 from augury.jobs.sheets import draw, rows_of
-from augury.train.data.dataset import load
+from augury.train.data.dataset import Dataset, load
 from augury.train.engine.checkpoint import write_atomically
 
 
 def preview(
     data: str, augment: str, output: Path, *, images: int = 6, draws: int = 6, seed: int = 0, epoch: int = 1,
-    data_dir: str | None = None, image_size: int | None = None, overwrite: bool = False,
+    data_dir: str | None = None, image_size: int | None = None, overwrite: bool = False, model: Path | None = None,
 ) -> list[str]:  # fmt: skip
     """A sheet per augmentation: rows are training images, columns draws, what was drawn stands under each picture.
 
     The draws are those of a training with `seed` in epochs `epoch`, `epoch` + 1, ... (1-based, as in metrics.jsonl).
+    What looks at a network's saliency (keep_cutout, ...) needs `model`, a run's folder, and shows saliency and candidates too.
     Writes a PNG or a self-contained HTML page, by the file's ending. Returns the data set's notes.
     """
     if output.suffix.lower() not in (".png", ".html"):
@@ -30,10 +34,18 @@ def preview(
     chains = parse_list(augment, "--augment")
     dataset = load(data, data_dir=data_dir, image_size=image_size)
     rows = rows_of(dataset, images)
-    blocks = [(str(chain), draw(dataset, chain, rows, draws, seed=seed, epoch=epoch - 1)) for chain in chains]
-    png = sheets([Block(title, shown.before, shown.after, shown.captions) for title, shown in blocks])
+    png = sheets([_block(dataset, chain, rows, draws, seed, epoch - 1, model) for chain in chains])
     write_atomically(output, png if output.suffix.lower() == ".png" else _page(png, data, seed, epoch).encode())
     return list(dataset.notes)
+
+
+def _block(dataset: Dataset, chain: Chain, rows: Tensor, draws: int, seed: int, epoch: int, model: Path | None) -> Block:
+    fill = fill_for(chain, dataset, model)
+    kept = None if fill is None else keep_block(dataset, chain, rows, draws, fill, seed=seed, epoch=epoch)
+    if kept is not None:
+        return kept
+    shown = draw(dataset, chain, rows, draws, seed=seed, epoch=epoch, fill=fill)
+    return Block(str(chain), shown.before, shown.after, shown.captions)
 
 
 def _page(png: bytes, data: str, seed: int, epoch: int) -> str:

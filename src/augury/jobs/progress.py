@@ -23,8 +23,8 @@ class Bar:
 
 
 @contextmanager
-def bar(total: int, quiet: bool = False) -> Iterator[Bar]:
-    """A progress bar over `total` epochs; drawn on stderr only where that is a terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"), TimeRemainingColumn())
+def bar(total: int, quiet: bool = False, unit: str = "epochs") -> Iterator[Bar]:
+    """A progress bar over `total` epochs (or another `unit`); drawn on stderr only where that is a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as progress:
         yield Bar(progress, total)

@@ -1,5 +1,6 @@
 """What the reports of several commands share."""
 
+from augury.augment.pipeline import Fill
 from augury.core.options import Chain
 from augury.explain.report.page import Sheet
 from augury.explain.report.sheet import sheet
@@ -10,13 +11,14 @@ from augury.train.engine.settings import Settings
 IMAGES, DRAWS = 8, 6
 
 
-def sheet_of(dataset: Dataset, augment: Chain, seed: int) -> Sheet:
-    """A report's sheet for one augmentation: a few training images and several draws of each."""
-    shown = draw(dataset, augment, rows_of(dataset, IMAGES), DRAWS, seed=seed)
+def sheet_of(dataset: Dataset, augment: Chain, seed: int, fill: Fill | None = None) -> Sheet:
+    """A report's sheet for one augmentation: a few training images and several draws of each. fill: what stages that look
+    at the network's saliency are shown; the trained network's."""
+    shown = draw(dataset, augment, rows_of(dataset, IMAGES), DRAWS, seed=seed, fill=fill)
     png = sheet(shown.before, shown.after)
     caption = (
         f"The first column is the original; the other {DRAWS} are what the network sees of it in epochs 1 to {DRAWS} "
-        f"of the training with seed {seed}."
+        f"of the training with seed {seed}{'' if fill is None else ', with the saliency of the trained network'}."
     )
     return Sheet(str(augment), caption, png)
 
@@ -24,8 +26,14 @@ def sheet_of(dataset: Dataset, augment: Chain, seed: int) -> Sheet:
 def settings_shown(settings: Settings, environment: dict[str, str]) -> dict[str, str]:
     """The settings line of a report."""
     s = settings
+    harder = {
+        "second augmentation": s.augment2,
+        "training images": None if s.fraction == 1 else f"{s.fraction:.0%} of them",
+        "label noise": None if s.label_noise == 0 else f"{s.label_noise:.0%} of the training labels",
+    }
     return {
         "data": s.data,
+        **{name: text for name, text in harder.items() if text is not None},
         "model": s.model,
         "epochs": str(s.epochs),
         "optimiser": f"SGD, batch {s.batch_size}, lr {s.lr:g} ({s.sched}), weight decay {s.weight_decay:g}",

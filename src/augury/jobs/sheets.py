@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from augury.augment.build import build
+from augury.augment.pipeline import Fill
 from augury.augment.stage import Normalize
 from augury.core.batch import Batch
 from augury.core.noise import Noise
@@ -33,7 +34,9 @@ def rows_of(dataset: Dataset, count: int) -> Tensor:
     return torch.argsort(within * len(dataset.classes) + labels, stable=True)[:count]
 
 
-def draw(dataset: Dataset, augment: Chain, rows: Tensor, draws: int, *, seed: int = 0, epoch: int = 0) -> Draws:
+def draw(
+    dataset: Dataset, augment: Chain, rows: Tensor, draws: int, *, seed: int = 0, epoch: int = 0, fill: Fill | None = None
+) -> Draws:
     """What the training with this seed shows the network of these rows, from epoch `epoch` on, an epoch per draw.
 
     Partners of mixes come from the rows shown. The pixels are those after the whole pipeline, taken back from their
@@ -46,7 +49,7 @@ def draw(dataset: Dataset, augment: Chain, rows: Tensor, draws: int, *, seed: in
     after, captions = [], []
     for number in range(draws):
         batch = Batch(before, Targets.of(split.labels[rows], len(dataset.classes)), ids)
-        done, traces = pipeline.run(batch, Noise.of(seed, ids, epoch=epoch + number))
+        done, traces = pipeline.run(batch, Noise.of(seed, ids, epoch=epoch + number), fill=fill)
         after.append(normalize.restore(done.images))
         captions.append([pipeline.describe(traces, row) for row in range(len(rows))])
     return Draws(before, after, captions)

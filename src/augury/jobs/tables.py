@@ -6,6 +6,17 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from augury.explain.measurements.measurement import Measured
+
+_COSTS = {"images": "images", "forward": "forward passes", "backward": "backward passes", "steps": "steps"}
+
+
+def cost_line(counts: dict[str, float], seconds: dict[str, float] | None = None) -> str:
+    """What a training cost, in words; passes are of as many images as a step has source images."""
+    said = f"{counts['images']:,} images, {counts['forward']:,} forward and {counts['backward']:,} backward passes, "
+    said += f"{counts['steps']:,} steps"
+    return said if seconds is None else f"{said}, {seconds['training']:,.1f} s, of the device {seconds['device']:,.1f} s"
+
 
 def comparison_table(result: dict[str, Any]) -> None:
     """Print a comparison on stdout, a row per combination."""
@@ -13,7 +24,8 @@ def comparison_table(result: dict[str, Any]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     several = len({row["strategy"] for row in rows}) > 1
     headings = ["augment", *(["strategy"] if several else []), "accuracy %", "95 % interval", "difference", "its interval"]
-    for heading in [*headings, "verdict", "images/s"]:
+    costs = [name for name in _COSTS if len({row["counts"][name] for row in rows}) > 1]
+    for heading in [*headings, "verdict", *(_COSTS[name].split()[0] for name in costs), "seconds", "images/s"]:
         words = heading in ("augment", "strategy", "verdict")
         table.add_column(heading, justify="left" if words else "right", no_wrap=True, overflow="ellipsis")
     for row in rows:
@@ -25,11 +37,18 @@ def comparison_table(result: dict[str, Any]) -> None:
             "" if row["difference"] is None else f"{row['difference']:+.2f}",
             _interval(row["difference_low"], row["difference_high"], "+"),
             row["verdict"],
+            *(f"{row['counts'][name]:,}" for name in costs),
+            f"{row['seconds_training']:,.1f}",
             f"{row['images_per_second']:,.0f}",
         )
     console = Console()
-    console.width = max(console.width, 140)
+    console.width = max(console.width, 140 + 12 * len(costs))
     console.print(table)
+    for row in rows:
+        for number, network in enumerate(row["networks"][1:], start=2):
+            print(f"{row['augment']} {row['strategy']}: network {number} ({network['model']}) {network['mean']:.2f} %")
+    equal = {name: rows[0]["counts"][name] for name in _COSTS if name not in costs}
+    print(f"Each training: {', '.join(f'{count:,} {_COSTS[name]}' for name, count in equal.items())}.")
     n = rows[0]["n"]
     print(
         f"{n} seed{'s' if n > 1 else ''}; accuracy on the test part after the last epoch; differences are paired by seed, "
@@ -37,5 +56,121 @@ def comparison_table(result: dict[str, Any]) -> None:
     )
 
 
+def measurement_tables(found: dict[str, Measured]) -> None:
+    """Print what measurements found on stdout: their paragraphs and tables."""
+    console = Console()
+    console.width = max(console.width, 160)
+    for name, measured in found.items():
+        print(f"\n{name}\n{measured.summary}")
+        for each in measured.tables:
+            table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=each.title, title_justify="left")
+            for number, heading in enumerate(each.columns):
+                table.add_column(heading, justify="right" if number else "left", overflow="fold")
+            for row in each.rows:
+                table.add_row(*(_text(value, each.digits) for value in row))
+            console.print(table)
+
+
+def _text(value: str | float | None, digits: int) -> str:
+    return value if isinstance(value, str) else "" if value is None else f"{value:.{digits}f}"
+
+
 def _interval(low: float | None, high: float | None, sign: str = "") -> str:
     return "" if low is None or high is None else f"{low:{sign}.2f} to {high:{sign}.2f}"
+
+
+def fidelity_table(result: dict[str, Any]) -> None:
+    """Print `augury verify` on stdout: Augury by size, then the other libraries, a row per operation and strength."""
+    sizes = [tuple(size) for size in result["sizes"]]
+    names = list(result["libraries"])
+    own = [name for name in names if name.startswith("augury")]
+    cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in result["rows"]:
+        cells.setdefault((row["title"], row["strength"]), []).append(row)
+    for title, libraries in (("Augury", own), ("Other libraries, the worst over all sizes", [n for n in names if n not in own])):
+        if not libraries:
+            continue
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"{title}, against {result['reference']}", title_justify="left")
+        for heading in ("operation", "strength"):
+            table.add_column(heading, no_wrap=True)
+        headings = [f"{h}x{w}" for h, w in sizes] + ["worst case"] if libraries is own else libraries
+        for heading in headings:
+            table.add_column(heading, no_wrap=True)
+        for (operation, strength), rows in cells.items():
+            if libraries is own:
+                mine = [r for r in rows if r["own"]]
+                shown = [_worst_of([r for r in mine if tuple(r["size"]) == size], brief=True) for size in sizes]
+                shown.append(_worst_of(mine, where=True))
+            else:
+                shown = [_worst_of([r for r in rows if r["library"] == name]) for name in libraries]
+            table.add_row(operation, strength, *shown)
+        console = Console()
+        console.width = max(console.width, 170)
+        console.print(table)
+    print(f"Exact: every value equal. Shares are of differing values, 3 and 1 channels, {len(sizes)} sizes, 7 kinds of images.")
+    for name in result["not_installed"]:
+        print(f"{name} is not installed and was not compared (pip install 'augury[peers]')")
+    wrong = result["wrong"]
+    print(f"Augury ({', '.join(own)}): " + ("as close to Pillow as promised" if not wrong else f"{wrong} of its rows are NOT"))
+
+
+def _worst_of(rows: list[dict[str, Any]], brief: bool = False, where: bool = False) -> str:
+    order = ("exact", "within 1", "geometric", "differs")
+    done = [r for r in rows if r["verdict"] != "refuses"]
+    refused = "" if len(done) == len(rows) else f"{'; ' if done else ''}refuses {'some' if done else 'all'}"
+    if not done:
+        return refused or "-"
+    worst = max(done, key=lambda r: (order.index(r["verdict"]), r["largest"], r["share"]))
+    text = worst["verdict"]
+    if text != "exact" and not brief:
+        text += f" {_percent(worst['share'])} %" + (f", max {worst['largest']}" if worst["largest"] > 1 else "")
+        if where:
+            height, width = worst["size"]
+            text += f" ({worst['input']}, {worst['channels']}x{height}x{width}, {worst['library']})"
+    return text + refused
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}" if share >= 0.1 else f"{100 * share:.2g}"
+
+
+def throughput_table(result: dict[str, Any]) -> None:
+    """Print `augury bench` on stdout: a row per job, size and way to do it; then memory, parts and first calls."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("job", "size", "library", "images/s", "lowest", "highest", "x best peer", "x torchvision PIL", "best peer"):
+        words = heading in ("job", "size", "library", "best peer")
+        table.add_column(heading, justify="left" if words else "right", no_wrap=True)
+    for row in result["rows"]:
+        figures = [f"{row[k]:,.0f}" if row[k] else "-" for k in ("images_per_second", "low", "high")]
+        ratios = [f"{row[k]:.1f}" if row[k] else "" for k in ("to_best_peer", "to_torchvision_pil")]
+        name = f"{row['library']} {row['how']}" + ("" if row["equal_work"] else " *")
+        table.add_row(row["job"], f"{row['size']} x{row['batch']}", name, *figures, *ratios, row["note"] or _peer(row))
+    console = Console()
+    console.width = max(console.width, 170)
+    console.print(table)
+    place, load = result["environment"]["device"], result["machine"]["load_before"]
+    rounds = result["rounds"]["count"]
+    print(f"{place}; {result['threads']} thread; load {load}; medians of {rounds} interleaved rounds by {result['clock']}.")
+    if any(not row["equal_work"] for row in result["rows"]):
+        print("* one draw for the whole batch: less work, so no ratio is taken to it.")
+    for part in result["parts"]:
+        us, share = part["microseconds"], 100 * part["hashing_share"]
+        print(
+            f"{part['job']} {part['size']} {part['backend']}: hashing {us['hashing']:.0f} us ({share:.1f} %), "
+            f"drawing {us['drawing']:.0f}, lowering {us['lowering']:.0f}, executing {us['executing']:.0f}, total {us['total']:.0f}"
+        )
+    for row in result["peak_memory"]:
+        if row["relative_to_batch"] is not None:
+            print(f"{row['job']} {row['size']} {row['backend']}: peak extra memory {row['relative_to_batch']:.2f} times the batch")
+    for row in result["synchronisation"]:
+        print(f"{row['job']} {row['size']} {row['backend']}: {row['synchronises'] or 'no host synchronisation'}")
+    for state, seconds in (result["first_call_seconds"] or {}).items():
+        print(f"first calls, {state}: " + ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items()))
+    for name in result["not_installed"]:
+        print(f"{name} is not installed and was not measured (pip install 'augury[peers]')")
+    for name in result["not_registered"]:
+        print(f"{name} is not registered and was not measured")
+
+
+def _peer(row: dict[str, Any]) -> str:
+    return row["best_peer"] or "" if row["library"] == "augury" else ""

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from augury.train.data.dataset import Dataset, Split, load
 from safetensors.torch import load_file
 
 from augury.core.errors import InputError, RunError
 from augury.core.plan import Clock
+from augury.train.data.dataset import Dataset, Split, load
 from augury.train.engine import checkpoint
 from augury.train.engine.evaluate import evaluate
 from augury.train.engine.loop import Training

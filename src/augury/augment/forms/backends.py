@@ -10,14 +10,16 @@ from types import ModuleType
 
 import torch
 
-from augury.augment.forms import plain
 from augury.core.errors import InputError
 
 NAMES = ("plain", "numba", "triton")
 
 
 def backend(device: torch.device) -> ModuleType:
-    """The module whose `pixels` and `regions` run on this device. Raises InputError for an unknown or absent one."""
+    """The module whose functions run on this device: those of `augury.augment.forms.plain`.
+
+    Raises InputError for a back end that is unknown or not installed.
+    """
     name = _name(device.type)
     if name == "triton":
         from augury.augment.forms import triton_backend
@@ -27,6 +29,8 @@ def backend(device: torch.device) -> ModuleType:
         from augury.augment.forms import numba_backend
 
         return numba_backend
+    from augury.augment.forms import plain
+
     return plain
 
 

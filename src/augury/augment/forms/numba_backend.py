@@ -38,6 +38,36 @@ def regions(images: Tensor, lowered: Any, box: Tensor, partner: Tensor) -> Tenso
     return out
 
 
+def weighted(images: Tensor, position: Tensor, weight: Tensor, dim: int) -> Tensor:
+    """Sums along `dim`, as augury.augment.forms.separable.weighted describes them."""
+    if images.device.type != "cpu" or images.numel() == 0:
+        return plain.weighted(images, position, weight, dim)
+    shape = list(images.shape)
+    shape[dim] = position.shape[1]
+    out = torch.empty(shape, dtype=torch.uint8)
+    kernel = numba_kernels.weighted_columns if dim == 3 else numba_kernels.weighted_rows
+    _in_parts(kernel, images, _array(out), _array(position), _array(weight.to(torch.int32)))
+    return out
+
+
+def cut(images: Tensor, rows: Tensor, box: Tensor, side: int) -> Tensor:
+    """uint8 [n,C,side,side]: the boxes (int64 [n,4]) of the images in `rows` (int64 [n]), in the top left corner."""
+    if images.device.type != "cpu" or not len(rows):
+        return plain.cut(images, rows, box, side)
+    out = torch.zeros(len(rows), images.shape[1], side, side, dtype=images.dtype)
+    numba_kernels.cut(_array(images), _array(out), _array(rows), _array(box))
+    return out
+
+
+def paste(images: Tensor, pieces: Tensor, corner: Tensor, size: Tensor, on: Tensor, order: Tensor) -> Tensor:
+    """images with their pieces over them, as augury.augment.forms.plain.paste describes it."""
+    if images.device.type != "cpu" or images.numel() == 0:
+        return plain.paste(images, pieces, corner, size, on, order)
+    out = images.clone(memory_format=torch.contiguous_format)
+    numba_kernels.paste(_array(out), *map(_array, (pieces, corner, size, on, order)))
+    return out
+
+
 def _in_parts(kernel: Callable[..., None], images: Tensor, *arguments: Any) -> None:
     """All rows by one call, or by one per thread where there is enough to do; rows do not depend on each other."""
     count = len(images)

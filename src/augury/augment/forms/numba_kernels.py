@@ -16,6 +16,7 @@ WARP, TABLE, BLEND = 0, 1, 2  # positions in augury.augment.lowering.FORMS
 INVERT, SOLARIZE, SOLARIZE_ADD = int(Recipe.INVERT), int(Recipe.SOLARIZE), int(Recipe.SOLARIZE_ADD)
 POSTERIZE, BRIGHTNESS, CONTRAST = int(Recipe.POSTERIZE), int(Recipe.BRIGHTNESS), int(Recipe.CONTRAST)
 AUTO_CONTRAST, EQUALIZE = int(Recipe.AUTO_CONTRAST), int(Recipe.EQUALIZE)
+CONTRAST_PIXEL_COUNT = int(Recipe.CONTRAST_PIXEL_COUNT)
 GREY = int(Degenerate.GREY)
 CONSTANT, PARTNER, NOISE, GRID = int(Content.CONSTANT), int(Content.PARTNER), int(Content.NOISE), int(Content.GRID)
 
@@ -280,7 +281,11 @@ def _shared(source, lut, recipe, value, rows, columns):
         for k in range(256):
             lut[k] = k & mask
     else:
-        degenerate = _mean_grey(source, rows, columns) if recipe == CONTRAST else np.float32(0)
+        degenerate = np.float32(0)
+        if recipe == CONTRAST:
+            degenerate = _mean_grey(source, rows, columns)
+        elif recipe == CONTRAST_PIXEL_COUNT:
+            degenerate = np.float32(min(rows * columns // 256, 255))
         f = np.float32(value)
         for k in range(256):
             lut[k] = _blended(degenerate, np.float32(k), f)
@@ -439,3 +444,77 @@ def regions(images, out, partner, content, fill, pattern, grid, box, integer, st
                     if row % period >= band and column % period >= band:
                         for c in range(channels):
                             out[i, c, y, x] = fill[i]
+
+
+@jit
+def cut(images, out, rows, box):
+    for i in range(out.shape[0]):
+        top, left, bottom, right = box[i]
+        for c in range(out.shape[1]):
+            for y in range(top, bottom):
+                _copy(images[rows[i], c, y, left:right], out[i, c, y - top, : right - left])
+
+
+@jit
+def paste(out, pieces, corner, size, on, order):
+    _, channels, height, width = out.shape
+    for i in range(out.shape[0]):
+        for k in order[i]:
+            if not on[i, k]:
+                continue
+            top, left = corner[i, k]
+            rows, columns = size[i, k]
+            first, last = max(left, 0), min(left + columns, width)
+            if last <= first:
+                continue
+            for c in range(channels):
+                for y in range(max(top, 0), min(top + rows, height)):
+                    _copy(pieces[i, k, c, y - top, first - left : last - left], out[i, c, y, first:last])
+
+
+@jit
+def _level(total):
+    return np.uint8(min(max(total >> 22, 0), 255))
+
+
+@jit
+def _reach(weight):
+    """How many of the weights count: the rest are zeros."""
+    last = weight.shape[0]
+    while last > 0 and weight[last - 1] == 0:
+        last -= 1
+    return last
+
+
+@jit
+def weighted_columns(images, out, position, weight, start, stop):
+    _, channels, height, width = images.shape
+    for i in range(start, stop):
+        for x in range(out.shape[3]):
+            reach = _reach(weight[i, x])
+            for c in range(channels):
+                for y in range(height):
+                    total = np.int64(1 << 21)
+                    for k in range(reach):
+                        at = min(max(position[i, x, k], 0), width - 1)
+                        total += np.int64(images[i, c, y, at]) * weight[i, x, k]
+                    out[i, c, y, x] = _level(total)
+
+
+@jit
+def weighted_rows(images, out, position, weight, start, stop):
+    _, channels, height, width = images.shape
+    total = np.empty(width, np.int64)
+    for i in range(start, stop):
+        for y in range(out.shape[2]):
+            reach = _reach(weight[i, y])
+            for c in range(channels):
+                total[:] = 1 << 21
+                for k in range(reach):
+                    at = min(max(position[i, y, k], 0), height - 1)
+                    line, share = images[i, c, at], np.int64(weight[i, y, k])
+                    for x in range(width):
+                        total[x] += np.int64(line[x]) * share
+                into = out[i, c, y]
+                for x in range(width):
+                    into[x] = _level(total[x])

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from augury.augment.forms import patches
 from augury.augment.forms.blend import blend
 from augury.augment.forms.region import Content, region
+from augury.augment.forms.separable import weighted as weighted
 from augury.augment.forms.table import table
 from augury.augment.forms.warp import warp
 
@@ -24,3 +27,18 @@ def regions(images: Tensor, lowered: Any, box: Tensor, partner: Tensor) -> Tenso
     record = type(lowered.region)(*(part[:, 0] for part in lowered.region))
     others = images[partner] if Content.PARTNER in lowered.contents else images
     return region(images, record, box, others, lowered.contents)
+
+
+def cut(images: Tensor, rows: Tensor, box: Tensor, side: int) -> Tensor:
+    """uint8 [n,C,side,side]: the boxes (int64 [n,4]) of the images in `rows` (int64 [n]), in the top left corner."""
+    return patches.cut(images[rows], box, side)
+
+
+def paste(images: Tensor, pieces: Tensor, corner: Tensor, size: Tensor, on: Tensor, order: Tensor) -> Tensor:
+    """images with their pieces [B,k,C,P,P] over them: the first `size` rows and columns at `corner` (both int64 [B,k,2]),
+    where `on` (bool [B,k]), one after another in `order` (int64 [B,k])."""
+    every = torch.arange(len(images), device=images.device)
+    for rank in range(order.shape[1]):
+        at = every, order[:, rank]
+        images = patches.paste(images, pieces[at], corner[at], size[at], on[at])
+    return images

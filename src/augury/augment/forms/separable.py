@@ -1,7 +1,9 @@
 """Separable: a weighted sum along the columns, then along the rows: resizing and blurring.
 
 Both passes run as Pillow's resampling does: weights rounded to 22 binary digits, exact integer sums, 8 bits in between
-(Pillow `Resample.c`). Integers make the result independent of order, device and back end.
+(Pillow `Resample.c`). Integers make the result independent of summation order, device and back end. Columns come first,
+as in every Pillow up to 12; later ones choose by cost, which moves triangle weights by at most one level and cubic ones,
+which overshoot, by more at hard edges.
 """
 
 import math
@@ -11,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from augury.augment.forms.backends import backend
 from augury.core import devices
 
 PRECISION_BITS = 22
@@ -40,14 +43,27 @@ def separable(images: Tensor, record: Separable, size: Tensor) -> Tensor:
     if images.numel() == 0:
         return images.clone()
     height, width = images.shape[-2:]
-    across = _weighted(images, *_weights(record, record.columns, size[:, 1], width), dim=3)
-    down = _weighted(across, *_weights(record, record.rows, size[:, 0], height), dim=2)
+    made = resampled(images, record, size, size, height, width)
     if devices.is_host(size.device) and bool((size == torch.tensor([height, width])).all()):
-        return down
+        return made
     y = torch.arange(height, device=images.device)[:, None]
     x = torch.arange(width, device=images.device)
     valid = (y < size[:, 0, None, None]) & (x < size[:, 1, None, None])
-    return torch.where(valid[:, None], down, images)
+    return torch.where(valid[:, None], made, images)
+
+
+def resampled(images: Tensor, record: Separable, size: Tensor, target: Tensor, height: int, width: int) -> Tensor:
+    """images uint8 [n,C,H,W] of valid `size` as [n,C,height,width], of which the first `target` rows and columns
+    (int64 [n,2]) are meant."""
+    if devices.is_host(images.device) and record.kernel != Kernel.GAUSSIAN and len(images):
+        # Where looking costs nothing: no more weights than these rows need.
+        lengths = torch.stack([record.rows[:, 1] - record.rows[:, 0], record.columns[:, 1] - record.columns[:, 0]], 1)
+        record = record._replace(taps=taps_of(record.kernel, float((lengths / target.clamp(min=1)).max())))
+    across = _weights(record, record.columns, size[:, 1], target[:, 1], width)
+    down = _weights(record, record.rows, size[:, 0], target[:, 0], height)
+    run = backend(images.device)
+    made: Tensor = run.weighted(run.weighted(images, *across, 3), *down, 2)
+    return made
 
 
 def taps_of(kernel: Kernel, shrink: float) -> int:
@@ -55,12 +71,12 @@ def taps_of(kernel: Kernel, shrink: float) -> int:
     return 2 * math.ceil((1 if kernel == Kernel.TRIANGLE else 2) * max(1.0, shrink)) + 1
 
 
-def _weights(record: Separable, ends: Tensor, side: Tensor, length: int) -> tuple[Tensor, Tensor]:
+def _weights(record: Separable, ends: Tensor, side: Tensor, target: Tensor, length: int) -> tuple[Tensor, Tensor]:
     """Positions int64 [n,length,taps] and integer weights float64 of the sums along one axis."""
     if record.kernel == Kernel.GAUSSIAN:
         return _blur(record.taps, ends[:, 0], side, length)
     place = torch.arange(length, device=ends.device, dtype=torch.float64)
-    scale = ((ends[:, 1] - ends[:, 0]) / side.clamp(min=1))[:, None]
+    scale = ((ends[:, 1] - ends[:, 0]) / target.clamp(min=1))[:, None]
     stretch = scale.clamp(min=1)
     support = stretch if record.kernel == Kernel.TRIANGLE else 2 * stretch
     centre = ends[:, :1] + (place + 0.5) * scale
@@ -102,14 +118,16 @@ def _fixed(weight: Tensor) -> Tensor:
     return (share + torch.where(share < 0, -0.5, 0.5)).trunc()
 
 
-def _weighted(images: Tensor, position: Tensor, weight: Tensor, dim: int) -> Tensor:
-    """The sums along `dim`, rounded and clipped to 8 bits. float64 holds these integers exactly."""
-    n, _, height, width = images.shape
-    last = images.shape[dim] - 1
-    total = torch.full(images.shape, float(1 << (PRECISION_BITS - 1)), dtype=torch.float64, device=images.device)
+def weighted(images: Tensor, position: Tensor, weight: Tensor, dim: int) -> Tensor:
+    """Sums along `dim` (2 or 3) of images uint8 [n,C,H,W], rounded and clipped to 8 bits.
+
+    position int64 and weight float64 (whole numbers, which float64 sums exactly) are [n, length, taps].
+    """
+    shape = list(images.shape)
+    last, shape[dim] = shape[dim] - 1, position.shape[1]
+    total = torch.full(shape, float(1 << (PRECISION_BITS - 1)), dtype=torch.float64, device=images.device)
+    line = (slice(None), None, None) if dim == 3 else (slice(None), None, slice(None), None)
     for k in range(weight.shape[-1]):
-        index, share = position[..., k].clamp(0, last), weight[..., k]
-        shape = (n, 1, 1, width) if dim == 3 else (n, 1, height, 1)
-        read = images.gather(dim, index.reshape(shape).expand_as(images))
-        total += read * share.reshape(shape)
+        index = position[..., k].clamp(0, last)[line].expand(shape)
+        total += images.gather(dim, index) * weight[..., k][line]
     return (total / (1 << PRECISION_BITS)).floor().clamp(0, 255).to(torch.uint8)

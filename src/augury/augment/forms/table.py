@@ -26,6 +26,7 @@ class Recipe(IntEnum):
     CONTRAST = 6
     AUTO_CONTRAST = 7
     EQUALIZE = 8
+    CONTRAST_PIXEL_COUNT = 9
 
 
 class Table(NamedTuple):
@@ -101,6 +102,12 @@ def _contrast(images: Tensor, value: Tensor, size: Tensor) -> Tensor:
     return _spread(blended(mean[:, None], levels, value[:, None]), images)
 
 
+def _contrast_pixel_count(images: Tensor, value: Tensor, size: Tensor) -> Tensor:
+    levels = _levels(images).to(torch.float32)
+    degenerate = (size[:, 0] * size[:, 1] // 256).clamp(max=255).to(torch.float32)
+    return _spread(blended(degenerate[:, None], levels, value[:, None]), images)
+
+
 def _auto_contrast(images: Tensor, value: Tensor, size: Tensor) -> Tensor:
     used = histogram(images, size) > 0
     levels = _levels(images)
@@ -131,4 +138,5 @@ _RECIPES = {
     Recipe.CONTRAST: _contrast,
     Recipe.AUTO_CONTRAST: _auto_contrast,
     Recipe.EQUALIZE: _equalize,
+    Recipe.CONTRAST_PIXEL_COUNT: _contrast_pixel_count,
 }

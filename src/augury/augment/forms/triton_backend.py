@@ -13,6 +13,11 @@ from torch import Tensor
 
 from augury.augment.forms import plain, triton_kernels
 
+# Gathers of a few large pieces: PyTorch's own kernels, equal by construction.
+from augury.augment.forms.plain import cut as cut
+from augury.augment.forms.plain import paste as paste
+from augury.augment.forms.plain import weighted as weighted
+
 BLOCK = 1024
 WARPS_PER_PROGRAM = 4
 EXACT = {"enable_fp_fusion": False}
@@ -85,9 +90,7 @@ def _pixels(
     mutates_args=(),
     schema="(Tensor images, Tensor content, Tensor fill, Tensor pattern, Tensor grid, Tensor box, Tensor partner) -> Tensor",
 )
-def _regions(
-    images: Tensor, content: Tensor, fill: Tensor, pattern: Tensor, grid: Tensor, box: Tensor, partner: Tensor
-) -> Tensor:
+def _regions(images: Tensor, content: Tensor, fill: Tensor, pattern: Tensor, grid: Tensor, box: Tensor, partner: Tensor) -> Tensor:
     if images.numel() == 0:
         return images.clone(memory_format=torch.contiguous_format)
     images = images.contiguous()

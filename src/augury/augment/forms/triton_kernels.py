@@ -17,6 +17,7 @@ INVERT, SOLARIZE = tl.constexpr(int(Recipe.INVERT)), tl.constexpr(int(Recipe.SOL
 SOLARIZE_ADD, POSTERIZE = tl.constexpr(int(Recipe.SOLARIZE_ADD)), tl.constexpr(int(Recipe.POSTERIZE))
 BRIGHTNESS, CONTRAST = tl.constexpr(int(Recipe.BRIGHTNESS)), tl.constexpr(int(Recipe.CONTRAST))
 AUTO_CONTRAST, EQUALIZE = tl.constexpr(int(Recipe.AUTO_CONTRAST)), tl.constexpr(int(Recipe.EQUALIZE))
+CONTRAST_PIXEL_COUNT = tl.constexpr(int(Recipe.CONTRAST_PIXEL_COUNT))
 GREY, SMOOTH = tl.constexpr(int(Degenerate.GREY)), tl.constexpr(int(Degenerate.SMOOTH))
 CONSTANT, PARTNER = tl.constexpr(int(Content.CONSTANT)), tl.constexpr(int(Content.PARTNER))
 NOISE, GRID = tl.constexpr(int(Content.NOISE)), tl.constexpr(int(Content.GRID))
@@ -53,6 +54,9 @@ def statistics(
         tables += (image * CHANNELS + channel) * 256
         if rule == CONTRAST:
             _contrast(images, tables, tl.load(value + image * step), rows, columns, height, width, CHANNELS, BLOCK)
+        elif rule == CONTRAST_PIXEL_COUNT:
+            count = tl.minimum(rows.to(tl.int64) * columns // 256, 255).to(tl.float32)
+            _towards(count, tables, tl.load(value + image * step))
         elif rule == AUTO_CONTRAST:
             _auto_contrast(images + channel * height * width, tables, rows, columns, height, width, BLOCK)
         elif rule == EQUALIZE:
@@ -136,7 +140,8 @@ def regions(
         key = _mixed(tl.load(pattern + image * step).to(tl.uint64, bitcast=True) + GOLDEN)
         for channel in tl.static_range(CHANNELS):
             here = channel * height * width + place
-            level = (_mixed(key + here.to(tl.uint64) * GOLDEN) >> 56).to(tl.int32)
+            spot = (tl.full((), channel, tl.int64) << 40) | (y.to(tl.int64) << 20) | x.to(tl.int64)
+            level = (_mixed(key + spot.to(tl.uint64) * GOLDEN) >> 56).to(tl.int32)
             if images.dtype.element_ty == tl.uint8:
                 drawn = level.to(tl.uint8)
             else:
@@ -145,7 +150,10 @@ def regions(
     else:
         chosen = inside & ((kind == CONSTANT) | (kind == GRID))
         if kind == GRID:
-            chosen = inside & _squares(grid + image * step * 6, 2 * y + 1 - height, 2 * x + 1 - width)
+            chosen = inside & _squares(
+                grid + image * step * 6, 2 * y + 1 - tl.load(corner) - tl.load(corner + 2),
+                2 * x + 1 - tl.load(corner + 1) - tl.load(corner + 3),
+            )  # fmt: skip
         flat = tl.load(fill + image * step)
         if images.dtype.element_ty == tl.uint8:
             flat = flat.to(tl.int32).to(tl.uint8)
@@ -361,6 +369,12 @@ def _contrast(images, table, value, rows, columns, height, width, CHANNELS: tl.c
     # Outside the valid size all levels are 0, and so is their grey.
     count = tl.maximum(rows.to(tl.int64) * columns, 1)
     mean = tl.floor(tl.sum(total.to(tl.int64)).to(tl.float64) / count.to(tl.float64) + 0.5).to(tl.float32)
+    _towards(mean, table, value)
+
+
+@triton.jit
+def _towards(mean, table, value):
+    """All levels moved away from one."""
     levels = tl.arange(0, 256)
     tl.store(table + levels, _blended(mean, levels.to(tl.float32), value.to(tl.float32)))
 

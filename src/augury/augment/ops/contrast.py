@@ -1,5 +1,7 @@
 """Contrast: the image blended with its mean grey."""
 
+from typing import Literal
+
 from augury.augment.forms.table import Recipe
 from augury.augment.ops._lower import recipe
 from augury.core.laws import Uniform
@@ -9,7 +11,12 @@ from augury.core.registry import register
 
 
 @register("op", "contrast", source="Cubuk et al. 2019 (AutoAugment, arXiv:1805.09501), table 6; Pillow ImageEnhance.Contrast")
-def contrast() -> Op:
-    """Blends with its mean grey: factor 0 is that, 1 the image, above 1 beyond it."""
+def contrast(*, mean: Literal["grey", "pixel_count"] = "grey") -> Op:
+    """Blends with its mean grey: factor 0 is that, 1 the image, above 1 beyond it.
+
+    `mean=pixel_count` repeats a slip of the released TPU code of AutoAugment, which blends with the number of pixels
+    divided by 256 (196 at 224 x 224, at most 255).
+    """
+    kind = Recipe.CONTRAST if mean == "grey" else Recipe.CONTRAST_PIXEL_COUNT
     factor = Parameter(Uniform(0.1, 1.9), Interval(0, 100), "times")
-    return Op("contrast", "table", recipe(Recipe.CONTRAST, "factor"), {"factor": factor}, identity={"factor": 1.0})
+    return Op("contrast", "table", recipe(kind, "factor"), {"factor": factor}, identity={"factor": 1.0})

@@ -13,15 +13,21 @@ from augury.core.registry import register
 
 
 @register("op", "cutout", source="DeVries and Taylor 2017 (arXiv:1708.04552), section 3")
-def cutout(*, length: Annotated[int, Interval(0)] | None = None, fill: float = 0.0) -> Op:
+def cutout(
+    *,
+    length: Annotated[int, Interval(0)] | None = None,
+    fill: float = 0.0,
+    reach: Annotated[int, Interval(1)] | None = None,
+) -> Op:
     """Removes a square centred anywhere in the image and clipped at its border; by default half the side (16 of 32).
 
     `length` in pixels, or the parameter `fraction` of the shorter side. `fill` is in the values the stage sees: 0 is the
-    mean colour after normalising, as published, and black on uint8 pixels.
+    mean colour after normalising, as published, and black on uint8 pixels. With `reach`, `fraction` is of so many pixels.
     """
 
     def shape(values: Values, size: Tensor) -> tuple[Tensor, Tensor]:
-        side = (values["fraction"] * size.amin(1)).to(torch.int64)
+        whole = size.amin(1) if reach is None else torch.full_like(size[:, 0], reach)
+        side = (values["fraction"] * whole).to(torch.int64)
         side = side if length is None else torch.full_like(side, length)
         return side, side
 

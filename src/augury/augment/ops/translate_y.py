@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import torch
 from torch import Tensor
 
 from augury.augment.forms.warp import Warp
@@ -17,14 +18,16 @@ from augury.core.registry import register
     "translate_y",
     source="Cubuk et al. 2019 (AutoAugment, arXiv:1805.09501), table 6; Pillow Image.transform AFFINE",
 )
-def translate_y(*, fill: Annotated[int, Interval(0, 255)] = 0) -> Op:
+def translate_y(*, fill: Annotated[int, Interval(0, 255)] = 0, reach: Annotated[int, Interval(1)] | None = None) -> Op:
     """Moves the image by a fraction of its height: up for positive ones, as Pillow's coefficient does.
 
-    The shift is cut to whole pixels, towards zero, as in the published policies.
+    The shift is cut to whole pixels, towards zero, as in the published policies. With `reach`, `fraction` is of so many
+    pixels instead, whatever the height, for policies that are published in pixels.
     """
 
     def lower(values: Values, size: Tensor) -> Warp:
-        shift = (values["fraction"].double() * size[:, 0]).trunc()
+        whole = size[:, 0] if reach is None else torch.full_like(size[:, 0], reach)
+        shift = (values["fraction"].double() * whole).trunc()
         return affine([1.0, 0.0, 0.0, 0.0, 1.0, shift], shift, bilinear=False, fill=fill)
 
     fraction = Parameter(Uniform(-150 / 331, 150 / 331), Interval(-1, 1), "of the height")

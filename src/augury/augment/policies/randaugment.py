@@ -1,75 +1,54 @@
 """RandAugment: a few operations drawn uniformly, all at one strength."""
 
-import math
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
-import torch
-from torch import Tensor
-
-from augury.augment.build import op
-from augury.core.laws import Ladder, Law, Linear
-from augury.core.noise import Noise
+from augury.augment.policies.fixed import Uniformly
+from augury.augment.policies.ladders import ladder
 from augury.core.options import Interval
-from augury.core.plan import Choice, Clock, Plan, Policy, Space
+from augury.core.plan import Policy, Space
 from augury.core.registry import register
 
-BINS = 31
-
-
-@dataclass(frozen=True)
-class Uniformly:
-    """`slots` operations per image, uniform over `space` with replacement, all at one `strength` and always on."""
-
-    space: Space
-    slots: int
-    strength: float
-
-    def ask(self, noise: Noise, clock: Clock) -> Plan:
-        chosen = noise.integers(self.slots, len(self.space))
-        strength = torch.full_like(chosen, self.strength, dtype=torch.float32)
-        return Plan(chosen, strength, torch.ones_like(chosen, dtype=torch.bool))
-
-    def log_prob(self, plan: Plan) -> Tensor:
-        each = -math.log(len(self.space)) * self.slots
-        return torch.full((len(plan.op),), each, device=plan.op.device)
-
-    def tell(self, plan: Plan, reward: Tensor) -> None:
-        """Learns nothing."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Has no state."""
+SHIFTS = ("shear_x", "shear_y", "translate_x", "translate_y")
+ENHANCE = ("brightness", "color", "contrast", "sharpness")
+TORCHVISION = ("identity", *SHIFTS, "rotate", *ENHANCE, "posterize", "solarize", "auto_contrast", "equalize")
+TPU = ("invert", "rotate", "posterize", "solarize", *ENHANCE, *SHIFTS, "auto_contrast", "equalize", "cutout", "solarize_add")
+TIMM = tuple(name for name in TPU if name != "cutout")
+UDA = tuple(name for name in TPU if name != "solarize_add")
+# Name: ladder, operations, level at strength 1 of the published scale.
+VERSIONS = {
+    "torchvision": ("torchvision_31", TORCHVISION, 30.0),
+    "tpu": ("tpu", TPU, 10.0),
+    "tpu_published": ("tpu_published", TPU, 10.0),
+    "timm": ("timm", TIMM, 10.0),
+    "timm_increasing": ("timm_increasing", TIMM, 10.0),
+    "ildoonet": ("ildoonet", TPU, 30.0),
+    "uda": ("tf", UDA, 10.0),
+}
+Version = Literal["torchvision", "tpu", "tpu_published", "timm", "timm_increasing", "ildoonet", "uda"]
 
 
 @register("policy", "randaugment", source="Cubuk et al. 2020 (arXiv:1909.13719), section 3; torchvision RandAugment")
-def randaugment(*, num_ops: Annotated[int, Interval(1, 16)] = 2, magnitude: Annotated[float, Interval(0, 30)] = 9) -> Policy:
-    """`num_ops` operations per image, drawn uniformly with replacement, at `magnitude` on a scale from 0 to 30.
+def randaugment(
+    *,
+    num_ops: Annotated[int, Interval(1, 16)] = 2,
+    magnitude: Annotated[float, Interval(0, 30)] | None = None,
+    version: Version = "torchvision",
+    p: Annotated[float, Interval(0, 1)] | None = None,
+    spread: Annotated[float, Interval(0, 10)] = 0.0,
+) -> Policy:
+    """`num_ops` operations per image, drawn uniformly with replacement, all at one `magnitude`.
 
-    Operations and magnitudes are torchvision's (14 operations, 31 bins: magnitude 9 rotates by 9 degrees), which draws
-    one set of operations for a whole batch; here every image draws its own.
+    The default is torchvision's (14 operations, 31 bins: magnitude 9 of 30 rotates by 9 degrees), which draws one set of
+    operations for a whole batch; here every image draws its own. `version` takes the operations and the ladder of
+    another code: the TPU and timm scales end at 10 and extrapolate above (magnitude 20 rotates by 60 degrees), `timm`
+    fires each operation with p = 0.5, `uda` does so too and draws the level from 1 to 9. `spread` is timm's mstd.
     """
-    return Uniformly(Space(tuple(Choice(op(name), laws) for name, laws in _entries())), num_ops, magnitude / (BINS - 1))
-
-
-def _entries() -> list[tuple[str, dict[str, Law]]]:
-    enhance: Law = Linear(1.0, 1.9, signed=True, centre=1.0)
-    bits = tuple(float(8 - round(i / ((BINS - 1) / 4))) for i in range(BINS))
-    return [
-        ("identity", {}),
-        ("shear_x", {"slope": Linear(0, 0.3, signed=True)}),
-        ("shear_y", {"slope": Linear(0, 0.3, signed=True)}),
-        ("translate_x", {"fraction": Linear(0, 150 / 331, signed=True)}),
-        ("translate_y", {"fraction": Linear(0, 150 / 331, signed=True)}),
-        ("rotate", {"degrees": Linear(0, 30, signed=True)}),
-        ("brightness", {"factor": enhance}),
-        ("color", {"factor": enhance}),
-        ("contrast", {"factor": enhance}),
-        ("sharpness", {"factor": enhance}),
-        ("posterize", {"bits": Ladder(bits)}),
-        ("solarize", {"threshold": Linear(255, 0)}),
-        ("auto_contrast", {}),
-        ("equalize", {}),
-    ]
+    name, operations, top = VERSIONS[version]
+    magnitudes = ladder(name)
+    space = Space(tuple(magnitudes.choice(operation) for operation in operations))
+    if version == "uda" and magnitude is None:
+        strengths = tuple(level / top for level in range(1, 10))
+    else:
+        strengths = ((9.0 if magnitude is None else magnitude) / top,)
+    chance = p if p is not None else 0.5 if version in ("timm", "timm_increasing", "uda") else 1.0
+    return Uniformly(space, num_ops, strengths, chance, spread / top)

@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -19,7 +19,10 @@ from augury.explain.report.palette import row_style
 from augury.explain.report.sheet import Sheet
 from augury.explain.report.summary import comparison_summary, interval, number, row_labels
 
-__all__ = ["Sheet", "comparison_page", "train_page"]
+if TYPE_CHECKING:
+    from augury.explain.measurements.measurement import Measured
+
+__all__ = ["Sheet", "comparison_page", "diagnosis_page", "train_page"]
 
 _COSTS = {"images": "Images seen", "forward": "Forward passes", "backward": "Backward passes", "steps": "Optimiser steps"}
 # Base64 adds a third; with figures and tables the page stays under 5 MB.
@@ -89,12 +92,45 @@ def train_page(
         "training.html",
         title=title,
         figures={name: value for name, value in figures.items() if value is not None},
-        others=_other_figures(result) | costs,
+        others=_other_networks(result) | _other_figures(result) | costs,
         settings=settings,
         curves=Markup(learning_curves({"training": [curves]}, {"training": row_style(1)})),
         sheets=_embedded(sheets),
         notes=notes,
     )
+
+
+def diagnosis_page(
+    parts: Mapping[str, Measured],
+    *,
+    summary: str,
+    settings: Mapping[str, str],
+    notes: Sequence[str],
+    title: str = "Networks diagnosed",
+) -> str:
+    """The report of `augury diagnose` as HTML; parts: measurement, as it was named -> what it found. Everything is escaped."""
+    shown = [
+        {
+            "title": name,
+            "summary": found.summary,
+            "figures": [{"html": Markup(figure.html), "caption": figure.caption} for figure in found.figures],
+            "tables": [
+                {**vars(table), "rows": [[_cell(v, table.digits) for v in r] for r in table.rows]} for table in found.tables
+            ],
+        }
+        for name, found in parts.items()
+    ]
+    return _render(
+        "diagnosis.html", title=title, summary=summary, parts=shown, settings=settings, curves="", sheets=[], notes=notes
+    )
+
+
+def _cell(value: str | float | None, digits: int) -> tuple[str | Markup, object]:
+    """What stands in a cell, and what the column is sorted by: a number, or the one that a text begins with."""
+    if not isinstance(value, str):
+        return number(value, digits), "" if value is None else value
+    leading = re.match(r"-?\d+(\.\d+)?", value)
+    return _breakable(value), leading.group() if leading else value
 
 
 def _render(template: str, **values: Any) -> str:
@@ -145,6 +181,12 @@ def _other_figures(result: Mapping[str, Any]) -> dict[str, str]:
     for key, seconds in (result.get("seconds") or {}).items():
         found[f"Seconds, {key}"] = number(seconds, 1)
     return found
+
+
+def _other_networks(result: Mapping[str, Any]) -> dict[str, str]:
+    """The accuracies of the networks after the first, whose own stands above."""
+    found = enumerate(result.get("networks", ()), start=1)
+    return {f"Network {n}, {each['model']}": f"{number(each['accuracy'], 2)} %" for n, each in found if n > 1}
 
 
 def _embedded(sheets: Sequence[Sheet]) -> list[dict[str, str]]:

@@ -1,11 +1,18 @@
 """Data sets: images, labels and splits, from a name, a folder, arrays or a manifest."""
 
-from dataclasses import dataclass
+import inspect
+from dataclasses import dataclass, replace
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from augury.core import registry
 from augury.core.errors import InputError
+from augury.train.data.parts import Part, Parts
+from augury.train.data.resize import LARGEST_SIDE, fit_tensor
+from augury.train.data.splits import cut
+from augury.train.data.words import count, few
 
 
 @dataclass(frozen=True)
@@ -20,7 +27,11 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Train, validation and test parts; mean and std per channel of the training part, in [0, 1]."""
+    """Train, validation and test parts; mean and std per channel of the training part, in [0, 1].
+
+    `ids` number the images of the data set and are unique over its parts. `group_names` name the numbers in
+    `Split.groups`, where the data have groups. `notes` say in one line each what was converted, skipped or cut.
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -34,9 +45,100 @@ class Dataset:
 
 
 def load(data: str, *, data_dir: str | None = None, validation: float = 0.1, image_size: int | None = None) -> Dataset:
-    """A data set by name."""
+    """The data set that `data` names: a registered name, a folder, a CSV manifest or `hf:owner/name` (docs/data.md).
+
+    data_dir: where a named data set is or is downloaded to. validation: the fraction in (0, 1) that is cut from the training
+    part where the data bring no validation part beside a test part; the cut is stratified and always the same.
+    image_size: side in pixels that images are brought to (short side resized, centre cut out); by default images of one
+    size stay as they are, and others get the shorter side of the training part's most common size.
+    Raises InputError for data that are not there or not as they should be, RunError where a download fails.
+    """
     if not 0 < validation < 1:
-        raise InputError(f"--validation: {validation:g} must lie between 0 and 1")
-    if not registry.has("dataset", data):
-        raise InputError(f"DATA: {registry.unknown('data', data, registry.names('dataset'))}")
-    return registry.get("dataset", data)()
+        raise InputError(f"--validation: {validation:g} must lie between 0 and 1, for example 0.1")
+    if image_size is not None and not 1 <= image_size <= LARGEST_SIDE:
+        raise InputError(f"--image-size: {image_size} must be from 1 to {LARGEST_SIDE}")
+    found = _read(str(data), data_dir, image_size)
+    if isinstance(found, Dataset):
+        return found if image_size is None else _resized(found, image_size)
+    return assemble(str(data), found, validation)
+
+
+def assemble(name: str, parts: Parts, fraction: float) -> Dataset:
+    """A data set from the parts that were read: checks the classes, cuts validation, numbers the images, takes mean and std."""
+    _check_classes(name, parts)
+    numbers = torch.arange(len(parts.train))
+    train, held, notes = parts.train, parts.validation, list(parts.notes)
+    start = len(parts.train)
+    if held is None:
+        kept, chosen = cut(train.labels, fraction, train.groups)
+        if len(chosen) == 0:
+            raise InputError(f"{name}: no class has two training images, so none is left for validation; add images")
+        alone = int((torch.bincount(train.labels) == 1).sum())
+        if alone:
+            notes.append(f"{count(alone, 'class', 'classes')} with a single training image: none is held out for validation")
+        validation = _split(train[chosen], chosen)
+        train, numbers = train[kept], kept
+    else:
+        validation = _split(held, torch.arange(start, start + len(held)))
+        start += len(held)
+    mean, std = statistics(train.images)
+    test = _split(parts.test, torch.arange(start, start + len(parts.test)))
+    return Dataset(
+        name, parts.classes, _split(train, numbers), validation, test, mean, std, parts.group_names, tuple(notes)
+    )  # fmt: skip
+
+
+def statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel of uint8 [N,C,H,W], in [0, 1].
+
+    Exact, from each channel's histogram. The deviation is at least 1/255 (one grey level), so that normalising constant
+    images divides by no zero.
+    """
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    means, stds = [], []
+    for channel in range(images.shape[1]):
+        counts = torch.zeros(256, dtype=torch.int64)
+        for chunk in images[:, channel].split(4096):
+            counts += torch.bincount(chunk.flatten(), minlength=256)
+        share = counts / counts.sum()
+        mean = (share * levels).sum()
+        means.append(mean.item())
+        stds.append(max((share * (levels - mean) ** 2).sum().sqrt().item(), 1 / 255))
+    return tuple(means), tuple(stds)
+
+
+def _read(data: str, data_dir: str | None, image_size: int | None) -> Dataset | Parts:
+    if registry.has("dataset", data):
+        function = registry.get("dataset", data)
+        offered: dict[str, Any] = {"data_dir": data_dir, "image_size": image_size}
+        return function(**{key: value for key, value in offered.items() if key in inspect.signature(function).parameters})
+    from augury.train.data.source import read
+
+    return read(data, data_dir, image_size)
+
+
+def _split(part: Part, ids: Tensor) -> Split:
+    return Split(part.images, part.labels, ids, part.groups)
+
+
+def _resized(dataset: Dataset, side: int) -> Dataset:
+    """A ready-made data set with its images brought to `side`."""
+
+    def of(split: Split) -> Split:
+        return replace(split, images=fit_tensor(split.images, (side, side)))
+
+    train = of(dataset.train)
+    mean, std = statistics(train.images)
+    return replace(dataset, train=train, validation=of(dataset.validation), test=of(dataset.test), mean=mean, std=std)
+
+
+def _check_classes(name: str, parts: Parts) -> None:
+    """At least two classes; every class has training images; no part is empty."""
+    if len(parts.test) == 0:
+        raise InputError(f"{name}: the test part has no images; add some")
+    if len(parts.classes) < 2:
+        raise InputError(f"{name}: has the single class {few(parts.classes)}; a classifier needs two or more")
+    counts = torch.bincount(parts.train.labels, minlength=len(parts.classes))
+    empty = [parts.classes[i] for i in (counts == 0).nonzero()[:, 0].tolist()]
+    if empty:
+        raise InputError(f"{name}: no training image of class {few(empty)}; add some to the training part, or remove the class")

@@ -1,48 +1,53 @@
 """The training loop: augment, forward, loss, backward, update; resumable at every epoch, bit for bit on the CPU."""
 
-import io
 import math
-import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from augury.augment.build import build
 from augury.augment.pipeline import Pipeline
 from augury.augment.stage import Normalize
-from augury.core.errors import InputError, RunError
-from augury.core.noise import Noise
-from augury.core.options import parse_chain, parse_spec
+from augury.core.errors import RunError
+from augury.core.options import parse_spec
 from augury.core.plan import Clock
 from augury.train.data.dataset import Dataset, Split
+from augury.train.data.groups import Groups
+from augury.train.data.labels import labelled
 from augury.train.engine import checkpoint
-from augury.train.engine.evaluate import Evaluation, evaluate
+from augury.train.engine.costs import Counts, Stopwatch, counting
+from augury.train.engine.evaluate import evaluate
+from augury.train.engine.keep import HostFill, with_early_head
+from augury.train.engine.networks import derived_seed, described, make_model, make_networks, network_specs
+from augury.train.engine.outcome import figures, write_outcome
 from augury.train.engine.rundir import RunDirectory
+from augury.train.engine.sampling import balanced_batches
 from augury.train.engine.schedule import learning_rate
+from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
-from augury.train.engine.views import Counts, StepViews, batches, epoch_order
-from augury.train.models.build import build as build_model
+from augury.train.engine.setup import begin_groups, cuda_devices, first_two, on_device, pick_device, pipelines_for
+from augury.train.engine.streams import Drawn, Unlabelled, repeated_order
+from augury.train.engine.views import StepViews, batches
 from augury.train.strategies.build import strategy as build_strategy
-from augury.train.strategies.strategy import Strategy
+from augury.train.strategies.strategy import Strategy, members
 
+__all__ = ["Training", "make_model", "on_device", "pick_device"]
 OnEpoch = Callable[[dict[str, Any]], None]
 
 
 @dataclass
 class Training:
-    """Everything a run holds while it trains."""
+    """Everything a run holds while it trains. model: the network, or an `nn.ModuleList` of those trained together."""
 
     settings: Settings
     dataset: Dataset
-    pipeline: Pipeline
+    pipelines: tuple[Pipeline, ...]
     normalize: Normalize
     model: nn.Module
+    extra: nn.ModuleDict
     strategy: Strategy
     optimizer: torch.optim.Optimizer
     device: torch.device
@@ -51,46 +56,82 @@ class Training:
     counts: Counts = field(default_factory=Counts)
     epoch: int = 0
     seconds: float = 0.0
+    device_seconds: float = 0.0
+    fill: HostFill | None = None
+    unlabelled: Unlabelled | None = None
+    groups: Groups | None = None
+    selection: Selection = field(default_factory=lambda: Selection("last", None, None))
+    further: dict[str, Tensor] = field(default_factory=dict)
 
     @staticmethod
-    def prepare(settings: Settings, dataset: Dataset) -> "Training":
-        """Build everything named in the settings; InputError before anything is written when a name or value is wrong."""
+    def prepare(settings: Settings, dataset: Dataset, streams: dict[str, Tensor] | None = None) -> "Training":
+        """Build everything named in the settings; InputError before anything is written when a name or value is wrong.
+
+        streams: further images beside the training part, uint8 [N,K,C,H,W], by the names strategies ask for.
+        """
         settings = settings.resolved(len(dataset.train.ids))
         device = pick_device(settings.device)
-        pipeline = build(parse_chain(settings.augment, "--augment"), (dataset.mean, dataset.std))
         strategy = build_strategy(parse_spec(settings.strategy, "--strategy"))
-        with torch.random.fork_rng(devices=_cuda(device)):
-            torch.random.manual_seed(settings.seed)
-            model = make_model(settings, dataset).to(device).to(memory_format=torch.channels_last)
+        pipelines = pipelines_for(settings, dataset, strategy)
+        groups = begin_groups(settings, dataset, strategy, pipelines, set(streams or ()))
+        strategy = with_early_head(strategy, pipelines, len(dataset.classes))
+        kept = labelled(dataset, labels=settings.labels, per_class=settings.labels_per_class, seed=settings.seed)
+        with torch.random.fork_rng(devices=cuda_devices(device)):
+            model = make_networks(settings, dataset, strategy).to(device).to(memory_format=torch.channels_last)
             extra = nn.ModuleDict(strategy.modules(model)).to(device)
         parameters = [*model.parameters(), *extra.parameters()]
         optimizer = torch.optim.SGD(
             parameters, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay,
             nesterov=settings.nesterov and settings.momentum > 0,
         )  # fmt: skip
-        normalize = next(stage for stage in pipeline.stages if isinstance(stage, Normalize))
-        return Training(settings, dataset, pipeline, normalize, model, strategy, optimizer, device,
-                        on_device(dataset.train, device), on_device(dataset.validation, device))  # fmt: skip
+        normalize = next(stage for stage in pipelines[0].stages if isinstance(stage, Normalize))
+        counts = Counts()
+        training = Training(settings, dataset, pipelines, normalize, model, extra, strategy, optimizer, device,
+                            on_device(kept, device), on_device(dataset.validation, device), counts,
+                            fill=HostFill.of(pipelines, model, extra, normalize, counts), groups=groups,
+                            selection=Selection(settings.select, settings.patience, groups),
+                            further={name: images.to(device) for name, images in (streams or {}).items()})  # fmt: skip
+        if "unlabelled" in strategy.streams:
+            every = on_device(dataset.train, device)
+            training.unlabelled = Unlabelled(every, getattr(strategy, "stream_ratio", 1), settings.seed)
+        if training.fill is not None:
+            training.fill.check(first_two(training.train_split, len(dataset.classes)))
+        return training
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The first pipeline."""
+        return self.pipelines[0]
+
+    @property
+    def networks(self) -> list[nn.Module]:
+        """The networks that are trained together; mostly one."""
+        return members(self.model)
 
     @property
     def batch_size(self) -> int:
-        return self.settings.resolved(len(self.train_split.ids)).batch_size or 0
+        return self.settings.resolved(self.epoch_images).batch_size or 0
+
+    @property
+    def epoch_images(self) -> int:
+        """Source images of an epoch: as many as the training part has, so that few labels mean the same number of steps."""
+        return len(self.dataset.train.ids)
 
     @property
     def steps_per_epoch(self) -> int:
-        return max(1, sum(1 for _ in batches(torch.arange(len(self.train_split.ids)), self.batch_size)))
+        return max(1, sum(1 for _ in batches(torch.arange(self.epoch_images), self.batch_size)))
 
     def run(self, directory: RunDirectory | None = None, on_epoch: OnEpoch | None = None) -> dict[str, Any]:
         """Train to the last epoch, from the folder's checkpoint where there is one; the test part is read once, at the end.
 
         Returns result.json's content. With a folder, writes metrics.jsonl and a checkpoint per epoch, and at the end
-        model.safetensors and predictions.npz (result.json is the caller's: RunDirectory.finish).
+        the weights and test predictions of every network (result.json is the caller's: RunDirectory.finish).
         Raises RunError when the loss is no longer finite.
         """
         started = time.perf_counter()
         rows = self.resume(directory) if directory else []
-        with torch.random.fork_rng(devices=_cuda(self.device)):
-            while self.epoch < self.settings.epochs:
+        with torch.random.fork_rng(devices=cuda_devices(self.device)):
+            while self.epoch < self.settings.epochs and not self.selection.stopped(self.epoch):
                 row = self.train_epoch()
                 rows.append(row)
                 if directory:
@@ -98,55 +139,88 @@ class Training:
                     self.save(directory)
                 if on_epoch:
                     on_epoch(row)
-        test = evaluate(self.model, on_device(self.dataset.test, self.device), self.normalize, len(self.dataset.classes))
-        result = self._result(test, rows, time.perf_counter() - started)
+        self.selection.restore(self.model)
+        part = on_device(self.dataset.test, self.device)
+        tests = [evaluate(network, part, self.normalize, len(self.dataset.classes)) for network in self.networks]
         if directory:
-            self._write_outcome(directory, test)
-        return result
+            for number, (network, test) in enumerate(zip(self.networks, tests, strict=True)):
+                write_outcome(directory.path, number, network, part, test)
+        found, named = figures(tests, rows), described(network_specs(self.settings, self.strategy))
+        seconds = {"training": self.seconds, "device": self.device_seconds, "wall": time.perf_counter() - started}
+        return {
+            "version": 1, **found[0], "counts": self.counts.dict(),
+            "seconds": {name: round(value, 3) for name, value in seconds.items()},
+            "networks": [{**name, **values} for name, values in zip(named, found, strict=True)],
+        }  # fmt: skip
 
     def train_epoch(self) -> dict[str, Any]:
         """One epoch and the evaluation on the validation part; the epoch's line of metrics.jsonl."""
         # The networks' own noise (dropout) starts anew with every epoch, so that a resumed run draws the same.
-        torch.random.manual_seed(_epoch_seed(self.settings.seed, self.epoch))
+        torch.random.manual_seed(derived_seed(self.settings.seed, "network", self.epoch))
         self.model.train()
         total, images, rate = torch.zeros((), device=self.device), 0, 0.0
-        order = epoch_order(self.train_split.ids, self.settings.seed, self.epoch)
-        start = time.perf_counter()
-        for number, rows in enumerate(batches(order, self.batch_size)):
+        logs: dict[str, Tensor] = {}
+        other = None if self.unlabelled is None else self.unlabelled.epoch(self.epoch, self.steps_per_epoch, self.batch_size)
+        watch = Stopwatch(self.device)
+        for number, (rows, visits) in enumerate(self._batches()):
             rate = self._set_rate(self.epoch * self.steps_per_epoch + number)
-            total += self._step(rows) * len(rows)
+            with watch.step():
+                streams = {} if other is None else {"unlabelled": other.step(number)}
+                loss_sum, said = self._step(rows, visits, streams)
+            total += loss_sum * len(rows)
+            for name, value in said.items():
+                logs[name] = logs.get(name, torch.zeros((), device=self.device)) + value * len(rows)
             images += len(rows)
         loss = total.item() / max(1, images)
-        self.seconds += time.perf_counter() - start
+        wall, device = watch.read()
+        self.seconds += wall
+        self.device_seconds += device
         if not math.isfinite(loss):
             raise RunError(f"the training loss is {loss} in epoch {self.epoch + 1}; a smaller --lr usually helps")
         self.epoch += 1
         self.strategy.end_epoch(Clock(self.epoch, self.settings.epochs, self.counts.steps))
-        found = evaluate(self.model, self.validation_split, self.normalize, len(self.dataset.classes))
-        return {
-            "epoch": self.epoch, "train_loss": loss, "learning_rate": rate, "validation_accuracy": found.accuracy,
-            "validation_loss": found.loss, "seconds": round(self.seconds, 3), "counts": self.counts.dict(),
+        found = [evaluate(each, self.validation_split, self.normalize, len(self.dataset.classes)) for each in self.networks]
+        row = self.selection.see(self.epoch, found[0], self.validation_split, self.model) | {
+            "epoch": self.epoch, "train_loss": loss, "learning_rate": rate, "validation_accuracy": found[0].accuracy,
+            "validation_loss": found[0].loss, "seconds": round(self.seconds, 3),
+            "device_seconds": round(self.device_seconds, 3), "counts": self.counts.dict(),
         }  # fmt: skip
+        if len(found) > 1:
+            row["validation_accuracies"] = [each.accuracy for each in found]
+        return row | ({"logs": {name: value.item() / images for name, value in logs.items()}} if logs else {})
 
-    def _step(self, rows: Tensor) -> Tensor:
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The rows of each of the epoch's steps, and how often each was seen before in the epoch."""
+        ids, seed = self.train_split.ids, self.settings.seed
+        if self.settings.sampling == "groups" and self.groups is not None:
+            yield from balanced_batches(ids, self.groups.of_split(self.train_split), seed=seed, epoch=self.epoch,
+                                        batch_size=self.batch_size, steps=self.steps_per_epoch)  # fmt: skip
+            return
+        order, visits = repeated_order(ids, seed, self.epoch, self.epoch_images)
+        for places in batches(torch.arange(len(order), device=order.device), self.batch_size):
+            yield order[places], visits[places]
+
+    def _step(self, rows: Tensor, visits: Tensor, streams: dict[str, Drawn]) -> tuple[Tensor, dict[str, Tensor]]:
+        """One optimiser step on these rows: the sum of its turns' losses and of what they log."""
         clock = Clock(self.epoch, self.settings.epochs, self.counts.steps)
         views = StepViews(
-            self.train_split, rows, len(self.dataset.classes), (self.pipeline,), self.settings.seed, clock, self.counts
-        )
-        hook = self.model.register_forward_pre_hook(self._count_forward)
-        for turn in range(self.strategy.turns):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half()):
-                step = self.strategy(self.model, views, program=self.strategy.program(clock), turn=turn)
-            self.optimizer.zero_grad(set_to_none=True)
-            step.loss.backward()
-            self.optimizer.step()
-            self.counts.backward += 1
-        hook.remove()
+            self.train_split, rows, len(self.dataset.classes), self.pipelines, self.settings.seed, clock, self.counts,
+            visits, None if self.fill is None else self.fill.at(clock, len(rows)), streams, self.further,
+        )  # fmt: skip
+        total = torch.zeros((), device=self.device)
+        logs: dict[str, Tensor] = {}
+        with counting(self.networks, self.counts, len(rows)):
+            for turn in range(self.strategy.turns):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half()):
+                    step = self.strategy(self.model, views, program=self.strategy.program(clock), turn=turn)
+                # Parameters without a gradient in this turn must stay as they are: momentum would move zeros.
+                self.optimizer.zero_grad(set_to_none=True)
+                step.loss.backward()
+                self.optimizer.step()
+                total = total + step.loss.detach()
+                logs |= {name: logs[name] + value if name in logs else value for name, value in step.logs.items()}
         self.counts.steps += 1
-        return step.loss.detach()
-
-    def _count_forward(self, *_: Any) -> None:
-        self.counts.forward += 1
+        return total, logs
 
     def _set_rate(self, step: int) -> float:
         s = self.settings
@@ -163,8 +237,13 @@ class Training:
     def save(self, directory: RunDirectory) -> None:
         """Write the checkpoint of the epochs done so far."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"extra.{k}": v for k, v in self.extra.state_dict().items()}
         tensors |= {f"optimizer.{k}": v for k, v in checkpoint.optimizer_tensors(self.optimizer).items()}
-        state = {"epoch": self.epoch, "seconds": self.seconds, "counts": self.counts.dict(), "strategy": self.strategy.state_dict()}
+        tensors |= {f"selected.{k}": v for k, v in self.selection.weights.items()}
+        state = {
+            "epoch": self.epoch, "seconds": self.seconds, "device_seconds": self.device_seconds, "counts": self.counts.dict(),
+            "strategy": self.strategy.state_dict(), "selection": self.selection.state(),
+        }  # fmt: skip
         checkpoint.save_checkpoint(directory.path, tensors, state)
 
     def resume(self, directory: RunDirectory) -> list[dict[str, Any]]:
@@ -175,63 +254,14 @@ class Training:
             return []
         tensors, state = found
         self.model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
+        self.extra.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("extra.")})
         checkpoint.restore_optimizer(self.optimizer, {k[10:]: v for k, v in tensors.items() if k.startswith("optimizer.")})
-        self.epoch, self.seconds = state["epoch"], state["seconds"]
+        self.epoch, self.seconds, self.device_seconds = state["epoch"], state["seconds"], state["device_seconds"]
         self.counts = Counts(**state["counts"])
+        if self.fill is not None:
+            self.fill.counts = self.counts
         self.strategy.load_state_dict(state["strategy"])
+        self.selection.load(state["selection"], {k[9:]: v for k, v in tensors.items() if k.startswith("selected.")})
         rows = [row for row in directory.metrics() if row["epoch"] <= self.epoch]
         directory.write_metrics(rows)
         return rows
-
-    def _result(self, test: Evaluation, rows: list[dict[str, Any]], wall: float) -> dict[str, Any]:
-        curve = [row["validation_accuracy"] for row in rows]
-        return {
-            "version": 1,
-            "accuracy": test.accuracy, "accuracy_top5": test.accuracy_top5, "loss": test.loss,
-            "best": max(curve), "median_last_10": statistics.median(curve[-10:]),
-            "counts": self.counts.dict(),
-            "seconds": {"training": round(self.seconds, 3), "wall": round(wall, 3)},
-        }  # fmt: skip
-
-    def _write_outcome(self, directory: RunDirectory, test: Evaluation) -> None:
-        weights = {k: v.detach().cpu().contiguous() for k, v in self.model.state_dict().items()}
-        checkpoint.write_atomically(directory.path / "model.safetensors", safetensors.torch.save(weights))
-        packed = io.BytesIO()
-        np.savez(
-            packed, id=self.dataset.test.ids.numpy(), label=self.dataset.test.labels.numpy(),
-            prediction=test.prediction.cpu().numpy(), confidence=test.confidence.cpu().numpy(),
-            label_probability=test.label_probability.cpu().numpy(),
-        )  # fmt: skip
-        checkpoint.write_atomically(directory.path / "predictions.npz", packed.getvalue())
-
-
-def make_model(settings: Settings, dataset: Dataset) -> nn.Module:
-    """The network named in the settings, for the data set's classes and channels."""
-    spec = parse_spec(settings.model, "--model")
-    return build_model(spec, classes=len(dataset.classes), channels=dataset.train.images.shape[1])
-
-
-def on_device(split: Split, device: torch.device) -> Split:
-    groups = None if split.groups is None else split.groups.to(device)
-    return Split(split.images.to(device), split.labels.to(device), split.ids.to(device), groups)
-
-
-def pick_device(name: str) -> torch.device:
-    """`auto` is a CUDA device where there is one; InputError for a device that is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):
-        raise InputError(f"--device {name}: not available here; use cpu, or leave it out") from None
-    return device
-
-
-def _cuda(device: torch.device) -> list[torch.device]:
-    return [device] if device.type == "cuda" else []
-
-
-def _epoch_seed(seed: int, epoch: int) -> int:
-    bits = Noise.of(seed, torch.zeros(1, dtype=torch.int64), epoch=epoch).fold("network").bits(1)
-    return int(bits) & (2**63 - 1)

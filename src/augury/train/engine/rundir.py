@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from augury.train.engine.checkpoint import NAME, PREVIOUS, write_atomically, wri
 FILES = (
     "config.yaml", "result.json", "metrics.jsonl", "predictions.npz", "report.html", "model.safetensors", NAME, PREVIOUS,
 )  # fmt: skip
+
+
+# The files of a run's further networks.
+_FURTHER = re.compile(r"model_\d+\.safetensors|predictions_\d+\.npz")
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,9 @@ class RunDirectory:
         for folder in (self.path, *sorted((self.path / "runs").glob("*"))):
             for name in FILES:
                 (folder / name).unlink(missing_ok=True)
+            for file in folder.glob("*_*"):
+                if _FURTHER.fullmatch(file.name):
+                    file.unlink()
 
     def _make(self) -> None:
         try:

@@ -13,10 +13,15 @@ from augury.core.registry import unknown
 
 @dataclass(frozen=True)
 class Settings:
-    """One training. Names, augmentations and strategies are written in the grammar of `augury.core.options`."""
+    """One training. Names, augmentations and strategies are written in the grammar of `augury.core.grammar`.
+
+    augment2: the second pipeline, for strategies whose views may differ in it. model: a network, or as many as the strategy
+    trains, parted by commas. fraction, label_noise: see `augury.train.data.subsets`.
+    """
 
     data: str
     augment: str = "none"
+    augment2: str | None = None
     strategy: str = "erm"
     model: str = "small_cnn"
     epochs: Annotated[int, Interval(1)] = 60
@@ -29,9 +34,16 @@ class Settings:
     decay_milestones: tuple[float, ...] = (0.3, 0.6, 0.8)
     decay_rate: Annotated[float, Interval(0, 1)] = 0.2
     seed: Annotated[int, Interval(0, 2**31 - 1)] = 0
+    sampling: Literal["shuffled", "groups"] = "shuffled"
+    select: Literal["last", "validation", "worst_group"] = "last"
+    patience: Annotated[int, Interval(1)] | None = None
     data_dir: str | None = None
     validation: Annotated[float, Interval(0, 1)] = 0.1
     image_size: Annotated[int, Interval(1)] | None = None
+    fraction: Annotated[float, Interval(0, 1)] = 1.0
+    label_noise: Annotated[float, Interval(0, 1)] = 0.0
+    labels: Annotated[int, Interval(1)] | None = None
+    labels_per_class: Annotated[int, Interval(1)] | None = None
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 

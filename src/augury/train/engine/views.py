@@ -1,18 +1,20 @@
 """The host's side of `views`: which images a step sees, and their augmentation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from augury.augment.pipeline import Pipeline
+from augury.augment.pipeline import Fill, Pipeline
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.plan import Clock
 from augury.core.targets import Targets
 from augury.train.data.dataset import Split
+from augury.train.engine.costs import Counts
+from augury.train.engine.streams import Drawn
 
 
 def epoch_order(ids: Tensor, seed: int, epoch: int) -> Tensor:
@@ -28,21 +30,12 @@ def batches(order: Tensor, batch_size: int) -> Iterator[Tensor]:
 
 
 @dataclass
-class Counts:
-    """What a training cost: augmented images made, forward and backward passes over a batch, optimiser steps."""
-
-    images: int = 0
-    forward: int = 0
-    backward: int = 0
-    steps: int = 0
-
-    def dict(self) -> dict[str, int]:
-        return {"images": self.images, "forward": self.forward, "backward": self.backward, "steps": self.steps}
-
-
-@dataclass
 class StepViews:
-    """The `views` of one step: rows of a split, augmented by the training's pipelines."""
+    """The `views` of one step: rows of a split, augmented by the training's pipelines; the last stands in for missing ones.
+
+    visits: int64 [B], how often each row was seen before in this epoch. others: rows of other sources of images. further:
+    images that belong to the rows, uint8 [N,K,C,H,W] with K for every row of the split.
+    """
 
     split: Split
     rows: Tensor
@@ -51,17 +44,43 @@ class StepViews:
     seed: int
     clock: Clock
     counts: Counts = field(default_factory=Counts)
+    visits: Tensor | None = None
+    fill: Fill | None = None
+    others: dict[str, Drawn] = field(default_factory=dict)
+    further: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __call__(self, view: int = 0, pipeline: int = 0, stream: str = "train") -> Batch:
-        if stream != "train" or pipeline >= len(self.pipelines):
-            raise InputError(f"--strategy: this training has no {stream!r} stream with pipeline {pipeline}")
-        ids = self.split.ids[self.rows]
-        groups = None if self.split.groups is None else self.split.groups[self.rows]
-        labels = self.split.labels[self.rows]
-        targets = Targets(labels[:, None], torch.ones(len(labels), 1, device=labels.device), self.classes)
-        batch = Batch(self.split.images[self.rows], targets, ids, groups=groups)
-        noise = Noise.of(self.seed, ids, epoch=self.clock.epoch, view=view)
+        batch, noise = self._source(view, stream)
         self.counts.images += len(batch)
-        done, _ = self.pipelines[pipeline].run(batch, noise, clock=self.clock)
+        chosen = self.pipelines[min(pipeline, len(self.pipelines) - 1)]
+        done, _ = chosen.run(batch, noise, clock=self.clock, fill=self.fill)
         # A third faster on a CPU, more on a GPU with bfloat16.
         return done.replace(images=done.images.contiguous(memory_format=torch.channels_last))
+
+    def _source(self, view: int, stream: str) -> tuple[Batch, Noise]:
+        """The stream's images with the noise of this view; a stream other than `train` has addresses of its own."""
+        if stream in self.further:
+            return self._further(self.further[stream][self.rows], stream, view)
+        if stream != "train" and stream not in self.others:
+            raise InputError(f"--strategy: this training has no {stream!r} stream")
+        drawn = self.others.get(stream)
+        split, rows, visits = (self.split, self.rows, self.visits) if drawn is None else (drawn.split, drawn.rows, drawn.visits)
+        ids = split.ids[rows]
+        groups = None if split.groups is None else split.groups[rows]
+        noise = Noise.of(self.seed, ids, epoch=self.clock.epoch, view=view, visits=visits)
+        if drawn is not None and not drawn.labelled:
+            return Batch(split.images[rows], None, ids, visits=visits), noise.fold(stream)
+        labels = split.labels[rows]
+        targets = Targets(labels[:, None], torch.ones(len(labels), 1, device=labels.device), self.classes)
+        batch = Batch(split.images[rows], targets, ids, visits=visits, groups=groups)
+        return batch, noise if drawn is None else noise.fold(stream)
+
+    def _further(self, images: Tensor, stream: str, view: int) -> tuple[Batch, Noise]:
+        """A stream that has K images for every row, uint8 [B,K,C,H,W]: they come row by row, without labels."""
+        count = images.shape[1]
+        ids = self.split.ids[self.rows].repeat_interleave(count)
+        again = torch.zeros_like(ids) if self.visits is None else self.visits.repeat_interleave(count)
+        # Each of a row's images has an address of its own: the visit tells them apart.
+        visits = again * count + torch.arange(count, device=ids.device).repeat(len(self.rows))
+        noise = Noise.of(self.seed, ids, epoch=self.clock.epoch, view=view, visits=visits).fold(stream)
+        return Batch(images.flatten(0, 1), None, ids, visits=visits), noise

@@ -25,7 +25,8 @@ class Step:
 
 class Views(Protocol):
     """Made by the host for each step. A call augments and normalises the step's images: `view` numbers independent draws
-    of the same images, `pipeline` chooses among the training's pipelines, `stream` among its sources of images."""
+    of the same images, `pipeline` chooses among the training's pipelines (the last one stands in for those it lacks),
+    `stream` among its sources of images."""
 
     def __call__(self, view: int = 0, pipeline: int = 0, stream: str = "train") -> Batch: ...
 
@@ -33,7 +34,10 @@ class Views(Protocol):
 class Strategy(Protocol):
     """streams: the sources of images it reads. turns: losses per step, each with an update of its own. modules(model):
     extra trained parts by name. program(clock): what makes one epoch's step another program than the next's, hashable.
-    A call makes the loss of one turn. end_epoch lets it learn; state_dict is what a checkpoint must keep of it."""
+    A call makes the loss of one turn. end_epoch lets it learn; state_dict is what a checkpoint must keep of it.
+
+    Two further attributes may be left out, see `networks_of` and `pipelines_of`: networks, how many networks it trains (1;
+    with more, `model` is an `nn.ModuleList` of them), and pipelines, how many pipelines its views can come from (1)."""
 
     streams: tuple[str, ...]
     turns: int
@@ -44,3 +48,18 @@ class Strategy(Protocol):
     def end_epoch(self, clock: Clock) -> None: ...
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+def networks_of(strategy: Strategy) -> int:
+    """How many networks the strategy trains together."""
+    return int(getattr(strategy, "networks", 1))
+
+
+def pipelines_of(strategy: Strategy) -> int:
+    """How many different pipelines the strategy's views can come from."""
+    return int(getattr(strategy, "pipelines", 1))
+
+
+def members(model: nn.Module) -> list[nn.Module]:
+    """The networks that are trained: those of an `nn.ModuleList`, or the one."""
+    return list(model) if isinstance(model, nn.ModuleList) else [model]

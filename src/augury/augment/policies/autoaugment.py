@@ -1,0 +1,53 @@
+"""AutoAugment: the published tables of sub-policies."""
+
+from importlib.resources import files
+from typing import Annotated, Any, Literal
+
+import yaml
+
+from augury.augment.by_side import BySide
+from augury.augment.policies import ladders
+from augury.augment.policies.fixed import Step, SubPolicies
+from augury.augment.policies.ladders import Magnitudes
+from augury.core.options import Interval
+from augury.core.plan import Policy, Space
+from augury.core.registry import register
+
+Table = Literal["cifar10", "imagenet", "svhn", "cifar10_95", "efficientnet_v0"]
+
+
+@register("policy", "autoaugment", source="Cubuk et al. 2019 (arXiv:1805.09501), tables 7 to 9 and released code")
+def autoaugment(
+    *,
+    table: Table = "cifar10",
+    ladder: str | None = None,
+    fill: Annotated[int, Interval(0, 255)] | None = None,
+) -> Policy:
+    """One of a table's sub-policies per image, two operations each with its own chance and strength.
+
+    Tables: the paper's three (25 sub-policies each), the 95 of the released TensorFlow code, EfficientNet's v0. Levels
+    mean what `ladder` says: by default `tf` on images under 64 pixels and the repaired `tpu` above; `torchvision` gives
+    torchvision's policies. `fill` paints what lies outside, 128 by default, 0 with torchvision's ladder.
+    """
+    rows = sub_policies(table)
+    if ladder is not None:
+        return from_levels(rows, ladders.ladder(ladder), fill)
+    large = from_levels(rows, ladders.ladder("tpu"), fill)
+    if any(name == "solarize_add" for row in rows for name, _, _ in row):
+        return large  # the smaller ladder has no values for it
+    return BySide(from_levels(rows, ladders.ladder("tf"), fill), large)
+
+
+def sub_policies(table: str) -> list[list[tuple[str, float, float]]]:
+    """A published table: per sub-policy (operation, probability, level)."""
+    text = files("augury.augment.policies").joinpath("tables", f"{table}.yaml").read_text(encoding="utf-8")
+    content: dict[str, Any] = yaml.safe_load(text)
+    return [[(name, p, level) for name, p, level in row] for row in content["sub_policies"]]
+
+
+def from_levels(rows: list[list[tuple[str, float, float]]], magnitudes: Magnitudes, fill: int | None = None) -> SubPolicies:
+    """A policy from levels on a ladder's scale. Raises InputError for an operation that the ladder lacks."""
+    names = list(dict.fromkeys(name for row in rows for name, _, _ in row))
+    space = Space(tuple(magnitudes.choice(name, fill) for name in names))
+    table = tuple(tuple(Step(names.index(name), p, level / magnitudes.top) for name, p, level in row) for row in rows)
+    return SubPolicies(space, table)

@@ -1,0 +1,111 @@
+"""The distributions of policies that do not learn: operations drawn uniformly, or sub-policies from a table."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from augury.core.noise import Noise
+from augury.core.plan import Clock, Plan, Space
+
+
+@dataclass(frozen=True)
+class Uniformly:
+    """`slots` operations per image, uniform over `space` with replacement.
+
+    strengths: one is drawn per slot, uniformly. p: each slot's chance to fire. spread: standard deviation of a normal
+    jitter of the strength, clipped to [0, 1]; log_prob leaves it out.
+    """
+
+    space: Space
+    slots: int
+    strengths: tuple[float, ...]
+    p: float = 1.0
+    spread: float = 0.0
+
+    def ask(self, noise: Noise, clock: Clock) -> Plan:
+        chosen = noise.integers(self.slots, len(self.space))
+        if len(self.strengths) == 1:
+            strength = torch.full_like(chosen, self.strengths[0], dtype=torch.float32)
+        else:
+            table = torch.tensor(self.strengths, device=chosen.device)
+            strength = table[noise.fold("strength").integers(self.slots, len(self.strengths))]
+        if self.spread:
+            # In float64, whose last bits rounding drops: the same for every batch length.
+            normal = torch.special.ndtri(noise.fold("spread").uniform(self.slots).double().clamp(2.0**-25, 1 - 2.0**-25))
+            strength = (strength + self.spread * normal.to(torch.float32)).clamp(0, 1)
+        on = torch.ones_like(chosen, dtype=torch.bool) if self.p == 1 else noise.fold("on").uniform(self.slots) < self.p
+        return Plan(chosen, strength, on)
+
+    def log_prob(self, plan: Plan) -> Tensor:
+        each = -math.log(len(self.space)) - math.log(len(self.strengths))
+        return torch.full((len(plan.op),), each * self.slots, device=plan.op.device) + _fired(plan.on, self.p)
+
+    def tell(self, plan: Plan, reward: Tensor) -> None:
+        """Learns nothing."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Has no state."""
+
+
+def _fired(on: Tensor, p: float) -> Tensor:
+    """Log probability of which slots fired, [B]."""
+    if p in (0, 1):
+        return torch.zeros(len(on), device=on.device)
+    return torch.where(on, math.log(p), math.log(1 - p)).sum(1)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation of a sub-policy: its number in the space, its chance and its strength."""
+
+    op: int
+    p: float
+    strength: float
+
+
+@dataclass(frozen=True)
+class SubPolicies:
+    """One of `table` is drawn uniformly per image; its operations are applied in order, each by its own chance."""
+
+    space: Space
+    table: tuple[tuple[Step, ...], ...]
+
+    @property
+    def slots(self) -> int:
+        return max(1, max(map(len, self.table), default=1))
+
+    def ask(self, noise: Noise, clock: Clock) -> Plan:
+        chosen = noise.integers(1, len(self.table))[:, 0]
+        op, chance, strength = (part.to(chosen.device)[chosen] for part in self._columns())
+        return Plan(op, strength, noise.fold("on").uniform(self.slots) < chance, chosen)
+
+    def log_prob(self, plan: Plan) -> Tensor:
+        if plan.choice is None:
+            raise ValueError("log_prob needs the plan's choice, the number of the sub-policy")
+        chance = self._columns()[1].to(plan.on.device)[plan.choice]
+        each = torch.where(plan.on, chance, 1 - chance).log()
+        return each.sum(1) - math.log(len(self.table))
+
+    def _columns(self) -> tuple[Tensor, Tensor, Tensor]:
+        """op int64, chance and strength float32 [Q,S]; shorter sub-policies end in steps that never fire."""
+        padded = [(*row, *[Step(0, 0.0, 0.0)] * (self.slots - len(row))) for row in self.table]
+        return (
+            torch.tensor([[step.op for step in row] for row in padded]),
+            torch.tensor([[step.p for step in row] for row in padded], dtype=torch.float32),
+            torch.tensor([[step.strength for step in row] for row in padded], dtype=torch.float32),
+        )
+
+    def tell(self, plan: Plan, reward: Tensor) -> None:
+        """Learns nothing."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Has no state."""

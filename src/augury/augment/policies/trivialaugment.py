@@ -1,0 +1,21 @@
+"""TrivialAugment: one operation, drawn uniformly, at a strength drawn uniformly."""
+
+from typing import Literal
+
+from augury.augment.policies.fixed import Uniformly
+from augury.augment.policies.ladders import ladder
+from augury.augment.policies.randaugment import TORCHVISION
+from augury.core.plan import Policy, Space
+from augury.core.registry import register
+
+
+@register("policy", "trivialaugment", source="Müller and Hutter 2021 (arXiv:2103.10158), section 3; torchvision TrivialAugmentWide")
+def trivialaugment(*, space: Literal["wide", "standard"] = "wide") -> Policy:
+    """One operation per image, drawn uniformly, at one of 31 strengths drawn uniformly. Nothing to tune.
+
+    `wide` is the published default and torchvision's (rotations up to 135 degrees, translations up to 32 pixels
+    whatever the side); `standard` has RandAugment's ranges.
+    """
+    magnitudes = ladder("wide" if space == "wide" else "torchvision_31")
+    choices = Space(tuple(magnitudes.choice(name) for name in TORCHVISION))
+    return Uniformly(choices, 1, tuple(level / 30 for level in range(31)))

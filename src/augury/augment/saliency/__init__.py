@@ -1,0 +1,1 @@
+"""Which pixels a network's decision hangs on, and boxes chosen by it."""

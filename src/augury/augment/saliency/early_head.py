@@ -1,0 +1,70 @@
+"""An early head: logits from a network's first unit, so that a saliency map needs only that part of the network.
+
+Gong et al. 2021 (KeepAugment), section 3.1: average pooling and a linear layer after the first block, trained along with
+the network and dropped at test.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from augury.augment.saliency.gradient import evaluating
+from augury.core.errors import InputError
+
+
+class EarlyHead(nn.Module):
+    """Maps [B,C,h,w] of a network's first unit to logits [B,classes]: the average over positions and a linear layer."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(channels, classes)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        logits: Tensor = self.linear(maps.mean((2, 3)))
+        return logits
+
+
+def early_head(network: nn.Module, classes: int) -> EarlyHead:
+    """A head for that network's first unit, its weights from PyTorch's generator; InputError as `first_unit`."""
+    first = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)
+    parameter = next(network.parameters())
+    probe = torch.zeros(1, 3 if first is None else first.in_channels, 32, 32, device=parameter.device)
+    with torch.no_grad(), evaluating(network):
+        maps = early_maps(network, probe)
+    if maps.ndim != 4:
+        raise InputError(f"saliency=early_head: the network's first unit gives {list(maps.shape)}, not maps; use saliency=full")
+    return EarlyHead(maps.size(1), classes).to(parameter.device)
+
+
+def first_unit(network: nn.Module) -> nn.Module:
+    """The first unit after the stem: a stage's first block where it consists of blocks, else the stage.
+
+    Raises InputError for a network without named stages.
+    """
+    taps = getattr(network, "taps", ())
+    if len(taps) < 2:
+        raise InputError("saliency=early_head: the network names no stages (`taps`); use saliency=full or low_resolution")
+    stage = network.get_submodule(taps[1])
+    first = next(stage.children(), None)
+    return first if first is not None and next(first.children(), None) is not None else stage
+
+
+def early_maps(network: nn.Module, images: Tensor) -> Tensor:
+    """What the first unit gives, without computing anything after it."""
+    handle = first_unit(network).register_forward_hook(_stop)
+    try:
+        network(images)
+    except _Reached as reached:
+        return reached.maps
+    finally:
+        handle.remove()
+    raise InputError("saliency=early_head: the network does not run its first unit; use saliency=full")
+
+
+class _Reached(Exception):
+    def __init__(self, maps: Tensor) -> None:
+        super().__init__()
+        self.maps = maps
+
+
+def _stop(module: nn.Module, inputs: object, maps: Tensor) -> None:
+    raise _Reached(maps)

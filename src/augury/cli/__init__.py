@@ -1,0 +1,74 @@
+"""The command line: parse, call, print. Heavy imports wait until a command needs them.
+
+A command is a file of this package with HELP, add(parser) and run(options).
+"""
+
+import argparse
+import os
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+from augury.core.errors import InputError, RunError
+
+COMMANDS = ("list", "preview", "train", "compare", "evaluate", "diagnose", "policy", "verify", "bench")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; 0 done, 1 failed while running, 2 refused, 130 interrupted."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest:
+        options.parser.refuse_flag(rest[0])
+    try:
+        options.run(options)
+        return 0
+    except InputError as error:
+        return _tell(options, error, 2)
+    except RunError as error:
+        return _tell(options, error, 1)
+    except KeyboardInterrupt as error:
+        return _tell(options, "interrupted; what is done is kept, --resume goes on", 130, error)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        return _tell(options, f"unexpected {type(error).__name__}: {error}; --debug shows where", 1, error)
+
+
+def _tell(options: argparse.Namespace, message: object, code: int, error: BaseException | None = None) -> int:
+    if options.debug and isinstance(error or message, BaseException):
+        raise error or message  # type: ignore[misc]
+    print(f"augury: {' '.join(str(message).split())}", file=sys.stderr)
+    return code
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuses in one line, with the nearest flag."""
+
+    def error(self, message: str) -> NoReturn:
+        from augury.core.registry import unknown
+
+        if "argument COMMAND: invalid choice" in message:
+            message = unknown("command", message.split("'")[1], list(COMMANDS))
+        self.exit(2, f"augury: {message} (`{self.prog} --help` shows what there is)\n")
+
+    def refuse_flag(self, text: str) -> NoReturn:
+        from augury.core.registry import unknown
+
+        flags = sorted({flag for action in self._actions for flag in action.option_strings})
+        if not text.startswith("-"):
+            self.error(f"{text!r} is one argument too many; quote names that hold brackets or blanks")
+        self.error(unknown("flag", text.split("=")[0], flags))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="augury", description="Find, apply and prove image augmentation for classifiers.", allow_abbrev=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        command = import_module(f"augury.cli.{name}")
+        made = commands.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False)
+        made.set_defaults(run=command.run, parser=made)
+        made.add_argument("--debug", action="store_true", help="show tracebacks")
+        command.add(made)
+    return parser

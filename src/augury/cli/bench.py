@@ -1,0 +1,27 @@
+"""`augury bench`."""
+
+import argparse
+import json
+from pathlib import Path
+
+from augury.cli.shared import add_json, command_line
+
+HELP = "images per second, in the same run as other libraries'"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The command's flags."""
+    parser.add_argument("--device", default="auto", metavar="D", help="cpu, cuda, ... (cuda where there is one)")
+    parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=False, help="measure other libraries too")
+    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes: small batches, a few rounds")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for result.json")
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Call the job and print what it found."""
+    from augury.jobs.bench import bench
+    from augury.jobs.tables import throughput_table
+
+    result = bench(options.output, device=options.device, with_peers=options.peers, quick=options.quick, command=command_line())
+    print(json.dumps(result, indent=1)) if options.json else throughput_table(result)

@@ -1,0 +1,55 @@
+"""`augury diagnose`."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from augury.cli.shared import add_json, print_notes
+from augury.core.errors import InputError
+
+HELP = "measure what trained networks do, side by side"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The command's flags."""
+    parser.add_argument("runs", metavar="RUN", nargs="*", help="--output folders of `augury train` or `augury compare`")
+    parser.add_argument(
+        "--what", metavar="M", help="measurements of `augury list`, parted by commas (transfer,variation,embedding)"
+    )
+    parser.add_argument("--data", metavar="DATA", help="other data with the same classes")
+    parser.add_argument("--data-dir", metavar="D", help="where a named data set already is")
+    parser.add_argument("--device", default="auto", metavar="D", help="cpu, cuda, ...")
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the results")
+    parser.add_argument("-c", dest="config", type=Path, metavar="FILE", help="defaults from a YAML file (config.yaml of before)")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is in --output")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Call the job and print what it found."""
+    from augury.core.registry import unknown
+    from augury.jobs.diagnose import WHAT, diagnose
+    from augury.jobs.tables import measurement_tables
+    from augury.train.engine.settings import read_config
+
+    values = read_config(options.config) if options.config else {}
+    for key in values:
+        if key not in ("runs", "what", "data", "data_dir"):
+            raise InputError(f"-c {options.config}: {unknown('setting', key, ['runs', 'what', 'data', 'data_dir'])}")
+    runs = options.runs or values.get("runs")
+    if not runs or not isinstance(runs, list):
+        raise InputError("RUN: name at least one run, the --output folder of `augury train` or `augury compare`")
+    named: dict[str, Any] = {key: getattr(options, key) or values.get(key) for key in ("what", "data", "data_dir")}
+    named["what"] = str(named["what"] or WHAT)
+    result, found = diagnose(
+        [Path(run) for run in runs], options.output, **named, device=options.device, overwrite=options.overwrite,
+        quiet=options.quiet,
+    )  # fmt: skip
+    if options.json:
+        print(json.dumps(result, indent=1))
+        return
+    print_notes(result)
+    measurement_tables(found)
+    print(f"report: {options.output / 'report.html'}")

@@ -1,0 +1,32 @@
+"""`augury evaluate`."""
+
+import argparse
+import json
+from pathlib import Path
+
+from augury.cli.shared import add_json, print_accuracies, print_notes
+
+HELP = "a finished run's network on a test part"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The command's flags."""
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="the --output folder of `augury train`")
+    parser.add_argument("--data", metavar="DATA", help="other data with the same classes")
+    parser.add_argument("--data-dir", metavar="D", help="where a named data set already is")
+    parser.add_argument("--device", default="auto", metavar="D", help="cpu, cuda, ...")
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Call the job and print what it found."""
+    from augury.jobs.evaluate import evaluate
+    from augury.jobs.tables import cost_line
+
+    result = evaluate(options.run_folder, data=options.data, data_dir=options.data_dir, device=options.device)
+    if options.json:
+        print(json.dumps(result, indent=1))
+        return
+    print_notes(result)
+    print_accuracies(result, f"{result['data']}, {result['images']} test images: accuracy")
+    print(f"its training cost: {cost_line(result['counts'])}")

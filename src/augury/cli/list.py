@@ -1,0 +1,32 @@
+"""`augury list`."""
+
+import argparse
+import json
+
+from augury.cli.shared import add_json
+
+HELP = "everything registered, with its source"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The command's flags."""
+    parser.add_argument("--pipeline", metavar="A", help="show the stages of this augmentation instead")
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Call the job and print what it found."""
+    from augury.jobs.listing import listing, stages
+
+    if options.pipeline is not None:
+        rows = stages(options.pipeline)
+        text = [f"{r['stage']:<18} on {r['sees']}" for r in rows]
+    else:
+        rows = listing()
+        wide = max(len(r["name"]) for r in rows)
+        text, kind = [], None
+        for r in rows:
+            text += [f"\n{r['kind']}"] if r["kind"] != kind else []
+            text.append(f"  {r['name']:<{wide}}  {r['summary']}  [{r['source']}]")
+            kind = r["kind"]
+    print(json.dumps(rows, indent=1) if options.json else "\n".join(text).lstrip("\n"))

@@ -1,0 +1,51 @@
+"""`augury policy`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from augury.cli.shared import add_json, whole
+from augury.core.errors import InputError
+
+HELP = "show, import, export or compare policies"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The command's flags."""
+    parser.add_argument("action", choices=("show", "import", "export", "diff"), metavar="show|import|export|diff")
+    parser.add_argument("policy", metavar="POLICY", help="a name with options, or a policy file; import: another library's name")
+    parser.add_argument("other", metavar="OTHER", nargs="?", help="diff: the policy to compare with")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="import, export: the file to write")
+    parser.add_argument(
+        "--to", default="yaml", choices=("yaml", "torchvision", "fast_autoaugment"), help="export: the notation (yaml)"
+    )
+    parser.add_argument("--image-size", default=32, metavar="N", help="side of the images, which some ladders depend on (32)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file")
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Call the job and print what it found."""
+    from augury.jobs import policy
+
+    side = whole(options.image_size, "--image-size")
+    if (options.action == "diff") != (options.other is not None):
+        raise InputError("OTHER: `augury policy diff` takes two policies, the other actions one")
+    if options.action == "show":
+        shown = policy.show(options.policy, side)
+        lines = [line for period in shown["periods"] for line in period["policies"]]
+        print(json.dumps(shown, indent=1) if options.json else "\n".join([f"{shown['name']}  [{shown['source']}]", *lines]))
+    elif options.action == "import":
+        print(policy.import_policy(options.policy, options.output, overwrite=options.overwrite, side_pixels=side))
+    elif options.action == "export":
+        if options.output is None:
+            raise InputError("--output: name the file to write")
+        for line in policy.export_policy(
+            options.policy, options.to, options.output, overwrite=options.overwrite, side_pixels=side
+        ):  # fmt: skip
+            print(f"note: {line}", file=sys.stderr)
+        print(options.output)
+    else:
+        lines = policy.diff(options.policy, options.other, side)
+        print("\n".join(lines) if lines else "no difference")

@@ -1,0 +1,111 @@
+"""What several commands share: the flags of a training, their conversion, and lines printed about results."""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from augury.core.errors import InputError
+
+DATA = (
+    "digits, cifar10, cifar100, svhn, mnist; a folder with train/ and test/ class folders or with train.npz and test.npz; "
+    "a CSV manifest; hf:owner/name"
+)
+SETTINGS = (
+    ("--model", "M", "network: a name of `augury list`, torchvision:NAME or timm:NAME; A,B for strategies of several (small_cnn)"),
+    ("--augment2", "A", "second augmentation, for strategies with several views, such as ait"),
+    ("--epochs", "N", "passes over the training part (60)"),
+    ("--batch-size", "N", "source images per optimiser step (128; fewer for small data, so that an epoch has six)"),
+    ("--lr", "RATE", "highest learning rate of SGD with Nesterov momentum (0.1)"),
+    ("--momentum", "M", "momentum (0.9)"),
+    ("--weight-decay", "W", "weight decay (5e-4)"),
+    ("--sched", "NAME", "learning-rate schedule: cosine or step (cosine)"),
+    ("--decay-rate", "R", "step schedule: factor at 30, 60 and 80 %% of the epochs (0.2)"),
+    ("--seed", "K", "seed of weights, order and augmentation; with --seeds, the first one (0)"),
+    ("--data-dir", "D", "where a named data set already is: torchvision's layout, or D/NAME/train.npz"),
+    ("--validation", "F", "fraction of the training part held out for validation (0.1)"),
+    ("--image-size", "N", "side that images of differing size are brought to"),
+    ("--fraction", "F", "share of the training images that is used, the same ones for every seed (1)"),
+    ("--label-noise", "R", "share of the training labels that is drawn at random, the same for every seed (0)"),
+    ("--labels", "N", "labels that are used, stratified; the other training images are unlabelled (all)"),
+    ("--labels-per-class", "N", "the same, as a number for each class"),
+    ("--device", "D", "cpu, cuda, ... (cuda where there is one)"),
+    ("--precision", "P", "auto, float32 or bfloat16 (bfloat16 on a GPU that has it)"),
+)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON for machines")
+
+
+def add_settings(parser: argparse.ArgumentParser, augment: str, strategy: str) -> None:
+    parser.add_argument("data", metavar="DATA", nargs="?", default=argparse.SUPPRESS, help=DATA)
+    parser.add_argument("--augment", metavar="A", default=argparse.SUPPRESS, help=augment)
+    parser.add_argument("--strategy", metavar="S", default=argparse.SUPPRESS, help=strategy)
+    for flag, metavar, text in SETTINGS:
+        parser.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text)
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the results")
+    parser.add_argument("-c", dest="config", type=Path, metavar="FILE", help="defaults from a YAML file (a run's config.yaml)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --output")
+    parser.add_argument("--overwrite", action="store_true", help="replace the run in --output")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_json(parser)
+
+
+def settings_of(options: argparse.Namespace, *, several: bool) -> tuple[Any, dict[str, Any]]:
+    """Settings from the flags over the -c file; what is not a training's setting (`seeds`) comes back beside them."""
+    from augury.core.options import text_from
+    from augury.train.engine.settings import Settings, read_config
+
+    values = read_config(options.config) if options.config else {}
+    for key in ("augment", "augment2", "strategy", "model"):
+        if values.get(key) is not None:
+            parted = key == "model" or (key != "augment2" and several)
+            values[key] = text_from(values[key], f"-c {options.config}: {key}", several=parted)
+    flags = {key: value for key, value in vars(options).items() if key in Settings.__dataclass_fields__ or key == "seeds"}
+    file_seeds = values.pop("seeds", None)
+    extra = {"seeds": flags.pop("seeds", file_seeds)}
+    Settings.of({"data": "digits", **values}, f"-c {options.config}")
+    merged = {**values, **{key: number(value) for key, value in flags.items()}}
+    if "data" not in merged:
+        raise InputError("DATA: name the data, for example `augury compare digits --augment none,cutout --output DIR`")
+    return Settings.of(merged, "--flags"), extra
+
+
+def number(text: Any) -> Any:
+    """A flag's text as a number where it is one, so that flags and YAML meet the same check."""
+    try:
+        return int(text)
+    except (TypeError, ValueError):
+        try:
+            return float(text)
+        except (TypeError, ValueError):
+            return text
+
+
+def whole(value: Any, flag: str, low: int = 1, high: int = 10**6) -> int:
+    from typing import Annotated
+
+    from augury.core.options import Interval, convert
+
+    return convert(number(value), Annotated[int, Interval(low, high)], f"{flag}: {value!r}")
+
+
+def command_line() -> str:
+    """The command as typed, for files that must say how they were made."""
+    return shlex.join(["augury", *sys.argv[1:]])
+
+
+def print_accuracies(result: dict[str, Any], what: str) -> None:
+    """A line per network."""
+    networks = result["networks"]
+    for number, found in enumerate(networks, start=1):
+        name = f"network {number} ({found['model']}), " if len(networks) > 1 else ""
+        figures = f"{found['accuracy']:.2f} %, top-5 {found['accuracy_top5']:.2f} %, loss {found['loss']:.4f}"
+        print(f"{name}{what} {figures}")
+
+
+def print_notes(result: dict[str, Any]) -> None:
+    for note in result.get("notes", ()):
+        print(f"note: {note}", file=sys.stderr)

@@ -1,0 +1,29 @@
+"""`augury train`."""
+
+import argparse
+import json
+
+from augury.cli.shared import add_settings, print_accuracies, print_notes, settings_of
+
+HELP = "train one network with one augmentation"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The command's flags."""
+    add_settings(parser, "augmentation, for example crop+flip+cutout(length=8) (none)", "strategy (erm)")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Call the job and print what it found."""
+    from augury.jobs.tables import cost_line
+    from augury.jobs.train import train
+
+    settings, _ = settings_of(options, several=False)
+    result = train(settings, options.output, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
+    if options.json:
+        print(json.dumps(result, indent=1))
+        return
+    print_notes(result)
+    print_accuracies(result, "test accuracy")
+    print(f"cost: {cost_line(result['counts'], result['seconds'])}")
+    print(f"report: {options.output / 'report.html'}")

@@ -1,0 +1,28 @@
+"""`augury verify`."""
+
+import argparse
+import json
+from pathlib import Path
+
+from augury.cli.shared import add_json, command_line
+from augury.core.errors import RunError
+
+HELP = "compare every operation that Pillow has with Pillow's"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The command's flags."""
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for result.json")
+    parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="other libraries too, where installed")
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Call the job and print what it found."""
+    from augury.jobs.tables import fidelity_table
+    from augury.jobs.verify import verify
+
+    result = verify(options.output, with_peers=options.peers, command=command_line())
+    print(json.dumps(result, indent=1)) if options.json else fidelity_table(result)
+    if not result["exact"]:
+        raise RunError(f"{result['wrong']} rows of Augury are not as close to {result['reference']} as promised")

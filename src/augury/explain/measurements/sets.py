@@ -1,0 +1,69 @@
+"""Augmented test sets: drawn once from a seed, the same for every network, and what a network makes of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from augury.augment.build import build
+from augury.core.batch import Batch
+from augury.core.errors import InputError
+from augury.core.noise import Noise
+from augury.core.options import Chain, parse_chain
+from augury.core.targets import Targets
+from augury.explain.measurements.measurement import Subject
+from augury.train.data.dataset import Split
+from augury.train.strategies.outputs import outputs
+
+# The random colour of the augmentation invariant training paper, section 4.4: a bias of at most 0.1, in a fixed order.
+RANDOM_COLOUR = "brightness(factor=uniform(0.9, 1.1))+contrast(factor=uniform(0.9, 1.1))+color(factor=uniform(0.9, 1.1))"
+# The four test sets of that paper's table 5. `color(factor=0)` is a grey image in all channels.
+PAPER_SETS = {"original": "none", "random crop": "crop", "grayscale": "color(factor=0)", "random colour": RANDOM_COLOUR}
+_BATCH = 500
+
+
+@dataclass(frozen=True)
+class AugmentedSet:
+    """A name, and the augmentation that makes it of the test part."""
+
+    name: str
+    chain: Chain
+
+
+def sets_named(sets: Sequence[Chain] | None) -> list[AugmentedSet]:
+    """The sets that are named, or the paper's four; InputError where one is named twice or mixes samples."""
+    if sets is None:
+        return [AugmentedSet(name, parse_chain(text, "--what: sets")) for name, text in PAPER_SETS.items()]
+    named = [AugmentedSet("original" if str(chain) == "none" else str(chain), chain) for chain in sets]
+    for found in named:
+        if named.count(found) > 1:
+            raise InputError(f"--what: sets: {found.name!r} is named twice")
+        if build(found.chain, ((0.5,), (0.5,)), "--what: sets").mixes:
+            raise InputError(f"--what: sets: {found.name!r} mixes samples, so its images have no one label; leave it out")
+    return named
+
+
+def views(
+    subject: Subject, images: Tensor, labels: Tensor, ids: Tensor, chain: Chain, seed: int, view: int = 0
+) -> Iterator[Tensor]:
+    """Batches of the images under an augmentation, normalised as the network's training normalised them.
+
+    The draws depend on the seed, the view and the images' ids alone, and differ from those of any training.
+    """
+    pipeline = build(chain, (subject.mean, subject.std), "--what: sets")
+    classes = int(labels.max()) + 1
+    for rows in torch.arange(len(ids)).split(_BATCH):
+        noise = Noise.of(seed, ids[rows], view=view).fold("augmented test set")
+        batch = Batch(images[rows], Targets.of(labels[rows], classes), ids[rows])
+        yield pipeline.run(batch, noise)[0].images
+
+
+@torch.no_grad()
+def logits_and_features(subject: Subject, split: Split, chain: Chain, seed: int, view: int = 0) -> tuple[Tensor, Tensor]:
+    """float32 [N, classes] and [N, D], on the CPU, of a network in evaluation mode on a split under an augmentation."""
+    found = []
+    for images in views(subject, split.images, split.labels, split.ids, chain, seed, view):
+        logits, features = outputs(subject.model, images.to(subject.device), "features")
+        found.append((logits.float().cpu(), features.float().flatten(1).cpu()))
+    return torch.cat([logits for logits, _ in found]), torch.cat([features for _, features in found])

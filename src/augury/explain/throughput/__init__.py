@@ -1,0 +1,1 @@
+"""How fast augmentation runs, beside other libraries in the same run."""

@@ -1,0 +1,85 @@
+"""What is measured: the same augmentations at two sizes, by Augury as a user calls it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.datasets import load_sample_images
+from torch import Tensor
+
+from augury.augment.build import pipeline
+from augury.augment.pipeline import Pipeline
+from augury.core import registry
+from augury.core.batch import Batch
+from augury.core.noise import Noise
+from augury.core.targets import Targets
+
+CLASSES = 10
+JOBS = {
+    "randaugment": "randaugment(num_ops=2, magnitude=9)",
+    "autoaugment": "autoaugment",
+    "trivialaugment": "trivialaugment",
+    "cutout": "cutout(p=1)",
+    "random_erasing": "random_erasing(p=1)",
+    "cutmix": "cutmix(p=1)",
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """Square uint8 images [batch,3,side,side]."""
+
+    side: int
+    batch: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.side}x{self.side}"
+
+
+def sizes(device: str, quick: bool) -> tuple[Size, ...]:
+    """The batches of issue and docs; small ones where only seconds are to be spent."""
+    if quick:
+        return Size(32, 64), Size(224, 4)
+    return (Size(32, 1024), Size(224, 256)) if device.startswith("cuda") else (Size(32, 512), Size(224, 64))
+
+
+def jobs() -> tuple[list[str], list[str]]:
+    """The names that are registered, and those that are not (yet)."""
+    known = [name for name in JOBS if registry.has("policy", name) or registry.has("op", name)]
+    return known, [name for name in JOBS if name not in known]
+
+
+def images_for(size: Size) -> Tensor:
+    """Windows of scikit-learn's two photographs: uint8 [batch,3,side,side] on the CPU, the same each time."""
+    random = np.random.default_rng(size.side)
+    photographs = load_sample_images().images
+    found = np.empty((size.batch, size.side, size.side, 3), np.uint8)
+    for k in range(size.batch):
+        photograph = photographs[k % 2]
+        top, left = (int(random.integers(0, n - size.side + 1)) for n in photograph.shape[:2])
+        found[k] = photograph[top : top + size.side, left : left + size.side]
+    return torch.from_numpy(found.transpose(0, 3, 1, 2).copy())
+
+
+def labels_for(count: int) -> Tensor:
+    return torch.arange(count) % CLASSES
+
+
+def call_of(job: str, images: Tensor) -> Callable[[], object]:
+    """Augury's front door on a batch; every call draws anew."""
+    made = pipeline(JOBS[job])
+    if not made.mixes:
+        return lambda: made(images)
+    labels = labels_for(len(images)).to(images.device)
+    return lambda: made(images, labels, classes=CLASSES)
+
+
+def addressed(job: str, images: Tensor) -> tuple[Pipeline, Callable[[Tensor], Batch]]:
+    """A pipeline and a function from the epoch, an int64 tensor on the images' device, to the augmented batch."""
+    made = pipeline(JOBS[job])
+    ids = torch.arange(len(images), device=images.device)
+    targets = Targets.of(labels_for(len(images)).to(images.device), CLASSES)
+    batch = Batch(images, targets, ids)
+    return made, lambda epoch: made.run(batch, Noise.of(0, ids, epoch=epoch))[0]

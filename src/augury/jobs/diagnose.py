@@ -1,0 +1,170 @@
+"""`augury diagnose`: measurements of finished runs, side by side."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from augury.core import registry
+from augury.core.errors import InputError
+from augury.core.options import Spec, bind, parse_list
+from augury.explain.measurements.measurement import Measured, Subject
+from augury.explain.report.page import diagnosis_page
+from augury.jobs.environment import environment
+from augury.jobs.progress import bar
+from augury.jobs.runs import Run, open_run, other_data
+from augury.train.data.dataset import Dataset
+from augury.train.engine.checkpoint import write_atomically
+from augury.train.engine.rundir import RunDirectory
+from augury.train.engine.settings import Settings
+
+WHAT = "transfer,variation,embedding"
+
+
+def diagnose(
+    runs: Sequence[Path], output: Path, *, what: str = WHAT, data: str | None = None, data_dir: str | None = None,
+    device: str = "auto", overwrite: bool = False, quiet: bool = False,
+) -> tuple[dict[str, Any], dict[str, Measured]]:  # fmt: skip
+    """Measure the networks of finished trainings and comparisons on their test part, or on other data with their classes.
+
+    Writes config.yaml, result.json and report.html into `output`; returns result.json's content and what was found.
+    Raises InputError, before anything is written, for what is no finished run, for runs of different data without `data`, and
+    for unknown measurements and options.
+    """
+    specs = _specs(what)
+    opened = _opened(runs, device)
+    dataset = _common_data(opened) if data is None else other_data(opened[0], data, data_dir)
+    subjects = subjects_of(opened)
+    config = {"runs": [str(run) for run in runs], "what": what, "data": data, "data_dir": data_dir}
+    fresh = not output.exists()
+    directory = RunDirectory.open(output, config, overwrite=overwrite)
+    try:
+        found = _measured(specs, subjects, dataset, quiet)
+    except InputError:
+        _leave_nothing(directory, fresh)
+        raise
+    result = {
+        "version": 1,
+        "data": data or opened[0].settings.data,
+        "networks": [
+            {
+                "name": s.name, "folder": str(s.folder), "model": s.settings.model, "accuracy": s.result["accuracy"],
+                "counts": s.result["counts"],
+            }
+            for s in subjects
+        ],
+        "measurements": {name: measured.values for name, measured in found.items()},
+        "notes": list(dataset.notes),
+        "environment": environment(opened[0].device),
+    }  # fmt: skip
+    write_atomically(output / "report.html", _page(result, found, subjects).encode())
+    directory.finish(result)
+    return result, found
+
+
+def subjects_of(runs: Sequence[Run]) -> list[Subject]:
+    """Every network of the runs, under a name made of what tells the trainings apart; seeds of one training share a group."""
+    names = group_names([run.settings for run in runs])
+    subjects = []
+    for run, name in zip(runs, names, strict=True):
+        for number, (model, spec) in enumerate(zip(run.networks, run.models, strict=True), start=1):
+            group = f"{name}, network {number} ({spec})" if len(run.networks) > 1 else name
+            result = {**run.result, **run.result["networks"][number - 1]}
+            mean, std = run.dataset.mean, run.dataset.std
+            subjects.append(Subject(group, run.settings.seed, model, mean, std, run.settings, run.device, run.path, result))
+    return subjects
+
+
+def group_names(settings: Sequence[Settings]) -> list[str]:
+    """The augmentation and the strategy, and whatever other setting differs, apart from the seed and the place of computing."""
+    shown = ("augment", "augment2", "strategy")
+    kept = [f.name for f in fields(Settings) if f.name not in (*shown, "seed", "device", "data_dir")]
+    differing = [key for key in kept if len({str(getattr(s, key)) for s in settings}) > 1]
+
+    def name(s: Settings) -> str:
+        views = s.augment if s.augment2 is None else f"{s.augment}, {s.augment2}"
+        return ", ".join([views, s.strategy, *(f"{key.replace('_', ' ')} {getattr(s, key)}" for key in differing)])
+
+    return [name(s) for s in settings]
+
+
+def _specs(what: str) -> dict[str, tuple[Spec, dict[str, Any]]]:
+    """Measurements by the text that names them, with their options checked."""
+    found = {}
+    for chain in parse_list(what, "--what"):
+        if len(chain.stages) > 1:
+            raise InputError(f"--what: {str(chain)!r} is a chain; part measurements by commas")
+        spec = chain.stages[0]
+        if not registry.has("measurement", spec.name):
+            raise InputError(f"--what: {registry.unknown('measurement', spec.name, registry.names('measurement'))}")
+        if str(spec) in found:
+            raise InputError(f"--what: {str(spec)!r} is named twice")
+        found[str(spec)] = spec, bind(registry.get("measurement", spec.name), spec, "--what")
+    return found
+
+
+def _measured(
+    specs: dict[str, tuple[Spec, dict[str, Any]]], subjects: list[Subject], dataset: Dataset, quiet: bool
+) -> dict[str, Measured]:
+    found = {}
+    with bar(len(specs), quiet) as progress:
+        for name, (spec, options) in specs.items():
+            progress.label(name)
+            found[name] = registry.get("measurement", spec.name)(subjects, dataset, **options)
+            progress.epoch()
+    return found
+
+
+def _leave_nothing(directory: RunDirectory, fresh: bool) -> None:
+    """What was refused leaves no trace: an option may turn out wrong only once a measurement reads it."""
+    directory.clear()
+    if fresh:
+        directory.path.rmdir()
+
+
+def _opened(paths: Sequence[Path], device: str) -> list[Run]:
+    """The runs; of a comparison's folder all that are in it. Data that several share are read once."""
+    folders: list[Path] = []
+    for path in paths:
+        inside = sorted((path / "runs").glob("*/result.json"))
+        folders += [file.parent for file in inside] or [path]
+    for folder in folders:
+        if folders.count(folder) > 1:
+            raise InputError(f"RUN: {folder} is named twice")
+    data: dict[Any, Dataset] = {}
+    return [open_run(folder, device, data) for folder in folders]
+
+
+def _common_data(runs: Sequence[Run]) -> Dataset:
+    """The first run's data; InputError where another run's test part is not the same."""
+    first = runs[0]
+    for run in runs[1:]:
+        own, other = first.dataset, run.dataset
+        same = own.classes == other.classes and own.test.images.shape == other.test.images.shape
+        if not same or not bool((own.test.images == other.test.images).all()):
+            raise InputError(f"{run.path}: trained on other data than {first.path}; name data for all of them by --data")
+    return first.dataset
+
+
+def _page(result: dict[str, Any], found: dict[str, Measured], subjects: Sequence[Subject]) -> str:
+    groups = list(dict.fromkeys(s.group for s in subjects))
+    where = result["environment"]
+    shown = {
+        "data": result["data"],
+        "networks": str(len(subjects)),
+        "model": subjects[0].settings.model,
+        "hardware": where["device"],
+        "versions": ", ".join(f"{name} {where[name]}" for name in ("augury", "torch")),
+    }
+    each = [
+        f"{s.name}: accuracy {s.result['accuracy']:.2f} %; {s.result['counts']['images']:,} images, "
+        f"{s.result['counts']['forward']:,} forward and {s.result['counts']['backward']:,} backward passes; {s.folder}"
+        for s in subjects
+    ]
+    trainings = "one training" if len(groups) == 1 else f"{len(groups)} trainings"
+    return diagnosis_page(
+        found,
+        summary=f"{len(subjects)} network{'s' if len(subjects) > 1 else ''} of {trainings}, measured on {result['data']}.",
+        settings=shown,
+        notes=[*each, *result["notes"]],
+    )

@@ -1,0 +1,122 @@
+"""`augury policy`: show, import, export and compare policies."""
+
+from pathlib import Path
+from typing import Any
+
+from augury.augment import build
+from augury.augment.by_side import BySideStage
+from augury.augment.policies.convert import TORCHVISION, as_file, differences, from_timm, from_torchvision, words
+from augury.augment.policies.fast_autoaugment import NAMES, read_list
+from augury.augment.policies.file import PolicyFile, read_policy, write_policy
+from augury.augment.stage import PlanStage
+from augury.core.errors import InputError
+from augury.core.options import parse_chain
+from augury.train.engine.checkpoint import write_atomically
+
+
+def content_of(text: str, *, side_pixels: int = 32) -> PolicyFile:
+    """A policy by name with options, or a policy file's path, as a policy file's content.
+
+    side_pixels: for policies whose ladder depends on the image's side. Raises InputError for what cannot be expressed.
+    """
+    if Path(text).suffix.lower() in (".yaml", ".yml"):
+        return read_policy(text)
+    chain = parse_chain(text, "POLICY")
+    stages = build.stages_of(chain, "POLICY")
+    if len(stages) != 1 or not isinstance(stages[0], PlanStage | BySideStage):
+        raise InputError(f"POLICY {text}: one policy is needed, not a chain or a preset")
+    stage = stages[0]
+    if isinstance(stage, BySideStage):
+        stage = stage.small if side_pixels < stage.limit_pixels else stage.large
+    return as_file(stage.policy, text, _source(chain.stages[0].name))
+
+
+def _source(name: str) -> str:
+    from augury.core import registry
+
+    return next((entry.source for entry in registry.entries("policy") if entry.name == name), "")
+
+
+def show(text: str, side_pixels: int) -> dict[str, Any]:
+    """Name, source, provenance and every sub-policy in words."""
+    content = content_of(text, side_pixels=side_pixels)
+    periods = [{"until": until, "policies": [words(row) for row in rows]} for until, rows in content.periods]
+    return {"name": content.name, "source": content.source, "periods": periods, "provenance": content.provenance}
+
+
+def import_policy(text: str, output: Path | None, *, overwrite: bool = False, side_pixels: int = 32) -> str:
+    """What another library calls `text`, as the grammar's text; written as a policy file where `output` is given.
+
+    timm strings, torchvision classes and enums, or a fast-autoaugment list in a file.
+    """
+    if Path(text).is_file():
+        read_list(text)
+        made = f"fast_autoaugment(file={text})"
+    elif text.split("-")[0] in ("rand", "original", "originalr", "v0", "v0r", "augmix"):
+        made = from_timm(text)
+    else:
+        made = from_torchvision(text)
+    if output is not None:
+        _write(output, write_policy(content_of(made, side_pixels=side_pixels)).encode(), overwrite)
+    return made
+
+
+def export_policy(text: str, kind: str, output: Path, *, overwrite: bool = False, side_pixels: int = 32) -> list[str]:
+    """Write a policy as `yaml`, `torchvision` (its name) or `fast_autoaugment`; returns what could not be said."""
+    if kind == "torchvision":
+        name = next((theirs for theirs, ours in TORCHVISION.items() if parse_chain(ours, "") == parse_chain(text, "POLICY")), None)
+        if name is None:
+            raise InputError(f"POLICY {text}: torchvision has no such policy; export as yaml or fast_autoaugment")
+        _write(output, f"{name}\n".encode(), overwrite)
+        return []
+    content = content_of(text, side_pixels=side_pixels)
+    if kind == "yaml":
+        _write(output, write_policy(content).encode(), overwrite)
+        return []
+    rows, lost = _fast_autoaugment(content)
+    _write(output, (repr(rows) + "\n").encode(), overwrite)
+    return lost
+
+
+def _fast_autoaugment(content: PolicyFile) -> tuple[list[list[tuple[str, float, float]]], list[str]]:
+    """The list, and what it cannot say. Values become levels of that code's ranges."""
+    from augury.augment.policies.ladders import ladder
+
+    names, ranges = {ours: theirs for theirs, ours in NAMES.items()}, ladder("fast_autoaugment")
+    lost = [] if len(content.periods) == 1 else ["the schedule: all periods are joined"]
+    made = []
+    for _, rows in content.periods:
+        for row in rows:
+            items = []
+            for entry in row:
+                if entry.op not in names:
+                    lost.append(f"{entry.op}: that code has no such operation; left out")
+                    continue
+                level = 0.0
+                for parameter, value in entry.values.items():
+                    low, high = ranges.entries[entry.op][1][parameter].low, ranges.entries[entry.op][1][parameter].high  # type: ignore[attr-defined]
+                    level = (value - low) / (high - low)
+                    if not 0 <= level <= 1:
+                        lost.append(f"{entry.op} {parameter} {value:g}: outside that code's range; clipped")
+                        level = min(max(level, 0.0), 1.0)
+                if entry.op in ("brightness", "color", "contrast", "sharpness") and entry.signed:
+                    lost.append(f"{entry.op}: its drawn sign; only the stronger side is kept")
+                items.append((names[entry.op], entry.probability, round(level, 6)))
+            if items:
+                made.append(items)
+    if not made:
+        raise InputError("POLICY: nothing of it can be expressed as a fast-autoaugment list")
+    return made, sorted(set(lost))
+
+
+def diff(first: str, second: str, side_pixels: int) -> list[str]:
+    """What two policies do differently, a line per sub-policy."""
+    return differences(content_of(first, side_pixels=side_pixels), content_of(second, side_pixels=side_pixels))
+
+
+def _write(output: Path, data: bytes, overwrite: bool) -> None:
+    if output.exists() and not overwrite:
+        raise InputError(f"--output {output}: exists; add --overwrite to replace it")
+    if not output.parent.is_dir():
+        raise InputError(f"--output {output}: there is no folder {output.parent}")
+    write_atomically(output, data)

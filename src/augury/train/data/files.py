@@ -1,0 +1,67 @@
+"""Labelled files, in parts, to arrays: what a folder, a manifest and a hub data set have in common."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from augury.core.errors import InputError
+from augury.train.data.decode import Source, decode
+from augury.train.data.parts import Part, Parts
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file: what to decode, what to call it in notes, its class and, where there are groups, its group."""
+
+    source: Source
+    name: str
+    label: int
+    group: int = 0
+
+
+def read_items(
+    where: str,
+    classes: Sequence[str],
+    items: Mapping[str, Sequence[Item]],
+    *,
+    group_names: Sequence[str] = (),
+    image_size: int | None = None,
+    notes: Sequence[str] = (),
+) -> Parts:
+    """Decode the parts `train`, `test` and, where there is one, `validation` together, to one size and number of channels.
+
+    Raises InputError when most files, or all of a class's training files, cannot be read.
+    """
+    order = [name for name in ("train", "validation", "test") if name in items]
+    everything = [item for name in order for item in items[name]]
+    decoded = decode(
+        [item.source for item in everything],
+        [item.name for item in everything],
+        where,
+        image_size=image_size,
+        leading=len(items["train"]),
+    )
+    labels = torch.tensor([item.label for item in everything], dtype=torch.int64)[decoded.rows]
+    groups = torch.tensor([item.group for item in everything], dtype=torch.int64)[decoded.rows]
+    parts, start = {}, 0
+    first_source = 0
+    for name in order:
+        last_source = first_source + len(items[name])
+        stop = start + int(((decoded.rows >= first_source) & (decoded.rows < last_source)).sum())
+        parts[name] = Part(decoded.images[start:stop], labels[start:stop], groups[start:stop] if group_names else None)
+        start, first_source = stop, last_source
+    _refuse_unreadable_classes(where, classes, items["train"], parts["train"])
+    return Parts(
+        tuple(classes), parts["train"], parts["test"], parts.get("validation"), tuple(group_names), (*notes, *decoded.notes)
+    )
+
+
+def _refuse_unreadable_classes(where: str, classes: Sequence[str], items: Sequence[Item], part: Part) -> None:
+    readable = set(part.labels.tolist())
+    for item in items:
+        if item.label not in readable:
+            raise InputError(
+                f"{where}: no training file of class {classes[item.label]!r} can be read as an image (for example {item.name!r}); "
+                "replace them or remove the class"
+            )

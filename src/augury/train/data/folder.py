@@ -1,0 +1,171 @@
+"""Folders of images: train/ and test/ (or val/) with a folder per class, perhaps with a folder per group in each."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from augury.core.errors import InputError
+from augury.train.data.files import Item, read_items
+from augury.train.data.parts import Parts
+from augury.train.data.tiny_imagenet import ANNOTATIONS, read_annotated
+from augury.train.data.words import count, few, nearest
+
+VALIDATION = ("val", "valid", "validation")
+_IGNORED = ("thumbs.db", "desktop.ini", "__macosx")
+_CODE = (".pt", ".pth", ".pkl", ".pickle", ".joblib")
+
+
+def read_folder(root: Path, image_size: int | None) -> Parts:
+    """The parts of a folder. Where there is no test/, val/ is the test part; beside a test/ it is the validation part.
+
+    Classes are the folders of train/, sorted by name; images lie anywhere below them. Where every class folder of every
+    part holds nothing but folders, those are groups. Tiny-ImageNet's flat val/ with its annotation file is understood.
+    Raises InputError for folders and classes that are missing or empty and for classes that only another part has.
+    """
+    folders, notes = _part_folders(root)
+    classes = [p.name for p in directories(folders["train"])]
+    if not classes:
+        raise InputError(f"DATA {root}: train/ holds no class folders; put the images into one folder per class")
+    flat = {name: folder for name, folder in folders.items() if (folder / ANNOTATIONS).is_file()}
+    if flat:
+        items = {name: _tiny(root, name, folder, classes, flat) for name, folder in folders.items()}
+        return read_items(f"DATA {root}", classes, items, image_size=image_size, notes=notes)
+    for folder in folders.values():
+        notes += _loose(root, folder)
+    grouped, group_note = _groups(folders)
+    items = {name: list(_items(root, folder, classes, grouped)) for name, folder in folders.items()}
+    filled = {item.label for item in items["train"]}
+    for label, class_name in enumerate(classes):
+        if label not in filled:
+            raise InputError(f"DATA {root}: the class folder train/{class_name} holds no files; fill or remove it")
+    for name in ("validation", "test"):
+        if name in items and not items[name]:
+            raise InputError(f"DATA {root}: {folders[name].name}/ holds no files in class folders; fill or remove it")
+    return read_items(
+        f"DATA {root}", classes, items, group_names=grouped, image_size=image_size, notes=[*notes, *group_note]
+    )  # fmt: skip
+
+
+def directories(folder: Path) -> list[Path]:
+    """The sub-folders that count, sorted by name."""
+    return [p for p in _entries(folder) if p.is_dir()]
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every file below a folder that counts, links followed, in an order that is the same everywhere."""
+    seen: set[str] = set()
+
+    def walk(place: Path) -> Iterator[Path]:
+        real = os.path.realpath(place)
+        if real in seen:
+            return  # a link that leads back to its own parent
+        seen.add(real)
+        for entry in _entries(place):
+            if entry.is_dir():
+                yield from walk(entry)
+            else:
+                yield entry
+
+    yield from walk(folder)
+
+
+def ignored(name: str) -> bool:
+    """What file managers and archivers leave behind: .DS_Store, Thumbs.db, desktop.ini, __MACOSX and all dot files."""
+    return name.startswith(".") or name.lower() in _IGNORED
+
+
+def _entries(folder: Path) -> list[Path]:
+    with os.scandir(folder) as found:
+        return sorted((Path(e.path) for e in found if not ignored(e.name)), key=lambda p: p.name)
+
+
+def _part_folders(root: Path) -> tuple[dict[str, Path], list[str]]:
+    """The folders of train, test and perhaps validation, and a note where val/ stands in for test/."""
+    present = {p.name: p for p in directories(root)}
+    if "train" not in present:
+        code = [p.name for p in _entries(root) if p.suffix.lower() in _CODE]
+        if code:
+            raise InputError(f"DATA {root}: {code[0]} can execute code when read; give images, train.npz and test.npz, or a CSV")
+        if not _entries(root):
+            raise InputError(f"DATA {root}: the folder is empty; give one with train/ and test/, or with train.npz and test.npz")
+        if root.name == "train":
+            raise InputError(f"DATA {root}: give the folder above, which holds train/ and test/")
+        found = nearest("train", [p.name for p in _entries(root)])
+        raise InputError(
+            f"DATA {root}: holds no train/ folder and no train.npz{found}"
+            + ("" if found else "; sort the images into train/CLASS/ and test/CLASS/, or write a CSV with path,label")
+        )
+    held = [name for name in VALIDATION if name in present]
+    if len(held) > 1:
+        raise InputError(f"DATA {root}: holds both {held[0]}/ and {held[1]}/; keep one of them")
+    unlabelled = "test" in present and _is_unlabelled(present, held)
+    if "test" in present and not unlabelled:
+        folders = {"train": present["train"], "test": present["test"]}
+        return folders | ({"validation": present[held[0]]} if held else {}), []
+    if not held:
+        found = nearest("test", [name for name in present if name != "train"])
+        raise InputError(
+            f"DATA {root}: holds train/ but neither test/ nor val/{found}"
+            + ("" if found else "; add one, or write a CSV with path,label, from which a test part is cut")
+        )
+    why = "test/ holds no labels" if unlabelled else "there is no test/"
+    note = f"{held[0]}/ is the test part, for {why}; the validation part is cut from train/"
+    return {"train": present["train"], "test": present[held[0]]}, [note]
+
+
+def _is_unlabelled(present: dict[str, Path], held: list[str]) -> bool:
+    """Tiny-ImageNet's test/: one folder `images` that is no class, beside an annotated val/."""
+    annotated = bool(held) and (present[held[0]] / ANNOTATIONS).is_file()
+    return annotated and [p.name for p in directories(present["test"])] == ["images"]
+
+
+def _tiny(root: Path, name: str, folder: Path, classes: list[str], flat: dict[str, Path]) -> list[Item]:
+    if name in flat:
+        return read_annotated(root, folder, classes)
+    items = []
+    for label, class_name in enumerate(classes):
+        images = folder / class_name / "images"
+        place = images if images.is_dir() else folder / class_name
+        found = [Item(p, p.relative_to(root).as_posix(), label) for p in files_below(place)]
+        if not found and name == "train":
+            raise InputError(f"DATA {root}: the class folder train/{class_name} holds no files; fill or remove it")
+        items += found
+    return items
+
+
+def _items(root: Path, folder: Path, classes: list[str], groups: list[str]) -> Iterator[Item]:
+    for place in directories(folder):
+        if place.name not in classes:
+            raise InputError(
+                f"DATA {root}: class {place.name!r} is only in {folder.name}/{nearest(place.name, classes)}"
+                f"{'' if nearest(place.name, classes) else ' and not in train/; add training images or remove it'}"
+            )
+        label = classes.index(place.name)
+        for inner in directories(place) if groups else [place]:
+            group = groups.index(inner.name) if groups else 0
+            for path in files_below(inner):
+                yield Item(path, path.relative_to(root).as_posix(), label, group)
+
+
+def _groups(folders: dict[str, Path]) -> tuple[list[str], list[str]]:
+    """Names of the groups, and a note where only some class folders hold nothing but folders."""
+    only_folders, names = [], set()
+    for folder in folders.values():
+        for place in directories(folder):
+            entries = _entries(place)
+            if not entries:
+                continue
+            only_folders.append(all(p.is_dir() for p in entries))
+            if only_folders[-1]:
+                names |= {p.name for p in entries}
+    if all(only_folders) and len(names) > 1:
+        return sorted(names), []
+    if any(only_folders) and len(names) > 1:
+        return [], ["sub-folders of classes are not taken as groups, for some class folders hold files beside or instead of them"]
+    return [], []
+
+
+def _loose(root: Path, folder: Path) -> list[str]:
+    """A note on files that lie beside the class folders and so have no class."""
+    loose = [p.relative_to(root).as_posix() for p in _entries(folder) if not p.is_dir()]
+    return [f"left out: {count(len(loose), 'file')} beside the class folders of {folder.name}/: {few(loose)}"] if loose else []

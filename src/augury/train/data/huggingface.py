@@ -1,0 +1,125 @@
+"""Image data sets of the Hugging Face hub, by the optional package `datasets`; their own code is never run."""
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from augury.core.errors import InputError, RunError
+from augury.train.data.decode import Source
+from augury.train.data.files import Item, read_items
+from augury.train.data.parts import Parts
+from augury.train.data.words import few
+
+_LABELS = ("label", "labels", "fine_label", "class", "target")
+_HELD = ("validation", "val", "valid", "dev")
+
+
+def read_hub(data: str, data_dir: str | None, image_size: int | None) -> Parts:
+    """`hf:owner/name`, or `hf:owner/name:CONFIGURATION`; downloaded into `data_dir` or the package's own cache.
+
+    The image column is the one of type Image, the label column the one of type ClassLabel (of several, the one called label
+    or fine_label; without any, a column called label that holds numbers or names). A split whose labels are all -1 counts
+    as missing. Raises InputError where `datasets` is not installed or columns and splits cannot be told, RunError where
+    the data cannot be had.
+    """
+    package = _datasets(data)
+    loaded = _load(package, data, data_dir)
+    splits = {name: split for name, split in loaded.items() if len(split)}
+    if "train" not in splits:
+        raise InputError(f"DATA {data}: has no split 'train' but {few(sorted(loaded))}; choose another data set")
+    image, label = _columns(data, splits["train"].features)
+    splits = {name: split for name, split in splits.items() if name == "train" or _is_labelled(split, label)}
+    parts, notes = _parts(data, splits)
+    names = _names(data, splits["train"], label)
+    numbers = {name: i for i, name in enumerate(names)}
+    items = {}
+    for part, split_name in parts.items():
+        split = splits[split_name].cast_column(image, package.Image(decode=False))
+        items[part] = [
+            Item(_source(row), f"{split_name}[{i}]", _number(data, split_name, i, value, numbers, split.features[label]))
+            for i, (row, value) in enumerate(zip(split[image], split[label], strict=True))
+        ]
+    return read_items(f"DATA {data}", list(names), items, image_size=image_size, notes=notes)
+
+
+def _datasets(data: str) -> ModuleType:
+    try:
+        return importlib.import_module("datasets")
+    except ImportError:
+        raise InputError(f"DATA {data}: needs the package datasets; install it with `pip install 'augury[hf]'`") from None
+
+
+def _load(package: ModuleType, data: str, data_dir: str | None) -> Mapping[str, Any]:
+    name, _, configuration = data.removeprefix("hf:").partition(":")
+    if not name or name.count("/") > 1 or name.startswith("/") or name.endswith("/"):
+        raise InputError(f"DATA {data!r}: write hf:owner/name")
+    options: dict[str, Any] = {"cache_dir": data_dir} if data_dir is not None else {}
+    if int(package.__version__.split(".")[0]) < 4:
+        options["trust_remote_code"] = False  # from 4 on there is no remote code, nor this option
+    try:
+        return package.load_dataset(name, configuration or None, **options)
+    except Exception as error:  # the hub's, httpx's, pyarrow's and fsspec's have nothing else in common
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        remedy = "write hf:owner/name:CONFIGURATION" if "onfig" in reason else "check the name and the connection"
+        raise RunError(f"DATA {data}: could not be loaded ({reason}); {remedy}") from error
+
+
+def _columns(data: str, features: Mapping[str, Any]) -> tuple[str, str]:
+    kinds = {name: type(feature).__name__ for name, feature in features.items()}
+    images = [name for name, kind in kinds.items() if kind == "Image"]
+    labels = [name for name, kind in kinds.items() if kind == "ClassLabel"] or [
+        name for name in _LABELS if kinds.get(name) == "Value" and _is_plain(features[name])
+    ]
+    if not images:
+        raise InputError(f"DATA {data}: no column holds images (columns: {few(sorted(kinds), 6)}); choose another data set")
+    if not labels:
+        raise InputError(f"DATA {data}: no column holds class labels (columns: {few(sorted(kinds), 6)}); choose another data set")
+    image = images[0] if len(images) == 1 else "image" if "image" in images else ""
+    label = labels[0] if len(labels) == 1 else next((name for name in _LABELS if name in labels), "")
+    for chosen, found in ((image, images), (label, labels)):
+        if not chosen:
+            raise InputError(f"DATA {data}: cannot tell which of the columns {few(found, 6)} to use; export it as a CSV manifest")
+    return image, label
+
+
+def _is_plain(feature: Any) -> bool:
+    return str(feature.dtype).startswith(("int", "uint", "string", "large_string"))
+
+
+def _is_labelled(split: Any, label: str) -> bool:
+    return any(value not in (-1, None) for value in split[label])
+
+
+def _parts(data: str, splits: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
+    held = next((name for name in _HELD if name in splits), None)
+    if "test" in splits:
+        return {"train": "train", "test": "test"} | ({"validation": held} if held else {}), []
+    if held:
+        note = f"the split {held} is the test part, for there is no labelled split test; the validation part is cut from train"
+        return {"train": "train", "test": held}, [note]
+    raise InputError(
+        f"DATA {data}: has neither a labelled split 'test' nor 'validation'; export it as a CSV manifest without split"
+    )
+
+
+def _names(data: str, train: Any, label: str) -> tuple[Any, ...]:
+    stored = getattr(train.features[label], "names", None)
+    return tuple(stored) if stored else tuple(map(str, sorted({value for value in train[label] if value is not None})))
+
+
+def _number(data: str, split: str, row: int, value: Any, numbers: Mapping[str, int], feature: Any) -> int:
+    stored = getattr(feature, "names", None)
+    if stored and isinstance(value, int) and 0 <= value < len(stored):
+        return value
+    if not stored and value is not None and str(value) in numbers:
+        return numbers[str(value)]
+    raise InputError(f"DATA {data}: {split}[{row}] has the label {value!r}, which no training image has; choose another data set")
+
+
+def _source(row: Mapping[str, Any] | None) -> Source:
+    """The bytes of an image, or the path where they are; nothing where the row is empty, which decoding then counts."""
+    if not row:
+        return b""
+    return row["bytes"] if row.get("bytes") is not None else Path(row.get("path") or "")

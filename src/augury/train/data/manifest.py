@@ -1,0 +1,156 @@
+"""A CSV manifest: one line per image with path and label, and perhaps group and split."""
+
+import csv
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from augury.core.errors import InputError
+from augury.train.data.files import Item, read_items
+from augury.train.data.parts import Parts
+from augury.train.data.splits import cut
+from augury.train.data.words import count, nearest
+
+COLUMNS = ("path", "label", "group", "split")
+SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
+TEST_FRACTION = 0.2
+
+
+@dataclass(frozen=True)
+class Line:
+    """One checked line of the manifest; `number` is its line in the file, from 1."""
+
+    number: int
+    path: Path
+    label: str
+    group: str
+    split: str
+
+
+def read_manifest(file: Path, image_size: int | None) -> Parts:
+    """The parts that a CSV names; paths are relative to it, classes are the labels sorted by name.
+
+    Without a column `split`, a fifth of every class is cut as test part, always the same. Raises InputError naming the line
+    for missing or repeated files, missing values and unknown splits, and for labels without training images.
+    """
+    lines = list(_lines(file))
+    if not lines:
+        raise InputError(f"{file}: names no images; add lines below the header")
+    _refuse_repeated(file, lines)
+    parts, notes = _parts(file, lines)
+    classes = sorted({line.label for line in parts["train"]})
+    known = set(classes)
+    for name in ("validation", "test"):
+        for line in parts.get(name, ()):
+            if line.label not in known:
+                raise InputError(
+                    f"{file} line {line.number}: class {line.label!r} is only in the {name} part{nearest(line.label, classes)}; "
+                    "add training images of it or remove it"
+                )
+    group_names = sorted({line.group for line in lines} - {""})
+    labels = {name: i for i, name in enumerate(classes)}
+    groups = {name: i for i, name in enumerate(group_names)}
+    items = {name: [_item(line, labels, groups) for line in part] for name, part in parts.items()}
+    return read_items(str(file), classes, items, group_names=group_names, image_size=image_size, notes=notes)
+
+
+def _lines(file: Path) -> Iterator[Line]:
+    try:
+        with open(file, encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, strict=True)
+            header = _header(file, next(reader, []))
+            for fields in reader:
+                if any(field.strip() for field in fields):
+                    yield _line(file, reader.line_num, header, fields)
+    except UnicodeDecodeError:
+        raise InputError(f"{file}: is no UTF-8 text; save it as CSV in UTF-8") from None
+    except csv.Error as error:
+        raise InputError(f"{file} line {reader.line_num}: is no CSV ({error}); quote fields that hold commas or quotes") from None
+
+
+def _header(file: Path, names: list[str]) -> list[str]:
+    names = [name.strip().lower() for name in names]
+    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
+        raise InputError(f"{file} line 1: separate the columns by commas: path,label,group,split")
+    for name in ("path", "label"):
+        if name not in names:
+            raise InputError(
+                f"{file} line 1: has no column {name!r}{nearest(name, [n for n in names if n not in COLUMNS])}; "
+                "the header is path,label,group,split (the last two optional)"
+            )
+    for name in names:
+        if name in COLUMNS and names.count(name) > 1:
+            raise InputError(f"{file} line 1: the column {name!r} is there twice; remove one")
+        for known in ("group", "split"):
+            if known not in names and nearest(name, [known]) and name not in COLUMNS:
+                raise InputError(f"{file} line 1: unknown column {name!r}; did you mean {known!r}?")
+    return names
+
+
+def _line(file: Path, number: int, header: list[str], fields: list[str]) -> Line:
+    where = f"{file} line {number}"
+    if len(fields) != len(header):
+        raise InputError(f"{where}: has {count(len(fields), 'field')} where the header has {len(header)}; quote fields with commas")
+    values = {name: value.strip() for name, value in zip(header, fields, strict=True)}
+    for name in COLUMNS:
+        if name in values and not values[name]:
+            raise InputError(f"{where}: {name} is empty; fill it in or remove the line")
+    split = values.get("split", "").lower()
+    if split and split not in SPLITS:
+        raise InputError(f"{where}: unknown split {values['split']!r}{nearest(split, SPLITS)}; use train, val or test")
+    path = file.parent / values["path"]
+    try:
+        there = path.is_file()
+    except (OSError, ValueError):
+        there = False
+    if not there:
+        folder = "is a folder" if "\0" not in values["path"] and path.is_dir() else "does not exist"
+        raise InputError(f"{where}: {values['path']!r} {folder}; paths are relative to {file.parent}")
+    return Line(number, path, values["label"], values.get("group", ""), SPLITS.get(split, ""))
+
+
+def _refuse_repeated(file: Path, lines: list[Line]) -> None:
+    """A file on two lines would be trained on and tested with at once."""
+    first: dict[str, int] = {}
+    for line in lines:
+        path = os.path.abspath(line.path)
+        if path in first:
+            raise InputError(f"{file} line {line.number}: {line.path.name!r} is already on line {first[path]}; remove one of them")
+        first[path] = line.number
+
+
+def _parts(file: Path, lines: list[Line]) -> tuple[dict[str, list[Line]], list[str]]:
+    if not lines[0].split:
+        return _cut_test(file, lines)
+    parts = {name: [line for line in lines if line.split == name] for name in ("train", "validation", "test")}
+    if not parts["train"]:
+        raise InputError(f"{file}: no line has the split train; name the training images")
+    if not parts["test"]:
+        if not parts["validation"]:
+            raise InputError(
+                f"{file}: no line has the split test; name test images, or leave the column split out to have them cut"
+            )
+        note = "the split val is the test part, for no line has the split test; the validation part is cut from train"
+        return {"train": parts["train"], "test": parts["validation"]}, [note]
+    return {name: part for name, part in parts.items() if part}, []
+
+
+def _cut_test(file: Path, lines: list[Line]) -> tuple[dict[str, list[Line]], list[str]]:
+    names = {name: i for i, name in enumerate(sorted({line.label for line in lines}))}
+    groups = {name: i for i, name in enumerate(sorted({line.group for line in lines}))}
+    labels = torch.tensor([names[line.label] for line in lines])
+    kept, held = cut(labels, TEST_FRACTION, torch.tensor([groups[line.group] for line in lines]), name="test")
+    if len(held) == 0:
+        raise InputError(f"{file}: no class has two images, so none is left for a test part; add images or a column split")
+    note = (
+        f"the manifest has no column split: {count(len(held), 'image')} of {len(lines):,} (20 % of every class, always the same) "
+        "are the test part"
+    )
+    return {"train": [lines[i] for i in kept.tolist()], "test": [lines[i] for i in held.tolist()]}, [note]
+
+
+def _item(line: Line, labels: dict[str, int], groups: dict[str, int]) -> Item:
+    return Item(line.path, f"{line.path.name} (line {line.number})", labels[line.label], groups.get(line.group, 0))

@@ -1,0 +1,200 @@
+"""Arrays: a folder with train.npz and test.npz (and perhaps val.npz), read without ever unpickling."""
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from augury.core.errors import InputError
+from augury.train.data.parts import Part, Parts
+from augury.train.data.resize import fit_tensor
+from augury.train.data.words import count, few, nearest
+
+_FIELDS = ("x", "y", "classes", "group")
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """One checked file: x uint8 [N,H,W,C], C 1 or 3; y and group as stored [N]; classes names, where the file has them."""
+
+    path: Path
+    x: np.ndarray
+    y: np.ndarray
+    classes: tuple[str, ...] | None
+    group: np.ndarray | None
+
+
+def read_npz(root: Path, image_size: int | None) -> Parts:
+    """x uint8 [N,H,W,3], [N,H,W,1] or [N,H,W]; y whole numbers or names [N]; optional `classes` (names) and `group` [N].
+
+    Raises InputError naming file and field for wrong shapes, types, lengths and labels, damaged files and pickled objects.
+    """
+    files, notes = _files(root)
+    arrays = {name: read_arrays(path) for name, path in files.items()}
+    train = arrays["train"]
+    for other in arrays.values():
+        if other.y.dtype.kind != train.y.dtype.kind:
+            raise InputError(
+                f"{other.path}: y holds {_KINDS[other.y.dtype.kind]}, in {train.path.name} {_KINDS[train.y.dtype.kind]}; use one"
+            )
+        if other.classes is not None and other.classes != train.classes:
+            raise InputError(f"{other.path}: classes are not those of {train.path.name}; store the same names in the same order")
+    classes = _classes(train)
+    group_names = _group_names(list(arrays.values()))
+    channels = max(a.x.shape[3] for a in arrays.values())
+    size = (image_size, image_size) if image_size is not None else train.x.shape[1:3]
+    parts, resized, coloured = {}, 0, 0
+    for name, a in arrays.items():
+        images = torch.from_numpy(np.ascontiguousarray(a.x.transpose(0, 3, 1, 2)))
+        coloured += len(images) if images.shape[1] < channels else 0
+        resized += len(images) if tuple(images.shape[-2:]) != size else 0
+        images = fit_tensor(images, size)
+        groups = None if a.group is None else _numbers(a.group, group_names)
+        parts[name] = Part(images.expand(-1, channels, -1, -1).contiguous(), _labels(a, classes), groups)
+    if coloured:
+        notes.append(f"converted: {count(coloured, 'grey image')} made colour")
+    if resized:
+        notes.append(f"sizes: {count(resized, 'image')} brought to {size[0]}x{size[1]} (short side resized, centre cut out)")
+    return Parts(classes, parts["train"], parts["test"], parts.get("validation"), group_names, tuple(notes))
+
+
+def read_arrays(path: Path) -> Arrays:
+    """One file, checked by itself."""
+    fields, present = _load(path)
+    for name in ("x", "y"):
+        if name not in fields:
+            raise InputError(f"{path}: has no array {name!r}; it has {few(present) or 'none'}; rename or add it")
+    x, y, group, classes = (fields.get(name) for name in ("x", "y", "group", "classes"))
+    assert x is not None and y is not None
+    if x.dtype != np.uint8:
+        raise InputError(f"{path}: x is {x.dtype}; store grey levels 0 to 255 as uint8")
+    if x.ndim == 3:
+        x = x[..., None]
+    if x.ndim == 4 and x.shape[3] not in (1, 3) and x.shape[1] in (1, 3):
+        raise InputError(f"{path}: x has shape {_shape(x)}; put the channels last, x.transpose(0, 2, 3, 1)")
+    if x.ndim != 4 or x.shape[3] not in (1, 3) or 0 in x.shape[1:3]:
+        raise InputError(f"{path}: x has shape {_shape(x)}; store [N,H,W,3] or [N,H,W]")
+    if len(x) == 0:
+        raise InputError(f"{path}: x holds no images; add some or remove the file")
+    for name, values in (("y", y), ("group", group)):
+        if values is None:
+            continue
+        if values.dtype.kind not in "iuU":
+            raise InputError(f"{path}: {name} is {values.dtype}; store whole numbers or names")
+        if values.shape != (len(x),):
+            raise InputError(f"{path}: {name} has shape {_shape(values)} for {count(len(x), 'image')}; store one value per image")
+    if classes is not None and (classes.ndim != 1 or classes.dtype.kind not in "iuU" or len(set(classes.tolist())) != len(classes)):
+        raise InputError(
+            f"{path}: classes must be a list of different names; it has shape {_shape(classes)} and type {classes.dtype}"
+        )
+    return Arrays(path, x, y, None if classes is None else tuple(map(str, classes.tolist())), group)
+
+
+_KINDS = {"i": "numbers", "u": "numbers", "U": "names"}
+
+
+def _files(root: Path) -> tuple[dict[str, Path], list[str]]:
+    train, test, validation = (root / f"{name}.npz" for name in ("train", "test", "val"))
+    if test.exists():
+        return {"train": train, "test": test} | ({"validation": validation} if validation.exists() else {}), []
+    if validation.exists():
+        note = "val.npz is the test part, for there is no test.npz; the validation part is cut from train.npz"
+        return {"train": train, "test": validation}, [note]
+    near = nearest("test.npz", [p.name for p in root.iterdir() if p.name != "train.npz"])
+    raise InputError(f"DATA {root}: holds train.npz but neither test.npz nor val.npz{near or '; add one'}")
+
+
+def _load(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The fields that are used (others stay unread), and the names of all."""
+    try:
+        with open(path, "rb") as stream:
+            if stream.read(6) == b"\x93NUMPY":
+                raise InputError(f"{path}: is a single array; store x and y with numpy.savez")
+        # Asked first, because numpy leaves a half-made object behind where the archive is damaged.
+        zipfile.ZipFile(path).close()
+        with np.load(path, allow_pickle=False) as file:
+            return {name: _field(path, file, name) for name in file.files if name in _FIELDS}, file.files
+    except (InputError, PermissionError):
+        raise
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, KeyError, NotImplementedError, AttributeError) as error:
+        raise InputError(f"{path}: is damaged or no .npz file ({_line(error)}); write it again with numpy.savez") from None
+
+
+def _field(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
+    try:
+        value = file[name]
+    except ValueError as error:
+        if "allow_pickle" in str(error):
+            raise InputError(
+                f"{path}: {name} holds pickled Python objects, which can execute code; store it with a plain type such as uint8"
+            ) from None
+        raise
+    if not isinstance(value, np.ndarray):
+        raise InputError(f"{path}: {name} is not stored as an array; write it with numpy.savez")
+    if value.dtype.kind == "S":
+        value = np.char.decode(value, "utf-8")
+    return value
+
+
+def _classes(train: Arrays) -> tuple[str, ...]:
+    """Names as stored; else the sorted names in y, or the numbers 0 .. the largest training label."""
+    if train.classes is not None:
+        return train.classes
+    if train.y.dtype.kind == "U":
+        return tuple(np.unique(train.y).tolist())
+    low, high = int(train.y.min()), int(train.y.max())
+    values = len(np.unique(train.y))
+    if low < 0 or high + 1 != values:
+        raise InputError(
+            f"{train.path}: y has {count(values, 'different value')} from {low} to {high}; number the classes 0 to {values - 1} "
+            "or store their names as `classes`"
+        )
+    return tuple(map(str, range(high + 1)))
+
+
+def _labels(arrays: Arrays, classes: tuple[str, ...]) -> Tensor:
+    if arrays.y.dtype.kind == "U":
+        unknown = sorted(set(arrays.y.tolist()) - set(classes))
+        if unknown:
+            raise InputError(
+                f"{arrays.path}: y holds the class {unknown[0]!r}, which is not among the classes{nearest(unknown[0], classes)}; "
+                "add training images of it or remove it"
+            )
+        return _numbers(arrays.y, classes)
+    bad = (arrays.y < 0) | (arrays.y >= len(classes))
+    if bad.any():
+        row = int(bad.argmax())
+        raise InputError(
+            f"{arrays.path}: y[{row}] is {arrays.y[row]}; with {count(len(classes), 'class', 'classes')} in train.npz labels run "
+            f"from 0 to {len(classes) - 1}"
+        )
+    return torch.from_numpy(arrays.y.astype(np.int64))
+
+
+def _group_names(arrays: list[Arrays]) -> tuple[str, ...]:
+    missing = [a.path for a in arrays if a.group is None]
+    if len(missing) == len(arrays):
+        return ()
+    if missing:
+        raise InputError(f"{missing[0]}: has no array 'group', though another part has one; store it in all parts or in none")
+    values = sorted({value for a in arrays if a.group is not None for value in a.group.tolist()}, key=lambda v: (str(type(v)), v))
+    return tuple(map(str, values))
+
+
+def _numbers(values: np.ndarray, names: tuple[str, ...]) -> Tensor:
+    """The position of every value among `names`."""
+    distinct, inverse = np.unique(values, return_inverse=True)
+    positions = {name: i for i, name in enumerate(names)}
+    return torch.tensor([positions[str(v)] for v in distinct.tolist()], dtype=torch.int64)[torch.from_numpy(inverse.reshape(-1))]
+
+
+def _shape(array: np.ndarray) -> str:
+    return f"[{','.join(map(str, array.shape))}]"
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

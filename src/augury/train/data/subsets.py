@@ -1,0 +1,90 @@
+"""Harder data on purpose: fewer training images, or wrong labels on some of them; always the same ones."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from augury.core.errors import InputError
+from augury.core.noise import Noise
+from augury.train.data.dataset import Dataset, Split
+
+# Not the training's seed: every seed of a comparison must meet the same images and the same wrong labels.
+_SEED = 0
+
+
+def reduced(dataset: Dataset, *, fraction: float = 1.0, label_noise: float = 0.0) -> Dataset:
+    """The data set with a part of its training images, and with noise in a part of their labels; the rest is untouched.
+
+    Validation and test part stay whole and correct, `mean` and `std` become those of the images that are left. What was
+    done stands in `notes`. Raises InputError for shares outside (0, 1] and [0, 1].
+    """
+    if not 0 < fraction <= 1:
+        raise InputError(f"--fraction: {fraction:g} must be above 0 and at most 1")
+    if not 0 <= label_noise <= 1:
+        raise InputError(f"--label-noise: {label_noise:g} must be from 0 to 1")
+    if fraction < 1:
+        dataset = _with_fewer(dataset, fraction)
+    return _with_noise(dataset, label_noise) if label_noise > 0 else dataset
+
+
+def kept_rows(split: Split, fraction: float) -> Tensor:
+    """Rows of a stratified part in their old order, int64: of every class that share, rounded, but at least one image.
+
+    Which images are kept depends on their ids alone, and a smaller part lies within a larger one.
+    """
+    rank = _draw(split, "fraction")
+    kept = []
+    for label in split.labels.unique():
+        rows = (split.labels == label).nonzero()[:, 0]
+        count = max(1, round(fraction * len(rows)))
+        kept.append(rows[torch.argsort(rank[rows], stable=True)[:count]])
+    return torch.cat(kept).sort().values
+
+
+def noisy_labels(split: Split, share: float, classes: int) -> tuple[Tensor, Tensor]:
+    """Labels int64 [N] with `share` of them drawn anew, uniformly over all classes, the true one too; and those rows, bool [N].
+
+    As in the label corruption of Zhang et al. 2017 (arXiv:1611.03530, section 2.1) that the augmentation invariant
+    training paper uses (section 4.3.2), except that the number of redrawn labels is exact. The images with a smaller share
+    are among those with a larger one and carry the same wrong labels.
+    """
+    redrawn = torch.zeros(len(split.ids), dtype=torch.bool, device=split.labels.device)
+    redrawn[torch.argsort(_draw(split, "label noise"), stable=True)[: round(share * len(redrawn))]] = True
+    anew = Noise.of(_SEED, split.ids).fold("wrong label").integers(1, classes)[:, 0]
+    return torch.where(redrawn, anew, split.labels), redrawn
+
+
+def _with_fewer(dataset: Dataset, fraction: float) -> Dataset:
+    rows = kept_rows(dataset.train, fraction)
+    old = dataset.train
+    groups = None if old.groups is None else old.groups[rows]
+    train = replace(old, images=old.images[rows], labels=old.labels[rows], ids=old.ids[rows], groups=groups)
+    mean, std = _statistics(train.images)
+    note = f"fraction {fraction:g}: {len(rows)} of {len(old.ids)} training images are used"
+    return replace(dataset, train=train, mean=mean, std=std, notes=(*dataset.notes, note))
+
+
+def _with_noise(dataset: Dataset, share: float) -> Dataset:
+    labels, redrawn = noisy_labels(dataset.train, share, len(dataset.classes))
+    wrong = int((labels != dataset.train.labels).sum())
+    note = f"label noise {share:g}: {int(redrawn.sum())} of {len(labels)} training labels are drawn at random, {wrong} are wrong"
+    return replace(dataset, train=replace(dataset.train, labels=labels), notes=(*dataset.notes, note))
+
+
+def _draw(split: Split, name: str) -> Tensor:
+    return Noise.of(_SEED, split.ids).fold(name).bits(1)[:, 0]
+
+
+def _statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel in [0, 1], from exact counts of the 256 levels; a constant channel gets 1."""
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    means, deviations = [], []
+    for channel in range(images.shape[1]):
+        parts = images[:, channel].split(4096)
+        counts = torch.stack([torch.bincount(part.flatten().to(torch.int64), minlength=256) for part in parts]).sum(0).double()
+        mean = float((counts * levels).sum() / counts.sum())
+        deviation = float((counts * (levels - mean) ** 2).sum() / counts.sum()) ** 0.5
+        means.append(mean)
+        deviations.append(deviation or 1.0)
+    return tuple(means), tuple(deviations)

@@ -1,0 +1,112 @@
+"""CIFAR-10, CIFAR-100, SVHN and MNIST by name: in arrays, in torchvision's layout, or by torchvision's downloader."""
+
+import contextlib
+import importlib
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from augury.core.errors import InputError, RunError
+from augury.core.registry import register
+from augury.train.data.npz import read_npz
+from augury.train.data.parts import Part, Parts
+from augury.train.data.resize import fit_tensor
+
+_TIMEOUT_SECONDS = 30
+
+
+@register("dataset", "cifar10", source="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images")
+def cifar10(*, data_dir: str | None = None, image_size: int | None = None) -> Parts:
+    """Small colour photographs 32x32 of 10 classes: 50,000 for training, 10,000 for testing."""
+    return _named("cifar10", "CIFAR10", data_dir, image_size)
+
+
+@register("dataset", "cifar100", source="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images")
+def cifar100(*, data_dir: str | None = None, image_size: int | None = None) -> Parts:
+    """Small colour photographs 32x32 of 100 classes: 50,000 for training, 10,000 for testing."""
+    return _named("cifar100", "CIFAR100", data_dir, image_size)
+
+
+@register("dataset", "svhn", source="Netzer et al. 2011, Reading Digits in Natural Images with Unsupervised Feature Learning")
+def svhn(*, data_dir: str | None = None, image_size: int | None = None) -> Parts:
+    """House numbers 32x32 of 10 classes: 73,257 for training, 26,032 for testing (the extra part is left out)."""
+    return _named("svhn", "SVHN", data_dir, image_size)
+
+
+@register("dataset", "mnist", source="LeCun et al. 1998, Gradient-Based Learning Applied to Document Recognition")
+def mnist(*, data_dir: str | None = None, image_size: int | None = None) -> Parts:
+    """Handwritten digits, grey, 28x28, 10 classes: 60,000 for training, 10,000 for testing."""
+    return _named("mnist", "MNIST", data_dir, image_size)
+
+
+def _named(name: str, kind: str, data_dir: str | None, image_size: int | None) -> Parts:
+    """D/NAME/train.npz where there is one; else torchvision's layout in D, downloaded into it where it is not there.
+
+    torchvision checks the MD5 sum of a pickled or MATLAB file before it reads it.
+    """
+    root = Path(data_dir).expanduser() if data_dir is not None else Path("~/.cache/augury").expanduser()
+    if root.exists() and not root.is_dir():
+        raise InputError(f"--data-dir {root}: is a file; give the folder that {name} is in")
+    if (root / name / "train.npz").exists():
+        return read_npz(root / name, image_size)
+    found = _open(name, kind, root, True), _open(name, kind, root, False)
+    train, test = (_part(one, image_size) for one in found)
+    classes = tuple(map(str, found[0].classes)) if name.startswith("cifar") else tuple(map(str, range(10)))
+    return Parts(classes, train, test)
+
+
+def _open(name: str, kind: str, root: Path, is_train: bool) -> Any:
+    make = getattr(importlib.import_module("torchvision.datasets"), kind)
+    part: dict[str, Any] = {"split": "train" if is_train else "test"} if name == "svhn" else {"train": is_train}
+    try:
+        return make(str(root), **part, download=False)
+    except RuntimeError:
+        pass  # not there, or not whole
+    except Exception as error:
+        raise InputError(f"--data-dir {root}: {name} cannot be read ({_line(error)}); remove it to have it downloaded") from error
+    missing = [folder for folder in (root, *root.parents) if not folder.exists()]
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with _patiently():
+            return make(str(root), **part, download=True)
+    except Exception as error:  # urllib's, tarfile's and torchvision's own have nothing else in common
+        for folder in (root / kind / "raw", root / kind, *missing):
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # only if nothing was kept in it
+        raise RunError(
+            f"{name}: is not in --data-dir {root} and could not be downloaded ({_line(error)}); give --data-dir D that holds "
+            f"torchvision's files or D/{name}/train.npz and test.npz"
+        ) from error
+
+
+@contextlib.contextmanager
+def _patiently() -> Iterator[None]:
+    """A limit on how long the network may be silent, and nothing on standard output, which is kept for results."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_TIMEOUT_SECONDS)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _part(found: Any, image_size: int | None) -> Part:
+    images = found.data if isinstance(found.data, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(found.data))
+    if images.ndim == 3:
+        images = images[:, None]
+    elif images.shape[-1] == 3:
+        images = images.permute(0, 3, 1, 2).contiguous()
+    labels = found.labels if hasattr(found, "labels") else found.targets
+    if image_size is not None:
+        images = fit_tensor(images, (image_size, image_size))
+    return Part(images, torch.as_tensor(labels, dtype=torch.int64))
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

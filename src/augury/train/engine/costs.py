@@ -1,0 +1,77 @@
+"""What a training costs, counted so that nothing looks free: images, passes, steps, and the device's time."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+
+@dataclass
+class Counts:
+    """images: augmented images made. forward, backward: passes, each of as many images as the step has source images, so
+    that a doubled batch is two passes, and each network of several counts. steps: optimiser steps."""
+
+    images: int = 0
+    forward: float = 0
+    backward: float = 0
+    steps: int = 0
+
+    def dict(self) -> dict[str, int | float]:
+        """Plain numbers, whole where they are."""
+        return {name: int(value) if value == int(value) else round(value, 6) for name, value in asdict(self).items()}
+
+
+@contextmanager
+def counting(networks: list[nn.Module], counts: Counts, images: int) -> Iterator[None]:
+    """Count the networks' passes while this lasts; `images`: the step's source images.
+
+    A forward pass with gradients enabled is taken to be followed by its backward pass.
+    """
+
+    def passed(network: nn.Module, given: tuple[Any, ...], made: Any) -> None:
+        share = len(given[0]) / images if given else 1.0
+        counts.forward += share
+        if torch.is_grad_enabled():
+            counts.backward += share
+
+    hooks = [network.register_forward_hook(passed) for network in networks]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+class Stopwatch:
+    """Wall and device seconds of an epoch's steps.
+
+    On the CPU the device's time is that of all threads of the process; on CUDA the time between the start and the end of
+    every step on the device's own clock, read once an epoch, so that no step waits.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.cuda = device.type == "cuda"
+        self.events: list[tuple[Any, Any]] = []
+        self.wall, self.cpu = time.perf_counter(), time.process_time()
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        if not self.cuda:
+            yield
+            return
+        pair = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        pair[0].record()
+        yield
+        pair[1].record()
+        self.events.append(pair)
+
+    def read(self) -> tuple[float, float]:
+        """Seconds since the start: wall, device. On CUDA waits for the device."""
+        if not self.cuda:
+            return time.perf_counter() - self.wall, time.process_time() - self.cpu
+        torch.cuda.synchronize()
+        return time.perf_counter() - self.wall, sum(start.elapsed_time(end) for start, end in self.events) / 1000

@@ -1,0 +1,29 @@
+"""AugMix's consistency loss: one plainly augmented view and two strongly augmented ones that must agree."""
+
+from torch import nn
+
+from augury.core.registry import register
+from augury.train.strategies.consistency import Weight, joined, priced
+from augury.train.strategies.outputs import view
+from augury.train.strategies.rule import Rule
+from augury.train.strategies.similarity import jensen_shannon, log_probabilities
+from augury.train.strategies.strategy import Step, Strategy, Views
+
+
+@register("strategy", "augmix_jsd", source="Hendrycks et al. 2020, AugMix, arXiv:1912.02781, section 3")
+def augmix_jsd(*, weight: Weight = 12.0) -> Strategy:
+    """AugMix's loss: cross-entropy of one view plus `weight` times the Jensen-Shannon divergence of three views.
+
+    The first view comes from the training's pipeline, the others from its second where there is one
+    (`--augment standard --augment2 standard+augmix`). Only the first counts for the cross-entropy. All three go through the
+    network in one pass, as published. Each view has its own crop and flip; the authors' code shares one among the three.
+    """
+
+    def loss_of(model: nn.Module, views: Views, turn: int) -> Step:
+        parts = [view(views, number, min(number, 1), "augmix_jsd") for number in range(3)]
+        images, _ = joined(parts)
+        logits = model(images).chunk(3)
+        losses = parts[0][1].loss(logits[0])
+        return priced(losses.mean(), weight, lambda: jensen_shannon([log_probabilities(each) for each in logits]).mean(), losses)
+
+    return Rule(loss_of, pipelines=2)

@@ -1,0 +1,96 @@
+"""Unsupervised data augmentation: an unlabelled image and its augmented copy shall be predicted alike."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from augury.core.errors import InputError
+from augury.core.options import Chain, Interval, Spec
+from augury.core.plan import Clock
+from augury.core.registry import register
+from augury.train.strategies.strategy import Step, Strategy, Views
+
+
+@dataclass
+class Uda:
+    """See `uda`. chains: pipelines the host is to build beside the training's own; stream_ratio: unlabelled images per labelled."""
+
+    weight: float
+    temperature: float
+    confidence: float
+    ratio: int
+    chains: tuple[Chain, ...]
+    streams: tuple[str, ...] = ("train", "unlabelled")
+    turns: int = 1
+
+    @property
+    def stream_ratio(self) -> int:
+        return self.ratio
+
+    def modules(self, model: nn.Module) -> dict[str, nn.Module]:
+        return {}
+
+    def program(self, clock: Clock) -> Any:
+        return None
+
+    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int | None = None) -> Step:
+        labelled = views(0, 1)
+        if labelled.targets is None:
+            raise InputError("strategy: uda needs labels in its `train` stream")
+        if self.weight == 0:
+            losses = labelled.targets.loss(model(labelled.images))
+            return Step(losses.mean(), per_sample=losses.detach())
+        weak, strong = views(0, 1, "unlabelled"), views(1, 0, "unlabelled")
+        logits = model(torch.cat([labelled.images, weak.images, strong.images]))
+        own, other, augmented = logits.split([len(labelled), len(weak), len(strong)])
+        losses = labelled.targets.loss(own)
+        apart, confident = consistency(other, augmented, self.temperature, self.confidence)
+        logs = {
+            "classification": losses.mean().detach(),
+            "consistency": apart.mean().detach(),
+            "confident": confident.float().mean(),
+        }
+        return Step(losses.mean() + self.weight * apart.mean(), logs, losses.detach())
+
+    def end_epoch(self, clock: Clock) -> None:
+        """Learns nothing between epochs."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Has no state."""
+
+
+def consistency(weak: Tensor, strong: Tensor, temperature: float, confidence: float) -> tuple[Tensor, Tensor]:
+    """KL(p(weak) || p(strong)) per row in nats, float32 [B], 0 where not confident; and which rows are, bool [B].
+
+    weak, strong: logits [B,classes]. weak is sharpened by the temperature and gets no gradient; a row counts where its
+    largest probability, before sharpening, is above `confidence` (0: always).
+    """
+    with torch.no_grad():
+        target = functional.log_softmax(weak.float() / temperature, 1)
+        confident = functional.softmax(weak.float(), 1).amax(1) > confidence
+    apart = functional.kl_div(functional.log_softmax(strong.float(), 1), target, reduction="none", log_target=True).sum(1)
+    return torch.where(confident, apart, 0.0), confident
+
+
+@register("strategy", "uda", source="Xie et al. 2020 (arXiv:1904.12848), sections 2.2 and 2.3, and its released code")
+def uda(
+    *,
+    weight: Annotated[float, Interval(0)] = 1.0,
+    temperature: Annotated[float, Interval(1e-3, 10)] = 0.4,
+    confidence: Annotated[float, Interval(0, 0.9999)] = 0.8,
+    ratio: Annotated[int, Interval(1, 64)] = 7,
+    weak: Chain = Chain((Spec("standard"),)),  # noqa: B008 (immutable)
+) -> Strategy:
+    """Semi-supervised training: cross-entropy of the labelled images plus a price on predictions that augmentation changes.
+
+    The training's augmentation is the strong one, of the unlabelled images alone; labelled images and the predictions that
+    serve as targets see `weak`. All three go through the network in one pass. temperature=1, confidence=0 is the plain
+    formula of the paper's text. With weight=0 it is plain training on `weak`.
+    """
+    return Uda(weight, temperature, confidence, ratio, (weak,))

@@ -1,0 +1,187 @@
+"""Laws give the distribution they declare, against SciPy's distributions; their densities are the derivatives of it."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from card_facts import law_text
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from samples import steady
+from scipy import stats
+from torch import Tensor
+
+from augury.core import laws
+from augury.core.errors import InputError
+from augury.core.laws import Beta, Choice, Constant, Ladder, Linear, Uniform, law_from
+from augury.core.noise import Noise
+from augury.core.options import parse_spec
+
+N = 20000
+U = Noise.of(0, torch.arange(N)).uniform(1)[:, 0]
+FULL = torch.ones(N)
+CONTINUOUS: dict[Any, Any] = {
+    Uniform(-30, 30): stats.uniform(-30, 60),
+    Uniform(0.1, 1.9): stats.uniform(0.1, 1.8),
+    Beta(1, 1): stats.uniform(0, 1),
+    Beta(0.2, 0.2): stats.beta(0.2, 0.2),
+    Beta(0.4, 0.4): stats.beta(0.4, 0.4),
+    Beta(0.5, 2): stats.beta(0.5, 2),
+    Beta(2, 5): stats.beta(2, 5),
+    Beta(8, 8): stats.beta(8, 8),
+}
+if hasattr(laws, "LogUniform"):
+    CONTINUOUS[laws.LogUniform(0.75, 4 / 3)] = stats.loguniform(0.75, 4 / 3)
+DISCRETE = [Constant(3.5), Choice((4, 5, 6, 7, 8)), Choice((1.0, 1.0, 2.0)), Ladder((0.0, 1.0, 4.0)), Linear(2, 10)]
+DISCRETE += [Linear(1.0, 1.9, signed=True, centre=1.0), Ladder((0.0, 2.0, 5.0), signed=True)]
+DISCRETE += [Linear(-3, 3, signed=True, centre=1.0)]
+
+
+@pytest.mark.parametrize("law", CONTINUOUS, ids=law_text)
+def test_drawn_values_follow_scipys_distribution(law: Any) -> None:
+    # Catches shapes given in the wrong order, and a tail mirrored about the wrong end.
+    drawn, exact = law.value(U, FULL).double().numpy(), CONTINUOUS[law]
+    # float32 holds no number between 1 - 6e-8 and 1, where Beta(0.2, 0.2) has a hundredth of its mass: that is counted apart.
+    edge = law.support.high - 1e-4 * (law.support.high - law.support.low)
+    below, share = drawn[drawn < edge], exact.cdf(edge)
+    assert stats.binomtest(len(below), N, share).pvalue > 1e-3
+    assert stats.kstest(below, lambda x: exact.cdf(x) / share).pvalue > 1e-3
+    assert law.value(U, FULL).dtype == torch.float32
+
+
+@pytest.mark.parametrize("law", CONTINUOUS, ids=law_text)
+def test_values_are_scipys_quantiles(law: Any) -> None:
+    # Both tails down to the smallest uniform. Catches a table that is only exact in the middle.
+    low = 2.0 ** -np.arange(1, 25)
+    u = np.unique(np.concatenate([low, 1 - low, np.linspace(0, 1, 999)[1:-1]])).astype(np.float32)
+    got = law.value(torch.from_numpy(u), torch.ones(len(u))).double().numpy()
+    exact = CONTINUOUS[law].ppf(u.astype(float))
+    scale = max(abs(law.support.low), abs(law.support.high))
+    allowed = np.where(u < 0.5, 5e-6 * np.abs(exact), 5e-6 * np.abs(law.support.high - exact)) + scale * 2.0**-23
+    if isinstance(law, Beta):
+        allowed = np.where(u < 0.5, 5e-6 * exact + 1e-44, 5e-6 * (1 - exact) + 2.0**-24)
+    assert (np.abs(got - exact) <= allowed).all()
+    assert (np.diff(got) >= 0).all()
+
+
+@pytest.mark.parametrize("law", CONTINUOUS, ids=law_text)
+def test_the_ends_of_the_uniform_give_the_ends_of_the_support(law: Any) -> None:
+    # u = 0 occurs once in 2^24. Catches a logarithm or an exponent of zero read as that of one half.
+    ends = law.value(torch.tensor([0.0, 1 - 2.0**-24]), torch.ones(2)).double()
+    assert float(ends[0]) == pytest.approx(law.support.low, abs=1e-6)
+    assert float(ends[1]) == pytest.approx(CONTINUOUS[law].ppf(1 - 2.0**-24), rel=1e-5)
+
+
+@pytest.mark.parametrize("law", CONTINUOUS, ids=law_text)
+def test_log_prob_is_the_logarithm_of_the_distributions_slope(law: Any) -> None:
+    points = CONTINUOUS[law].ppf(np.linspace(0.03, 0.97, 21))
+    step = 1e-4 * np.minimum(points - law.support.low, law.support.high - points)
+    slope = (CONTINUOUS[law].cdf(points + step) - CONTINUOUS[law].cdf(points - step)) / (2 * step)
+    got = law.log_prob(torch.from_numpy(points), torch.ones(len(points))).double().numpy()
+    assert got == pytest.approx(np.log(slope), abs=2e-3)
+
+
+@pytest.mark.parametrize("law", CONTINUOUS, ids=law_text)
+def test_log_prob_at_and_beyond_the_ends_is_no_nan(law: Any) -> None:
+    low, high = law.support.low, law.support.high
+    value = torch.tensor([low, high, low - 0.5, high + 0.5])
+    got = law.log_prob(value, torch.ones(4))
+    assert not bool(got.isnan().any())
+    assert got[2:].tolist() == [-math.inf, -math.inf]
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.3, 0.5, 1.0])
+@pytest.mark.parametrize("law", DISCRETE, ids=repr)
+def test_log_prob_of_a_discrete_law_is_its_frequency(law: Any, strength: float) -> None:
+    # Catches a sign drawn with another chance than log_prob says, and probabilities that do not sum to 1.
+    s = torch.full((N,), strength)
+    values, counts = law.value(U, s).unique(return_counts=True)
+    probability = law.log_prob(values, s[: len(values)]).double().exp().numpy()
+    assert probability.sum() == pytest.approx(1, abs=1e-6)
+    assert len(values) == 1 or stats.chisquare(counts.numpy(), probability / probability.sum() * N).pvalue > 1e-4
+    outside = law.log_prob(torch.tensor([1234.5]), torch.tensor([strength]))
+    assert outside.tolist() == [-math.inf]
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.1, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("law", [*CONTINUOUS, *DISCRETE], ids=repr)
+def test_every_value_lies_in_the_support(law: Any, strength: float) -> None:
+    value = law.value(U, torch.full((N,), strength)).double()
+    assert float(value.min()) >= law.support.low - 1e-6 and float(value.max()) <= law.support.high + 1e-6
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 11, 31])
+def test_a_ladder_takes_the_nearest_level(count: int) -> None:
+    # Strengths exactly on a level, and a hair to both sides of the middle between two. Catches a floor for a round.
+    law = Ladder(tuple(float(k) for k in range(count)))
+    for level in range(count):
+        at = level / max(1, count - 1)
+        near = torch.tensor([at, max(0.0, at - 0.49 / count), min(1.0, at + 0.49 / count)])
+        assert law.value(torch.zeros(3), near).tolist() == [level] * 3
+
+
+def test_published_ladders_of_posterize() -> None:
+    # torchvision's 10 bins: 8 - round(i / 2.25). A strength of i / 9 must meet entry i.
+    numbers = (8.0, 8.0, 7.0, 7.0, 6.0, 6.0, 5.0, 5.0, 4.0, 4.0)
+    strength = torch.arange(10) / 9
+    assert Ladder(numbers).value(torch.zeros(10), strength).tolist() == list(numbers)
+
+
+@pytest.mark.parametrize("numbers", [(1.0, 2.0, 3.0), tuple(float(k) for k in range(7)), tuple(float(k) for k in range(257))])
+def test_a_choice_is_even_and_reaches_its_last_entry(numbers: tuple[float, ...]) -> None:
+    values = Choice(numbers).value(torch.tensor([0.0, 1 - 2.0**-24]), torch.ones(2))
+    assert values.tolist() == [numbers[0], numbers[-1]]
+
+
+def test_signs_mirror_about_the_centre() -> None:
+    # Catches a factor 1.9 mirrored to -1.9 rather than 0.1.
+    law = Linear(1.0, 1.9, signed=True, centre=1.0)
+    got = law.value(torch.tensor([0.2, 0.7]), torch.tensor([1.0, 1.0]))
+    assert got.tolist() == pytest.approx([1.9, 0.1])
+
+
+@pytest.mark.parametrize("law", [*CONTINUOUS, *DISCRETE], ids=repr)
+@pytest.mark.parametrize("size", [3, 7, 64, 1001])
+def test_a_value_does_not_depend_on_the_length_of_the_batch(law: Any, size: int) -> None:
+    # PyTorch's vectorised exp and pow may differ in the last bit between a full vector and its remainder.
+    strength = U.flip(0)
+    whole: Tensor = law.value(U, strength)
+    parts = [law.value(u, s) for u, s in zip(U[:2002].split(size), strength[:2002].split(size), strict=True)]
+    assert torch.equal(torch.cat(parts), whole[:2002])
+
+
+@pytest.mark.parametrize(
+    ("text", "law"),
+    [
+        ("x(uniform(-30, 30))", Uniform(-30, 30)),
+        ("x(uniform(low=1, high=2))", Uniform(1, 2)),
+        ("x(beta(0.2))", Beta(0.2, 0.2)),
+        ("x(beta(a=1, b=2))", Beta(1, 2)),
+        ("x(7)", Constant(7)),
+        ("x([1, 2, 4])", Choice((1, 2, 4))),
+    ],
+)
+def test_laws_are_read_as_the_grammar_writes_them(text: str, law: Any) -> None:
+    assert law_from(parse_spec(text, "test").first[0], "test") == law
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x(uniform(2, 1))", "x(uniform(1))", "x(uniform(a, b))", "x(normal(0, 1))", "x(beta(0))", "x(beta(1, -1))", "x(true)"]
+    + ["x([])", "x([a])", "x([[1]])", "x(word)", "x(inf)", "x(uniform(0, inf))", "x(beta(inf))", "x(uniform(1, 2, 3))"]
+    + ["x(none)", "x([true])", "x(a+b)", "x([uniform(1, 2)])"],
+)
+def test_what_is_no_law_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        law_from(parse_spec(text, "test").first[0], "test: rotate(degrees)")
+    assert "\n" not in str(caught.value)
+
+
+@settings(steady, max_examples=15)
+@given(st.floats(0.05, 50), st.floats(0.05, 50), st.integers(0, 2**24 - 1).map(lambda k: k / 2**24))
+def test_any_beta_gives_its_own_quantile(a: float, b: float, u: float) -> None:
+    got = float(Beta(a, b).value(torch.tensor([u]), torch.ones(1)))
+    exact = float(stats.beta(a, b).ppf(u))
+    assert got == pytest.approx(exact, rel=1e-4, abs=1e-6)

@@ -1,0 +1,122 @@
+"""Targets: label rows stay distributions through any chain of mixes, and their loss is the dense cross-entropy."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from samples import steady
+from scipy import stats
+from scipy.special import log_softmax
+from torch import Tensor
+
+from augury.core.errors import InputError
+from augury.core.targets import Targets
+
+chains = st.lists(st.tuples(st.permutations(range(6)), st.lists(st.floats(0, 1, width=32), min_size=6, max_size=6)), max_size=6)
+
+
+def dense_by_hand(labels: list[int], classes: int, chain: list[tuple[list[int], list[float]]]) -> np.ndarray:
+    rows = np.eye(classes)[labels]
+    for partner, keep in chain:
+        k = np.array(keep)[:, None]
+        rows = rows * k + rows[list(partner)] * (1 - k)
+    return rows
+
+
+def mixed(labels: list[int], classes: int, chain: list[tuple[list[int], list[float]]]) -> Targets:
+    targets = Targets.of(torch.tensor(labels), classes)
+    for partner, keep in chain:
+        targets = targets.mix(torch.tensor(partner), torch.tensor(keep))
+    return targets
+
+
+@steady
+@given(st.lists(st.integers(0, 4), min_size=6, max_size=6), st.sampled_from([5, 6, 9, 40]), chains)
+def test_chains_of_mixes_give_the_weighted_sums(labels: list[int], classes: int, chain: list) -> None:
+    # Catches a mix with the partner's row before rather than after earlier mixes, and weights that are exchanged.
+    targets = mixed(labels, classes, chain)
+    assert targets.dense().numpy() == pytest.approx(dense_by_hand(labels, classes, chain), abs=1e-5)
+    assert targets.weight.sum(1).numpy() == pytest.approx(np.ones(6), abs=1e-5)
+    assert bool((targets.weight >= 0).all())
+    assert targets.index.shape == targets.weight.shape
+    assert targets.index.shape[1] <= max(classes, 1) and targets.index.dtype == torch.int64
+
+
+@steady
+@given(st.lists(st.integers(0, 4), min_size=6, max_size=6), st.sampled_from([5, 40]), chains, st.sampled_from([0.0, 0.1]))
+def test_loss_is_the_cross_entropy_of_the_dense_rows(labels: list[int], classes: int, chain: list, smoothing: float) -> None:
+    # Catches a loss that reads the first label alone.
+    logits = torch.randn(6, classes, generator=torch.Generator().manual_seed(classes)) * 4
+    targets = mixed(labels, classes, chain)
+    rows = dense_by_hand(labels, classes, chain) * (1 - smoothing) + smoothing / classes
+    expected = -(log_softmax(logits.double().numpy(), axis=1) * rows).sum(1)
+    assert targets.loss(logits, smoothing).numpy() == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_plain_labels_have_pytorchs_cross_entropy(smoothing: float) -> None:
+    logits, labels = torch.randn(8, 7, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 7
+    expected = torch.nn.functional.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
+    assert torch.allclose(Targets.of(labels, 7).loss(logits, smoothing), expected, atol=1e-6)
+
+
+def test_half_precision_logits_lose_nothing_but_their_own_rounding() -> None:
+    logits = torch.tensor([[60.0, -60.0, 0.0]], dtype=torch.float16)
+    assert Targets.of(torch.tensor([1]), 3).loss(logits).tolist() == [pytest.approx(120.0)]
+
+
+@steady
+@given(st.lists(st.floats(0.01, 1), min_size=4, max_size=4))
+def test_entropy_is_scipys(weights: list[float]) -> None:
+    row = np.array(weights) / np.sum(weights)
+    targets = Targets.of(torch.tensor(row[None]))
+    assert float(targets.entropy()) == pytest.approx(stats.entropy(row), abs=1e-5)
+    assert int(targets.top()) == int(targets.dense().argmax())
+
+
+def test_entropy_is_the_floor_of_the_loss() -> None:
+    targets = mixed([0, 1, 2, 3, 4, 0], 9, [([1, 2, 3, 4, 5, 0], [0.3] * 6)])
+    best = targets.loss(targets.dense().clamp(min=1e-30).log())
+    assert torch.allclose(best, targets.entropy(), atol=1e-4)
+    assert Targets.of(torch.tensor([1, 2]), 5).entropy().tolist() == [0, 0]
+
+
+def test_width_stays_the_same_for_a_fixed_number_of_mixes() -> None:
+    # K must not depend on what was drawn: a captured step has static shapes.
+    plain = Targets.of(torch.arange(6), 40)
+    partner = torch.arange(6).roll(1)
+    once = [plain.mix(partner, keep).index.shape for keep in (torch.ones(6), torch.zeros(6), torch.rand(6))]
+    assert set(once) == {torch.Size([6, 2])}
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [torch.tensor([0, 5]), torch.tensor([-1, 0]), torch.tensor([0.5, 0.5]), torch.tensor([True, False]), torch.tensor([[1, 2]])]
+    + [torch.tensor([[0.5, 0.6]]), torch.tensor([[1.5, -0.5]]), torch.tensor([[float("nan"), 1.0]]), torch.tensor(3)],
+)
+def test_wrong_labels_are_refused_by_name(labels: Tensor) -> None:
+    with pytest.raises(InputError, match="^labels: .*") as caught:
+        Targets.of(labels, 5)
+    assert "\n" not in str(caught.value)
+
+
+def test_classes_default_to_the_highest_label() -> None:
+    assert Targets.of(torch.tensor([3, 1])).classes == 4
+    assert Targets.of(torch.zeros(0, dtype=torch.int64), 4).dense().shape == (0, 4)
+    assert Targets.of(torch.zeros(0, dtype=torch.int64)).loss(torch.zeros(0, 1)).shape == (0,)
+    assert Targets.of(torch.tensor([3, 1], dtype=torch.uint8), 4).index.dtype == torch.int64
+
+
+def test_soft_labels_of_another_number_of_classes_are_refused() -> None:
+    # Catches `classes` being ignored for soft labels.
+    with pytest.raises(InputError, match="labels"):
+        Targets.of(torch.tensor([[0.5, 0.5]]), 5)
+
+
+def test_rows_are_gathered_together() -> None:
+    targets = mixed([0, 1, 2, 3, 4, 0], 9, [([1, 2, 3, 4, 5, 0], [0.3] * 6)])
+    rows = torch.tensor([4, 4, 0])
+    assert torch.equal(targets[rows].dense(), targets.dense()[rows])
+    assert len(targets[rows]) == 3 and targets[rows].classes == 9
+    assert torch.equal(targets.to("cpu").dense(), targets.dense())

@@ -1,0 +1,175 @@
+"""The house's own rules, read from the source: who may import whom, no global generator, no long module, no heavy start."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+ROOMS = ["core", "augment", "train", "explain", "adapters", "recipes", "jobs", "cli"]
+MODULES = sorted((SOURCE / "augury").rglob("*.py"))
+IDS = [str(path.relative_to(SOURCE)) for path in MODULES]
+LONGEST = 330
+
+
+def module_of(path: Path) -> list[str]:
+    parts = list(path.relative_to(SOURCE).with_suffix("").parts)
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+def imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Every module that a file imports, wherever in the file, relative ones resolved, and names that importlib is given."""
+    package = list(path.relative_to(SOURCE).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            name = ".".join([*base, *([node.module] if node.module else [])])
+            yield node.lineno, name
+            yield from ((node.lineno, f"{name}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(r"augury(\.\w+)+", node.value):
+            yield node.lineno, node.value
+
+
+def room_of(name: str) -> str | None:
+    parts = name.split(".")
+    return parts[1] if parts[0] == "augury" and len(parts) > 1 and parts[1] in ROOMS else None
+
+
+@pytest.mark.parametrize("path", MODULES, ids=IDS)
+def test_a_room_imports_only_what_stands_above_it(path: Path) -> None:
+    # Catches a lazy `from augury.train import ...` inside a function of augment.
+    own = room_of(".".join(module_of(path)))
+    if own is None:
+        return
+    for line, name in imported(path):
+        room = room_of(name)
+        assert room is None or ROOMS.index(room) <= ROOMS.index(own), f"line {line}: {own} must not import {room} ({name})"
+
+
+def test_the_rooms_are_those_of_the_design() -> None:
+    found = {path.relative_to(SOURCE / "augury").parts[0].removesuffix(".py") for path in MODULES}
+    assert found <= {*ROOMS, "__init__", "__main__"}
+
+
+def test_the_check_of_imports_sees_every_form(tmp_path: Path) -> None:
+    text = "import augury.jobs\ndef f():\n    from ..jobs import compare\n    from ... import cli\n"
+    path = SOURCE / "augury" / "augment" / "ops" / "none.py"
+    tree = ast.parse(text)
+    original = Path.read_text
+    try:
+        Path.read_text = lambda self, **_: text  # type: ignore[method-assign,assignment]
+        names = {name for _, name in imported(path)}
+    finally:
+        Path.read_text = original  # type: ignore[method-assign]
+    assert len(tree.body) == 2 and {"augury.jobs", "augury.augment.jobs.compare", "augury.cli"} <= names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=IDS)
+def test_modules_are_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) < LONGEST
+
+
+TORCH_DRAWS = {"rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "normal", "bernoulli"}
+TORCH_DRAWS |= {"multinomial", "poisson", "seed", "manual_seed", "set_rng_state", "default_generator"}
+IN_PLACE = {"uniform_", "normal_", "random_", "bernoulli_", "exponential_", "cauchy_", "geometric_", "log_normal_"}
+NUMPY_FINE = {"default_rng", "Generator", "SeedSequence", "PCG64", "Philox"}
+
+
+def dotted(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else "?"
+
+
+def global_draws(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Every use of a global generator."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, "random") for alias in node.names if alias.name == "random")
+        elif isinstance(node, ast.ImportFrom) and node.module in ("random", "numpy.random"):
+            yield from ((node.lineno, f"{node.module}.{a.name}") for a in node.names if a.name not in {*NUMPY_FINE, "Random"})
+        elif isinstance(node, ast.Call):
+            name, given = dotted(node.func), {keyword.arg for keyword in node.keywords}
+            head, _, last = name.rpartition(".")
+            if head in ("np.random", "numpy.random") and last not in NUMPY_FINE:
+                yield node.lineno, name
+            if last == "default_rng" and not node.args and not node.keywords:
+                yield node.lineno, f"{name} without a seed"
+            if head in ("torch", "torch.random", "torch.cuda") and last in TORCH_DRAWS and "generator" not in given:
+                yield node.lineno, name
+            if last in IN_PLACE and not head.endswith("init") and "generator" not in given:
+                yield node.lineno, name
+            if last in ("dropout", "shuffle") and head in ("random", "functional", "F"):
+                yield node.lineno, name
+
+
+def forked(tree: ast.AST) -> list[tuple[int, int]]:
+    """Line ranges inside `with torch.random.fork_rng(...)`."""
+    spans = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.With) and any("fork_rng" in ast.unparse(item.context_expr) for item in node.items):
+            spans.append((node.lineno, node.end_lineno or node.lineno))
+    return spans
+
+
+SEEDED_BY_THE_ENGINE = {"train/engine", "train/models"}
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if {"core", "augment", "train"} & set(p.parts)], ids=str)
+def test_nothing_uses_a_global_generator(path: Path) -> None:
+    # Networks' own noise is seeded and checkpointed by the engine: there, and in models' own layers, it is allowed.
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    where = "/".join(path.relative_to(SOURCE / "augury").parts[:2])
+    if where in SEEDED_BY_THE_ENGINE:
+        allowed = {"torch.random.manual_seed", "torch.manual_seed"} if where == "train/engine" else set()
+        spans = forked(tree)
+        for line, name in global_draws(tree):
+            inside = any(first <= line <= last for first, last in spans)
+            assert where == "train/models" or inside or name in allowed, f"line {line}: {name}"
+        return
+    assert not list(global_draws(tree))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["import random", "np.random.rand(3)", "numpy.random.seed(0)", "torch.manual_seed(1)", "torch.rand(3)", "x.uniform_(0, 1)"]
+    + ["torch.randperm(4)", "np.random.default_rng()", "from random import shuffle", "from numpy.random import rand"],
+)
+def test_the_check_of_generators_sees(text: str) -> None:
+    assert list(global_draws(ast.parse(text)))
+
+
+@pytest.mark.parametrize(
+    "text", ["torch.rand(3, generator=g)", "np.random.default_rng(0)", "nn.init.normal_(w)", "noise.uniform(3)"]
+)
+def test_the_check_of_generators_lets_pass(text: str) -> None:
+    assert not list(global_draws(ast.parse(text)))
+
+
+HEAVY = ["torch", "torchvision", "numpy", "scipy", "sklearn", "matplotlib", "numba", "PIL", "pandas"]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "--json"], ["train", "--help"]], ids=" ".join)
+def test_help_and_list_start_without_torch(arguments: list[str]) -> None:
+    code = (
+        "import sys, json\nfrom augury.cli import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n"
+        f"print('\\n' + json.dumps(sorted(set(sys.modules) & set({HEAVY!r}))))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(SOURCE), "COLUMNS": "100"}
+    )
+    assert json.loads(done.stdout.splitlines()[-1]) == []
+    assert len(done.stdout) > 200 and not done.stderr
+
+
+def test_importing_the_package_costs_nothing() -> None:
+    code = f"import sys, augury; assert not set(sys.modules) & set({HEAVY!r}); print(augury.__version__)"
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(SOURCE)}, capture_output=True)

@@ -1,0 +1,158 @@
+"""Keep within a training: off it is the plain method bit for bit, on it costs what is counted and resumes."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from augury.core.batch import Batch
+from augury.core.errors import InputError
+from augury.core.targets import Targets
+from augury.jobs.compare import compare
+from augury.jobs.preview import preview
+from augury.jobs.train import train
+from augury.train.data.dataset import Dataset, load
+from augury.train.engine.loop import Training
+from augury.train.engine.rundir import RunDirectory
+from augury.train.engine.settings import Settings
+from augury.train.strategies.early_head import WithEarlyHead
+
+SHORT = Settings("digits", epochs=1, batch_size=50)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    found = load("digits")
+    return replace(found, test=replace(found.test, **{k: getattr(found.test, k)[:100] for k in ("images", "labels", "ids")}))
+
+
+def weights(training: Training) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in training.model.state_dict().items()}
+
+
+def trained(digits: Dataset, augment: str, strategy: str = "erm", **changes: object) -> tuple[Training, dict]:
+    training = Training.prepare(replace(SHORT, augment=augment, strategy=strategy, **changes), digits)
+    return training, training.run()
+
+
+@pytest.mark.parametrize("inner", ["cutout", "randaugment", "cutmix"])
+def test_switched_off_the_training_is_bit_identical_to_the_plain_method(digits: Dataset, inner: str) -> None:
+    plain, told = trained(digits, f"crop+{inner}")
+    off, also = trained(digits, f"crop+keep({inner}, p=0)")
+    assert all(torch.equal(value, weights(off)[name]) for name, value in weights(plain).items())
+    assert told["counts"] == also["counts"]
+
+
+def test_looking_alone_changes_nothing(digits: Dataset) -> None:
+    """A map is made for every batch and the box it leads to is empty: the weights are those of plain training."""
+    plain, _ = trained(digits, "crop+cutout(length=8)")
+    for saliency in ("full", "low_resolution"):
+        looked, _ = trained(digits, f"crop+cutout(length=8)+keep(cutout(length=0), saliency={saliency})")
+        assert looked.fill is not None
+        assert all(torch.equal(value, weights(looked)[name]) for name, value in weights(plain).items())
+
+
+def test_every_step_counts_one_more_pass_each_way(digits: Dataset) -> None:
+    plain, off = trained(digits, "cutout")
+    assert plain.fill is None
+    for augment in ("keep_cutout", "keep_cutout(saliency=low_resolution)", "keep_cutout(saliency=early_head)"):
+        _, on = trained(digits, augment)
+        assert on["counts"] == {**off["counts"], "forward": 2 * off["counts"]["forward"], "backward": 2 * off["counts"]["backward"]}
+    _, half = trained(digits, "keep(cutout, every=2)")
+    assert half["counts"]["forward"] == off["counts"]["forward"] + 2  # of four steps
+
+
+@pytest.mark.parametrize("saliency", ["full", "early_head"])
+def test_a_run_that_keeps_resumes_bit_for_bit(tmp_path: Path, digits: Dataset, saliency: str) -> None:
+    settings = replace(SHORT, augment=f"crop+keep(cutout, saliency={saliency})", epochs=2)
+    unbroken = Training.prepare(settings, digits)
+    unbroken.run()
+    directory = RunDirectory.open(tmp_path / "run", settings.dict())
+
+    def interrupt(row: dict) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Training.prepare(settings, digits).run(directory, interrupt)
+    resumed = Training.prepare(settings, digits)
+    result = resumed.run(directory)
+    assert all(torch.equal(value, weights(resumed)[name]) for name, value in weights(unbroken).items())
+    for name, value in unbroken.extra.state_dict().items():
+        assert torch.equal(value, resumed.extra.state_dict()[name])
+    assert result["counts"]["forward"] == 2 * result["counts"]["steps"] * 2
+
+
+def test_the_early_head_adds_its_loss_and_is_dropped_at_test(tmp_path: Path, digits: Dataset) -> None:
+    settings = replace(SHORT, augment="keep_cutout(saliency=early_head)")
+    train(settings, tmp_path / "run", quiet=True)
+    assert not [name for name in load_file(tmp_path / "run" / "model.safetensors") if "early" in name]
+    training = Training.prepare(settings, digits)
+    assert isinstance(training.strategy, WithEarlyHead) and training.strategy.weight == 0.3
+    split = training.train_split
+    images = split.images[:8].float() / 255
+    batch = Batch(images, Targets.of(split.labels[:8], 10), split.ids[:8])
+    training.model.train()
+    step = training.strategy(training.model, lambda view=0, pipeline=0, stream="train": batch)
+    plain = training.strategy.strategy(training.model, lambda view=0, pipeline=0, stream="train": batch)
+    maps = training.model.stage1(training.model.stem(images))
+    early = torch.nn.functional.cross_entropy(training.extra["early_head"].linear(maps.mean((2, 3))), split.labels[:8])
+    torch.testing.assert_close(step.loss, plain.loss + 0.3 * early)
+    step.loss.backward()
+    assert training.extra["early_head"].linear.weight.grad is not None
+    before = training.extra["early_head"].linear.weight.clone()
+    training.train_epoch()
+    assert not torch.equal(before, training.extra["early_head"].linear.weight)
+
+
+@pytest.mark.parametrize("strategy", ["ait", "dml", "uda(ratio=1, weak=crop)"])
+def test_the_early_head_finds_the_labels_of_other_strategies(digits: Dataset, strategy: str) -> None:
+    training, _ = trained(digits, "keep_cutout(saliency=early_head)", strategy)
+    assert isinstance(training.strategy, WithEarlyHead)
+
+
+def test_an_early_head_refuses_images_whose_labels_it_cannot_know(digits: Dataset) -> None:
+    training = Training.prepare(replace(SHORT, augment="keep_cutout(saliency=early_head)"), digits)
+    batch = Batch(torch.rand(4, 1, 32, 32), Targets.of(torch.arange(4), 10), torch.arange(4))
+
+    class Mixed:
+        def __call__(self, model: torch.nn.Module, views: object, **_: object) -> None:
+            model(views().images * 0.5)
+
+    training.strategy.strategy = Mixed()
+    training.model.train()
+    with pytest.raises(InputError, match="none of its views"):
+        training.strategy(training.model, lambda view=0, pipeline=0, stream="train": batch)
+
+
+def test_what_cannot_be_is_refused_before_anything_is_written(digits: Dataset) -> None:
+    for augment, model, words in [
+        ("keep(cutout)+keep(cutmix, saliency=low_resolution)", "small_cnn", "one kind of saliency map"),
+        ("keep_cutout(saliency=low_resolution)", "torchvision:resnet18(image_size=64)", "saves nothing"),
+        ("keep_cutout(saliency=low_resolution)", "torchvision:vgg11(image_size=32)", "saves nothing"),
+    ]:
+        with pytest.raises(InputError, match=words):
+            Training.prepare(replace(SHORT, augment=augment, model=model), digits)
+
+
+def test_reports_and_preview_show_what_the_network_decides(tmp_path: Path) -> None:
+    settings = replace(SHORT, augment="crop+keep_cutout(saliency=early_head)")
+    result = train(settings, tmp_path / "run", quiet=True)
+    assert result["counts"]["forward"] == 2 * result["counts"]["steps"]
+    compared = compare(replace(SHORT, augment="none,keep_randaugment"), 1, tmp_path / "both", quiet=True)
+    assert [row["augment"] for row in compared["rows"]] == ["none", "keep_randaugment"]
+    assert json.loads((tmp_path / "both" / "result.json").read_text())["rows"][1]["counts"]["forward"] == 8
+    for augment in ("keep_cutout", "crop+keep_randaugment", "keep_cutout(saliency=early_head)", "none"):
+        preview("digits", augment, tmp_path / "sheet.png", images=2, draws=1, model=tmp_path / "run", overwrite=True)
+        from PIL import Image
+
+        with Image.open(tmp_path / "sheet.png") as sheet:
+            columns = (sheet.width - 28) // 102  # 96 pixels and a gap each
+        assert columns == (2 if augment == "none" else 4)
+    with pytest.raises(InputError, match="add --model RUN"):
+        preview("digits", "keep_cutout", tmp_path / "other.png")
+    with pytest.raises(InputError, match="no finished run"):
+        preview("digits", "keep_cutout", tmp_path / "other.png", model=tmp_path)
