@@ -109,7 +109,7 @@ class PlanStage:
         if lowered.region is not None:
             reads = torch.arange(len(batch), device=images.device) if partner is None else partner
             images = run.regions(images, lowered, column["box"], reads)
-            keep = torch.where(lowered.region.content[:, 0] == Content.PARTNER, kept_share(column["box"], size), keep)
+            keep = torch.where(lowered.region.content[:, 0] == int(Content.PARTNER), kept_share(column["box"], size), keep)
         if lowered.mix is not None and partner is not None:
             images = mix(images, before[partner], lowered.mix.keep[:, 0])
             keep = torch.where(lowered.mix.labels[:, 0], lowered.mix.keep[:, 0], keep)

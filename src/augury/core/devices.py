@@ -16,12 +16,14 @@ def is_host(device: torch.device) -> bool:
     return device.type == "cpu"
 
 
-@torch.compiler.assume_constant_result
 def constant(numbers: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The numbers (nested tuples) as a tensor on the device, copied there once. Never write into it.
 
     A copy from the host makes it wait and cannot be captured in a CUDA graph, so the first call belongs before the capture.
+    A compiled graph holds the numbers itself.
     """
+    if torch.compiler.is_compiling():
+        return torch.tensor(numbers, dtype=dtype, device=device)
     return _placed(numbers, dtype, device)
 
 

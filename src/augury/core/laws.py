@@ -248,7 +248,8 @@ def _placed_beta_tables(a: float, b: float, device: torch.device) -> tuple[Tenso
 
     octave = np.exp2(-np.arange(1, _OCTAVES + 1))[:, None] * (1 + np.arange(_STEPS + 1) / _STEPS)
     with torch.inference_mode(False):
-        return tuple(torch.from_numpy(betaincinv(*shapes, octave)).to(device) for shapes in ((a, b), (b, a)))
+        low, high = (torch.from_numpy(betaincinv(*shapes, octave)).to(device) for shapes in ((a, b), (b, a)))
+    return low, high
 
 
 def _interpolate(u: Tensor, table: Tensor) -> Tensor:

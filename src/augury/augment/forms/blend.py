@@ -30,7 +30,7 @@ def blend(images: Tensor, record: Blend, size: Tensor) -> Tensor:
     """images uint8 [n,C,H,W] blended with their degenerate images, by Pillow's ImageEnhance to the bit."""
     result = images.clone()
     for kind, make in ((Degenerate.GREY, _grey), (Degenerate.SMOOTH, smooth)):
-        mask = record.degenerate == kind
+        mask = record.degenerate == int(kind)
         if devices.is_host(images.device):
             rows = mask.nonzero()[:, 0]
             if len(rows):

@@ -109,12 +109,12 @@ def region(images: Tensor, record: Region, box: Tensor, others: Tensor, contents
     content = record.content[:, None, None, None]
     filled = images
     if contents & {Content.CONSTANT, Content.GRID}:
-        flat = content == Content.CONSTANT
+        flat = content == int(Content.CONSTANT)
         if Content.GRID in contents:
-            flat = flat | ((content == Content.GRID) & squares(record.grid, box, height, width)[:, None])
+            flat = flat | ((content == int(Content.GRID)) & squares(record.grid, box, height, width)[:, None])
         filled = torch.where(mask & flat, record.fill.to(images.dtype)[:, None, None, None], filled)
     if Content.NOISE in contents:
-        filled = torch.where(mask & (content == Content.NOISE), noise_like(images, record.pattern), filled)
+        filled = torch.where(mask & (content == int(Content.NOISE)), noise_like(images, record.pattern), filled)
     if Content.PARTNER in contents:
-        filled = torch.where(mask & (content == Content.PARTNER), others, filled)
+        filled = torch.where(mask & (content == int(Content.PARTNER)), others, filled)
     return filled

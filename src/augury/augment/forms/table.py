@@ -43,7 +43,7 @@ def table(images: Tensor, record: Table, size: Tensor) -> Tensor:
         return images.clone()
     tables = torch.arange(256, dtype=torch.uint8, device=images.device).repeat(n, channels, 1)
     for recipe, make in _RECIPES.items():
-        mask = record.recipe == recipe
+        mask = record.recipe == int(recipe)
         if devices.is_host(images.device):
             rows = mask.nonzero()[:, 0]
             if len(rows):
