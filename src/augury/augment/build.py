@@ -1,6 +1,7 @@
 """The front doors to augmentation: pipelines, single operations and policies by their registered names."""
 
 import inspect
+import math
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,8 @@ def _column(operation: Op, name: str, given: Any, count: int, device: torch.devi
         raise InputError(f"{where}: expected a number or one per image, [{count}]; got {list(value.shape)}")
     if device.type == "cpu" and value.numel():
         low, high = float(value.min()), float(value.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise InputError(f"{where}: expected numbers, got NaN or infinity")
         if not (low in parameter.range and high in parameter.range):
             raise InputError(f"{where} must be {parameter.range} {parameter.unit}, got {low:g} to {high:g}")
     return value.expand(count)

@@ -69,6 +69,8 @@ class PlanStage:
         if not (isinstance(intensity, float | int) and intensity == 1):
             on = on & (noise.fold("intensity").uniform(slots) < intensity)
         u = noise.fold("values").uniform(slots * space.uniforms).reshape(len(batch), slots, space.uniforms)
+        if any(entry.op.batch_wide for entry in space.entries) and len(batch):
+            on, u = _batch_wide(space, noise, plan.op, on, u)
         trace = {
             "op": plan.op,
             "strength": plan.strength,
@@ -146,6 +148,14 @@ class PlanStage:
                 chosen = ((trace["op"][:, slot] == index) & trace["on"][:, slot])[:, None]
                 boxes[:, slot] = torch.where(chosen, box, boxes[:, slot])
         return boxes
+
+
+def _batch_wide(space: Space, noise: Noise, op: Tensor, on: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """`on` and uniforms where batch-wide operations have those of one row: the one with the smallest key, whatever the
+    order of the batch."""
+    row = noise.key.argmin()[None]
+    shared = constant(tuple(entry.op.batch_wide for entry in space.entries), torch.bool, op.device)[op]
+    return torch.where(shared, on.index_select(0, row), on), torch.where(shared[..., None], u.index_select(0, row), u)
 
 
 def _values(space: Space, linear: Coefficients, op: Tensor, strength: Tensor, u: Tensor) -> Tensor:
