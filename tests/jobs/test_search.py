@@ -226,7 +226,7 @@ REFUSED = [
     (["--method", "tanda", "--functions", "rotate(degrees=5)"], "one function"),
     (["--method", "tanda", "--functions", "rotate(degrees=5),flop"], "'flip'"),
     (["--method", "tanda", "--functions", "flip+invert,invert"], "not a chain"),
-    (["--method", "tanda", "--functions", "rotate,invert"], "one value"),
+    (["--method", "tanda", "--functions", "rotate(degrees=uniform(-5, 5)),invert"], "one value"),
     (["--method", "tanda", "--rule", "ppo2"], "--rule"),
     (["--method", "tanda", "--operations", "flip,invert"], "--operations: belongs to"),
     (["--method", "randaugment", "--functions", "mnist"], "--functions: belongs to"),

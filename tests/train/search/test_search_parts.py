@@ -274,4 +274,4 @@ def test_spaces_of_one_operation_are_refused() -> None:
     with pytest.raises(InputError, match="one function"):
         TandaSpace(("flip",))
     with pytest.raises(InputError, match="one value"):
-        TandaSpace(("flip", "rotate"))
+        TandaSpace(("flip", "rotate(degrees=uniform(-5, 5))"))
