@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from augury.train.data.labels import labelled
 from augury.train.engine import checkpoint
 from augury.train.engine.costs import Counts, Stopwatch, counting
 from augury.train.engine.evaluate import Evaluation, evaluate
-from augury.train.engine.keep import HostFill, with_early_head
+from augury.train.engine.keep import HostFill, given_network, with_early_head
 from augury.train.engine.networks import (
     derived_seed,
     described,
@@ -89,9 +90,10 @@ class Training:
         )  # fmt: skip
         normalize = next(stage for stage in pipelines[0].stages if isinstance(stage, Normalize))
         counts = Counts()
+        shape = {"classes": len(dataset.classes), "channels": dataset.train.images.shape[1], "device": device}
         training = Training(settings, dataset, pipelines, normalize, model, extra, strategy, optimizer, device,
                             on_device(kept, device), on_device(dataset.validation, device), counts,
-                            fill=HostFill.of(pipelines, model, extra, normalize, counts))  # fmt: skip
+                            fill=HostFill.of(pipelines, model, extra, normalize, counts, partial(given_network, **shape)))  # fmt: skip
         if "unlabelled" in strategy.streams:
             every = on_device(dataset.train, device)
             training.unlabelled = Unlabelled(every, getattr(strategy, "stream_ratio", 1), settings.seed)
