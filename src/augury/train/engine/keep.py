@@ -41,7 +41,9 @@ class Wanted:
 def wanted(pipelines: tuple[Pipeline, ...]) -> Wanted | None:
     """None where no stage needs a map; InputError where stages ask for different ones, since a step makes one kind."""
     stages = [stage for pipeline in pipelines for stage in pipeline.stages if "saliency" in stage.needs]
-    found = {Wanted(getattr(stage, "saliency", "full"), getattr(stage, "every", 1), getattr(stage, "network", None)) for stage in stages}
+    found = {
+        Wanted(getattr(stage, "saliency", "full"), getattr(stage, "every", 1), getattr(stage, "network", None)) for stage in stages
+    }
     if len(found) > 1:
         words = " and ".join(sorted(map(str, found)))
         raise InputError(f"--augment: one training makes one kind of saliency map, not {words}; give all stages the same options")

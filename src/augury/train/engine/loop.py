@@ -37,10 +37,11 @@ from augury.train.engine.networks import (
     predictions_file,
     weights_file,
 )
+from augury.train.engine.retrieval import retrieve
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.schedule import learning_rate
 from augury.train.engine.settings import Settings
-from augury.train.engine.streams import Drawn, Unlabelled, repeated_order
+from augury.train.engine.streams import Drawn, Unlabelled, check_groups, grouped_order, repeated_order
 from augury.train.engine.views import StepViews, batches
 from augury.train.strategies.build import strategy as build_strategy
 from augury.train.strategies.strategy import Strategy, members, pipelines_of
@@ -80,6 +81,7 @@ class Training:
         pipelines = _pipelines(settings, dataset, strategy)
         strategy = with_early_head(strategy, pipelines, len(dataset.classes))
         kept = labelled(dataset, labels=settings.labels, per_class=settings.labels_per_class, seed=settings.seed)
+        check_groups(strategy, settings.batch_size or 0)
         with torch.random.fork_rng(devices=_cuda(device)):
             model = make_networks(settings, dataset, strategy).to(device).to(memory_format=torch.channels_last)
             extra = nn.ModuleDict(strategy.modules(model)).to(device)
@@ -145,6 +147,8 @@ class Training:
         part = on_device(self.dataset.test, self.device)
         tests = [evaluate(network, part, self.normalize, len(self.dataset.classes)) for network in self.networks]
         result = self._result(tests, rows, time.perf_counter() - started)
+        if self.dataset.retrieval is not None:
+            result["retrieval"] = retrieve(self.networks[0], self.dataset.retrieval, self.normalize, self.device).dict()
         if directory:
             for number, (network, test) in enumerate(zip(self.networks, tests, strict=True)):
                 self._write_outcome(directory, number, network, test)
@@ -157,7 +161,7 @@ class Training:
         self.model.train()
         total, images, rate = torch.zeros((), device=self.device), 0, 0.0
         logs: dict[str, Tensor] = {}
-        order, visits = repeated_order(self.train_split.ids, self.settings.seed, self.epoch, self.epoch_images)
+        order, visits = self._order()
         other = self.unlabelled and self.unlabelled.epoch(self.epoch, self.steps_per_epoch, self.batch_size)
         watch = Stopwatch(self.device)
         for number, places in enumerate(batches(torch.arange(len(order), device=order.device), self.batch_size)):
@@ -187,6 +191,13 @@ class Training:
         if len(found) > 1:
             row["validation_accuracies"] = [each.accuracy for each in found]
         return row | ({"logs": {name: value.item() / images for name, value in logs.items()}} if logs else {})
+
+    def _order(self) -> tuple[Tensor, Tensor]:
+        """Rows of the epoch and how often each came before; grouped by class where the strategy asks for it."""
+        split, seed, each = self.train_split, self.settings.seed, getattr(self.strategy, "images_per_class", 0)
+        if not each:
+            return repeated_order(split.ids, seed, self.epoch, self.epoch_images)
+        return grouped_order(split, seed, self.epoch, self.epoch_images, batch_size=self.batch_size, each=each)
 
     def _step(self, rows: Tensor, visits: Tensor, streams: dict[str, Drawn]) -> tuple[Tensor, dict[str, Tensor]]:
         """One optimiser step on these rows: the sum of its turns' losses and of what they log."""
