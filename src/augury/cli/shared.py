@@ -106,9 +106,8 @@ def print_accuracies(result: dict[str, Any], what: str) -> None:
         print(f"{name}{what} {figures}")
     if "retrieval" in result:
         found = result["retrieval"]
-        print(
-            f"retrieval: rank-1 {found['rank1']:.2f} %, rank-5 {found['rank5']:.2f} %, mAP {found['map']:.2f} % ({found['queries']} queries)"
-        )
+        ranks = f"rank-1 {found['rank1']:.2f} %, rank-5 {found['rank5']:.2f} %"
+        print(f"retrieval: {ranks}, mAP {found['map']:.2f} % ({found['queries']} queries)")
 
 
 def print_notes(result: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ def early_head(network: nn.Module, classes: int) -> EarlyHead:
         maps = early_maps(network, probe)
     if maps.ndim != 4:
         raise InputError(f"saliency=early_head: the network's first unit gives {list(maps.shape)}, not maps; use saliency=full")
-    return EarlyHead(maps.shape[1], classes).to(parameter.device)
+    return EarlyHead(maps.size(1), classes).to(parameter.device)
 
 
 def first_unit(network: nn.Module) -> nn.Module:
@@ -40,7 +40,7 @@ def first_unit(network: nn.Module) -> nn.Module:
 
     Raises InputError for a network without named stages.
     """
-    taps = getattr(network, "taps", ())
+    taps: tuple[str, ...] = getattr(network, "taps", ())
     if len(taps) < 2:
         raise InputError("saliency=early_head: the network names no stages (`taps`); use saliency=full or low_resolution")
     stage = network.get_submodule(taps[1])
