@@ -87,7 +87,10 @@ def keep_block(dataset: Dataset, chain: Chain, rows: Tensor, draws: int, fill: F
         first = first or _panels(pipeline, number, seen[0], traces[number], normalize)
     assert first is not None
     heat, places, words = first
-    return Block(str(chain), source.images, [heat, places, *results], [["saliency"] * len(rows), words, *captions])
+    return Block(
+        str(chain), source.images, [heat, places, *results], [[""] * len(rows), words, *captions],
+        headings=("saliency", "candidates", "draws"),
+    )  # fmt: skip
 
 
 def _panels(
@@ -111,7 +114,7 @@ def _panels(
 
 
 def _counted(scores: Scores, allowed: Tensor, row: int) -> str:
-    return f"{int(allowed[row].sum())} of {int(scores.valid[row].sum())} candidates"
+    return f"{int(allowed[row].sum())} of {int(scores.valid[row].sum())} places"
 
 
 def _marked(image: Tensor, allowed: Tensor, offset: tuple[int, int], box: list[int]) -> Tensor:
