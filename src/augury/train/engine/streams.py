@@ -81,15 +81,16 @@ def grouped_order(
     last turn ended. Where a round of classes does not fill its last batch, that batch is left out; only where there are
     fewer classes than a batch wants is a class twice in it.
     """
-    classes = batch_size // each
-    places = [(split.labels == label).nonzero()[:, 0] for label in split.labels.unique()]
-    representatives = torch.stack([split.ids[rows[0]] for rows in places]) if places else split.ids[:0]
+    classes, device = batch_size // each, split.ids.device
+    all_ids, labels = split.ids.cpu(), split.labels.cpu()  # one by one below, which would wait for a GPU each time
+    places = [(labels == label).nonzero()[:, 0] for label in labels.unique()]
+    representatives = torch.stack([all_ids[rows[0]] for rows in places]) if places else all_ids[:0]
     orders: dict[tuple[int, int], Tensor] = {}
 
     def image(index: int, number: int) -> tuple[Tensor, int]:
         rows, visit = places[index], number // len(places[index])
         if (index, visit) not in orders:
-            ids = split.ids[rows]
+            ids = all_ids[rows]
             noise = Noise.of(seed, ids, epoch=epoch, visits=torch.full_like(ids, visit))
             orders[index, visit] = rows[torch.argsort(noise.fold("order").bits(1)[:, 0], stable=True)]
         return orders[index, visit][number % len(rows)], visit
@@ -107,5 +108,5 @@ def grouped_order(
         turn += 1
     if not found:
         return split.ids[:0], split.ids[:0]
-    rows = torch.stack([row for row, _ in found[:count]])
-    return rows, torch.tensor([visit for _, visit in found[:count]], device=rows.device)
+    rows, visits = torch.stack([row for row, _ in found[:count]]), torch.tensor([visit for _, visit in found[:count]])
+    return rows.to(device), visits.to(device)
