@@ -194,3 +194,21 @@ def test_every_image_of_a_training_keeps_what_is_important(
             assert every[top, left] < limit + slack if stage.cuts else every[top, left] > limit - slack
             checked += 1
     assert checked > 150
+
+
+def test_attention_comes_from_the_network_that_is_named(tmp_path: Path, digits: Dataset) -> None:
+    train(replace(SHORT, augment="none", model="patch_cnn"), tmp_path / "run", quiet=True)
+    state = load_file(tmp_path / "run" / "model.safetensors")
+    own, told = trained(digits, "attentive_cutmix")
+    assert own.fill is not None and own.fill.saliency.network is own.model
+    assert told["counts"]["forward"] == 2 * told["counts"]["backward"] == 8  # looking costs no backward pass
+    other, _ = trained(digits, f"attentive_cutmix(network={tmp_path / 'run'})")
+    assert other.fill is not None
+    looked = other.fill.saliency.network
+    assert all(torch.equal(value, state[name]) for name, value in looked.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in looked.parameters())
+    for network, words in [(tmp_path, "no finished run here"), ("resnet2", "did you mean 'resnet20'")]:
+        with pytest.raises(InputError, match=words):
+            trained(digits, f"attentive_cutmix(network={network})")
+    with pytest.raises(InputError, match="one kind of saliency map"):
+        trained(digits, "attentive_cutmix+attentive_cutmix(network=small_cnn)")
