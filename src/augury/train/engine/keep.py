@@ -1,6 +1,7 @@
 """The host's side of saliency: which map the pipelines ask for, from which network, at what cost."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from augury.augment.saliency.fill import AnyKind, Saliency, saliency
 from augury.augment.stage import Normalize
 from augury.core.batch import Batch
 from augury.core.errors import InputError
-from augury.core.options import parse_list
+from augury.core.options import Spec, parse_list
 from augury.core.plan import Clock
 from augury.train.engine.costs import Counts
 from augury.train.engine.settings import read_config
@@ -112,24 +113,31 @@ def given_network(name: str, *, classes: int, channels: int, device: torch.devic
     config, weights = folder / "config.yaml", folder / "model.safetensors"
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.random.manual_seed(0)
+        made: nn.Module | None
         if not folder.is_dir():
             made = build(name, classes=classes, channels=channels)
         elif not (config.is_file() and weights.is_file()):
             raise InputError(f"--augment: network={name}: no finished run here; give the --output folder of `augury train`")
         else:
             chain = parse_list(str(read_config(config).get("model", "small_cnn")), f"{config}: model")[0]
-            try:
-                state = load_file(weights)
-                made = build(chain.stages[0], classes=_classes(state), channels=channels)
-                made.load_state_dict(state)
-            except (SafetensorError, RuntimeError, OSError):
-                raise InputError(f"--augment: network={name}: damaged, or for images of other channels") from None
+            made = _loaded(chain.stages[0], weights, channels)
+            if made is None:
+                raise InputError(f"--augment: network={name}: damaged, or for images of other channels")
     return made.to(device).eval().requires_grad_(False)
 
 
-def _classes(state: dict[str, torch.Tensor]) -> int:
-    """Rows of the last linear layer."""
-    return next(len(value) for value in reversed([v for k, v in state.items() if k.endswith("weight") and v.ndim == 2]))
+def _loaded(spec: Spec, weights: Path, channels: int) -> nn.Module | None:
+    """The network with a run's weights; the file does not say for how many classes, so its linear layers are tried."""
+    try:
+        state = load_file(weights)
+    except (SafetensorError, OSError):
+        return None
+    for classes in sorted({len(value) for value in state.values() if value.ndim == 2}):
+        made = build(spec, classes=classes, channels=channels)
+        with suppress(RuntimeError):
+            made.load_state_dict(state)
+            return made
+    return None
 
 
 def fill_of(network: nn.Module, kind: AnyKind, normalize: Normalize, head: EarlyHead | None = None) -> Saliency:
