@@ -207,7 +207,7 @@ def test_attention_comes_from_the_network_that_is_named(tmp_path: Path, digits: 
     looked = other.fill.saliency.network
     assert all(torch.equal(value, state[name]) for name, value in looked.state_dict().items())
     assert not any(parameter.requires_grad for parameter in looked.parameters())
-    for network, words in [(tmp_path, "no finished run here"), ("resnet2", "did you mean 'resnet20'")]:
+    for network, words in [(tmp_path, "no finished run here"), ("resnet2", "unknown model")]:
         with pytest.raises(InputError, match=words):
             trained(digits, f"attentive_cutmix(network={network})")
     with pytest.raises(InputError, match="one kind of saliency map"):
