@@ -107,6 +107,10 @@ def print_accuracies(result: dict[str, Any], what: str) -> None:
         name = f"network {number} ({found['model']}), " if len(networks) > 1 else ""
         figures = f"{found['accuracy']:.2f} %, top-5 {found['accuracy_top5']:.2f} %, loss {found['loss']:.4f}"
         print(f"{name}{what} {figures}")
+    if "retrieval" in result:
+        found = result["retrieval"]
+        ranks = f"rank-1 {found['rank1']:.2f} %, rank-5 {found['rank5']:.2f} %"
+        print(f"retrieval: {ranks}, mAP {found['map']:.2f} % ({found['queries']} queries)")
 
 
 def print_notes(result: dict[str, Any]) -> None:
