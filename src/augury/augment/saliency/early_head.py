@@ -32,7 +32,7 @@ def early_head(network: nn.Module, classes: int) -> EarlyHead:
         maps = early_maps(network, probe)
     if maps.ndim != 4:
         raise InputError(f"saliency=early_head: the network's first unit gives {list(maps.shape)}, not maps; use saliency=full")
-    return EarlyHead(maps.shape[1], classes).to(parameter.device)
+    return EarlyHead(maps.size(1), classes).to(parameter.device)
 
 
 def first_unit(network: nn.Module) -> nn.Module:

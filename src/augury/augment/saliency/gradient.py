@@ -40,7 +40,7 @@ def gradient_map(logits: Logits, images: Tensor, labels: Tensor | None) -> Tenso
     half = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.bfloat16
     # Without its own cache, weights cast here without a graph would be met again by the training's forward pass.
     with torch.no_grad(), torch.autocast(kind, torch.bfloat16, enabled=half, cache_enabled=False):
-        found, pull = torch.func.vjp(logits, images)
+        found, pull = torch.func.vjp(logits, images)[:2]
         index = found.argmax(1) if labels is None else labels
         (gradient,) = pull(torch.zeros_like(found).scatter_(1, index[:, None], 1.0))
     return gradient.abs().amax(1).to(torch.float32)

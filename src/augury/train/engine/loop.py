@@ -1,48 +1,38 @@
 """The training loop: augment, forward, loss, backward, update; resumable at every epoch, bit for bit on the CPU."""
 
-import io
 import math
-import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from augury.augment.build import build
 from augury.augment.pipeline import Pipeline
 from augury.augment.stage import Normalize
-from augury.core.batch import Batch
-from augury.core.errors import InputError, RunError
-from augury.core.options import parse_chain, parse_spec
+from augury.core.errors import RunError
+from augury.core.options import parse_spec
 from augury.core.plan import Clock
-from augury.core.targets import Targets
 from augury.train.data.dataset import Dataset, Split
+from augury.train.data.groups import Groups
 from augury.train.data.labels import labelled
 from augury.train.engine import checkpoint
 from augury.train.engine.costs import Counts, Stopwatch, counting
-from augury.train.engine.evaluate import Evaluation, evaluate
+from augury.train.engine.evaluate import evaluate
 from augury.train.engine.keep import HostFill, with_early_head
-from augury.train.engine.networks import (
-    derived_seed,
-    described,
-    make_model,
-    make_networks,
-    network_specs,
-    predictions_file,
-    weights_file,
-)
+from augury.train.engine.networks import derived_seed, described, make_model, make_networks, network_specs
+from augury.train.engine.outcome import figures, write_outcome
 from augury.train.engine.rundir import RunDirectory
+from augury.train.engine.sampling import balanced_batches
 from augury.train.engine.schedule import learning_rate
+from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
+from augury.train.engine.setup import begin_groups, cuda_devices, first_two, on_device, pick_device, pipelines_for
 from augury.train.engine.streams import Drawn, Unlabelled, repeated_order
 from augury.train.engine.views import StepViews, batches
 from augury.train.strategies.build import strategy as build_strategy
-from augury.train.strategies.strategy import Strategy, members, pipelines_of
+from augury.train.strategies.strategy import Strategy, members
 
 __all__ = ["Training", "make_model", "on_device", "pick_device"]
 OnEpoch = Callable[[dict[str, Any]], None]
@@ -69,17 +59,24 @@ class Training:
     device_seconds: float = 0.0
     fill: HostFill | None = None
     unlabelled: Unlabelled | None = None
+    groups: Groups | None = None
+    selection: Selection = field(default_factory=lambda: Selection("last", None, None))
+    further: dict[str, Tensor] = field(default_factory=dict)
 
     @staticmethod
-    def prepare(settings: Settings, dataset: Dataset) -> "Training":
-        """Build everything named in the settings; InputError before anything is written when a name or value is wrong."""
+    def prepare(settings: Settings, dataset: Dataset, streams: dict[str, Tensor] | None = None) -> "Training":
+        """Build everything named in the settings; InputError before anything is written when a name or value is wrong.
+
+        streams: further images beside the training part, uint8 [N,K,C,H,W], by the names strategies ask for.
+        """
         settings = settings.resolved(len(dataset.train.ids))
         device = pick_device(settings.device)
         strategy = build_strategy(parse_spec(settings.strategy, "--strategy"))
-        pipelines = _pipelines(settings, dataset, strategy)
+        pipelines = pipelines_for(settings, dataset, strategy)
+        groups = begin_groups(settings, dataset, strategy, pipelines, set(streams or ()))
         strategy = with_early_head(strategy, pipelines, len(dataset.classes))
         kept = labelled(dataset, labels=settings.labels, per_class=settings.labels_per_class, seed=settings.seed)
-        with torch.random.fork_rng(devices=_cuda(device)):
+        with torch.random.fork_rng(devices=cuda_devices(device)):
             model = make_networks(settings, dataset, strategy).to(device).to(memory_format=torch.channels_last)
             extra = nn.ModuleDict(strategy.modules(model)).to(device)
         parameters = [*model.parameters(), *extra.parameters()]
@@ -91,12 +88,14 @@ class Training:
         counts = Counts()
         training = Training(settings, dataset, pipelines, normalize, model, extra, strategy, optimizer, device,
                             on_device(kept, device), on_device(dataset.validation, device), counts,
-                            fill=HostFill.of(pipelines, model, extra, normalize, counts))  # fmt: skip
+                            fill=HostFill.of(pipelines, model, extra, normalize, counts), groups=groups,
+                            selection=Selection(settings.select, settings.patience, groups),
+                            further={name: images.to(device) for name, images in (streams or {}).items()})  # fmt: skip
         if "unlabelled" in strategy.streams:
             every = on_device(dataset.train, device)
             training.unlabelled = Unlabelled(every, getattr(strategy, "stream_ratio", 1), settings.seed)
         if training.fill is not None:
-            training.fill.check(_few(training.train_split, len(dataset.classes)))
+            training.fill.check(first_two(training.train_split, len(dataset.classes)))
         return training
 
     @property
@@ -131,8 +130,8 @@ class Training:
         """
         started = time.perf_counter()
         rows = self.resume(directory) if directory else []
-        with torch.random.fork_rng(devices=_cuda(self.device)):
-            while self.epoch < self.settings.epochs:
+        with torch.random.fork_rng(devices=cuda_devices(self.device)):
+            while self.epoch < self.settings.epochs and not self.selection.stopped(self.epoch):
                 row = self.train_epoch()
                 rows.append(row)
                 if directory:
@@ -140,13 +139,19 @@ class Training:
                     self.save(directory)
                 if on_epoch:
                     on_epoch(row)
+        self.selection.restore(self.model)
         part = on_device(self.dataset.test, self.device)
         tests = [evaluate(network, part, self.normalize, len(self.dataset.classes)) for network in self.networks]
-        result = self._result(tests, rows, time.perf_counter() - started)
         if directory:
             for number, (network, test) in enumerate(zip(self.networks, tests, strict=True)):
-                self._write_outcome(directory, number, network, test)
-        return result
+                write_outcome(directory.path, number, network, part, test)
+        found, named = figures(tests, rows), described(network_specs(self.settings, self.strategy))
+        seconds = {"training": self.seconds, "device": self.device_seconds, "wall": time.perf_counter() - started}
+        return {
+            "version": 1, **found[0], "counts": self.counts.dict(),
+            "seconds": {name: round(value, 3) for name, value in seconds.items()},
+            "networks": [{**name, **values} for name, values in zip(named, found, strict=True)],
+        }  # fmt: skip
 
     def train_epoch(self) -> dict[str, Any]:
         """One epoch and the evaluation on the validation part; the epoch's line of metrics.jsonl."""
@@ -155,15 +160,13 @@ class Training:
         self.model.train()
         total, images, rate = torch.zeros((), device=self.device), 0, 0.0
         logs: dict[str, Tensor] = {}
-        order, visits = repeated_order(self.train_split.ids, self.settings.seed, self.epoch, self.epoch_images)
-        other = self.unlabelled and self.unlabelled.epoch(self.epoch, self.steps_per_epoch, self.batch_size)
+        other = None if self.unlabelled is None else self.unlabelled.epoch(self.epoch, self.steps_per_epoch, self.batch_size)
         watch = Stopwatch(self.device)
-        for number, places in enumerate(batches(torch.arange(len(order), device=order.device), self.batch_size)):
+        for number, (rows, visits) in enumerate(self._batches()):
             rate = self._set_rate(self.epoch * self.steps_per_epoch + number)
-            rows = order[places]
             with watch.step():
                 streams = {} if other is None else {"unlabelled": other.step(number)}
-                loss_sum, said = self._step(rows, visits[places], streams)
+                loss_sum, said = self._step(rows, visits, streams)
             total += loss_sum * len(rows)
             for name, value in said.items():
                 logs[name] = logs.get(name, torch.zeros((), device=self.device)) + value * len(rows)
@@ -177,7 +180,7 @@ class Training:
         self.epoch += 1
         self.strategy.end_epoch(Clock(self.epoch, self.settings.epochs, self.counts.steps))
         found = [evaluate(each, self.validation_split, self.normalize, len(self.dataset.classes)) for each in self.networks]
-        row = {
+        row = self.selection.see(self.epoch, found[0], self.validation_split, self.model) | {
             "epoch": self.epoch, "train_loss": loss, "learning_rate": rate, "validation_accuracy": found[0].accuracy,
             "validation_loss": found[0].loss, "seconds": round(self.seconds, 3),
             "device_seconds": round(self.device_seconds, 3), "counts": self.counts.dict(),
@@ -186,12 +189,23 @@ class Training:
             row["validation_accuracies"] = [each.accuracy for each in found]
         return row | ({"logs": {name: value.item() / images for name, value in logs.items()}} if logs else {})
 
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The rows of each of the epoch's steps, and how often each was seen before in the epoch."""
+        ids, seed = self.train_split.ids, self.settings.seed
+        if self.settings.sampling == "groups" and self.groups is not None:
+            yield from balanced_batches(ids, self.groups.of_split(self.train_split), seed=seed, epoch=self.epoch,
+                                        batch_size=self.batch_size, steps=self.steps_per_epoch)  # fmt: skip
+            return
+        order, visits = repeated_order(ids, seed, self.epoch, self.epoch_images)
+        for places in batches(torch.arange(len(order), device=order.device), self.batch_size):
+            yield order[places], visits[places]
+
     def _step(self, rows: Tensor, visits: Tensor, streams: dict[str, Drawn]) -> tuple[Tensor, dict[str, Tensor]]:
         """One optimiser step on these rows: the sum of its turns' losses and of what they log."""
         clock = Clock(self.epoch, self.settings.epochs, self.counts.steps)
         views = StepViews(
             self.train_split, rows, len(self.dataset.classes), self.pipelines, self.settings.seed, clock, self.counts,
-            visits, None if self.fill is None else self.fill.at(clock, len(rows)), streams,
+            visits, None if self.fill is None else self.fill.at(clock, len(rows)), streams, self.further,
         )  # fmt: skip
         total = torch.zeros((), device=self.device)
         logs: dict[str, Tensor] = {}
@@ -225,9 +239,10 @@ class Training:
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"extra.{k}": v for k, v in self.extra.state_dict().items()}
         tensors |= {f"optimizer.{k}": v for k, v in checkpoint.optimizer_tensors(self.optimizer).items()}
+        tensors |= {f"selected.{k}": v for k, v in self.selection.weights.items()}
         state = {
             "epoch": self.epoch, "seconds": self.seconds, "device_seconds": self.device_seconds, "counts": self.counts.dict(),
-            "strategy": self.strategy.state_dict(),
+            "strategy": self.strategy.state_dict(), "selection": self.selection.state(),
         }  # fmt: skip
         checkpoint.save_checkpoint(directory.path, tensors, state)
 
@@ -246,74 +261,7 @@ class Training:
         if self.fill is not None:
             self.fill.counts = self.counts
         self.strategy.load_state_dict(state["strategy"])
+        self.selection.load(state["selection"], {k[9:]: v for k, v in tensors.items() if k.startswith("selected.")})
         rows = [row for row in directory.metrics() if row["epoch"] <= self.epoch]
         directory.write_metrics(rows)
         return rows
-
-    def _result(self, tests: list[Evaluation], rows: list[dict[str, Any]], wall: float) -> dict[str, Any]:
-        curves = [[row.get("validation_accuracies", [row["validation_accuracy"]])[k] for row in rows] for k in range(len(tests))]
-        found = [
-            {
-                "accuracy": test.accuracy, "accuracy_top5": test.accuracy_top5, "loss": test.loss,
-                "best": max(curve), "median_last_10": statistics.median(curve[-10:]),
-            }
-            for test, curve in zip(tests, curves, strict=True)
-        ]  # fmt: skip
-        named = described(network_specs(self.settings, self.strategy))
-        seconds = {"training": self.seconds, "device": self.device_seconds, "wall": wall}
-        return {
-            "version": 1, **found[0], "counts": self.counts.dict(),
-            "seconds": {name: round(value, 3) for name, value in seconds.items()},
-            "networks": [{**name, **figures} for name, figures in zip(named, found, strict=True)],
-        }  # fmt: skip
-
-    def _write_outcome(self, directory: RunDirectory, number: int, network: nn.Module, test: Evaluation) -> None:
-        weights = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-        checkpoint.write_atomically(directory.path / weights_file(number), safetensors.torch.save(weights))
-        packed = io.BytesIO()
-        np.savez(
-            packed, id=self.dataset.test.ids.numpy(), label=self.dataset.test.labels.numpy(),
-            prediction=test.prediction.cpu().numpy(), confidence=test.confidence.cpu().numpy(),
-            label_probability=test.label_probability.cpu().numpy(),
-        )  # fmt: skip
-        checkpoint.write_atomically(directory.path / predictions_file(number), packed.getvalue())
-
-
-def _pipelines(settings: Settings, dataset: Dataset, strategy: Strategy) -> tuple[Pipeline, ...]:
-    """The pipelines of `--augment` and `--augment2`, then those the strategy brings; InputError for a second one that no
-    view would come from."""
-    statistics = (dataset.mean, dataset.std)
-    found = [build(parse_chain(settings.augment, "--augment"), statistics)]
-    if settings.augment2 is not None:
-        if pipelines_of(strategy) < 2:
-            raise InputError(
-                f"--augment2: --strategy {settings.strategy} has no second view for it; leave it out, or use ait or multi_ait"
-            )
-        found.append(build(parse_chain(settings.augment2, "--augment2"), statistics, "--augment2"))
-    return (*found, *(build(chain, statistics, "--strategy") for chain in getattr(strategy, "chains", ())))
-
-
-def _few(split: Split, classes: int) -> Batch:
-    """The first two images, for a look whether everything fits."""
-    return Batch(split.images[:2], Targets.of(split.labels[:2].cpu(), classes).to(split.labels.device), split.ids[:2])
-
-
-def on_device(split: Split, device: torch.device) -> Split:
-    groups = None if split.groups is None else split.groups.to(device)
-    return Split(split.images.to(device), split.labels.to(device), split.ids.to(device), groups)
-
-
-def pick_device(name: str) -> torch.device:
-    """`auto` is a CUDA device where there is one; InputError for a device that is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):
-        raise InputError(f"--device {name}: not available here; use cpu, or leave it out") from None
-    return device
-
-
-def _cuda(device: torch.device) -> list[torch.device]:
-    return [device] if device.type == "cuda" else []

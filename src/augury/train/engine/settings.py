@@ -34,6 +34,9 @@ class Settings:
     decay_milestones: tuple[float, ...] = (0.3, 0.6, 0.8)
     decay_rate: Annotated[float, Interval(0, 1)] = 0.2
     seed: Annotated[int, Interval(0, 2**31 - 1)] = 0
+    sampling: Literal["shuffled", "groups"] = "shuffled"
+    select: Literal["last", "validation", "worst_group"] = "last"
+    patience: Annotated[int, Interval(1)] | None = None
     data_dir: str | None = None
     validation: Annotated[float, Interval(0, 1)] = 0.1
     image_size: Annotated[int, Interval(1)] | None = None

@@ -1,6 +1,6 @@
 """The host's side of `views`: which images a step sees, and their augmentation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -31,7 +31,11 @@ def batches(order: Tensor, batch_size: int) -> Iterator[Tensor]:
 
 @dataclass
 class StepViews:
-    """The `views` of one step: rows of a split, augmented by the training's pipelines; the last stands in for missing ones."""
+    """The `views` of one step: rows of a split, augmented by the training's pipelines; the last stands in for missing ones.
+
+    visits: int64 [B], how often each row was seen before in this epoch. others: rows of other sources of images. further:
+    images that belong to the rows, uint8 [N,K,C,H,W] with K for every row of the split.
+    """
 
     split: Split
     rows: Tensor
@@ -43,6 +47,7 @@ class StepViews:
     visits: Tensor | None = None
     fill: Fill | None = None
     others: dict[str, Drawn] = field(default_factory=dict)
+    further: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __call__(self, view: int = 0, pipeline: int = 0, stream: str = "train") -> Batch:
         batch, noise = self._source(view, stream)
@@ -54,6 +59,8 @@ class StepViews:
 
     def _source(self, view: int, stream: str) -> tuple[Batch, Noise]:
         """The stream's images with the noise of this view; a stream other than `train` has addresses of its own."""
+        if stream in self.further:
+            return self._further(self.further[stream][self.rows], stream, view)
         if stream != "train" and stream not in self.others:
             raise InputError(f"--strategy: this training has no {stream!r} stream")
         drawn = self.others.get(stream)
@@ -67,3 +74,13 @@ class StepViews:
         targets = Targets(labels[:, None], torch.ones(len(labels), 1, device=labels.device), self.classes)
         batch = Batch(split.images[rows], targets, ids, visits=visits, groups=groups)
         return batch, noise if drawn is None else noise.fold(stream)
+
+    def _further(self, images: Tensor, stream: str, view: int) -> tuple[Batch, Noise]:
+        """A stream that has K images for every row, uint8 [B,K,C,H,W]: they come row by row, without labels."""
+        count = images.shape[1]
+        ids = self.split.ids[self.rows].repeat_interleave(count)
+        again = torch.zeros_like(ids) if self.visits is None else self.visits.repeat_interleave(count)
+        # Each of a row's images has an address of its own: the visit tells them apart.
+        visits = again * count + torch.arange(count, device=ids.device).repeat(len(self.rows))
+        noise = Noise.of(self.seed, ids, epoch=self.clock.epoch, view=view, visits=visits).fold(stream)
+        return Batch(images.flatten(0, 1), None, ids, visits=visits), noise

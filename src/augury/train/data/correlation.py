@@ -1,0 +1,60 @@
+"""Digits whose parity is tied to a zigzag in training and not in the test: a spurious correlation made to order."""
+
+import torch
+from torch import Tensor
+
+from augury.core.errors import InputError
+from augury.train.data.dataset import Dataset, Split
+from augury.train.data.zigzag import zigzag
+
+CLASSES = ("even", "odd")
+SUBGROUPS = ("clean", "zigzag")
+
+
+def correlated(
+    name: str, pool: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], majority: int, minority: int, notes: tuple[str, ...] = ()
+) -> Dataset:
+    """Parity from digits, with clean even and zigzag odd digits in the majority of the training part.
+
+    pool, test: images uint8 [N,1,H,W] and their digits int64 [N]. Of each parity the clean images are the first ones of
+    the pool and the zigzag ones the last, `majority` and `minority` of them as the parity has it (Goel et al. 2021,
+    MNIST-Correlation). What lies between is the validation part; it and the test part have every digit in both versions.
+    """
+    images, digits = pool
+    chosen: list[tuple[Tensor, int, int]] = []
+    held = []
+    for parity in (0, 1):
+        rows = (digits % 2 == parity).nonzero()[:, 0]
+        clean, marked = (majority, minority) if parity == 0 else (minority, majority)
+        if len(rows) < clean + marked + 1:
+            raise InputError(
+                f"DATA {name}: {len(rows)} {CLASSES[parity]} digits, fewer than the {clean + marked + 1} it is made of"
+            )
+        chosen += [(rows[:clean], parity, 0), (rows[len(rows) - marked :], parity, 1)]
+        held.append(rows[clean : len(rows) - marked])
+    train = _join([_split(images[rows], digits[rows], rows, z, 0) for rows, _, z in chosen])
+    between = torch.cat(held).sort().values
+    validation = _both(images[between], digits[between], between, len(digits))
+    numbers = torch.arange(len(test[1])) + 2 * len(digits)
+    tested = _both(test[0], test[1], numbers, len(test[1]))
+    pixels = train.images.double() / 255
+    return Dataset(
+        name, CLASSES, train, validation, tested, (pixels.mean().item(),), (pixels.std(correction=0).item(),), SUBGROUPS, notes
+    )  # fmt: skip
+
+
+def _both(images: Tensor, digits: Tensor, ids: Tensor, shift: int) -> Split:
+    """Every image twice, clean and with a zigzag; the second has its number raised by `shift`."""
+    return _join([_split(images, digits, ids, 0, 0), _split(images, digits, ids, 1, shift)])
+
+
+def _split(images: Tensor, digits: Tensor, ids: Tensor, subgroup: int, shift: int) -> Split:
+    pixels = zigzag(images, ids + shift) if subgroup else images
+    return Split(pixels, digits % 2, ids + shift, torch.full_like(digits, subgroup))
+
+
+def _join(parts: list[Split]) -> Split:
+    groups = torch.cat([part.groups for part in parts if part.groups is not None])
+    return Split(
+        torch.cat([p.images for p in parts]), torch.cat([p.labels for p in parts]), torch.cat([p.ids for p in parts]), groups
+    )

@@ -1,0 +1,89 @@
+"""Photographs from a published list of files, decoded by several threads."""
+
+import csv
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from augury.core.errors import InputError
+
+
+def read_photographs(paths: Sequence[Path], side: int, *, resize: int | None = None, cut: int | None = None) -> Tensor:
+    """uint8 [N,3,side,side]. cut: first the central square of that side; resize: bring both sides to it, then cut `side`.
+
+    Bilinear. Raises InputError naming the first file that is missing or no image.
+    """
+    out = torch.empty(len(paths), 3, side, side, dtype=torch.uint8)
+
+    def read(number: int) -> None:
+        try:
+            with Image.open(paths[number]) as opened:
+                picture = opened.convert("RGB")
+        except (OSError, UnidentifiedImageError) as error:
+            raise InputError(
+                f"{paths[number]}: not readable as an image ({getattr(error, 'strerror', None) or 'damaged'})"
+            ) from None
+        if cut is not None:
+            picture = _centre(picture, min(cut, *picture.size))
+        target = resize or side
+        picture = _centre(picture.resize((target, target), Image.Resampling.BILINEAR), side)
+        out[number] = torch.from_numpy(np.array(picture).transpose(2, 0, 1).copy())
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(read, range(len(paths))))
+    return out
+
+
+def find(data_dir: str | None, name: str, inside: Sequence[str], file: str) -> Path:
+    """The first of `inside` (folders below `data_dir`) that holds `file`; InputError naming where it was looked for."""
+    if data_dir is None:
+        raise InputError(f"--data-dir: {name} is not part of Augury; say where {file} is")
+    for folder in inside:
+        if (Path(data_dir) / folder / file).is_file():
+            return Path(data_dir) / folder
+    places = ", ".join(str(Path(data_dir) / folder / file) for folder in inside)
+    raise InputError(f"--data-dir {data_dir}: none of {places} is there")
+
+
+def read_table(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
+    """A CSV's rows; InputError where a needed column or every row is missing."""
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        missing = [column for column in needed if column not in (reader.fieldnames or ())]
+        if missing:
+            raise InputError(f"{path}: has no column {missing[0]!r}; it needs {', '.join(needed)}")
+        rows = list(reader)
+    if not rows:
+        raise InputError(f"{path}: has no rows")
+    return rows
+
+
+def integer(row: dict[str, str], column: str, allowed: Sequence[int], path: Path) -> int:
+    """A cell as one of the allowed integers; InputError naming the file, column and value otherwise."""
+    try:
+        value = int(row[column])
+    except (TypeError, ValueError):
+        value = None  # type: ignore[assignment]
+    if value not in allowed:
+        raise InputError(f"{path}: {column} is {row[column]!r}; expected one of {', '.join(map(str, allowed))}")
+    return value
+
+
+def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel of uint8 [N,C,H,W], in [0, 1], by histograms."""
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    means, deviations = [], []
+    for channel in range(images.shape[1]):
+        counts = torch.zeros(256, dtype=torch.float64)
+        for chunk in images[:, channel].split(1024):
+            counts += torch.bincount(chunk.flatten(), minlength=256)
+        share = counts / counts.sum()
+        mean = (share * levels).sum()
+        means.append(mean.item())
+        deviations.append(max(1 / 255, (share * (levels - mean).square()).sum().sqrt().item()))
+    return tuple(means), tuple(deviations)

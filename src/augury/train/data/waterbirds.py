@@ -1,0 +1,36 @@
+"""Waterbirds: birds cut out and put on land or water, from the published folder."""
+
+import torch
+
+from augury.core.errors import InputError
+from augury.core.registry import register
+from augury.train.data.dataset import Dataset, Split
+from augury.train.data.photographs import channel_statistics, find, integer, read_photographs, read_table
+
+_FOLDERS = (".", "waterbird_complete95_forest2water2", "waterbirds_v1.0", "waterbirds")
+
+
+@register("dataset", "waterbirds", source="Sagawa et al. 2020, arXiv:1911.08731, section 4; github.com/kohpangwei/group_DRO")
+def waterbirds(*, data_dir: str | None = None, image_size: int | None = None) -> Dataset:
+    """Landbird or waterbird, on land or on water; reads the published folder with its metadata.csv.
+
+    metadata.csv has img_filename, y (1: waterbird), place (1: water) and split (0 training, 1 validation, 2 test). Images
+    are resized to 8/7 of `image_size` (224 by default, so 256), whatever their shape, and the centre is cut out, as published;
+    4,795 + 1,199 + 5,794 of them, 1.8 GB of memory at 224. The labels are the published ones, with the three landbirds
+    that they take for waterbirds ("eastern", "western" contain "tern").
+    """
+    side = image_size or 224
+    folder = find(data_dir, "waterbirds", _FOLDERS, "metadata.csv")
+    path = folder / "metadata.csv"
+    rows = read_table(path, ("img_filename", "y", "place", "split"))
+    parts = []
+    for number, name in enumerate(("training", "validation", "test")):
+        chosen = [i for i, row in enumerate(rows) if integer(row, "split", (0, 1, 2), path) == number]
+        if not chosen:
+            raise InputError(f"{path}: no row with split {number}, so there is no {name} part")
+        images = read_photographs([folder / rows[i]["img_filename"] for i in chosen], side, resize=round(side * 8 / 7))
+        labels = torch.tensor([integer(rows[i], "y", (0, 1), path) for i in chosen])
+        places = torch.tensor([integer(rows[i], "place", (0, 1), path) for i in chosen])
+        parts.append(Split(images, labels, torch.tensor(chosen), places))
+    mean, std = channel_statistics(parts[0].images)
+    return Dataset("waterbirds", ("landbird", "waterbird"), parts[0], parts[1], parts[2], mean, std, ("land", "water"))

@@ -1,0 +1,45 @@
+"""Group-balanced sampling: every batch holds as many images of every group."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from augury.core.errors import InputError
+from augury.core.noise import Noise
+from augury.train.data.groups import Groups
+
+
+def check_balanced(groups: Groups, batch_size: int) -> None:
+    """InputError where a batch cannot hold every group."""
+    count = int((groups.counts > 0).sum())
+    if batch_size < count:
+        raise InputError(
+            f"--batch-size {batch_size}: fewer than the {count} groups that each batch must hold; give at least {count}"
+        )
+
+
+def balanced_batches(
+    ids: Tensor, cells: Tensor, *, seed: int, epoch: int, batch_size: int, steps: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """(rows, visits) int64 of each of an epoch's steps; batch_size // G rows of each of the G groups that occur.
+
+    ids, cells int64 [N]: the images and their groups. Each group runs through its own shuffled passes, independently of the
+    others, anew in every epoch; `visits` is the pass, so that an image that comes again in an epoch is augmented anew.
+    Depends on nothing but seed and epoch, so nothing is to be saved.
+    """
+    present = torch.unique(cells).tolist()
+    each = batch_size // len(present)
+    streams = [_stream((cells == cell).nonzero()[:, 0], ids, seed, epoch, each * steps) for cell in present]
+    for step in range(steps):
+        part = slice(step * each, (step + 1) * each)
+        yield torch.cat([rows[part] for rows, _ in streams]), torch.cat([visits[part] for _, visits in streams])
+
+
+def _stream(rows: Tensor, ids: Tensor, seed: int, epoch: int, length: int) -> tuple[Tensor, Tensor]:
+    """`length` rows of one group, pass after pass, and the pass of each."""
+    noise = Noise.of(seed, ids[rows], epoch=epoch).fold("balanced")
+    passes = -(-length // len(rows))
+    order = torch.argsort(noise.bits(passes), dim=0, stable=True)
+    visits = torch.arange(passes, device=rows.device).repeat_interleave(len(rows))
+    return rows[order.T.flatten()][:length], visits[:length]

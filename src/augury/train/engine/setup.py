@@ -1,0 +1,79 @@
+"""What a training is put together from, with every refusal made before anything is written."""
+
+import torch
+
+from augury.augment.build import build
+from augury.augment.pipeline import Pipeline
+from augury.core.batch import Batch
+from augury.core.errors import InputError
+from augury.core.options import parse_chain
+from augury.core.targets import Targets
+from augury.train.data.dataset import Dataset, Split
+from augury.train.data.groups import Groups, groups_of
+from augury.train.engine.sampling import check_balanced
+from augury.train.engine.selection import Selection
+from augury.train.engine.settings import Settings
+from augury.train.strategies.strategy import Strategy, pipelines_of
+
+
+def pipelines_for(settings: Settings, dataset: Dataset, strategy: Strategy) -> tuple[Pipeline, ...]:
+    """The pipelines of `--augment` and `--augment2`, then those the strategy brings; InputError for a second one that no
+    view would come from."""
+    statistics = (dataset.mean, dataset.std)
+    found = [build(parse_chain(settings.augment, "--augment"), statistics)]
+    if settings.augment2 is not None:
+        if pipelines_of(strategy) < 2:
+            raise InputError(
+                f"--augment2: --strategy {settings.strategy} has no second view for it; leave it out, or use ait or multi_ait"
+            )
+        found.append(build(parse_chain(settings.augment2, "--augment2"), statistics, "--augment2"))
+    return (*found, *(build(chain, statistics, "--strategy") for chain in getattr(strategy, "chains", ())))
+
+
+def begin_groups(
+    settings: Settings, dataset: Dataset, strategy: Strategy, pipelines: tuple[Pipeline, ...], streams: set[str]
+) -> Groups | None:
+    """The data's groups, told to a strategy that wants them; InputError where what the settings ask for is not there."""
+    missing = sorted(set(strategy.streams) - {"train", "unlabelled"} - streams)
+    if missing:
+        raise InputError(f"--strategy {settings.strategy}: needs {missing[0]} images; `augury patch` makes them")
+    begin = getattr(strategy, "begin", None)
+    needed = begin is not None or settings.sampling == "groups" or settings.select == "worst_group"
+    complete = dataset.train.groups is not None and bool((dataset.train.groups >= 0).all())
+    groups = groups_of(dataset) if needed or complete else None
+    if groups is not None and settings.sampling == "groups":
+        check_balanced(groups, settings.batch_size or 0)
+    if begin is not None:
+        if any(pipeline.mixes for pipeline in pipelines):
+            raise InputError(
+                f"--augment {settings.augment}: mixes images of several groups; leave the mix out for {settings.strategy}"
+            )
+        begin(groups)
+    Selection(settings.select, settings.patience, groups).check(dataset.validation)
+    return groups
+
+
+def first_two(split: Split, classes: int) -> Batch:
+    """The first two images, for a look whether everything fits."""
+    return Batch(split.images[:2], Targets.of(split.labels[:2].cpu(), classes).to(split.labels.device), split.ids[:2])
+
+
+def on_device(split: Split, device: torch.device) -> Split:
+    groups = None if split.groups is None else split.groups.to(device)
+    return Split(split.images.to(device), split.labels.to(device), split.ids.to(device), groups)
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is a CUDA device where there is one; InputError for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        raise InputError(f"--device {name}: not available here; use cpu, or leave it out") from None
+    return device
+
+
+def cuda_devices(device: torch.device) -> list[torch.device]:
+    return [device] if device.type == "cuda" else []

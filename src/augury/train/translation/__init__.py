@@ -1,0 +1,1 @@
+"""Translation between subgroups: CycleGANs, their training, and what they make of a data set."""

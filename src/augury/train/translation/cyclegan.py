@@ -1,0 +1,224 @@
+"""A CycleGAN between two subgroups, and its training: resumable, bit for bit on the CPU."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from augury.augment.pipeline import Pipeline
+from augury.core.batch import Batch
+from augury.core.errors import RunError
+from augury.core.noise import Noise
+from augury.core.plan import Clock
+from augury.train.engine import checkpoint
+from augury.train.translation.discriminator import Discriminator
+from augury.train.translation.generator import Generator
+from augury.train.translation.losses import discriminator_loss, generator_losses
+from augury.train.translation.replay import ReplayBuffer
+
+_CAPACITY = 50
+OnSteps = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class TranslationSettings:
+    """Adam with beta1 0.5 at constant rates. steps: of both generators and both discriminators.
+
+    Published for MNIST-Correlation: lr 1e-3, lr_discriminator 5e-5, batch 25, up to 1.6 million steps; for photographs 2e-4,
+    2e-4, batch 4 (Waterbirds) or 16 (CelebA), 4,000 epochs of the smaller subgroup.
+    """
+
+    steps: int = 2000
+    batch_size: int = 16
+    lr: float = 2e-4
+    lr_discriminator: float = 2e-4
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images of one subgroup: uint8 [N,C,H,W], ids int64 [N], and strata int64 [N] to draw from equally (classes)."""
+
+    images: Tensor
+    ids: Tensor
+    strata: Tensor
+
+    def rows(self, seed: int, step: int, count: int) -> tuple[Tensor, Tensor]:
+        """(rows, visits) int64 [count] of a step: every stratum in turn, each in its own shuffled passes."""
+        values = self.strata.unique()
+        place = torch.arange(count) + step * count
+        found = torch.empty(count, dtype=torch.int64)
+        visits = torch.empty(count, dtype=torch.int64)
+        for number, value in enumerate(values):
+            own = (self.strata == value).nonzero()[:, 0]
+            here = place % len(values) == number
+            nth = place[here] // len(values)
+            for turn in (nth // len(own)).unique().tolist():
+                order = torch.argsort(Noise.of(seed, self.ids[own], epoch=turn).fold("order").bits(1)[:, 0], stable=True)
+                mask = here.nonzero()[:, 0][nth // len(own) == turn]
+                found[mask] = own[order[nth[nth // len(own) == turn] % len(own)]]
+                visits[mask] = turn
+        return found, visits
+
+
+@dataclass
+class CycleGan:
+    """Generators to_b and to_a between subgroups a and b, and a discriminator for each, while they train."""
+
+    a: Source
+    b: Source
+    pipeline: Pipeline
+    settings: TranslationSettings
+    device: torch.device
+    to_b: Generator
+    to_a: Generator
+    judge_a: Discriminator
+    judge_b: Discriminator
+    generator_optimizer: torch.optim.Optimizer
+    judge_optimizer: torch.optim.Optimizer
+    replay_a: ReplayBuffer
+    replay_b: ReplayBuffer
+    step: int = 0
+    logs: list[dict[str, Any]] = field(default_factory=list)
+
+    @staticmethod
+    def prepare(a: Source, b: Source, pipeline: Pipeline, settings: TranslationSettings, device: torch.device) -> "CycleGan":
+        """Networks from the settings' seed. `pipeline` augments uint8 images and normalises them to [-1, 1]."""
+        channels, height, width = a.images.shape[1:]
+        with torch.random.fork_rng(devices=[]):
+            torch.random.manual_seed(settings.seed)
+            generators = [Generator(channels, height, width).to(device) for _ in range(2)]
+            judges = [Discriminator(channels, height, width).to(device) for _ in range(2)]
+        made = torch.optim.Adam([p for g in generators for p in g.parameters()], lr=settings.lr, betas=(0.5, 0.999))
+        judged = torch.optim.Adam([p for d in judges for p in d.parameters()], lr=settings.lr_discriminator, betas=(0.5, 0.999))
+        capacity = max(_CAPACITY, settings.batch_size)
+        return CycleGan(a, b, pipeline, settings, device, generators[0], generators[1], judges[0], judges[1], made, judged,
+                        ReplayBuffer(capacity), ReplayBuffer(capacity))  # fmt: skip
+
+    def run(self, folder: Path | None = None, on_steps: OnSteps | None = None, *, every: int = 200) -> None:
+        """Train to the last step, from the folder's checkpoint where there is one; a line of logs and a checkpoint every so often.
+
+        Raises RunError when a loss is no longer finite.
+        """
+        if folder is not None:
+            self.resume(folder)
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            total = torch.zeros(4, device=self.device)
+            since = self.step
+            while self.step < self.settings.steps:
+                total += self.train_step()
+                if self.step % every == 0 or self.step == self.settings.steps:
+                    self._log(total / (self.step - since))
+                    total, since = torch.zeros_like(total), self.step
+                    if folder is not None:
+                        self.save(folder)
+                    if on_steps is not None:
+                        on_steps(self.logs[-1])
+
+    def train_step(self) -> Tensor:
+        """One update of the generators, then one of the discriminators; the four losses, detached [4]."""
+        generator = torch.Generator().manual_seed(self._seed())
+        torch.random.manual_seed(self._seed())
+        a, b = self._batch(self.a, "a"), self._batch(self.b, "b")
+        losses = generator_losses(self.to_b, self.to_a, self.judge_a, self.judge_b, a, b)
+        self.generator_optimizer.zero_grad(set_to_none=True)
+        losses.total.backward()
+        self.generator_optimizer.step()
+        # The generators' step comes first: the store must hold a batch before one is drawn from it.
+        self.replay_a.add(losses.fake_a, generator)
+        self.replay_b.add(losses.fake_b, generator)
+        judged = discriminator_loss(self.judge_a, a, self.replay_a.draw(len(a), generator))
+        judged = judged + discriminator_loss(self.judge_b, b, self.replay_b.draw(len(b), generator))
+        self.judge_optimizer.zero_grad(set_to_none=True)
+        judged.backward()
+        self.judge_optimizer.step()
+        self.step += 1
+        return torch.stack([losses.adversarial, losses.cycle, losses.identity, judged]).detach()
+
+    def save(self, folder: Path) -> None:
+        """Write the checkpoint of the steps done so far."""
+        tensors = {f"{name}.{key}": value for name, part in self._networks() for key, value in part.state_dict().items()}
+        for name, optimizer in self._optimizers():
+            tensors |= {f"{name}.{key}": value for key, value in checkpoint.optimizer_tensors(optimizer).items()}
+        tensors |= {"replay_a.images": self.replay_a.images, "replay_b.images": self.replay_b.images}
+        checkpoint.save_checkpoint(folder, tensors, {"step": self.step, "logs": self.logs})
+
+    def resume(self, folder: Path) -> None:
+        """Take up the folder's checkpoint, if it has one."""
+        found = checkpoint.load_checkpoint(folder)
+        if found is None:
+            return
+        tensors, state = found
+
+        def part(name: str) -> dict[str, Tensor]:
+            return {key[len(name) + 1 :]: value for key, value in tensors.items() if key.startswith(f"{name}.")}
+
+        for name, network in self._networks():
+            network.load_state_dict(part(name))
+        for name, optimizer in self._optimizers():
+            checkpoint.restore_optimizer(optimizer, part(name))
+        self.replay_a.images = tensors["replay_a.images"].to(self.device)
+        self.replay_b.images = tensors["replay_b.images"].to(self.device)
+        self.step, self.logs = state["step"], state["logs"]
+
+    def _batch(self, source: Source, name: str) -> Tensor:
+        rows, visits = source.rows(self.settings.seed, self.step, self.settings.batch_size)
+        ids = source.ids[rows]
+        noise = Noise.of(self.settings.seed, ids, epoch=self.step, visits=visits).fold(name)
+        batch = Batch(source.images[rows].to(self.device), None, ids.to(self.device))
+        # A small subgroup may be drawn twice for one step: the place in the batch parts the two draws.
+        noise = Noise(noise.key + torch.arange(len(rows)) * 2)
+        done, _ = self.pipeline.run(batch, Noise(noise.key.to(self.device)), clock=Clock(self.step, self.settings.steps, self.step))
+        return done.images
+
+    def _seed(self) -> int:
+        bits = Noise.of(self.settings.seed, torch.zeros(1, dtype=torch.int64), epoch=self.step).fold("cyclegan").bits(1)
+        return int(bits) & (2**63 - 1)
+
+    def _log(self, mean: Tensor) -> None:
+        values = mean.tolist()
+        if not all(map(_finite, values)):
+            raise RunError(f"translation: a loss is no longer finite at step {self.step}; a smaller --translate-lr usually helps")
+        keys = ("adversarial", "cycle", "identity", "discriminator")
+        self.logs.append({"step": self.step, **dict(zip(keys, values, strict=True))})
+
+    def _networks(self) -> list[tuple[str, nn.Module]]:
+        return [("to_b", self.to_b), ("to_a", self.to_a), ("judge_a", self.judge_a), ("judge_b", self.judge_b)]
+
+    def _optimizers(self) -> list[tuple[str, torch.optim.Optimizer]]:
+        return [("generator_optimizer", self.generator_optimizer), ("judge_optimizer", self.judge_optimizer)]
+
+
+def _finite(value: float) -> bool:
+    return value == value and abs(value) != float("inf")
+
+
+@torch.no_grad()
+def translate(generator: Generator, images: Tensor, *, seed: int, batch_size: int = 64) -> Tensor:
+    """uint8 [N,C,H,W] translated, in batches with their own statistics and dropout active, as the published code makes them.
+
+    The last batch is never a single image: it would have no statistics. Deterministic in `seed`.
+    """
+    device = next(generator.parameters()).device
+    was = generator.training
+    generator.train()
+    parts = []
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.random.manual_seed(seed)
+        for chunk in _chunks(images, batch_size):
+            alone = len(chunk) == 1
+            values = chunk.to(device).to(torch.float32) / 127.5 - 1
+            made = generator(torch.cat([values, values]) if alone else values)[: len(chunk)]
+            parts.append(((made + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu())
+    generator.train(was)
+    return torch.cat(parts) if parts else images.clone()
+
+
+def _chunks(images: Tensor, batch_size: int) -> list[Tensor]:
+    chunks = list(images.split(batch_size)) if len(images) else []
+    if len(chunks) > 1 and len(chunks[-1]) == 1:
+        chunks[-2:] = [torch.cat(chunks[-2:])]
+    return chunks

@@ -1,0 +1,50 @@
+"""The discriminator: a PatchGAN that says of every patch whether it is real."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from augury.train.translation.generator import initialise, leaky, normalisation
+
+
+class Discriminator(nn.Module):
+    """Logits [B,1,h,w] for patches of images [B,C,H,W] in [-1, 1]: 2x2 of them for 28x28 (Isola et al. 2017, section 6.1.2).
+
+    4x4 convolutions of 64, 128 and 256 channels and stride 2, then 512 and 1 of stride 1: patches of 70 pixels. Images
+    below 25 pixels have fewer levels of stride 2, so that at least 2x2 patches are left.
+    """
+
+    def __init__(self, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        levels = strided_levels(min(height, width))
+        widths = [64 * 2**level for level in range(levels)]
+        inputs = [channels, *widths[:-1]]
+        self.strided = nn.ModuleList(
+            _strided(a, b, normalised=level > 0) for level, (a, b) in enumerate(zip(inputs, widths, strict=True))
+        )
+        self.dense = nn.Sequential(
+            nn.Conv2d(widths[-1], 2 * widths[-1], 4, padding=1, bias=False), normalisation(2 * widths[-1]), leaky(),
+            nn.Conv2d(2 * widths[-1], 1, 4, padding=1),
+        )  # fmt: skip
+        initialise(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = images
+        for level in self.strided:
+            # Odd sides are rounded up, by one more row and column at the end, as "same" padding does.
+            odd = (maps.shape[-1] % 2, maps.shape[-2] % 2)
+            maps = level(functional.pad(maps, (0, odd[0], 0, odd[1])))
+        found: Tensor = self.dense(maps)
+        return found
+
+
+def strided_levels(side: int) -> int:
+    """Levels of stride 2: three where at least 4 pixels are left after them, fewer for small images, at least one."""
+    levels = 3
+    while levels > 1 and -(-side // 2**levels) < 4:
+        levels -= 1
+    return levels
+
+
+def _strided(channels_in: int, channels_out: int, normalised: bool) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1, bias=False)]
+    return nn.Sequential(*layers, *([normalisation(channels_out)] if normalised else []), leaky())

@@ -1,0 +1,99 @@
+"""The generator: a U-Net that maps images in [-1, 1] of one subgroup to another's."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+_SLOPE = 0.3
+_WIDEST = 512
+
+
+def padded_side(height: int, width: int) -> int:
+    """The power of two, at least 8, that images are padded to: 32 for 28, 256 for 224."""
+    side = 8
+    while side < max(height, width):
+        side *= 2
+    return side
+
+
+def down_levels(side: int) -> list[tuple[int, int]]:
+    """(channels, stride) of the levels that bring a power-of-two side down to 1x1, or to 2x2 from 8 and 16.
+
+    As published: 32, 64, ... 512 for MNIST (28, padded to 32), 64, ... 512, 512, ... for photographs (64 and more). Sides
+    of 8 and 16 start with a level of stride 1: a skip at half of so few pixels would lose the image.
+    """
+    base = 32 if side <= 32 else 64
+    halvings = side.bit_length() - 1
+    strides = [1] + [2] * (halvings - 1) if side <= 16 else [2] * halvings
+    return [(min(base * 2**level, _WIDEST), stride) for level, stride in enumerate(strides)]
+
+
+class Generator(nn.Module):
+    """U-Net of 4x4 convolutions of stride 2 (Isola et al. 2017, arXiv:1611.07004, section 6.1.1) for images of one size.
+
+    Images [B,C,H,W] in [-1, 1] are padded with 0 to a power of two, brought down to 1x1 and back up with skips; tanh;
+    cut to their size again. Batch normalisation by the batch's own statistics always, translating included, as Goel et
+    al.'s released code does, so a batch needs two images. In training mode the first three 512-channel layers of the way
+    up drop half of their activations; that mode is the one to translate in. Weights are normal with deviation 0.02.
+    """
+
+    def __init__(self, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        self.size = (height, width)
+        self.side = padded_side(height, width)
+        levels = down_levels(self.side)
+        widths = [width for width, _ in levels]
+        self.down = nn.ModuleList(
+            _down(a, b, stride, normalised=level > 0)
+            for level, (a, (b, stride)) in enumerate(zip([channels, *widths[:-1]], levels, strict=True))
+        )
+        outputs = widths[-2::-1]
+        entering = [widths[-1], *(2 * n for n in outputs[:-1])]
+        wide = sum(n == _WIDEST for n in outputs)
+        self.up = nn.ModuleList(
+            _up(a, b, dropout=level < min(3, wide)) for level, (a, b) in enumerate(zip(entering, outputs, strict=True))
+        )
+        first_stride = levels[0][1]
+        self.last = nn.ConvTranspose2d(2 * outputs[-1], channels, first_stride + 2, stride=first_stride, padding=1)
+        initialise(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        height, width = self.size
+        top, left = (self.side - height) // 2, (self.side - width) // 2
+        maps = functional.pad(images, (left, self.side - width - left, top, self.side - height - top))
+        skips = []
+        for level in self.down:
+            maps = level(maps)
+            skips.append(maps)
+        for level, skip in zip(self.up, skips[-2::-1], strict=True):
+            maps = torch.cat([level(maps), skip], 1)
+        found: Tensor = torch.tanh(self.last(maps))[:, :, top : top + height, left : left + width]
+        return found
+
+
+def normalisation(channels: int) -> nn.Module:
+    """Batch normalisation that never keeps running statistics, with Keras's epsilon."""
+    return nn.BatchNorm2d(channels, eps=1e-3, track_running_stats=False)
+
+
+def leaky() -> nn.Module:
+    return nn.LeakyReLU(_SLOPE)
+
+
+def initialise(module: nn.Module) -> None:
+    """Normal weights with deviation 0.02, from PyTorch's default generator; biases 0."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(part.weight, std=0.02)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+
+
+def _down(channels_in: int, channels_out: int, stride: int, normalised: bool) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.Conv2d(channels_in, channels_out, stride + 2, stride=stride, padding=1, bias=False)]
+    return nn.Sequential(*layers, *([normalisation(channels_out)] if normalised else []), leaky())
+
+
+def _up(channels_in: int, channels_out: int, dropout: bool) -> nn.Sequential:
+    layers = [nn.ConvTranspose2d(channels_in, channels_out, 4, stride=2, padding=1, bias=False), normalisation(channels_out)]
+    return nn.Sequential(*layers, *([nn.Dropout(0.5)] if dropout else []), nn.ReLU())
