@@ -39,9 +39,19 @@ def sets_named(sets: Sequence[Chain] | None) -> list[AugmentedSet]:
     for found in named:
         if named.count(found) > 1:
             raise InputError(f"--what: sets: {found.name!r} is named twice")
-        if build(found.chain, ((0.5,), (0.5,)), "--what: sets").mixes:
-            raise InputError(f"--what: sets: {found.name!r} mixes samples, so its images have no one label; leave it out")
+        testable(found.chain, "--what: sets")
     return named
+
+
+def testable(chain: Chain, where: str) -> None:
+    """InputError for an augmentation that cannot make a test set: it mixes samples, repeats images, or asks a network."""
+    pipeline = build(chain, ((0.5,), (0.5,)), where)
+    if pipeline.mixes:
+        raise InputError(f"{where}: {str(chain)!r} mixes samples, so its images have no one label; leave it out")
+    if any("saliency" in stage.needs for stage in pipeline.stages):
+        raise InputError(f"{where}: {str(chain)!r} asks a network, so each would be tested on other images; leave it out")
+    if any(stage.name == "batch_augment" for stage in pipeline.stages):
+        raise InputError(f"{where}: {str(chain)!r} repeats images; name the augmentation alone")
 
 
 def views(
@@ -67,3 +77,24 @@ def logits_and_features(subject: Subject, split: Split, chain: Chain, seed: int,
         logits, features = outputs(subject.model, images.to(subject.device), "features")
         found.append((logits.float().cpu(), features.float().flatten(1).cpu()))
     return torch.cat([logits for logits, _ in found]), torch.cat([features for _, features in found])
+
+
+def some(split: Split, count: int | None, seed: int) -> Split:
+    """`count` images by hashed address, one class after another, so that classes come in turn; all of them for None.
+
+    The choice depends on the seed and the images' ids alone.
+    """
+    if count is None or count >= len(split.ids):
+        return split
+    rank = torch.argsort(torch.argsort(Noise.of(seed, split.ids).fold("shown").bits(1)[:, 0]))
+    within = torch.zeros_like(split.labels)
+    for label in split.labels.unique():
+        rows = (split.labels == label).nonzero()[:, 0]
+        within[rows[torch.argsort(rank[rows])]] = torch.arange(len(rows))
+    return taken(split, torch.argsort(within * len(rank) + rank)[:count])
+
+
+def taken(split: Split, rows: Tensor) -> Split:
+    """The rows of a split."""
+    groups = None if split.groups is None else split.groups[rows]
+    return Split(split.images[rows], split.labels[rows], split.ids[rows], groups)
