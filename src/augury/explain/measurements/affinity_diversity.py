@@ -11,7 +11,7 @@ from augury.core.errors import InputError
 from augury.core.options import Chain, Interval, parse_chain
 from augury.core.registry import register
 from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of
-from augury.explain.measurements.sets import logits_and_features, some, testable
+from augury.explain.measurements.sets import check_set, logits_and_features, some
 from augury.explain.report.diagrams import dot_panel, plane_panel
 from augury.train.data.dataset import Dataset, Split
 from augury.train.engine.loop import Training
@@ -51,7 +51,7 @@ def affinity_diversity(
     split = some(dataset.validation, images, seed)
     chains = _points() if augments is None else list(augments)
     for chain in chains:
-        testable(chain, f"{_WHERE}(augments)")
+        check_set(chain, f"{_WHERE}(augments)")
     base = [_accuracy(s, split, parse_chain("none", _WHERE), seed) for s in clean]
     if min(base) <= 0:
         raise InputError(
@@ -91,7 +91,7 @@ def _check_clean(subject: Subject) -> None:
     pipeline = build(parse_chain(subject.settings.augment, _WHERE), (subject.mean, subject.std))
     if any(stage.intensive for stage in pipeline.stages):
         raise InputError(
-            f"{_WHERE}: the first run is trained with {subject.settings.augment!r}; begin with one that is trained with none or standard"
+            f"{_WHERE}: the first run is trained with {subject.settings.augment!r}; begin with a run on none or standard"
         )
 
 
@@ -102,7 +102,7 @@ def _points() -> list[Chain]:
         for name in names:
             chain = parse_chain(name, _WHERE)
             try:
-                testable(chain, _WHERE)
+                check_set(chain, _WHERE)
             except InputError:
                 continue
             if name not in _LEFT_OUT:

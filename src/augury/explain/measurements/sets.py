@@ -39,11 +39,11 @@ def sets_named(sets: Sequence[Chain] | None) -> list[AugmentedSet]:
     for found in named:
         if named.count(found) > 1:
             raise InputError(f"--what: sets: {found.name!r} is named twice")
-        testable(found.chain, "--what: sets")
+        check_set(found.chain, "--what: sets")
     return named
 
 
-def testable(chain: Chain, where: str) -> None:
+def check_set(chain: Chain, where: str) -> None:
     """InputError for an augmentation that cannot make a test set: it mixes samples, repeats images, or asks a network."""
     pipeline = build(chain, ((0.5,), (0.5,)), where)
     if pipeline.mixes:
