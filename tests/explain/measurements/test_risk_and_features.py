@@ -1,19 +1,25 @@
 """Risk, spectra and calibration, against NumPy and scikit-learn on networks whose outputs are known."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import log_loss
+from torch import Tensor, nn
 from toys import chains, probabilities, subject, toy
 
 from augury.core.errors import InputError
 from augury.explain.measurements.calibration import calibration, reliability
+from augury.explain.measurements.embedding import embedding
 from augury.explain.measurements.risk_gap import risk_gap
 from augury.explain.measurements.sets import check_set, some
 from augury.explain.measurements.spectrum import covariances, spectrum
+from augury.explain.measurements.transfer import transfer
+from augury.explain.measurements.variation import variation
 
 
 def test_covariances_against_numpy_whatever_the_offset_and_the_batches() -> None:
@@ -102,6 +108,24 @@ def test_calibration_against_scikit_learn_and_by_hand() -> None:
     assert found["brier"] == pytest.approx(((probability - np.eye(3)[labels.numpy()]) ** 2).sum(1).mean(), rel=1e-5)
     sharper = calibration([subject(sharp=500)], dataset, bins=1).values["rows"][0]["measured"][0]
     assert sharper["calibration_error"] == pytest.approx(30, abs=0.1), "sure of everything, right in 70 %"
+
+
+class Headless(nn.Module):
+    """Gives logits and nothing else."""
+
+    taps = ()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.mean((2, 3))
+
+
+@pytest.mark.parametrize("measure", [spectrum, variation, embedding])
+def test_a_network_without_features_is_refused_where_they_are_needed(measure: Callable[..., object]) -> None:
+    headless = replace(subject(), model=Headless(), folder=Path("runs/headless"))
+    with pytest.raises(InputError, match=r"runs/headless: --model small_cnn names no head"):
+        measure([headless], toy())
+    accuracies = transfer([headless], toy()).values["rows"][0]["accuracies"][0]
+    assert accuracies["original"] == 100, "logits alone suffice for accuracies"
 
 
 def test_some_images_are_drawn_class_by_class_and_keep_their_groups() -> None:

@@ -11,7 +11,7 @@ from augury.core.errors import InputError
 from augury.core.options import Chain, Interval, parse_chain
 from augury.core.registry import register
 from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of
-from augury.explain.measurements.sets import check_set, logits_and_features, some
+from augury.explain.measurements.sets import check_set, logits_under, some
 from augury.explain.report.diagrams import dot_panel, plane_panel
 from augury.train.data.dataset import Dataset, Split
 from augury.train.engine.loop import Training
@@ -111,7 +111,7 @@ def _points() -> list[Chain]:
 
 
 def _accuracy(subject: Subject, split: Split, chain: Chain, seed: int) -> float:
-    logits, _ = logits_and_features(subject, split, chain, seed)
+    logits = logits_under(subject, split, chain, seed)
     return (logits.argmax(1) == split.labels).double().mean().item()
 
 

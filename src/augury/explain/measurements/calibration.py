@@ -9,7 +9,7 @@ from torch import Tensor
 from augury.core.options import Interval, parse_chain
 from augury.core.registry import register
 from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of
-from augury.explain.measurements.sets import logits_and_features
+from augury.explain.measurements.sets import logits_under
 from augury.explain.report.diagrams import line_panel, side_by_side
 from augury.train.data.dataset import Dataset
 
@@ -32,7 +32,7 @@ def calibration(subjects: Sequence[Subject], dataset: Dataset, *, bins: Annotate
     curves: dict[str, list[Tensor]] = {}
     for group, members in groups_of(subjects).items():
         for subject in members:
-            logits, _ = logits_and_features(subject, dataset.test, parse_chain("none", "calibration"), 0)
+            logits = logits_under(subject, dataset.test, parse_chain("none", "calibration"), 0)
             probability = logits.double().softmax(1)
             found.setdefault(group, []).append(_figures(probability, dataset.test.labels, bins))
             curves.setdefault(group, []).append(reliability(probability, dataset.test.labels, bins))

@@ -13,7 +13,7 @@ from augury.core.errors import InputError
 from augury.core.options import Interval, parse_chain
 from augury.core.registry import register
 from augury.explain.measurements.measurement import Figure, Measured, Row, Subject, Table, groups_of
-from augury.explain.measurements.sets import logits_and_features
+from augury.explain.measurements.sets import logits_under
 from augury.explain.report.diagrams import dot_panel
 from augury.train.data.dataset import Dataset
 
@@ -137,7 +137,7 @@ def _parts(dataset: Dataset, kind: By) -> tuple[tuple[str, ...], torch.Tensor]:
 
 
 def _by_part(subject: Subject, dataset: Dataset, place: torch.Tensor, count: int) -> np.ndarray:
-    logits, _ = logits_and_features(subject, dataset.test, parse_chain("none", "harm"), 0)
+    logits = logits_under(subject, dataset.test, parse_chain("none", "harm"), 0)
     right = (logits.argmax(1) == dataset.test.labels).double()
     sums = torch.zeros(count, dtype=torch.float64).index_add_(0, place, right)
     return (100 * sums / torch.bincount(place, minlength=count)).numpy()

@@ -15,7 +15,7 @@ from augury.core.errors import InputError
 from augury.core.options import Interval, parse_chain
 from augury.core.registry import register
 from augury.explain.measurements.measurement import Figure, Measured, Subject, groups_of
-from augury.explain.measurements.sets import logits_and_features, some, taken
+from augury.explain.measurements.sets import logits_under, some, taken
 from augury.explain.report.maps import MapRow, Seen, map_table
 from augury.train.data.dataset import Dataset, Split
 
@@ -95,7 +95,7 @@ def _chosen(split: Split, ids: tuple[int, ...] | None, images: int, seed: int) -
 
 def _losses(subjects: Sequence[Subject], split: Split) -> tuple[Tensor, list[Tensor]]:
     """The mean over the networks of each image's cross-entropy, and every network's probabilities [N, classes]."""
-    logs = [logits_and_features(s, split, parse_chain("none", "saliency"), 0)[0].log_softmax(1) for s in subjects]
+    logs = [logits_under(s, split, parse_chain("none", "saliency"), 0).log_softmax(1) for s in subjects]
     own = [-log.gather(1, split.labels[:, None])[:, 0] for log in logs]
     return torch.stack(own).mean(0), [log.exp() for log in logs]
 

@@ -70,13 +70,30 @@ def views(
 
 
 @torch.no_grad()
+def logits_under(subject: Subject, split: Split, chain: Chain, seed: int, view: int = 0) -> Tensor:
+    """float32 [N, classes], on the CPU, of a network in evaluation mode on a split under an augmentation."""
+    shown = views(subject, split.images, split.labels, split.ids, chain, seed, view)
+    return torch.cat([subject.model(images.to(subject.device)).float().cpu() for images in shown])
+
+
+@torch.no_grad()
 def logits_and_features(subject: Subject, split: Split, chain: Chain, seed: int, view: int = 0) -> tuple[Tensor, Tensor]:
-    """float32 [N, classes] and [N, D], on the CPU, of a network in evaluation mode on a split under an augmentation."""
+    """As `logits_under`, and what the head is given, float32 [N, D]; InputError for a network that names no head."""
+    check_features(subject)
     found = []
     for images in views(subject, split.images, split.labels, split.ids, chain, seed, view):
         logits, features = outputs(subject.model, images.to(subject.device), "features")
         found.append((logits.float().cpu(), features.float().flatten(1).cpu()))
     return torch.cat([logits for logits, _ in found]), torch.cat([features for _, features in found])
+
+
+def check_features(subject: Subject) -> None:
+    """InputError for a network that cannot give features."""
+    if not getattr(subject.model, "head", None):
+        raise InputError(
+            f"{subject.folder}: --model {subject.settings.model} names no head, so it gives no features; leave out variation, "
+            "embedding and spectrum"
+        )
 
 
 def some(split: Split, count: int | None, seed: int) -> Split:

@@ -10,7 +10,7 @@ from augury.core.errors import InputError
 from augury.core.options import Interval, parse_chain
 from augury.core.registry import register
 from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of
-from augury.explain.measurements.sets import some, views
+from augury.explain.measurements.sets import check_features, some, views
 from augury.explain.report.diagrams import Point, line_panel, side_by_side
 from augury.train.data.dataset import Dataset, Split
 from augury.train.strategies.outputs import outputs
@@ -98,6 +98,7 @@ def covariances(features: Iterator[Tensor], labels: Tensor, classes: int) -> tup
 
 @torch.no_grad()
 def _features(subject: Subject, split: Split) -> Iterator[Tensor]:
+    check_features(subject)
     for images in views(subject, split.images, split.labels, split.ids, parse_chain("none", "spectrum"), 0):
         yield outputs(subject.model, images.to(subject.device), "features")[1].flatten(1).cpu()
 
