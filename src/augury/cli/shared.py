@@ -56,8 +56,11 @@ def add_settings(parser: argparse.ArgumentParser, augment: str, strategy: str) -
     add_json(parser)
 
 
-def settings_of(options: argparse.Namespace, *, several: bool) -> tuple[Any, dict[str, Any]]:
-    """Settings from the flags over the -c file; what is not a training's setting (`seeds`) comes back beside them."""
+def settings_of(
+    options: argparse.Namespace, *, several: bool, further: tuple[str, ...] = ("seeds",), defaults: dict[str, Any] | None = None
+) -> tuple[Any, dict[str, Any]]:
+    """Settings from the flags over the -c file over `defaults`; what is not a training's setting (`further`) comes back beside
+    them, None where it is not given."""
     from augury.core.options import text_from
     from augury.train.engine.settings import Settings, read_config
 
@@ -66,11 +69,11 @@ def settings_of(options: argparse.Namespace, *, several: bool) -> tuple[Any, dic
         if values.get(key) is not None:
             parted = key == "model" or (key != "augment2" and several)
             values[key] = text_from(values[key], f"-c {options.config}: {key}", several=parted)
-    flags = {key: value for key, value in vars(options).items() if key in Settings.__dataclass_fields__ or key == "seeds"}
-    file_seeds = values.pop("seeds", None)
-    extra = {"seeds": flags.pop("seeds", file_seeds)}
+    flags = {key: value for key, value in vars(options).items() if key in Settings.__dataclass_fields__ or key in further}
+    extra = {key: flags.pop(key, values.get(key)) for key in further}
+    values = {key: value for key, value in values.items() if key not in further}
     Settings.of({"data": "digits", **values}, f"-c {options.config}")
-    merged = {**values, **{key: number(value) for key, value in flags.items()}}
+    merged = {**(defaults or {}), **values, **{key: number(value) for key, value in flags.items()}}
     if "data" not in merged:
         raise InputError("DATA: name the data, for example `augury compare digits --augment none,cutout --output DIR`")
     return Settings.of(merged, "--flags"), extra

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from augury.explain.report.figures import _INK, _axes, _legend, _panels, _svg
+from augury.explain.report.figures import _INK, Epochs, _axes, _curve_panel, _legend, _panels, _svg
 from augury.explain.report.palette import row_style
 
 
@@ -47,3 +47,10 @@ def scatter_panel(title: str, points: np.ndarray) -> str:
     axes.set_yticks([])
     axes.set_aspect("equal", adjustable="datalim")
     return _panels([_svg(figure, f"{title}: {len(points)} groups of {points.shape[1]} points")])
+
+
+def curve_of(title: str, curves: Mapping[str, Sequence[Epochs]], key: str) -> str:
+    """A figure of metrics.jsonl over epochs: label -> per seed -> epochs; "" where no seed has a value. Returns HTML."""
+    styles = {label: row_style(index) for index, label in enumerate(curves)}
+    panel = _curve_panel(title, curves, styles, key)
+    return ((_legend(curves, styles) if len(curves) > 1 else "") + _panels([panel])) if panel else ""
