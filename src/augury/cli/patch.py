@@ -8,7 +8,7 @@ from augury.cli.shared import add_settings, number, print_notes, settings_of
 HELP = "find the subgroup a model fails on, learn to translate between subgroups, retrain, compare"
 FLAGS = (
     ("--seeds", "N", "trainings per strategy (3)"),
-    ("--run", "RUN", "a finished run whose network is to be patched (the first strategy's)"),
+    ("--from-run", "RUN", "a finished run whose network is to be patched (the first strategy's)"),
     ("--translate", "SCOPE", "class: a CycleGAN for each class; all: one for all classes (class)"),
     ("--translate-steps", "N", "steps of each CycleGAN (2000)"),
     ("--translate-batch-size", "N", "images of either subgroup per step (16)"),

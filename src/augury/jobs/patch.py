@@ -49,7 +49,7 @@ def patch(
     if translating or "translate" in stages:
         pairs_of(groups, options.translate)
         pipeline_of(options, dataset)
-    given = None if options.run is None else model_of(Path(options.run), dataset, "before", settings.device)
+    given = None if options.from_run is None else model_of(Path(options.from_run), dataset, "before", settings.device)
     if stage is not None and (output / "config.yaml").exists() and not overwrite:
         resume = True
     directory = open_folder(output, settings, options, overwrite=overwrite, resume=resume)

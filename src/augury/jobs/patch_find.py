@@ -36,7 +36,7 @@ def model_of(folder: Path, dataset: Dataset, name: str, device: str) -> Model:
     run = open_run(folder, device, {})
     own = run.dataset
     if own.classes != dataset.classes or own.train.images.shape[1] != dataset.train.images.shape[1]:
-        raise InputError(f"--run {folder}: was trained on {run.settings.data}, whose classes or channels are not these data's")
+        raise InputError(f"--from-run {folder}: was trained on {run.settings.data}, whose classes or channels are not these data's")
     return Model(run.networks[0], Normalize(own.mean, own.std), run.device, name)
 
 

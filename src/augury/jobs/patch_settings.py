@@ -18,12 +18,12 @@ FIND, TRANSLATE, TRANSLATED = "find.json", "translate.json", "translated.npy"
 
 @dataclass(frozen=True)
 class PatchSettings:
-    """seeds: trainings per strategy. run: the folder of a finished run whose network is to be patched, instead of the first
+    """seeds: trainings per strategy. from_run: the folder of a finished run whose network is to be patched, instead of the first
     strategy's. translate: a CycleGAN for each class, or one for all. translate_*: their training (`TranslationSettings`);
     translate_augment: what their images go through."""
 
     seeds: Annotated[int, Interval(1, 1000)] = 3
-    run: str | None = None
+    from_run: str | None = None
     translate: Literal["class", "all"] = "class"
     translate_steps: Annotated[int, Interval(1)] = 2000
     translate_batch_size: Annotated[int, Interval(2)] = 16
