@@ -123,10 +123,13 @@ class CycleGan:
         generator = torch.Generator().manual_seed(self._seed())
         torch.random.manual_seed(self._seed())
         a, b = self._batch(self.a, "a"), self._batch(self.b, "b")
+        # The generators' step needs no gradients of the discriminators' weights, which are a fifth of its work.
+        self._judging(False)
         losses = generator_losses(self.to_b, self.to_a, self.judge_a, self.judge_b, a, b)
         self.generator_optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         self.generator_optimizer.step()
+        self._judging(True)
         # The generators' step comes first: the store must hold a batch before one is drawn from it.
         self.replay_a.add(losses.fake_a, generator)
         self.replay_b.add(losses.fake_b, generator)
@@ -173,6 +176,11 @@ class CycleGan:
         noise = Noise(noise.key + torch.arange(len(rows)) * 2)
         done, _ = self.pipeline.run(batch, Noise(noise.key.to(self.device)), clock=Clock(self.step, self.settings.steps, self.step))
         return done.images
+
+    def _judging(self, on: bool) -> None:
+        """Whether the discriminators' weights get gradients."""
+        for judge in (self.judge_a, self.judge_b):
+            judge.requires_grad_(on)
 
     def _seed(self) -> int:
         bits = Noise.of(self.settings.seed, torch.zeros(1, dtype=torch.int64), epoch=self.step).fold("cyclegan").bits(1)
