@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
     settings, extra = settings_of(
         options, several=True, further=names, defaults={"strategy": DEFAULT, "select": "worst_group"}
     )  # fmt: skip
-    given = {key: number(value) for key, value in extra.items() if value is not None}
+    given = {key: number(v) if isinstance(v, str) else v for key, v in extra.items() if v is not None}
     result = patch(
         settings, PatchSettings.of(given, "--flags"), options.output, stage=options.stage, resume=options.resume,
         overwrite=options.overwrite, quiet=options.quiet,

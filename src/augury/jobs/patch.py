@@ -98,10 +98,10 @@ def find_stage(trainings: Trainings, groups: Groups, seed: int, given: Model | N
     if model is None:
         row = trainings.rows[0]
         with bar(trainings.settings.epochs * len(row.grid), quiet) as progress:
-            progress.label(f"find: {row.name}, seed {seed}")
+            progress.label(f"find: {row.label}, seed {seed}")
             choice = trainings.chosen(row, seed, progress.epoch)
             trainings.train(row, seed, choice, progress.epoch)
-        model = model_of(trainings.folder(row, seed, choice), trainings.dataset, row.name, trainings.settings.device)
+        model = model_of(trainings.folder(row, seed, choice), trainings.dataset, row.label, trainings.settings.device)
     found = found_groups(model, trainings.dataset, groups)
     write_json(trainings.output / FIND, found)
     return found

@@ -47,11 +47,11 @@ def page(
 def summary(rows: list[dict[str, Any]]) -> str:
     """One paragraph: the worst group's accuracy before and after, and what is shown to be better."""
     first, others = rows[0], rows[1:]
-    said = [f"The worst group of {first['strategy']} is right in {number(first['worst_group'])} % of its test images."]
+    said = [f"The worst group of {first['label']} is right in {number(first['worst_group'])} % of its test images."]
     for row in sorted(others, key=lambda r: -(r["worst_group"] or 0)):
-        said.append(f"{row['strategy']}: {number(row['worst_group'])} %, {_verdict(row)}.")
+        said.append(f"{row['label']}: {number(row['worst_group'])} %, {_verdict(row)}.")
     if others and not any(row["verdict"] == "better" for row in others):
-        said.append(f"Nothing here is shown to be better than {first['strategy']}.")
+        said.append(f"Nothing here is shown to be better than {first['label']}.")
     n = first["n"]
     said.append(f"{n} seeds; differences are paired by seed." if n > 1 else "One seed cannot tell a difference from noise.")
     return " ".join(said)
@@ -81,7 +81,7 @@ def _compared(rows: list[dict[str, Any]], groups: Groups) -> Part:
     columns = ("strategy", "accuracy, %", "worst group, %", "difference", "verdict", *(f"gap {name}" for name in classes))
     table = tuple(
         (
-            row["strategy"], _text(row["accuracy"]),
+            row["label"], _text(row["accuracy"]),
             f"{number(row['worst_group'])} {interval(row['worst_group_low'], row['worst_group_high'])}".strip(),
             "" if row is rows[0] else
             f"{number(row['difference'], sign=True)} {interval(row['difference_low'], row['difference_high'], sign=True)}".strip(),
@@ -89,16 +89,16 @@ def _compared(rows: list[dict[str, Any]], groups: Groups) -> Part:
         )
         for row in rows
     )  # fmt: skip
-    per_group = tuple((row["strategy"], *(_text(row["groups"][name]) for name in tested)) for row in rows)
+    per_group = tuple((row["label"], *(_text(row["groups"][name]) for name in tested)) for row in rows)
     settings = tuple(
         (
-            row["strategy"], f"{row['settings']['lr']:g}", f"{row['settings']['weight_decay']:g}", row["settings"]["sampling"],
+            row["label"], f"{row['settings']['lr']:g}", f"{row['settings']['weight_decay']:g}", row["settings"]["sampling"],
             str(row["tried"]), f"{row['counts']['steps']:,}", f"{row['counts']['images']:,}", number(row["seconds_training"]),
         )
         for row in rows
     )  # fmt: skip
     costs = ("strategy", "lr", "weight decay", "sampling", "settings tried", "steps", "images seen", "seconds")
-    series = {row["strategy"]: [[s["groups"][name] for s in row["seeds"]] for name in tested] for row in rows}
+    series = {row["label"]: [[s["groups"][name] for s in row["seeds"]] for name in tested] for row in rows}
     caption = (
         "Test part, means over seeds. The worst group is the lowest accuracy of a group, per seed; its 95 % interval in brackets. "
         "Differences are of the worst group, to the first row, paired by seed, with intervals that hold for all rows at once. A "
@@ -143,12 +143,12 @@ def _saliency(output: Path, rows: list[dict[str, Any]]) -> Part:
         "that move the true class's logit most (absolute gradient, each map up to its own 99th percentile). Under each map: what "
         "the network says, and how surely."
     )
-    shown = Sheet(f"{rows[0]['strategy']} and {rows[-1]['strategy']}", caption, (output / "saliency.png").read_bytes())
+    shown = Sheet(f"{rows[0]['label']} and {rows[-1]['label']}", caption, (output / "saliency.png").read_bytes())
     return Part("Where the networks look", "", sheets=(shown,))
 
 
 def _curves(found: list[Trained]) -> Part:
-    curves = {one.row.name: [run["metrics"] for run in one.runs] for one in found}
+    curves = {one.row.label: [run["metrics"] for run in one.runs] for one in found}
     figures = [Figure("curves", learning_curves(curves), "Line: mean over seeds. Band: lowest to highest seed.")]
     worst = curve_of("Worst group, validation part, %", curves, "validation_worst_group")
     if worst:

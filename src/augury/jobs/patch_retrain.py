@@ -37,7 +37,7 @@ class Trainings:
 
     def folder(self, row: PatchRow, seed: int, choice: int = 0) -> Path:
         """The folder of one training; `choice`: its entry of the grid."""
-        name = re.sub(r"[^A-Za-z0-9.=-]+", "_", row.name).strip("_")[:60]
+        name = re.sub(r"[^A-Za-z0-9.=-]+", "_", row.label).strip("_")[:60]
         tried = f"-try{choice}" if len(row.grid) > 1 else ""
         return self.output / "runs" / f"{self.rows.index(row)}-{name}-seed{seed}{tried}"
 
@@ -110,6 +110,7 @@ def table(found: list[Trained], dataset: Dataset, groups: Groups, settings: Sett
         statistic = asdict(compared)
         rows.append({
             "strategy": one.row.name,
+            "label": one.row.label,
             "accuracy": statistics.mean(seed.accuracy for seed in seeds),
             "worst_group": statistic.pop("mean"),
             "gaps": _means([seed.gaps(groups) for seed in seeds]),

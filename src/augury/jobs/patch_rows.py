@@ -18,13 +18,15 @@ Positive = Annotated[float, Interval(0)]
 
 @dataclass(frozen=True)
 class PatchRow:
-    """A strategy as it is trained. name: as it was written. own: settings that differ from the command's. grid: settings to
-    try with the first seed, of which the best on the validation part is kept; one entry where nothing is tried."""
+    """A strategy as it is trained. name: as it was written. label: the shortest that tells it from the others. own: settings
+    that differ from the command's. grid: settings to try with the first seed, of which the best on the validation part is kept;
+    one entry where nothing is tried."""
 
     name: str
     strategy: str
     own: dict[str, Any]
     grid: tuple[dict[str, Any], ...]
+    label: str = ""
 
     @property
     def translated(self) -> bool:
@@ -48,7 +50,20 @@ def rows_of(text: str) -> list[PatchRow]:
     for row in rows:
         if sum(other.name == row.name for other in rows) > 1:
             raise InputError(f"--strategy: {row.name!r} is named twice; name every row once")
-    return rows
+    # The longest is the name itself, which no other row has.
+    lengths = [[_without(row.name, ("with", "tuned")), row.name] for row in rows]
+    shortest = [names[0] for names in lengths]
+    return [
+        replace(row, label=next(name for name in names if shortest.count(name) < 2 or name == row.name))
+        for row, names in zip(rows, lengths, strict=True)
+    ]
+
+
+def _without(name: str, additions: tuple[str, ...]) -> str:
+    """A row's name with these additions left out, but for `tuned` itself."""
+    stages = parse_list(name, "--strategy")[0].stages
+    kept = [("tuned" if s.name == "tuned" else "") if s.name in additions else str(s) for s in stages]
+    return "+".join(part for part in kept if part)
 
 
 def with_settings(

@@ -66,7 +66,7 @@ def patch_table(result: dict[str, Any]) -> None:
         table.add_column(heading, justify="left" if heading in ("strategy", "verdict") else "right", no_wrap=True)
     for row in rows:
         table.add_row(
-            row["strategy"], _text(row["accuracy"], 2), _text(row["worst_group"], 2),
+            row["label"], _text(row["accuracy"], 2), _text(row["worst_group"], 2),
             _interval(row["worst_group_low"], row["worst_group_high"]),
             "" if row["difference"] is None else f"{row['difference']:+.2f}",
             _interval(row["difference_low"], row["difference_high"], "+"), row["verdict"],
@@ -76,7 +76,7 @@ def patch_table(result: dict[str, Any]) -> None:
     for number, heading in enumerate(("strategy", *rows[0]["groups"])):
         groups.add_column(heading, justify="right" if number else "left", no_wrap=True)
     for row in rows:
-        groups.add_row(row["strategy"], *(_text(value, 2) for value in row["groups"].values()))
+        groups.add_row(row["label"], *(_text(value, 2) for value in row["groups"].values()))
     console = Console()
     console.width = max(console.width, 170)
     console.print(table)
