@@ -96,7 +96,7 @@ def _described(groups: Groups, pair: Pair, gan: CycleGan, seconds: float) -> dic
 
 def _block(dataset: Dataset, groups: Groups, pair: Pair, translated: Tensor, steps: int) -> Block:
     """Training images of both subgroups beside what the training sees as their translations."""
-    names, each = groups.subgroup_names, max(1, _SHOWN // (2 * len(pair.classes)))
+    names, each = groups.subgroup_names, max(2, _SHOWN // (2 * len(pair.classes)))
     split = dataset.train
     assert split.groups is not None
     images, words = [], []
