@@ -1,6 +1,7 @@
 """The front doors to augmentation: pipelines, single operations and policies by their registered names."""
 
 import inspect
+import math
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +197,7 @@ def _fixed_trace(operation: Op, pixels: Tensor, values: dict[str, Any], corner: 
         "value": torch.stack(columns, 1)[:, None] if columns else torch.zeros(count, 1, 0, device=device),
     }
     if operation.shape is not None and operation.place is not None:
-        size = torch.tensor(pixels.shape[-2:], device=device).expand(count, 2)
+        size = Batch(pixels, None, torch.arange(count, device=device)).sizes()
         named = dict(zip(operation.parameters, columns, strict=True))
         height, width = operation.shape(named, size)
         top, left = operation.place(torch.full((count, 2), 0.5, device=device), height, width, size)
@@ -220,6 +221,8 @@ def _column(operation: Op, name: str, given: Any, count: int, device: torch.devi
         raise InputError(f"{where}: expected a number or one per image, [{count}]; got {list(value.shape)}")
     if device.type == "cpu" and value.numel():
         low, high = float(value.min()), float(value.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise InputError(f"{where}: expected numbers, got NaN or infinity")
         if not (low in parameter.range and high in parameter.range):
             raise InputError(f"{where} must be {parameter.range} {parameter.unit}, got {low:g} to {high:g}")
     return value.expand(count)

@@ -13,7 +13,7 @@ from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.targets import Targets
 from augury.jobs.compare import compare
-from augury.jobs.preview import preview
+from augury.jobs.preview import Request, preview
 from augury.jobs.train import train
 from augury.train.data.dataset import Dataset, load
 from augury.train.engine.loop import Training
@@ -146,13 +146,13 @@ def test_reports_and_preview_show_what_the_network_decides(tmp_path: Path) -> No
     assert [row["augment"] for row in compared["rows"]] == ["none", "keep_randaugment"]
     assert json.loads((tmp_path / "both" / "result.json").read_text())["rows"][1]["counts"]["forward"] == 8
     for augment in ("keep_cutout", "crop+keep_randaugment", "keep_cutout(saliency=early_head)", "none"):
-        preview("digits", augment, tmp_path / "sheet.png", images=2, draws=1, model=tmp_path / "run", overwrite=True)
+        preview(Request("digits", augment, 2, 1, model=tmp_path / "run"), tmp_path / "sheet.png", overwrite=True)
         from PIL import Image
 
         with Image.open(tmp_path / "sheet.png") as sheet:
             columns = (sheet.width - 28) // 102  # 96 pixels and a gap each
         assert columns == (2 if augment == "none" else 4)
     with pytest.raises(InputError, match="add --model RUN"):
-        preview("digits", "keep_cutout", tmp_path / "other.png")
+        preview(Request("digits", "keep_cutout"), tmp_path / "other.png")
     with pytest.raises(InputError, match="no finished run"):
-        preview("digits", "keep_cutout", tmp_path / "other.png", model=tmp_path)
+        preview(Request("digits", "keep_cutout", model=tmp_path), tmp_path / "other.png")
