@@ -57,7 +57,7 @@ def patch(
     notes = [*dataset.notes, *notes_of(groups), *_test_notes(dataset, groups)]
     done: dict[str, Any] = {}
     if "find" in stages:
-        done = find_stage(trainings, groups, seeds[0], given, quiet)
+        done = find_stage(trainings, groups, seeds, given, quiet)
     if "translate" in stages and (translating or stage is not None):
         done = translate_stage(output, dataset, groups, options, settings.seed, device, quiet)
     if "retrain" in stages:
@@ -92,14 +92,15 @@ def checked_groups(dataset: Dataset) -> Groups:
     return groups
 
 
-def find_stage(trainings: Trainings, groups: Groups, seed: int, given: Model | None, quiet: bool) -> dict[str, Any]:
+def find_stage(trainings: Trainings, groups: Groups, seeds: list[int], given: Model | None, quiet: bool) -> dict[str, Any]:
     """Train the first row, unless a model is given, and see which groups it fails on; what find.json holds."""
     model = given
     if model is None:
-        row = trainings.rows[0]
-        with bar(trainings.settings.epochs * len(row.grid), quiet) as progress:
+        row, seed = trainings.rows[0], seeds[0]
+        tried = len(row.grid) * len(seeds) if len(row.grid) > 1 else 1
+        with bar(trainings.settings.epochs * tried, quiet) as progress:
             progress.label(f"find: {row.label}, seed {seed}")
-            choice = trainings.chosen(row, seed, progress.epoch)
+            choice = trainings.chosen(row, seeds, progress.epoch)
             trainings.train(row, seed, choice, progress.epoch)
         model = model_of(trainings.folder(row, seed, choice), trainings.dataset, row.label, trainings.settings.device)
     found = found_groups(model, trainings.dataset, groups)
@@ -108,7 +109,7 @@ def find_stage(trainings: Trainings, groups: Groups, seed: int, given: Model | N
 
 
 def _retrained(trainings: Trainings, seeds: list[int], quiet: bool) -> list[Trained]:
-    total = sum(len(row.grid) - 1 + len(seeds) for row in trainings.rows) * trainings.settings.epochs
+    total = sum(len(row.grid) * len(seeds) for row in trainings.rows) * trainings.settings.epochs
     with bar(total, quiet) as progress:
         progress.label("retrain")
         return trainings.all(seeds, progress.epoch)

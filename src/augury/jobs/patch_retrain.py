@@ -64,18 +64,24 @@ class Trainings:
             directory.finish(result)
         return {**result, "metrics": directory.metrics()}
 
-    def chosen(self, row: PatchRow, seed: int, advance: Advance | None) -> int:
-        """The entry of the row's grid that does best on the validation part with the first seed; 0 where nothing is tried."""
+    def chosen(self, row: PatchRow, seeds: list[int], advance: Advance | None) -> int:
+        """The entry of the row's grid that does best on the validation part, by the mean over seeds; 0 where nothing is tried.
+
+        One seed would not do: the best of several trainings is mostly the luckiest.
+        """
         if len(row.grid) == 1:
             return 0
-        values = [_validated(self.settings, self.train(row, seed, choice, advance)) for choice in range(len(row.grid))]
+        values = [
+            statistics.mean(_validated(self.settings, self.train(row, seed, choice, advance)) for seed in seeds)
+            for choice in range(len(row.grid))
+        ]
         return values.index(max(values))
 
     def all(self, seeds: list[int], advance: Advance | None) -> list["Trained"]:
         """Every row with every seed."""
         found = []
         for row in self.rows:
-            choice = self.chosen(row, seeds[0], advance)
+            choice = self.chosen(row, seeds, advance)
             runs = [self.train(row, seed, choice, advance) for seed in seeds]
             found.append(Trained(row, choice, runs, [self.folder(row, seed, choice) for seed in seeds]))
         return found

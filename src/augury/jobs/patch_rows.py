@@ -19,8 +19,8 @@ Positive = Annotated[float, Interval(0)]
 @dataclass(frozen=True)
 class PatchRow:
     """A strategy as it is trained. name: as it was written. label: the shortest that tells it from the others. own: settings
-    that differ from the command's. grid: settings to try with the first seed, of which the best on the validation part is kept;
-    one entry where nothing is tried."""
+    that differ from the command's. grid: settings to try, of which the best on the validation part is kept; one entry where
+    nothing is tried."""
 
     name: str
     strategy: str

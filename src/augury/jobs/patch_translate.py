@@ -2,7 +2,6 @@
 
 import io
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ def translate_stage(
             progress.label(f"translate {pair.title}")
             folder = output / "translations" / pair.name
             folder.mkdir(parents=True, exist_ok=True)
-            started, seen = time.perf_counter(), [0]
+            seen = [0]
 
             def told(row: dict[str, Any], seen: list[int] = seen) -> None:
                 progress.epoch(count=row["step"] - seen[0])
@@ -59,7 +58,7 @@ def translate_stage(
             gan = CycleGan.prepare(*sources(dataset.train, pair), pipeline, settings, device)
             gan.run(folder, told)
             translators.generators[number] = gan.to_b, gan.to_a
-            rows.append(_described(groups, pair, gan, time.perf_counter() - started))
+            rows.append(_described(groups, pair, gan))
     images = translate_split(dataset, groups, translators, seed=seed)
     for pair, row in zip(pairs, rows, strict=True):
         write_atomically(output / row["sheet"], sheets([_block(dataset, groups, pair, images, row["steps"])]))
@@ -85,11 +84,11 @@ def translated_images(output: Path, dataset: Dataset) -> Tensor:
     return images
 
 
-def _described(groups: Groups, pair: Pair, gan: CycleGan, seconds: float) -> dict[str, Any]:
+def _described(groups: Groups, pair: Pair, gan: CycleGan) -> dict[str, Any]:
     names = groups.subgroup_names
     return {
         "classes": [groups.class_names[y] for y in pair.classes], "subgroups": [names[pair.a], names[pair.b]],
-        "images": [len(gan.a.ids), len(gan.b.ids)], "steps": gan.step, "seconds": round(seconds, 3), "losses": gan.logs[-1],
+        "images": [len(gan.a.ids), len(gan.b.ids)], "steps": gan.step, "seconds": round(gan.seconds, 3), "losses": gan.logs[-1],
         "title": pair.title, "sheet": f"translations/{pair.name}.png",
     }  # fmt: skip
 

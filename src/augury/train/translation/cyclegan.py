@@ -1,5 +1,6 @@
 """A CycleGAN between two subgroups, and its training: resumable, bit for bit on the CPU."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +83,7 @@ class CycleGan:
     replay_a: ReplayBuffer
     replay_b: ReplayBuffer
     step: int = 0
+    seconds: float = 0.0
     logs: list[dict[str, Any]] = field(default_factory=list)
 
     @staticmethod
@@ -107,12 +109,14 @@ class CycleGan:
             self.resume(folder)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             total = torch.zeros(4, device=self.device)
-            since = self.step
+            since, last = self.step, time.perf_counter()
             while self.step < self.settings.steps:
                 total += self.train_step()
                 if self.step % every == 0 or self.step == self.settings.steps:
                     self._log(total / (self.step - since))
                     total, since = torch.zeros_like(total), self.step
+                    last, before = time.perf_counter(), last
+                    self.seconds += last - before
                     if folder is not None:
                         self.save(folder)
                     if on_steps is not None:
@@ -147,7 +151,7 @@ class CycleGan:
         for name, optimizer in self._optimizers():
             tensors |= {f"{name}.{key}": value for key, value in checkpoint.optimizer_tensors(optimizer).items()}
         tensors |= {"replay_a.images": self.replay_a.images, "replay_b.images": self.replay_b.images}
-        checkpoint.save_checkpoint(folder, tensors, {"step": self.step, "logs": self.logs})
+        checkpoint.save_checkpoint(folder, tensors, {"step": self.step, "seconds": self.seconds, "logs": self.logs})
 
     def resume(self, folder: Path) -> None:
         """Take up the folder's checkpoint, if it has one."""
@@ -165,7 +169,7 @@ class CycleGan:
             checkpoint.restore_optimizer(optimizer, part(name))
         self.replay_a.images = tensors["replay_a.images"].to(self.device)
         self.replay_b.images = tensors["replay_b.images"].to(self.device)
-        self.step, self.logs = state["step"], state["logs"]
+        self.step, self.seconds, self.logs = state["step"], state["seconds"], state["logs"]
 
     def _batch(self, source: Source, name: str) -> Tensor:
         rows, visits = source.rows(self.settings.seed, self.step, self.settings.batch_size)
