@@ -6,11 +6,16 @@ import json
 from augury.cli.shared import add_settings, number, print_notes, settings_of
 
 HELP = "find the subgroup a model fails on, learn to translate between subgroups, retrain, compare"
+DEFAULTS = {"select": "worst_group", "lr": 0.03}
+HELPS = {
+    "--lr": "highest learning rate of SGD with Nesterov momentum (0.03: consistency may diverge at 0.1)",
+    "--select": "the network of which epoch is kept: last, validation or worst_group, by the validation part (worst_group)",
+}
 FLAGS = (
     ("--seeds", "N", "trainings per strategy (3)"),
     ("--from-run", "RUN", "a finished run whose network is to be patched (the first strategy's)"),
     ("--translate", "SCOPE", "class: a CycleGAN for each class; all: one for all classes (class)"),
-    ("--translate-steps", "N", "steps of each CycleGAN (2000)"),
+    ("--translate-steps", "N", "steps of each CycleGAN (1000)"),
     ("--translate-batch-size", "N", "images of either subgroup per step (16)"),
     ("--translate-lr", "RATE", "Adam's rate for the generators (2e-4)"),
     ("--translate-lr-discriminator", "RATE", "and for the discriminators (2e-4)"),
@@ -24,7 +29,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "rows, parted by commas: a strategy, and after + balanced, with(lr=...,weight_decay=...) or tuned(weight_decay=[...]) "
         "(erm,erm+balanced,group_dro(adjustment=1),clamp(adjustment=1))"
     )
-    add_settings(parser, "augmentation of the trainings (none)", strategy)
+    add_settings(parser, "augmentation of the trainings (none)", strategy, HELPS)
     for flag, metavar, text in FLAGS:
         parser.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text)
     parser.add_argument("--stage", metavar="NAME", help="find, translate, retrain or report: this one alone (all four)")
@@ -39,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
 
     names = tuple(PatchSettings.__dataclass_fields__)
     settings, extra = settings_of(
-        options, several=True, further=names, defaults={"strategy": DEFAULT, "select": "worst_group"}
+        options, several=True, further=names, defaults={"strategy": DEFAULT, **DEFAULTS}
     )  # fmt: skip
     given = {key: number(v) if isinstance(v, str) else v for key, v in extra.items() if v is not None}
     result = patch(

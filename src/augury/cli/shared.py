@@ -42,12 +42,15 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
 
 
-def add_settings(parser: argparse.ArgumentParser, augment: str, strategy: str) -> None:
+def add_settings(
+    parser: argparse.ArgumentParser, augment: str, strategy: str, others: dict[str, str] | None = None
+) -> None:  # fmt: skip
+    """The flags of a training; others: help for flags that mean something else here, or start from something else."""
     parser.add_argument("data", metavar="DATA", nargs="?", default=argparse.SUPPRESS, help=DATA)
     parser.add_argument("--augment", metavar="A", default=argparse.SUPPRESS, help=augment)
     parser.add_argument("--strategy", metavar="S", default=argparse.SUPPRESS, help=strategy)
     for flag, metavar, text in SETTINGS:
-        parser.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text)
+        parser.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=(others or {}).get(flag, text))
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the results")
     parser.add_argument("-c", dest="config", type=Path, metavar="FILE", help="defaults from a YAML file (a run's config.yaml)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --output")

@@ -25,7 +25,7 @@ class PatchSettings:
     seeds: Annotated[int, Interval(1, 1000)] = 3
     from_run: str | None = None
     translate: Literal["class", "all"] = "class"
-    translate_steps: Annotated[int, Interval(1)] = 2000
+    translate_steps: Annotated[int, Interval(1)] = 1000
     translate_batch_size: Annotated[int, Interval(2)] = 16
     translate_lr: Annotated[float, Interval(0)] = 2e-4
     translate_lr_discriminator: Annotated[float, Interval(0)] = 2e-4
