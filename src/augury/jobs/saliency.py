@@ -110,7 +110,7 @@ def _panels(
         words.append(_counted(scores, allowed, row) if drawn else "nothing drawn")
         offset = (int(height[row]) // 2, int(width[row]) // 2) if stage.candidates == "inside" else (0, 0)
         pictures.append(_marked(images[row], allowed[row] & drawn, offset, box[row].tolist()))
-    return _heat(batch.saliency), torch.stack(pictures), words
+    return heat(batch.saliency), torch.stack(pictures), words
 
 
 def _counted(scores: Scores, allowed: Tensor, row: int) -> str:
@@ -130,7 +130,7 @@ def _marked(image: Tensor, allowed: Tensor, offset: tuple[int, int], box: list[i
     return picture
 
 
-def _heat(saliency: Tensor) -> Tensor:
+def heat(saliency: Tensor) -> Tensor:
     """uint8 [R,3,H,W]: black over red and yellow to white, each map up to its 99th percentile."""
     top = saliency.flatten(1).quantile(0.99, dim=1)[:, None, None].clamp(min=1e-12)
     level = torch.nan_to_num(saliency / top).clamp(0, 1)
