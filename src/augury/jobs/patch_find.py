@@ -78,7 +78,7 @@ def before_and_after(before: Model, after: Model, dataset: Dataset, groups: Grou
         after_maps.append(maps)
         captions.append([f"{model.name}: {word}" for word in words])
     names = [groups.names[cell] for cell in cells[chosen].tolist()]
-    return Block("", images, after_maps, captions, names, "saliency before and after")
+    return Block("", images, after_maps, captions, names, ("saliency before and after",))
 
 
 def _maps(model: Model, images: Tensor, labels: Tensor, classes: tuple[str, ...]) -> tuple[Tensor, list[str]]:

@@ -111,4 +111,4 @@ def _block(dataset: Dataset, groups: Groups, pair: Pair, translated: Tensor, ste
                 made[column].append(translated[rows, places.index(target)])
                 captions[column] += [f"to {names[target]}" + (", its own" if start == target else "")] * len(rows)
     after = [torch.cat(column) for column in made]
-    return Block(f"{pair.title}, {steps:,} steps", torch.cat(images), after, captions, words, "translations")
+    return Block(f"{pair.title}, {steps:,} steps", torch.cat(images), after, captions, words, ("translations",))
