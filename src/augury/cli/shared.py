@@ -3,6 +3,7 @@
 import argparse
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,19 +54,21 @@ def add_settings(parser: argparse.ArgumentParser, augment: str, strategy: str) -
     add_json(parser)
 
 
-def settings_of(options: argparse.Namespace, *, several: bool) -> tuple[Any, dict[str, Any]]:
-    """Settings from the flags over the -c file; what is not a training's setting (`seeds`) comes back beside them."""
+def settings_of(
+    options: argparse.Namespace, *, several: bool, also: Sequence[str] = ("seeds",), defaults: dict[str, Any] | None = None
+) -> tuple[Any, dict[str, Any]]:
+    """Settings from the flags over the -c file over `defaults`; what is no training's setting (`also`) comes back beside them."""
     from augury.core.options import text_from
     from augury.train.engine.settings import Settings, read_config
 
-    values = read_config(options.config) if options.config else {}
+    values = {**(defaults or {}), **(read_config(options.config) if options.config else {})}
     for key in ("augment", "augment2", "strategy", "model"):
         if values.get(key) is not None:
             parted = key == "model" or (key != "augment2" and several)
             values[key] = text_from(values[key], f"-c {options.config}: {key}", several=parted)
-    flags = {key: value for key, value in vars(options).items() if key in Settings.__dataclass_fields__ or key == "seeds"}
-    file_seeds = values.pop("seeds", None)
-    extra = {"seeds": flags.pop("seeds", file_seeds)}
+    flags = {key: value for key, value in vars(options).items() if key in Settings.__dataclass_fields__ or key in also}
+    from_file = {key: values.pop(key, None) for key in also}
+    extra = {key: flags.pop(key, from_file[key]) for key in also}
     Settings.of({"data": "digits", **values}, f"-c {options.config}")
     merged = {**values, **{key: number(value) for key, value in flags.items()}}
     if "data" not in merged:
