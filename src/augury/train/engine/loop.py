@@ -22,6 +22,7 @@ from augury.train.engine import checkpoint
 from augury.train.engine.costs import Counts, Stopwatch, counting
 from augury.train.engine.evaluate import evaluate
 from augury.train.engine.keep import HostFill, given_network, with_early_head
+from augury.train.engine.nested import joined, parted
 from augury.train.engine.networks import derived_seed, described, make_model, make_networks, network_specs
 from augury.train.engine.outcome import figures, write_outcome
 from augury.train.engine.retrieval import retrieve
@@ -74,6 +75,9 @@ class Training:
         settings = settings.resolved(len(dataset.train.ids))
         device = pick_device(settings.device)
         strategy = build_strategy(parse_spec(settings.strategy, "--strategy"))
+        seeded = getattr(strategy, "seeded", None)
+        if seeded is not None:
+            seeded(settings.seed)
         pipelines = pipelines_for(settings, dataset, strategy)
         groups = begin_groups(settings, dataset, strategy, pipelines, set(streams or ()))
         strategy = with_early_head(strategy, pipelines, len(dataset.classes))
@@ -150,6 +154,9 @@ class Training:
         if directory:
             for number, (network, test) in enumerate(zip(self.networks, tests, strict=True)):
                 write_outcome(directory.path, number, network, part, test)
+            files = getattr(self.strategy, "files", None)
+            for name, text in ({} if files is None else files(Clock(self.epoch, self.settings.epochs))).items():
+                checkpoint.write_atomically(directory.path / name, text.encode())
         found, named = figures(tests, rows), described(network_specs(self.settings, self.strategy))
         seconds = {"training": self.seconds, "device": self.device_seconds, "wall": time.perf_counter() - started}
         retrieval = self.dataset.retrieval
@@ -256,7 +263,7 @@ class Training:
         tensors |= {f"selected.{k}": v for k, v in self.selection.weights.items()}
         state = {
             "epoch": self.epoch, "seconds": self.seconds, "device_seconds": self.device_seconds, "counts": self.counts.dict(),
-            "strategy": self.strategy.state_dict(), "selection": self.selection.state(),
+            "strategy": parted(self.strategy.state_dict(), "strategy", tensors), "selection": self.selection.state(),
         }  # fmt: skip
         checkpoint.save_checkpoint(directory.path, tensors, state)
 
@@ -274,7 +281,7 @@ class Training:
         self.counts = Counts(**state["counts"])
         if self.fill is not None:
             self.fill.counts = self.counts
-        self.strategy.load_state_dict(state["strategy"])
+        self.strategy.load_state_dict(joined(state["strategy"], tensors))
         self.selection.load(state["selection"], {k[9:]: v for k, v in tensors.items() if k.startswith("selected.")})
         rows = [row for row in directory.metrics() if row["epoch"] <= self.epoch]
         directory.write_metrics(rows)
