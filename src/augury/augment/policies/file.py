@@ -9,6 +9,7 @@
     repeat: 2                         # so many of them instead, independently, one after the other (RandAugment's num_ops)
     schedule:                         # instead of `policies`: lists of them over the training
       - {until: 0.5, policies: [...]} # up to this share of the epochs
+    augment: randaugment(spread=0.5)  # instead of both: a registered augmentation with options, where no list can say it
     provenance: {...}                 # how it was found; kept and shown
 
 `values` are what is executed, in the operation's own units; with `signed` the sign (for enhancement factors the side of
@@ -25,12 +26,13 @@ import numpy as np
 import yaml
 from torch import Tensor
 
-from augury.augment.build import op
+from augury.augment.build import op, stages_of
 from augury.augment.policies.fixed import Step, SubPolicies
 from augury.core import registry
 from augury.core.errors import InputError
 from augury.core.laws import Constant, Law, Linear
 from augury.core.noise import Noise
+from augury.core.options import parse_chain
 from augury.core.plan import Choice, Clock, Plan, Space
 
 VERSION = 1
@@ -55,7 +57,7 @@ class Entry:
 class PolicyFile:
     """A policy file's content. periods: (share of the training up to which it holds, its sub-policies).
 
-    repeat: how many sub-policies an image gets, drawn independently.
+    repeat: how many sub-policies an image gets, drawn independently. augment: instead of periods, an augmentation's text.
     """
 
     name: str
@@ -63,6 +65,7 @@ class PolicyFile:
     source: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
     repeat: int = 1
+    augment: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,9 +150,13 @@ def write_policy(content: PolicyFile) -> str:
     lines = [f"augury_policy: {VERSION}", f"name: {_text(content.name)}"]
     if content.source:
         lines.append(f"source: {_text(content.source)}")
+    if content.augment:
+        lines.append(f"augment: {_text(content.augment)}")
     if content.repeat > 1:
         lines.append(f"repeat: {content.repeat}")
-    if len(content.periods) == 1:
+    if content.augment:
+        pass
+    elif len(content.periods) == 1:
         lines += ["policies:", *_rows(content.periods[0][1], "  ")]
     else:
         lines.append("schedule:")
@@ -208,19 +215,23 @@ def parse_policy(text: str, where: str) -> PolicyFile:
         mark = getattr(error, "problem_mark", None)
         raise InputError(f"{where}{f' line {mark.line + 1}' if mark else ''}: not valid YAML") from None
     reader = _Reader(where, text.splitlines())
-    top = reader.mapping(node, {"augury_policy", "name", "source", "policies", "repeat", "schedule", "provenance"}, "a policy file")
+    top = reader.mapping(
+        node, {"augury_policy", "name", "source", "policies", "repeat", "schedule", "augment", "provenance"}, "a policy file"
+    )
     if "augury_policy" not in top:
         raise InputError(f"{where}: the line 'augury_policy: {VERSION}' is missing; this is no policy file")
     version = reader.plain(top["augury_policy"])
     if not isinstance(version, int) or version > VERSION or version < 1:
         raise reader.fail(top["augury_policy"], f"format {version} is not known to this version of Augury (it knows {VERSION})")
-    if ("policies" in top) == ("schedule" in top):
-        raise InputError(f"{where}: give either policies or schedule")
-    periods = [(1.0, reader.rows(top["policies"]))] if "policies" in top else reader.periods(top["schedule"])
+    if sum(key in top for key in ("policies", "schedule", "augment")) != 1:
+        raise InputError(f"{where}: give either policies, schedule or augment")
+    augment = reader.augment(top["augment"]) if "augment" in top else ""
+    periods = reader.periods(top["schedule"]) if "schedule" in top else []
+    periods = [(1.0, reader.rows(top["policies"]))] if "policies" in top else periods
     texts = {key: str(reader.plain(top[key])) for key in ("name", "source") if key in top}
     provenance = reader.plain(top["provenance"]) if "provenance" in top else {}
     repeat = reader.repeat(top["repeat"], periods) if "repeat" in top else 1
-    return PolicyFile(texts.get("name", Path(where).stem), tuple(periods), texts.get("source", ""), provenance, repeat)
+    return PolicyFile(texts.get("name", Path(where).stem), tuple(periods), texts.get("source", ""), provenance, repeat, augment)
 
 
 @dataclass(frozen=True)
@@ -233,6 +244,18 @@ class _Reader:
 
     def fail(self, node: Any, message: str) -> InputError:
         return InputError(f"{self.where} line {node.start_mark.line + 1}: {message}")
+
+    def augment(self, node: Any) -> str:
+        """Text of the grammar whose names are registered; files in files would go round in circles."""
+        text = str(self.plain(node))
+        try:
+            chain = parse_chain(text, "augment")
+            if any(Path(spec.name).suffix for spec in chain.stages):
+                raise InputError("augment: a registered augmentation, not another file")
+            stages_of(chain, "augment")
+        except InputError as error:
+            raise self.fail(node, str(error)) from None
+        return text
 
     def plain(self, node: Any) -> Any:
         try:
