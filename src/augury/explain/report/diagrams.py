@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from augury.explain.report.figures import _INK, _axes, _dash, _legend, _panels, _svg
+from augury.explain.report.figures import _INK, Epochs, _axes, _curve_panel, _dash, _legend, _panels, _svg
 from augury.explain.report.palette import row_style
 
 Point = tuple[float, float, float, float]
@@ -123,3 +123,10 @@ def plane_panel(
     axes.set_ylabel(axes_titles[1], color=_INK, size=9)
     axes.margins(x=0.16, y=0.08)
     return _panels([_svg(figure, f"{title}: " + "; ".join(f"{name} {x:.3g}, {y:.3g}" for name, (x, y) in points.items()))])
+
+
+def curve_of(title: str, curves: Mapping[str, Sequence[Epochs]], key: str) -> str:
+    """A figure of metrics.jsonl over epochs: label -> per seed -> epochs; "" where no seed has a value. Returns HTML."""
+    styles = {label: row_style(index) for index, label in enumerate(curves)}
+    panel = _curve_panel(title, curves, styles, key)
+    return ((_legend(curves, styles) if len(curves) > 1 else "") + _panels([panel])) if panel else ""
