@@ -111,7 +111,7 @@ def _compared(rows: list[dict[str, Any]], groups: Groups) -> Part:
             "Settings and cost",
             costs,
             settings,
-            "Steps and images are of one training; the translations' cost stands above theirs.",
+            "Steps and images are of one training; the translations' cost stands with their sheets.",
         ),
     )
     panel = dot_panel("Test accuracy of every group, %", tested, series)
@@ -139,7 +139,7 @@ def _translations(output: Path, pairs: list[dict[str, Any]]) -> list[Part]:
 
 def _saliency(output: Path, rows: list[dict[str, Any]]) -> Part:
     caption = (
-        "The same test images under both networks, of every group first those that the first one gets wrong. Bright: the pixels "
+        "The same test images under both networks, of every group first those that the first one gets wrong, so that one looks worse here than it is. Bright: the pixels "
         "that move the true class's logit most (absolute gradient, each map up to its own 99th percentile). Under each map: what "
         "the network says, and how surely."
     )
