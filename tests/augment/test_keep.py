@@ -262,3 +262,15 @@ def test_words_for_people() -> None:
     paste = augury.pipeline("keep(invert, length=8)")
     _, traces = paste.run(batch, Noise.of(0, batch.ids))
     assert paste.describe(traces, 0) == "invert, kept 8x8"
+
+
+def test_keep_autoaugment_is_the_learned_table_or_its_space_at_a_magnitude() -> None:
+    batch = batch_of()
+    for preset, written in [
+        ("keep_autoaugment", "keep(autoaugment)"),
+        ("keep_autoaugment(table=svhn, length=9)", "keep(autoaugment(table=svhn), length=9)"),
+        ("keep_autoaugment(magnitude=24)", "keep(autoaugment_space(magnitude=24, num_ops=3))"),
+        ("keep_autoaugment(cutout=16)", "keep(autoaugment+cutout(length=16, fill=128))"),
+    ]:
+        assert torch.equal(run(preset, batch)[0].images, run(written, batch)[0].images), preset
+    assert not torch.equal(run("keep_autoaugment", batch)[0].images, run("keep_autoaugment(magnitude=24)", batch)[0].images)

@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
 
     names = tuple(PatchSettings.__dataclass_fields__)
     settings, extra = settings_of(
-        options, several=True, further=names, defaults={"strategy": DEFAULT, **DEFAULTS}
+        options, several=True, also=names, defaults={"strategy": DEFAULT, **DEFAULTS}
     )  # fmt: skip
     given = {key: number(v) if isinstance(v, str) else v for key, v in extra.items() if v is not None}
     result = patch(

@@ -3,6 +3,7 @@
 import argparse
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,21 +61,20 @@ def add_settings(
 
 
 def settings_of(
-    options: argparse.Namespace, *, several: bool, further: tuple[str, ...] = ("seeds",), defaults: dict[str, Any] | None = None
+    options: argparse.Namespace, *, several: bool, also: Sequence[str] = ("seeds",), defaults: dict[str, Any] | None = None
 ) -> tuple[Any, dict[str, Any]]:
-    """Settings from the flags over the -c file over `defaults`; what is not a training's setting (`further`) comes back beside
-    them, None where it is not given."""
+    """Settings from the flags over the -c file over `defaults`; what is no training's setting (`also`) comes back beside them."""
     from augury.core.options import text_from
     from augury.train.engine.settings import Settings, read_config
 
-    values = read_config(options.config) if options.config else {}
+    values = {**(defaults or {}), **(read_config(options.config) if options.config else {})}
     for key in ("augment", "augment2", "strategy", "model"):
         if values.get(key) is not None:
             parted = key == "model" or (key != "augment2" and several)
             values[key] = text_from(values[key], f"-c {options.config}: {key}", several=parted)
-    flags = {key: value for key, value in vars(options).items() if key in Settings.__dataclass_fields__ or key in further}
-    extra = {key: flags.pop(key, values.get(key)) for key in further}
-    values = {key: value for key, value in values.items() if key not in further}
+    flags = {key: value for key, value in vars(options).items() if key in Settings.__dataclass_fields__ or key in also}
+    from_file = {key: values.pop(key, None) for key in also}
+    extra = {key: flags.pop(key, from_file[key]) for key in also}
     Settings.of({"data": "digits", **values}, f"-c {options.config}")
     merged = {**(defaults or {}), **values, **{key: number(value) for key, value in flags.items()}}
     if "data" not in merged:
@@ -113,6 +113,10 @@ def print_accuracies(result: dict[str, Any], what: str) -> None:
         name = f"network {number} ({found['model']}), " if len(networks) > 1 else ""
         figures = f"{found['accuracy']:.2f} %, top-5 {found['accuracy_top5']:.2f} %, loss {found['loss']:.4f}"
         print(f"{name}{what} {figures}")
+    if "retrieval" in result:
+        found = result["retrieval"]
+        ranks = f"rank-1 {found['rank1']:.2f} %, rank-5 {found['rank5']:.2f} %"
+        print(f"retrieval: {ranks}, mAP {found['map']:.2f} % ({found['queries']} queries)")
 
 
 def print_notes(result: dict[str, Any]) -> None:

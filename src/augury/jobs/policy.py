@@ -41,7 +41,13 @@ def show(text: str, side_pixels: int) -> dict[str, Any]:
     """Name, source, provenance and every sub-policy in words."""
     content = content_of(text, side_pixels=side_pixels)
     periods = [{"until": until, "policies": [words(row) for row in rows]} for until, rows in content.periods]
-    return {"name": content.name, "source": content.source, "periods": periods, "provenance": content.provenance}
+    return {
+        "name": content.name,
+        "source": content.source,
+        "repeat": content.repeat,
+        "periods": periods,
+        "provenance": content.provenance,
+    }
 
 
 def import_policy(text: str, output: Path | None, *, overwrite: bool = False, side_pixels: int = 32) -> str:
@@ -84,6 +90,7 @@ def _fast_autoaugment(content: PolicyFile) -> tuple[list[list[tuple[str, float, 
 
     names, ranges = {ours: theirs for theirs, ours in NAMES.items()}, ladder("fast_autoaugment")
     lost = [] if len(content.periods) == 1 else ["the schedule: all periods are joined"]
+    lost += [] if content.repeat == 1 else [f"repeat: one sub-policy per image instead of {content.repeat}"]
     made = []
     for _, rows in content.periods:
         for row in rows:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from augury.explain.measurements.measurement import Measured
+from augury.jobs.search_report import arm_words
 
 _COSTS = {"images": "images", "forward": "forward passes", "backward": "backward passes", "steps": "steps"}
 
@@ -54,6 +55,14 @@ def comparison_table(result: dict[str, Any]) -> None:
         f"{n} seed{'s' if n > 1 else ''}; accuracy on the test part after the last epoch; differences are paired by seed, "
         "their intervals hold for all rows at once."
     )
+
+
+def search_table(result: dict[str, Any]) -> None:
+    """Print a search on stdout: the winners compared, what either search did, and what follows."""
+    comparison_table(result)
+    for name, arm in result["search"].items():
+        print(arm_words(name, arm))
+    print(f"Found: {result['verdict']}.")
 
 
 def patch_table(result: dict[str, Any]) -> None:

@@ -3,12 +3,14 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from augury.augment.pipelines.keep_stage import KeepStage
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.targets import Targets
@@ -156,3 +158,57 @@ def test_reports_and_preview_show_what_the_network_decides(tmp_path: Path) -> No
         preview(Request("digits", "keep_cutout"), tmp_path / "other.png")
     with pytest.raises(InputError, match="no finished run"):
         preview(Request("digits", "keep_cutout", model=tmp_path), tmp_path / "other.png")
+
+
+@pytest.mark.parametrize("augment", ["crop+keep_cutout", "crop+keep_cutmix(p=1)", "crop+keep_randaugment", "crop+keep(inaugment)"])
+@pytest.mark.parametrize("saliency", ["full", "low_resolution"])
+def test_every_image_of_a_training_keeps_what_is_important(
+    digits: Dataset, monkeypatch: pytest.MonkeyPatch, augment: str, saliency: str
+) -> None:
+    """All steps of a real training: by brute force over the map that the stage saw, every box is on its side of the threshold."""
+    seen: list[tuple[KeepStage, Batch, dict[str, Tensor]]] = []
+    sample = KeepStage.sample
+
+    def noted(self: KeepStage, batch: Batch, *given: Any, **options: Any) -> dict[str, Tensor]:
+        seen.append((self, batch, sample(self, batch, *given, **options)))
+        return seen[-1][2]
+
+    monkeypatch.setattr(KeepStage, "sample", noted)
+    name = augment.replace("crop+", "")
+    kept = f"{name[:-1]}, saliency={saliency})" if name.endswith(")") else f"{name}(saliency={saliency})"
+    trained(digits, f"crop+{kept}")
+    assert len(seen) == 4
+    checked = 0
+    for stage, batch, trace in seen:
+        assert bool(batch.saliency.isfinite().all())
+        height, width = (extent.tolist() for extent in stage.extent(batch, trace))
+        boxes = trace["box"].reshape(len(batch), 4).tolist()
+        for row, (top, left, bottom, right) in enumerate(boxes):
+            high, wide = height[row], width[row]
+            windows = batch.saliency[row].double()
+            if not 0 < high < 32 or not 0 < wide < 32 or (bottom - top, right - left) != (high, wide):
+                continue
+            every = windows.unfold(0, high, 1).unfold(1, wide, 1).sum((2, 3))
+            limit = every.flatten().quantile(0.6)
+            slack = 1e-6 * float(limit)  # the stage sums the map in whole levels of 2^-30
+            assert every[top, left] < limit + slack if stage.cuts else every[top, left] > limit - slack
+            checked += 1
+    assert checked > 150
+
+
+def test_attention_comes_from_the_network_that_is_named(tmp_path: Path, digits: Dataset) -> None:
+    train(replace(SHORT, augment="none", model="patch_cnn"), tmp_path / "run", quiet=True)
+    state = load_file(tmp_path / "run" / "model.safetensors")
+    own, told = trained(digits, "attentive_cutmix")
+    assert own.fill is not None and own.fill.saliency.network is own.model
+    assert told["counts"]["forward"] == 2 * told["counts"]["backward"] == 8  # looking costs no backward pass
+    other, _ = trained(digits, f"attentive_cutmix(network={tmp_path / 'run'})")
+    assert other.fill is not None
+    looked = other.fill.saliency.network
+    assert all(torch.equal(value, state[name]) for name, value in looked.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in looked.parameters())
+    for network, words in [(tmp_path, "no finished run here"), ("resnet2", "unknown model")]:
+        with pytest.raises(InputError, match=words):
+            trained(digits, f"attentive_cutmix(network={network})")
+    with pytest.raises(InputError, match="one kind of saliency map"):
+        trained(digits, "attentive_cutmix+attentive_cutmix(network=small_cnn)")

@@ -26,10 +26,10 @@ def autoaugment(
     """One of a table's sub-policies per image, two operations each with its own chance and strength.
 
     Tables: the paper's three (25 sub-policies each), the 95 of the released TensorFlow code, EfficientNet's v0. By default
-    `cifar10` on images under 64 pixels and with a ladder, else `imagenet`: the large code's translations, up to more than a whole image,
-    were made for a table without them, and the CIFAR table would leave nothing but `fill`. Levels
-    mean what `ladder` says: by default `tf` on images under 64 pixels and the repaired `tpu` above; `torchvision` gives
-    torchvision's policies. `fill` paints what lies outside, 128 by default, 0 with torchvision's ladder.
+    `cifar10` on images under 64 pixels and with a ladder, else `imagenet`: the large code translates by up to more than a
+    whole image, which its own table leaves out and the CIFAR table would use. Levels mean what `ladder` says: by default
+    `tf` on images under 64 pixels and the repaired `tpu` above; `torchvision` gives torchvision's policies. `fill` paints
+    what lies outside, 128 by default, 0 with torchvision's ladder.
     """
     small, large = sub_policies(table or "cifar10"), sub_policies(table or "imagenet")
     if ladder is not None:

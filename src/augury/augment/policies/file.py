@@ -6,6 +6,7 @@
     policies:                         # one of these is drawn per image; its operations are applied in order
       - - {op: rotate, probability: 0.7, strength: 0.2, values: {degrees: 6}, signed: true}
         - {op: translate_x, probability: 0.3, strength: 0.9, values: {fraction: 0.28125}, signed: true}
+    repeat: 2                         # so many of them instead, independently, one after the other (RandAugment's num_ops)
     schedule:                         # instead of `policies`: lists of them over the training
       - {until: 0.5, policies: [...]} # up to this share of the epochs
     provenance: {...}                 # how it was found; kept and shown
@@ -16,6 +17,7 @@ options. Errors name the line.
 """
 
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from augury.core.noise import Noise
 from augury.core.plan import Choice, Clock, Plan, Space
 
 VERSION = 1
+MOST_ROWS = 5000
 ENHANCE = ("brightness", "color", "contrast", "sharpness")
 Row = tuple["Entry", ...]
 
@@ -50,12 +53,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class PolicyFile:
-    """A policy file's content. periods: (share of the training up to which it holds, its sub-policies)."""
+    """A policy file's content. periods: (share of the training up to which it holds, its sub-policies).
+
+    repeat: how many sub-policies an image gets, drawn independently.
+    """
 
     name: str
     periods: tuple[tuple[float, tuple[Row, ...]], ...]
     source: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
+    repeat: int = 1
 
 
 @dataclass(frozen=True)
@@ -115,6 +122,8 @@ def policy_of(content: PolicyFile) -> SubPolicies | Scheduled:
                 choices.append(_choice(entry))
             steps.append(Step(entries.index(key), entry.probability, entry.strength))
         table.append(tuple(steps))
+    if content.repeat > 1:
+        table = [tuple(step for row in rows for step in row) for rows in product(table, repeat=content.repeat)]
     made = SubPolicies(Space(tuple(choices)), tuple(table))
     if len(content.periods) == 1:
         return made
@@ -138,6 +147,8 @@ def write_policy(content: PolicyFile) -> str:
     lines = [f"augury_policy: {VERSION}", f"name: {_text(content.name)}"]
     if content.source:
         lines.append(f"source: {_text(content.source)}")
+    if content.repeat > 1:
+        lines.append(f"repeat: {content.repeat}")
     if len(content.periods) == 1:
         lines += ["policies:", *_rows(content.periods[0][1], "  ")]
     else:
@@ -151,9 +162,11 @@ def write_policy(content: PolicyFile) -> str:
 
 def _rows(rows: tuple[Row, ...], indent: str) -> list[str]:
     lines = []
+    written: dict[int, str] = {}  # by identity: sampled sequences repeat few entries
     for row in rows:
         for number, entry in enumerate(row):
-            lines.append(f"{indent}{'- - ' if number == 0 else '  - '}{_flow(entry)}")
+            text = written[id(entry)] = written.get(id(entry)) or _flow(entry)
+            lines.append(f"{indent}{'- - ' if number == 0 else '  - '}{text}")
     return lines
 
 
@@ -189,12 +202,13 @@ def read_policy(path: Path | str) -> PolicyFile:
 def parse_policy(text: str, where: str) -> PolicyFile:
     """The content of a policy file's text. Raises InputError naming `where` and the line."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        # The loader in C, where PyYAML has it, is ten times faster; files of thousands of lines are common.
+        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise InputError(f"{where}{f' line {mark.line + 1}' if mark else ''}: not valid YAML") from None
-    reader = _Reader(where)
-    top = reader.mapping(node, {"augury_policy", "name", "source", "policies", "schedule", "provenance"}, "a policy file")
+    reader = _Reader(where, text.splitlines())
+    top = reader.mapping(node, {"augury_policy", "name", "source", "policies", "repeat", "schedule", "provenance"}, "a policy file")
     if "augury_policy" not in top:
         raise InputError(f"{where}: the line 'augury_policy: {VERSION}' is missing; this is no policy file")
     version = reader.plain(top["augury_policy"])
@@ -205,14 +219,17 @@ def parse_policy(text: str, where: str) -> PolicyFile:
     periods = [(1.0, reader.rows(top["policies"]))] if "policies" in top else reader.periods(top["schedule"])
     texts = {key: str(reader.plain(top[key])) for key in ("name", "source") if key in top}
     provenance = reader.plain(top["provenance"]) if "provenance" in top else {}
-    return PolicyFile(texts.get("name", Path(where).stem), tuple(periods), texts.get("source", ""), provenance)
+    repeat = reader.repeat(top["repeat"], periods) if "repeat" in top else 1
+    return PolicyFile(texts.get("name", Path(where).stem), tuple(periods), texts.get("source", ""), provenance, repeat)
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """YAML nodes to entries; every refusal names its line."""
+    """YAML nodes to entries; every refusal names its line. seen: entries by their text, since most are repetitions."""
 
     where: str
+    lines: list[str]
+    seen: dict[str, Entry] = field(default_factory=dict)
 
     def fail(self, node: Any, message: str) -> InputError:
         return InputError(f"{self.where} line {node.start_mark.line + 1}: {message}")
@@ -258,6 +275,14 @@ class _Reader:
             before = until
         return found
 
+    def repeat(self, node: Any, periods: list[tuple[float, tuple[Row, ...]]]) -> int:
+        value = self.plain(node)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1 or len(periods) > 1:
+            raise self.fail(node, f"repeat: {value} must be a whole number from 1, beside policies, not a schedule")
+        if len(periods[0][1]) ** value > MOST_ROWS:
+            raise self.fail(node, f"repeat: {value} of {len(periods[0][1])} sub-policies are too many; give less")
+        return value
+
     def number(self, node: Any, name: str, low: float, high: float) -> float:
         value = self.plain(node)
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
@@ -265,6 +290,15 @@ class _Reader:
         return float(value)
 
     def entry(self, node: Any) -> Entry:
+        start, end = node.start_mark, node.end_mark
+        if start.line != end.line:
+            return self.fresh_entry(node)
+        text = self.lines[start.line][start.column : end.column]
+        if text not in self.seen:
+            self.seen[text] = self.fresh_entry(node)
+        return self.seen[text]
+
+    def fresh_entry(self, node: Any) -> Entry:
         part = self.mapping(node, {"op", "probability", "strength", "values", "signed", "options"}, "an operation")
         if "op" not in part:
             raise self.fail(node, "an operation needs op, its name")

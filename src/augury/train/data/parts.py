@@ -24,6 +24,7 @@ class Part:
 class Parts:
     """The parts as the data bring them; `validation` is None where it is to be cut from `train`.
 
+    retrieval: queries and gallery of re-identification data, with identities as labels and cameras as groups.
     All parts have images of one size and one number of channels. `notes`: one line each, what was converted or left out.
     """
 
@@ -33,3 +34,4 @@ class Parts:
     validation: Part | None = None
     group_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    retrieval: tuple[Part, Part] | None = None

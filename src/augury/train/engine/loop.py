@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,16 +21,17 @@ from augury.train.data.labels import labelled
 from augury.train.engine import checkpoint
 from augury.train.engine.costs import Counts, Stopwatch, counting
 from augury.train.engine.evaluate import evaluate
-from augury.train.engine.keep import HostFill, with_early_head
+from augury.train.engine.keep import HostFill, given_network, with_early_head
 from augury.train.engine.networks import derived_seed, described, make_model, make_networks, network_specs
 from augury.train.engine.outcome import figures, write_outcome
+from augury.train.engine.retrieval import retrieve
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.sampling import balanced_batches
 from augury.train.engine.schedule import learning_rate
 from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
 from augury.train.engine.setup import begin_groups, cuda_devices, first_two, on_device, pick_device, pipelines_for
-from augury.train.engine.streams import Drawn, Unlabelled, repeated_order
+from augury.train.engine.streams import Drawn, Unlabelled, check_groups, grouped_order, repeated_order
 from augury.train.engine.views import StepViews, batches
 from augury.train.strategies.build import strategy as build_strategy
 from augury.train.strategies.strategy import Strategy, members
@@ -76,6 +78,7 @@ class Training:
         groups = begin_groups(settings, dataset, strategy, pipelines, set(streams or ()))
         strategy = with_early_head(strategy, pipelines, len(dataset.classes))
         kept = labelled(dataset, labels=settings.labels, per_class=settings.labels_per_class, seed=settings.seed)
+        check_groups(strategy, settings.batch_size or 0)
         with torch.random.fork_rng(devices=cuda_devices(device)):
             model = make_networks(settings, dataset, strategy).to(device).to(memory_format=torch.channels_last)
             extra = nn.ModuleDict(strategy.modules(model)).to(device)
@@ -86,9 +89,11 @@ class Training:
         )  # fmt: skip
         normalize = next(stage for stage in pipelines[0].stages if isinstance(stage, Normalize))
         counts = Counts()
+        channels = dataset.train.images.shape[1]
+        named = partial(given_network, classes=len(dataset.classes), channels=channels, device=device)
         training = Training(settings, dataset, pipelines, normalize, model, extra, strategy, optimizer, device,
                             on_device(kept, device), on_device(dataset.validation, device), counts,
-                            fill=HostFill.of(pipelines, model, extra, normalize, counts), groups=groups,
+                            fill=HostFill.of(pipelines, model, extra, normalize, counts, named), groups=groups,
                             selection=Selection(settings.select, settings.patience, groups),
                             further={name: images.to(device) for name, images in (streams or {}).items()})  # fmt: skip
         if "unlabelled" in strategy.streams:
@@ -147,10 +152,13 @@ class Training:
                 write_outcome(directory.path, number, network, part, test)
         found, named = figures(tests, rows), described(network_specs(self.settings, self.strategy))
         seconds = {"training": self.seconds, "device": self.device_seconds, "wall": time.perf_counter() - started}
+        retrieval = self.dataset.retrieval
+        ranking = {} if retrieval is None else retrieve(self.networks[0], retrieval, self.normalize, self.device).dict()
         return {
             "version": 1, **found[0], "counts": self.counts.dict(),
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
             "networks": [{**name, **values} for name, values in zip(named, found, strict=True)],
+            **({"retrieval": ranking} if ranking else {}),
         }  # fmt: skip
 
     def train_epoch(self) -> dict[str, Any]:
@@ -196,7 +204,13 @@ class Training:
             yield from balanced_batches(ids, self.groups.of_split(self.train_split), seed=seed, epoch=self.epoch,
                                         batch_size=self.batch_size, steps=self.steps_per_epoch)  # fmt: skip
             return
-        order, visits = repeated_order(ids, seed, self.epoch, self.epoch_images)
+        each = getattr(self.strategy, "images_per_class", 0)
+        if each:
+            order, visits = grouped_order(
+                self.train_split, seed, self.epoch, self.epoch_images, batch_size=self.batch_size, each=each
+            )  # fmt: skip
+        else:
+            order, visits = repeated_order(ids, seed, self.epoch, self.epoch_images)
         for places in batches(torch.arange(len(order), device=order.device), self.batch_size):
             yield order[places], visits[places]
 
