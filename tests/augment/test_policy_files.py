@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import augury
 from augury.augment.policies.convert import as_file, differences, from_timm, from_torchvision
-from augury.augment.policies.file import Entry, PolicyFile, parse_policy, policy_of, write_policy
+from augury.augment.policies.file import Entry, PolicyFile, policy_of, write_policy
+from augury.augment.policies.file_reader import parse_policy
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.noise import Noise

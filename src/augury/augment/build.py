@@ -70,7 +70,8 @@ def _stages(spec: Spec, where: str) -> list[Any]:
 
 
 def _from_file(spec: Spec, where: str) -> list[Any]:
-    from augury.augment.policies.file import policy_of, read_policy
+    from augury.augment.policies.file import policy_of
+    from augury.augment.policies.file_reader import read_policy
 
     if spec.options or spec.first:
         raise InputError(f"{where}: a policy file takes no options: {spec}")

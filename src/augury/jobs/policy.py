@@ -7,7 +7,8 @@ from augury.augment import build
 from augury.augment.by_side import BySideStage
 from augury.augment.policies.convert import TORCHVISION, as_file, differences, from_timm, from_torchvision, words
 from augury.augment.policies.fast_autoaugment import NAMES, read_list
-from augury.augment.policies.file import PolicyFile, read_policy, write_policy
+from augury.augment.policies.file import PolicyFile, write_policy
+from augury.augment.policies.file_reader import read_policy
 from augury.augment.stage import PlanStage
 from augury.core.errors import InputError
 from augury.core.options import parse_chain
