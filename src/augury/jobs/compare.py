@@ -57,13 +57,13 @@ def compare(
     directory = RunDirectory.open(output, {**settings.dict(), "seeds": seeds}, overwrite=overwrite, resume=resume)
     found: dict[Row, list[dict[str, Any]]] = {row: [] for row in rows}
     numbers = range(settings.seed, settings.seed + seeds)
-    with bar(len(rows) * seeds * settings.epochs, quiet) as progress:
+    with bar(len(rows) * seeds * settings.total_epochs, quiet) as progress:
         for seed in numbers:
             for index, row in enumerate(rows):
                 progress.label(f"{row.augment} {row.strategy}, seed {seed}")
                 where = run_folder(output, index, row, seed)
                 found[row].append(_run(replace(each[row], seed=seed), dataset, where, progress))
-    result = {"version": 1, "rows": _table(found, len(dataset.train.ids) * settings.epochs), "notes": list(dataset.notes)}
+    result = {"version": 1, "rows": _table(found, len(dataset.train.ids) * settings.total_epochs), "notes": list(dataset.notes)}
     result["environment"] = environment(pick_device(settings.device))
     write_atomically(output / "report.html", _page(result, settings, dataset, rows, found, list(numbers), output).encode())
     _write_metrics(directory, found, list(numbers))
@@ -84,7 +84,7 @@ def _run(settings: Settings, dataset: Dataset, where: Path, progress: Any) -> di
         result = Training.prepare(settings, dataset).run(directory, progress.epoch)
         directory.finish(result)
     else:
-        progress.epoch(count=settings.epochs)
+        progress.epoch(count=settings.total_epochs)
     return {**result, "metrics": directory.metrics()}
 
 

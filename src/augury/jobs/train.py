@@ -26,10 +26,10 @@ def train(
     finished = directory.result()
     if finished is not None:
         return finished
-    with bar(settings.epochs, quiet) as progress:
+    with bar(settings.total_epochs, quiet) as progress:
         progress.label(f"{settings.augment} {settings.model}")
         result = training.run(directory, progress.epoch)
-    result |= {"environment": environment(training.device), "notes": list(dataset.notes)}
+    result |= {"environment": environment(training.device), "notes": [*dataset.notes, *result.get("notes", ())]}
     fill = None if training.fill is None else training.fill.saliency
     augments = [name for name in (settings.augment, settings.augment2) if name is not None]
     page = train_page(
@@ -37,7 +37,7 @@ def train(
         settings=settings_shown(settings, result["environment"]),
         curves=directory.metrics(),
         sheets=[sheet_of(dataset, parse_chain(name, "--augment"), settings.seed, fill) for name in augments],
-        notes=list(dataset.notes),
+        notes=result["notes"],
     )
     write_atomically(output / "report.html", page.encode())
     directory.finish(result)

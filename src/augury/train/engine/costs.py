@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from augury.train.engine.world import World
+
 
 @dataclass
 class Counts:
@@ -19,6 +21,15 @@ class Counts:
     forward: float = 0
     backward: float = 0
     steps: int = 0
+
+    def gather(self, before: "Counts", world: World) -> None:
+        """Add what the other processes have counted since `before`; steps are taken by all at once."""
+        if world.size > 1:
+            names = ("images", "forward", "backward")
+            more = world.total([getattr(self, name) - getattr(before, name) for name in names])
+            for name, value in zip(names, more, strict=True):
+                total = getattr(before, name) + value
+                setattr(self, name, round(total) if name == "images" else round(total, 9))
 
     def dict(self) -> dict[str, int | float]:
         """Plain numbers, whole where they are."""
@@ -68,6 +79,14 @@ class Stopwatch:
         yield
         pair[1].record()
         self.events.append(pair)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Time that is not this training's, while another one's step runs."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield
+        self.wall += time.perf_counter() - wall
+        self.cpu += time.process_time() - cpu
 
     def read(self) -> tuple[float, float]:
         """Seconds since the start: wall, device. On CUDA waits for the device."""

@@ -13,6 +13,7 @@ from augury.train.data.groups import Groups, groups_of
 from augury.train.engine.sampling import check_balanced
 from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
+from augury.train.engine.world import World
 from augury.train.strategies.strategy import Strategy, pipelines_of
 
 
@@ -51,6 +52,20 @@ def begin_groups(
         begin(groups)
     Selection(settings.select, settings.patience, groups).check(dataset.validation)
     return groups
+
+
+def check_update(settings: Settings, strategy: Strategy, world: World) -> None:
+    """InputError for ways to train that a strategy does not allow."""
+    if settings.grad_accum_steps > 1 and strategy.turns > 1:
+        raise InputError(f"--grad-accum-steps: --strategy {settings.strategy} keeps values between a step's updates; leave it out")
+    if settings.smoothing and getattr(strategy, "smoothing", 0.0):
+        raise InputError("--smoothing: given together with erm(smoothing=...); leave one out")
+    if settings.grad_accum_steps > 1 or world.size > 1:
+        if getattr(strategy, "begin", None) is not None:
+            what = "--grad-accum-steps" if world.size == 1 else "--nproc-per-node"
+            raise InputError(f"{what}: --strategy {settings.strategy} weighs the groups of whole batches; train it in one piece")
+        if settings.sampling == "groups":
+            raise InputError("--sampling groups: balances whole batches; train in one process, without --grad-accum-steps")
 
 
 def first_two(split: Split, classes: int) -> Batch:
