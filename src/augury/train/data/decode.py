@@ -71,15 +71,13 @@ def decode(
     they are, otherwise the side is the shorter one of the most common size among the first `leading` sources (all).
     Raises InputError, starting with `where`, when more than half cannot be read.
     """
-    Image.init()
-    formats = [name for name in _FORMATS if name in Image.OPEN]
     headers: list[Header | None] = [None] * len(sources)
     kinds: list[tuple[str, ...]] = [()] * len(sources)
     failed: dict[int, str] = {}
 
     def look(row: int) -> None:
         try:
-            with _open(sources[row], formats) as image:
+            with open_image(sources[row]) as image:
                 headers[row] = _header(image)
         except Exception as error:  # decoders raise whatever they like on damaged files
             failed[row] = _reason(error)
@@ -105,7 +103,7 @@ def decode(
             if row in failed:
                 return
             try:
-                with _open(sources[row], formats) as image:
+                with open_image(sources[row]) as image:
                     plain, kinds[row] = to_plain(image, channels)
                 target[row] = planes(fit(plain, size))
             except Exception as error:
@@ -177,7 +175,10 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return plain
 
 
-def _open(source: Source, formats: list[str]) -> Image.Image:
+def open_image(source: Source) -> Image.Image:
+    """A file (a path, or its bytes), opened by one of the formats that are read."""
+    Image.init()
+    formats = [name for name in _FORMATS if name in Image.OPEN]
     return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats)
 
 

@@ -114,11 +114,3 @@ class _Decoder(torch.utils.data.Dataset[Tensor]):
 
 def _as_it_is(batch: Any) -> Tensor:
     return batch
-
-
-def open_formats() -> list[str]:
-    """The formats that are read."""
-    Image.init()
-    from augury.train.data.decode import _FORMATS
-
-    return [name for name in _FORMATS if name in Image.OPEN]

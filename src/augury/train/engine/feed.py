@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from augury.train.data.dataset import Split
+from augury.train.data.stream import FileImages
 from augury.train.engine.settings import Settings
 
 
@@ -36,13 +37,14 @@ class Share:
 
 def fed(split: Split, shares: Iterator[Share], settings: Settings, device: torch.device) -> Iterator[Share]:
     """The shares with their pixels: as they are where the images lie in memory, else decoded ahead by workers."""
-    if isinstance(split.images, Tensor):
+    images = split.images
+    if not isinstance(images, FileImages):
         return shares
-    return _streamed(split, list(shares), settings, device)
+    return _streamed(images, list(shares), settings, device)
 
 
-def _streamed(split: Split, shares: list[Share], settings: Settings, device: torch.device) -> Iterator[Share]:
+def _streamed(files: FileImages, shares: list[Share], settings: Settings, device: torch.device) -> Iterator[Share]:
     pinned = device.type == "cuda"
-    batches = split.images.batches([share.rows.cpu() for share in shares], workers=settings.workers, pinned=pinned)
+    batches = files.batches([share.rows.cpu() for share in shares], workers=settings.workers, pinned=pinned)
     for share, images in zip(shares, batches, strict=True):
         yield replace(share, images=images.to(device, non_blocking=pinned))
