@@ -21,6 +21,7 @@ from augury.train.engine.loop import Training, pick_device
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
 from augury.train.engine.source import load_for
+from augury.train.engine.world import alone
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def compare(
     All rows of a seed share the split, the initial weights, the order of the batches and the number of optimiser steps.
     Writes config.yaml, result.json, metrics.jsonl, report.html and runs/ROW-seedK/ with each training's own files.
     """
+    alone("compare")
     rows = rows_of(parse_list(settings.augment, "--augment"), parse_list(settings.strategy, "--strategy"))
     dataset = load_for(settings)
     settings = settings.resolved(len(dataset.train.ids))

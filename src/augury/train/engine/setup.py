@@ -70,7 +70,11 @@ def check_update(settings: Settings, strategy: Strategy, world: World) -> None:
 
 def first_two(split: Split, classes: int) -> Batch:
     """The first two images, for a look whether everything fits."""
-    return Batch(split.images[:2], Targets.of(split.labels[:2].cpu(), classes).to(split.labels.device), split.ids[:2])
+    return Batch(
+        split.images[torch.arange(2, device=split.labels.device)[: len(split.ids)]],
+        Targets.of(split.labels[:2].cpu(), classes).to(split.labels.device),
+        split.ids[:2],
+    )
 
 
 def on_device(split: Split, device: torch.device) -> Split:
