@@ -1,5 +1,6 @@
 """`augury compare`: augmentations and strategies against a reference, on the user's own images, at equal budget."""
 
+import itertools
 import re
 import statistics
 from dataclasses import asdict, dataclass, replace
@@ -17,9 +18,10 @@ from augury.jobs.reporting import settings_shown, sheet_of
 from augury.jobs.saliency import fill_for
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically, write_json
-from augury.train.engine.loop import Training, pick_device
+from augury.train.engine.loop import Training, on_device, pick_device
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
+from augury.train.engine.side_by_side import run_together
 from augury.train.engine.source import load_for
 from augury.train.engine.world import alone
 
@@ -42,11 +44,19 @@ def rows_of(augments: list[Chain], strategies: list[Chain]) -> list[Row]:
 
 
 def compare(
-    settings: Settings, seeds: int, output: Path, *, resume: bool = False, overwrite: bool = False, quiet: bool = False
+    settings: Settings,
+    seeds: int,
+    output: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
+    parallel_seeds: bool = False,
 ) -> dict[str, Any]:
     """Train every row with seeds 0 .. seeds-1 (or from settings.seed on) and compare; `settings.augment` and `.strategy` are lists.
 
     All rows of a seed share the split, the initial weights, the order of the batches and the number of optimiser steps.
+    parallel_seeds: the seeds of a row train side by side in this process, each as it does alone.
     Writes config.yaml, result.json, metrics.jsonl, report.html and runs/ROW-seedK/ with each training's own files.
     """
     alone("compare")
@@ -60,8 +70,13 @@ def compare(
     found: dict[Row, list[dict[str, Any]]] = {row: [] for row in rows}
     numbers = range(settings.seed, settings.seed + seeds)
     with bar(len(rows) * seeds * settings.total_epochs, quiet) as progress:
-        for seed in numbers:
+        if parallel_seeds:
             for index, row in enumerate(rows):
+                progress.label(f"{row.augment} {row.strategy}, seeds {numbers[0]} to {numbers[-1]}")
+                folders = [run_folder(output, index, row, seed) for seed in numbers]
+                found[row] = _run_together([replace(each[row], seed=seed) for seed in numbers], dataset, folders, progress)
+        else:
+            for seed, (index, row) in itertools.product(numbers, enumerate(rows)):
                 progress.label(f"{row.augment} {row.strategy}, seed {seed}")
                 where = run_folder(output, index, row, seed)
                 found[row].append(_run(replace(each[row], seed=seed), dataset, where, progress))
@@ -88,6 +103,22 @@ def _run(settings: Settings, dataset: Dataset, where: Path, progress: Any) -> di
     else:
         progress.epoch(count=settings.total_epochs)
     return {**result, "metrics": directory.metrics()}
+
+
+def _run_together(each: list[Settings], dataset: Dataset, folders: list[Path], progress: Any) -> list[dict[str, Any]]:
+    """The runs of several seeds, side by side; those that are finished stay as they are."""
+    directories = [RunDirectory.open(where, settings.dict(), resume=True) for settings, where in zip(each, folders, strict=True)]
+    open_ones = [number for number, directory in enumerate(directories) if directory.result() is None]
+    progress.epoch(count=(len(each) - len(open_ones)) * each[0].total_epochs)
+    if open_ones:
+        device = pick_device(each[0].device)
+        # On the device once, for all of them.
+        parts = {name: on_device(getattr(dataset, name), device) for name in ("train", "validation", "test")}
+        trainings = [Training.prepare(each[number], replace(dataset, **parts)) for number in open_ones]
+        results = run_together(trainings, [directories[number] for number in open_ones], progress.epoch)
+        for number, result in zip(open_ones, results, strict=True):
+            directories[number].finish(result)
+    return [{**(directory.result() or {}), "metrics": directory.metrics()} for directory in directories]
 
 
 def _table(found: dict[Row, list[dict[str, Any]]], images: int) -> list[dict[str, Any]]:

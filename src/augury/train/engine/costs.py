@@ -68,6 +68,8 @@ class Stopwatch:
         self.cuda = device.type == "cuda"
         self.events: list[tuple[Any, Any]] = []
         self.wall, self.cpu = time.perf_counter(), time.process_time()
+        # Wall seconds said from outside, where several trainings share the time.
+        self.share: float | None = None
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -90,7 +92,9 @@ class Stopwatch:
 
     def read(self) -> tuple[float, float]:
         """Seconds since the start: wall, device. On CUDA waits for the device."""
+        if self.cuda:
+            torch.cuda.synchronize()
+        wall = time.perf_counter() - self.wall if self.share is None else self.share
         if not self.cuda:
-            return time.perf_counter() - self.wall, time.process_time() - self.cpu
-        torch.cuda.synchronize()
-        return time.perf_counter() - self.wall, sum(start.elapsed_time(end) for start, end in self.events) / 1000
+            return wall, time.process_time() - self.cpu
+        return wall, sum(start.elapsed_time(end) for start, end in self.events) / 1000

@@ -323,7 +323,7 @@ class Training:
     def views(self, share: Share, clock: Clock, streams: dict[str, Drawn], epoch: Tensor | None = None) -> StepViews:
         """The views of a step on these rows."""
         return StepViews(
-            self.train_split, share.rows, len(self.dataset.classes), pipelines_at(self.settings, self.pipelines, clock.epoch),
+            self.train_split, share.rows, len(self.dataset.classes), pipelines_at(self.settings, self.pipelines, clock),
             self.settings.seed, clock, self.counts, share.visits,
             None if self.fill is None else self.fill.at(clock, share.count), streams, self.further,
             images=share.images, address=epoch, smoothing=self.settings.smoothing,

@@ -49,8 +49,8 @@ def clock_at(settings: Settings, epoch: int, step: int) -> Clock:
     return Clock(epoch, max(settings.epochs, epoch + 1), step, intensity_at(settings, epoch), settings.seed)
 
 
-def pipelines_at(settings: Settings, pipelines: tuple[Pipeline, ...], epoch: int) -> tuple[Pipeline, ...]:
-    """The pipelines of an epoch: with refine_mode `nothing` those of the refinement only normalise."""
-    if not settings.refined or settings.refine_mode != "nothing" or epoch < settings.stage_one:
+def pipelines_at(settings: Settings, pipelines: tuple[Pipeline, ...], clock: Clock) -> tuple[Pipeline, ...]:
+    """The pipelines of a step: with refine_mode `nothing` those of the refinement only normalise."""
+    if settings.refine_mode != "nothing" or clock.intensity > 0:
         return pipelines
     return tuple(Pipeline(tuple(s for s in p.stages if isinstance(s, Normalize)), p.seed) for p in pipelines)
