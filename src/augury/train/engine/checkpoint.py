@@ -7,6 +7,7 @@ its place, flushed to the disk and renamed, so that a kill at any moment leaves 
 import errno
 import json
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def save_checkpoint(directory: Path, tensors: dict[str, Tensor], state: dict[str
     The new one is whole on the disk before anything is renamed, so that one of the two can be read at any moment.
     """
     packed = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    data = save(packed, metadata={"state": json.dumps(state)})
+    data = save(packed, metadata={"state": json.dumps(state), "checksum": str(_checksum(packed))})
     current = directory / NAME
     try:
         temporary = _written(current, data)
@@ -127,10 +128,21 @@ def read(path: Path) -> Found | None:
     """One checkpoint; None where it is damaged. Nothing in it is executed."""
     try:
         with safe_open(path, framework="pt") as file:
-            state = json.loads(file.metadata()["state"])
-            return Found({name: file.get_tensor(name) for name in file.keys()}, state)  # noqa: SIM118 (not a mapping)
+            about = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        if about["checksum"] != str(_checksum(tensors)):
+            return None
+        return Found(tensors, json.loads(about["state"]))
     except (SafetensorError, KeyError, ValueError, TypeError, OSError):
         return None
+
+
+def _checksum(tensors: dict[str, Tensor]) -> int:
+    """Over all tensors by name: a file whose length is right may have wrong bytes."""
+    value = 0
+    for name in sorted(tensors):
+        value = zlib.crc32(tensors[name].flatten().view(torch.uint8).numpy().data, zlib.crc32(name.encode(), value))
+    return value
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
