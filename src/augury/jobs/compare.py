@@ -113,8 +113,9 @@ def _run_together(each: list[Settings], dataset: Dataset, folders: list[Path], p
     if open_ones:
         device = pick_device(each[0].device)
         # On the device once, for all of them.
-        parts = {name: on_device(getattr(dataset, name), device) for name in ("train", "validation", "test")}
-        trainings = [Training.prepare(each[number], replace(dataset, **parts)) for number in open_ones]
+        train, validation, test = (on_device(part, device) for part in (dataset.train, dataset.validation, dataset.test))
+        shared = replace(dataset, train=train, validation=validation, test=test)
+        trainings = [Training.prepare(each[number], shared) for number in open_ones]
         results = run_together(trainings, [directories[number] for number in open_ones], progress.epoch)
         for number, result in zip(open_ones, results, strict=True):
             directories[number].finish(result)

@@ -7,8 +7,8 @@ from pathlib import Path
 from augury.core.errors import InputError
 from augury.train.data.files import Item, read_items
 from augury.train.data.parts import Parts
-from augury.train.data.tiny_imagenet import ANNOTATIONS, read_annotated
 from augury.train.data.stream import Stream
+from augury.train.data.tiny_imagenet import ANNOTATIONS, read_annotated
 from augury.train.data.words import count, few, nearest
 
 VALIDATION = ("val", "valid", "validation")

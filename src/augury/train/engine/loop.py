@@ -18,21 +18,19 @@ from augury.train.data.labels import labelled
 from augury.train.engine import state
 from augury.train.engine.captured import Capture
 from augury.train.engine.costs import Counts, Stopwatch, counting
-from augury.train.engine.evaluate import evaluate
 from augury.train.engine.failure import Watch, check_now, explained
 from augury.train.engine.feed import Share, fed
 from augury.train.engine.keep import HostFill, with_early_head
 from augury.train.engine.networks import derived_seed, make_model, make_networks
-from augury.train.engine.outcome import conclude
+from augury.train.engine.outcome import conclude, epoch_row
 from augury.train.engine.refinement import check_refinement, clock_at, pipelines_at
-from augury.train.engine.risk import risk_gap, wants_risk
 from augury.train.engine.rundir import RunDirectory
-from augury.train.engine.sampling import balanced_batches
+from augury.train.engine.sampling import epoch_batches
 from augury.train.engine.schedule import rate_at
 from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
 from augury.train.engine.setup import begin_groups, check_update, cuda_devices, first_two, on_device, pick_device, pipelines_for
-from augury.train.engine.streams import Drawn, Unlabelled, repeated_order
+from augury.train.engine.streams import Drawn, Unlabelled
 from augury.train.engine.update import Average, Update, make_optimizer, set_rate
 from augury.train.engine.views import StepViews, batches
 from augury.train.engine.world import World
@@ -246,22 +244,7 @@ class Training:
             self.world.average_buffers(self.model)
         self.epoch += 1
         self.strategy.end_epoch(Clock(self.epoch, self.settings.epochs, self.counts.steps, seed=self.settings.seed))
-        classes = len(self.dataset.classes)
-        found = [evaluate(each, self.validation_split, self.normalize, classes, world=self.world) for each in members(self.shown)]
-        row = self.selection.see(self.epoch, found[0], self.validation_split, self.shown) | {
-            "epoch": self.epoch, "train_loss": loss, "learning_rate": tally.rate, "validation_accuracy": found[0].accuracy,
-            "validation_accuracy_top5": found[0].accuracy_top5, "validation_loss": found[0].loss,
-            "seconds": round(self.seconds, 3), "device_seconds": round(self.device_seconds, 3), "counts": self.counts.dict(),
-        }  # fmt: skip
-        if self.settings.refined:
-            row["intensity"] = clock_at(self.settings, self.epoch - 1, 0).intensity
-        if wants_risk(self.settings, self.epoch):
-            row["risk"] = risk_gap(self)
-        if len(found) > 1:
-            row["validation_accuracies"] = [each.accuracy for each in found]
-        names = sorted(tally.logs)
-        sums = self.world.total([tally.logs[name].item() for name in names]) if names else []
-        return row | ({"logs": {name: value / tally.images for name, value in zip(names, sums, strict=True)}} if names else {})
+        return epoch_row(self, loss, tally.rate, tally.logs, tally.images)
 
     def _shares(self) -> Iterator[Share]:
         """The rows of each of the epoch's steps that this process computes, and how often each was seen before in it."""
@@ -270,14 +253,9 @@ class Training:
             yield Share(own, self.world.share(visits)[0], weight, len(rows))
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        ids, seed = self.train_split.ids, self.settings.seed
-        if self.settings.sampling == "groups" and self.groups is not None:
-            yield from balanced_batches(ids, self.groups.of_split(self.train_split), seed=seed, epoch=self.epoch,
-                                        batch_size=self.batch_size, steps=self.steps_per_epoch)  # fmt: skip
-            return
-        order, visits = repeated_order(ids, seed, self.epoch, self.epoch_images)
-        for places in batches(torch.arange(len(order), device=order.device), self.batch_size):
-            yield order[places], visits[places]
+        groups = self.groups.of_split(self.train_split) if self.settings.sampling == "groups" and self.groups is not None else None
+        return epoch_batches(self.train_split.ids, groups, self.settings.seed, self.epoch, batch_size=self.batch_size,
+                             images=self.epoch_images, steps=self.steps_per_epoch)  # fmt: skip
 
     def _step(self, share: Share, streams: dict[str, Drawn]) -> tuple[Tensor, dict[str, Tensor]]:
         """One optimiser step on these rows: the sum of its turns' losses and of what they log."""

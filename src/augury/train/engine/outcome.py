@@ -8,17 +8,43 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import safetensors.torch
-from torch import nn
+from torch import Tensor, nn
 
 from augury.train.data.dataset import Split
 from augury.train.engine import checkpoint
 from augury.train.engine.evaluate import Evaluation, evaluate
 from augury.train.engine.networks import described, network_specs, predictions_file, weights_file
+from augury.train.engine.refinement import intensity_at
+from augury.train.engine.risk import risk_gap, wants_risk
 from augury.train.engine.setup import on_device
 from augury.train.strategies.strategy import members
 
 if TYPE_CHECKING:
     from augury.train.engine.loop import Training
+
+
+def epoch_row(training: "Training", loss: float, rate: float, logs: dict[str, Tensor], images: int) -> dict[str, Any]:
+    """Evaluate on the validation part and measure what is asked for; the epoch's line of metrics.jsonl.
+
+    logs: what the strategy logged, summed over the epoch's images.
+    """
+    t = training
+    classes = len(t.dataset.classes)
+    found = [evaluate(each, t.validation_split, t.normalize, classes, world=t.world) for each in members(t.shown)]
+    row = t.selection.see(t.epoch, found[0], t.validation_split, t.shown) | {
+        "epoch": t.epoch, "train_loss": loss, "learning_rate": rate, "validation_accuracy": found[0].accuracy,
+        "validation_accuracy_top5": found[0].accuracy_top5, "validation_loss": found[0].loss,
+        "seconds": round(t.seconds, 3), "device_seconds": round(t.device_seconds, 3), "counts": t.counts.dict(),
+    }  # fmt: skip
+    if t.settings.refined:
+        row["intensity"] = intensity_at(t.settings, t.epoch - 1)
+    if wants_risk(t.settings, t.epoch):
+        row["risk"] = risk_gap(t)
+    if len(found) > 1:
+        row["validation_accuracies"] = [each.accuracy for each in found]
+    names = sorted(logs)
+    sums = t.world.total([logs[name].item() for name in names])
+    return row | ({"logs": {name: value / images for name, value in zip(names, sums, strict=True)}} if names else {})
 
 
 def conclude(training: "Training", rows: list[dict[str, Any]], wall: float) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class World:
 
     def total(self, numbers: list[float]) -> list[float]:
         """Sums of numbers over all processes, in double precision."""
-        if self.size == 1:
+        if self.size == 1 or not numbers:
             return numbers
         device = "cuda" if dist.get_backend() == "nccl" else "cpu"
         return self.sum(torch.tensor(numbers, dtype=torch.float64, device=device)).tolist()
