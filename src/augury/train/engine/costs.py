@@ -3,11 +3,11 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from augury.train.engine.world import World
 
@@ -98,3 +98,14 @@ class Stopwatch:
         if not self.cuda:
             return wall, time.process_time() - self.cpu
         return wall, sum(start.elapsed_time(end) for start, end in self.events) / 1000
+
+
+@dataclass
+class Tally:
+    """What an epoch's steps add up to. total: the losses times the images of their steps."""
+
+    watch: Stopwatch
+    total: Tensor
+    images: int = 0
+    rate: float = 0.0
+    logs: dict[str, Tensor] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from augury.train.data.groups import Groups
 from augury.train.data.labels import labelled
 from augury.train.engine import state
 from augury.train.engine.captured import Capture
-from augury.train.engine.costs import Counts, Stopwatch, counting
+from augury.train.engine.costs import Counts, Stopwatch, Tally, counting
 from augury.train.engine.failure import Watch, check_now, explained
 from augury.train.engine.feed import Share, fed
 from augury.train.engine.keep import HostFill, with_early_head
@@ -29,7 +29,16 @@ from augury.train.engine.sampling import epoch_batches
 from augury.train.engine.schedule import rate_at
 from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
-from augury.train.engine.setup import begin_groups, check_update, cuda_devices, first_two, on_device, pick_device, pipelines_for
+from augury.train.engine.setup import (
+    begin_groups,
+    check_update,
+    cuda_devices,
+    first_two,
+    half,
+    on_device,
+    pick_device,
+    pipelines_for,
+)
 from augury.train.engine.streams import Drawn, Unlabelled
 from augury.train.engine.update import Average, Update, make_optimizer, set_rate
 from augury.train.engine.views import StepViews, batches
@@ -39,17 +48,6 @@ from augury.train.strategies.strategy import Strategy, members
 
 __all__ = ["Training", "make_model", "on_device", "pick_device"]
 OnEpoch = Callable[[dict[str, Any]], None]
-
-
-@dataclass
-class Tally:
-    """What an epoch's steps add up to. total: the losses times the images of their steps."""
-
-    watch: Stopwatch
-    total: Tensor
-    images: int = 0
-    rate: float = 0.0
-    logs: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass
@@ -187,15 +185,7 @@ class Training:
 
     def keep(self, row: dict[str, Any]) -> None:
         """Write an epoch's metrics and, where it is time, its checkpoint; keep the end of stage one."""
-        ends = self.settings.refined and self.epoch == self.settings.stage_one
-        if ends:
-            self.stage_one = {name: tensor.detach().cpu().clone() for name, tensor in self.shown.state_dict().items()}
-        if self.directory is None:
-            return
-        self.directory.append_metrics(row)
-        if ends or self.done or time.monotonic() - self.saved_at >= self.settings.checkpoint_seconds:
-            state.save(self, self.directory.path, stage_one=ends)
-            self.saved_at = time.monotonic()
+        self.stage_one = state.keep(self, row)
 
     def train_epoch(self) -> dict[str, Any]:
         """One epoch and the evaluation on the validation part; the epoch's line of metrics.jsonl."""
@@ -284,7 +274,12 @@ class Training:
                 for number, piece in enumerate(pieces):
                     own = {name: drawn.share(number, len(pieces)) for name, drawn in streams.items()}
                     views = self.views(piece, clock, own, epoch)
-                    with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half(), cache_enabled=self.capture is None):
+                    with torch.autocast(
+                        self.device.type,
+                        torch.bfloat16,
+                        enabled=half(self.settings, self.device),
+                        cache_enabled=self.capture is None,
+                    ):
                         step = self.strategy(self.model, views, program=program, turn=turn)
                     part = step.loss if piece.weight == 1 else step.loss * piece.weight
                     part.backward()
@@ -306,11 +301,6 @@ class Training:
             None if self.fill is None else self.fill.at(clock, share.count), streams, self.further,
             images=share.images, address=epoch, smoothing=self.settings.smoothing,
         )  # fmt: skip
-
-    def half(self) -> bool:
-        """Whether the networks compute in bfloat16 where that is safe."""
-        wanted = self.settings.precision
-        return wanted == "bfloat16" or (wanted == "auto" and self.device.type == "cuda" and torch.cuda.is_bf16_supported())
 
     def save(self, directory: RunDirectory) -> None:
         """Write the checkpoint of the epochs done so far."""

@@ -11,6 +11,7 @@ from augury.train.engine.costs import Counts
 from augury.train.engine.feed import Share
 from augury.train.engine.refinement import clock_at
 from augury.train.engine.settings import Settings
+from augury.train.engine.setup import half
 from augury.train.strategies.strategy import members
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _sums(t: "Training", network: nn.Module, rows: Tensor, epoch: int, step: int
     views.smoothing = 0.0
     batch = views()
     assert batch.targets is not None
-    with torch.autocast(t.device.type, torch.bfloat16, enabled=t.half()):
+    with torch.autocast(t.device.type, torch.bfloat16, enabled=half(t.settings, t.device)):
         logits, targets = _augmented(t.strategy, network, batch, t.strategy.program(clock))
         plain = network(t.normalize.normalise(t.train_split.images[rows].to(t.device)))
     labels = Targets.of(t.train_split.labels[rows], len(t.dataset.classes))

@@ -41,10 +41,13 @@ class Lane:
     def turn(self) -> Iterator[None]:
         """This training's generators and stream in place."""
         device = self.training.device
-        _put(self.generators, device)
-        with nullcontext() if self.stream is None else torch.cuda.stream(self.stream):
-            yield
-        self.generators = _states(device)
+        with torch.random.fork_rng(devices=cuda_devices(device)):
+            torch.set_rng_state(self.generators[0])
+            if device.type == "cuda":
+                torch.cuda.set_rng_state(self.generators[1], device)
+            with nullcontext() if self.stream is None else torch.cuda.stream(self.stream):
+                yield
+            self.generators = _states(device)
 
     def step(self) -> bool:
         """One step; False after the epoch's last."""
@@ -77,7 +80,7 @@ def run_together(
     """
     started = time.perf_counter()
     device = trainings[0].device
-    with torch.random.fork_rng(devices=cuda_devices(device)), explained(trainings[0].settings.batch_size):
+    with explained(trainings[0].settings.batch_size):
         lanes = [Lane(training, directory) for training, directory in zip(trainings, directories, strict=True)]
         for lane in lanes:
             with lane.turn():
@@ -108,9 +111,3 @@ def _epoch(lanes: list[Lane], device: torch.device, on_epoch: OnEpoch | None) ->
 
 def _states(device: torch.device) -> list[Tensor]:
     return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
-
-
-def _put(states: list[Tensor], device: torch.device) -> None:
-    torch.set_rng_state(states[0])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states[1], device)

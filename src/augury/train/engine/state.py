@@ -1,5 +1,6 @@
 """What a checkpoint holds of a training, written and taken up again."""
 
+import time
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,19 @@ def save(training: "Training", folder: Path, *, stage_one: bool = False) -> None
     checkpoint.save_checkpoint(folder, tensors, state)
     if stage_one:
         checkpoint.keep_as(folder, checkpoint.STAGE_ONE)
+
+
+def keep(training: "Training", row: dict[str, Any]) -> dict[str, Tensor]:
+    """Write an epoch's metrics and, where it is time, its checkpoint; the weights at the end of stage one, once it is over."""
+    t = training
+    ends = t.settings.refined and t.epoch == t.settings.stage_one
+    kept = {name: tensor.detach().cpu().clone() for name, tensor in t.shown.state_dict().items()} if ends else t.stage_one
+    if t.directory is not None:
+        t.directory.append_metrics(row)
+        if ends or t.done or time.monotonic() - t.saved_at >= t.settings.checkpoint_seconds:
+            save(t, t.directory.path, stage_one=ends)
+            t.saved_at = time.monotonic()
+    return kept
 
 
 def take_up(training: "Training", directory: RunDirectory | None) -> list[dict[str, Any]]:
