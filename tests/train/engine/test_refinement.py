@@ -158,7 +158,6 @@ def test_stage_one_is_kept_and_resuming_within_the_refinement_is_exact(tmp_path:
     [
         ({"refine_at": 1}, "--refine-at: given together"),
         ({"refine_epochs": 0, "refine_at": 2}, "--refine-at 2: must lie before"),
-        ({"augment": "crop+flip"}, "no intensive stage"),
         ({"refine_epochs": 0, "refine_lr": 0.1}, "--refine-lr: nothing is refined"),
         ({"refine_epochs": 0, "refine_mode": "gradual"}, "--refine-mode: nothing is refined"),
     ],
@@ -166,8 +165,14 @@ def test_stage_one_is_kept_and_resuming_within_the_refinement_is_exact(tmp_path:
 def test_what_makes_no_sense_is_refused(digits: Dataset, changes: dict, named: str) -> None:
     with pytest.raises(InputError, match=named):
         Training.prepare(replace(SHORT, **changes), digits)
+
+
+def test_without_intensive_stages_the_training_goes_on_and_says_so(digits: Dataset) -> None:
+    """A comparison's reference takes as many steps as the rows that are refined."""
+    assert "no intensive stage" in Training.prepare(replace(SHORT, augment="crop+flip"), digits).notes[0]
     # The paper also refines the standard augmentation, without any.
-    Training.prepare(replace(SHORT, augment="crop+flip", refine_mode="nothing"), digits)
+    assert not Training.prepare(replace(SHORT, augment="crop+flip", refine_mode="nothing"), digits).notes
+    assert not Training.prepare(replace(SHORT, augment="crop", strategy="manifold_mixup"), digits).notes
 
 
 def test_the_risk_gap_against_a_plain_computation(digits: Dataset) -> None:

@@ -95,7 +95,7 @@ class Training:
         device, world = pick_device(settings.device), world or World()
         strategy = build_strategy(parse_spec(settings.strategy, "--strategy"))
         pipelines = pipelines_for(settings, dataset, strategy)
-        check_refinement(settings, pipelines, strategy)
+        notes = check_refinement(settings, pipelines, strategy)
         check_update(settings, strategy, world)
         groups = begin_groups(settings, dataset, strategy, pipelines, set(streams or ()))
         strategy = with_early_head(strategy, pipelines, len(dataset.classes))
@@ -109,7 +109,7 @@ class Training:
         normalize = next(stage for stage in pipelines[0].stages if isinstance(stage, Normalize))
         counts = Counts()
         training = Training(settings, dataset, pipelines, normalize, model, extra, strategy, update, device,
-                            on_device(kept, device), on_device(dataset.validation, device), counts, world=world,
+                            on_device(kept, device), on_device(dataset.validation, device), counts, world=world, notes=notes,
                             fill=HostFill.of(pipelines, model, extra, normalize, counts), groups=groups,
                             selection=Selection(settings.select, settings.patience, groups),
                             further={name: images.to(device) for name, images in (streams or {}).items()})  # fmt: skip

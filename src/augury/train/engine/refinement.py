@@ -11,24 +11,22 @@ from augury.core.plan import Clock
 from augury.train.engine.settings import Settings
 
 
-def check_refinement(settings: Settings, pipelines: tuple[Pipeline, ...], strategy: object) -> None:
-    """InputError for options that contradict each other, and where there is nothing to switch off."""
+def check_refinement(settings: Settings, pipelines: tuple[Pipeline, ...], strategy: object) -> list[str]:
+    """InputError for options that contradict each other; a note where there is nothing to switch off, as in a reference row."""
     s = settings
     if not s.refined:
         given = [n for n in ("refine_lr", "refine_mode") if getattr(s, n) != Settings.__dataclass_fields__[n].default]
         if given:
             raise InputError(f"--{given[0].replace('_', '-')}: nothing is refined; add --refine-epochs N or --refine-at EPOCH")
-        return
+        return []
     if s.refine_epochs and s.refine_at is not None:
         raise InputError("--refine-at: given together with --refine-epochs, which adds epochs; leave one out")
     if s.refine_at is not None and not s.refine_at < s.epochs:
         raise InputError(f"--refine-at {s.refine_at}: must lie before --epochs {s.epochs}; --refine-epochs N adds epochs")
     intensive = any(stage.intensive for pipeline in pipelines for stage in pipeline.stages)
-    if not intensive and not getattr(strategy, "intensive", False) and s.refine_mode != "nothing":
-        raise InputError(
-            f"--augment {s.augment}: has no intensive stage that refinement could switch off; --refine-mode nothing also drops "
-            "crop and flip"
-        )
+    if intensive or getattr(strategy, "intensive", False) or s.refine_mode == "nothing":
+        return []
+    return [f"{s.augment} has no intensive stage: the refinement trains on with it, at its own rate"]
 
 
 def intensity_at(settings: Settings, epoch: int) -> float:
