@@ -133,9 +133,19 @@ def _table(found: dict[Row, list[dict[str, Any]]], images: int) -> list[dict[str
             "seconds_training": _mean(runs, "training"),
             "seconds_device": _mean(runs, "device"),
             "networks": _networks(runs),
+            **_before_refinement(runs),
         }
         for (row, runs), values, s in zip(found.items(), accuracies, compare_rows(accuracies), strict=True)
     ]  # fmt: skip
+
+
+def _before_refinement(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The row's accuracies at the end of stage one, where its trainings were refined."""
+    if not all("stage_one" in run for run in runs):
+        return {}
+    values = [run["stage_one"]["accuracy"] for run in runs]
+    gains = [run["accuracy"] - value for run, value in zip(runs, values, strict=True)]
+    return {"before_refinement": {"accuracies": values, "mean": statistics.mean(values), "gain": statistics.mean(gains)}}
 
 
 def _mean(runs: list[dict[str, Any]], seconds: str) -> float:

@@ -55,10 +55,12 @@ def test_side_by_side_each_is_its_lone_run(digits: Dataset) -> None:
 
 
 def test_compare_with_parallel_seeds_gives_the_same_table(tmp_path: Path) -> None:
-    settings = Settings("digits", augment="none,crop", epochs=1, batch_size=50)
+    settings = Settings("digits", augment="crop,mixup", epochs=1, batch_size=50, refine_epochs=1)
     plain = compare(settings, 2, tmp_path / "a", quiet=True)
     parallel = compare(settings, 2, tmp_path / "b", quiet=True, parallel_seeds=True)
     assert [row["accuracies"] for row in plain["rows"]] == [row["accuracies"] for row in parallel["rows"]]
+    before = parallel["rows"][1]["before_refinement"]
+    assert before["gain"] == pytest.approx(parallel["rows"][1]["mean"] - before["mean"]) and len(before["accuracies"]) == 2
     (tmp_path / "b" / "result.json").unlink()
     again = compare(settings, 2, tmp_path / "b", quiet=True, parallel_seeds=True, resume=True)
     assert json.dumps(again["rows"]) == json.dumps(parallel["rows"])
