@@ -234,7 +234,7 @@ REFUSED = [
     (["--method", "randaugment", "--controls", "trivialaugmnt"], "trivialaugment"),
     (["--method", "randaugment", "--controls", "found"], "--controls"),
     (["--method", "randaugment", "--child-model", "resnet2"], "resnet"),
-    (["--method", "randaugment", "--parallel", "0"], "--parallel"),
+    (["--method", "randaugment", "--workers", "0"], "--workers"),
     (["--method", "randaugment", "--seeds", "0"], "--seeds"),
     (["--method", "randaugment", "--proxy", "1"], "--proxy"),
     (["--method", "randaugment", "--buget", "3"], "--budget"),

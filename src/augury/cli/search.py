@@ -31,7 +31,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     for flag, metavar, text in FLAGS:
         parser.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text)
     add_settings(parser, "what goes before the searched policy, such as crop+flip (none)", "strategy of all trainings (erm)")
-    parser.add_argument("--parallel", metavar="N", default=1, help="children trained at a time, in processes (1)")
+    parser.add_argument("--workers", metavar="N", default=1, help="children trained at a time, in processes (1)")
     parser.add_argument("--ray", metavar="ADDRESS", help="train children on a Ray cluster: local, auto or an address")
     parser.add_argument("--storage", metavar="S", help="tpe: Optuna's storage, a file or a URL that several searches share")
 
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
     names = [part.name for part in fields(SearchSettings)]
     settings, extra = settings_of(options, several=False, also=names, defaults={"epochs": CHILD_EPOCHS})
     chosen = SearchSettings.of({k: number(v) if isinstance(v, str) else v for k, v in extra.items() if v is not None}, "--flags")
-    how = How(whole(options.parallel, "--parallel", high=1000), options.ray, options.storage)
+    how = How(whole(options.workers, "--workers", high=1000), options.ray, options.storage)
     result = search(settings, chosen, options.output, how, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
     if options.json:
         print(json.dumps(result, indent=1))

@@ -168,7 +168,7 @@ def _joined(workshop: Workshop, workers: int, address: str) -> tuple[Cluster, bo
     try:
         import ray
     except ImportError:
-        raise InputError("--ray: needs the package ray; pip install 'augury[ray]', or use --parallel N instead") from None
+        raise InputError("--ray: needs the package ray; pip install 'augury[ray]', or use --workers N instead") from None
     started = not ray.is_initialized()
     if started:
         local = {"num_cpus": workers, "include_dashboard": False} if address == "local" else {}
