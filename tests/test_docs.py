@@ -107,3 +107,18 @@ def test_the_table_of_networks_is_true() -> None:
         assert sum(p.numel() for p in network.parameters()) == int(count.replace(",", "")), entry.name
         assert set(re.findall(r"`(\w+)`", options)) == set(card_facts.option_lines("model", entry.name)) - {"classes", "channels"}
         assert source == entry.source
+
+
+def test_the_augmentations_of_documented_commands_exist() -> None:
+    from augury.augment.build import build
+    from augury.core.options import parse_list
+
+    found = [
+        (page.name, text.removesuffix(",..."))
+        for page in PAGES
+        for text in re.findall(r'--augment "([^"]+)"', page.read_text(encoding="utf-8"))
+    ]
+    assert len(found) > 8
+    for name, text in found:
+        for chain in parse_list(text, name):
+            assert build(chain, ((0.5,), (0.5,))).stages, f"{name}: {text}"

@@ -241,7 +241,8 @@ def test_what_cannot_be_is_refused_with_the_remedy() -> None:
         run("keep(cutout)", batch_of(torch.rand(COUNT, 8, 8)))
     for text, words in [
         ("keep", "needs the option 'augment'"), ("keep(none)", "nothing to wrap"), ("keep(cutot)", "did you mean 'cutout'"),
-        ("keep(cutout, tau=2)", "from 0 to 1"), ("keep(cutout, length=4)", "write cutout"), ("keep(cutout, kind=full)", "no option"),
+        ("keep(cutout, tau=2)", "from 0 to 1"), ("keep(cutout, length=4)", "write cutout"),
+        ("keep(cutout, kind=full)", "no option"),
         ("keep(keep(cutout))", "kept already"), ("keep_cutout(saliency=half)", "must be one of full, low_resolution, early_head"),
     ]:  # fmt: skip
         with pytest.raises(InputError, match=words):
@@ -261,3 +262,15 @@ def test_words_for_people() -> None:
     paste = augury.pipeline("keep(invert, length=8)")
     _, traces = paste.run(batch, Noise.of(0, batch.ids))
     assert paste.describe(traces, 0) == "invert, kept 8x8"
+
+
+def test_keep_autoaugment_is_the_learned_table_or_its_space_at_a_magnitude() -> None:
+    batch = batch_of()
+    for preset, written in [
+        ("keep_autoaugment", "keep(autoaugment)"),
+        ("keep_autoaugment(table=svhn, length=9)", "keep(autoaugment(table=svhn), length=9)"),
+        ("keep_autoaugment(magnitude=24)", "keep(autoaugment_space(magnitude=24, num_ops=3))"),
+        ("keep_autoaugment(cutout=16)", "keep(autoaugment+cutout(length=16, fill=128))"),
+    ]:
+        assert torch.equal(run(preset, batch)[0].images, run(written, batch)[0].images), preset
+    assert not torch.equal(run("keep_autoaugment", batch)[0].images, run("keep_autoaugment(magnitude=24)", batch)[0].images)

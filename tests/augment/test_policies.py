@@ -126,11 +126,21 @@ def test_autoaugment_draws_sub_policies_uniformly_and_fires_by_their_chances() -
 def test_autoaugment_takes_the_ladder_for_the_side() -> None:
     images = torch.full((400, 3, 63, 63), 77, dtype=torch.uint8)
     large = torch.full((400, 3, 64, 64), 77, dtype=torch.uint8)
-    by_hand = {name: augury.pipeline(f"autoaugment(ladder={name})") for name in ("tf", "tpu")}
-    for batch, name in ((images, "tf"), (large, "tpu")):
+    by_hand = {name: augury.pipeline(f"autoaugment({name})") for name in ("ladder=tf", "table=imagenet, ladder=tpu")}
+    for batch, name in zip((images, large), by_hand, strict=True):
         ids = torch.arange(400)
         got = augury.pipeline("autoaugment").run(Batch(batch, None, ids), Noise.of(1, ids))[0].images
         assert got.equal(by_hand[name].run(Batch(batch, None, ids), Noise.of(1, ids))[0].images)
+
+
+def test_a_policy_by_side_says_what_it_drew() -> None:
+    # Catches words taken from the small images' table for a large image.
+    for side, name in ((32, "autoaugment(ladder=tf)"), (64, "autoaugment(table=imagenet, ladder=tpu)")):
+        ids = torch.arange(40)
+        batch = Batch(torch.zeros(40, 3, side, side, dtype=torch.uint8), None, ids)
+        either, one = augury.pipeline("autoaugment"), augury.pipeline(name)
+        traces, expected = (each.run(batch, Noise.of(1, ids))[1] for each in (either, one))
+        assert [either.describe(traces, row) for row in range(40)] == [one.describe(expected, row) for row in range(40)]
 
 
 def test_randaugments_versions_differ_as_published() -> None:

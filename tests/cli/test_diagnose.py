@@ -9,6 +9,7 @@ import pytest
 import torch
 from test_cli import run
 
+from augury.core import registry
 from augury.core.registry import register
 from augury.explain.measurements.measurement import Measured, Table
 from augury.jobs.diagnose import group_names
@@ -75,6 +76,43 @@ def test_a_measurement_is_found_by_its_name_and_shown(trained: Path, tmp_path: P
     assert "&lt;b&gt;counted" in (tmp_path / "p" / "report.html").read_text()
 
 
+def test_all_measures_what_it_can_and_says_what_it_cannot(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = registry.names
+    chosen = ["calibration", "harm"]
+    monkeypatch.setattr(registry, "names", lambda kind: chosen if kind == "measurement" else names(kind))
+    one = next((trained / "compared" / "runs").glob("0-*-seed0"))
+    assert run("diagnose", str(one), "--output", str(tmp_path / "d"), "--quiet") == 0
+    result = json.loads((tmp_path / "d" / "result.json").read_text())
+    assert list(result["measurements"]) == ["calibration"]
+    assert [note for note in result["notes"] if note.startswith("harm was not measured: ") and "reference" in note]
+    assert "harm was not measured" in (tmp_path / "d" / "report.html").read_text()
+    assert "harm was not measured" in capsys.readouterr().err
+    chosen.remove("calibration")
+    assert run("diagnose", str(one), "--output", str(tmp_path / "none"), "--quiet") == 2
+    assert not (tmp_path / "none").exists()
+
+
+def test_measurements_train_only_when_asked(trained: Path, tmp_path: Path) -> None:
+    """`--train` reaches the measurements that have the option, and no option is overruled by it."""
+    seen: list[bool] = []
+    with card_facts.forgetting_new_names():
+
+        @register("measurement", "asked", source="test")
+        def asked(subjects, dataset, *, train: bool = False) -> Measured:  # type: ignore[no-untyped-def]
+            """Notes the option."""
+            seen.append(train)
+            return Measured("", {})
+
+        for number, arguments in enumerate((["asked"], ["asked", "--train"], ["asked(train=false)", "--train"])):
+            output = ["--output", str(tmp_path / str(number)), "--quiet"]
+            assert run("diagnose", str(trained / "pair"), "--what", *arguments, *output) == 0
+        again = ["-c", str(tmp_path / "1" / "config.yaml"), "--output", str(tmp_path / "again"), "--quiet"]
+        assert run("diagnose", *again) == 0
+    assert seen == [False, True, False, True]
+
+
 def _shapes(file: Path) -> list[tuple[int, ...]]:
     from safetensors.torch import load_file
 
@@ -104,6 +142,11 @@ def test_groups_are_named_by_what_tells_them_apart() -> None:
         (["/nowhere"], "no finished run"),
         ([], "at least one run"),
         (["RUN", "--data", "digitz"], "digits"),
+        (["RUN", "--what", "scale(padding=[9])"], "from 0 to 8"),
+        (["RUN", "--what", "saliency(methods=[gradcam])"], "grad_cam"),
+        (["RUN", "--what", "spectrum(part=validation)"], "train, test"),
+        (["RUN", "--what", "harm(by=group)"], "no groups"),
+        (["RUN", "--what", "affinity_diversity(augments=[cutmix])"], "mixes samples"),
     ],
 )
 def test_refused_in_one_line_with_nothing_written(

@@ -147,6 +147,20 @@ def test_random_erasing_covers_the_drawn_area_with_fresh_noise() -> None:
     assert len({tuple(image[image > 0][:20].tolist()) for image in erased}) == 400
 
 
+def test_inaugment_patch_is_pillows_crop_and_paste() -> None:
+    image = image_of((3, 24, 17))
+    for source, start, goal in [(0.5, (0.5, 0.5), (0.2, 0.9)), (1.0, (0.0, 0.99), (0.9, 0.1)), (0.1, (0.3, 0.3), (0.99, 0.99))]:
+        side = round(source * 17)
+        (top, left), (down, across) = [(min(int(y * 24), 23), min(int(x * 17), 16)) for y, x in (start, goal)]
+        box = [max(left - side // 2, 0), max(top - side // 2, 0), min(left - side // 2 + side, 17), min(top - side // 2 + side, 24)]
+        expected, patch = as_pil(image).copy(), as_pil(image).crop(tuple(box))
+        expected.paste(patch, (across - patch.width // 2, down - patch.height // 2))
+        got = augury.apply(
+            "inaugment_patch", image, source=source, from_row=start[0], from_column=start[1], to_row=goal[0], to_column=goal[1]
+        )  # fmt: skip
+        assert got.equal(as_tensor(expected))
+
+
 def test_grid_mask_removes_the_published_share() -> None:
     images = torch.full((300, 1, 224, 224), 255, dtype=torch.uint8)
     erased = augury.pipeline("grid_mask(ratio=0.6)", seed=1)(images)

@@ -1,6 +1,7 @@
 """The front doors to augmentation: pipelines, single operations and policies by their registered names."""
 
 import inspect
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.laws import Law, law_from
 from augury.core.op import Op
-from augury.core.options import Chain, Interval, Spec, bind, chain_from, convert
+from augury.core.options import Chain, Interval, Spec, bind, chain_from, convert, parse_chain
 from augury.core.plan import Choice, Policy, Single
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
@@ -54,7 +55,7 @@ def stages_of(chain: Chain, where: str) -> list[Any]:
 
 def _stages(spec: Spec, where: str) -> list[Any]:
     if Path(spec.name).suffix.lower() in (".yaml", ".yml"):
-        return [_from_file(spec, where)]
+        return _from_file(spec, where)
     if registry.has("pipeline", spec.name):
         made = registry.get("pipeline", spec.name)
         result = made(**bind(made, spec, where))
@@ -68,12 +69,16 @@ def _stages(spec: Spec, where: str) -> list[Any]:
     raise InputError(f"{where}: {registry.unknown('augmentation', spec.name, known)}")
 
 
-def _from_file(spec: Spec, where: str) -> PlanStage:
-    from augury.augment.policies.file import policy_of, read_policy
+def _from_file(spec: Spec, where: str) -> list[Any]:
+    from augury.augment.policies.file import policy_of
+    from augury.augment.policies.file_reader import read_policy
 
     if spec.options or spec.first:
         raise InputError(f"{where}: a policy file takes no options: {spec}")
-    return PlanStage(Path(spec.name).stem, policy_of(read_policy(spec.name)))
+    content = read_policy(spec.name)
+    if content.augment:
+        return stages_of(parse_chain(content.augment, spec.name), where)
+    return [PlanStage(Path(spec.name).stem, policy_of(content))]
 
 
 def policy(name: str, /, **options: Any) -> Policy:
@@ -196,7 +201,7 @@ def _fixed_trace(operation: Op, pixels: Tensor, values: dict[str, Any], corner: 
         "value": torch.stack(columns, 1)[:, None] if columns else torch.zeros(count, 1, 0, device=device),
     }
     if operation.shape is not None and operation.place is not None:
-        size = torch.tensor(pixels.shape[-2:], device=device).expand(count, 2)
+        size = Batch(pixels, None, torch.arange(count, device=device)).sizes()
         named = dict(zip(operation.parameters, columns, strict=True))
         height, width = operation.shape(named, size)
         top, left = operation.place(torch.full((count, 2), 0.5, device=device), height, width, size)
@@ -220,6 +225,8 @@ def _column(operation: Op, name: str, given: Any, count: int, device: torch.devi
         raise InputError(f"{where}: expected a number or one per image, [{count}]; got {list(value.shape)}")
     if device.type == "cpu" and value.numel():
         low, high = float(value.min()), float(value.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise InputError(f"{where}: expected numbers, got NaN or infinity")
         if not (low in parameter.range and high in parameter.range):
             raise InputError(f"{where} must be {parameter.range} {parameter.unit}, got {low:g} to {high:g}")
     return value.expand(count)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from augury.augment.lowering import Trace
@@ -86,11 +87,19 @@ class BySideStage:
         return self.small if min(batch.images.shape[-2:]) < self.limit_pixels else self.large
 
     def sample(self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0) -> Trace:
-        return self.at(batch).sample(batch, noise, clock, intensity)
+        """The chosen stage's trace with `large`, bool [B]: which stage it is."""
+        stage = self.at(batch)
+        trace = stage.sample(batch, noise, clock, intensity)
+        return trace | {"large": torch.full_like(trace["op"][:, 0], stage is self.large, dtype=torch.bool)}
 
     def apply(self, batch: Batch, trace: Trace) -> Batch:
-        return self.at(batch).apply(batch, trace)
+        return self.at(batch).apply(batch, _of_stage(trace))
 
     def describe(self, trace: Trace, row: int) -> str:
-        """In words. Both ladders have the same operations in the same order."""
-        return self.small.describe(trace, row)
+        """In words, by the stage that drew it."""
+        stage = self.large if bool(trace["large"][row]) else self.small
+        return stage.describe(_of_stage(trace), row)
+
+
+def _of_stage(trace: Trace) -> Trace:
+    return {name: part for name, part in trace.items() if name != "large"}

@@ -11,10 +11,15 @@ from augury.augment.forms.backends import backend
 from augury.augment.forms.patches import resize
 from augury.augment.forms.region import clipped
 from augury.augment.lowering import Trace
+from augury.augment.saliency.fill import Kind
+from augury.augment.saliency.maps import map_of
+from augury.augment.saliency.regions import choose, usable
 from augury.core.batch import Batch
 from augury.core.laws import Constant, Law
 from augury.core.noise import Noise
 from augury.core.plan import Clock
+
+Where = Literal["anywhere", "salient"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,9 @@ class InAugment:
     own). source: side of the window as a share of the image's shorter side, per patch. target: side of the pasted patch
     likewise (None: the window's own size), per patch; scale: a factor on the trimmed window instead. trim: windows are
     centred anywhere and cut at the border, otherwise kept inside. drop: chance not to paste, for each patch on its own
-    (`drop_each`) or for all at once.
+    (`drop_each`) or for all at once. where: with `salient`, windows are drawn among those that hold more than the
+    tau-quantile of the image's saliency, and patches are pasted on places that hold less than it; an image whose map is
+    not finite is treated as with `anywhere`. saliency: the kind of map the host makes.
 
     The trace holds the policy's draws for the image under `image/`, for the patches under `patch/`, and box int64
     [B,n,4], size and corner int64 [B,n,2], on bool [B,n] of the patches.
@@ -42,13 +49,17 @@ class InAugment:
     same_draw: bool
     drop: float
     drop_each: bool
+    where: Where = "anywhere"
+    tau: float = 0.6
+    saliency: Kind = "full"
     name: str = "inaugment"
     intensive: bool = True
     domain: str = "pixels"
 
     @property
     def needs(self) -> frozenset[str]:
-        return frozenset().union(*(stage.needs for stage in self.stages))
+        own = frozenset({"saliency"}) if self.where == "salient" and self.patches else frozenset()
+        return own.union(*(stage.needs for stage in self.stages))
 
     @property
     def mixes_labels(self) -> bool:
@@ -92,15 +103,18 @@ class InAugment:
         u = noise.uniform(6 * count).reshape(len(batch), count, 6)
         short = size.amin(1)
         boxes, sizes, corners = [], [], []
+        places = _Places(map_of(batch, self.name), size, noise, self) if self.where == "salient" else None
         for k in range(count):
             ones = torch.ones_like(u[:, k, 0])
             side = (self.source[k].value(u[:, k, 0], ones).double() * short).round().to(torch.int64).clamp(min=1)
             box = self._window(u[:, k, 1:3], side, size)
+            box = box if places is None else places.window(k, side, box)
             target = self._target(k, u[:, k, 3], box, short)
             centre = torch.minimum((u[:, k, 4:6] * size).to(torch.int64), size - 1)
             boxes.append(box)
             sizes.append(target)
-            corners.append(centre - target // 2)
+            corner = centre - target // 2
+            corners.append(corner if places is None else places.corner(k, target, corner))
         chance = noise.fold("drop").uniform(count if self.drop_each else 1).expand(-1, count)
         on = chance >= self.drop
         if not (isinstance(intensity, float | int) and intensity == 1):
@@ -205,6 +219,33 @@ class InAugment:
                 height, width = trace["size"][row, k].tolist()
                 words.append(f"patch {height}x{width}")
         return ", ".join(word for word in words if word)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where salient windows are copied from and where they cover little; for a map that is not finite, the plain places."""
+
+    saliency: Tensor
+    size: Tensor
+    noise: Noise
+    stage: InAugment
+
+    def window(self, patch: int, side: Tensor, plain: Tensor) -> Tensor:
+        found = choose(
+            self.saliency, side, side, self.size, self._pick("window", patch), tau=self.stage.tau, salient=True,
+            candidates="centred" if self.stage.trim else "inside",
+        )  # fmt: skip
+        return torch.where(usable(self.saliency)[:, None], found.box, plain)
+
+    def corner(self, patch: int, target: Tensor, plain: Tensor) -> Tensor:
+        found = choose(
+            self.saliency, target[:, 0], target[:, 1], self.size, self._pick("place", patch), tau=self.stage.tau, salient=False,
+            candidates="centred",
+        )  # fmt: skip
+        return torch.where(usable(self.saliency)[:, None], found.corner, plain)
+
+    def _pick(self, name: str, patch: int) -> Tensor:
+        return (self.noise.fold(f"salient {name}{patch}").bits(1)[:, 0] >> 32) & 0xFFFFFFFF
 
 
 def _part(trace: Trace, prefix: str) -> Trace:

@@ -12,20 +12,23 @@ from torch import Tensor
 
 from augury.augment.forms.blend import Blend
 from augury.augment.forms.mix import Mix
-from augury.augment.forms.region import Content, Region
+from augury.augment.forms.region import NO_GRID, Content, Region
 from augury.augment.forms.separable import separable
 from augury.augment.forms.table import Table
 from augury.augment.forms.warp import Warp
+from augury.core import devices
+from augury.core.devices import constant
 from augury.core.op import Op, Values
 from augury.core.plan import Space
 
 Trace = dict[str, Tensor]
-BLANK: dict[str, Any] = {
-    "warp": Warp(torch.tensor([1.0, 0, 0, 0, 1, 0], dtype=torch.float64), torch.tensor(False), torch.tensor(0.0)),
-    "table": Table(torch.tensor(0), torch.tensor(0.0, dtype=torch.float64)),
-    "blend": Blend(torch.tensor(0), torch.tensor(1.0)),
-    "region": Region(torch.tensor(0), torch.tensor(0.0), torch.tensor(0), torch.tensor([2, 1, 0, 0, 65536, 0])),
-    "mix": Mix(torch.tensor(1.0), torch.tensor(False)),
+# The identity of every form: numbers and dtype per part.
+BLANK: dict[str, tuple[Any, ...]] = {
+    "warp": (Warp, ((1.0, 0.0, 0.0, 0.0, 1.0, 0.0), torch.float64), (False, torch.bool), (0.0, torch.float32)),
+    "table": (Table, (0, torch.int64), (0.0, torch.float64)),
+    "blend": (Blend, (0, torch.int64), (1.0, torch.float32)),
+    "region": (Region, (0, torch.int64), (0.0, torch.float32), (0, torch.int64), (NO_GRID, torch.int64)),
+    "mix": (Mix, (1.0, torch.float32), (False, torch.bool)),
 }
 FORMS = (*BLANK, "separable", "map")
 
@@ -106,7 +109,7 @@ def lower(space: Space, trace: Trace, size: Tensor, kinds: frozenset[Content]) -
             parts.setdefault(op.form, []).append((where, op.lower(values, sizes)))
     forms = {entry.op.form for entry in space.entries}
     records = {f: _merged(f, parts.get(f, []), count, slots, device) if f in forms else None for f in BLANK}
-    codes = torch.tensor([*(FORMS.index(entry.op.form) for entry in space.entries), -1], dtype=torch.int8, device=device)
+    codes = constant((*(FORMS.index(entry.op.form) for entry in space.entries), -1), torch.int8, device)
     form = codes[torch.where(trace["on"], trace["op"], len(space))]
     return Lowered(form, **records, apart=tuple(map(tuple, apart)), contents=kinds)
 
@@ -119,7 +122,7 @@ def _fired(space: Space, trace: Trace, size: Tensor) -> Iterator[tuple[Op, Tenso
     slots = trace["op"].shape[1]
     flat = torch.where(trace["on"], trace["op"], len(space)).flatten()
     values = trace["value"].flatten(0, 1)
-    if flat.device.type != "cpu":
+    if not devices.is_host(flat.device):
         every = size.repeat_interleave(slots, 0)
         for index, entry in enumerate(space.entries):
             yield entry.op, flat == index, _named(entry.op, values), every
@@ -151,15 +154,17 @@ def _apart(op: Op, where: Tensor, values: Values, slots: int) -> Iterator[tuple[
 
 def _merged(form: str, parts: list[tuple[Tensor, Any]], count: int, slots: int, device: torch.device) -> Any:
     """One record [B,S,...] of a form: its identity, overwritten where an operation of that form fires."""
+    record, *blanks = BLANK[form]
     made = []
-    rows = torch.cat([where for where, _ in parts]) if parts else None
-    for k, blank in enumerate(BLANK[form]):
-        whole = blank.to(device).expand(count * slots, *blank.shape).clone()
-        if device.type == "cpu":
-            if rows is not None:
-                whole[rows] = torch.cat([record[k].to(whole.dtype) for _, record in parts])
-        else:
-            for mask, record in parts:
-                whole = torch.where(mask.reshape(-1, *[1] * blank.ndim), record[k].to(whole.dtype), whole)
-        made.append(whole.reshape(count, slots, *blank.shape))
-    return type(BLANK[form])(*made)
+    rows = torch.cat([where for where, _ in parts]) if parts and devices.is_host(device) else None
+    for k, (numbers, dtype) in enumerate(blanks):
+        blank = constant((numbers,), dtype, device)[0]
+        whole = blank.expand(count * slots, *blank.shape)
+        if not devices.is_host(device):
+            for mask, part in parts:
+                whole = torch.where(mask.reshape(-1, *[1] * blank.ndim), part[k].to(dtype), whole)
+        elif rows is not None:
+            whole = whole.clone()
+            whole[rows] = torch.cat([part[k].to(dtype) for _, part in parts])
+        made.append(whole.reshape(count, slots, *blank.shape).contiguous())
+    return record(*made)

@@ -15,10 +15,13 @@ from augury.augment.forms.mix import mix
 from augury.augment.forms.region import Content, clipped, kept_share
 from augury.augment.lowering import Lowered, Trace, contents, lower
 from augury.core.batch import Batch
+from augury.core.devices import constant
 from augury.core.errors import InputError
 from augury.core.laws import Constant, Linear, Uniform
 from augury.core.noise import Noise
 from augury.core.plan import Choice, Clock, Policy, Space
+
+Coefficients = tuple[tuple[tuple[float, ...], ...], ...]
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class PlanStage:
     forms: frozenset[str] = field(init=False)
     contents: frozenset[Content] = field(init=False, repr=False)
     space: Space = field(init=False, repr=False)
-    linear: Tensor = field(init=False, repr=False, compare=False)
+    linear: Coefficients = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         space = self.policy.space
@@ -43,7 +46,7 @@ class PlanStage:
         object.__setattr__(self, "forms", frozenset(entry.op.form for entry in space.entries))
         object.__setattr__(self, "contents", contents(space))
         rows = [[_linear(entry, k) for k in range(space.parameters)] for entry in space.entries]
-        object.__setattr__(self, "linear", torch.tensor(rows, dtype=torch.float32).reshape(len(space), space.parameters, 5))
+        object.__setattr__(self, "linear", tuple(map(tuple, rows)))
 
     @property
     def domain(self) -> str:
@@ -66,6 +69,8 @@ class PlanStage:
         if not (isinstance(intensity, float | int) and intensity == 1):
             on = on & (noise.fold("intensity").uniform(slots) < intensity)
         u = noise.fold("values").uniform(slots * space.uniforms).reshape(len(batch), slots, space.uniforms)
+        if any(entry.op.batch_wide for entry in space.entries) and len(batch):
+            on, u = _batch_wide(space, noise, plan.op, on, u)
         trace = {
             "op": plan.op,
             "strength": plan.strength,
@@ -106,7 +111,7 @@ class PlanStage:
         if lowered.region is not None:
             reads = torch.arange(len(batch), device=images.device) if partner is None else partner
             images = run.regions(images, lowered, column["box"], reads)
-            keep = torch.where(lowered.region.content[:, 0] == Content.PARTNER, kept_share(column["box"], size), keep)
+            keep = torch.where(lowered.region.content[:, 0] == int(Content.PARTNER), kept_share(column["box"], size), keep)
         if lowered.mix is not None and partner is not None:
             images = mix(images, before[partner], lowered.mix.keep[:, 0])
             keep = torch.where(lowered.mix.labels[:, 0], lowered.mix.keep[:, 0], keep)
@@ -145,10 +150,18 @@ class PlanStage:
         return boxes
 
 
-def _values(space: Space, linear: Tensor, op: Tensor, strength: Tensor, u: Tensor) -> Tensor:
+def _batch_wide(space: Space, noise: Noise, op: Tensor, on: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """`on` and uniforms where batch-wide operations have those of one row: the one with the smallest key, whatever the
+    order of the batch."""
+    row = noise.key.argmin()[None]
+    shared = constant(tuple(entry.op.batch_wide for entry in space.entries), torch.bool, op.device)[op]
+    return torch.where(shared, on.index_select(0, row), on), torch.where(shared[..., None], u.index_select(0, row), u)
+
+
+def _values(space: Space, linear: Coefficients, op: Tensor, strength: Tensor, u: Tensor) -> Tensor:
     """Native values float32 [B,S,P]: the linear laws as one table gathered by op, the others law by law."""
     count = space.parameters
-    coefficients = linear.to(op.device)[op]
+    coefficients = constant(linear, torch.float32, op.device).reshape(len(space), count, 5)[op]
     low, span, signed, twice_centre, by_strength = coefficients.unbind(-1)
     drawn = u[..., :count]
     driver = torch.where(by_strength > 0, strength[..., None].expand_as(drawn), drawn)
@@ -162,19 +175,19 @@ def _values(space: Space, linear: Tensor, op: Tensor, strength: Tensor, u: Tenso
     return value
 
 
-def _linear(entry: Choice, k: int) -> list[float]:
+def _linear(entry: Choice, k: int) -> tuple[float, ...]:
     """Coefficients of one law: low, span, signed, twice the centre, driven by strength rather than by the uniform."""
     names = list(entry.op.parameters)
     if k >= len(names):
-        return [0.0] * 5
+        return (0.0,) * 5
     match entry.law(names[k]):
         case Constant(number):
-            return [number, 0.0, 0.0, 0.0, 0.0]
+            return number, 0.0, 0.0, 0.0, 0.0
         case Uniform(low, high):
-            return [low, high - low, 0.0, 0.0, 0.0]
+            return low, high - low, 0.0, 0.0, 0.0
         case Linear(low, high, signed, centre):
-            return [low, high - low, float(signed), 2 * centre, 1.0]
-    return [0.0] * 5
+            return low, high - low, float(signed), 2 * centre, 1.0
+    return (0.0,) * 5
 
 
 @dataclass(frozen=True)
@@ -211,6 +224,6 @@ class Normalize:
         return ""
 
     def _coefficients(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        mean = torch.tensor(self.mean, dtype=torch.float32, device=images.device)[:, None, None]
-        std = torch.tensor(self.std, dtype=torch.float32, device=images.device)[:, None, None]
+        mean = constant(self.mean, torch.float32, images.device)[:, None, None]
+        std = constant(self.std, torch.float32, images.device)[:, None, None]
         return -mean / std, 1 / (255 * std)

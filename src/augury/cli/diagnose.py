@@ -14,9 +14,8 @@ HELP = "measure what trained networks do, side by side"
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     parser.add_argument("runs", metavar="RUN", nargs="*", help="--output folders of `augury train` or `augury compare`")
-    parser.add_argument(
-        "--what", metavar="M", help="measurements of `augury list`, parted by commas (transfer,variation,embedding)"
-    )
+    parser.add_argument("--what", metavar="M", help="measurements of `augury list` with their options, parted by commas (all)")
+    parser.add_argument("--train", action="store_true", help="let measurements train networks of their own (affinity_diversity)")
     parser.add_argument("--data", metavar="DATA", help="other data with the same classes")
     parser.add_argument("--data-dir", metavar="D", help="where a named data set already is")
     parser.add_argument("--device", default="auto", metavar="D", help="cpu, cuda, ...")
@@ -30,22 +29,23 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Call the job and print what it found."""
     from augury.core.registry import unknown
-    from augury.jobs.diagnose import WHAT, diagnose
+    from augury.jobs.diagnose import ALL, diagnose
     from augury.jobs.tables import measurement_tables
     from augury.train.engine.settings import read_config
 
     values = read_config(options.config) if options.config else {}
+    known = ["runs", "what", "train", "data", "data_dir"]
     for key in values:
-        if key not in ("runs", "what", "data", "data_dir"):
-            raise InputError(f"-c {options.config}: {unknown('setting', key, ['runs', 'what', 'data', 'data_dir'])}")
+        if key not in known:
+            raise InputError(f"-c {options.config}: {unknown('setting', key, known)}")
     runs = options.runs or values.get("runs")
     if not runs or not isinstance(runs, list):
         raise InputError("RUN: name at least one run, the --output folder of `augury train` or `augury compare`")
     named: dict[str, Any] = {key: getattr(options, key) or values.get(key) for key in ("what", "data", "data_dir")}
-    named["what"] = str(named["what"] or WHAT)
+    named["what"] = str(named["what"] or ALL)
     result, found = diagnose(
-        [Path(run) for run in runs], options.output, **named, device=options.device, overwrite=options.overwrite,
-        quiet=options.quiet,
+        [Path(run) for run in runs], options.output, **named, train=options.train or bool(values.get("train")),
+        device=options.device, overwrite=options.overwrite, quiet=options.quiet,
     )  # fmt: skip
     if options.json:
         print(json.dumps(result, indent=1))

@@ -4,20 +4,29 @@ import argparse
 from pathlib import Path
 
 from augury.cli.shared import DATA, print_notes, whole
+from augury.core.errors import InputError
 
 HELP = "what an augmentation does to your own images"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
-    parser.add_argument("data", metavar="DATA", help=DATA)
-    parser.add_argument("--augment", required=True, metavar="A", help="augmentations, parted by commas")
+    parser.add_argument("data", metavar="DATA", nargs="?", help=DATA)
+    parser.add_argument("--augment", metavar="A", help="augmentations, parted by commas (with --run or --worst: the run's)")
     parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="a .png or .html file")
-    for flag, default, text in (
-        ("--images", 6, "rows: training images shown"), ("--draws", 6, "columns: draws of each"),
-        ("--seed", 0, "the training's seed"), ("--epoch", 1, "the first epoch shown"),
-    ):  # fmt: skip
-        parser.add_argument(flag, default=default, metavar="N", help=f"{text} ({default})")
+    parser.add_argument("--images", default=6, metavar="N", help="rows: training images shown (6)")
+    parser.add_argument("--draws", default=6, metavar="N", help="columns: draws of each, an epoch apart (6)")
+    parser.add_argument("--seed", metavar="N", help="the training's seed (0)")
+    parser.add_argument("--epoch", metavar="N", help="the first epoch shown (1)")
+    parser.add_argument("--ids", metavar="I,J", help="show the training images with these ids")
+    parser.add_argument(
+        "--run",
+        dest="run_folder",
+        type=Path,
+        metavar="RUN",
+        help="show again what this run saw: its data, augmentation, seed, batches",
+    )
+    parser.add_argument("--worst", type=Path, metavar="RUN", help="as --run, of the images its network has the highest loss on")
     parser.add_argument("--model", type=Path, metavar="RUN", help="a run's folder, for augmentations that look at saliency")
     parser.add_argument("--data-dir", metavar="D", help="where a named data set already is")
     parser.add_argument("--image-size", metavar="N", help="side that images of differing size are brought to")
@@ -26,16 +35,18 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Call the job and print what it found."""
-    from augury.jobs.preview import preview
+    from augury.jobs.preview import Request, preview
 
-    numbers = {
-        name: whole(getattr(options, name), f"--{name}", 0 if name == "seed" else 1)
-        for name in ("images", "draws", "seed", "epoch")
-    }
-    size = None if options.image_size is None else whole(options.image_size, "--image-size")
-    notes = preview(
-        options.data, options.augment, options.output, **numbers, data_dir=options.data_dir, image_size=size,
-        overwrite=options.overwrite, model=options.model,
+    def number(name: str, low: int = 1) -> int | None:
+        given = getattr(options, name)
+        return None if given is None else whole(given, f"--{name.replace('_', '-')}", low)
+
+    if options.run_folder is not None and options.worst is not None:
+        raise InputError("--worst: names the run itself; leave --run out")
+    ids = None if options.ids is None else [whole(part, "--ids", 0) for part in options.ids.split(",")]
+    request = Request(
+        options.data, options.augment, number("images") or 6, number("draws") or 6, number("seed", 0), number("epoch"), ids,
+        options.run_folder or options.worst, options.worst is not None, options.data_dir, number("image_size"), options.model,
     )  # fmt: skip
-    print_notes({"notes": notes})
+    print_notes({"notes": preview(request, options.output, overwrite=options.overwrite)})
     print(options.output)

@@ -3,6 +3,7 @@
 import argparse
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,9 @@ SETTINGS = (
     ("--risk-every", "N", "measure the risk on clean and augmented training images after every N epochs"),
     ("--risk-epochs", "E,F", "measure it after these epochs"),
     ("--seed", "K", "seed of weights, order and augmentation; with --seeds, the first one (0)"),
+    ("--sampling", "NAME", "shuffled, or groups: every batch holds as many images of every group (shuffled)"),
+    ("--select", "NAME", "the network of which epoch is kept: last, validation or worst_group, by the validation part (last)"),
+    ("--patience", "N", "epochs without a better one after which to stop; with --select validation or worst_group"),
     ("--data-dir", "D", "where a named data set already is: torchvision's layout, or D/NAME/train.npz"),
     ("--validation", "F", "fraction of the training part held out for validation (0.1)"),
     ("--image-size", "N", "side that images of differing size are brought to"),
@@ -60,12 +64,15 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
 
 
-def add_settings(parser: argparse.ArgumentParser, augment: str, strategy: str) -> None:
+def add_settings(
+    parser: argparse.ArgumentParser, augment: str, strategy: str, others: dict[str, str] | None = None
+) -> None:  # fmt: skip
+    """The flags of a training; others: help for flags that mean something else here, or start from something else."""
     parser.add_argument("data", metavar="DATA", nargs="?", default=argparse.SUPPRESS, help=DATA)
     parser.add_argument("--augment", metavar="A", default=argparse.SUPPRESS, help=augment)
     parser.add_argument("--strategy", metavar="S", default=argparse.SUPPRESS, help=strategy)
     for flag, metavar, text in SETTINGS:
-        parser.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text)
+        parser.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=(others or {}).get(flag, text))
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the results")
     parser.add_argument("-c", dest="config", type=Path, metavar="FILE", help="defaults from a YAML file (a run's config.yaml)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --output")
@@ -74,21 +81,27 @@ def add_settings(parser: argparse.ArgumentParser, augment: str, strategy: str) -
     add_json(parser)
 
 
-def settings_of(options: argparse.Namespace, *, several: bool) -> tuple[Any, dict[str, Any]]:
-    """Settings from the flags over the -c file; what is not a training's setting (`seeds`) comes back beside them."""
+def settings_of(
+    options: argparse.Namespace, *, several: bool, also: Sequence[str] = ("seeds",), defaults: dict[str, Any] | None = None
+) -> tuple[Any, dict[str, Any]]:
+    """Settings from the flags over the -c file over `defaults`; what is no training's setting (`also`) comes back beside them."""
     from augury.core.options import text_from
     from augury.train.engine.settings import Settings, read_config
 
-    values = read_config(options.config) if options.config else {}
+    values = {**(defaults or {}), **(read_config(options.config) if options.config else {})}
     for key in ("augment", "augment2", "strategy", "model"):
         if values.get(key) is not None:
             parted = key == "model" or (key != "augment2" and several)
             values[key] = text_from(values[key], f"-c {options.config}: {key}", several=parted)
-    flags = {key: value for key, value in vars(options).items() if key in Settings.__dataclass_fields__ or key == "seeds"}
-    file_seeds = values.pop("seeds", None)
-    extra = {"seeds": flags.pop("seeds", file_seeds)}
+    flags = {key: value for key, value in vars(options).items() if key in Settings.__dataclass_fields__ or key in also}
+    from_file = {key: values.pop(key, None) for key in also}
+    extra = {key: flags.pop(key, from_file[key]) for key in also}
     Settings.of({"data": "digits", **values}, f"-c {options.config}")
-    merged = {**values, **{key: listed(value) if key in LISTS else number(value) for key, value in flags.items()}}
+    merged = {
+        **(defaults or {}),
+        **values,
+        **{key: listed(value) if key in LISTS else number(value) for key, value in flags.items()},
+    }
     if "data" not in merged:
         raise InputError("DATA: name the data, for example `augury compare digits --augment none,cutout --output DIR`")
     return Settings.of(merged, "--flags"), extra
@@ -137,6 +150,10 @@ def print_accuracies(result: dict[str, Any], what: str) -> None:
     before = result.get("stage_one")
     if before is not None:
         print(f"before refinement, after epoch {before['epoch']}: {what} {before['accuracy']:.2f} %, loss {before['loss']:.4f}")
+    if "retrieval" in result:
+        found = result["retrieval"]
+        ranks = f"rank-1 {found['rank1']:.2f} %, rank-5 {found['rank5']:.2f} %"
+        print(f"retrieval: {ranks}, mAP {found['map']:.2f} % ({found['queries']} queries)")
 
 
 def print_notes(result: dict[str, Any]) -> None:

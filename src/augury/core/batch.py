@@ -36,7 +36,9 @@ class Batch:
         if self.size is not None:
             return self.size
         height, width = self.images.shape[-2:]
-        return torch.tensor([height, width], device=self.images.device).expand(len(self), 2)
+        size = torch.full((2,), width, device=self.images.device)
+        size[:1].fill_(height)  # numbers that travel with a launch: a tensor made on the host would have to be copied
+        return size.expand(len(self), 2)
 
     def __len__(self) -> int:
         return self.images.shape[0]

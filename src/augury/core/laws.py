@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from augury.core.devices import constant
 from augury.core.errors import InputError
 from augury.core.options import Interval, Spec, bind
 
@@ -100,11 +101,11 @@ class Choice:
         return Interval(min(self.numbers), max(self.numbers))
 
     def value(self, u: Tensor, strength: Tensor) -> Tensor:
-        table = torch.tensor(self.numbers, dtype=torch.float32, device=u.device)
+        table = constant(self.numbers, torch.float32, u.device)
         return table[(u * len(self.numbers)).to(torch.int64)]
 
     def log_prob(self, value: Tensor, strength: Tensor) -> Tensor:
-        table = torch.tensor(self.numbers, dtype=value.dtype, device=value.device)
+        table = constant(self.numbers, value.dtype, value.device)
         return ((value[..., None] == table).sum(-1) / len(self.numbers)).log()
 
 
@@ -191,12 +192,12 @@ class Ladder:
         return (strength * top + 0.5).floor().clamp(0, top).to(torch.int64)
 
     def value(self, u: Tensor, strength: Tensor) -> Tensor:
-        table = torch.tensor(self.numbers, dtype=torch.float32, device=u.device)
+        table = constant(self.numbers, torch.float32, u.device)
         magnitude = table[self.level(strength)]
         return torch.where(u < 0.5, magnitude, 2 * self.centre - magnitude) if self.signed else magnitude
 
     def log_prob(self, value: Tensor, strength: Tensor) -> Tensor:
-        magnitude = torch.tensor(self.numbers, dtype=value.dtype, device=value.device)[self.level(strength)]
+        magnitude = constant(self.numbers, value.dtype, value.device)[self.level(strength)]
         if not self.signed:
             return torch.where(value == magnitude, 0.0, -math.inf)
         half = ((value == magnitude).float() + (value == 2 * self.centre - magnitude).float()) / 2
@@ -221,9 +222,9 @@ class Beta:
     def value(self, u: Tensor, strength: Tensor) -> Tensor:
         if self.a == self.b == 1:
             return u
-        low, high = _beta_tables(self.a, self.b)
-        lower = _interpolate(u, torch.from_numpy(low).to(u.device))
-        upper = 1 - _interpolate(1 - u, torch.from_numpy(high).to(u.device))
+        low, high = _beta_tables(self.a, self.b, u.device)
+        lower = _interpolate(u, low)
+        upper = 1 - _interpolate(1 - u, high)
         return torch.where(u < 0.5, lower, upper).to(u.dtype)
 
     def log_prob(self, value: Tensor, strength: Tensor) -> Tensor:
@@ -236,12 +237,19 @@ class Beta:
 _OCTAVES, _STEPS = 25, 1024
 
 
+@torch.compiler.assume_constant_result
+def _beta_tables(a: float, b: float, device: torch.device) -> tuple[Tensor, Tensor]:
+    return _placed_beta_tables(a, b, device)
+
+
 @functools.cache
-def _beta_tables(a: float, b: float) -> tuple[np.ndarray, np.ndarray]:
+def _placed_beta_tables(a: float, b: float, device: torch.device) -> tuple[Tensor, Tensor]:
     from scipy.special import betaincinv
 
     octave = np.exp2(-np.arange(1, _OCTAVES + 1))[:, None] * (1 + np.arange(_STEPS + 1) / _STEPS)
-    return betaincinv(a, b, octave), betaincinv(b, a, octave)
+    with torch.inference_mode(False):
+        low, high = (torch.from_numpy(betaincinv(*shapes, octave)).to(device) for shapes in ((a, b), (b, a)))
+    return low, high
 
 
 def _interpolate(u: Tensor, table: Tensor) -> Tensor:

@@ -80,8 +80,13 @@ def hashed(key: Tensor, counter: Tensor) -> Tensor:
     return _mix_tensor(_mix_tensor(key + _signed(_GOLDEN)) + counter * _signed(_GOLDEN))
 
 
-@functools.cache
+@torch.compiler.assume_constant_result
 def _name_key(name: str | int) -> int:
+    return _hashed_name(name)
+
+
+@functools.cache
+def _hashed_name(name: str | int) -> int:
     return int.from_bytes(hashlib.blake2b(f"{type(name).__name__}:{name}".encode(), digest_size=8).digest(), "little")
 
 

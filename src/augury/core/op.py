@@ -42,6 +42,7 @@ class Op:
     (images [n,C,H,W], values, size) -> images. domain: `pixels` needs uint8, `any` also takes normalised floats.
     needs: `partner` where another sample is read. mixes_labels: whether that sample's label counts too.
     p: the chance to fire when the operation stands alone.
+    batch_wide: whether one draw holds for all images of a batch; partners remain each image's own.
     intensive: whether refinement switches it off (crop and flip stay on).
     shape, place: region operations only. shape(values, size) -> height, width, int64 [n];
     place(u float32 [n,2], height, width, size) -> top, left, int64 [n], which may lie outside and is clipped.
@@ -57,6 +58,7 @@ class Op:
     mixes_labels: bool = False
     p: float = 1.0
     intensive: bool = True
+    batch_wide: bool = False
     shape: Callable[[Values, Tensor], tuple[Tensor, Tensor]] | None = None
     place: Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
     identity: dict[str, float] | None = None

@@ -122,9 +122,7 @@ class Single:
         return Plan(torch.zeros_like(on, dtype=torch.int64), torch.ones_like(on, dtype=torch.float32), on)
 
     def log_prob(self, plan: Plan) -> Tensor:
-        fired = torch.tensor(self.p, device=plan.on.device).log()
-        quiet = torch.tensor(1 - self.p, device=plan.on.device).log()
-        return torch.where(plan.on, fired, quiet).sum(1)
+        return torch.where(plan.on, self.p, 1 - self.p).log().sum(1)
 
     def tell(self, plan: Plan, reward: Tensor) -> None:
         """Learns nothing."""

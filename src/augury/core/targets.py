@@ -72,6 +72,16 @@ class Targets:
         empty = torch.zeros(len(self), self.classes, device=self.index.device, dtype=self.weight.dtype)
         return empty.scatter_add_(1, self.index, self.weight)
 
+    def pair(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(a, b, keep) as published mixing code has it: two classes int64 [B] and the weight of the first, float32 [B].
+
+        Raises InputError where rows have more than two labels, as after two mixes.
+        """
+        count = self.index.shape[1]
+        if count > 2:
+            raise InputError(f"targets: rows have {count} weighted labels, not two; use index and weight, or dense()")
+        return self.index[:, 0], self.index[:, -1], self.weight[:, 0]
+
     def entropy(self) -> Tensor:
         """The entropy of each row's label, nats, float32 [B]: the floor that a mixed label puts under the loss."""
         return torch.special.entr(self.dense()).sum(1)

@@ -1,5 +1,6 @@
 """`augury diagnose`: measurements of finished runs, side by side."""
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -18,28 +19,30 @@ from augury.train.engine.checkpoint import write_atomically
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
 
-WHAT = "transfer,variation,embedding"
+ALL = "all"
 
 
 def diagnose(
-    runs: Sequence[Path], output: Path, *, what: str = WHAT, data: str | None = None, data_dir: str | None = None,
-    device: str = "auto", overwrite: bool = False, quiet: bool = False,
+    runs: Sequence[Path], output: Path, *, what: str = ALL, data: str | None = None, data_dir: str | None = None,
+    train: bool = False, device: str = "auto", overwrite: bool = False, quiet: bool = False,
 ) -> tuple[dict[str, Any], dict[str, Measured]]:  # fmt: skip
     """Measure the networks of finished trainings and comparisons on their test part, or on other data with their classes.
 
+    what: measurements with their options; `all` are those registered, and what one of them refuses is said in the report.
+    train: measurements that can may train networks of their own.
     Writes config.yaml, result.json and report.html into `output`; returns result.json's content and what was found.
     Raises InputError, before anything is written, for what is no finished run, for runs of different data without `data`, and
     for unknown measurements and options.
     """
-    specs = _specs(what)
+    specs = _specs(what, train)
     opened = _opened(runs, device)
     dataset = _common_data(opened) if data is None else other_data(opened[0], data, data_dir)
     subjects = subjects_of(opened)
-    config = {"runs": [str(run) for run in runs], "what": what, "data": data, "data_dir": data_dir}
+    config = {"runs": [str(run) for run in runs], "what": what, "train": train, "data": data, "data_dir": data_dir}
     fresh = not output.exists()
     directory = RunDirectory.open(output, config, overwrite=overwrite)
     try:
-        found = _measured(specs, subjects, dataset, quiet)
+        found, refused = _measured(specs, subjects, dataset, quiet, lenient=what == ALL)
     except InputError:
         _leave_nothing(directory, fresh)
         raise
@@ -54,7 +57,7 @@ def diagnose(
             for s in subjects
         ],
         "measurements": {name: measured.values for name, measured in found.items()},
-        "notes": list(dataset.notes),
+        "notes": [*dataset.notes, *refused],
         "environment": environment(opened[0].device),
     }  # fmt: skip
     write_atomically(output / "report.html", _page(result, found, subjects).encode())
@@ -88,10 +91,11 @@ def group_names(settings: Sequence[Settings]) -> list[str]:
     return [name(s) for s in settings]
 
 
-def _specs(what: str) -> dict[str, tuple[Spec, dict[str, Any]]]:
+def _specs(what: str, train: bool) -> dict[str, tuple[Spec, dict[str, Any]]]:
     """Measurements by the text that names them, with their options checked."""
     found = {}
-    for chain in parse_list(what, "--what"):
+    named = ",".join(registry.names("measurement")) if what == ALL else what
+    for chain in parse_list(named, "--what"):
         if len(chain.stages) > 1:
             raise InputError(f"--what: {str(chain)!r} is a chain; part measurements by commas")
         spec = chain.stages[0]
@@ -99,20 +103,33 @@ def _specs(what: str) -> dict[str, tuple[Spec, dict[str, Any]]]:
             raise InputError(f"--what: {registry.unknown('measurement', spec.name, registry.names('measurement'))}")
         if str(spec) in found:
             raise InputError(f"--what: {str(spec)!r} is named twice")
-        found[str(spec)] = spec, bind(registry.get("measurement", spec.name), spec, "--what")
+        function = registry.get("measurement", spec.name)
+        options = bind(function, spec, "--what")
+        if train and "train" in inspect.signature(function).parameters:
+            options.setdefault("train", True)
+        found[str(spec)] = spec, options
     return found
 
 
 def _measured(
-    specs: dict[str, tuple[Spec, dict[str, Any]]], subjects: list[Subject], dataset: Dataset, quiet: bool
-) -> dict[str, Measured]:
-    found = {}
-    with bar(len(specs), quiet) as progress:
+    specs: dict[str, tuple[Spec, dict[str, Any]]], subjects: list[Subject], dataset: Dataset, quiet: bool, *, lenient: bool
+) -> tuple[dict[str, Measured], list[str]]:
+    """What the measurements found, and, where `lenient`, what those said that refused; InputError where all of them did."""
+    found: dict[str, Measured] = {}
+    refused: list[str] = []
+    with bar(len(specs), quiet, "measurements") as progress:
         for name, (spec, options) in specs.items():
             progress.label(name)
-            found[name] = registry.get("measurement", spec.name)(subjects, dataset, **options)
+            try:
+                found[name] = registry.get("measurement", spec.name)(subjects, dataset, **options)
+            except InputError as error:
+                if not lenient:
+                    raise
+                refused.append(f"{name} was not measured: {error}")
             progress.epoch()
-    return found
+    if not found:
+        raise InputError(refused[0] if refused else "--what: nothing to measure")
+    return found, refused
 
 
 def _leave_nothing(directory: RunDirectory, fresh: bool) -> None:

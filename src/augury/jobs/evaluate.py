@@ -7,6 +7,7 @@ from augury.augment.stage import Normalize
 from augury.jobs.runs import open_run, other_data
 from augury.train.engine.evaluate import evaluate as evaluate_model
 from augury.train.engine.loop import on_device
+from augury.train.engine.retrieval import retrieve
 
 
 def evaluate(run: Path, *, data: str | None = None, data_dir: str | None = None, device: str = "auto") -> dict[str, Any]:
@@ -21,8 +22,11 @@ def evaluate(run: Path, *, data: str | None = None, data_dir: str | None = None,
     part, normalize = on_device(dataset.test, opened.device), Normalize(own.mean, own.std)
     found = [evaluate_model(network, part, normalize, len(own.classes)) for network in opened.networks]
     each = [{"accuracy": f.accuracy, "accuracy_top5": f.accuracy_top5, "loss": f.loss} for f in found]
+    asked = {}
+    if dataset.retrieval is not None:
+        asked["retrieval"] = retrieve(opened.networks[0], dataset.retrieval, normalize, opened.device).dict()
     return {
         "version": 1, **each[0], "images": len(dataset.test.ids), "data": data or opened.settings.data,
         "networks": [{"model": model, **figures} for model, figures in zip(opened.models, each, strict=True)],
-        "counts": opened.result["counts"], "notes": list(dataset.notes),
+        "counts": opened.result["counts"], "notes": list(dataset.notes), **asked,
     }  # fmt: skip

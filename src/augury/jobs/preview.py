@@ -2,26 +2,50 @@
 
 import base64
 import html
+import math
+from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
+from augury.augment.stage import Normalize
 from augury.core.errors import InputError
 from augury.core.options import Chain, parse_list
 from augury.explain.report.sheet import Block, sheets
+from augury.jobs.runs import Run, open_run
 from augury.jobs.saliency import fill_for, keep_block
-from augury.jobs.sheets import draw, rows_of
+from augury.jobs.sheets import History, draw, rows_of, rows_with
 from augury.train.data.dataset import Dataset, load
 from augury.train.engine.checkpoint import write_atomically
+from augury.train.engine.evaluate import evaluate
+from augury.train.engine.setup import on_device
 
 
-def preview(
-    data: str, augment: str, output: Path, *, images: int = 6, draws: int = 6, seed: int = 0, epoch: int = 1,
-    data_dir: str | None = None, image_size: int | None = None, overwrite: bool = False, model: Path | None = None,
-) -> list[str]:  # fmt: skip
+@dataclass(frozen=True)
+class Request:
+    """What to show. images: rows, training images; draws: columns. seed and epoch (1-based): of the training whose draws these
+    are. ids: the training images to show, instead of `images` of all classes. run: a finished run, whose data, augmentation,
+    seed and batches are taken, shown in its last epochs where no epoch is named. worst: its images of highest loss."""
+
+    data: str | None = None
+    augment: str | None = None
+    images: int = 6
+    draws: int = 6
+    seed: int | None = None
+    epoch: int | None = None
+    ids: list[int] | None = None
+    run: Path | None = None
+    worst: bool = False
+    data_dir: str | None = None
+    image_size: int | None = None
+    model: Path | None = None
+
+
+def preview(request: Request, output: Path, *, overwrite: bool = False) -> list[str]:
     """A sheet per augmentation: rows are training images, columns draws, what was drawn stands under each picture.
 
-    The draws are those of a training with `seed` in epochs `epoch`, `epoch` + 1, ... (1-based, as in metrics.jsonl).
+    The draws are those of a training with the seed in epochs `epoch`, `epoch` + 1, ... (1-based, as in metrics.jsonl).
     What looks at a network's saliency (keep_cutout, ...) needs `model`, a run's folder, and shows saliency and candidates too.
     Writes a PNG or a self-contained HTML page, by the file's ending. Returns the data set's notes.
     """
@@ -31,25 +55,85 @@ def preview(
         raise InputError(f"--output {output}: exists; add --overwrite to replace it")
     if not output.parent.is_dir():
         raise InputError(f"--output {output}: there is no folder {output.parent}")
-    chains = parse_list(augment, "--augment")
-    dataset = load(data, data_dir=data_dir, image_size=image_size)
-    rows = rows_of(dataset, images)
-    png = sheets([_block(dataset, chain, rows, draws, seed, epoch - 1, model) for chain in chains])
-    write_atomically(output, png if output.suffix.lower() == ".png" else _page(png, data, seed, epoch).encode())
-    return list(dataset.notes)
+    run = None if request.run is None else open_run(request.run)
+    shown = _shown(request, run)
+    png = sheets([_block(shown, chain) for chain in shown.chains])
+    write_atomically(output, png if output.suffix.lower() == ".png" else _page(png, shown).encode())
+    return list(shown.dataset.notes)
 
 
-def _block(dataset: Dataset, chain: Chain, rows: Tensor, draws: int, seed: int, epoch: int, model: Path | None) -> Block:
-    fill = fill_for(chain, dataset, model)
-    kept = None if fill is None else keep_block(dataset, chain, rows, draws, fill, seed=seed, epoch=epoch)
-    if kept is not None:
-        return kept
-    shown = draw(dataset, chain, rows, draws, seed=seed, epoch=epoch, fill=fill)
-    return Block(str(chain), shown.before, shown.after, shown.captions)
+@dataclass(frozen=True)
+class _Shown:
+    """A request with everything looked up; epoch from 0."""
+
+    dataset: Dataset
+    chains: list[Chain]
+    rows: Tensor
+    draws: int
+    seed: int
+    epoch: int
+    model: Path | None
+    history: History | None
+    names: list[str]
 
 
-def _page(png: bytes, data: str, seed: int, epoch: int) -> str:
-    title = html.escape(f"augury preview of {data}, seed {seed}, from epoch {epoch}")
+def _shown(request: Request, run: Run | None) -> _Shown:
+    if run is None:
+        if request.data is None or request.augment is None:
+            raise InputError("DATA, --augment: name both, or a finished run by --run or --worst")
+        dataset = load(request.data, data_dir=request.data_dir, image_size=request.image_size)
+        chains, history, seed, epoch = parse_list(request.augment, "--augment"), None, request.seed or 0, request.epoch or 1
+    else:
+        s, dataset = run.settings, run.dataset
+        if request.data is not None:
+            raise InputError(f"DATA {request.data}: --run and --worst show the run's own data; leave it out")
+        if s.labels is not None or s.labels_per_class is not None or s.sampling != "shuffled":
+            raise InputError(f"{run.path}: trained on few labels or balanced groups, whose batches are not shown again")
+        chains = parse_list(request.augment or s.augment, "--augment")
+        history = History(s.resolved(len(dataset.train.ids)).batch_size or 1, s.epochs)
+        seed = s.seed if request.seed is None else request.seed
+        epoch = max(1, s.epochs - request.draws + 1) if request.epoch is None else request.epoch
+    rows, names = _rows(request, run, dataset)
+    draws = request.draws if history is None else max(1, min(request.draws, history.epochs - epoch + 1))
+    model = request.model or request.run
+    return _Shown(dataset, chains, rows, draws, seed, epoch - 1, model, history, names)
+
+
+def _rows(request: Request, run: Run | None, dataset: Dataset) -> tuple[Tensor, list[str]]:
+    """Rows of the training part and what to say of each."""
+    names = dataset.classes
+    if request.ids is not None:
+        rows = rows_with(dataset, request.ids)
+    elif request.worst and run is not None:
+        normalize = Normalize(dataset.mean, dataset.std)
+        found = evaluate(run.networks[0], on_device(dataset.train, run.device), normalize, len(names))
+        probability = found.label_probability.cpu()
+        rows = torch.argsort(probability, stable=True)[: request.images]
+        said = found.prediction.cpu()
+        return rows, [
+            f"id {int(dataset.train.ids[row])}: {names[int(dataset.train.labels[row])]}, "
+            f"seen as {names[int(said[row])]}, loss {-math.log(max(float(probability[row]), 1e-30)):.2f}"
+            for row in rows.tolist()
+        ]
+    else:
+        rows = rows_of(dataset, request.images)
+    return rows, [f"id {int(dataset.train.ids[row])}: {names[int(dataset.train.labels[row])]}" for row in rows.tolist()]
+
+
+def _block(shown: _Shown, chain: Chain) -> Block:
+    fill = fill_for(chain, shown.dataset, shown.model)
+    if fill is not None:
+        kept = keep_block(shown.dataset, chain, shown.rows, shown.draws, fill, seed=shown.seed, epoch=shown.epoch)
+        if kept is not None:
+            return kept
+    drawn = draw(
+        shown.dataset, chain, shown.rows, shown.draws, seed=shown.seed, epoch=shown.epoch, fill=fill, history=shown.history
+    )  # fmt: skip
+    return Block(str(chain), drawn.before, drawn.after, drawn.captions, shown.names)
+
+
+def _page(png: bytes, shown: _Shown) -> str:
+    title = html.escape(f"augury preview of {shown.dataset.name}, seed {shown.seed}, from epoch {shown.epoch + 1}")
     image = base64.b64encode(png).decode()
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'

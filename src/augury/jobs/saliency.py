@@ -9,7 +9,7 @@ from augury.augment.build import build
 from augury.augment.pipeline import Fill, Pipeline
 from augury.augment.pipelines.keep_stage import KeepStage
 from augury.augment.saliency.early_head import EarlyHead
-from augury.augment.saliency.fill import Kind
+from augury.augment.saliency.fill import AnyKind
 from augury.augment.saliency.regions import Scores, allowed_places, box_scores, threshold
 from augury.augment.stage import Normalize
 from augury.core.batch import Batch
@@ -21,7 +21,7 @@ from augury.explain.report.sheet import Block
 from augury.jobs.runs import Run, open_run
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import load_checkpoint
-from augury.train.engine.keep import fill_of, wanted
+from augury.train.engine.keep import fill_of, given_network, wanted
 
 
 def fill_for(chain: Chain, dataset: Dataset, run: Path | None) -> Fill | None:
@@ -32,6 +32,10 @@ def fill_for(chain: Chain, dataset: Dataset, run: Path | None) -> Fill | None:
     asked = wanted((build(chain, (dataset.mean, dataset.std)),))
     if asked is None:
         return None
+    if asked.network is not None:
+        channels, statistics = dataset.train.images.shape[1], Normalize(dataset.mean, dataset.std)
+        named = given_network(asked.network, classes=len(dataset.classes), channels=channels, device=torch.device("cpu"))
+        return fill_of(named, asked.kind, statistics)
     if run is None:
         raise InputError(f"--augment {chain}: looks at a network's saliency; add --model RUN, the --output of `augury train`")
     opened = open_run(run)
@@ -39,7 +43,7 @@ def fill_for(chain: Chain, dataset: Dataset, run: Path | None) -> Fill | None:
         raise InputError(f"--model {run}: was trained on {opened.settings.data}, whose classes or channels are not these data's")
     network, own = opened.networks[0], opened.dataset
     head = _head(opened) if asked.kind == "early_head" else None
-    kind: Kind = "full" if asked.kind == "early_head" and head is None else asked.kind
+    kind: AnyKind = "full" if asked.kind == "early_head" and head is None else asked.kind
     return fill_of(network, kind, Normalize(own.mean, own.std), head)
 
 
@@ -83,7 +87,10 @@ def keep_block(dataset: Dataset, chain: Chain, rows: Tensor, draws: int, fill: F
         first = first or _panels(pipeline, number, seen[0], traces[number], normalize)
     assert first is not None
     heat, places, words = first
-    return Block(str(chain), source.images, [heat, places, *results], [["saliency"] * len(rows), words, *captions])
+    return Block(
+        str(chain), source.images, [heat, places, *results], [[""] * len(rows), words, *captions],
+        headings=("saliency", "candidates", "draws"),
+    )  # fmt: skip
 
 
 def _panels(
@@ -103,11 +110,11 @@ def _panels(
         words.append(_counted(scores, allowed, row) if drawn else "nothing drawn")
         offset = (int(height[row]) // 2, int(width[row]) // 2) if stage.candidates == "inside" else (0, 0)
         pictures.append(_marked(images[row], allowed[row] & drawn, offset, box[row].tolist()))
-    return _heat(batch.saliency), torch.stack(pictures), words
+    return heat(batch.saliency), torch.stack(pictures), words
 
 
 def _counted(scores: Scores, allowed: Tensor, row: int) -> str:
-    return f"{int(allowed[row].sum())} of {int(scores.valid[row].sum())} candidates"
+    return f"{int(allowed[row].sum())} of {int(scores.valid[row].sum())} places"
 
 
 def _marked(image: Tensor, allowed: Tensor, offset: tuple[int, int], box: list[int]) -> Tensor:
@@ -123,7 +130,7 @@ def _marked(image: Tensor, allowed: Tensor, offset: tuple[int, int], box: list[i
     return picture
 
 
-def _heat(saliency: Tensor) -> Tensor:
+def heat(saliency: Tensor) -> Tensor:
     """uint8 [R,3,H,W]: black over red and yellow to white, each map up to its 99th percentile."""
     top = saliency.flatten(1).quantile(0.99, dim=1)[:, None, None].clamp(min=1e-12)
     level = torch.nan_to_num(saliency / top).clamp(0, 1)

@@ -9,10 +9,14 @@ from augury.augment.build import build
 from augury.augment.pipeline import Fill
 from augury.augment.stage import Normalize
 from augury.core.batch import Batch
+from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.options import Chain
+from augury.core.plan import Clock
 from augury.core.targets import Targets
 from augury.train.data.dataset import Dataset
+from augury.train.engine.streams import repeated_order
+from augury.train.engine.views import batches
 
 
 @dataclass(frozen=True)
@@ -34,22 +38,61 @@ def rows_of(dataset: Dataset, count: int) -> Tensor:
     return torch.argsort(within * len(dataset.classes) + labels, stable=True)[:count]
 
 
+def rows_with(dataset: Dataset, ids: list[int]) -> Tensor:
+    """Rows of the training images with these ids, in this order. Raises InputError for an id that is not there."""
+    known = {int(number): row for row, number in enumerate(dataset.train.ids.tolist())}
+    for number in ids:
+        if number not in known:
+            low, high = min(known), max(known)
+            raise InputError(f"--ids {number}: no training image has this id; they lie from {low} to {high}")
+    return torch.tensor([known[number] for number in ids], dtype=torch.int64)
+
+
+@dataclass(frozen=True)
+class History:
+    """What a training's draws depend on beside seed and epoch: mixes on the batches, schedules on the number of epochs."""
+
+    batch_size: int
+    epochs: int
+
+
 def draw(
-    dataset: Dataset, augment: Chain, rows: Tensor, draws: int, *, seed: int = 0, epoch: int = 0, fill: Fill | None = None
-) -> Draws:
+    dataset: Dataset, augment: Chain, rows: Tensor, draws: int, *, seed: int = 0, epoch: int = 0, fill: Fill | None = None,
+    history: History | None = None,
+) -> Draws:  # fmt: skip
     """What the training with this seed shows the network of these rows, from epoch `epoch` on, an epoch per draw.
 
-    Partners of mixes come from the rows shown. The pixels are those after the whole pipeline, taken back from their
-    normalised values.
+    Partners of mixes come from the rows shown, or with `history` from the batches the training had them in. The pixels are
+    those after the whole pipeline, taken back from their normalised values.
     """
     pipeline = build(augment, (dataset.mean, dataset.std))
     normalize = next(stage for stage in pipeline.stages if isinstance(stage, Normalize))
-    split = dataset.train
-    before, ids = split.images[rows], split.ids[rows]
     after, captions = [], []
-    for number in range(draws):
-        batch = Batch(before, Targets.of(split.labels[rows], len(dataset.classes)), ids)
-        done, traces = pipeline.run(batch, Noise.of(seed, ids, epoch=epoch + number), fill=fill)
-        after.append(normalize.restore(done.images))
-        captions.append([pipeline.describe(traces, row) for row in range(len(rows))])
-    return Draws(before, after, captions)
+    for number in range(epoch, epoch + draws):
+        companies = [rows] if history is None or not pipeline.mixes else _batches_with(dataset, rows, seed, number, history)
+        clock = Clock(number, history.epochs) if history else None
+        shown, said = {}, {}
+        for company in companies:
+            done, traces = pipeline.run(_batch(dataset, company), _noise(dataset, company, seed, number), clock=clock, fill=fill)
+            restored = normalize.restore(done.images)
+            for place, row in enumerate(company.tolist()):
+                if row in rows:
+                    shown[row], said[row] = restored[place], pipeline.describe(traces, place)
+        after.append(torch.stack([shown[row] for row in rows.tolist()]))
+        captions.append([said[row] for row in rows.tolist()])
+    return Draws(dataset.train.images[rows], after, captions)
+
+
+def _batch(dataset: Dataset, rows: Tensor) -> Batch:
+    split = dataset.train
+    return Batch(split.images[rows], Targets.of(split.labels[rows], len(dataset.classes)), split.ids[rows])
+
+
+def _noise(dataset: Dataset, rows: Tensor, seed: int, epoch: int) -> Noise:
+    return Noise.of(seed, dataset.train.ids[rows], epoch=epoch)
+
+
+def _batches_with(dataset: Dataset, rows: Tensor, seed: int, epoch: int, history: History) -> list[Tensor]:
+    """The batches of that epoch that hold one of the rows."""
+    order, _ = repeated_order(dataset.train.ids, seed, epoch, len(dataset.train.ids))
+    return [batch for batch in batches(order, history.batch_size) if bool(torch.isin(batch, rows).any())]

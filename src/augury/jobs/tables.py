@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from augury.explain.measurements.measurement import Measured
+from augury.jobs.search_report import arm_words
 
 _COSTS = {"images": "images", "forward": "forward passes", "backward": "backward passes", "steps": "steps"}
 
@@ -54,6 +55,55 @@ def comparison_table(result: dict[str, Any]) -> None:
         f"{n} seed{'s' if n > 1 else ''}; accuracy on the test part after the last epoch; differences are paired by seed, "
         "their intervals hold for all rows at once."
     )
+
+
+def search_table(result: dict[str, Any]) -> None:
+    """Print a search on stdout: the winners compared, what either search did, and what follows."""
+    comparison_table(result)
+    for name, arm in result["search"].items():
+        print(arm_words(name, arm))
+    print(f"Found: {result['verdict']}.")
+
+
+def patch_table(result: dict[str, Any]) -> None:
+    """Print `augury patch` on stdout: a row per strategy, then every group."""
+    rows = result["rows"]
+    classes = [name for name in rows[0]["gaps"] if any(row["gaps"][name] is not None for row in rows)]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("strategy", "accuracy %", "worst group %", "95 % interval", "difference", "its interval", "verdict",
+                    *(f"gap {name}" for name in classes), "steps", "seconds"):  # fmt: skip
+        table.add_column(heading, justify="left" if heading in ("strategy", "verdict") else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            row["label"], _text(row["accuracy"], 2), _text(row["worst_group"], 2),
+            _interval(row["worst_group_low"], row["worst_group_high"]),
+            "" if row["difference"] is None else f"{row['difference']:+.2f}",
+            _interval(row["difference_low"], row["difference_high"], "+"), row["verdict"],
+            *(_text(row["gaps"][name], 2) for name in classes), f"{row['counts']['steps']:,}", f"{row['seconds_training']:,.1f}",
+        )  # fmt: skip
+    groups = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="Accuracy of every group, %", title_justify="left")
+    for number, heading in enumerate(("strategy", *rows[0]["groups"])):
+        groups.add_column(heading, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        groups.add_row(row["label"], *(_text(value, 2) for value in row["groups"].values()))
+    console = Console()
+    console.width = max(console.width, 170)
+    console.print(table)
+    console.print(groups)
+    n = rows[0]["n"]
+    print(f"{n} seed{'s' if n > 1 else ''}; test part; differences are of the worst group, paired by seed, to the first row.")
+
+
+def found_table(found: dict[str, Any]) -> None:
+    """Print what the first stage of `augury patch` found."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("group", "training images", "validation images", "accuracy %"):
+        table.add_column(heading, justify="left" if heading == "group" else "right", no_wrap=True)
+    for group in found["groups"]:
+        table.add_row(group["name"], f"{group['training_images']:,}", f"{group['images']:,}", _text(group["accuracy"], 2))
+    Console().print(table)
+    gaps = ", ".join(f"{name} {gap:.2f}" for name, gap in found["gaps"].items() if gap is not None)
+    print(f"{found['model']}: {found['accuracy']:.2f} % in all; worst group {found['worst_group_name']}; gaps in points: {gaps}")
 
 
 def measurement_tables(found: dict[str, Measured]) -> None:

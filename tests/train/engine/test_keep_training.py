@@ -3,17 +3,19 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from augury.augment.pipelines.keep_stage import KeepStage
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.targets import Targets
 from augury.jobs.compare import compare
-from augury.jobs.preview import preview
+from augury.jobs.preview import Request, preview
 from augury.jobs.train import train
 from augury.train.data.dataset import Dataset, load
 from augury.train.engine.loop import Training
@@ -146,13 +148,67 @@ def test_reports_and_preview_show_what_the_network_decides(tmp_path: Path) -> No
     assert [row["augment"] for row in compared["rows"]] == ["none", "keep_randaugment"]
     assert json.loads((tmp_path / "both" / "result.json").read_text())["rows"][1]["counts"]["forward"] == 8
     for augment in ("keep_cutout", "crop+keep_randaugment", "keep_cutout(saliency=early_head)", "none"):
-        preview("digits", augment, tmp_path / "sheet.png", images=2, draws=1, model=tmp_path / "run", overwrite=True)
+        preview(Request("digits", augment, 2, 1, model=tmp_path / "run"), tmp_path / "sheet.png", overwrite=True)
         from PIL import Image
 
         with Image.open(tmp_path / "sheet.png") as sheet:
             columns = (sheet.width - 28) // 102  # 96 pixels and a gap each
         assert columns == (2 if augment == "none" else 4)
     with pytest.raises(InputError, match="add --model RUN"):
-        preview("digits", "keep_cutout", tmp_path / "other.png")
+        preview(Request("digits", "keep_cutout"), tmp_path / "other.png")
     with pytest.raises(InputError, match="no finished run"):
-        preview("digits", "keep_cutout", tmp_path / "other.png", model=tmp_path)
+        preview(Request("digits", "keep_cutout", model=tmp_path), tmp_path / "other.png")
+
+
+@pytest.mark.parametrize("augment", ["crop+keep_cutout", "crop+keep_cutmix(p=1)", "crop+keep_randaugment", "crop+keep(inaugment)"])
+@pytest.mark.parametrize("saliency", ["full", "low_resolution"])
+def test_every_image_of_a_training_keeps_what_is_important(
+    digits: Dataset, monkeypatch: pytest.MonkeyPatch, augment: str, saliency: str
+) -> None:
+    """All steps of a real training: by brute force over the map that the stage saw, every box is on its side of the threshold."""
+    seen: list[tuple[KeepStage, Batch, dict[str, Tensor]]] = []
+    sample = KeepStage.sample
+
+    def noted(self: KeepStage, batch: Batch, *given: Any, **options: Any) -> dict[str, Tensor]:
+        seen.append((self, batch, sample(self, batch, *given, **options)))
+        return seen[-1][2]
+
+    monkeypatch.setattr(KeepStage, "sample", noted)
+    name = augment.replace("crop+", "")
+    kept = f"{name[:-1]}, saliency={saliency})" if name.endswith(")") else f"{name}(saliency={saliency})"
+    trained(digits, f"crop+{kept}")
+    assert len(seen) == 4
+    checked = 0
+    for stage, batch, trace in seen:
+        assert bool(batch.saliency.isfinite().all())
+        height, width = (extent.tolist() for extent in stage.extent(batch, trace))
+        boxes = trace["box"].reshape(len(batch), 4).tolist()
+        for row, (top, left, bottom, right) in enumerate(boxes):
+            high, wide = height[row], width[row]
+            windows = batch.saliency[row].double()
+            if not 0 < high < 32 or not 0 < wide < 32 or (bottom - top, right - left) != (high, wide):
+                continue
+            every = windows.unfold(0, high, 1).unfold(1, wide, 1).sum((2, 3))
+            limit = every.flatten().quantile(0.6)
+            slack = 1e-6 * float(limit)  # the stage sums the map in whole levels of 2^-30
+            assert every[top, left] < limit + slack if stage.cuts else every[top, left] > limit - slack
+            checked += 1
+    assert checked > 150
+
+
+def test_attention_comes_from_the_network_that_is_named(tmp_path: Path, digits: Dataset) -> None:
+    train(replace(SHORT, augment="none", model="patch_cnn"), tmp_path / "run", quiet=True)
+    state = load_file(tmp_path / "run" / "model.safetensors")
+    own, told = trained(digits, "attentive_cutmix")
+    assert own.fill is not None and own.fill.saliency.network is own.model
+    assert told["counts"]["forward"] == 2 * told["counts"]["backward"] == 8  # looking costs no backward pass
+    other, _ = trained(digits, f"attentive_cutmix(network={tmp_path / 'run'})")
+    assert other.fill is not None
+    looked = other.fill.saliency.network
+    assert all(torch.equal(value, state[name]) for name, value in looked.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in looked.parameters())
+    for network, words in [(tmp_path, "no finished run here"), ("resnet2", "unknown model")]:
+        with pytest.raises(InputError, match=words):
+            trained(digits, f"attentive_cutmix(network={network})")
+    with pytest.raises(InputError, match="one kind of saliency map"):
+        trained(digits, "attentive_cutmix+attentive_cutmix(network=small_cnn)")

@@ -16,8 +16,32 @@ NAMES = ("plain", "numba", "triton")
 
 
 def backend(device: torch.device) -> ModuleType:
-    """The module whose `pixels` and `regions` run on this device. Raises InputError for an unknown or absent one."""
-    return _module(os.environ.get("AUGURY_BACKEND") or _by_device(device.type))
+    """The module whose functions run on this device: those of `augury.augment.forms.plain`.
+
+    Raises InputError for a back end that is unknown or not installed.
+    """
+    name = _name(device.type)
+    if name == "triton":
+        from augury.augment.forms import triton_backend
+
+        return triton_backend
+    if name == "numba":
+        from augury.augment.forms import numba_backend
+
+        return numba_backend
+    from augury.augment.forms import plain
+
+    return plain
+
+
+@torch.compiler.assume_constant_result
+def _name(kind: str) -> str:
+    name = os.environ.get("AUGURY_BACKEND") or _by_device(kind)
+    if name not in NAMES:
+        raise InputError(f"AUGURY_BACKEND: unknown back end {name!r}; choose one of {', '.join(NAMES)}")
+    if not available(name):
+        raise InputError(f"AUGURY_BACKEND: {name} is not installed; install it or choose plain")
+    return name
 
 
 def _by_device(kind: str) -> str:
@@ -29,13 +53,3 @@ def _by_device(kind: str) -> str:
 def available(name: str) -> bool:
     """Whether the package a back end stands on is installed."""
     return name == "plain" or importlib.util.find_spec(name) is not None
-
-
-@functools.cache
-def _module(name: str) -> ModuleType:
-    if name not in NAMES:
-        raise InputError(f"AUGURY_BACKEND: unknown back end {name!r}; choose one of {', '.join(NAMES)}")
-    if not available(name):
-        raise InputError(f"AUGURY_BACKEND: {name} is not installed; install it or choose plain")
-    module = {"plain": "plain", "numba": "numba_backend", "triton": "triton_backend"}[name]
-    return importlib.import_module(f"augury.augment.forms.{module}")

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from augury.augment.forms.histogram import grey
 from augury.augment.forms.table import blended
+from augury.core import devices
 
 
 class Degenerate(IntEnum):
@@ -29,8 +30,8 @@ def blend(images: Tensor, record: Blend, size: Tensor) -> Tensor:
     """images uint8 [n,C,H,W] blended with their degenerate images, by Pillow's ImageEnhance to the bit."""
     result = images.clone()
     for kind, make in ((Degenerate.GREY, _grey), (Degenerate.SMOOTH, smooth)):
-        mask = record.degenerate == kind
-        if images.device.type == "cpu":
+        mask = record.degenerate == int(kind)
+        if devices.is_host(images.device):
             rows = mask.nonzero()[:, 0]
             if len(rows):
                 result[rows] = _blended(images[rows], make(images[rows], size[rows]), record.factor[rows])

@@ -431,14 +431,14 @@ def regions(images, out, partner, content, fill, pattern, grid, box, integer, st
             for c in range(channels):
                 for y in range(top, bottom):
                     for x in range(left, right):
-                        level = _noise_level(pattern[i], (c * height + y) * width + x)
+                        level = _noise_level(pattern[i], (c << 40) | (y << 20) | x)
                         out[i, c, y, x] = level if integer else (np.float32(level) - np.float32(127.5)) * scale
         elif kind == GRID:
             period, band, down, across, cosine, sine = grid[i]
             for y in range(top, bottom):
-                yy = 2 * y + 1 - height
+                yy = 2 * y + 1 - top - bottom
                 for x in range(left, right):
-                    xx = 2 * x + 1 - width
+                    xx = 2 * x + 1 - left - right
                     row = ((yy * cosine - xx * sine) >> 17) + down
                     column = ((xx * cosine + yy * sine) >> 17) + across
                     if row % period >= band and column % period >= band:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from augury.core.devices import constant
 from augury.core.noise import hashed
 
 
@@ -32,6 +33,9 @@ class Region(NamedTuple):
     grid: Tensor
 
 
+NO_GRID = (2, 1, 0, 0, 65536, 0)
+
+
 def filling(content: Content, size: Tensor, fill: float = 0.0, pattern: Tensor | None = None) -> Region:
     """A record of n rows with one content; no grid."""
     n, device = len(size), size.device
@@ -39,7 +43,7 @@ def filling(content: Content, size: Tensor, fill: float = 0.0, pattern: Tensor |
         torch.full((n,), int(content), device=device),
         torch.full((n,), float(fill), device=device),
         torch.zeros(n, dtype=torch.int64, device=device) if pattern is None else pattern,
-        torch.tensor([2, 1, 0, 0, 65536, 0], device=device).expand(n, 6),
+        constant(NO_GRID, torch.int64, device).expand(n, 6),
     )
 
 
@@ -59,21 +63,28 @@ def inside(box: Tensor, height: int, width: int) -> Tensor:
     return (y >= top) & (y < bottom) & (x >= left) & (x < right)
 
 
-def squares(grid: Tensor, height: int, width: int) -> Tensor:
-    """bool [n,H,W]: which pixels lie in the grid's squares, those outside the bands of both directions."""
-    y = 2 * torch.arange(height, device=grid.device)[:, None] + 1 - height
-    x = 2 * torch.arange(width, device=grid.device) + 1 - width
+def squares(grid: Tensor, box: Tensor, height: int, width: int) -> Tensor:
+    """bool [n,H,W]: which pixels lie in the squares of a grid turned about its box's centre, outside both directions' bands."""
+    top, left, bottom, end = (box[:, k, None, None] for k in range(4))
+    y = 2 * torch.arange(height, device=grid.device)[:, None] + 1 - top - bottom
+    x = 2 * torch.arange(width, device=grid.device) + 1 - left - end
     period, band, down, right, cosine, sine = (grid[:, k, None, None] for k in range(6))
     row = ((y * cosine - x * sine) >> 17) + down
     column = ((x * cosine + y * sine) >> 17) + right
     return (row % period >= band) & (column % period >= band)
 
 
+def places(channels: int, height: int, width: int, device: torch.device) -> Tensor:
+    """int64 [C*H*W]: a number per channel, row and column that does not depend on how large the canvas is."""
+    c, y, x = (torch.arange(n, device=device) for n in (channels, height, width))
+    return ((c[:, None, None] << 40) | (y[:, None] << 20) | x).flatten()
+
+
 def noise_like(images: Tensor, pattern: Tensor) -> Tensor:
-    """A value per pixel and channel, a pure function of `pattern`: uniform over 0..255 on uint8 images; on floats uniform
-    with mean 0 and variance 1, the moments of normalised pixels."""
-    place = torch.arange(images[0].numel() if len(images) else 0, device=images.device)
-    level = (hashed(pattern[:, None], place) >> 56) & 255
+    """A value per pixel and channel, a pure function of `pattern` and the pixel's place: uniform over 0..255 on uint8
+    images; on floats uniform with mean 0 and variance 1, the moments of normalised pixels."""
+    _, channels, height, width = images.shape
+    level = (hashed(pattern[:, None], places(channels, height, width, images.device)) >> 56) & 255
     level = level.reshape(images.shape)
     if images.dtype == torch.uint8:
         return level.to(torch.uint8)
@@ -98,12 +109,12 @@ def region(images: Tensor, record: Region, box: Tensor, others: Tensor, contents
     content = record.content[:, None, None, None]
     filled = images
     if contents & {Content.CONSTANT, Content.GRID}:
-        flat = content == Content.CONSTANT
+        flat = content == int(Content.CONSTANT)
         if Content.GRID in contents:
-            flat = flat | ((content == Content.GRID) & squares(record.grid, height, width)[:, None])
+            flat = flat | ((content == int(Content.GRID)) & squares(record.grid, box, height, width)[:, None])
         filled = torch.where(mask & flat, record.fill.to(images.dtype)[:, None, None, None], filled)
     if Content.NOISE in contents:
-        filled = torch.where(mask & (content == Content.NOISE), noise_like(images, record.pattern), filled)
+        filled = torch.where(mask & (content == int(Content.NOISE)), noise_like(images, record.pattern), filled)
     if Content.PARTNER in contents:
-        filled = torch.where(mask & (content == Content.PARTNER), others, filled)
+        filled = torch.where(mask & (content == int(Content.PARTNER)), others, filled)
     return filled

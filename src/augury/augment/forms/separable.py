@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from augury.augment.forms.backends import backend
+from augury.core import devices
 
 PRECISION_BITS = 22
 
@@ -43,6 +44,8 @@ def separable(images: Tensor, record: Separable, size: Tensor) -> Tensor:
         return images.clone()
     height, width = images.shape[-2:]
     made = resampled(images, record, size, size, height, width)
+    if devices.is_host(size.device) and bool((size == torch.tensor([height, width])).all()):
+        return made
     y = torch.arange(height, device=images.device)[:, None]
     x = torch.arange(width, device=images.device)
     valid = (y < size[:, 0, None, None]) & (x < size[:, 1, None, None])
@@ -52,7 +55,7 @@ def separable(images: Tensor, record: Separable, size: Tensor) -> Tensor:
 def resampled(images: Tensor, record: Separable, size: Tensor, target: Tensor, height: int, width: int) -> Tensor:
     """images uint8 [n,C,H,W] of valid `size` as [n,C,height,width], of which the first `target` rows and columns
     (int64 [n,2]) are meant."""
-    if images.device.type == "cpu" and record.kernel != Kernel.GAUSSIAN and len(images):
+    if devices.is_host(images.device) and record.kernel != Kernel.GAUSSIAN and len(images):
         # Where looking costs nothing: no more weights than these rows need.
         lengths = torch.stack([record.rows[:, 1] - record.rows[:, 0], record.columns[:, 1] - record.columns[:, 0]], 1)
         record = record._replace(taps=taps_of(record.kernel, float((lengths / target.clamp(min=1)).max())))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from augury.augment.forms.histogram import grey, histogram
+from augury.core import devices
 
 
 class Recipe(IntEnum):
@@ -42,8 +43,8 @@ def table(images: Tensor, record: Table, size: Tensor) -> Tensor:
         return images.clone()
     tables = torch.arange(256, dtype=torch.uint8, device=images.device).repeat(n, channels, 1)
     for recipe, make in _RECIPES.items():
-        mask = record.recipe == recipe
-        if images.device.type == "cpu":
+        mask = record.recipe == int(recipe)
+        if devices.is_host(images.device):
             rows = mask.nonzero()[:, 0]
             if len(rows):
                 tables[rows] = make(images[rows], record.value[rows], size[rows])
@@ -78,7 +79,7 @@ def _solarize_add(images: Tensor, value: Tensor, size: Tensor) -> Tensor:
 
 def _posterize(images: Tensor, value: Tensor, size: Tensor) -> Tensor:
     """Zero bits give black, as the older Pillow's table did; Pillow 13 refuses them."""
-    step = 2 ** (8 - value.to(torch.int64))[:, None]
+    step = 2 ** (8 - value.to(torch.int64).clamp(0, 8))[:, None]
     return _spread(_levels(images) // step * step, images)
 
 

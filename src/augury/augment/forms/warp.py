@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from augury.core import devices
+
 
 class Warp(NamedTuple):
     """matrix: float64 [n,6], output to input, pixel centres at one half, as Pillow's AFFINE data. bilinear: bool [n].
@@ -22,7 +24,7 @@ class Warp(NamedTuple):
 
 def warp(images: Tensor, record: Warp, size: Tensor) -> Tensor:
     """images uint8 [n,C,H,W] warped row by row; only the valid `size` (int64 [n,2]) is read, the rest counts as outside."""
-    if images.device.type != "cpu":
+    if not devices.is_host(images.device):
         near = _nearest(images, record, size)
         return torch.where(record.bilinear[:, None, None, None], _bilinear(images, record, size), near)
     result = torch.empty_like(images)
@@ -73,7 +75,15 @@ def _accumulated(offset: Tensor, step: Tensor, count: int) -> Tensor:
     steps = step[:, None].repeat(1, count)
     if count:
         steps[:, 0] = offset + step * 0.5
-    return steps.cumsum(1).floor().clamp(-1, 2**31).to(torch.int64)
+    return _running_sum(steps).floor().clamp(-1, 2**31).to(torch.int64)
+
+
+def _running_sum(steps: Tensor) -> Tensor:
+    """The sums along the rows of float64 [n,count], one after the other: CUDA adds an inner dimension up as a tree and only an
+    outer one of at least two columns in order."""
+    if devices.is_host(steps.device):
+        return steps.cumsum(1)
+    return torch.cat([steps, steps[:1]]).t().contiguous().cumsum(0)[:, : len(steps)].t()
 
 
 def _gather(images: Tensor, index: Tensor, inside: Tensor, fill: Tensor) -> Tensor:

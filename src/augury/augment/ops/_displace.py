@@ -17,7 +17,7 @@ def displaced(images: Tensor, row: Tensor, column: Tensor, size: Tensor) -> Tens
     def read(y: Tensor, x: Tensor) -> Tensor:
         y = torch.minimum(y.to(torch.int64), rows - 1).clamp(0, max(height - 1, 0))
         x = torch.minimum(x.to(torch.int64), columns - 1).clamp(0, max(width - 1, 0))
-        index = (y * width + x).reshape(len(images), 1, -1).expand(-1, images.shape[1], -1)
+        index = (y * width + x).reshape(len(images), 1, height * width).expand(-1, images.shape[1], -1)
         return images.flatten(2).gather(2, index).reshape(images.shape).double()
 
     upper = read(top, left) * (1 - dx) + read(top, left + 1) * dx

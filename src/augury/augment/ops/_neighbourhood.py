@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from augury.core import devices
 from augury.core.op import Values
 
 MOST_PIXELS = 15
@@ -31,7 +32,7 @@ def extreme(pick: Callable[[Tensor, Tensor], Tensor], outside: int) -> Callable[
 
 def _along(images: Tensor, width: Tensor, dim: int, pick: Callable[[Tensor, Tensor], Tensor], outside: int) -> Tensor:
     result, length = images, images.shape[dim]
-    most = int(width.max()) if images.device.type == "cpu" and len(images) else MOST_PIXELS
+    most = int(width.max()) if devices.is_host(images.device) and len(images) else MOST_PIXELS
     for reach in range(1, most // 2 + 1):
         for shift, wanted in ((-reach, width >= 2 * reach), (reach, width >= 2 * reach + 1)):
             if reach >= length:

@@ -14,12 +14,12 @@ from augury.core.registry import register
 
 
 @register("op", "cutmix", source="Yun et al. 2019 (arXiv:1905.04899), section 3.1 and algorithm A1")
-def cutmix(*, alpha: Annotated[float, Interval(1e-3)] = 1.0) -> Op:
+def cutmix(*, alpha: Annotated[float, Interval(1e-3)] = 1.0, batch_wide: bool = False) -> Op:
     """Pastes the same place of another image; labels are weighted by the exact area that is left. Alone, p = 0.5.
 
     `keep` from Beta(alpha, alpha) sets the sides, H and W times sqrt(1 - keep), cut to whole pixels; the centre is
-    uniform and the box is clipped. Every image draws its own weight, box and partner, where the published code draws
-    one weight and box per batch. p = 0.5 is its CIFAR setting; for ImageNet it is 1.
+    uniform and the box is clipped. Every image draws its own weight, box and partner; with `batch_wide` one weight and box
+    hold for the batch, as in the published code. p = 0.5 is its CIFAR setting; for ImageNet it is 1.
     """
     keep = Parameter(Beta(alpha, alpha), Interval(0, 1), "of the area")
     return Op(
@@ -30,6 +30,7 @@ def cutmix(*, alpha: Annotated[float, Interval(1e-3)] = 1.0) -> Op:
         domain="any",
         needs=frozenset({"partner"}),
         mixes_labels=True,
+        batch_wide=batch_wide,
         p=0.5,
         shape=_shape,
         place=centred,

@@ -6,6 +6,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
+from augury.augment.forms.region import places
 from augury.augment.ops._displace import displaced
 from augury.core.laws import Uniform
 from augury.core.noise import hashed
@@ -36,22 +37,20 @@ def elastic(*, sigma: Annotated[float, Interval(0.1, 100)] = 4.0) -> Op:
 
 
 def _field(pattern: Tensor, height: int, width: int, sigma: float) -> Tensor:
-    """float64 [n,2,H,W]: smoothed noise, independent of the batch it is in; the border is mirrored."""
-    key = (pattern.double() * 2**24).to(torch.int64)[:, None]
-    place = torch.arange(2 * height * width, device=pattern.device)
-    noise = ((hashed(key, place) >> 40) & 0xFFFFFF).double() * 2.0**-23 - 1
-    noise = noise.reshape(len(pattern), 2, height, width)
+    """float64 [n,2,H,W]: smoothed noise over the plane, a pure function of pattern and place; it does not end at the border."""
     reach = math.ceil(3 * sigma)
+    key = (pattern.double() * 2**24).to(torch.int64)[:, None]
+    place = places(2, height + 2 * reach, width + 2 * reach, pattern.device)
+    noise = ((hashed(key, place) >> 40) & 0xFFFFFF).double() * 2.0**-23 - 1
+    noise = noise.reshape(len(pattern), 2, height + 2 * reach, width + 2 * reach)
     weights = [math.exp(-0.5 * (k / sigma) ** 2) for k in range(-reach, reach + 1)]
     weights = [weight / sum(weights) for weight in weights]
     return _smoothed(_smoothed(noise, weights, 2), weights, 3)
 
 
 def _smoothed(field: Tensor, weights: list[float], dim: int) -> Tensor:
-    length, reach = field.shape[dim], len(weights) // 2
-    turn = max(2 * length, 1)
-    total = torch.zeros_like(field)
-    for k, weight in enumerate(weights):
-        position = (torch.arange(length, device=field.device) + (k - reach)) % turn
-        total = total + field.index_select(dim, torch.minimum(position, turn - 1 - position)) * weight
+    length = field.shape[dim] - len(weights) + 1
+    total = field.narrow(dim, 0, length) * weights[0]
+    for k, weight in enumerate(weights[1:], start=1):
+        total = total + field.narrow(dim, k, length) * weight
     return total

@@ -13,10 +13,10 @@ from augury.core.registry import register
 
 
 @register("op", "mixup", source="Zhang et al. 2018 (arXiv:1710.09412), section 2")
-def mixup(*, alpha: Annotated[float, Interval(1e-3)] = 1.0) -> Op:
+def mixup(*, alpha: Annotated[float, Interval(1e-3)] = 1.0, batch_wide: bool = False) -> Op:
     """Adds `keep` of the image and 1 - keep of another, labels likewise; keep from Beta(alpha, alpha).
 
-    Every image draws its own weight and partner, where the published code draws one weight per batch.
+    Every image draws its own weight and partner; with `batch_wide` one weight holds for the batch, as in the published code.
     """
     keep = Parameter(Beta(alpha, alpha), Interval(0, 1), "of the image")
     return Op(
@@ -27,6 +27,7 @@ def mixup(*, alpha: Annotated[float, Interval(1e-3)] = 1.0) -> Op:
         domain="any",
         needs=frozenset({"partner"}),
         mixes_labels=True,
+        batch_wide=batch_wide,
         identity={"keep": 1.0},
     )
 

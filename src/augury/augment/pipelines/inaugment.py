@@ -3,7 +3,8 @@
 from typing import Annotated, Any, Literal
 
 from augury.augment.build import stages_of
-from augury.augment.inaugment import InAugment
+from augury.augment.inaugment import InAugment, Where
+from augury.augment.saliency.fill import Kind
 from augury.core.errors import InputError
 from augury.core.laws import Law, law_from
 from augury.core.options import Chain, Interval, Spec
@@ -41,6 +42,9 @@ def inaugment(
     same_draw: bool = True,
     drop: Annotated[float, Interval(0, 1)] | None = None,
     drop_each: bool = True,
+    where: Where = "anywhere",
+    tau: Annotated[float, Interval(0, 1)] = 0.6,
+    saliency: Kind = "full",
 ) -> list[InAugment]:
     """Copies patches of the image, gives them the image's own draw of `policy`, and pastes them over it, largest first.
 
@@ -49,7 +53,9 @@ def inaugment(
     EfficientNet-B3, which the other options override. source: side of the window as a share of the shorter side, a
     number or a law, one for all patches or a list. target: side of the pasted patch likewise; none keeps the window's.
     scale: a factor on the trimmed window instead. trim: windows are centred anywhere and cut at the border; otherwise
-    they are kept inside. drop: the chance not to paste, drawn for each patch, or once with drop_each=false.
+    they are kept inside. drop: the chance not to paste, drawn for each patch, or once with drop_each=false. where:
+    `salient` copies windows above the tau-quantile of the image's saliency onto places below it (the paper's outlook;
+    KeepAugment's threshold); with windows as large as the image only their centres are chosen, so give a smaller source.
 
     Takes the place of the trailing Cutout. The paper leaves the distribution of places and the filter open: centres
     are uniform over the pixels, for copying and for pasting, and resizing is Pillow's.
@@ -74,6 +80,9 @@ def inaugment(
             same_draw,
             chosen["drop"] if drop is None else drop,
             drop_each,
+            where,
+            tau,
+            saliency,
         )
     ]
 
@@ -83,7 +92,10 @@ def _stages(policy: Chain | None, setting: str) -> list[Any]:
         return []
     if policy is AUTO and setting in ("resnet50", "efficientnet_b3"):
         policy = Chain((Spec("autoaugment", {"table": "efficientnet_v0"}),))
-    return stages_of(policy, "inaugment(policy)")
+    stages = stages_of(policy, "inaugment(policy)")
+    if any("saliency" in stage.needs for stage in stages):
+        raise InputError(f"inaugment(policy={policy}): a patch has no saliency of its own; write keep(inaugment(...)) instead")
+    return stages
 
 
 def _each(value: Any, count: int, name: str) -> list[Any]:

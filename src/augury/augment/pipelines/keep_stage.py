@@ -9,6 +9,7 @@ from torch import Tensor
 from augury.augment.forms.region import Content, inside
 from augury.augment.lowering import Trace
 from augury.augment.saliency.fill import Kind
+from augury.augment.saliency.maps import map_of
 from augury.augment.saliency.regions import Candidates, choose, usable
 from augury.augment.stage import PlanStage
 from augury.core.batch import Batch
@@ -93,7 +94,7 @@ class KeepStage:
             keep = torch.zeros(len(batch), dtype=torch.bool, device=batch.images.device)
             chosen = _Chooser(self, torch.zeros_like(batch.images[:, 0], dtype=torch.float32), keep, noise)
         else:
-            map_ = self._map(batch)
+            map_ = map_of(batch, self.name)
             gate = noise.fold("keep").uniform(1)[:, 0] < self.p
             chosen = _Chooser(self, map_, gate & usable(map_), noise)
         if self.cuts:
@@ -127,17 +128,6 @@ class KeepStage:
     def _part(self, trace: Trace, number: int) -> Trace:
         start = f"{number}."
         return {key.removeprefix(start): part for key, part in trace.items() if key.startswith(start)}
-
-    def _map(self, batch: Batch) -> Tensor:
-        found = batch.saliency
-        if found is None:
-            raise InputError(
-                f"{self.name} needs a saliency map: call pipeline.run(batch, noise, fill=augury.saliency(model)), or give the "
-                "Batch a `saliency`; a plain call has no model"
-            )
-        if found.shape != batch.images[:, 0].shape:
-            raise InputError(f"saliency: expected [B,H,W] {list(batch.images[:, 0].shape)}, got {list(found.shape)}")
-        return found
 
     def _placed(self, trace: Trace, batch: Batch, chosen: "_Chooser") -> Trace:
         """The trace of a region stage with its boxes moved."""

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from augury.augment.build import stages_of
 from augury.augment.pipelines.keep_stage import KeepStage, cuts
+from augury.augment.policies.autoaugment import Table
 from augury.augment.saliency.fill import Kind
 from augury.augment.saliency.regions import Candidates
 from augury.core.errors import InputError
@@ -76,9 +77,27 @@ def keep_cutmix(
 
 
 @register("pipeline", "keep_autoaugment", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), sections 4.1 and 4.2")
-def keep_autoaugment(*, length: Pixels | None = None, tau: Share = 0.6, saliency: Kind = "full") -> Chain:
-    """AutoAugment with a salient square of the image pasted back; by default half the side (16 of 32)."""
-    return _kept(Spec("autoaugment"), tau, saliency, length=length)
+def keep_autoaugment(
+    *,
+    table: Table = "cifar10",
+    magnitude: Annotated[float, Interval(0, 30)] | None = None,
+    num_ops: Annotated[int, Interval(1, 16)] = 3,
+    cutout: Pixels = 0,
+    length: Pixels | None = None,
+    tau: Share = 0.6,
+    saliency: Kind = "full",
+) -> Chain:
+    """AutoAugment with a salient square of the image pasted back; by default half the side (16 of 32).
+
+    magnitude: the paper's table 4, `num_ops` operations of AutoAugment's space at that magnitude instead of the learned
+    table. cutout: side of a Cutout after the policy, under the paste, 16 in AutoAugment's CIFAR recipe, in mid-grey.
+    """
+    if magnitude is None:
+        policy = Spec("autoaugment", {"table": table})
+    else:
+        policy = Spec("autoaugment_space", {"magnitude": magnitude, "num_ops": num_ops})
+    trailing = (Spec("cutout", {"length": cutout, "fill": 128}),) if cutout else ()
+    return _kept(Chain((policy, *trailing)), tau, saliency, length=length)
 
 
 @register("pipeline", "keep_randaugment", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), sections 4.1 and 4.3")
@@ -94,5 +113,5 @@ def keep_randaugment(
     return _kept(Spec("randaugment", {"num_ops": num_ops, "magnitude": magnitude}), tau, saliency, length=length)
 
 
-def _kept(inner: Spec, tau: float, saliency: Kind, **options: Any) -> Chain:
+def _kept(inner: Spec | Chain, tau: float, saliency: Kind, **options: Any) -> Chain:
     return Chain((Spec("keep", {"augment": inner, "tau": tau, "saliency": saliency, **options}),))

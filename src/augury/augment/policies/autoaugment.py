@@ -19,23 +19,25 @@ Table = Literal["cifar10", "imagenet", "svhn", "cifar10_95", "efficientnet_v0"]
 @register("policy", "autoaugment", source="Cubuk et al. 2019 (arXiv:1805.09501), tables 7 to 9 and released code")
 def autoaugment(
     *,
-    table: Table = "cifar10",
+    table: Table | None = None,
     ladder: str | None = None,
     fill: Annotated[int, Interval(0, 255)] | None = None,
 ) -> Policy:
     """One of a table's sub-policies per image, two operations each with its own chance and strength.
 
-    Tables: the paper's three (25 sub-policies each), the 95 of the released TensorFlow code, EfficientNet's v0. Levels
-    mean what `ladder` says: by default `tf` on images under 64 pixels and the repaired `tpu` above; `torchvision` gives
-    torchvision's policies. `fill` paints what lies outside, 128 by default, 0 with torchvision's ladder.
+    Tables: the paper's three (25 sub-policies each), the 95 of the released TensorFlow code, EfficientNet's v0. By default
+    `cifar10` on images under 64 pixels and with a ladder, else `imagenet`: the large code translates by up to more than a
+    whole image, which its own table leaves out and the CIFAR table would use. Levels mean what `ladder` says: by default
+    `tf` on images under 64 pixels and the repaired `tpu` above; `torchvision` gives torchvision's policies. `fill` paints
+    what lies outside, 128 by default, 0 with torchvision's ladder.
     """
-    rows = sub_policies(table)
+    small, large = sub_policies(table or "cifar10"), sub_policies(table or "imagenet")
     if ladder is not None:
-        return from_levels(rows, ladders.ladder(ladder), fill)
-    large = from_levels(rows, ladders.ladder("tpu"), fill)
-    if any(name == "solarize_add" for row in rows for name, _, _ in row):
-        return large  # the smaller ladder has no values for it
-    return BySide(from_levels(rows, ladders.ladder("tf"), fill), large)
+        return from_levels(small, ladders.ladder(ladder), fill)
+    above = from_levels(large, ladders.ladder("tpu"), fill)
+    if any(name == "solarize_add" for row in small for name, _, _ in row):
+        return above  # the smaller ladder has no values for it
+    return BySide(from_levels(small, ladders.ladder("tf"), fill), above)
 
 
 def sub_policies(table: str) -> list[list[tuple[str, float, float]]]:

@@ -1,5 +1,6 @@
 """Color jitter: brightness, contrast, saturation and hue, in an order drawn for every image."""
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -29,8 +30,7 @@ class Shuffled:
         return Plan(order, torch.ones_like(order, dtype=torch.float32), torch.ones_like(order, dtype=torch.bool))
 
     def log_prob(self, plan: Plan) -> Tensor:
-        number = torch.tensor(float(self.slots) + 1, device=plan.op.device)
-        return -torch.lgamma(number).expand(len(plan.op))
+        return torch.full((len(plan.op),), -math.lgamma(self.slots + 1), device=plan.op.device)
 
     def tell(self, plan: Plan, reward: Tensor) -> None:
         """Learns nothing."""

@@ -6,13 +6,12 @@ from typing import Any
 
 import torch
 
-from augury.augment.policies.file import Entry, PolicyFile, Scheduled
+from augury.augment.policies.file import MOST_ROWS, Entry, PolicyFile, Scheduled
 from augury.augment.policies.fixed import SubPolicies, Uniformly
 from augury.core.errors import InputError
 from augury.core.laws import Constant, Ladder, Law, Linear, Stepped
 from augury.core.plan import Choice, Policy
 
-MOST_ROWS = 5000
 TIMM_KEYS = {"m", "n", "mstd", "inc", "p", "w", "d", "b", "t", "mmax"}
 
 
@@ -114,7 +113,10 @@ def from_torchvision(text: str) -> str:
 
 def differences(first: PolicyFile, second: PolicyFile) -> list[str]:
     """What two policies do differently, a line per sub-policy, `-` for the first and `+` for the second."""
-    lines = []
+    if first.augment or second.augment:
+        said = [each.augment or f"{sum(len(rows) for _, rows in each.periods)} sub-policies" for each in (first, second)]
+        return [] if said[0] == said[1] else [f"- {said[0]}", f"+ {said[1]}"]
+    lines = [] if first.repeat == second.repeat else [f"repeat: {first.repeat} and {second.repeat}"]
     one, two = ([(until, row) for until, rows in content.periods for row in rows] for content in (first, second))
     for number in range(max(len(one), len(two))):
         left, right = (side[number] if number < len(side) else None for side in (one, two))

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -76,22 +77,23 @@ class SubPolicies:
     space: Space
     table: tuple[tuple[Step, ...], ...]
 
-    @property
+    @cached_property
     def slots(self) -> int:
         return max(1, max(map(len, self.table), default=1))
 
     def ask(self, noise: Noise, clock: Clock) -> Plan:
         chosen = noise.integers(1, len(self.table))[:, 0]
-        op, chance, strength = (part.to(chosen.device)[chosen] for part in self._columns())
+        op, chance, strength = (part.to(chosen.device)[chosen] for part in self._columns)
         return Plan(op, strength, noise.fold("on").uniform(self.slots) < chance, chosen)
 
     def log_prob(self, plan: Plan) -> Tensor:
         if plan.choice is None:
             raise ValueError("log_prob needs the plan's choice, the number of the sub-policy")
-        chance = self._columns()[1].to(plan.on.device)[plan.choice]
+        chance = self._columns[1].to(plan.on.device)[plan.choice]
         each = torch.where(plan.on, chance, 1 - chance).log()
         return each.sum(1) - math.log(len(self.table))
 
+    @cached_property
     def _columns(self) -> tuple[Tensor, Tensor, Tensor]:
         """op int64, chance and strength float32 [Q,S]; shorter sub-policies end in steps that never fire."""
         padded = [(*row, *[Step(0, 0.0, 0.0)] * (self.slots - len(row))) for row in self.table]

@@ -40,7 +40,7 @@ def first_unit(network: nn.Module) -> nn.Module:
 
     Raises InputError for a network without named stages.
     """
-    taps = getattr(network, "taps", ())
+    taps: tuple[str, ...] = getattr(network, "taps", ())
     if len(taps) < 2:
         raise InputError("saliency=early_head: the network names no stages (`taps`); use saliency=full or low_resolution")
     stage = network.get_submodule(taps[1])

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from augury.augment.saliency.attention import attention_map
 from augury.augment.saliency.early_head import EarlyHead, early_maps
 from augury.augment.saliency.gradient import evaluating, gradient_map, low_resolution_map
 from augury.augment.stage import Normalize
@@ -14,6 +15,7 @@ from augury.core.batch import Batch
 from augury.core.errors import InputError
 
 Kind = Literal["full", "low_resolution", "early_head"]
+AnyKind = Literal["full", "low_resolution", "early_head", "attention"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Saliency:
     """
 
     network: nn.Module
-    kind: Kind = "full"
+    kind: AnyKind = "full"
     normalise: Callable[[Tensor], Tensor] | None = None
     head: EarlyHead | None = None
 
@@ -42,6 +44,8 @@ class Saliency:
             return images.new_zeros(0, *images.shape[-2:])
         images = images.contiguous(memory_format=torch.channels_last)
         with evaluating(self.network, *([] if self.head is None else [self.head])):
+            if self.kind == "attention":
+                return attention_map(self.network, images)
             if self.kind == "low_resolution":
                 return low_resolution_map(self.network, images, labels)
             return gradient_map(self._early if self.kind == "early_head" else self.network, images, labels)
@@ -61,7 +65,7 @@ class Saliency:
 
 def saliency(
     model: nn.Module,
-    kind: Kind = "full",
+    kind: AnyKind = "full",
     *,
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
@@ -70,7 +74,8 @@ def saliency(
     """A `fill` for `pipeline.run(batch, noise, fill=augury.saliency(model))` in a training loop of your own.
 
     kind: `full`; `low_resolution`, from images of half the size (a quarter of the cost); `early_head`, from `head` on the
-    network's first unit, which `augury.augment.saliency.early_head` makes and you train along. mean, std: per channel in
+    network's first unit, which `augury.augment.saliency.early_head` makes and you train along; `attention`, the
+    last maps of any network, for attentive_cutmix. mean, std: per channel in
     [0,1], where the map is asked for uint8 pixels. The map is that of the label's logit, or of the largest where there is no label.
     Raises InputError for an unknown kind, and for low_resolution with a network that resizes every image.
 
@@ -79,8 +84,8 @@ def saliency(
     >>> saliency(model).map(torch.zeros(1, 3, 2, 2)).shape
     torch.Size([1, 2, 2])
     """
-    if kind not in get_args(Kind):
-        raise InputError(f"saliency: {kind!r} must be one of {', '.join(get_args(Kind))}")
+    if kind not in get_args(AnyKind):
+        raise InputError(f"saliency: {kind!r} must be one of {', '.join(get_args(AnyKind))}")
     if kind == "early_head" and head is None:
         raise InputError("saliency: early_head needs head=early_head(model, classes), trained along with the model")
     resized = getattr(model, "image_size", None)

@@ -28,11 +28,15 @@ class Scores(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """One box per image. box: int64 [B,4], top, left, bottom, right (exclusive); score and threshold: float64 [B]."""
+    """One box per image. box: int64 [B,4], top, left, bottom, right (exclusive); score and threshold: float64 [B].
+
+    corner: int64 [B,2], top and left before the box was cut at the border.
+    """
 
     box: Tensor
     score: Tensor
     threshold: Tensor
+    corner: Tensor
 
 
 def usable(saliency: Tensor) -> Tensor:
@@ -84,7 +88,8 @@ def choose(
         height, width = torch.minimum(height, size[:, 0]), torch.minimum(width, size[:, 1])
     else:
         top, left = top - height // 2, left - width // 2
-    return Choice(clipped(top, left, height, width, size), value.gather(1, found[:, None])[:, 0], limit)
+    box = clipped(top, left, height, width, size)
+    return Choice(box, value.gather(1, found[:, None])[:, 0], limit, torch.stack([top, left], 1))
 
 
 def allowed_places(scores: Scores, limit: Tensor, salient: bool) -> Tensor:

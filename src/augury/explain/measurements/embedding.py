@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 
 from augury.core.errors import InputError
-from augury.core.noise import Noise
 from augury.core.options import Chain, Interval, chain_from
 from augury.core.registry import register
 from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of
-from augury.explain.measurements.sets import RANDOM_COLOUR, logits_and_features
+from augury.explain.measurements.sets import RANDOM_COLOUR, logits_and_features, some
 from augury.explain.report.diagrams import scatter_panel
-from augury.train.data.dataset import Dataset, Split
+from augury.train.data.dataset import Dataset
 
 _MOST_PANELS = 8
 
@@ -39,7 +38,7 @@ def embedding(
     views grouped by image, 1 at best.
     """
     chain = chain_from(f"crop+{RANDOM_COLOUR}" if augment is None else augment, "--what: embedding(augment)")
-    part = _some(dataset.test, images, seed)
+    part = some(dataset.test, images, seed)
     if len(part.ids) < 2:
         raise InputError("--what: embedding: the test part has fewer than two images")
     found: dict[str, list[dict[str, float]]] = {}
@@ -65,17 +64,6 @@ def embedding(
         "images' centres: less is more invariant."
     )
     return Measured(said, values, (table,), tuple(panels))
-
-
-def _some(split: Split, count: int, seed: int) -> Split:
-    """`count` images by hashed address, one class after another."""
-    rank = torch.argsort(torch.argsort(Noise.of(seed, split.ids).fold("shown").bits(1)[:, 0]))
-    within = torch.zeros_like(split.labels)
-    for label in split.labels.unique():
-        rows = (split.labels == label).nonzero()[:, 0]
-        within[rows[torch.argsort(rank[rows])]] = torch.arange(len(rows))
-    rows = torch.argsort(within * len(rank) + rank)[:count]
-    return Split(split.images[rows], split.labels[rows], split.ids[rows])
 
 
 def _tightness(seen: Tensor) -> dict[str, float]:

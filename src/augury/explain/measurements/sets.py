@@ -39,9 +39,19 @@ def sets_named(sets: Sequence[Chain] | None) -> list[AugmentedSet]:
     for found in named:
         if named.count(found) > 1:
             raise InputError(f"--what: sets: {found.name!r} is named twice")
-        if build(found.chain, ((0.5,), (0.5,)), "--what: sets").mixes:
-            raise InputError(f"--what: sets: {found.name!r} mixes samples, so its images have no one label; leave it out")
+        check_set(found.chain, "--what: sets")
     return named
+
+
+def check_set(chain: Chain, where: str) -> None:
+    """InputError for an augmentation that cannot make a test set: it mixes samples, repeats images, or asks a network."""
+    pipeline = build(chain, ((0.5,), (0.5,)), where)
+    if pipeline.mixes:
+        raise InputError(f"{where}: {str(chain)!r} mixes samples, so its images have no one label; leave it out")
+    if any("saliency" in stage.needs for stage in pipeline.stages):
+        raise InputError(f"{where}: {str(chain)!r} asks a network, so each would be tested on other images; leave it out")
+    if any(stage.name == "batch_augment" for stage in pipeline.stages):
+        raise InputError(f"{where}: {str(chain)!r} repeats images; name the augmentation alone")
 
 
 def views(
@@ -60,10 +70,48 @@ def views(
 
 
 @torch.no_grad()
+def logits_under(subject: Subject, split: Split, chain: Chain, seed: int, view: int = 0) -> Tensor:
+    """float32 [N, classes], on the CPU, of a network in evaluation mode on a split under an augmentation."""
+    shown = views(subject, split.images, split.labels, split.ids, chain, seed, view)
+    return torch.cat([subject.model(images.to(subject.device)).float().cpu() for images in shown])
+
+
+@torch.no_grad()
 def logits_and_features(subject: Subject, split: Split, chain: Chain, seed: int, view: int = 0) -> tuple[Tensor, Tensor]:
-    """float32 [N, classes] and [N, D], on the CPU, of a network in evaluation mode on a split under an augmentation."""
+    """As `logits_under`, and what the head is given, float32 [N, D]; InputError for a network that names no head."""
+    check_features(subject)
     found = []
     for images in views(subject, split.images, split.labels, split.ids, chain, seed, view):
         logits, features = outputs(subject.model, images.to(subject.device), "features")
         found.append((logits.float().cpu(), features.float().flatten(1).cpu()))
     return torch.cat([logits for logits, _ in found]), torch.cat([features for _, features in found])
+
+
+def check_features(subject: Subject) -> None:
+    """InputError for a network that cannot give features."""
+    if not getattr(subject.model, "head", None):
+        raise InputError(
+            f"{subject.folder}: --model {subject.settings.model} names no head, so it gives no features; leave out variation, "
+            "embedding and spectrum"
+        )
+
+
+def some(split: Split, count: int | None, seed: int) -> Split:
+    """`count` images by hashed address, one class after another, so that classes come in turn; all of them for None.
+
+    The choice depends on the seed and the images' ids alone.
+    """
+    if count is None or count >= len(split.ids):
+        return split
+    rank = torch.argsort(torch.argsort(Noise.of(seed, split.ids).fold("shown").bits(1)[:, 0]))
+    within = torch.zeros_like(split.labels)
+    for label in split.labels.unique():
+        rows = (split.labels == label).nonzero()[:, 0]
+        within[rows[torch.argsort(rank[rows])]] = torch.arange(len(rows))
+    return taken(split, torch.argsort(within * len(rank) + rank)[:count])
+
+
+def taken(split: Split, rows: Tensor) -> Split:
+    """The rows of a split."""
+    groups = None if split.groups is None else split.groups[rows]
+    return Split(split.images[rows], split.labels[rows], split.ids[rows], groups)

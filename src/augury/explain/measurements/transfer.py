@@ -6,7 +6,7 @@ from typing import Annotated
 from augury.core.options import Chain, Interval
 from augury.core.registry import register
 from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of
-from augury.explain.measurements.sets import AugmentedSet, logits_and_features, sets_named
+from augury.explain.measurements.sets import AugmentedSet, logits_under, sets_named
 from augury.explain.report.diagrams import dot_panel
 from augury.train.data.dataset import Dataset
 
@@ -46,7 +46,7 @@ def _accuracies(members: list[Subject], dataset: Dataset, chosen: list[Augmented
     """Per network: accuracy in percent by test set."""
 
     def accuracy(subject: Subject, each: AugmentedSet) -> float:
-        logits, _ = logits_and_features(subject, dataset.test, each.chain, seed)
+        logits = logits_under(subject, dataset.test, each.chain, seed)
         return 100 * (logits.argmax(1) == dataset.test.labels).double().mean().item()
 
     return [{each.name: accuracy(subject, each) for each in chosen} for subject in members]

@@ -35,7 +35,8 @@ class Block:
     """What one augmentation did: the originals and several draws of the same images.
 
     before: uint8 [R,C,H,W], C 1 or 3, tensor or array. after: draws, each uint8 [R,C,H,W] (its own H, W). captions: per draw, per
-    image, what was drawn. names: one text under each original, such as its class.
+    image, what was drawn. names: one text under each original, such as its class. headings: over the first columns after the
+    original.
     """
 
     title: str
@@ -43,6 +44,7 @@ class Block:
     after: Sequence[Any]
     captions: Sequence[Sequence[str]] | None = None
     names: Sequence[str] | None = None
+    headings: Sequence[str] = ("draws",)
 
 
 def sheet(
@@ -99,8 +101,8 @@ def _draw(block: Block) -> Image.Image:
     for number, column in enumerate(columns):
         # The original stands a little apart from its draws.
         left = _MARGIN + number * (wide + _GAP) + (_GAP if number else 0)
-        heading = "original" if number == 0 else "draws" if number == 1 else ""
-        pen.text((left, _MARGIN + head - _LINE - 8), heading, _MUTED, _font(_TEXT_SIZE))
+        heading = ("original", *block.headings)[number] if number <= len(block.headings) else ""
+        pen.text((left, _MARGIN + head - _LINE - 8), _cut(heading, wide, _TEXT_SIZE), _MUTED, _font(_TEXT_SIZE))
         top = _MARGIN + head
         for row, picture in enumerate(column):
             canvas.paste(picture, (left, top))

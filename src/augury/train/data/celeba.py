@@ -7,15 +7,15 @@ import torch
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.registry import register
-from augury.train.data.dataset import Dataset, Split
-from augury.train.data.photographs import channel_statistics, find, read_photographs
+from augury.train.data.parts import Part, Parts
+from augury.train.data.photographs import find, read_photographs
 
 _ATTRIBUTES, _PARTITION = "list_attr_celeba.txt", "list_eval_partition.txt"
 _SQUARE = 178
 
 
 @register("dataset", "celeba", source="Liu et al. 2015, arXiv:1411.7766; undersampled: Goel et al. 2021, arXiv:2008.06775")
-def celeba(*, data_dir: str | None = None, image_size: int | None = None) -> Dataset:
+def celeba(*, data_dir: str | None = None, image_size: int | None = None) -> Parts:
     """Blond or not, female or male, with women who are not blond undersampled in training; reads the published files.
 
     Needs list_attr_celeba.txt, list_eval_partition.txt and img_align_celeba/ in the folder or its celeba/. Of the training
@@ -37,9 +37,9 @@ def celeba(*, data_dir: str | None = None, image_size: int | None = None) -> Dat
         kept = undersampled(labels, male, ids) if number == 0 else torch.arange(len(files))
         paths = [folder / "img_align_celeba" / files[i] for i in kept.tolist()]
         images = read_photographs(paths, image_size or 128, cut=_SQUARE)
-        parts.append(Split(images, labels[kept], ids[kept], male[kept]))
-    mean, std = channel_statistics(parts[0].images)
-    return Dataset("celeba", ("not blond", "blond"), parts[0], parts[1], parts[2], mean, std, ("female", "male"))
+        parts.append(Part(images, labels[kept], male[kept]))
+    train, validation, test = parts
+    return Parts(("not blond", "blond"), train, test, validation, ("female", "male"))
 
 
 def undersampled(blond: torch.Tensor, male: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:

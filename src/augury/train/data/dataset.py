@@ -27,11 +27,20 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Retrieval:
+    """Images to look for, and those to look among: labels are identities (-1: junk, 0: nobody's), groups cameras."""
+
+    query: Split
+    gallery: Split
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Train, validation and test parts; mean and std per channel of the training part, in [0, 1].
 
     `ids` number the images of the data set and are unique over its parts. `group_names` name the numbers in
     `Split.groups`, where the data have groups. `notes` say in one line each what was converted, skipped or cut.
+    retrieval: queries and gallery, where the data are for re-identification.
     """
 
     name: str
@@ -43,6 +52,7 @@ class Dataset:
     std: tuple[float, ...]
     group_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    retrieval: Retrieval | None = None
 
 
 def load(
@@ -92,8 +102,15 @@ def assemble(name: str, parts: Parts, fraction: float) -> Dataset:
         start += len(held)
     mean, std = statistics(train.images)
     test = _split(parts.test, torch.arange(start, start + len(parts.test)))
+    retrieval = None
+    if parts.retrieval is not None:
+        start += len(parts.test)
+        query, gallery = parts.retrieval
+        middle = start + len(query)
+        looked, among = torch.arange(start, middle), torch.arange(middle, middle + len(gallery))
+        retrieval = Retrieval(_split(query, looked), _split(gallery, among))
     return Dataset(
-        name, parts.classes, _split(train, numbers), validation, test, mean, std, parts.group_names, tuple(notes)
+        name, parts.classes, _split(train, numbers), validation, test, mean, std, parts.group_names, tuple(notes), retrieval
     )  # fmt: skip
 
 

@@ -1,8 +1,5 @@
 """MNIST-Correlation: parity of MNIST digits, tied to a zigzag in training."""
 
-from pathlib import Path
-
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,6 +8,8 @@ from augury.core.errors import InputError
 from augury.core.registry import register
 from augury.train.data.correlation import correlated
 from augury.train.data.dataset import Dataset
+from augury.train.data.parts import Parts
+from augury.train.data.zigzag import SIDE
 
 _PUBLISHED = (19_800, 200)
 _FEWER = (18_810, 190)
@@ -39,11 +38,8 @@ def sizes(available: int) -> tuple[int, int, tuple[str, ...]]:
     else:
         minority = max(1, int(0.95 * available) // 100)
         majority = int(0.95 * available) - minority
-    return (
-        majority,
-        minority,
-        (f"{majority:,} + {minority:,} training images of each parity; with all of MNIST it is 19,800 + 200",),
-    )
+    note = f"{majority:,} + {minority:,} training images of each parity; with all of MNIST it is 19,800 + 200"
+    return majority, minority, (note,)
 
 
 def _mnist(data_dir: str | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -52,22 +48,14 @@ def _mnist(data_dir: str | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         raise InputError(
             "--data-dir: mnist_correlation is made from MNIST; say where it is (D/mnist/train.npz, or torchvision's files)"
         )
-    if registry.has("dataset", "mnist"):
-        from augury.train.data.dataset import load
+    found: Parts = registry.get("dataset", "mnist")(data_dir=data_dir)
+    parts = [found.train] if found.validation is None else [found.train, found.validation]
+    images, digits = torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts])
+    return _grey(images, data_dir), digits, _grey(found.test.images, data_dir), found.test.labels
 
-        found = load("mnist", data_dir=data_dir)
-        order = torch.argsort(torch.cat([found.train.ids, found.validation.ids]))
-        images = torch.cat([found.train.images, found.validation.images])[order]
-        digits = torch.cat([found.train.labels, found.validation.labels])[order]
-        return images, digits, found.test.images, found.test.labels
-    parts = []
-    for name in ("train", "test"):
-        path = Path(data_dir) / "mnist" / f"{name}.npz"
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                x, y = arrays["x"], arrays["y"]
-        except (OSError, KeyError, ValueError):
-            raise InputError(f"--data-dir {data_dir}: {path} is not there, or has no arrays x and y") from None
-        grey = x[..., 0] if x.ndim == 4 else x
-        parts += [torch.from_numpy(grey.copy())[:, None], torch.from_numpy(y.astype(np.int64))]
-    return parts[0], parts[1], parts[2], parts[3]
+
+def _grey(images: Tensor, data_dir: str) -> Tensor:
+    """One channel of images that may have been saved with three equal ones; InputError where they are not MNIST's."""
+    if images.shape[-2:] != (SIDE, SIDE) or not bool((images == images[:, :1]).all()):
+        raise InputError(f"--data-dir {data_dir}: its mnist has images that are not grey {SIDE}x{SIDE}")
+    return images[:, :1]

@@ -26,6 +26,7 @@ class Part:
 class Parts:
     """The parts as the data bring them; `validation` is None where it is to be cut from `train`.
 
+    retrieval: queries and gallery of re-identification data, with identities as labels and cameras as groups.
     All parts have images of one size and one number of channels. `notes`: one line each, what was converted or left out.
     """
 
@@ -35,3 +36,4 @@ class Parts:
     validation: Part | None = None
     group_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    retrieval: tuple[Part, Part] | None = None

@@ -2,15 +2,15 @@
 
 import csv
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from augury.core.errors import InputError
+from augury.train.data.pool import each
+from augury.train.data.resize import planes
 
 
 def read_photographs(paths: Sequence[Path], side: int, *, resize: int | None = None, cut: int | None = None) -> Tensor:
@@ -32,11 +32,16 @@ def read_photographs(paths: Sequence[Path], side: int, *, resize: int | None = N
             picture = _centre(picture, min(cut, *picture.size))
         target = resize or side
         picture = _centre(picture.resize((target, target), Image.Resampling.BILINEAR), side)
-        out[number] = torch.from_numpy(np.array(picture).transpose(2, 0, 1).copy())
+        out[number] = torch.from_numpy(planes(picture).copy())
 
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(read, range(len(paths))))
+    each(read, len(paths))
     return out
+
+
+def _centre(picture: Image.Image, side: int) -> Image.Image:
+    """The central square of `side` pixels, which the picture is not smaller than."""
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    return picture.crop((left, top, left + side, top + side))
 
 
 def find(data_dir: str | None, name: str, inside: Sequence[str], file: str) -> Path:
@@ -65,25 +70,7 @@ def read_table(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
 
 def integer(row: dict[str, str], column: str, allowed: Sequence[int], path: Path) -> int:
     """A cell as one of the allowed integers; InputError naming the file, column and value otherwise."""
-    try:
-        value = int(row[column])
-    except (TypeError, ValueError):
-        value = None  # type: ignore[assignment]
-    if value not in allowed:
+    found = {str(value): value for value in allowed}.get((row[column] or "").strip())
+    if found is None:
         raise InputError(f"{path}: {column} is {row[column]!r}; expected one of {', '.join(map(str, allowed))}")
-    return value
-
-
-def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel of uint8 [N,C,H,W], in [0, 1], by histograms."""
-    levels = torch.arange(256, dtype=torch.float64) / 255
-    means, deviations = [], []
-    for channel in range(images.shape[1]):
-        counts = torch.zeros(256, dtype=torch.float64)
-        for chunk in images[:, channel].split(1024):
-            counts += torch.bincount(chunk.flatten(), minlength=256)
-        share = counts / counts.sum()
-        mean = (share * levels).sum()
-        means.append(mean.item())
-        deviations.append(max(1 / 255, (share * (levels - mean).square()).sum().sqrt().item()))
-    return tuple(means), tuple(deviations)
+    return found

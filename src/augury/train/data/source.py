@@ -6,6 +6,7 @@ from augury.core import registry
 from augury.core.errors import InputError
 from augury.train.data.folder import read_folder
 from augury.train.data.manifest import read_manifest
+from augury.train.data.market import is_market, read_market
 from augury.train.data.npz import read_npz
 from augury.train.data.parts import Parts
 from augury.train.data.stream import Stream
@@ -37,6 +38,8 @@ def read(data: str, data_dir: str | None, image_size: int | None, stream: Stream
 
 
 def _read_directory(path: Path, image_size: int | None, stream: Stream = "no") -> Parts:
+    if is_market(path):
+        return read_market(path, image_size)
     arrays = (path / "train.npz").exists()
     if arrays and (path / "train").is_dir():
         raise InputError(f"DATA {path}: holds both train/ and train.npz; move one of them away")

@@ -4,14 +4,14 @@ import torch
 
 from augury.core.errors import InputError
 from augury.core.registry import register
-from augury.train.data.dataset import Dataset, Split
-from augury.train.data.photographs import channel_statistics, find, integer, read_photographs, read_table
+from augury.train.data.parts import Part, Parts
+from augury.train.data.photographs import find, integer, read_photographs, read_table
 
 _FOLDERS = (".", "waterbird_complete95_forest2water2", "waterbirds_v1.0", "waterbirds")
 
 
 @register("dataset", "waterbirds", source="Sagawa et al. 2020, arXiv:1911.08731, section 4; github.com/kohpangwei/group_DRO")
-def waterbirds(*, data_dir: str | None = None, image_size: int | None = None) -> Dataset:
+def waterbirds(*, data_dir: str | None = None, image_size: int | None = None) -> Parts:
     """Landbird or waterbird, on land or on water; reads the published folder with its metadata.csv.
 
     metadata.csv has img_filename, y (1: waterbird), place (1: water) and split (0 training, 1 validation, 2 test). Images
@@ -31,6 +31,6 @@ def waterbirds(*, data_dir: str | None = None, image_size: int | None = None) ->
         images = read_photographs([folder / rows[i]["img_filename"] for i in chosen], side, resize=round(side * 8 / 7))
         labels = torch.tensor([integer(rows[i], "y", (0, 1), path) for i in chosen])
         places = torch.tensor([integer(rows[i], "place", (0, 1), path) for i in chosen])
-        parts.append(Split(images, labels, torch.tensor(chosen), places))
-    mean, std = channel_statistics(parts[0].images)
-    return Dataset("waterbirds", ("landbird", "waterbird"), parts[0], parts[1], parts[2], mean, std, ("land", "water"))
+        parts.append(Part(images, labels, places))
+    train, validation, test = parts
+    return Parts(("landbird", "waterbird"), train, test, validation, ("land", "water"))

@@ -1,37 +1,52 @@
 """The host's side of saliency: which map the pipelines ask for, from which network, at what cost."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
 from augury.augment.pipeline import Pipeline
 from augury.augment.saliency.early_head import EarlyHead
-from augury.augment.saliency.fill import Kind, Saliency, saliency
+from augury.augment.saliency.fill import AnyKind, Saliency, saliency
 from augury.augment.stage import Normalize
 from augury.core.batch import Batch
 from augury.core.errors import InputError
+from augury.core.options import Spec, parse_list
 from augury.core.plan import Clock
 from augury.train.engine.costs import Counts
+from augury.train.engine.settings import read_config
+from augury.train.models.build import build
 from augury.train.strategies.early_head import WithEarlyHead
 from augury.train.strategies.strategy import Strategy, members
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the pipelines ask for: the kind of map, made in every so many steps."""
+    """What the pipelines ask for: the kind of map, made in every so many steps, of the network in training or another."""
 
-    kind: Kind
+    kind: AnyKind
     every: int
+    network: str | None = None
+
+    def __str__(self) -> str:
+        of = "" if self.network is None else f", network={self.network}"
+        return f"saliency={self.kind}, every={self.every}{of}"
 
 
 def wanted(pipelines: tuple[Pipeline, ...]) -> Wanted | None:
     """None where no stage needs a map; InputError where stages ask for different ones, since a step makes one kind."""
     stages = [stage for pipeline in pipelines for stage in pipeline.stages if "saliency" in stage.needs]
-    found = {Wanted(getattr(stage, "saliency", "full"), getattr(stage, "every", 1)) for stage in stages}
+    found = {
+        Wanted(getattr(stage, "saliency", "full"), getattr(stage, "every", 1), getattr(stage, "network", None)) for stage in stages
+    }
     if len(found) > 1:
-        words = " and ".join(sorted(f"saliency={each.kind}, every={each.every}" for each in found))
+        words = " and ".join(sorted(map(str, found)))
         raise InputError(f"--augment: one training makes one kind of saliency map, not {words}; give all stages the same options")
     return next(iter(found), None)
 
@@ -54,14 +69,19 @@ class HostFill:
 
     @staticmethod
     def of(
-        pipelines: tuple[Pipeline, ...], model: nn.Module, extra: nn.ModuleDict, normalize: Normalize, counts: Counts
-    ) -> "HostFill | None":
-        """For the first network; None where no stage needs a map. Raises InputError for a network that cannot make it."""
+        pipelines: tuple[Pipeline, ...], model: nn.Module, extra: nn.ModuleDict, normalize: Normalize, counts: Counts,
+        of_name: Callable[[str], nn.Module],
+    ) -> "HostFill | None":  # fmt: skip
+        """For the first network, or the one that a stage names; None where no stage needs a map.
+
+        Raises InputError for a network that cannot make it.
+        """
         asked = wanted(pipelines)
         if asked is None:
             return None
         head: Any = extra["early_head"] if asked.kind == "early_head" else None
-        return HostFill(fill_of(members(model)[0], asked.kind, normalize, head), asked.every, counts, Clock())
+        network = members(model)[0] if asked.network is None else of_name(asked.network)
+        return HostFill(fill_of(network, asked.kind, normalize, head), asked.every, counts, Clock())
 
     def at(self, clock: Clock, images: int) -> "HostFill":
         """For a step of `images` source images."""
@@ -73,9 +93,9 @@ class HostFill:
             return batch.replace(saliency=unknown)
         forward, backward = self.counts.forward, self.counts.backward
         done = self.saliency(batch)
-        # Said here, whatever hooks on the network made of it: one pass each way.
+        # Said here, whatever hooks on the network made of it: one pass each way, for attention only forward.
         share = len(batch) / max(1, self.images)
-        self.counts.forward, self.counts.backward = forward + share, backward + share
+        self.counts.forward, self.counts.backward = forward + share, backward + share * (self.saliency.kind != "attention")
         return done
 
     def check(self, batch: Batch) -> None:
@@ -84,6 +104,42 @@ class HostFill:
             self.saliency(batch)
 
 
-def fill_of(network: nn.Module, kind: Kind, normalize: Normalize, head: EarlyHead | None = None) -> Saliency:
+def given_network(name: str, *, classes: int, channels: int, device: torch.device) -> nn.Module:
+    """The network of a finished run's folder, or one by name, to be looked at and not trained.
+
+    Raises InputError for a folder without a finished run, a damaged one, or an unknown name.
+    """
+    folder = Path(name).expanduser()
+    config, weights = folder / "config.yaml", folder / "model.safetensors"
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.random.manual_seed(0)
+        made: nn.Module | None
+        if not folder.is_dir():
+            made = build(name, classes=classes, channels=channels)
+        elif not (config.is_file() and weights.is_file()):
+            raise InputError(f"--augment: network={name}: no finished run here; give the --output folder of `augury train`")
+        else:
+            chain = parse_list(str(read_config(config).get("model", "small_cnn")), f"{config}: model")[0]
+            made = _loaded(chain.stages[0], weights, channels)
+            if made is None:
+                raise InputError(f"--augment: network={name}: damaged, or for images of other channels")
+    return made.to(device).eval().requires_grad_(False)
+
+
+def _loaded(spec: Spec, weights: Path, channels: int) -> nn.Module | None:
+    """The network with a run's weights; the file does not say for how many classes, so its linear layers are tried."""
+    try:
+        state = load_file(weights)
+    except (SafetensorError, OSError):
+        return None
+    for classes in sorted({len(value) for value in state.values() if value.ndim == 2}):
+        made = build(spec, classes=classes, channels=channels)
+        with suppress(RuntimeError):
+            made.load_state_dict(state)
+            return made
+    return None
+
+
+def fill_of(network: nn.Module, kind: AnyKind, normalize: Normalize, head: EarlyHead | None = None) -> Saliency:
     """The `fill` of a network trained on values that `normalize` gives."""
     return saliency(network, kind, mean=normalize.mean, std=normalize.std, head=head)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from augury.train.engine.captured import Capture
 from augury.train.engine.costs import Counts, Stopwatch, Tally, counting
 from augury.train.engine.failure import Watch, check_now, explained
 from augury.train.engine.feed import Share, fed
-from augury.train.engine.keep import HostFill, with_early_head
+from augury.train.engine.keep import HostFill, given_network, with_early_head
 from augury.train.engine.networks import derived_seed, make_model, make_networks
 from augury.train.engine.outcome import conclude, epoch_row
 from augury.train.engine.refinement import check_refinement, clock_at, pipelines_at
@@ -39,7 +40,7 @@ from augury.train.engine.setup import (
     pick_device,
     pipelines_for,
 )
-from augury.train.engine.streams import Drawn, Unlabelled
+from augury.train.engine.streams import Drawn, Unlabelled, check_groups
 from augury.train.engine.update import Average, Update, make_optimizer, set_rate
 from augury.train.engine.views import StepViews, batches
 from augury.train.engine.world import World
@@ -94,12 +95,16 @@ class Training:
         settings = settings.resolved(len(dataset.train.ids))
         device, world = pick_device(settings.device), world or World()
         strategy = build_strategy(parse_spec(settings.strategy, "--strategy"))
+        seeded = getattr(strategy, "seeded", None)
+        if seeded is not None:
+            seeded(settings.seed)
         pipelines = pipelines_for(settings, dataset, strategy)
         notes = check_refinement(settings, pipelines, strategy)
         check_update(settings, strategy, world)
         groups = begin_groups(settings, dataset, strategy, pipelines, set(streams or ()))
         strategy = with_early_head(strategy, pipelines, len(dataset.classes))
         kept = labelled(dataset, labels=settings.labels, per_class=settings.labels_per_class, seed=settings.seed)
+        check_groups(strategy, settings.batch_size or 0)
         with torch.random.fork_rng(devices=cuda_devices(device)):
             model = make_networks(settings, dataset, strategy).to(device).to(memory_format=torch.channels_last)
             extra = nn.ModuleDict(strategy.modules(model)).to(device)
@@ -107,10 +112,11 @@ class Training:
         captured = Capture.wanted(settings, device, world)
         update = Update(make_optimizer(settings, parameters, tensor_rate=captured), parameters, settings.clip_grad, world)
         normalize = next(stage for stage in pipelines[0].stages if isinstance(stage, Normalize))
-        counts = Counts()
+        counts, channels = Counts(), dataset.train.images.shape[1]
+        named = partial(given_network, classes=len(dataset.classes), channels=channels, device=device)
         training = Training(settings, dataset, pipelines, normalize, model, extra, strategy, update, device,
                             on_device(kept, device), on_device(dataset.validation, device), counts, world=world, notes=notes,
-                            fill=HostFill.of(pipelines, model, extra, normalize, counts), groups=groups,
+                            fill=HostFill.of(pipelines, model, extra, normalize, counts, named), groups=groups,
                             selection=Selection(settings.select, settings.patience, groups),
                             further={name: images.to(device) for name, images in (streams or {}).items()})  # fmt: skip
         if settings.model_ema_decay is not None:
@@ -244,8 +250,9 @@ class Training:
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         groups = self.groups.of_split(self.train_split) if self.settings.sampling == "groups" and self.groups is not None else None
-        return epoch_batches(self.train_split.ids, groups, self.settings.seed, self.epoch, batch_size=self.batch_size,
-                             images=self.epoch_images, steps=self.steps_per_epoch)  # fmt: skip
+        return epoch_batches(self.train_split, groups, self.settings.seed, self.epoch, batch_size=self.batch_size,
+                             images=self.epoch_images, steps=self.steps_per_epoch,
+                             each=getattr(self.strategy, "images_per_class", 0))  # fmt: skip
 
     def _step(self, share: Share, streams: dict[str, Drawn]) -> tuple[Tensor, dict[str, Tensor]]:
         """One optimiser step on these rows: the sum of its turns' losses and of what they log."""

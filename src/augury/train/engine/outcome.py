@@ -10,11 +10,13 @@ import numpy as np
 import safetensors.torch
 from torch import Tensor, nn
 
+from augury.core.plan import Clock
 from augury.train.data.dataset import Split
 from augury.train.engine import checkpoint
 from augury.train.engine.evaluate import Evaluation, evaluate
 from augury.train.engine.networks import described, network_specs, predictions_file, weights_file
 from augury.train.engine.refinement import intensity_at
+from augury.train.engine.retrieval import retrieve
 from augury.train.engine.risk import risk_gap, wants_risk
 from augury.train.engine.setup import on_device
 from augury.train.strategies.strategy import members
@@ -59,6 +61,9 @@ def conclude(training: "Training", rows: list[dict[str, Any]], wall: float) -> d
     if t.directory:
         for number, (network, test) in enumerate(zip(members(t.shown), tests, strict=True)):
             write_outcome(t.directory.path, number, network, part, test)
+        files = getattr(t.strategy, "files", None)
+        for name, text in ({} if files is None else files(Clock(t.epoch, t.settings.epochs, seed=t.settings.seed))).items():
+            checkpoint.write_atomically(t.directory.path / name, text.encode())
     found, named = figures(tests, rows), described(network_specs(t.settings, t.strategy))
     seconds = {"training": t.seconds, "device": t.device_seconds, "wall": wall}
     result = {
@@ -66,6 +71,8 @@ def conclude(training: "Training", rows: list[dict[str, Any]], wall: float) -> d
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "networks": [{**name, **values} for name, values in zip(named, found, strict=True)],
     }  # fmt: skip
+    if t.dataset.retrieval is not None:
+        result["retrieval"] = retrieve(members(t.shown)[0], t.dataset.retrieval, t.normalize, t.device).dict()
     if t.stage_one:
         before = copy.deepcopy(t.shown)
         before.load_state_dict(t.stage_one)

@@ -1,9 +1,12 @@
 """What a training is put together from, with every refusal made before anything is written."""
 
+from typing import Any
+
 import torch
 
 from augury.augment.build import build
 from augury.augment.pipeline import Pipeline
+from augury.augment.stage import Normalize
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.options import parse_chain
@@ -28,7 +31,18 @@ def pipelines_for(settings: Settings, dataset: Dataset, strategy: Strategy) -> t
                 f"--augment2: --strategy {settings.strategy} has no second view for it; leave it out, or use ait or multi_ait"
             )
         found.append(build(parse_chain(settings.augment2, "--augment2"), statistics, "--augment2"))
+    stages = getattr(strategy, "stages", ())
+    if stages:
+        found = [_with_stage(found[0], stage) for stage in stages]
     return (*found, *(build(chain, statistics, "--strategy") for chain in getattr(strategy, "chains", ())))
+
+
+def _with_stage(pipeline: Pipeline, stage: Any) -> Pipeline:
+    """The pipeline with a strategy's own stage before `normalize`; None leaves it as it is."""
+    if stage is None:
+        return pipeline
+    place = next(number for number, each in enumerate(pipeline.stages) if isinstance(each, Normalize))
+    return Pipeline((*pipeline.stages[:place], stage, *pipeline.stages[place:]))
 
 
 def begin_groups(
@@ -64,6 +78,8 @@ def check_update(settings: Settings, strategy: Strategy, world: World) -> None:
         if getattr(strategy, "begin", None) is not None:
             what = "--grad-accum-steps" if world.size == 1 else "--nproc-per-node"
             raise InputError(f"{what}: --strategy {settings.strategy} weighs the groups of whole batches; train it in one piece")
+        if getattr(strategy, "images_per_class", 0):
+            raise InputError(f"--strategy {settings.strategy}: compares the images of whole batches; train it in one piece")
         if settings.sampling == "groups":
             raise InputError("--sampling groups: balances whole batches; train in one process, without --grad-accum-steps")
 

@@ -12,6 +12,7 @@ from augury.core.errors import InputError
 from augury.train.data.dataset import Split
 from augury.train.engine import checkpoint
 from augury.train.engine.costs import Counts
+from augury.train.engine.nested import joined, parted
 from augury.train.engine.rundir import RunDirectory
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ def save(training: "Training", folder: Path, *, stage_one: bool = False) -> None
         tensors |= {f"average.{k}": v for k, v in t.average.model.state_dict().items()}
     state = {
         "epoch": t.epoch, "seconds": t.seconds, "device_seconds": t.device_seconds, "counts": t.counts.dict(),
-        "strategy": t.strategy.state_dict(), "selection": t.selection.state(), "data": fingerprint(t.train_split),
-        "threads": torch.get_num_threads(), "averaged": 0 if t.average is None else t.average.updates,
+        "strategy": parted(t.strategy.state_dict(), "strategy", tensors), "selection": t.selection.state(),
+        "data": fingerprint(t.train_split), "threads": torch.get_num_threads(),
+        "averaged": 0 if t.average is None else t.average.updates,
     }  # fmt: skip
     checkpoint.save_checkpoint(folder, tensors, state)
     if stage_one:
@@ -89,7 +91,7 @@ def _restore(t: "Training", found: checkpoint.Found) -> None:
     t.counts = Counts(**state["counts"])
     if t.fill is not None:
         t.fill.counts = t.counts
-    t.strategy.load_state_dict(state["strategy"])
+    t.strategy.load_state_dict(joined(state["strategy"], found.tensors))
     t.selection.load(state["selection"], parts["selected."])
     if found.damaged:
         t.notes.append(f"{found.damaged} was damaged; the checkpoint before it, of epoch {t.epoch}, was taken up")

@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.train.data.dataset import Split
+from augury.train.strategies.strategy import Strategy
 
 
 @dataclass(frozen=True)
@@ -63,3 +65,52 @@ class UnlabelledEpoch:
     def step(self, number: int) -> Drawn:
         cut = slice(number * self.size, (number + 1) * self.size)
         return Drawn(self.source.split, self.rows[cut], self.visits[cut], labelled=False)
+
+
+def check_groups(strategy: Strategy, batch_size: int) -> None:
+    """InputError where the strategy wants so many images of every class in a batch and the batch size is no multiple."""
+    each = getattr(strategy, "images_per_class", 0)
+    if each and (batch_size % each or batch_size // each < 2):
+        raise InputError(
+            f"--batch-size {batch_size}: the strategy takes {each} images of each class; give a multiple, {2 * each} or more"
+        )
+
+
+def grouped_order(
+    split: Split, seed: int, epoch: int, count: int, *, batch_size: int, each: int
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """As `repeated_order`, in batches of `batch_size / each` classes with `each` images of every one of them.
+
+    Classes come in a hashed order, again and again in another one; a class's images in a hashed order, from where its
+    last turn ended. Where a round of classes does not fill its last batch, that batch is left out; only where there are
+    fewer classes than a batch wants is a class twice in it.
+    """
+    classes, device = batch_size // each, split.ids.device
+    all_ids, labels = split.ids.cpu(), split.labels.cpu()  # one by one below, which would wait for a GPU each time
+    places = [(labels == label).nonzero()[:, 0] for label in labels.unique()]
+    representatives = torch.stack([all_ids[rows[0]] for rows in places]) if places else all_ids[:0]
+    orders: dict[tuple[int, int], Tensor] = {}
+
+    def image(index: int, number: int) -> tuple[Tensor, int]:
+        rows, visit = places[index], number // len(places[index])
+        if (index, visit) not in orders:
+            ids = all_ids[rows]
+            noise = Noise.of(seed, ids, epoch=epoch, visits=torch.full_like(ids, visit))
+            orders[index, visit] = rows[torch.argsort(noise.fold("order").bits(1)[:, 0], stable=True)]
+        return orders[index, visit][number % len(rows)], visit
+
+    found: list[tuple[Tensor, int]] = []
+    turns = [0] * len(places)
+    turn = 0
+    while len(found) < count and places:
+        noise = Noise.of(seed, representatives, epoch=epoch, visits=torch.full_like(representatives, turn))
+        drawn = torch.argsort(noise.fold("classes").bits(1)[:, 0], stable=True).tolist()
+        whole = len(drawn) - len(drawn) % classes if len(drawn) >= classes else len(drawn)
+        for index in drawn[:whole]:
+            found += [image(index, turns[index] * each + k) for k in range(each)]
+            turns[index] += 1
+        turn += 1
+    if not found:
+        return split.ids[:0], split.ids[:0]
+    rows, visits = torch.stack([row for row, _ in found[:count]]), torch.tensor([visit for _, visit in found[:count]])
+    return rows.to(device), visits.to(device)

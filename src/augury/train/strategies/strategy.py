@@ -36,8 +36,10 @@ class Strategy(Protocol):
     extra trained parts by name. program(clock): what makes one epoch's step another program than the next's, hashable.
     A call makes the loss of one turn. end_epoch lets it learn; state_dict is what a checkpoint must keep of it.
 
-    Two further attributes may be left out, see `networks_of` and `pipelines_of`: networks, how many networks it trains (1;
-    with more, `model` is an `nn.ModuleList` of them), and pipelines, how many pipelines its views can come from (1)."""
+    Further attributes may be left out. networks: how many networks it trains (1; with more, `model` is an `nn.ModuleList`
+    of them). pipelines: how many pipelines its views can come from (1). stages: stages of its own, each of which the host
+    puts before `normalize` of the training's pipeline, one pipeline for each (None: without). seeded(seed): called before
+    the first step. files(clock): texts by file name, which a finished run keeps."""
 
     streams: tuple[str, ...]
     turns: int

@@ -1,5 +1,6 @@
 """A CycleGAN between two subgroups, and its training: resumable, bit for bit on the CPU."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +83,7 @@ class CycleGan:
     replay_a: ReplayBuffer
     replay_b: ReplayBuffer
     step: int = 0
+    seconds: float = 0.0
     logs: list[dict[str, Any]] = field(default_factory=list)
 
     @staticmethod
@@ -107,12 +109,14 @@ class CycleGan:
             self.resume(folder)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             total = torch.zeros(4, device=self.device)
-            since = self.step
+            since, last = self.step, time.perf_counter()
             while self.step < self.settings.steps:
                 total += self.train_step()
                 if self.step % every == 0 or self.step == self.settings.steps:
                     self._log(total / (self.step - since))
                     total, since = torch.zeros_like(total), self.step
+                    last, before = time.perf_counter(), last
+                    self.seconds += last - before
                     if folder is not None:
                         self.save(folder)
                     if on_steps is not None:
@@ -123,10 +127,13 @@ class CycleGan:
         generator = torch.Generator().manual_seed(self._seed())
         torch.random.manual_seed(self._seed())
         a, b = self._batch(self.a, "a"), self._batch(self.b, "b")
+        # The generators' step needs no gradients of the discriminators' weights, which are a fifth of its work.
+        self._judging(False)
         losses = generator_losses(self.to_b, self.to_a, self.judge_a, self.judge_b, a, b)
         self.generator_optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         self.generator_optimizer.step()
+        self._judging(True)
         # The generators' step comes first: the store must hold a batch before one is drawn from it.
         self.replay_a.add(losses.fake_a, generator)
         self.replay_b.add(losses.fake_b, generator)
@@ -144,7 +151,7 @@ class CycleGan:
         for name, optimizer in self._optimizers():
             tensors |= {f"{name}.{key}": value for key, value in checkpoint.optimizer_tensors(optimizer).items()}
         tensors |= {"replay_a.images": self.replay_a.images, "replay_b.images": self.replay_b.images}
-        checkpoint.save_checkpoint(folder, tensors, {"step": self.step, "logs": self.logs})
+        checkpoint.save_checkpoint(folder, tensors, {"step": self.step, "seconds": self.seconds, "logs": self.logs})
 
     def resume(self, folder: Path) -> None:
         """Take up the folder's checkpoint, if it has one."""
@@ -162,7 +169,7 @@ class CycleGan:
             checkpoint.restore_optimizer(optimizer, part(name))
         self.replay_a.images = tensors["replay_a.images"].to(self.device)
         self.replay_b.images = tensors["replay_b.images"].to(self.device)
-        self.step, self.logs = state["step"], state["logs"]
+        self.step, self.seconds, self.logs = state["step"], state["seconds"], state["logs"]
 
     def _batch(self, source: Source, name: str) -> Tensor:
         rows, visits = source.rows(self.settings.seed, self.step, self.settings.batch_size)
@@ -173,6 +180,11 @@ class CycleGan:
         noise = Noise(noise.key + torch.arange(len(rows)) * 2)
         done, _ = self.pipeline.run(batch, Noise(noise.key.to(self.device)), clock=Clock(self.step, self.settings.steps, self.step))
         return done.images
+
+    def _judging(self, on: bool) -> None:
+        """Whether the discriminators' weights get gradients."""
+        for judge in (self.judge_a, self.judge_b):
+            judge.requires_grad_(on)
 
     def _seed(self) -> int:
         bits = Noise.of(self.settings.seed, torch.zeros(1, dtype=torch.int64), epoch=self.step).fold("cyclegan").bits(1)

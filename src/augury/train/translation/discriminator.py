@@ -5,12 +5,14 @@ from torch.nn import functional
 
 from augury.train.translation.generator import initialise, leaky, normalisation
 
+_SMALLEST = 8
+
 
 class Discriminator(nn.Module):
     """Logits [B,1,h,w] for patches of images [B,C,H,W] in [-1, 1]: 2x2 of them for 28x28 (Isola et al. 2017, section 6.1.2).
 
     4x4 convolutions of 64, 128 and 256 channels and stride 2, then 512 and 1 of stride 1: patches of 70 pixels. Images
-    below 25 pixels have fewer levels of stride 2, so that at least 2x2 patches are left.
+    below 25 pixels have fewer levels of stride 2, so that at least 2x2 patches are left; sides below 8 are padded with 0.
     """
 
     def __init__(self, channels: int, height: int, width: int) -> None:
@@ -28,7 +30,8 @@ class Discriminator(nn.Module):
         initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        maps = images
+        height, width = images.shape[-2:]
+        maps = functional.pad(images, (0, max(0, _SMALLEST - width), 0, max(0, _SMALLEST - height)))
         for level in self.strided:
             # Odd sides are rounded up, by one more row and column at the end, as "same" padding does.
             odd = (maps.shape[-1] % 2, maps.shape[-2] % 2)

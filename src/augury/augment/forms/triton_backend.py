@@ -1,0 +1,132 @@
+"""The Triton back end: hands records to the kernels, one launch for the statistics of a slot and one for its pixels.
+
+Both functions are custom operators of PyTorch, opaque to its compiler: a compiled stage has no graph break here, and the
+kernels' rounding stays as they ask for it. Nothing waits for the device, and all shapes are static, so that launches can
+be captured in a CUDA graph. Memory beside the result: one more batch for several slots, and 256 bytes per image and
+channel.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from augury.augment.forms import plain, triton_kernels, triton_statistics
+
+# Gathers of a few large pieces: PyTorch's own kernels, equal by construction.
+from augury.augment.forms.plain import cut as cut
+from augury.augment.forms.plain import paste as paste
+from augury.augment.forms.plain import weighted as weighted
+
+BLOCK = 1024
+WARPS_PER_PROGRAM = 4
+EXACT = {"enable_fp_fusion": False}
+
+
+def pixels(images: Tensor, lowered: Any, size: Tensor) -> Tensor:
+    """Warp, table and blend of every slot in turn, on uint8 [B,C,H,W]; returns new images."""
+    records = [lowered.warp or (None,) * 3, lowered.table or (None,) * 2, lowered.blend or (None,) * 2]
+    return torch.ops.augury.pixels(images, size, lowered.form, *(part for record in records for part in record))
+
+
+def regions(images: Tensor, lowered: Any, box: Tensor, partner: Tensor) -> Tensor:
+    """The first slot's boxes (int64 [B,4]) filled, on uint8 or float images; returns new images."""
+    if images.dtype not in (torch.uint8, torch.float32):
+        return plain.regions(images, lowered, box, partner)
+    return torch.ops.augury.regions(images, *(part[:, 0] for part in lowered.region), box, partner)
+
+
+@torch.library.custom_op(
+    "augury::pixels",
+    mutates_args=(),
+    schema="(Tensor images, Tensor size, Tensor form, Tensor? matrix, Tensor? bilinear, Tensor? fill,"
+    " Tensor? recipe, Tensor? value, Tensor? degenerate, Tensor? factor) -> Tensor",
+)
+def _pixels(
+    images: Tensor,
+    size: Tensor,
+    form: Tensor,
+    matrix: Tensor | None,
+    bilinear: Tensor | None,
+    fill: Tensor | None,
+    recipe: Tensor | None,
+    value: Tensor | None,
+    degenerate: Tensor | None,
+    factor: Tensor | None,
+) -> Tensor:
+    slots = form.shape[1]
+    if images.numel() == 0 or slots == 0:
+        return images.clone(memory_format=torch.contiguous_format)
+    source = images.contiguous()
+    count, channels, height, width = images.shape
+    step, form, parts = _aligned(form, [matrix, bilinear, fill, recipe, value, degenerate, factor])
+    block = min(BLOCK, max(16, 1 << (height * width - 1).bit_length()))
+    tiles = -(-height * width // block)
+    kept: dict[str, Any] = {"CHANNELS": channels, "WARPS": matrix is not None, "TABLES": recipe is not None, "BLOCK": block}
+    kept |= {"num_warps": WARPS_PER_PROGRAM, **EXACT}
+    with torch.cuda.device_of(images):
+        tables = images.new_empty(count, channels, 256) if kept["TABLES"] else None
+        axes = images.new_empty(count, width + height, dtype=torch.int32) if kept["WARPS"] else None
+        turns = [torch.empty_like(source) for _ in range(min(slots, 2))]
+        sides = (size, size.stride(0), size.stride(1))
+        for slot in range(slots):
+            here = form[:, slot]
+            matrix, bilinear, fill, recipe, value, degenerate, factor = (None if p is None else p[:, slot] for p in parts)
+            target = turns[(slots - 1 - slot) % 2]
+            if kept["WARPS"] or kept["TABLES"]:
+                triton_statistics.statistics[(count * channels,)](
+                    source, tables, axes, *sides, here, matrix, bilinear, recipe, value, step, height, width, **kept
+                )
+            triton_kernels.pixels[(count * tiles,)](
+                source, target, tables, axes, *sides, here, matrix, bilinear, fill, recipe, value, degenerate, factor,
+                step, height, width, tiles, BLENDS=degenerate is not None, **kept,
+            )  # fmt: skip
+            source = target
+    return source
+
+
+@torch.library.custom_op(
+    "augury::regions",
+    mutates_args=(),
+    schema="(Tensor images, Tensor content, Tensor fill, Tensor pattern, Tensor grid, Tensor box, Tensor partner) -> Tensor",
+)
+def _regions(images: Tensor, content: Tensor, fill: Tensor, pattern: Tensor, grid: Tensor, box: Tensor, partner: Tensor) -> Tensor:
+    if images.numel() == 0:
+        return images.clone(memory_format=torch.contiguous_format)
+    images = images.contiguous()
+    count, channels, height, width = images.shape
+    out = torch.empty_like(images)
+    step, content, (fill, pattern, grid) = _aligned(content[:, None], [fill[:, None], pattern[:, None], grid[:, None]])
+    box = box if box.stride(1) == 1 else box.contiguous()
+    block = min(BLOCK, max(16, 1 << (height * width - 1).bit_length()))
+    tiles = -(-height * width // block)
+    with torch.cuda.device_of(images):
+        triton_kernels.regions[(count * tiles,)](
+            images, out, partner, partner.stride(0), content, fill, pattern, grid, step, box, box.stride(0),
+            height, width, tiles, CHANNELS=channels, BLOCK=block, num_warps=WARPS_PER_PROGRAM, **EXACT,
+        )  # fmt: skip
+    return out
+
+
+@_pixels.register_fake
+def _(images: Tensor, *_: Tensor | None) -> Tensor:
+    return torch.empty_like(images, memory_format=torch.contiguous_format)
+
+
+@_regions.register_fake
+def _(images: Tensor, *_: Tensor) -> Tensor:
+    return torch.empty_like(images, memory_format=torch.contiguous_format)
+
+
+def _aligned(form: Tensor, parts: list[Any]) -> tuple[int, Tensor, list[Any]]:
+    """The step from row to row of [B,S,...] records, counted in entries and one for all; copies where they differ."""
+
+    def step(part: Tensor) -> tuple[int, ...]:
+        width = part.shape[2:].numel()
+        return part.stride(0) // width, part.stride(0) % width, part.stride(1) // width, *part.stride()[2:]
+
+    parts = [None if p is None else p.view(torch.uint8) if p.dtype == torch.bool else p for p in parts]
+    wanted = (form.stride(0), 0, form.stride(1))
+    if any(p is not None and step(p)[:3] != wanted for p in parts):
+        form, parts = form.contiguous(), [None if p is None else p.contiguous() for p in parts]
+    return form.stride(0), form, parts

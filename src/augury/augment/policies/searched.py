@@ -1,0 +1,178 @@
+"""The space that AutoAugment searches, and the controller as a policy that draws from it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from augury.augment.policies.controller import (
+    MAGNITUDES,
+    PROBABILITIES,
+    Baseline,
+    Controller,
+    Learner,
+    Rule,
+    adversarial_controller,
+    autoaugment_controller,
+    z_scores,
+)
+from augury.augment.policies.file import Entry, Row
+from augury.augment.policies.ladders import Magnitudes, ladder
+from augury.core.errors import InputError
+from augury.core.noise import Noise
+from augury.core.plan import Choice, Clock, Plan, Space
+
+# Cubuk et al. 2019, table 6.
+OPERATIONS = (
+    "shear_x", "shear_y", "translate_x", "translate_y", "rotate", "auto_contrast", "invert", "equalize", "solarize",
+    "posterize", "contrast", "color", "brightness", "sharpness", "cutout", "sample_pairing",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PolicySpace:
+    """Policies of `sub_policies` x `slots` operations, each (operation, probability of 11, magnitude of 10).
+
+    Without `probabilities` an operation always fires (Adversarial AutoAugment). `magnitudes` says what a level means;
+    levels are 0 .. 9 of its scale. Raises InputError for fewer than two operations and for ones without a ladder.
+    """
+
+    operations: tuple[str, ...] = OPERATIONS
+    magnitudes: Magnitudes = field(default_factory=lambda: ladder("tf"))
+    sub_policies: int = 5
+    slots: int = 2
+    probabilities: bool = True
+
+    def __post_init__(self) -> None:
+        if len(set(self.operations)) < 2:
+            raise InputError("operations: a search space of one operation leaves nothing to choose; name two or more")
+        for name in self.operations:
+            self.magnitudes.choice(name)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Choices of every kind of decision."""
+        return (len(self.operations), *((PROBABILITIES,) if self.probabilities else ()), MAGNITUDES)
+
+    @property
+    def decisions(self) -> int:
+        return self.sub_policies * self.slots * len(self.sizes)
+
+    @property
+    def size(self) -> int:
+        """How many policies there are: exact, an integer."""
+        return math.prod(self.sizes) ** (self.sub_policies * self.slots)
+
+    def controller(self, seed: int = 0) -> Controller:
+        make = autoaugment_controller if self.probabilities else adversarial_controller
+        return make(len(self.operations), sub_policies=self.sub_policies, per_sub_policy=self.slots, seed=seed)
+
+    def uniform(self, noise: Noise) -> Tensor:
+        """Decisions int64 [N,D], each uniform: what random search draws."""
+        sizes = torch.tensor(self.sizes * (self.sub_policies * self.slots), device=noise.key.device)
+        return noise.integers(self.decisions, sizes)
+
+    def decode(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Decisions int64 [N,D] as operation int64, probability and strength float32, [N,Q,S] each."""
+        parts = actions.reshape(len(actions), self.sub_policies, self.slots, len(self.sizes))
+        op, level = parts[..., 0], parts[..., -1]
+        probability = parts[..., 1].to(torch.float32) / (PROBABILITIES - 1) if self.probabilities else torch.ones_like(op).float()
+        return op, probability, level.to(torch.float32) / self.magnitudes.top
+
+    def rows(self, actions: Sequence[int]) -> tuple[Row, ...]:
+        """One policy's decisions as the sub-policies of a policy file."""
+        op, probability, strength = (part[0] for part in self.decode(torch.tensor([list(actions)])))
+        space = self.space
+        return tuple(
+            tuple(
+                entry_of(space[int(op[q, s])], round(float(probability[q, s]), 6), float(strength[q, s])) for s in range(self.slots)
+            )
+            for q in range(self.sub_policies)
+        )
+
+    @property
+    def space(self) -> Space:
+        return Space(tuple(self.magnitudes.choice(name) for name in self.operations))
+
+
+def entry_of(choice: Choice, probability: float, strength: float) -> Entry:
+    """An entry of a space at a strength, as a policy file's. Parameters without a law of the space's stay drawn by the
+    operation. Raises InputError for a law that is drawn from (a file holds one value)."""
+    values, signed = {}, False
+    for name, law in choice.laws.items():
+        low, high = (law.value(torch.tensor([u]), torch.tensor([strength])).item() for u in (0.0, 0.49999))
+        if low != high:
+            raise InputError(f"{choice.op.name}({name}): a policy file holds one value, not {law}; give a number")
+        values[name] = low
+        signed = signed or (bool(getattr(law, "signed", False)) and low != getattr(law, "centre", 0.0))
+    return Entry(choice.op.name, probability, strength, values, signed, dict(choice.options))
+
+
+@dataclass
+class ControllerPolicy:
+    """The controller as a policy: every image draws a whole policy of its own and one of that policy's sub-policies.
+
+    plan.choice int64 [B,D+1] holds the decisions and the sub-policy's number. log_prob is of all of it: the decisions, the
+    sub-policy and which slots fired. tell(plan, reward) makes better than average decisions likelier; `normalise` says
+    what average: AutoAugment's moving one, or the batch's own (z-scores).
+    """
+
+    policy_space: PolicySpace
+    rule: Rule = "ppo"
+    lr: float = 3.5e-4
+    seed: int = 0
+    normalise: Literal["moving", "batch"] = "moving"
+    learner: Learner = field(init=False)
+    baseline: Baseline = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.learner = Learner(self.policy_space.controller(self.seed), self.rule, self.lr)
+        self.baseline = Baseline()
+
+    @property
+    def space(self) -> Space:
+        return self.policy_space.space
+
+    @property
+    def slots(self) -> int:
+        return self.policy_space.slots
+
+    def ask(self, noise: Noise, clock: Clock) -> Plan:
+        actions = self.learner.sample(noise.fold("decisions"))
+        chosen = noise.fold("sub-policy").integers(1, self.policy_space.sub_policies)
+        op, probability, strength = self._of(actions, chosen)
+        return Plan(op, strength, noise.fold("on").uniform(self.slots) < probability, torch.cat([actions, chosen], 1))
+
+    def log_prob(self, plan: Plan) -> Tensor:
+        actions, chosen = _choice_of(plan)
+        _, probability, _ = self._of(actions, chosen)
+        fired = torch.where(plan.on, probability, 1 - probability).log().sum(1)
+        decided = self.learner.controller.likelihood(actions)[0].sum(1)
+        return decided + fired - math.log(self.policy_space.sub_policies)
+
+    def tell(self, plan: Plan, reward: Tensor) -> None:
+        gain = self.baseline.advantage(reward) if self.normalise == "moving" else z_scores(reward)
+        self.learner.update(_choice_of(plan)[0], gain)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"learner": self.learner.state_dict(), "baseline": self.baseline.value}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.learner.load_state_dict(state["learner"])
+        self.baseline.value = state["baseline"]
+
+    def _of(self, actions: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Operation, probability and strength [B,S] of each row's sub-policy."""
+        op, probability, strength = (
+            part.gather(1, chosen[..., None].expand(-1, 1, self.slots))[:, 0] for part in self.policy_space.decode(actions)
+        )
+        return op, probability, strength
+
+
+def _choice_of(plan: Plan) -> tuple[Tensor, Tensor]:
+    if plan.choice is None:
+        raise ValueError("log_prob and tell need the plan's choice, the controller's decisions")
+    return plan.choice[:, :-1], plan.choice[:, -1:]

@@ -1,0 +1,166 @@
+"""TANDA: sequences over the user's transformation functions, drawn by a generator that was taught to stay realistic.
+
+The generator is trained by `augury.train.tanda`; here is the policy that draws from it, frozen or not.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from augury.augment.functions import Function, function_space
+from augury.augment.policies.generators import Generator, Kind
+from augury.core.errors import InputError
+from augury.core.noise import Noise
+from augury.core.options import Interval, Spec, parse_list
+from augury.core.plan import Clock, Plan, Policy, Space
+from augury.core.registry import register
+
+FORMAT = "augury tanda generator 1"
+
+
+def _both(template: str, values: Sequence[float]) -> list[str]:
+    return [template.format(f"{sign * value:.6g}") for value in values for sign in (1, -1)]
+
+
+def _warps(angles: Sequence[float], zooms: Sequence[float], shears: Sequence[float]) -> list[str]:
+    slopes = [math.tan(radians) for radians in shears]
+    return [
+        *_both("rotate(degrees={}, interpolation=bilinear)", angles),
+        *[f"zoom(factor={factor}, interpolation=bilinear)" for factor in zooms],
+        *_both("shear_x(slope={}, interpolation=bilinear)", slopes),
+    ]
+
+
+# The released experiments' lists: one function per value. Shears are given there in radians.
+PRESETS: dict[str, tuple[str, ...]] = {
+    "cifar10": (
+        *_warps((2.5, 5), (0.9, 1.1, 0.75, 1.25), (0.1, 0.25)),
+        *_both("swirl(strength={})", (0.1, 0.25)),
+        *_both("hue(shift={})", (0.1, 0.25)),
+        *[f"{op}(factor={x})" for op in ("contrast", "brightness", "color") for x in (0.75, 1.25, 0.5, 1.5)],
+        "flip",
+    ),
+    "mnist": (
+        *_warps((2.5, 5, 10), (0.9, 1.1), (0.1, 0.2, 0.4)),
+        *_both("swirl(strength={})", (0.1, 0.2, 0.4)),
+        *[f"elastic(sigma=1, alpha={alpha})" for alpha in (1, 1.25, 1.5)],
+        "erode(width=3)",
+        "dilate(width=3)",
+    ),
+}
+
+
+@dataclass
+class Tanda:
+    """Sequences of `slots` functions of `space`, from a generator; every slot fires.
+
+    tell(plan, reward) takes one step of plain policy gradient, sum over rows and steps of log p x reward; `reward` is
+    float [B], or [B,S] where every step has its own. Plain SGD, as published; Adam makes such policies collapse.
+    """
+
+    space: Space
+    slots: int
+    generator: Generator
+    lr: float = 1e-4
+    optimizer: torch.optim.SGD = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.optimizer = torch.optim.SGD(self.generator.parameters(), lr=self.lr)
+
+    def ask(self, noise: Noise, clock: Clock) -> Plan:
+        u = noise.uniform(self.slots)
+        device = next(self.generator.parameters()).device
+        actions = self.generator.sample(u.to(device)).to(u.device)
+        on = torch.ones_like(actions, dtype=torch.bool)
+        return Plan(actions, on.to(torch.float32), on, actions)
+
+    def log_prob(self, plan: Plan) -> Tensor:
+        return self.generator.log_prob(_actions(plan)).sum(1)
+
+    def tell(self, plan: Plan, reward: Tensor) -> None:
+        log_prob = self.generator.log_prob(_actions(plan))
+        gain = reward.detach() if reward.ndim == 2 else reward.detach()[:, None]
+        loss = -(log_prob * gain).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(self.generator.state_dict())
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.generator.load_state_dict(state)
+
+
+def _actions(plan: Plan) -> Tensor:
+    return plan.op if plan.choice is None else plan.choice
+
+
+def make(
+    functions: Sequence[str | Spec | Function], *, length: int = 10, kind: Kind = "lstm", logit_range: float = 4.0,
+    lr: float = 1e-4, seed: int = 0,
+) -> Tanda:  # fmt: skip
+    """An untrained policy over operations (`rotate(degrees=5)`) and callables on image batches, near uniform."""
+    space = function_space(functions)
+    return Tanda(space, length, Generator(len(space), kind=kind, logit_range=logit_range, seed=seed), lr)
+
+
+@register("policy", "tanda", source="Ratner et al. 2017 (TANDA, arXiv:1709.01643), section 4; Ratner et al. 2020 (Stanford AI Lab)")
+def tanda(
+    *, functions: tuple[Spec, ...] | None = None, length: Annotated[int, Interval(1, 100)] = 10, file: str | None = None
+) -> Policy:
+    """`length` transformation functions per image, one after another, from a trained generator's `file`.
+
+    Without a file every function is equally likely at every step: the random policy that a trained one has to beat.
+    `functions`: operations with fixed values, or one of the published lists, `cifar10` (33) and `mnist` (25). A file
+    brings its own functions and length. Geometric functions fill with black, where the released code repeats the edge.
+    """
+    if file is not None:
+        if functions is not None:
+            raise InputError("tanda: a file brings its own functions; give one of the two")
+        return load(Path(file))
+    space = function_space(expanded(functions or (Spec("cifar10"),)), "tanda(functions)")
+    return Tanda(space, length, Generator(len(space), kind="mean_field"))
+
+
+def expanded(functions: Sequence[Spec]) -> tuple[str | Spec, ...]:
+    """The functions, with published lists written out."""
+    return tuple(item for spec in functions for item in PRESETS.get(spec.name, (spec,)))
+
+
+def save_generator(path: Path, policy: Tanda, functions: Sequence[str | Spec]) -> None:
+    """Write a generator with its functions, which must be named (a Python function cannot be written down)."""
+    generator = policy.generator
+    header = {
+        "format": FORMAT, "functions": ", ".join(map(str, functions)), "length": policy.slots, "kind": generator.kind,
+        "logit_range": generator.logit_range,
+    }  # fmt: skip
+    tensors = {name: t.detach().cpu().contiguous() for name, t in generator.state_dict().items()}
+    path.write_bytes(save(tensors, metadata={"augury": json.dumps(header)}))
+
+
+def load(path: Path) -> Tanda:
+    """A frozen generator's policy. Raises InputError where the file is missing or is none; executes nothing."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("augury", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except FileNotFoundError:
+        raise InputError(f"tanda(file={path}): no such file") from None
+    except (SafetensorError, ValueError, OSError):
+        raise InputError(f"tanda(file={path}): not a generator file") from None
+    if header.get("format") != FORMAT:
+        raise InputError(f"tanda(file={path}): not a generator file of this version")
+    specs = [chain.stages[0] for chain in parse_list(header["functions"], f"tanda(file={path})")]
+    made = make(specs, length=header["length"], kind=header["kind"], logit_range=header["logit_range"])
+    made.load_state_dict(tensors)
+    made.generator.requires_grad_(False)
+    return made

@@ -1,0 +1,33 @@
+"""What a CPU and an accelerator do differently, in one place.
+
+On a CPU rows are picked out and counted, which is cheapest there; on an accelerator counting would make the host wait, so
+that every row is computed and masked. Nothing in a draw or its application copies from the host once it is warm.
+"""
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def is_host(device: torch.device) -> bool:
+    """Whether reading a value on this device is free of waiting, so that rows may be counted and picked."""
+    return device.type == "cpu"
+
+
+def constant(numbers: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The numbers (nested tuples) as a tensor on the device, copied there once. Never write into it.
+
+    A copy from the host makes it wait and cannot be captured in a CUDA graph, so the first call belongs before the capture.
+    A compiled graph holds the numbers itself.
+    """
+    if torch.compiler.is_compiling():
+        return torch.tensor(numbers, dtype=dtype, device=device)
+    return _placed(numbers, dtype, device)
+
+
+@functools.lru_cache(maxsize=4096)
+def _placed(numbers: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor(numbers, dtype=dtype, device=device)

@@ -1,0 +1,105 @@
+"""Calibration: whether a network is as sure as it is right."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from augury.core.options import Interval, parse_chain
+from augury.core.registry import register
+from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of
+from augury.explain.measurements.sets import logits_under
+from augury.explain.report.diagrams import line_panel, side_by_side
+from augury.train.data.dataset import Dataset
+
+_COLUMNS = {
+    "accuracy": "accuracy, %", "confidence": "mean confidence, %", "cross_entropy": "cross-entropy, nats",
+    "calibration_error": "calibration error, %", "brier": "Brier score",
+}  # fmt: skip
+
+
+@register(
+    "measurement", "calibration", source="Guo et al. 2017, On Calibration of Modern Neural Networks, arXiv:1706.04599, section 2"
+)
+def calibration(subjects: Sequence[Subject], dataset: Dataset, *, bins: Annotated[int, Interval(2, 100)] = 15) -> Measured:
+    """Cross-entropy, expected calibration error and reliability on the test part.
+
+    The expected calibration error is the mean, over `bins` equal intervals of confidence and weighted by the images in
+    each, of the distance between confidence and accuracy. It depends on `bins` and is biased upwards for few images.
+    """
+    found: dict[str, list[dict[str, float]]] = {}
+    curves: dict[str, list[Tensor]] = {}
+    for group, members in groups_of(subjects).items():
+        for subject in members:
+            logits = logits_under(subject, dataset.test, parse_chain("none", "calibration"), 0)
+            probability = logits.double().softmax(1)
+            found.setdefault(group, []).append(_figures(probability, dataset.test.labels, bins))
+            curves.setdefault(group, []).append(reliability(probability, dataset.test.labels, bins))
+    rows: list[Row] = [
+        (group, float(len(seeds)), *(Spread(tuple(s[key] for s in seeds)).text(3 if key in ("cross_entropy", "brier") else 2)
+                                     for key in _COLUMNS))
+        for group, seeds in found.items()
+    ]  # fmt: skip
+    images = len(dataset.test.ids)
+    note = f"{images} test images; over several seeds the mean, and in brackets the lowest and the highest; {bins} bins."
+    drawn = {group: [(c, a, a, a) for c, a, n in torch.stack(all_).nanmean(0).tolist() if n > 0] for group, all_ in curves.items()}
+    panel = line_panel("Reliability", drawn, ("confidence, %", "accuracy, %"), diagonal=True)
+    caption = (
+        f"Accuracy of the images in each of {bins} bins of confidence, the mean over the seeds. On the dashed line a network is "
+        "as sure as it is right; below it, it is too sure. Bins without images are left out."
+    )
+    values = {
+        "images": images, "bins": bins,
+        "rows": [{"trained": group, "n": len(seeds), "measured": seeds, "reliability": [c.tolist() for c in _plain(curves[group])]}
+                 for group, seeds in found.items()],
+    }  # fmt: skip
+    table = Table("Confidence and accuracy", ("trained with", "n", *_COLUMNS.values()), tuple(rows), note, digits=0)
+    return Measured(
+        _summary(found), values, (table,),
+        (Figure("Reliability", side_by_side([panel], list(drawn)), caption),),
+    )  # fmt: skip
+
+
+def reliability(probability: Tensor, labels: Tensor, bins: int) -> Tensor:
+    """Per bin of confidence: mean confidence and accuracy in percent (NaN where it is empty), and the images in it; [bins,3]."""
+    confidence, prediction = probability.max(1)
+    right = (prediction == labels).double()
+    # Guo et al. have intervals open below: ((m-1)/M, m/M].
+    place = (confidence * bins).ceil().long().clamp(1, bins) - 1
+    count = torch.zeros(bins, dtype=torch.float64).index_add_(0, place, torch.ones_like(confidence))
+    sums = torch.zeros(bins, 2, dtype=torch.float64).index_add_(0, place, torch.stack([confidence, right], 1))
+    return torch.cat([100 * sums / count[:, None], count[:, None]], 1)
+
+
+def _figures(probability: Tensor, labels: Tensor, bins: int) -> dict[str, float]:
+    confidence, prediction = probability.max(1)
+    table = reliability(probability, labels, bins)
+    gap = ((table[:, 0] - table[:, 1]).abs() * table[:, 2]).nansum() / len(labels)
+    own = probability.gather(1, labels[:, None])[:, 0]
+    # The sum over the classes of (p - 1[label])^2.
+    brier = (probability.square().sum(1) - 2 * own + 1).mean()
+    return {
+        "accuracy": 100 * (prediction == labels).double().mean().item(),
+        "confidence": 100 * confidence.mean().item(),
+        "cross_entropy": -own.clamp(min=1e-300).log().mean().item(),
+        "calibration_error": gap.item(),
+        "brier": brier.item(),
+    }
+
+
+def _plain(curves: list[Tensor]) -> list[Tensor]:
+    """Without NaN, which JSON has not: empty bins hold zeros."""
+    return [curve.nan_to_num() for curve in curves]
+
+
+def _summary(found: dict[str, list[dict[str, float]]]) -> str:
+    def mean(seeds: list[dict[str, float]], key: str) -> float:
+        return sum(s[key] for s in seeds) / len(seeds)
+
+    said = [
+        f"{group}: {mean(seeds, 'calibration_error'):.2f} % with {mean(seeds, 'confidence'):.1f} % confidence at "
+        f"{mean(seeds, 'accuracy'):.1f} % accuracy"
+        for group, seeds in found.items()
+    ]
+    return f"Expected calibration error: {'; '.join(said)}."

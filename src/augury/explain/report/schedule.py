@@ -1,0 +1,52 @@
+"""A policy's schedule over a training: how often each operation stood in it, and how strongly."""
+
+import numpy as np
+
+from augury.augment.policies.file import PolicyFile
+from augury.explain.report.figures import _INK, _axes, _panels, _svg
+
+MOST_COLUMNS = 60
+
+
+def schedule_panels(content: PolicyFile) -> str:
+    """Two panels, operation by period: its share of the operations, and its mean strength. Inline SVG as HTML.
+
+    Of many periods neighbours are put together. Zhang et al. 2020 (arXiv:1912.11188), figures 2 and 6, show the same.
+    """
+    names, share, strength = table(content)
+    shown = [
+        _heat("Share of the operations over the training", names, share, "{:.0%}"),
+        _heat("Mean strength over the training", names, strength, "{:.2f}"),
+    ]
+    return _panels(shown)
+
+
+def table(content: PolicyFile) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Operations, and per operation and period its share and its mean strength (NaN where it is absent), [ops, periods]."""
+    names = sorted({entry.op for _, rows in content.periods for row in rows for entry in row})
+    chunks = np.array_split(np.arange(len(content.periods)), min(MOST_COLUMNS, len(content.periods)))
+    share, strength = np.zeros((len(names), len(chunks))), np.full((len(names), len(chunks)), np.nan)
+    for column, chunk in enumerate(chunks):
+        entries = [entry for number in chunk for row in content.periods[number][1] for entry in row]
+        for place, name in enumerate(names):
+            found = [entry.strength for entry in entries if entry.op == name]
+            share[place, column] = len(found) / len(entries)
+            if found:
+                strength[place, column] = np.mean(found)
+    return names, share, strength
+
+
+def _heat(title: str, names: list[str], values: np.ndarray, shape: str) -> str:
+    figure, axes = _axes(title, height=1.0 + 0.24 * len(names))
+    drawn = axes.imshow(
+        np.ma.masked_invalid(values), aspect="auto", cmap="viridis", interpolation="nearest", extent=(0, 1, len(names), 0)
+    )
+    axes.set_yticks(np.arange(len(names)) + 0.5, names)
+    axes.tick_params(axis="y", labelsize=8, labelcolor=_INK)
+    axes.set_xlabel("share of the training", color=_INK)
+    axes.grid(False)
+    bar = figure.colorbar(drawn, ax=axes, pad=0.02)
+    bar.ax.tick_params(labelsize=8, labelcolor=_INK)
+    first, last = (np.nan_to_num(values[:, column]) for column in (0, -1))
+    spoken = ", ".join(f"{name} {shape.format(a)} to {shape.format(b)}" for name, a, b in zip(names, first, last, strict=True))
+    return _svg(figure, f"{title}, first to last: {spoken}")

@@ -1,0 +1,44 @@
+"""`augury export`: a finished run's weights for use elsewhere, as a detector's backbone above all."""
+
+from pathlib import Path
+
+import safetensors.torch
+
+from augury.core.errors import InputError
+from augury.core.options import Chain, Spec, parse_spec
+from augury.jobs.outputs import open_output
+from augury.jobs.runs import open_run
+from augury.train.engine.checkpoint import write_atomically, write_json
+from augury.train.models.backbone import CARD, WEIGHTS, Card, body, weights, widths
+
+
+def export(run: Path, output: Path, *, network: int = 1, overwrite: bool = False) -> Card:
+    """Write backbone.safetensors and export.json for one of the run's networks (1 is the first); what export.json says.
+
+    Raises InputError where there is no finished run or no such network, where its stages cannot be told apart, and where
+    the folder holds an export and `overwrite` is not set.
+    """
+    opened = open_run(run, "cpu")
+    if not 1 <= network <= len(opened.networks):
+        raise InputError(f"--network {network}: the run has {len(opened.networks)}")
+    if (output / CARD).exists() and not overwrite:
+        raise InputError(f"--output {output}: holds an export; add --overwrite to replace it")
+    made, own = opened.networks[network - 1], opened.dataset
+    channels = own.train.images.shape[1]
+    _, layers = body(made)
+    card = Card(
+        str(_plain(parse_spec(opened.models[network - 1], "RUN"))), len(own.classes), channels, layers,
+        widths(made, channels), list(own.mean), list(own.std),
+    )  # fmt: skip
+    open_output(output)
+    write_atomically(output / WEIGHTS, safetensors.torch.save(weights(made)))
+    write_json(output / CARD, card.dict())
+    return card
+
+
+def _plain(spec: Spec) -> Spec:
+    """The network inside a BNNeck, and nothing that would be downloaded only to be overwritten."""
+    if spec.name == "bnneck":
+        inner = spec.first[0] if spec.first else spec.options.get("of", "resnet18")
+        return _plain(inner.stages[0] if isinstance(inner, Chain) else parse_spec(str(inner), "RUN"))
+    return Spec(spec.name, {key: value for key, value in spec.options.items() if key != "pretrained"}, spec.first)

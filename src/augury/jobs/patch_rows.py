@@ -1,0 +1,107 @@
+"""The rows of `augury patch`: strategies, how each is sampled, and what of its settings is its own."""
+
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Annotated, Any, Literal
+
+from augury.core.errors import InputError
+from augury.core.options import Chain, Interval, Spec, bind, parse_list
+from augury.core.registry import unknown
+from augury.train.engine.settings import Settings
+from augury.train.strategies.build import strategy as build_strategy
+from augury.train.strategies.clamp import STREAM
+
+DEFAULT = "erm,erm+balanced,group_dro(adjustment=1),clamp(adjustment=1)"
+_MODIFIERS = ("balanced", "with", "tuned")
+Positive = Annotated[float, Interval(0)]
+
+
+@dataclass(frozen=True)
+class PatchRow:
+    """A strategy as it is trained. name: as it was written. label: the shortest that tells it from the others. own: settings
+    that differ from the command's. grid: settings to try, of which the best on the validation part is kept; one entry where
+    nothing is tried."""
+
+    name: str
+    strategy: str
+    own: dict[str, Any]
+    grid: tuple[dict[str, Any], ...]
+    label: str = ""
+
+    @property
+    def translated(self) -> bool:
+        """Whether it is trained on translations."""
+        return STREAM in build_strategy(self.strategy).streams
+
+    def settings(self, common: Settings, choice: int = 0, seed: int | None = None) -> Settings:
+        """The training's settings with an entry of the grid."""
+        values = {**self.own, **self.grid[choice]}
+        return replace(common, strategy=self.strategy, seed=common.seed if seed is None else seed, **values)
+
+
+def rows_of(text: str) -> list[PatchRow]:
+    """The rows written as `erm,erm+balanced,clamp(weight=5)+with(lr=0.001)`; InputError for what is not one.
+
+    A row is a strategy and, after `+`, any of: `balanced` (every batch holds as many images of every group; what strategies
+    that weigh groups do anyway), `with(lr=..., weight_decay=..., sampling=...)` (settings of its own), `tuned(...)` (values to
+    choose from on the validation part).
+    """
+    rows = [_row(chain) for chain in parse_list(text, "--strategy")]
+    for row in rows:
+        if sum(other.name == row.name for other in rows) > 1:
+            raise InputError(f"--strategy: {row.name!r} is named twice; name every row once")
+    # The longest is the name itself, which no other row has.
+    lengths = [[_without(row.name, ("with", "tuned")), row.name] for row in rows]
+    shortest = [names[0] for names in lengths]
+    return [
+        replace(row, label=next(name for name in names if shortest.count(name) < 2 or name == row.name))
+        for row, names in zip(rows, lengths, strict=True)
+    ]
+
+
+def _without(name: str, additions: tuple[str, ...]) -> str:
+    """A row's name with these additions left out, but for `tuned` itself."""
+    stages = parse_list(name, "--strategy")[0].stages
+    kept = [("tuned" if s.name == "tuned" else "") if s.name in additions else str(s) for s in stages]
+    return "+".join(part for part in kept if part)
+
+
+def with_settings(
+    *, lr: Positive | None = None, weight_decay: Positive | None = None, sampling: Literal["shuffled", "groups"] | None = None
+) -> dict[str, Any]:
+    """Settings that are the row's own."""
+    given = {"lr": lr, "weight_decay": weight_decay, "sampling": sampling}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def tuned(
+    *, weight_decay: tuple[Positive, ...] = (0.0, 5e-4, 5e-3, 5e-2), lr: tuple[Positive, ...] = ()
+) -> tuple[dict[str, Any], ...]:
+    """Every combination of the values."""
+    lists = {"weight_decay": weight_decay, "lr": lr}
+    named = {key: values for key, values in lists.items() if values}
+    return tuple(dict(zip(named, values, strict=True)) for values in product(*named.values()))
+
+
+def _row(chain: Chain) -> PatchRow:
+    first, *further = chain.stages
+    where = f"--strategy {chain}"
+    made = build_strategy(first)
+    own: dict[str, Any] = {"sampling": "groups"} if hasattr(made, "begin") else {}
+    grid: tuple[dict[str, Any], ...] = ({},)
+    for spec in further:
+        if spec.name == "balanced":
+            _no_options(spec, where)
+            own["sampling"] = "groups"
+        elif spec.name == "with":
+            own |= with_settings(**bind(with_settings, spec, where))
+        elif spec.name == "tuned":
+            grid = tuned(**bind(tuned, spec, where))
+        else:
+            raise InputError(f"{where}: {unknown('addition', spec.name, list(_MODIFIERS))}")
+    return PatchRow(str(chain), str(first), own, grid)
+
+
+def _no_options(spec: Spec, where: str) -> None:
+    if spec.options or spec.first:
+        raise InputError(f"{where}: {spec.name} takes no options")

@@ -1,0 +1,35 @@
+"""Nested state with tensors, as JSON and named tensors, so that a checkpoint can hold it without executing code."""
+
+from typing import Any
+
+from torch import Tensor
+
+TENSOR, PAIRS = "tensor of the checkpoint", "pairs"
+
+
+def parted(value: Any, prefix: str, tensors: dict[str, Tensor]) -> Any:
+    """The value with every tensor put into `tensors` under `prefix` and its path, and its name in its place.
+
+    Mappings whose keys are not texts become pairs; tuples become lists.
+    """
+    if isinstance(value, Tensor):
+        tensors[prefix] = value
+        return {TENSOR: prefix}
+    if isinstance(value, dict):
+        if all(isinstance(key, str) for key in value):
+            return {key: parted(item, f"{prefix}.{key}", tensors) for key, item in value.items()}
+        return {PAIRS: [[key, parted(item, f"{prefix}.{key}", tensors)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return [parted(item, f"{prefix}.{number}", tensors) for number, item in enumerate(value)]
+    return value
+
+
+def joined(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """What `parted` was given."""
+    if isinstance(value, dict):
+        if set(value) == {TENSOR}:
+            return tensors[value[TENSOR]]
+        if set(value) == {PAIRS}:
+            return {key: joined(item, tensors) for key, item in value[PAIRS]}
+        return {key: joined(item, tensors) for key, item in value.items()}
+    return [joined(item, tensors) for item in value] if isinstance(value, list) else value

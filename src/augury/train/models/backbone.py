@@ -1,0 +1,132 @@
+"""A trained classifier as a detector's backbone: its weights without the head, and a feature pyramid around its stages."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from augury.core.errors import InputError
+from augury.train.models.bnneck import BnNeck
+from augury.train.models.build import build
+from augury.train.models.external import External
+
+WEIGHTS, CARD = "backbone.safetensors", "export.json"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What export.json says: how to make the network that the weights are for, and what it expects of images.
+
+    layers: its stages, by name, the finest last; widths: their channels. mean, std: per channel in [0, 1].
+    """
+
+    model: str
+    classes: int
+    channels: int
+    layers: list[str]
+    widths: list[int]
+    mean: list[float]
+    std: list[float]
+    version: int = 1
+
+    def dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def body(network: nn.Module) -> tuple[nn.Module, list[str]]:
+    """The plain network inside ours, torchvision's or timm's own where it is one of theirs, and the names of its stages."""
+    taps, inner = list(getattr(network, "taps", ())), network
+    while isinstance(inner, BnNeck | External):
+        inner = inner.network
+        taps = [tap.removeprefix("network.") for tap in taps]
+    names = [tap for tap in taps if "." not in tap]
+    if not names or names != taps or any(name not in dict(inner.named_children()) for name in names):
+        raise InputError(
+            "RUN: export needs a network whose stages stand side by side, such as resnet18, wrn_28_10 or torchvision:resnet50"
+        )
+    return inner, [name for name in names if name != "stem"]
+
+
+def weights(network: nn.Module) -> dict[str, Tensor]:
+    """The weights up to the last stage, under the names they have in the plain network: torchvision's for a network of
+    torchvision's."""
+    inner, layers = body(network)
+    children = list(dict(inner.named_children()))
+    wanted = children[: children.index(layers[-1]) + 1]
+    state = inner.state_dict()
+    return {key: value.detach().cpu().contiguous() for key, value in state.items() if key.split(".")[0] in wanted}
+
+
+def widths(network: nn.Module, channels: int, side: int = 64) -> list[int]:
+    """Channels of each stage's maps."""
+    inner, layers = body(network)
+    seen: dict[str, int] = {}
+    hooks = [
+        inner.get_submodule(name).register_forward_hook(lambda module, given, made, name=name: seen.update({name: made.shape[1]}))
+        for name in layers
+    ]
+    parameter, training = next(network.parameters()), network.training
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, channels, side, side, device=parameter.device))
+    finally:
+        network.train(training)
+        for hook in hooks:
+            hook.remove()
+    return [seen[name] for name in layers]
+
+
+def read_card(folder: Path) -> Card:
+    """What an export says of itself; InputError where there is none."""
+    try:
+        return Card(**json.loads((folder / CARD).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        raise InputError(f"{folder}: no export here; give the --output folder of `augury export`") from None
+
+
+def detection_backbone(folder: str | Path, *, stages: int = 4, out_channels: int = 256, frozen_norms: bool = True) -> nn.Module:
+    """An export as torchvision's `BackboneWithFPN`, for its `FasterRCNN(backbone, num_classes)` and `RetinaNet`.
+
+    stages: how many of the last stages the pyramid is built on. frozen_norms: batch normalisation keeps its statistics, as
+    torchvision has it for pretrained backbones. Give the detector the export's mean and std as `image_mean`, `image_std`.
+    Raises InputError for a folder without an export and for damaged weights.
+    """
+    from torchvision.models.detection.backbone_utils import BackboneWithFPN
+
+    place = Path(folder)
+    card = read_card(place)
+    with torch.random.fork_rng(devices=[]):
+        inner, layers = body(build(card.model, classes=card.classes, channels=card.channels))
+    try:
+        missing = inner.load_state_dict(load_file(place / WEIGHTS), strict=False)
+    except (SafetensorError, RuntimeError, OSError):
+        raise InputError(f"{place / WEIGHTS}: damaged, or of another network; export again") from None
+    before = list(dict(inner.named_children()))[: list(dict(inner.named_children())).index(layers[-1]) + 1]
+    if missing.unexpected_keys or any(key.split(".")[0] in before for key in missing.missing_keys):
+        raise InputError(f"{place / WEIGHTS}: of another network; export again")
+    if frozen_norms:
+        _freeze(inner)
+    chosen = layers[-stages:]
+    made: nn.Module = BackboneWithFPN(
+        inner, {name: str(number) for number, name in enumerate(chosen)}, card.widths[-stages:], out_channels
+    )
+    return made
+
+
+def _freeze(module: nn.Module) -> None:
+    """Every batch normalisation as torchvision's frozen one, with the same numbers."""
+    from torchvision.ops import FrozenBatchNorm2d
+
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            frozen = FrozenBatchNorm2d(child.num_features, eps=child.eps)
+            frozen.load_state_dict(child.state_dict())
+            setattr(module, name, frozen)
+        else:
+            _freeze(child)

@@ -1,0 +1,50 @@
+"""BNNeck: batch normalisation between a network's features and its head, for re-identification."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from augury.core.errors import InputError
+from augury.core.options import Chain, Spec
+from augury.core.registry import register
+from augury.train.models.network import Channels, Classes
+
+
+class BnNeck(nn.Module):
+    """A network whose features are normalised before a head without bias.
+
+    `bottleneck` takes the network's features [B,D], among which distances are learnt, and gives those that are classified
+    and compared at test. Its shift stays 0, so that both live around one origin.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        old = network.head
+        if not isinstance(old, nn.Linear):
+            raise InputError("--model: bnneck needs a network that ends in a linear head")
+        path = next(name for name, module in network.named_modules() if module is old)
+        network.set_submodule(path, nn.Identity())
+        self.network = network
+        self.bottleneck = nn.BatchNorm1d(old.in_features)
+        self.bottleneck.bias.requires_grad_(False)
+        self.head = nn.Linear(old.in_features, old.out_features, bias=False)
+        nn.init.normal_(self.head.weight, std=0.001)
+        self.taps = tuple(f"network.{tap}" for tap in getattr(network, "taps", ()))
+        self.image_size = getattr(network, "image_size", None)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.bottleneck(self.network(images)))
+        return logits
+
+
+@register("model", "bnneck", source="Luo et al. 2019 (bag of tricks for re-identification, arXiv:1903.07071), section 3.5")
+def bnneck(*, classes: Classes, channels: Channels = 3, of: Chain = Chain((Spec("resnet18"),))) -> nn.Module:  # noqa: B008
+    """Any network with batch normalisation before a head without bias: `bnneck(torchvision:resnet50(pretrained=true))`."""
+    from augury.train.models.build import build
+
+    if len(of.stages) != 1:
+        raise InputError(f"--model: bnneck(of={of}): name one network")
+    made: Any = build(of.stages[0], classes=classes, channels=channels)
+    with torch.no_grad():
+        return BnNeck(made)

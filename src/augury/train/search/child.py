@@ -1,0 +1,124 @@
+"""A child: one short training that says how good a candidate is on the validation part."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import torch
+
+from augury.augment.build import stages_of
+from augury.augment.pipeline import Pipeline
+from augury.augment.policies.file import PolicyFile, policy_of
+from augury.augment.stage import Normalize, PlanStage
+from augury.core.noise import Noise
+from augury.core.options import parse_chain
+from augury.train.data.dataset import Dataset, Split
+from augury.train.engine.loop import Training
+from augury.train.engine.settings import Settings
+from augury.train.search.spaces import Decisions, Made, SearchSpace
+
+Report = Callable[[int, float], bool]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One child to train. arm: whose it is. report(epoch, accuracy) may end it early by answering True."""
+
+    arm: str
+    number: int
+    decisions: Decisions
+    seed: int
+    report: Report | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a child came to: its accuracy on the validation part after its last epoch, in percent, or the error."""
+
+    arm: str
+    number: int
+    decisions: Decisions
+    seed: int
+    accuracy: float | None
+    seconds: float
+    epochs: int = 0
+    pruned: bool = False
+    error: str | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
+    files: Mapping[str, Any] = field(default_factory=dict)
+
+    def dict(self) -> dict[str, Any]:
+        """Plain values for the journal, without files."""
+        return {key: value for key, value in asdict(self).items() if key != "files"}
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """All that a child needs beside its decisions, picklable, so that children can run in any process.
+
+    dataset: the proxy's; its test part is never read. settings.augment: the augmentation that goes before the policy.
+    threads: for PyTorch in the process that trains, None to leave them.
+    """
+
+    settings: Settings
+    dataset: Dataset
+    space: SearchSpace
+    threads: int | None = None
+
+    def run(self, job: Job) -> Outcome:
+        """Train one child. An error is the outcome's, not the caller's; only an interruption passes through."""
+        started = time.perf_counter()
+        try:
+            made = self.space.made(job.decisions, self.dataset, job.seed)
+            accuracy, epochs, pruned = self._train(job, made)
+        except Exception as error:
+            words = " ".join(f"{type(error).__name__}: {error}".split())
+            return Outcome(job.arm, job.number, job.decisions, job.seed, None, time.perf_counter() - started, error=words)
+        return Outcome(
+            job.arm, job.number, job.decisions, job.seed, accuracy, round(time.perf_counter() - started, 4), epochs, pruned,
+            figures={name: value for name, value in made.figures.items() if math.isfinite(value)}, files=made.files,
+        )  # fmt: skip
+
+    def _train(self, job: Job, made: Made) -> tuple[float, int, bool]:
+        settings = replace(self.settings, seed=job.seed)
+        training = Training.prepare(settings, self.dataset)
+        training.pipelines = (searched_pipeline(settings.augment, made, self.dataset), *training.pipelines[1:])
+        accuracy = 0.0
+        with torch.random.fork_rng(devices=[training.device] if training.device.type == "cuda" else []):
+            for epoch in range(settings.epochs):
+                accuracy = training.train_epoch()["validation_accuracy"]
+                if job.report is not None and job.report(epoch, accuracy) and epoch + 1 < settings.epochs:
+                    return accuracy, epoch + 1, True
+        return accuracy, settings.epochs, False
+
+
+def searched_pipeline(base: str, made: Made, dataset: Dataset) -> Pipeline:
+    """The base augmentation, the candidate's policy, and normalising after the last stage that needs pixels."""
+    policy = PlanStage("policy", policy_of(PolicyFile("candidate", ((1.0, made.rows),), repeat=made.repeat)))
+    stages = [*stages_of(parse_chain(base, "--augment"), "--augment"), policy]
+    last = max(i for i, stage in enumerate(stages) if i == len(stages) - 1 or stage.domain == "pixels")
+    return Pipeline((*stages[: last + 1], Normalize(dataset.mean, dataset.std), *stages[last + 1 :]))
+
+
+def proxy(dataset: Dataset, images: int, seed: int) -> Dataset:
+    """The data set with at most `images` training images, as many of each class as its share, and without test images.
+
+    Leaving the test part out makes it impossible to select by it.
+    """
+    train, empty = dataset.train, torch.zeros(0, dtype=torch.int64)
+    if len(train.ids) > images:
+        key = Noise.of(seed, train.ids).fold("proxy").uniform(1)[:, 0].double()
+        rank = torch.zeros(len(key), dtype=torch.float64)
+        for label in train.labels.unique():
+            rows = (train.labels == label).nonzero()[:, 0]
+            order = rows[key[rows].argsort(stable=True)]
+            rank[order] = (torch.arange(len(rows), dtype=torch.float64) + 0.5) / len(rows)
+        train = _rows(train, rank.argsort(stable=True)[:images].sort().values)
+    return replace(dataset, train=train, test=_rows(dataset.test, empty), notes=())
+
+
+def _rows(split: Split, rows: torch.Tensor) -> Split:
+    groups = None if split.groups is None else split.groups[rows]
+    return Split(split.images[rows], split.labels[rows], split.ids[rows], groups)

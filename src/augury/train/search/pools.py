@@ -1,0 +1,181 @@
+"""Where children are trained: here one after another, in several processes, or on a Ray cluster."""
+
+import multiprocessing
+import os
+import pickle
+import signal
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection, wait
+from typing import Any, Protocol
+
+import torch
+
+from augury.core.errors import InputError
+from augury.train.engine.loop import pick_device
+from augury.train.search.child import Job, Outcome, Workshop
+
+
+class Pool(Protocol):
+    """`run` trains children and gives each outcome as soon as it is there; a child that breaks is an outcome too."""
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]: ...
+
+
+@dataclass(frozen=True)
+class Here:
+    """One after another in this process."""
+
+    workshop: Workshop
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        yield from map(self.workshop.run, jobs)
+
+
+@dataclass
+class Worker:
+    """A process that trains one child at a time."""
+
+    process: Any
+    connection: Connection
+    job: Job | None = None
+
+
+@dataclass
+class Processes:
+    """`count` processes, each with its share of the processor's threads.
+
+    One that dies (out of memory, a crash in a library) is its child's outcome, and another takes its place.
+    """
+
+    workshop: Workshop
+    count: int
+    workers: list[Worker] = field(default_factory=list)
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        waiting = deque(jobs)
+        while waiting or any(worker.job for worker in self.workers):
+            self._employ(len(waiting))
+            for worker in self.workers:
+                if worker.job is None and waiting:
+                    worker.job = waiting.popleft()
+                    worker.connection.send_bytes(pickle.dumps(worker.job))
+            for connection in wait([worker.connection for worker in self.workers if worker.job]):
+                yield self._result(next(w for w in self.workers if w.connection is connection))
+
+    def close(self) -> None:
+        """End the processes."""
+        for worker in self.workers:
+            worker.connection.close()
+            worker.process.terminate()
+            worker.process.join()
+        self.workers.clear()
+
+    def _employ(self, wanted: int) -> None:
+        free = sum(worker.job is None for worker in self.workers)
+        threads = max(1, len(os.sched_getaffinity(0)) // self.count) if hasattr(os, "sched_getaffinity") else 1
+        content = pickle.dumps(replace(self.workshop, threads=threads))
+        context = multiprocessing.get_context("spawn")
+        while len(self.workers) < self.count and free < wanted:
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, content), daemon=True)
+            process.start()
+            theirs.close()
+            self.workers.append(Worker(process, ours))
+            free += 1
+
+    def _result(self, worker: Worker) -> Outcome:
+        job = worker.job
+        assert job is not None
+        try:
+            outcome: Outcome = pickle.loads(worker.connection.recv_bytes())
+        except (EOFError, OSError):
+            worker.process.join()
+            self.workers.remove(worker)
+            return _broken(job, f"its process ended with exit code {worker.process.exitcode}")
+        worker.job = None
+        return outcome
+
+
+def _serve(connection: Connection, content: bytes) -> None:
+    """A worker's life: train what comes until nobody is there."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    workshop: Workshop = pickle.loads(content)
+    torch.set_num_threads(workshop.threads or 1)
+    while True:
+        try:
+            job: Job = pickle.loads(connection.recv_bytes())
+            connection.send_bytes(pickle.dumps(workshop.run(job)))
+        except (EOFError, OSError):
+            return
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Children as tasks of a Ray cluster; one that fails is its child's outcome."""
+
+    ray: Any
+    task: Any
+    workshop: Any
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        pending = {self.task.remote(self.workshop, pickle.dumps(replace(job))): job for job in jobs}
+        while pending:
+            ready, _ = self.ray.wait(list(pending), num_returns=1)
+            job = pending.pop(ready[0])
+            try:
+                yield pickle.loads(self.ray.get(ready[0]))
+            except self.ray.exceptions.RayError as error:
+                yield _broken(job, " ".join(f"{type(error).__name__}: {error}".split())[:300])
+
+
+def _remote(content: bytes, job: bytes) -> bytes:
+    workshop: Workshop = pickle.loads(content)
+    torch.set_num_threads(workshop.threads or 1)
+    return pickle.dumps(workshop.run(pickle.loads(job)))
+
+
+def _broken(job: Job, error: str) -> Outcome:
+    return Outcome(job.arm, job.number, job.decisions, job.seed, None, 0.0, error=error)
+
+
+@contextmanager
+def pool_of(workshop: Workshop, workers: int = 1, ray: str | None = None) -> Iterator[Pool]:
+    """One process, several, or a Ray cluster: `local` starts one here, `auto` or an address joins one.
+
+    Raises InputError where Ray is wanted and missing, or its cluster cannot be reached.
+    """
+    if ray is not None:
+        cluster, started = _joined(workshop, workers, ray)
+        try:
+            yield cluster
+        finally:
+            if started:
+                cluster.ray.shutdown()
+    elif workers == 1:
+        yield Here(workshop)
+    else:
+        processes = Processes(workshop, workers)
+        try:
+            yield processes
+        finally:
+            processes.close()
+
+
+def _joined(workshop: Workshop, workers: int, address: str) -> tuple[Cluster, bool]:
+    try:
+        import ray
+    except ImportError:
+        raise InputError("--ray: needs the package ray; pip install 'augury[ray]', or use --workers N instead") from None
+    started = not ray.is_initialized()
+    if started:
+        local = {"num_cpus": workers, "include_dashboard": False} if address == "local" else {}
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level="warning", **local)
+        except Exception as error:  # Ray raises plain Exception where it does not start
+            raise InputError(f"--ray {address}: cannot be reached ({' '.join(str(error).split())[:200]})") from None
+    gpus = 1 if pick_device(workshop.settings.device).type == "cuda" else 0
+    task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(_remote)
+    return Cluster(ray, task, ray.put(pickle.dumps(replace(workshop, threads=1)))), started

@@ -1,0 +1,98 @@
+"""Who proposes the children: a controller that learns, a grid, a list, pure chance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+
+from augury.augment.policies.controller import Baseline, Learner, Rule, z_scores
+from augury.augment.policies.searched import PolicySpace
+from augury.core.noise import Noise
+from augury.train.search.child import Outcome, Report
+from augury.train.search.spaces import Decisions, SearchSpace
+
+
+class Searcher(Protocol):
+    """round_size: children proposed before any of them is told. ask: the decisions of children first .. first + count - 1
+    (fewer where there is nothing left). tell: what they came to, in that order. A searcher is a pure function of its seed
+    and of what it was told, so that replaying a journal restores it. report: what ends a child early, or None."""
+
+    round_size: int
+
+    def ask(self, first: int, count: int) -> list[Decisions]: ...
+    def tell(self, outcomes: Sequence[Outcome]) -> None: ...
+    def report(self, number: int) -> Report | None: ...
+
+
+@dataclass
+class Chance:
+    """Random search: every child is drawn uniformly from the space, whatever the others came to."""
+
+    space: SearchSpace
+    seed: int
+    round_size: int = 8
+
+    def ask(self, first: int, count: int) -> list[Decisions]:
+        noises = (Noise.of(self.seed, torch.tensor([n])).fold("random search") for n in range(first, first + count))
+        return [self.space.uniform(noise, first + k) for k, noise in enumerate(noises)]
+
+    def tell(self, outcomes: Sequence[Outcome]) -> None:
+        """Learns nothing."""
+
+    def report(self, number: int) -> Report | None:
+        return None
+
+
+@dataclass
+class Listed:
+    """A fixed list of candidates: a grid."""
+
+    candidates: Sequence[Decisions]
+    round_size: int = 8
+
+    def ask(self, first: int, count: int) -> list[Decisions]:
+        return list(self.candidates[first : first + count])
+
+    def tell(self, outcomes: Sequence[Outcome]) -> None:
+        """Learns nothing."""
+
+    def report(self, number: int) -> Report | None:
+        return None
+
+
+@dataclass
+class Controlled:
+    """AutoAugment's controller: proposes a round, learns from its accuracies on the validation part.
+
+    normalise: rewards against their moving average, as published, or against their own round (z-scores), which learns from
+    tens of children where the moving average needs thousands. Children that crashed teach nothing.
+    """
+
+    space: PolicySpace
+    seed: int
+    rule: Rule = "ppo"
+    lr: float = 3.5e-4
+    round_size: int = 8
+    moving_average: bool = False
+    learner: Learner = field(init=False)
+    baseline: Baseline = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.learner = Learner(self.space.controller(self.seed), self.rule, self.lr)
+        self.baseline = Baseline()
+
+    def ask(self, first: int, count: int) -> list[Decisions]:
+        noise = Noise.of(self.seed, torch.arange(first, first + count)).fold("controller")
+        return self.learner.sample(noise).tolist()
+
+    def tell(self, outcomes: Sequence[Outcome]) -> None:
+        told = [outcome for outcome in outcomes if outcome.accuracy is not None]
+        if not told:
+            return
+        rewards = torch.tensor([(outcome.accuracy or 0.0) / 100 for outcome in told])
+        gain = self.baseline.advantage(rewards) if self.moving_average else z_scores(rewards)
+        self.learner.update(torch.tensor([outcome.decisions for outcome in told]), gain)
+
+    def report(self, number: int) -> Report | None:
+        return None

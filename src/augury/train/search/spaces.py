@@ -1,0 +1,94 @@
+"""What is searched: decisions (plain JSON values), what policy they stand for, and how random search draws them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any, Protocol
+
+from augury.augment.policies.file import Row
+from augury.augment.policies.ladders import Magnitudes, ladder
+from augury.augment.policies.randaugment import TORCHVISION
+from augury.augment.policies.searched import PolicySpace, entry_of
+from augury.core.errors import InputError
+from augury.core.noise import Noise
+from augury.train.data.dataset import Dataset
+
+Decisions = Any
+
+
+@dataclass(frozen=True)
+class Made:
+    """What decisions came to: the sub-policies, figures to log, and files worth keeping, by their ending.
+
+    repeat: how many of the sub-policies an image gets.
+    """
+
+    rows: tuple[Row, ...]
+    repeat: int = 1
+    figures: Mapping[str, float] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class SearchSpace(Protocol):
+    """`uniform` is what random search draws, for the child of that number (noise of one row). `made` turns decisions into
+    a policy; it may train something on the data for it. `words` says them in one line."""
+
+    def uniform(self, noise: Noise, number: int) -> Decisions: ...
+    def made(self, decisions: Decisions, dataset: Dataset, seed: int) -> Made: ...
+    def words(self, decisions: Decisions) -> str: ...
+
+
+@dataclass(frozen=True)
+class AutoAugmentSpace:
+    """5 sub-policies of 2 operations: 30 decisions, given as a list of whole numbers."""
+
+    policies: PolicySpace
+
+    def uniform(self, noise: Noise, number: int) -> Decisions:
+        return self.policies.uniform(noise)[0].tolist()
+
+    def made(self, decisions: Decisions, dataset: Dataset, seed: int) -> Made:
+        return Made(self.policies.rows(decisions))
+
+    def words(self, decisions: Decisions) -> str:
+        rows = self.policies.rows(decisions)
+        return "; ".join(" + ".join(f"{e.op} {e.probability:g}@{e.strength:g}" for e in row) for row in rows)
+
+
+@dataclass(frozen=True)
+class RandAugmentSpace:
+    """How many operations (1 .. most_ops) and one magnitude for all, of 0 .. 30: {"num_ops", "magnitude"}."""
+
+    operations: tuple[str, ...] = TORCHVISION
+    most_ops: int = 3
+    highest: int = 30
+    magnitudes: Magnitudes = field(default_factory=lambda: ladder("torchvision_31"))
+
+    def __post_init__(self) -> None:
+        if len(set(self.operations)) < 2:
+            raise InputError("operations: a search space of one operation leaves nothing to choose; name two or more")
+        for name in self.operations:
+            self.magnitudes.choice(name)
+        if len(self.operations) ** self.most_ops > 5000:
+            raise InputError(
+                f"most_ops: {self.most_ops} of {len(self.operations)} operations are too many to tell apart; take fewer"
+            )
+
+    def grid(self, points: int) -> list[Decisions]:
+        """At most `points` of the grid (num_ops x magnitudes evenly spread), the middle magnitudes of each first."""
+        columns = max(1, -(-points // self.most_ops))
+        levels = [round((k + 0.5) * self.highest / columns) for k in range(columns)]
+        every = [{"num_ops": n, "magnitude": m} for m, n in product(dict.fromkeys(levels), range(1, self.most_ops + 1))]
+        return every[:points]
+
+    def uniform(self, noise: Noise, number: int) -> Decisions:
+        count, magnitude = (int(noise.fold(name).integers(1, n)) for name, n in (("n", self.most_ops), ("m", self.highest + 1)))
+        return {"num_ops": count + 1, "magnitude": magnitude}
+
+    def made(self, decisions: Decisions, dataset: Dataset, seed: int) -> Made:
+        strength = decisions["magnitude"] / self.magnitudes.top
+        entries = [entry_of(self.magnitudes.choice(name), 1.0, strength) for name in self.operations]
+        return Made(tuple((entry,) for entry in entries), decisions["num_ops"])
+
+    def words(self, decisions: Decisions) -> str:
+        return f"randaugment(num_ops={decisions['num_ops']}, magnitude={decisions['magnitude']})"

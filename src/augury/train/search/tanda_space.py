@@ -1,0 +1,109 @@
+"""TANDA as a search: a candidate is a way to train the generator, its policy a sample of the generator's sequences."""
+
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from augury.augment.functions import Operations, function_space
+from augury.augment.policies.file import PolicyFile, Row, write_policy
+from augury.augment.policies.generators import Generator
+from augury.augment.policies.searched import entry_of
+from augury.augment.policies.tanda import Tanda, save_generator
+from augury.augment.stage import Normalize
+from augury.core.noise import Noise
+from augury.core.options import Spec
+from augury.core.plan import Space
+from augury.train.data.dataset import Dataset
+from augury.train.search.spaces import Decisions, Made
+from augury.train.tanda.adversary import Adversary, Setup, figures
+from augury.train.tanda.discriminator import Dcgan
+
+
+@dataclass(frozen=True)
+class TandaSpace:
+    """Distributions over sequences of `length` functions.
+
+    A candidate's decisions name the generator's kind, the discriminator's learning rate and the weight of diversity, from
+    the grids of the released experiments. Random search draws distributions at random, without any training: the first
+    is uniform, the others independent steps with frequencies from a flat Dirichlet. steps, seconds: how long a generator
+    is trained. sequences: how many of its sequences the policy file holds. width: of the discriminator's first layer.
+    """
+
+    functions: tuple[str | Spec, ...]
+    length: int = 10
+    kind: str = "lstm"
+    steps: int = 300
+    seconds: float | None = None
+    sequences: int = 200
+    width: int = 16
+    generator_lr: float = 1e-3
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for entry in self.space.entries:
+            entry_of(entry, 1.0, 1.0)
+
+    @property
+    def space(self) -> Space:
+        return function_space(self.functions)
+
+    def candidates(self) -> list[Decisions]:
+        """The grid; its first is the default."""
+        kinds = [self.kind, *(kind for kind in ("lstm", "gru", "mean_field") if kind != self.kind)]
+        grid = product(kinds, (1e-4, 1e-3), (1e-3, 1e-4))
+        return [{"kind": kind, "discriminator_lr": lr, "diversity": diversity} for kind, lr, diversity in grid]
+
+    def uniform(self, noise: Noise, number: int) -> Decisions:
+        if number == 0:
+            return {"kind": "uniform"}
+        weights = -noise.uniform(len(self.functions)).double().clamp(min=2.0**-25).log()[0]
+        return {"kind": "random", "frequencies": [round(w, 6) for w in (weights / weights.sum()).tolist()]}
+
+    def made(self, decisions: Decisions, dataset: Dataset, seed: int) -> Made:
+        policy, found = self.policy(decisions, dataset, seed)
+        ids = torch.arange(self.sequences)
+        actions = policy.generator.sample(Noise.of(seed, ids).fold("sequences").uniform(self.length))
+        entries = [entry_of(entry, 1.0, 1.0) for entry in policy.space.entries]
+        rows: tuple[Row, ...] = tuple(tuple(entries[k] for k in row) for row in actions.tolist())
+        text = write_policy(PolicyFile("sequences of a TANDA generator", ((1.0, rows),)))
+        return Made(rows, 1, found, {"safetensors": _bytes(policy, self.functions), "yaml": text.encode()})
+
+    def policy(self, decisions: Decisions, dataset: Dataset, seed: int) -> tuple[Tanda, dict[str, float]]:
+        """The policy that decisions stand for: trained on the data's training part, or random."""
+        space = self.space
+        if decisions["kind"] in ("uniform", "random"):
+            generator = Generator(len(space), kind="mean_field")
+            if decisions["kind"] == "random":
+                generator.logits.data = torch.tensor(decisions["frequencies"]).clamp(min=1e-9).log()
+            return Tanda(space, self.length, generator), {}
+        generator = Generator(len(space), kind=decisions["kind"], seed=seed)
+        images, normalize = dataset.train.images.to(self.device), Normalize(dataset.mean, dataset.std)
+        generator.to(self.device)
+        setup = Setup(
+            length=self.length, diversity=decisions["diversity"], generator_lr=self.generator_lr,
+            discriminator_lr=decisions["discriminator_lr"], seed=seed,
+        )  # fmt: skip
+        critic = Dcgan(images.shape[1], *images.shape[2:], width=self.width, seed=seed).to(self.device)
+        adversary = Adversary(generator, Operations(space), critic, setup, normalize.normalise)
+        per_epoch = max(1, len(images) // setup.batch_size)
+        rows = adversary.train(images, dataset.train.ids, epochs=max(1, -(-self.steps // per_epoch)), seconds=self.seconds)
+        probe = torch.arange(min(64, len(images)))
+        return Tanda(space, self.length, generator.cpu()), {
+            **figures(rows), "steps": len(rows), "ratio": adversary.ratio(images[probe], dataset.train.ids[probe]),
+        }  # fmt: skip
+
+    def words(self, decisions: Decisions) -> str:
+        if decisions["kind"] == "random":
+            best = max(range(len(self.functions)), key=lambda k: decisions["frequencies"][k])
+            return f"random frequencies, most often {self.functions[best]}"
+        rest = ", ".join(f"{key} {value:g}" for key, value in decisions.items() if key != "kind")
+        return f"{decisions['kind']}{', ' + rest if rest else ''}"
+
+
+def _bytes(policy: Tanda, functions: tuple[str | Spec, ...]) -> bytes:
+    with TemporaryDirectory() as folder:
+        save_generator(Path(folder) / "x", policy, functions)
+        return (Path(folder) / "x").read_bytes()

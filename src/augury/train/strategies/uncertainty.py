@@ -1,0 +1,132 @@
+"""Uncertainty-based sampling: of several augmentations of an image, train on those the network is least sure of."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from augury.augment.policies.fixed import Uniformly
+from augury.augment.policies.ladders import ladder
+from augury.augment.policies.searched import OPERATIONS
+from augury.augment.saliency.gradient import evaluating
+from augury.augment.stage import PlanStage
+from augury.core.errors import InputError
+from augury.core.noise import Noise
+from augury.core.options import Interval
+from augury.core.plan import Choice, Clock, Space
+from augury.core.registry import register
+from augury.core.targets import Targets
+from augury.train.strategies.strategy import Step, Strategy, Views
+
+LEVELS = tuple(k / 1000 for k in range(1001))
+
+
+@dataclass
+class Uncertainty:
+    """See `uncertainty`. stages: what the host puts before `normalize`."""
+
+    candidates: int
+    keep: int
+    select: Literal["topk", "proportional"]
+    stages: tuple[Any, ...]
+    seed: int = 0
+    streams: tuple[str, ...] = ("train",)
+    turns: int = 1
+    steps: int = 0
+
+    def seeded(self, seed: int) -> None:
+        """The training's seed, for `proportional` draws."""
+        self.seed = seed
+
+    def modules(self, model: nn.Module) -> dict[str, nn.Module]:
+        return {}
+
+    def program(self, clock: Clock) -> Any:
+        return None
+
+    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int | None = None) -> Step:
+        copies = [views(number) for number in range(self.candidates)]
+        targets = [copy.targets for copy in copies if copy.targets is not None]
+        if len(targets) < len(copies):
+            raise InputError("strategy: uncertainty needs labels in its `train` stream")
+        count = len(copies[0])
+        images = torch.cat([copy.images for copy in copies])
+        joined = Targets(torch.cat([t.index for t in targets]), torch.cat([t.weight for t in targets]), targets[0].classes)
+        logs = {}
+        if self.keep < self.candidates:
+            scores = torch.stack(list(self._scores(model, images, joined, count)), 1)
+            noise = Noise.of(self.seed, copies[0].ids, epoch=self.steps, visits=copies[0].visits).fold("uncertainty")
+            self.steps += 1
+            column = chosen(scores, self.keep, self.select, noise)
+            rows = (column * count + torch.arange(count, device=column.device)[:, None]).T.flatten()
+            logs = {"candidate_loss": scores.mean(), "kept_loss": scores.gather(1, column).mean()}
+            images, joined = images[rows], joined[rows]
+        losses = joined.loss(model(images))
+        return Step(losses.mean(), logs, losses.detach())
+
+    @torch.no_grad()
+    def _scores(self, model: nn.Module, images: Tensor, targets: Targets, count: int) -> Iterator[Tensor]:
+        """Losses of each candidate, [B] each: a batch at a time, so that memory is that of a training step."""
+        with evaluating(model):
+            for start in range(0, len(images), count):
+                rows = torch.arange(start, start + count, device=images.device)
+                yield targets[rows].loss(model(images[rows]))
+
+    def end_epoch(self, clock: Clock) -> None:
+        """Learns nothing."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"steps": self.steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.steps = state["steps"]
+
+
+def chosen(scores: Tensor, keep: int, select: str, noise: Noise) -> Tensor:
+    """Columns int64 [B,keep] of losses [B,K]: the highest, or drawn with replacement in proportion to the loss.
+
+    A loss that is not finite counts as the highest for `topk` and, for `proportional`, as one of 1e6.
+    """
+    scores = torch.nan_to_num(scores.float(), nan=1e6, posinf=1e6, neginf=0.0).clamp(min=0)
+    if select == "topk":
+        return scores.topk(keep, 1).indices
+    total = scores.sum(1, keepdim=True)
+    share = torch.where(total > 0, scores / total.clamp(min=1e-30), 1 / scores.shape[1])
+    passed = share.double().cumsum(1)[:, None] <= noise.uniform(keep).double()[:, :, None] * share.double().sum(1)[:, None, None]
+    return passed.sum(2).clamp(max=scores.shape[1] - 1)
+
+
+def candidates_stage(length: int) -> PlanStage:
+    """`length` operations per image, uniform out of 16 with replacement, each at a level uniform over 0, 0.001 .. 1.
+
+    Each fires with its own probability drawn from [0, 1), which comes to one half. Mixup stands in the place of
+    SamplePairing; levels are those of Adversarial AutoAugment, in which a larger posterize or solarize level is stronger,
+    where the released code gives black images below a quarter.
+    """
+    from augury.augment.build import op
+
+    levels = ladder("adversarial")
+    entries = [levels.choice(name) for name in OPERATIONS if name != "sample_pairing"]
+    return PlanStage("uncertainty", Uniformly(Space((*entries, Choice(op("mixup")))), length, LEVELS, p=0.5))
+
+
+@register("strategy", "uncertainty", source="Wu et al. 2020 (arXiv:2005.00695), section 5 and algorithm 1")
+def uncertainty(
+    *,
+    candidates: Annotated[int, Interval(1, 64)] = 4,
+    keep: Annotated[int, Interval(1, 64)] = 1,
+    length: Annotated[int, Interval(0, 8)] = 2,
+    select: Literal["topk", "proportional"] = "topk",
+) -> Strategy:
+    """Draws `candidates` augmentations of every image, scores them without gradients, trains on `keep` of them.
+
+    Each candidate is the training's augmentation with `length` random operations put before `normalize` (0: the
+    augmentation alone). Scores are cross-entropies of the network in evaluation mode. topk keeps the highest, as the paper
+    says; proportional draws in proportion to the loss, with replacement, as the released code does. With keep = candidates
+    all are trained on and nothing is scored. Raises InputError where more are to be kept than drawn.
+    """
+    if keep > candidates:
+        raise InputError(f"--strategy uncertainty: keep={keep} of candidates={candidates}; keep at most as many as are drawn")
+    return Uncertainty(candidates, keep, select, (candidates_stage(length),) if length else ())

@@ -1,0 +1,50 @@
+"""What a transformation sequence costs, step by step, and what that says about each action.
+
+Ratner et al. 2017 (TANDA, arXiv:1709.01643), section 4, with the released code's incremental rewards.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+REFERENCE_FLOOR = 1e-6
+
+
+def discount_matrix(steps: int, discount: float, *, device: torch.device | str = "cpu") -> Tensor:
+    """float32 [T,T], lower triangular in time: entry (s, t) is discount^(s-t) for s >= t, so that r @ matrix = returns."""
+    place = torch.arange(steps, device=device)
+    gap = place[:, None] - place
+    return torch.where(gap >= 0, float(discount) ** gap.clamp(min=0), 0.0)
+
+
+def increments(costs: Tensor) -> Tensor:
+    """Costs float [N,T+1] of the data after 0 .. T steps to what each step added, [N,T]; the sum telescopes."""
+    return costs[:, 1:] - costs[:, :-1]
+
+
+def advantages(costs: Tensor, discount: float) -> Tensor:
+    """Costs float [N,T+1] to each action's discounted cost to come, less its mean over the batch, float [N,T].
+
+    Positive is worse than average. The first cost is shared by all sequences of an unchanged sample, so the mean removes
+    whatever the diversity term says of it.
+    """
+    returns = increments(costs) @ discount_matrix(costs.shape[1] - 1, discount, device=costs.device)
+    return returns - returns.mean(0)
+
+
+def realism_costs(logits: Sequence[Tensor]) -> Tensor:
+    """Cross-entropy of calling each state real, from the discriminator's logits [N] after 0 .. T steps: float [N,T+1]."""
+    return torch.stack([functional.softplus(-each.float()) for each in logits], 1)
+
+
+def diversity_costs(features: Sequence[Tensor], weight: float, floor: float) -> Tensor:
+    """weight / (floor + mean squared distance to the untouched sample's features), float [N,T+1].
+
+    It is dear to stay where one was. `floor` bounds it where a sequence ends in exactly the same data (two flips, a
+    constant image); the released 1e-6 makes such a cost a thousand times the others' and one such draw the whole gradient.
+    """
+    start = features[0].flatten(1).float()
+    distance = torch.stack([(each.flatten(1).float() - start).square().mean(1) for each in features], 1)
+    return weight / (floor + distance)

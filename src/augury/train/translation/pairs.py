@@ -1,0 +1,129 @@
+"""Which translations a data set needs, and every training image translated to the subgroups of its class."""
+
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from augury.core.errors import InputError
+from augury.train.data.dataset import Dataset, Split
+from augury.train.data.groups import Groups
+from augury.train.translation.cyclegan import Source, translate
+from augury.train.translation.generator import Generator
+
+Scope = Literal["class", "all"]
+FEWEST = 2
+FEW = 20
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A translation between subgroups a and b, for the images of `classes` (one of them, or all that have both). name: of its
+    files. title: for people."""
+
+    classes: tuple[int, ...]
+    a: int
+    b: int
+    name: str
+    title: str
+
+
+def pairs_of(groups: Groups, scope: Scope = "class") -> list[Pair]:
+    """Every pair of subgroups that occur together in a class: per class, or once for all classes.
+
+    Raises InputError where no class has two subgroups, and for a group with fewer than two training images.
+    """
+    inside = {y: [int(groups.subgroups[g]) for g in groups.trained(y)] for y in range(len(groups.class_names))}
+    if all(len(own) < 2 for own in inside.values()):
+        raise InputError("DATA: every class has a single subgroup in training, so there is nothing to translate or to patch")
+    for g, count in enumerate(groups.counts.tolist()):
+        if 0 < count < FEWEST and len(inside[int(groups.classes[g])]) > 1:
+            raise InputError(
+                f"DATA: group {groups.names[g]!r} has {count} training image; a translation is learned from at least {FEWEST}: "
+                "add images or leave the group out"
+            )
+    names = groups.subgroup_names
+    if scope == "class":
+        asked: list[tuple[tuple[int, ...], int, int]] = [((y,), a, b) for y, own in inside.items() for a, b in combinations(own, 2)]
+    else:
+        both = sorted({pair for own in inside.values() for pair in combinations(own, 2)})
+        asked = [(tuple(y for y, own in inside.items() if {a, b} <= set(own)), a, b) for a, b in both]
+    found = []
+    for number, (classes, a, b) in enumerate(asked):
+        whose = groups.class_names[classes[0]] if scope == "class" else "all classes"
+        file = "-".join((str(number), *map(_file, (whose, names[a], names[b]))))
+        found.append(Pair(classes, a, b, file, f"{whose}: {names[a]} and {names[b]}"))
+    return found
+
+
+def notes_of(groups: Groups) -> list[str]:
+    """What a reader must know of groups that are small or alone."""
+    notes = []
+    for y, name in enumerate(groups.class_names):
+        own = groups.trained(y)
+        if len(own) == 1:
+            notes.append(f"class {name!r} has the single subgroup {_subgroup(groups, own[0])!r}: no translation and no gap")
+        few = [g for g in own if len(own) > 1 and int(groups.counts[g]) < FEW]
+        notes += [
+            f"group {groups.names[g]!r} has {int(groups.counts[g])} training images: look at its translations before trusting them"
+            for g in few
+        ]
+    return notes
+
+
+def sources(split: Split, pair: Pair) -> tuple[Source, Source]:
+    """The training images of a pair's two subgroups; several classes are drawn from equally often."""
+    assert split.groups is not None
+    inside = torch.isin(split.labels, torch.tensor(pair.classes))
+    found = []
+    for subgroup in (pair.a, pair.b):
+        rows = (inside & (split.groups == subgroup)).nonzero()[:, 0]
+        found.append(Source(split.images[rows], split.ids[rows], split.labels[rows]))
+    return found[0], found[1]
+
+
+@dataclass(frozen=True)
+class Translators:
+    """Trained generators: for a pair's number, the one to its `b` and the one to its `a`."""
+
+    pairs: list[Pair]
+    generators: dict[int, tuple[Generator, Generator]] = field(default_factory=dict)
+
+    def generator(self, label: int, start: int, target: int) -> Generator:
+        """What takes an image of a class from a subgroup to a target; to its own, a generator that should change little."""
+        ends = {start, target}
+        number = next(n for n, pair in enumerate(self.pairs) if label in pair.classes and ends <= {pair.a, pair.b})
+        to_b, to_a = self.generators[number]
+        return to_b if target == self.pairs[number].b else to_a
+
+
+def translate_split(dataset: Dataset, groups: Groups, translators: Translators, *, seed: int) -> Tensor:
+    """uint8 [N,K,C,H,W]: of every training image its translations to the K subgroups of its class, made once.
+
+    As published, an image also passes through a generator to its own subgroup, which should be near the identity. K is the
+    largest number of subgroups in a class; images of classes with fewer are repeated (their strategy leaves them out).
+    """
+    split = dataset.train
+    assert split.groups is not None
+    inside = {y: [int(groups.subgroups[g]) for g in groups.trained(y)] for y in range(len(groups.class_names))}
+    count = max(len(own) for own in inside.values())
+    found = split.images[:, None].repeat(1, count, 1, 1, 1)
+    for y, own in inside.items():
+        if len(own) < 2:
+            continue
+        for start in own:
+            rows = ((split.labels == y) & (split.groups == start)).nonzero()[:, 0]
+            for place, target in enumerate(own):
+                generator = translators.generator(y, start, target)
+                found[rows, place] = translate(generator, split.images[rows], seed=seed + place)
+    return found
+
+
+def _subgroup(groups: Groups, g: int) -> str:
+    return groups.subgroup_names[int(groups.subgroups[g])]
+
+
+def _file(word: str) -> str:
+    return "".join(c if c.isalnum() or c in "._" else "_" for c in word)[:40]

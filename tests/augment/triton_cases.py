@@ -1,0 +1,51 @@
+"""Compares the Triton back end with the plain one; run by test_triton.py in a process of its own.
+
+Triton decides when it is imported whether its kernels are interpreted, so the interpreter needs a process. Prints the names
+that differ as JSON. Argument: cpu (with TRITON_INTERPRET=1) or cuda.
+"""
+
+import json
+import os
+import sys
+
+import torch
+from test_backends import NAMES, batch_of, chain
+
+import augury
+from augury.core.batch import Batch
+from augury.core.noise import Noise
+
+SHAPES = [(5, 3, 32, 32), (4, 1, 17, 9), (2, 3, 1, 1), (2, 3, 1, 7), (0, 3, 8, 8), (2, 3, 40, 40)]
+
+
+def outcome(name: str, backend: str, batch: Batch, device: str) -> torch.Tensor:
+    os.environ["AUGURY_BACKEND"] = backend
+    run = augury.pipeline(chain(name)).run
+    placed = moved(batch, device if backend == "triton" else "cpu")
+    return run(placed, Noise.of(5, placed.ids))[0].images.cpu()
+
+
+def moved(batch: Batch, device: str) -> Batch:
+    assert batch.targets is not None
+    size = None if batch.size is None else batch.size.to(device)
+    return Batch(batch.images.to(device), batch.targets.to(device), batch.ids.to(device), size=size)
+
+
+def differing(name: str, device: str) -> list[str]:
+    found = []
+    for shape in SHAPES:
+        batch = batch_of(shape)
+        if not outcome(name, "plain", batch, device).equal(outcome(name, "triton", batch, device)):
+            found.append(f"{name} {shape}")
+    size = torch.tensor([[20, 24], [1, 1], [2, 24], [20, 5], [7, 9]])
+    batch = batch_of((5, 3, 20, 24)).replace(size=size)
+    plain, fast = (outcome(name, backend, batch, device) for backend in ("plain", "triton"))
+    for row, (height, width) in enumerate(size.tolist()):
+        if not plain[row, :, :height, :width].equal(fast[row, :, :height, :width]):
+            found.append(f"{name} {height}x{width} of 20x24")
+    return found
+
+
+if __name__ == "__main__":
+    wanted = sys.argv[2].split(",") if len(sys.argv) > 2 else NAMES
+    print(json.dumps([line for name in wanted for line in differing(name, sys.argv[1])]))

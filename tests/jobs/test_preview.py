@@ -1,0 +1,84 @@
+"""Previews show again exactly what a training saw, and the images its network does worst on."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from augury.cli import main
+from augury.core.errors import InputError
+from augury.core.options import parse_chain
+from augury.jobs.preview import Request, preview
+from augury.jobs.runs import open_run
+from augury.jobs.sheets import History, draw, rows_with
+from augury.train.data.dataset import load
+from augury.train.engine.loop import Training
+from augury.train.engine.settings import Settings
+from augury.train.engine.views import StepViews
+
+
+@pytest.mark.parametrize("augment", ["crop+randaugment+cutout(8)", "mixup", "crop+cutmix+rotate"])
+def test_a_preview_is_what_the_training_saw(augment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Catches another order of batches, another epoch's draws, or partners from the sheet instead of the batch.
+    seen: dict[tuple[int, int], torch.Tensor] = {}
+    original = StepViews.__call__
+
+    def noted(self: StepViews, view: int = 0, pipeline: int = 0, stream: str = "train") -> object:
+        batch = original(self, view, pipeline, stream)
+        for number, image in zip(batch.ids.tolist(), batch.images, strict=True):
+            seen[self.clock.epoch, number] = image
+        return batch
+
+    monkeypatch.setattr(StepViews, "__call__", noted)
+    settings = Settings.of({"data": "digits", "augment": augment, "epochs": 2, "seed": 3, "batch_size": 50}, "test")
+    dataset = load("digits")
+    training = Training.prepare(settings, dataset)
+    training.run()
+    rows = rows_with(dataset, [int(dataset.train.ids[5]), int(dataset.train.ids[77])])
+    again = draw(dataset, parse_chain(augment, "test"), rows, 2, seed=3, history=History(50, 2))
+    for epoch in range(2):
+        for place, row in enumerate(rows.tolist()):
+            trained = training.normalize.restore(seen[epoch, int(dataset.train.ids[row])][None])[0]
+            assert again.after[epoch][place].equal(trained)
+
+
+def test_worst_images_are_those_of_highest_loss_with_their_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, sheet = tmp_path / "run", tmp_path / "sheet.png"
+    assert main(["train", "digits", "--epochs", "2", "--augment", "crop", "--output", str(run), "--quiet"]) == 0
+    blocks = []
+    import augury.jobs.preview as job
+
+    monkeypatch.setattr(job, "sheets", lambda found: blocks.extend(found) or b"png")
+    preview(Request(images=4, draws=9, run=run, worst=True), sheet)
+    opened = open_run(run)
+    with torch.no_grad():
+        pixels = opened.dataset.train.images / 255
+        mean, std = (torch.tensor(part)[:, None, None] for part in (opened.dataset.mean, opened.dataset.std))
+        losses = torch.nn.functional.cross_entropy(
+            opened.networks[0]((pixels - mean) / std), opened.dataset.train.labels, reduction="none"
+        )  # fmt: skip
+    worst = opened.dataset.train.ids[losses.topk(4).indices].tolist()
+    assert [int(name.split(":")[0].removeprefix("id ")) for name in blocks[0].names] == worst
+    assert len(blocks[0].after) == 2 and sheet.read_bytes() == b"png"  # no more draws than the run had epochs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["digits", "--augment", "crop", "--ids", "999999"], "--ids 999999: no training image"),
+        (["digits", "--augment", "crop", "--ids", "a"], "--ids"),
+        (["digits"], "DATA, --augment: name both"),
+        (["--run", "nowhere"], "nowhere: no finished run here"),
+    ],
+)
+def test_refusals(arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["preview", *arguments, "--output", str(tmp_path / "sheet.png")]) == 2
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == 1 and not (tmp_path / "sheet.png").exists()
+
+
+def test_data_beside_a_run_are_refused(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert main(["train", "digits", "--epochs", "1", "--output", str(run), "--quiet"]) == 0
+    with pytest.raises(InputError, match="show the run's own data"):
+        preview(Request("digits", run=run), tmp_path / "sheet.png")
