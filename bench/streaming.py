@@ -54,7 +54,7 @@ def rate(steps: Iterator[int]) -> float:
 def decoding(training: Training) -> Iterator[int]:
     files = training.train_split.images
     assert isinstance(files, FileImages)
-    for batch in files.batches([share.rows for share in training._shares()], workers=training.settings.decoders):
+    for batch in files.batches([share.rows for share in training._shares()], workers=training.settings.decode_workers):
         yield len(batch)
 
 
@@ -79,7 +79,7 @@ def main() -> None:
         write_files(Path(folder), given.images, given.side)
         settings = Settings(
             folder, augment="crop+flip+randaugment", model="small_cnn(width=4, stem_stride=4)", batch_size=32, stream="yes",
-            decoders=given.workers, image_size=given.image_size, device=given.device,
+            decode_workers=given.workers, image_size=given.image_size, device=given.device,
         )  # fmt: skip
         dataset = load_for(settings)
         training = Training.prepare(settings, dataset)

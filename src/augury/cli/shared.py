@@ -55,7 +55,7 @@ SETTINGS = (
     ("--precision", "P", "auto, float32 or bfloat16 (bfloat16 on a GPU that has it)"),
     ("--capture", "BOOL", "capture whole steps in CUDA graphs on a GPU (true)"),
     ("--stream", "S", "yes, no or auto: decode images while training instead of holding them in memory (auto: beyond 8 GiB)"),
-    ("--decoders", "N", "processes that decode streamed images (one per core)"),
+    ("--decode-workers", "N", "processes that decode streamed images (one per core)"),
     ("--checkpoint-seconds", "S", "write a checkpoint at most this often; 0 after every epoch (0)"),
 )
 

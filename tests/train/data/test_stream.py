@@ -67,7 +67,7 @@ def test_training_is_the_same_bit_for_bit_and_no_augmentation_runs_in_workers(
 
         monkeypatch.setattr(kind, name, noted)
 
-    settings = Settings(str(folder), augment="crop+randaugment+mixup", epochs=2, batch_size=8, stream="no", decoders=2)
+    settings = Settings(str(folder), augment="crop+randaugment+mixup", epochs=2, batch_size=8, stream="no", decode_workers=2)
     first = Training.prepare(settings, load_for(settings))
     whole = first.run()
     streamed = replace(settings, stream="yes")

@@ -114,10 +114,10 @@ def test_a_damaged_checkpoint_is_recognised_and_the_one_before_is_used(tmp_path:
 
 def test_harmless_settings_may_change_and_others_are_named(tmp_path: Path) -> None:
     RunDirectory.open(tmp_path, SHORT.dict())
-    RunDirectory.open(tmp_path, replace(SHORT, decoders=3, data_dir="elsewhere", checkpoint_seconds=9).dict(), resume=True)
-    assert RunDirectory(tmp_path).config()["decoders"] == 3  # type: ignore[index]
+    RunDirectory.open(tmp_path, replace(SHORT, decode_workers=3, data_dir="elsewhere", checkpoint_seconds=9).dict(), resume=True)
+    assert RunDirectory(tmp_path).config()["decode_workers"] == 3  # type: ignore[index]
     with pytest.raises(InputError, match=r"batch_size \(was 50, now 60\), lr \(was 0.1, now 0.2\)"):
-        RunDirectory.open(tmp_path, replace(SHORT, batch_size=60, lr=0.2, decoders=1).dict(), resume=True)
+        RunDirectory.open(tmp_path, replace(SHORT, batch_size=60, lr=0.2, decode_workers=1).dict(), resume=True)
 
 
 def test_settings_that_an_older_run_did_not_know_had_their_defaults(tmp_path: Path) -> None:

@@ -183,4 +183,6 @@ def _refusal(t: "Training", streams: dict[str, Drawn]) -> str | None:
         return f"the strategy {t.settings.strategy} keeps values between the turns of a step"
     if getattr(t.strategy, "begin", None) is not None:
         return f"the strategy {t.settings.strategy} changes its weights on the host"
+    if t.strategy.state_dict():
+        return f"the strategy {t.settings.strategy} learns on the host"
     return None

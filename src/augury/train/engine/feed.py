@@ -45,6 +45,6 @@ def fed(split: Split, shares: Iterator[Share], settings: Settings, device: torch
 
 def _streamed(files: FileImages, shares: list[Share], settings: Settings, device: torch.device) -> Iterator[Share]:
     pinned = device.type == "cuda"
-    batches = files.batches([share.rows.cpu() for share in shares], workers=settings.decoders, pinned=pinned)
+    batches = files.batches([share.rows.cpu() for share in shares], workers=settings.decode_workers, pinned=pinned)
     for share, images in zip(shares, batches, strict=True):
         yield replace(share, images=images.to(device, non_blocking=pinned))

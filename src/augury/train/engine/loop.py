@@ -26,7 +26,7 @@ from augury.train.engine.networks import derived_seed, make_model, make_networks
 from augury.train.engine.outcome import conclude, epoch_row
 from augury.train.engine.refinement import check_refinement, clock_at, pipelines_at
 from augury.train.engine.rundir import RunDirectory
-from augury.train.engine.sampling import class_batches, epoch_batches
+from augury.train.engine.sampling import epoch_batches
 from augury.train.engine.schedule import rate_at
 from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
@@ -112,8 +112,7 @@ class Training:
         captured = Capture.wanted(settings, device, world)
         update = Update(make_optimizer(settings, parameters, tensor_rate=captured), parameters, settings.clip_grad, world)
         normalize = next(stage for stage in pipelines[0].stages if isinstance(stage, Normalize))
-        counts = Counts()
-        channels = dataset.train.images.shape[1]
+        counts, channels = Counts(), dataset.train.images.shape[1]
         named = partial(given_network, classes=len(dataset.classes), channels=channels, device=device)
         training = Training(settings, dataset, pipelines, normalize, model, extra, strategy, update, device,
                             on_device(kept, device), on_device(dataset.validation, device), counts, world=world, notes=notes,
@@ -250,14 +249,10 @@ class Training:
             yield Share(own, self.world.share(visits)[0], weight, len(rows))
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        split, each = self.train_split, getattr(self.strategy, "images_per_class", 0)
-        if each:
-            return class_batches(
-                split, self.settings.seed, self.epoch, batch_size=self.batch_size, images=self.epoch_images, each=each
-            )  # fmt: skip
         groups = self.groups.of_split(self.train_split) if self.settings.sampling == "groups" and self.groups is not None else None
-        return epoch_batches(self.train_split.ids, groups, self.settings.seed, self.epoch, batch_size=self.batch_size,
-                             images=self.epoch_images, steps=self.steps_per_epoch)  # fmt: skip
+        return epoch_batches(self.train_split, groups, self.settings.seed, self.epoch, batch_size=self.batch_size,
+                             images=self.epoch_images, steps=self.steps_per_epoch,
+                             each=getattr(self.strategy, "images_per_class", 0))  # fmt: skip
 
     def _step(self, share: Share, streams: dict[str, Drawn]) -> tuple[Tensor, dict[str, Tensor]]:
         """One optimiser step on these rows: the sum of its turns' losses and of what they log."""

@@ -14,16 +14,20 @@ from augury.train.engine.views import batches
 
 
 def epoch_batches(
-    ids: Tensor, groups: Tensor | None, seed: int, epoch: int, *, batch_size: int, images: int, steps: int
+    split: Split, groups: Tensor | None, seed: int, epoch: int, *, batch_size: int, images: int, steps: int, each: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """(rows, visits) int64 of each of an epoch's steps: balanced over `groups` int64 [N] where given, else shuffled.
 
-    images: how many an epoch reads, again and again where there are fewer.
+    images: how many an epoch reads, again and again where there are fewer. each: images of a class that come together.
     """
+    ids = split.ids
     if groups is not None:
         yield from balanced_batches(ids, groups, seed=seed, epoch=epoch, batch_size=batch_size, steps=steps)
         return
-    order, visits = repeated_order(ids, seed, epoch, images)
+    if each:
+        order, visits = grouped_order(split, seed, epoch, images, batch_size=batch_size, each=each)
+    else:
+        order, visits = repeated_order(ids, seed, epoch, images)
     for places in batches(torch.arange(len(order), device=order.device), batch_size):
         yield order[places], visits[places]
 

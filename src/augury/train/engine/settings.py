@@ -11,7 +11,7 @@ from augury.core.options import Interval, convert
 from augury.core.registry import unknown
 
 # Settings that cannot alter a result, so that a resumed run may change them.
-HARMLESS = frozenset({"data_dir", "decoders", "stream", "checkpoint_seconds"})
+HARMLESS = frozenset({"data_dir", "decode_workers", "stream", "checkpoint_seconds"})
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Settings:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     capture: bool = True
     stream: Literal["auto", "yes", "no"] = "auto"
-    decoders: Annotated[int, Interval(0, 512)] | None = None
+    decode_workers: Annotated[int, Interval(0, 512)] | None = None
     checkpoint_seconds: Annotated[float, Interval(0)] = 0.0
 
     @staticmethod

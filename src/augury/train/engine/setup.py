@@ -78,6 +78,8 @@ def check_update(settings: Settings, strategy: Strategy, world: World) -> None:
         if getattr(strategy, "begin", None) is not None:
             what = "--grad-accum-steps" if world.size == 1 else "--nproc-per-node"
             raise InputError(f"{what}: --strategy {settings.strategy} weighs the groups of whole batches; train it in one piece")
+        if getattr(strategy, "images_per_class", 0):
+            raise InputError(f"--strategy {settings.strategy}: compares the images of whole batches; train it in one piece")
         if settings.sampling == "groups":
             raise InputError("--sampling groups: balances whole batches; train in one process, without --grad-accum-steps")
 

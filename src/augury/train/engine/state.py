@@ -33,8 +33,8 @@ def save(training: "Training", folder: Path, *, stage_one: bool = False) -> None
     state = {
         "epoch": t.epoch, "seconds": t.seconds, "device_seconds": t.device_seconds, "counts": t.counts.dict(),
         "strategy": parted(t.strategy.state_dict(), "strategy", tensors), "selection": t.selection.state(),
-        "data": fingerprint(t.train_split),
-        "threads": torch.get_num_threads(), "averaged": 0 if t.average is None else t.average.updates,
+        "data": fingerprint(t.train_split), "threads": torch.get_num_threads(),
+        "averaged": 0 if t.average is None else t.average.updates,
     }  # fmt: skip
     checkpoint.save_checkpoint(folder, tensors, state)
     if stage_one:
