@@ -32,15 +32,6 @@ def epoch_batches(
         yield order[places], visits[places]
 
 
-def class_batches(
-    split: Split, seed: int, epoch: int, *, batch_size: int, images: int, each: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """(rows, visits) int64 of each of an epoch's steps, `each` images of every class that a batch holds."""
-    order, visits = grouped_order(split, seed, epoch, images, batch_size=batch_size, each=each)
-    for places in batches(torch.arange(len(order), device=order.device), batch_size):
-        yield order[places], visits[places]
-
-
 def check_balanced(groups: Groups, batch_size: int) -> None:
     """InputError where a batch cannot hold every group."""
     count = int((groups.counts > 0).sum())
