@@ -405,10 +405,10 @@ def _mixed(v):
 
 
 @jit
-def _noise_level(pattern, place):
-    """Bits 56..63 of augury.core.noise.hashed."""
+def _eight_levels(pattern, place):
+    """augury.core.noise.hashed: a level per byte, for eight neighbours in a row."""
     golden = np.uint64(0x9E3779B97F4A7C15)
-    return _mixed(_mixed(np.uint64(pattern) + golden) + np.uint64(place) * golden) >> np.uint64(56)
+    return _mixed(_mixed(np.uint64(pattern) + golden) + np.uint64(place) * golden)
 
 
 @jit
@@ -430,9 +430,11 @@ def regions(images, out, partner, content, fill, pattern, grid, box, integer, st
         elif kind == NOISE:
             for c in range(channels):
                 for y in range(top, bottom):
-                    for x in range(left, right):
-                        level = _noise_level(pattern[i], (c << 40) | (y << 20) | x)
-                        out[i, c, y, x] = level if integer else (np.float32(level) - np.float32(127.5)) * scale
+                    for eighth in range(left >> 3, (right + 7) >> 3):
+                        levels = _eight_levels(pattern[i], (c << 40) | (y << 20) | eighth)
+                        for x in range(max(left, 8 * eighth), min(right, 8 * eighth + 8)):
+                            level = (levels >> np.uint64(8 * (x & 7))) & np.uint64(255)
+                            out[i, c, y, x] = level if integer else (np.float32(level) - np.float32(127.5)) * scale
         elif kind == GRID:
             period, band, down, across, cosine, sine = grid[i]
             for y in range(top, bottom):

@@ -84,8 +84,11 @@ def noise_like(images: Tensor, pattern: Tensor) -> Tensor:
     """A value per pixel and channel, a pure function of `pattern` and the pixel's place: uniform over 0..255 on uint8
     images; on floats uniform with mean 0 and variance 1, the moments of normalised pixels."""
     _, channels, height, width = images.shape
-    level = (hashed(pattern[:, None], places(channels, height, width, images.device)) >> 56) & 255
-    level = level.reshape(images.shape)
+    # A hash holds eight levels: those of eight neighbours in a row.
+    eighths = -(-width // 8)
+    eight = hashed(pattern[:, None], places(channels, height, eighths, images.device)).reshape(-1, channels, height, eighths, 1)
+    shift = torch.arange(0, 64, 8, device=images.device)
+    level = ((eight >> shift) & 255).flatten(3)[..., :width]
     if images.dtype == torch.uint8:
         return level.to(torch.uint8)
     return ((level.to(torch.float32) - 127.5) * (12**0.5 / 256)).to(images.dtype)

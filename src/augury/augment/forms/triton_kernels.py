@@ -103,8 +103,8 @@ def regions(
         key = _mixed(tl.load(pattern + image * step).to(tl.uint64, bitcast=True) + GOLDEN)
         for channel in tl.static_range(CHANNELS):
             here = channel * height * width + place
-            spot = (tl.full((), channel, tl.int64) << 40) | (y.to(tl.int64) << 20) | x.to(tl.int64)
-            level = (_mixed(key + spot.to(tl.uint64) * GOLDEN) >> 56).to(tl.int32)
+            spot = (tl.full((), channel, tl.int64) << 40) | (y.to(tl.int64) << 20) | (x >> 3).to(tl.int64)
+            level = ((_mixed(key + spot.to(tl.uint64) * GOLDEN) >> ((x & 7) * 8).to(tl.uint64)) & 255).to(tl.int32)
             if images.dtype.element_ty == tl.uint8:
                 drawn = level.to(tl.uint8)
             else:

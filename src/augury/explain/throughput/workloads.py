@@ -18,7 +18,8 @@ from augury.core.targets import Targets
 CLASSES = 10
 JOBS = {
     "randaugment": "randaugment(num_ops=2, magnitude=9)",
-    "autoaugment": "autoaugment",
+    "autoaugment": "autoaugment(table=cifar10)",
+    "inaugment": "inaugment(policy=autoaugment(table=cifar10))",
     "trivialaugment": "trivialaugment",
     "cutout": "cutout(p=1)",
     "random_erasing": "random_erasing(p=1)",
@@ -47,7 +48,7 @@ def sizes(device: str, quick: bool) -> tuple[Size, ...]:
 
 def jobs() -> tuple[list[str], list[str]]:
     """The names that are registered, and those that are not (yet)."""
-    known = [name for name in JOBS if registry.has("policy", name) or registry.has("op", name)]
+    known = [name for name in JOBS if any(registry.has(kind, name) for kind in ("pipeline", "policy", "op"))]
     return known, [name for name in JOBS if name not in known]
 
 
