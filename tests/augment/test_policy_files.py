@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import augury
 from augury.augment.policies.convert import as_file, differences, from_timm, from_torchvision
-from augury.augment.policies.file import Entry, PolicyFile, parse_policy, policy_of, write_policy
+from augury.augment.policies.file import Entry, PolicyFile, policy_of, write_policy
+from augury.augment.policies.file_reader import parse_policy
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.noise import Noise
@@ -191,3 +192,26 @@ def test_pba_reads_a_search_log_and_refuses_the_rest(tmp_path: Path) -> None:
     path.write_text("hello")
     with pytest.raises(InputError, match="line 1: neither a log line"):
         augury.policy("pba", file=str(path))
+
+
+def test_what_no_list_can_say_is_imported_as_an_augmentation(tmp_path: Path) -> None:
+    # Catches an import that refuses the notation most people use, or loses its options.
+    from augury.jobs.policy import diff, import_policy, show
+
+    for text, expected in (("rand-m9-n2-mstd0.5-inc1", "randaugment"), ("augmix-m3-w3", "augmix")):
+        file = tmp_path / f"{expected}.yaml"
+        made = import_policy(text, file)
+        assert made.startswith(expected) and show(str(file), 32)["periods"][0]["policies"] == [made]
+        images, ids = torch.zeros(6, 3, 16, 16, dtype=torch.uint8) + 90, torch.arange(6)
+        both = [augury.pipeline(name).run(Batch(images, None, ids), Noise.of(0, ids))[0].images for name in (str(file), made)]
+        assert both[0].equal(both[1]) and diff(str(file), made, 32) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("other.yaml", "not another file"), ("randaugmnt", "did you mean 'randaugment'"), ("randaugment(num_ops=0)", "num_ops")],
+)
+def test_an_augmentation_in_a_file_is_checked(line: str, words: str) -> None:
+    with pytest.raises(InputError, match="line 2") as refused:
+        parse_policy(f"augury_policy: 1\naugment: {line}\n", "file")
+    assert words in str(refused.value)

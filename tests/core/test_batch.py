@@ -14,7 +14,7 @@ def full(count: int = 5) -> Batch:
     images = rows[:, None, None, None].expand(count, 3, 4, 6).to(torch.uint8)
     size = torch.stack([rows % 4 + 1, rows % 6 + 1], 1)
     saliency = rows[:, None, None].expand(count, 4, 6).float()
-    return Batch(images, Targets.of(rows, 9), rows + 100, rows, rows + 50, saliency, size)
+    return Batch(images, Targets.of(rows, 9), rows + 100, rows, rows + 50, saliency, size, rows + 70)
 
 
 def test_rows_are_taken_from_every_part() -> None:
@@ -28,6 +28,7 @@ def test_rows_are_taken_from_every_part() -> None:
     assert got.groups is not None and got.groups.tolist() == [53, 50, 53]
     assert got.saliency is not None and got.saliency[:, 0, 0].tolist() == [3, 0, 3]
     assert got.size is not None and got.size.tolist() == [[4, 4], [1, 1], [4, 4]]
+    assert got.key is not None and got.key.tolist() == [73, 70, 73]
     assert all(getattr(got, field.name) is not None for field in dataclasses.fields(got))
 
 

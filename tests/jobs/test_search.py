@@ -17,7 +17,7 @@ import yaml
 from search_helpers import FAST, bars
 
 import augury
-from augury.augment.policies.file import read_policy
+from augury.augment.policies.file_reader import read_policy
 from augury.augment.policies.tanda import load as load_generator
 from augury.cli import main
 from augury.jobs.search import How, joined, search

@@ -17,7 +17,7 @@ from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.laws import Law, law_from
 from augury.core.op import Op
-from augury.core.options import Chain, Interval, Spec, bind, chain_from, convert
+from augury.core.options import Chain, Interval, Spec, bind, chain_from, convert, parse_chain
 from augury.core.plan import Choice, Policy, Single
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
@@ -55,7 +55,7 @@ def stages_of(chain: Chain, where: str) -> list[Any]:
 
 def _stages(spec: Spec, where: str) -> list[Any]:
     if Path(spec.name).suffix.lower() in (".yaml", ".yml"):
-        return [_from_file(spec, where)]
+        return _from_file(spec, where)
     if registry.has("pipeline", spec.name):
         made = registry.get("pipeline", spec.name)
         result = made(**bind(made, spec, where))
@@ -69,12 +69,16 @@ def _stages(spec: Spec, where: str) -> list[Any]:
     raise InputError(f"{where}: {registry.unknown('augmentation', spec.name, known)}")
 
 
-def _from_file(spec: Spec, where: str) -> PlanStage:
-    from augury.augment.policies.file import policy_of, read_policy
+def _from_file(spec: Spec, where: str) -> list[Any]:
+    from augury.augment.policies.file import policy_of
+    from augury.augment.policies.file_reader import read_policy
 
     if spec.options or spec.first:
         raise InputError(f"{where}: a policy file takes no options: {spec}")
-    return PlanStage(Path(spec.name).stem, policy_of(read_policy(spec.name)))
+    content = read_policy(spec.name)
+    if content.augment:
+        return stages_of(parse_chain(content.augment, spec.name), where)
+    return [PlanStage(Path(spec.name).stem, policy_of(content))]
 
 
 def policy(name: str, /, **options: Any) -> Policy:

@@ -63,6 +63,7 @@ class Pipeline:
             batch = stage.apply(batch, trace)
             if len(batch) != len(noise):
                 noise = stage.repeat(noise)
+                batch = batch if batch.key is None else batch.replace(key=noise.key)
             traces.append(trace)
         return batch, traces
 

@@ -13,16 +13,33 @@ DATA = (
     "digits, cifar10, cifar100, svhn, mnist; a folder with train/ and test/ class folders or with train.npz and test.npz; "
     "a CSV manifest; hf:owner/name"
 )
+LISTS = ("decay_milestones", "risk_epochs")
 SETTINGS = (
     ("--model", "M", "network: a name of `augury list`, torchvision:NAME or timm:NAME; A,B for strategies of several (small_cnn)"),
     ("--augment2", "A", "second augmentation, for strategies with several views, such as ait"),
     ("--epochs", "N", "passes over the training part (60)"),
     ("--batch-size", "N", "source images per optimiser step (128; fewer for small data, so that an epoch has six)"),
-    ("--lr", "RATE", "highest learning rate of SGD with Nesterov momentum (0.1)"),
-    ("--momentum", "M", "momentum (0.9)"),
+    ("--opt", "NAME", "optimiser: sgd (with Nesterov momentum), rmsprop or adamw (sgd)"),
+    ("--lr", "RATE", "highest learning rate (0.1)"),
+    ("--lr-base-size", "N", "--lr is meant for batches of N images and is scaled linearly to --batch-size (not scaled)"),
+    ("--momentum", "M", "momentum; the first beta of AdamW (0.9)"),
     ("--weight-decay", "W", "weight decay (5e-4)"),
-    ("--sched", "NAME", "learning-rate schedule: cosine or step (cosine)"),
-    ("--decay-rate", "R", "step schedule: factor at 30, 60 and 80 %% of the epochs (0.2)"),
+    ("--sched", "NAME", "learning-rate schedule: cosine, multistep, step or constant (cosine)"),
+    ("--decay-milestones", "E,F", "multistep: epochs at which the rate falls; fractions of --epochs below 1 (0.3,0.6,0.8)"),
+    ("--decay-epochs", "N", "step: the rate falls after every N epochs (a third of them)"),
+    ("--decay-rate", "R", "step and multistep: the factor by which it falls (0.2)"),
+    ("--warmup-epochs", "N", "epochs in which the rate rises linearly from --warmup-lr (0)"),
+    ("--warmup-lr", "RATE", "where the warm-up starts (0)"),
+    ("--smoothing", "S", "label smoothing: the weight of all classes alike, for every strategy (0)"),
+    ("--clip-grad", "N", "largest norm of the gradient (not clipped)"),
+    ("--grad-accum-steps", "N", "pieces that a batch is cut into to save memory; its images and steps stay the same (1)"),
+    ("--model-ema-decay", "D", "average the weights over the steps, and evaluate and keep the average (not averaged)"),
+    ("--refine-epochs", "N", "refinement: N epochs more without intensive stages, at a small constant rate (0)"),
+    ("--refine-at", "EPOCH", "refinement within --epochs: intensive stages are off after EPOCH epochs"),
+    ("--refine-mode", "M", "standard: crop and flip stay on; nothing: no augmentation; gradual: fading out (standard)"),
+    ("--refine-lr", "RATE", "rate of the refinement (the schedule's last; 1e-3 after a cosine)"),
+    ("--risk-every", "N", "measure the risk on clean and augmented training images after every N epochs"),
+    ("--risk-epochs", "E,F", "measure it after these epochs"),
     ("--seed", "K", "seed of weights, order and augmentation; with --seeds, the first one (0)"),
     ("--sampling", "NAME", "shuffled, or groups: every batch holds as many images of every group (shuffled)"),
     ("--select", "NAME", "the network of which epoch is kept: last, validation or worst_group, by the validation part (last)"),
@@ -36,6 +53,10 @@ SETTINGS = (
     ("--labels-per-class", "N", "the same, as a number for each class"),
     ("--device", "D", "cpu, cuda, ... (cuda where there is one)"),
     ("--precision", "P", "auto, float32 or bfloat16 (bfloat16 on a GPU that has it)"),
+    ("--capture", "BOOL", "capture whole steps in CUDA graphs on a GPU (true)"),
+    ("--stream", "S", "yes, no or auto: decode images while training instead of holding them in memory (auto: beyond 8 GiB)"),
+    ("--decode-workers", "N", "processes that decode streamed images (one per core)"),
+    ("--checkpoint-seconds", "S", "write a checkpoint at most this often; 0 after every epoch (0)"),
 )
 
 
@@ -76,10 +97,19 @@ def settings_of(
     from_file = {key: values.pop(key, None) for key in also}
     extra = {key: flags.pop(key, from_file[key]) for key in also}
     Settings.of({"data": "digits", **values}, f"-c {options.config}")
-    merged = {**(defaults or {}), **values, **{key: number(value) for key, value in flags.items()}}
+    merged = {
+        **(defaults or {}),
+        **values,
+        **{key: listed(value) if key in LISTS else number(value) for key, value in flags.items()},
+    }
     if "data" not in merged:
         raise InputError("DATA: name the data, for example `augury compare digits --augment none,cutout --output DIR`")
     return Settings.of(merged, "--flags"), extra
+
+
+def listed(text: Any) -> list[Any]:
+    """A flag's text, parted by commas."""
+    return [number(part.strip()) for part in str(text).split(",") if part.strip()]
 
 
 def number(text: Any) -> Any:
@@ -90,7 +120,7 @@ def number(text: Any) -> Any:
         try:
             return float(text)
         except (TypeError, ValueError):
-            return text
+            return {"true": True, "false": False}.get(text, text)
 
 
 def whole(value: Any, flag: str, low: int = 1, high: int = 10**6) -> int:
@@ -113,6 +143,13 @@ def print_accuracies(result: dict[str, Any], what: str) -> None:
         name = f"network {number} ({found['model']}), " if len(networks) > 1 else ""
         figures = f"{found['accuracy']:.2f} %, top-5 {found['accuracy_top5']:.2f} %, loss {found['loss']:.4f}"
         print(f"{name}{what} {figures}")
+        if "median_last_10" in found:
+            last, best, median = found.get("last"), found["best"], found["median_last_10"]
+            shown = f"last {last:.2f} %, " if last is not None else ""
+            print(f"{name}validation accuracy {shown}best {best:.2f} %, median of the last ten epochs {median:.2f} %")
+    before = result.get("stage_one")
+    if before is not None:
+        print(f"before refinement, after epoch {before['epoch']}: {what} {before['accuracy']:.2f} %, loss {before['loss']:.4f}")
     if "retrieval" in result:
         found = result["retrieval"]
         ranks = f"rank-1 {found['rank1']:.2f} %, rank-5 {found['rank5']:.2f} %"

@@ -20,6 +20,8 @@ def run(options: argparse.Namespace) -> None:
 
     settings, _ = settings_of(options, several=False)
     result = train(settings, options.output, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
+    if result is None:  # one of several processes, of which the first speaks
+        return
     if options.json:
         print(json.dumps(result, indent=1))
         return

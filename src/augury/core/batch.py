@@ -16,6 +16,7 @@ class Batch:
     images: uint8 [B,C,H,W] until `normalize`, float after it. ids: int64 [B], the sample's number in its data set.
     visits: int64 [B], how often the id was seen before in this epoch. groups: int64 [B]. saliency: float32 [B,H,W].
     size: int64 [B,2], valid rows and columns from the top left, where images are smaller than H, W (None: all of it).
+    key: int64 [B], the key of each row's noise (`Noise(batch.key)`), for strategies that draw something themselves.
     """
 
     images: Tensor
@@ -25,6 +26,7 @@ class Batch:
     groups: Tensor | None = None
     saliency: Tensor | None = None
     size: Tensor | None = None
+    key: Tensor | None = None
 
     def replace(self, **changes: Any) -> "Batch":
         return replace(self, **changes)

@@ -14,11 +14,17 @@ from augury.core.op import Op
 
 @dataclass(frozen=True)
 class Clock:
-    """Where a training is: epoch (0-based) of `epochs`, optimiser step since the start."""
+    """Where a training is: epoch (0-based) of `epochs`, optimiser step since the start.
+
+    intensity in [0, 1]: the chance with which intensive stages still fire; 0 while a training is refined. seed: the
+    training's, for what a strategy decides for a whole step.
+    """
 
     epoch: int = 0
     epochs: int = 1
     step: int = 0
+    intensity: float = 1.0
+    seed: int = 0
 
     @property
     def fraction(self) -> float:

@@ -54,6 +54,13 @@ class Targets:
         index = torch.cat([self.index, self.index[partner]], 1)
         return Targets(index, torch.cat([self.weight * keep, self.weight[partner] * (1 - keep)], 1), self.classes)
 
+    def smoothed(self, share: float) -> "Targets":
+        """Every row mixed with the uniform distribution, whose weight is `share` in [0, 1) (Szegedy et al. 2016, section 7)."""
+        if share == 0:
+            return self
+        dense = self.dense() * (1 - share) + share / self.classes
+        return Targets(torch.arange(self.classes, device=dense.device).expand_as(dense), dense, self.classes)
+
     def loss(self, logits: Tensor, smoothing: float = 0.0) -> Tensor:
         """Cross-entropy per row, float32 [B], in nats; logits [B, classes] are taken to float32 first."""
         log_probability = functional.log_softmax(logits.float(), 1)

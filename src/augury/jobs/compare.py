@@ -1,5 +1,6 @@
 """`augury compare`: augmentations and strategies against a reference, on the user's own images, at equal budget."""
 
+import itertools
 import re
 import statistics
 from dataclasses import asdict, dataclass, replace
@@ -17,10 +18,12 @@ from augury.jobs.reporting import settings_shown, sheet_of
 from augury.jobs.saliency import fill_for
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically, write_json
-from augury.train.engine.loop import Training, pick_device
+from augury.train.engine.loop import Training, on_device, pick_device
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
+from augury.train.engine.side_by_side import run_together
 from augury.train.engine.source import load_for
+from augury.train.engine.world import alone
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,22 @@ def rows_of(augments: list[Chain], strategies: list[Chain]) -> list[Row]:
 
 
 def compare(
-    settings: Settings, seeds: int, output: Path, *, resume: bool = False, overwrite: bool = False, quiet: bool = False
+    settings: Settings,
+    seeds: int,
+    output: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
+    parallel_seeds: bool = False,
 ) -> dict[str, Any]:
     """Train every row with seeds 0 .. seeds-1 (or from settings.seed on) and compare; `settings.augment` and `.strategy` are lists.
 
     All rows of a seed share the split, the initial weights, the order of the batches and the number of optimiser steps.
+    parallel_seeds: the seeds of a row train side by side in this process, each as it does alone.
     Writes config.yaml, result.json, metrics.jsonl, report.html and runs/ROW-seedK/ with each training's own files.
     """
+    alone("compare")
     rows = rows_of(parse_list(settings.augment, "--augment"), parse_list(settings.strategy, "--strategy"))
     dataset = load_for(settings)
     settings = settings.resolved(len(dataset.train.ids))
@@ -57,13 +69,18 @@ def compare(
     directory = RunDirectory.open(output, {**settings.dict(), "seeds": seeds}, overwrite=overwrite, resume=resume)
     found: dict[Row, list[dict[str, Any]]] = {row: [] for row in rows}
     numbers = range(settings.seed, settings.seed + seeds)
-    with bar(len(rows) * seeds * settings.epochs, quiet) as progress:
-        for seed in numbers:
+    with bar(len(rows) * seeds * settings.total_epochs, quiet) as progress:
+        if parallel_seeds:
             for index, row in enumerate(rows):
+                progress.label(f"{row.augment} {row.strategy}, seeds {numbers[0]} to {numbers[-1]}")
+                folders = [run_folder(output, index, row, seed) for seed in numbers]
+                found[row] = _run_together([replace(each[row], seed=seed) for seed in numbers], dataset, folders, progress)
+        else:
+            for seed, (index, row) in itertools.product(numbers, enumerate(rows)):
                 progress.label(f"{row.augment} {row.strategy}, seed {seed}")
                 where = run_folder(output, index, row, seed)
                 found[row].append(_run(replace(each[row], seed=seed), dataset, where, progress))
-    result = {"version": 1, "rows": _table(found, len(dataset.train.ids) * settings.epochs), "notes": list(dataset.notes)}
+    result = {"version": 1, "rows": _table(found, len(dataset.train.ids) * settings.total_epochs), "notes": list(dataset.notes)}
     result["environment"] = environment(pick_device(settings.device))
     write_atomically(output / "report.html", _page(result, settings, dataset, rows, found, list(numbers), output).encode())
     _write_metrics(directory, found, list(numbers))
@@ -84,8 +101,25 @@ def _run(settings: Settings, dataset: Dataset, where: Path, progress: Any) -> di
         result = Training.prepare(settings, dataset).run(directory, progress.epoch)
         directory.finish(result)
     else:
-        progress.epoch(count=settings.epochs)
+        progress.epoch(count=settings.total_epochs)
     return {**result, "metrics": directory.metrics()}
+
+
+def _run_together(each: list[Settings], dataset: Dataset, folders: list[Path], progress: Any) -> list[dict[str, Any]]:
+    """The runs of several seeds, side by side; those that are finished stay as they are."""
+    directories = [RunDirectory.open(where, settings.dict(), resume=True) for settings, where in zip(each, folders, strict=True)]
+    open_ones = [number for number, directory in enumerate(directories) if directory.result() is None]
+    progress.epoch(count=(len(each) - len(open_ones)) * each[0].total_epochs)
+    if open_ones:
+        device = pick_device(each[0].device)
+        # On the device once, for all of them.
+        train, validation, test = (on_device(part, device) for part in (dataset.train, dataset.validation, dataset.test))
+        shared = replace(dataset, train=train, validation=validation, test=test)
+        trainings = [Training.prepare(each[number], shared) for number in open_ones]
+        results = run_together(trainings, [directories[number] for number in open_ones], progress.epoch)
+        for number, result in zip(open_ones, results, strict=True):
+            directories[number].finish(result)
+    return [{**(directory.result() or {}), "metrics": directory.metrics()} for directory in directories]
 
 
 def _table(found: dict[Row, list[dict[str, Any]]], images: int) -> list[dict[str, Any]]:
@@ -99,9 +133,19 @@ def _table(found: dict[Row, list[dict[str, Any]]], images: int) -> list[dict[str
             "seconds_training": _mean(runs, "training"),
             "seconds_device": _mean(runs, "device"),
             "networks": _networks(runs),
+            **_before_refinement(runs),
         }
         for (row, runs), values, s in zip(found.items(), accuracies, compare_rows(accuracies), strict=True)
     ]  # fmt: skip
+
+
+def _before_refinement(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The row's accuracies at the end of stage one, where its trainings were refined."""
+    if not all("stage_one" in run for run in runs):
+        return {}
+    values = [run["stage_one"]["accuracy"] for run in runs]
+    gains = [run["accuracy"] - value for run, value in zip(runs, values, strict=True)]
+    return {"before_refinement": {"accuracies": values, "mean": statistics.mean(values), "gain": statistics.mean(gains)}}
 
 
 def _mean(runs: list[dict[str, Any]], seconds: str) -> float:

@@ -111,7 +111,7 @@ def _compared(rows: list[dict[str, Any]], groups: Groups) -> Part:
             "Settings and cost",
             costs,
             settings,
-            "Steps and images are of one training; the translations' cost stands above theirs.",
+            "Steps and images are of one training; the translations' cost stands with their sheets.",
         ),
     )
     panel = dot_panel("Test accuracy of every group, %", tested, series)
@@ -139,9 +139,9 @@ def _translations(output: Path, pairs: list[dict[str, Any]]) -> list[Part]:
 
 def _saliency(output: Path, rows: list[dict[str, Any]]) -> Part:
     caption = (
-        "The same test images under both networks, of every group first those that the first one gets wrong. Bright: the pixels "
-        "that move the true class's logit most (absolute gradient, each map up to its own 99th percentile). Under each map: what "
-        "the network says, and how surely."
+        "The same test images under both networks, of every group first those that the first one gets wrong, so that one looks "
+        "worse here than it is. Bright: the pixels that move the true class's logit most (absolute gradient, each map up to its "
+        "own 99th percentile). Under each map: what the network says, and how surely."
     )
     shown = Sheet(f"{rows[0]['label']} and {rows[-1]['label']}", caption, (output / "saliency.png").read_bytes())
     return Part("Where the networks look", "", sheets=(shown,))

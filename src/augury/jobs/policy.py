@@ -7,7 +7,8 @@ from augury.augment import build
 from augury.augment.by_side import BySideStage
 from augury.augment.policies.convert import TORCHVISION, as_file, differences, from_timm, from_torchvision, words
 from augury.augment.policies.fast_autoaugment import NAMES, read_list
-from augury.augment.policies.file import PolicyFile, read_policy, write_policy
+from augury.augment.policies.file import PolicyFile, write_policy
+from augury.augment.policies.file_reader import read_policy
 from augury.augment.stage import PlanStage
 from augury.core.errors import InputError
 from augury.core.options import parse_chain
@@ -17,29 +18,40 @@ from augury.train.engine.checkpoint import write_atomically
 def content_of(text: str, *, side_pixels: int = 32) -> PolicyFile:
     """A policy by name with options, or a policy file's path, as a policy file's content.
 
-    side_pixels: for policies whose ladder depends on the image's side. Raises InputError for what cannot be expressed.
+    side_pixels: for policies whose ladder depends on the image's side. What no list of sub-policies can say stands as an
+    augmentation's text. Raises InputError for a chain.
     """
     if Path(text).suffix.lower() in (".yaml", ".yml"):
         return read_policy(text)
     chain = parse_chain(text, "POLICY")
     stages = build.stages_of(chain, "POLICY")
-    if len(stages) != 1 or not isinstance(stages[0], PlanStage | BySideStage):
-        raise InputError(f"POLICY {text}: one policy is needed, not a chain or a preset")
-    stage = stages[0]
+    if len(chain.stages) != 1:
+        raise InputError(f"POLICY {text}: one policy is needed, not a chain")
+    stage, name = stages[0] if stages else None, chain.stages[0].name
+    if len(stages) != 1 or not isinstance(stage, PlanStage | BySideStage):
+        return PolicyFile(name, (), _source(name), augment=str(chain))
     if isinstance(stage, BySideStage):
         stage = stage.small if side_pixels < stage.limit_pixels else stage.large
-    return as_file(stage.policy, text, _source(chain.stages[0].name))
+    try:
+        return as_file(stage.policy, text, _source(name))
+    except InputError:
+        return PolicyFile(name, (), _source(name), augment=str(chain))
 
 
 def _source(name: str) -> str:
     from augury.core import registry
 
-    return next((entry.source for entry in registry.entries("policy") if entry.name == name), "")
+    return next(
+        (entry.source for kind in ("policy", "pipeline", "op") for entry in registry.entries(kind) if entry.name == name), ""
+    )
 
 
 def show(text: str, side_pixels: int) -> dict[str, Any]:
     """Name, source, provenance and every sub-policy in words."""
     content = content_of(text, side_pixels=side_pixels)
+    if content.augment:
+        periods = [{"until": 1.0, "policies": [content.augment]}]
+        return {"name": content.name, "source": content.source, "periods": periods, "provenance": content.provenance}
     periods = [{"until": until, "policies": [words(row) for row in rows]} for until, rows in content.periods]
     return {
         "name": content.name,
@@ -79,6 +91,8 @@ def export_policy(text: str, kind: str, output: Path, *, overwrite: bool = False
     if kind == "yaml":
         _write(output, write_policy(content).encode(), overwrite)
         return []
+    if content.augment:
+        raise InputError(f"POLICY {text}: {content.augment} is no list of sub-policies; export it as yaml")
     rows, lost = _fast_autoaugment(content)
     _write(output, (repr(rows) + "\n").encode(), overwrite)
     return lost

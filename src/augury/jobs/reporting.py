@@ -9,6 +9,7 @@ from augury.train.data.dataset import Dataset
 from augury.train.engine.settings import Settings
 
 IMAGES, DRAWS = 8, 6
+_OPTIMISERS = {"sgd": "SGD", "rmsprop": "RMSProp", "adamw": "AdamW"}
 
 
 def sheet_of(dataset: Dataset, augment: Chain, seed: int, fill: Fill | None = None) -> Sheet:
@@ -36,7 +37,18 @@ def settings_shown(settings: Settings, environment: dict[str, str]) -> dict[str,
         **{name: text for name, text in harder.items() if text is not None},
         "model": s.model,
         "epochs": str(s.epochs),
-        "optimiser": f"SGD, batch {s.batch_size}, lr {s.lr:g} ({s.sched}), weight decay {s.weight_decay:g}",
+        "optimiser": f"{_OPTIMISERS[s.opt]}, batch {s.batch_size}, lr {s.peak_lr:g} ({s.sched}), weight decay {s.weight_decay:g}",
+        **{name: text for name, text in _refinement(s).items() if text is not None},
         "hardware": environment["device"],
         "versions": ", ".join(f"{name} {environment[name]}" for name in ("augury", "torch", "python")),
+    }
+
+
+def _refinement(s: Settings) -> dict[str, str | None]:
+    how = {"standard": "", "nothing": ", without any augmentation", "gradual": ", fading out"}[s.refine_mode]
+    rate = "" if s.refine_lr is None else f", lr {s.refine_lr:g}"
+    return {
+        "refinement": f"epochs {s.stage_one + 1} to {s.total_epochs}{how}{rate}" if s.refined else None,
+        "label smoothing": f"{s.smoothing:g}" if s.smoothing else None,
+        "averaged weights": None if s.model_ema_decay is None else f"decay {s.model_ema_decay:g}",
     }

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from augury.augment.policies.file import PolicyFile, read_policy, write_policy
+from augury.augment.policies.file import PolicyFile, write_policy
+from augury.augment.policies.file_reader import read_policy
 from augury.core.errors import InputError
 from augury.core.options import Spec, parse_chain, parse_list
 from augury.jobs.compare import compare

@@ -1,44 +1,69 @@
-"""`augury train`: one training, with its report."""
+"""`augury train`: one training, with its report; in one process, or in several under torchrun."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from augury.augment.policies.file_reader import read_policy
 from augury.core.options import parse_chain
 from augury.explain.report.page import train_page
 from augury.jobs.environment import environment
 from augury.jobs.progress import bar
 from augury.jobs.reporting import settings_shown, sheet_of
+from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically
 from augury.train.engine.loop import Training
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
 from augury.train.engine.source import load_for
+from augury.train.engine.world import World, join, leave
 
 
 def train(
     settings: Settings, output: Path, *, resume: bool = False, overwrite: bool = False, quiet: bool = False
-) -> dict[str, Any]:
-    """Train, evaluate once on the test part and write the run's files into `output`; returns result.json's content."""
+) -> dict[str, Any] | None:
+    """Train, evaluate once on the test part and write the run's files into `output`; returns result.json's content.
+
+    Started by torchrun, the processes train together; the first writes, and the others return None.
+    """
+    world, device = join(settings.device)
+    try:
+        return _train(settings, output, world, device, resume, overwrite, quiet)
+    finally:
+        leave()
+
+
+def _train(
+    settings: Settings, output: Path, world: World, device: str, resume: bool, overwrite: bool, quiet: bool
+) -> dict[str, Any] | None:
     dataset = load_for(settings)
     settings = settings.resolved(len(dataset.train.ids))
-    training = Training.prepare(settings, dataset)
-    directory = RunDirectory.open(output, settings.dict(), overwrite=overwrite, resume=resume)
-    finished = directory.result()
+    training = Training.prepare(replace(settings, device=device), dataset, world=world)
+    directory = RunDirectory.open(output, settings.dict(), overwrite=overwrite, resume=resume) if world.leads else None
+    finished = world.from_first(None if directory is None else directory.result())
     if finished is not None:
-        return finished
-    with bar(settings.epochs, quiet) as progress:
+        return finished if world.leads else None
+    with bar(settings.total_epochs, quiet or not world.leads) as progress:
         progress.label(f"{settings.augment} {settings.model}")
         result = training.run(directory, progress.epoch)
-    result |= {"environment": environment(training.device), "notes": list(dataset.notes)}
+    if directory is None:
+        return None
+    result |= {"environment": environment(training.device), "notes": [*dataset.notes, *result.get("notes", ())]}
+    if world.size > 1:
+        result["processes"] = world.size
+    write_atomically(output / "report.html", _page(training, dataset, settings, directory, result).encode())
+    directory.finish(result)
+    return result
+
+
+def _page(training: Training, dataset: Dataset, settings: Settings, directory: RunDirectory, result: dict[str, Any]) -> str:
     fill = None if training.fill is None else training.fill.saliency
     augments = [name for name in (settings.augment, settings.augment2) if name is not None]
-    page = train_page(
+    return train_page(
         result,
         settings=settings_shown(settings, result["environment"]),
         curves=directory.metrics(),
         sheets=[sheet_of(dataset, parse_chain(name, "--augment"), settings.seed, fill) for name in augments],
-        notes=list(dataset.notes),
+        notes=result["notes"],
+        schedule=read_policy(found) if (found := directory.path / "policies.yaml").exists() else None,
     )
-    write_atomically(output / "report.html", page.encode())
-    directory.finish(result)
-    return result

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from augury.augment.policies.file import PolicyFile, parse_policy, policy_of, write_policy
+from augury.augment.policies.file import PolicyFile, policy_of, write_policy
+from augury.augment.policies.file_reader import parse_policy
 from augury.augment.policies.searched import OPERATIONS, ControllerPolicy, PolicySpace, entry_of
 from augury.augment.stage import PlanStage
 from augury.core.batch import Batch

@@ -181,7 +181,7 @@ def test_evaluation_against_scikit_learn(digits: Dataset) -> None:
 def test_schedules() -> None:
     cosine = [learning_rate(s, 100, base=0.4, sched="cosine", milestones=(), rate=1) for s in range(101)]
     assert cosine[0] == 0.4 and cosine[50] == pytest.approx(0.2) and cosine[100] == pytest.approx(0, abs=1e-12)
-    step = [learning_rate(s, 10, base=1.0, sched="step", milestones=(0.5, 0.8), rate=0.1) for s in range(10)]
+    step = [learning_rate(s, 10, base=1.0, sched="multistep", milestones=(5, 8), rate=0.1) for s in range(10)]
     assert step == pytest.approx([1.0] * 5 + [0.1] * 3 + [0.01] * 2)
 
 

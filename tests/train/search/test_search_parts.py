@@ -9,7 +9,8 @@ import pytest
 import torch
 from search_helpers import FAST, Breaking, bars, outcome
 
-from augury.augment.policies.file import PolicyFile, policy_of, read_policy, write_policy
+from augury.augment.policies.file import PolicyFile, policy_of, write_policy
+from augury.augment.policies.file_reader import read_policy
 from augury.augment.policies.searched import PolicySpace
 from augury.augment.stage import PlanStage
 from augury.core.batch import Batch

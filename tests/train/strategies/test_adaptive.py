@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import augury
-from augury.augment.policies.file import parse_policy, policy_of
+from augury.augment.policies.file import policy_of
+from augury.augment.policies.file_reader import parse_policy
 from augury.cli import main
 from augury.core.batch import Batch
 from augury.core.errors import InputError

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from augury.augment.forms import plain, triton_kernels
+from augury.augment.forms import plain, triton_kernels, triton_statistics
 
 # Gathers of a few large pieces: PyTorch's own kernels, equal by construction.
 from augury.augment.forms.plain import cut as cut
@@ -74,7 +74,7 @@ def _pixels(
             matrix, bilinear, fill, recipe, value, degenerate, factor = (None if p is None else p[:, slot] for p in parts)
             target = turns[(slots - 1 - slot) % 2]
             if kept["WARPS"] or kept["TABLES"]:
-                triton_kernels.statistics[(count * channels,)](
+                triton_statistics.statistics[(count * channels,)](
                     source, tables, axes, *sides, here, matrix, bilinear, recipe, value, step, height, width, **kept
                 )
             triton_kernels.pixels[(count * tiles,)](

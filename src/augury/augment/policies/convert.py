@@ -113,6 +113,9 @@ def from_torchvision(text: str) -> str:
 
 def differences(first: PolicyFile, second: PolicyFile) -> list[str]:
     """What two policies do differently, a line per sub-policy, `-` for the first and `+` for the second."""
+    if first.augment or second.augment:
+        said = [each.augment or f"{sum(len(rows) for _, rows in each.periods)} sub-policies" for each in (first, second)]
+        return [] if said[0] == said[1] else [f"- {said[0]}", f"+ {said[1]}"]
     lines = [] if first.repeat == second.repeat else [f"repeat: {first.repeat} and {second.repeat}"]
     one, two = ([(until, row) for until, rows in content.periods for row in rows] for content in (first, second))
     for number in range(max(len(one), len(two))):

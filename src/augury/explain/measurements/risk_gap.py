@@ -72,7 +72,7 @@ def risk_gap(
         "rows": [{"trained": group, "n": len(seeds), "measured": seeds} for group, seeds in found.items()],
     }  # fmt: skip
     table = Table("Risks", ("trained with", "n", *_COLUMNS.values()), tuple(rows), note, digits=0)
-    return Measured(_summary(found), values, (table,), (Figure("Risks", panel, f"{note} The axis is logarithmic, in nats."),))
+    return Measured(_summary(found), values, (table,), (Figure("Risks", panel, f"{note} The figure is in nats."),))
 
 
 @dataclass

@@ -18,9 +18,12 @@ def dot_panel(
 ) -> str:
     """A line per category with a dot for every series: the mean of its values, and a line from the lowest to the highest.
 
-    series: label -> per category -> values. log: the axis is logarithmic. zero: a line marks 0. Returns HTML: a legend where
+    series: label -> per category -> values. log: the axis is logarithmic where values differ more than thirtyfold, since within
+    one or two powers of ten a logarithmic axis has no room for its labels. zero: a line marks 0. Returns HTML: a legend where
     there are several series, and an inline SVG.
     """
+    every = [value for row in series.values() for values in row for value in values]
+    log = log and max(every, default=1) > 30 * max(min(every, default=1), _LEAST)
     step = min(0.22, 0.7 / max(1, len(series)))
     figure, axes = _axes(title, height=0.8 + len(categories) * max(0.42, 0.16 * len(series)))
     styles = {label: row_style(index) for index, label in enumerate(series)}
@@ -36,6 +39,7 @@ def dot_panel(
     axes.set_ylim(len(categories) - 0.5, -0.5)
     if log:
         axes.set_xscale("log")
+        axes.minorticks_off()
     if zero:
         axes.axvline(0, color=_INK, linewidth=1, alpha=0.55)
     axes.grid(axis="x", color=_INK, alpha=0.12, linewidth=0.8)
@@ -81,6 +85,7 @@ def line_panel(
         if (table[:, 3] > table[:, 2]).any():
             axes.fill_between(table[:, 0], table[:, 2], table[:, 3], color=style.colour, alpha=0.16, linewidth=0)
     if diagonal:
+        axes.set_xlim(0, 102)
         axes.axline((0, 0), slope=1, color=_INK, linewidth=1, alpha=0.45, linestyle=(0, (4, 3)))
     if "x" in log:
         axes.set_xscale("log")

@@ -13,9 +13,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from PIL import Image
 
+from augury.augment.policies.file import PolicyFile
 from augury.core.errors import InputError
 from augury.explain.report.figures import Epochs, accuracy_intervals, learning_curves, swatch
 from augury.explain.report.palette import row_style
+from augury.explain.report.risk import risk_curves
+from augury.explain.report.schedule import schedule_panels
 from augury.explain.report.sheet import Sheet
 from augury.explain.report.summary import comparison_summary, interval, number, row_labels
 
@@ -80,8 +83,12 @@ def train_page(
     sheets: Sequence[Sheet],
     notes: Sequence[str],
     title: str = "A network trained",
+    schedule: PolicyFile | None = None,
 ) -> str:
-    """The report of `augury train` as HTML; result as its result.json, accuracies in percent; curves: one training's epochs."""
+    """The report of `augury train` as HTML; result as its result.json, accuracies in percent; curves: one training's epochs.
+
+    schedule: the policies that the training found, where it looked for some.
+    """
     figures = {
         "Accuracy": f"{number(result['accuracy'], 2)} %",
         "Top-5 accuracy": f"{number(result.get('accuracy_top5'), 2)} %" if result.get("accuracy_top5") is not None else None,
@@ -94,6 +101,8 @@ def train_page(
         figures={name: value for name, value in figures.items() if value is not None},
         others=_other_networks(result) | _other_figures(result) | costs,
         settings=settings,
+        risk=Markup(risk_curves(curves)),
+        schedule="" if schedule is None else Markup(schedule_panels(schedule)),
         curves=Markup(learning_curves({"training": [curves]}, {"training": row_style(1)})),
         sheets=_embedded(sheets),
         notes=notes,
@@ -176,8 +185,15 @@ def _cost(row: Mapping[str, Any], key: str) -> float | None:
 
 def _other_figures(result: Mapping[str, Any]) -> dict[str, str]:
     """What stands below the large figures; accuracies over epochs are of the validation part and marked so."""
-    said = {"best": "Best epoch, validation", "median_last_10": "Median of the last ten epochs, validation"}
+    said = {
+        "last": "Last epoch, validation",
+        "best": "Best epoch, validation",
+        "median_last_10": "Median of the last ten epochs, validation",
+    }
     found = {name: f"{number(result[key], 2)} %" for key, name in said.items() if isinstance(result.get(key), int | float)}
+    before = result.get("stage_one")
+    if before:
+        found[f"Before refinement, after epoch {before['epoch']}"] = f"{number(before['accuracy'], 2)} %"
     for key, seconds in (result.get("seconds") or {}).items():
         found[f"Seconds, {key}"] = number(seconds, 1)
     return found

@@ -12,6 +12,7 @@ from augury.core.errors import InputError
 from augury.train.data.parts import Part, Parts
 from augury.train.data.resize import LARGEST_SIDE, fit_tensor
 from augury.train.data.splits import cut
+from augury.train.data.stream import Stream, sample_of
 from augury.train.data.words import count, few
 
 
@@ -54,20 +55,28 @@ class Dataset:
     retrieval: Retrieval | None = None
 
 
-def load(data: str, *, data_dir: str | None = None, validation: float = 0.1, image_size: int | None = None) -> Dataset:
+def load(
+    data: str,
+    *,
+    data_dir: str | None = None,
+    validation: float = 0.1,
+    image_size: int | None = None,
+    stream: Stream = "auto",
+) -> Dataset:
     """The data set that `data` names: a registered name, a folder, a CSV manifest or `hf:owner/name` (docs/data.md).
 
     data_dir: where a named data set is or is downloaded to. validation: the fraction in (0, 1) that is cut from the training
     part where the data bring no validation part beside a test part; the cut is stratified and always the same.
     image_size: side in pixels that images are brought to (short side resized, centre cut out); by default images of one
     size stay as they are, and others get the shorter side of the training part's most common size.
+    stream: whether files stay files, decoded while they are used (`augury.train.data.stream`); auto: beyond 8 GiB of pixels.
     Raises InputError for data that are not there or not as they should be, RunError where a download fails.
     """
     if not 0 < validation < 1:
         raise InputError(f"--validation: {validation:g} must lie between 0 and 1, for example 0.1")
     if image_size is not None and not 1 <= image_size <= LARGEST_SIDE:
         raise InputError(f"--image-size: {image_size} must be from 1 to {LARGEST_SIDE}")
-    found = _read(str(data), data_dir, image_size)
+    found = _read(str(data), data_dir, image_size, stream)
     if isinstance(found, Dataset):
         return found if image_size is None else _resized(found, image_size)
     return assemble(str(data), found, validation)
@@ -109,9 +118,10 @@ def statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel of uint8 [N,C,H,W], in [0, 1].
 
     Exact, from each channel's histogram. The deviation is at least 1/255 (one grey level), so that normalising constant
-    images divides by no zero.
+    images divides by no zero. Of images that stay in their files, 2,048 are read.
     """
     levels = torch.arange(256, dtype=torch.float64) / 255
+    images = sample_of(images)
     means, stds = [], []
     for channel in range(images.shape[1]):
         counts = torch.zeros(256, dtype=torch.int64)
@@ -124,14 +134,14 @@ def statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(means), tuple(stds)
 
 
-def _read(data: str, data_dir: str | None, image_size: int | None) -> Dataset | Parts:
+def _read(data: str, data_dir: str | None, image_size: int | None, stream: Stream) -> Dataset | Parts:
     if registry.has("dataset", data):
         function = registry.get("dataset", data)
         offered: dict[str, Any] = {"data_dir": data_dir, "image_size": image_size}
         return function(**{key: value for key, value in offered.items() if key in inspect.signature(function).parameters})
     from augury.train.data.source import read
 
-    return read(data, data_dir, image_size)
+    return read(data, data_dir, image_size, stream)
 
 
 def _split(part: Part, ids: Tensor) -> Split:

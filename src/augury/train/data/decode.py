@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ _FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "AVI
 _GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 _ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 _ORIENTATION = 0x0112
+STREAM_BEYOND = 8 << 30
 _SAID = {
     "grey": "grey image|s made colour",
     "palette": "palette image|s",
@@ -63,23 +65,28 @@ class Header:
 
 
 def decode(
-    sources: Sequence[Source], names: Sequence[str], where: str, *, image_size: int | None = None, leading: int | None = None
+    sources: Sequence[Source],
+    names: Sequence[str],
+    where: str,
+    *,
+    image_size: int | None = None,
+    leading: int | None = None,
+    stream: str = "no",
 ) -> Decoded:
     """Decode files (paths, or the files' bytes) into one array; grey only if all are grey, otherwise RGB.
 
     names: what notes and refusals call the sources. image_size: side of the result; by default images of one size stay as
     they are, otherwise the side is the shorter one of the most common size among the first `leading` sources (all).
-    Raises InputError, starting with `where`, when more than half cannot be read.
+    stream: `yes` leaves the pixels in the files (`FileImages`), of which only the headers are read; `auto` does so where they
+    would take more than 8 GiB. Raises InputError, starting with `where`, when more than half cannot be read.
     """
-    Image.init()
-    formats = [name for name in _FORMATS if name in Image.OPEN]
     headers: list[Header | None] = [None] * len(sources)
     kinds: list[tuple[str, ...]] = [()] * len(sources)
     failed: dict[int, str] = {}
 
     def look(row: int) -> None:
         try:
-            with _open(sources[row], formats) as image:
+            with open_image(sources[row]) as image:
                 headers[row] = _header(image)
         except Exception as error:  # decoders raise whatever they like on damaged files
             failed[row] = _reason(error)
@@ -91,6 +98,8 @@ def decode(
         _refuse_mostly_unreadable(failed, names, where)
         size = _target([h.size for h in known], [h.size for h in headers[:leading] if h is not None], image_size)
         channels = 1 if all(h.grey for h in known) else 3
+        if stream == "yes" or (stream == "auto" and len(sources) * channels * size[0] * size[1] > STREAM_BEYOND):
+            return _left_in_files(sources, names, headers, failed, channels, size)
         try:
             images = torch.empty(len(sources), channels, *size, dtype=torch.uint8)
         except (RuntimeError, MemoryError):
@@ -105,7 +114,7 @@ def decode(
             if row in failed:
                 return
             try:
-                with _open(sources[row], formats) as image:
+                with open_image(sources[row]) as image:
                     plain, kinds[row] = to_plain(image, channels)
                 target[row] = planes(fit(plain, size))
             except Exception as error:
@@ -118,6 +127,20 @@ def decode(
     if failed:
         images = images[rows]
     return Decoded(images, rows, _notes(kinds, resized, size, failed, names))
+
+
+def _left_in_files(
+    sources: Sequence[Source], names: Sequence[str], headers: list[Header | None], failed: dict[int, str], channels: int,
+    size: tuple[int, int],
+) -> Decoded:  # fmt: skip
+    """The readable files as images that are decoded when they are asked for."""
+    from augury.train.data.stream import FileImages
+
+    rows = torch.tensor([row for row in range(len(sources)) if row not in failed], dtype=torch.int64)
+    images: Any = FileImages([sources[row] for row in rows.tolist()], channels, size)
+    resized = sum(header is not None and header.size != size for header in headers)
+    notes = _notes([], resized, size, failed, names)
+    return Decoded(images, rows, (*notes, f"streamed: {count(len(rows), 'image')} decoded while they are used"))
 
 
 def to_plain(image: Image.Image, channels: int) -> tuple[Image.Image, tuple[str, ...]]:
@@ -177,7 +200,10 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return plain
 
 
-def _open(source: Source, formats: list[str]) -> Image.Image:
+def open_image(source: Source) -> Image.Image:
+    """A file (a path, or its bytes), opened by one of the formats that are read."""
+    Image.init()
+    formats = [name for name in _FORMATS if name in Image.OPEN]
     return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats)
 
 

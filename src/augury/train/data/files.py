@@ -8,6 +8,7 @@ import torch
 from augury.core.errors import InputError
 from augury.train.data.decode import Source, decode
 from augury.train.data.parts import Part, Parts
+from augury.train.data.stream import Stream
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ def read_items(
     *,
     group_names: Sequence[str] = (),
     image_size: int | None = None,
+    stream: Stream = "no",
     notes: Sequence[str] = (),
 ) -> Parts:
     """Decode the parts `train`, `test` and, where there is one, `validation` together, to one size and number of channels.
@@ -40,6 +42,7 @@ def read_items(
         [item.name for item in everything],
         where,
         image_size=image_size,
+        stream=stream,
         leading=len(items["train"]),
     )
     labels = torch.tensor([item.label for item in everything], dtype=torch.int64)[decoded.rows]

@@ -6,6 +6,7 @@ from torch import Tensor
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.train.data.dataset import Dataset, Split
+from augury.train.data.stream import picked
 
 
 def labelled(dataset: Dataset, *, labels: int | None, per_class: int | None, seed: int) -> Split:
@@ -62,4 +63,4 @@ def _first(split: Split, wanted: Tensor, seed: int) -> Tensor:
 
 def _rows(split: Split, rows: Tensor) -> Split:
     groups = None if split.groups is None else split.groups[rows]
-    return Split(split.images[rows], split.labels[rows], split.ids[rows], groups)
+    return Split(picked(split.images, rows), split.labels[rows], split.ids[rows], groups)

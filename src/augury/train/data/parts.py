@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from augury.train.data.stream import picked
+
 
 @dataclass(frozen=True)
 class Part:
@@ -14,7 +16,7 @@ class Part:
     groups: Tensor | None = None
 
     def __getitem__(self, rows: Tensor) -> "Part":
-        return Part(self.images[rows], self.labels[rows], None if self.groups is None else self.groups[rows])
+        return Part(picked(self.images, rows), self.labels[rows], None if self.groups is None else self.groups[rows])
 
     def __len__(self) -> int:
         return len(self.labels)

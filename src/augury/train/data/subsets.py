@@ -8,6 +8,7 @@ from torch import Tensor
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.train.data.dataset import Dataset, Split
+from augury.train.data.stream import picked, sample_of
 
 # Not the training's seed: every seed of a comparison must meet the same images and the same wrong labels.
 _SEED = 0
@@ -59,7 +60,7 @@ def _with_fewer(dataset: Dataset, fraction: float) -> Dataset:
     rows = kept_rows(dataset.train, fraction)
     old = dataset.train
     groups = None if old.groups is None else old.groups[rows]
-    train = replace(old, images=old.images[rows], labels=old.labels[rows], ids=old.ids[rows], groups=groups)
+    train = replace(old, images=picked(old.images, rows), labels=old.labels[rows], ids=old.ids[rows], groups=groups)
     mean, std = _statistics(train.images)
     note = f"fraction {fraction:g}: {len(rows)} of {len(old.ids)} training images are used"
     return replace(dataset, train=train, mean=mean, std=std, notes=(*dataset.notes, note))
@@ -79,6 +80,7 @@ def _draw(split: Split, name: str) -> Tensor:
 def _statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel in [0, 1], from exact counts of the 256 levels; a constant channel gets 1."""
     levels = torch.arange(256, dtype=torch.float64) / 255
+    images = sample_of(images)
     means, deviations = [], []
     for channel in range(images.shape[1]):
         parts = images[:, channel].split(4096)

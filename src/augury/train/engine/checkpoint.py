@@ -4,8 +4,11 @@ One safetensors file holds every tensor (network, optimiser) with the rest as JS
 its place, flushed to the disk and renamed, so that a kill at any moment leaves a whole file.
 """
 
+import errno
 import json
 import os
+import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +19,26 @@ from torch import Tensor
 
 from augury.core.errors import RunError
 
-NAME, PREVIOUS = "checkpoint.safetensors", "checkpoint.previous.safetensors"
+NAME, PREVIOUS, STAGE_ONE = "checkpoint.safetensors", "checkpoint.previous.safetensors", "stage_one.safetensors"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A checkpoint that was read. damaged: the name of the newer one that could not be."""
+
+    tensors: dict[str, Tensor]
+    state: dict[str, Any]
+    damaged: str | None = None
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace a file as a whole; RunError (with the old file intact) where the disk is full or not writable."""
-    temporary = path.with_name(path.name + ".partial")
     try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        temporary = _written(path, data)
         os.replace(temporary, path)
+        _flush(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise RunError(f"{path}: cannot be written ({error.strerror}); what stood there before is kept") from None
+        raise _kept(path, error) from None
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -38,31 +46,103 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def save_checkpoint(directory: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-    """Write the checkpoint, keeping the one before as `checkpoint.previous.safetensors`."""
+    """Write the checkpoint, keeping the one before as `checkpoint.previous.safetensors`.
+
+    The new one is whole on the disk before anything is renamed, so that one of the two can be read at any moment.
+    """
     packed = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    data = save(packed, metadata={"state": json.dumps(state)})
+    data = save(packed, metadata={"state": json.dumps(state), "checksum": str(_checksum(packed))})
     current = directory / NAME
-    if current.exists():
-        os.replace(current, directory / PREVIOUS)
-    write_atomically(current, data)
+    try:
+        temporary = _written(current, data)
+        if current.exists():
+            os.replace(current, directory / PREVIOUS)
+        os.replace(temporary, current)
+        _flush(directory)
+    except OSError as error:
+        raise _kept(current, error) from None
+
+
+def keep_as(directory: Path, name: str) -> None:
+    """Keep the newest checkpoint under another name, which later ones do not replace."""
+    write_atomically(directory / name, (directory / NAME).read_bytes())
+
+
+def _written(path: Path, data: bytes) -> Path:
+    """The temporary file beside `path`, flushed to the disk; nothing is left of it where that fails or is interrupted."""
+    temporary = path.with_name(path.name + ".partial")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def _flush(directory: Path) -> None:
+    """Flush the directory, so that a rename outlives a power failure; where the system has no such thing, nothing."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
+
+
+def _kept(path: Path, error: OSError) -> RunError:
+    room = "; free some space, then --resume" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+    return RunError(f"{path}: cannot be written ({error.strerror}); what stood there before is kept{room}")
 
 
 def load_checkpoint(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """The newest whole checkpoint, or None where there is none; a damaged one is passed over for the one before."""
+    """Tensors and state of the newest whole checkpoint, see `newest`."""
+    found = newest(directory)
+    return None if found is None else (found.tensors, found.state)
+
+
+def newest(directory: Path) -> Found | None:
+    """The newest whole checkpoint, or None where there is none; a damaged one is passed over for the one before.
+
+    Raises RunError where there are checkpoints and all are damaged.
+    """
+    damaged: list[str] = []
     for name in (NAME, PREVIOUS):
-        path = directory / name
-        if path.exists():
-            try:
-                return _read(path)
-            except (SafetensorError, KeyError, ValueError):
-                continue
+        if (directory / name).exists():
+            found = read(directory / name)
+            if found is not None:
+                return Found(found.tensors, found.state, damaged[0] if damaged else None)
+            damaged.append(name)
+    if damaged:
+        raise RunError(f"{directory}: {' and '.join(damaged)} damaged; start again with --overwrite")
     return None
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    with safe_open(path, framework="pt") as file:
-        state = json.loads(file.metadata()["state"])
-        return {name: file.get_tensor(name) for name in file.keys()}, state  # noqa: SIM118 (not a mapping)
+def read(path: Path) -> Found | None:
+    """One checkpoint; None where it is damaged. Nothing in it is executed."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        if about["checksum"] != str(_checksum(tensors)):
+            return None
+        return Found(tensors, json.loads(about["state"]))
+    except (SafetensorError, KeyError, ValueError, TypeError, OSError):
+        return None
+
+
+def _checksum(tensors: dict[str, Tensor]) -> int:
+    """Over all tensors by name: a file whose length is right may have wrong bytes."""
+    value = 0
+    for name in sorted(tensors):
+        value = zlib.crc32(tensors[name].flatten().view(torch.uint8).numpy().data, zlib.crc32(name.encode(), value))
+    return value
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -77,4 +157,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
     for name, tensor in tensors.items():
         number, _, key = name.partition(".")
         state.setdefault(int(number), {})[key] = tensor
+    rates = [group["lr"] for group in optimizer.param_groups]
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate  # the very tensor, where a captured step reads it

@@ -3,11 +3,13 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from augury.train.engine.world import World
 
 
 @dataclass
@@ -19,6 +21,15 @@ class Counts:
     forward: float = 0
     backward: float = 0
     steps: int = 0
+
+    def gather(self, before: "Counts", world: World) -> None:
+        """Add what the other processes have counted since `before`; steps are taken by all at once."""
+        if world.size > 1:
+            names = ("images", "forward", "backward")
+            more = world.total([getattr(self, name) - getattr(before, name) for name in names])
+            for name, value in zip(names, more, strict=True):
+                total = getattr(before, name) + value
+                setattr(self, name, round(total) if name == "images" else round(total, 9))
 
     def dict(self) -> dict[str, int | float]:
         """Plain numbers, whole where they are."""
@@ -57,6 +68,8 @@ class Stopwatch:
         self.cuda = device.type == "cuda"
         self.events: list[tuple[Any, Any]] = []
         self.wall, self.cpu = time.perf_counter(), time.process_time()
+        # Wall seconds said from outside, where several trainings share the time.
+        self.share: float | None = None
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -69,9 +82,30 @@ class Stopwatch:
         pair[1].record()
         self.events.append(pair)
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Time that is not this training's, while another one's step runs."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield
+        self.wall += time.perf_counter() - wall
+        self.cpu += time.process_time() - cpu
+
     def read(self) -> tuple[float, float]:
         """Seconds since the start: wall, device. On CUDA waits for the device."""
+        if self.cuda:
+            torch.cuda.synchronize()
+        wall = time.perf_counter() - self.wall if self.share is None else self.share
         if not self.cuda:
-            return time.perf_counter() - self.wall, time.process_time() - self.cpu
-        torch.cuda.synchronize()
-        return time.perf_counter() - self.wall, sum(start.elapsed_time(end) for start, end in self.events) / 1000
+            return wall, time.process_time() - self.cpu
+        return wall, sum(start.elapsed_time(end) for start, end in self.events) / 1000
+
+
+@dataclass
+class Tally:
+    """What an epoch's steps add up to. total: the losses times the images of their steps."""
+
+    watch: Stopwatch
+    total: Tensor
+    images: int = 0
+    rate: float = 0.0
+    logs: dict[str, Tensor] = field(default_factory=dict)

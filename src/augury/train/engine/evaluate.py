@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from augury.augment.stage import Normalize
 from augury.core.targets import Targets
 from augury.train.data.dataset import Split
+from augury.train.engine.world import World
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,24 @@ class Evaluation:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, split: Split, normalize: Normalize, classes: int, *, batch_size: int = 512) -> Evaluation:
-    """The model in evaluation mode on every image of a split; its mode is put back afterwards."""
-    training = model.training
+def evaluate(
+    model: nn.Module, split: Split, normalize: Normalize, classes: int, *, batch_size: int = 512, world: World | None = None
+) -> Evaluation:
+    """The model in evaluation mode on every image of a split; its mode is put back afterwards.
+
+    Several processes share the images, each taken once, and all know the result.
+    """
+    training, world = model.training, world or World()
     model.eval()
-    logits = torch.cat([model(normalize.normalise(part)).float() for part in split.images.split(batch_size)])
+    part = world.part(len(split.ids))
+    parts = split.images[part].split(batch_size) if isinstance(split.images, Tensor) else split.images.split(batch_size, part)
+    device = split.labels.device
+    logits = torch.cat([model(normalize.normalise(images.to(device))).float() for images in parts])
     model.train(training)
+    if world.size > 1:
+        every = torch.zeros(len(split.ids), logits.shape[1], device=logits.device)
+        every[part] = logits
+        logits = world.sum(every)
     probability = logits.softmax(1)
     confidence, prediction = probability.max(1)
     best = logits.topk(min(5, classes), 1).indices

@@ -1,9 +1,8 @@
 """The training loop: augment, forward, loss, backward, update; resumable at every epoch, bit for bit on the CPU."""
 
-import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -12,28 +11,39 @@ from torch import Tensor, nn
 
 from augury.augment.pipeline import Pipeline
 from augury.augment.stage import Normalize
-from augury.core.errors import RunError
 from augury.core.options import parse_spec
 from augury.core.plan import Clock
 from augury.train.data.dataset import Dataset, Split
 from augury.train.data.groups import Groups
 from augury.train.data.labels import labelled
-from augury.train.engine import checkpoint
-from augury.train.engine.costs import Counts, Stopwatch, counting
-from augury.train.engine.evaluate import evaluate
+from augury.train.engine import state
+from augury.train.engine.captured import Capture
+from augury.train.engine.costs import Counts, Stopwatch, Tally, counting
+from augury.train.engine.failure import Watch, check_now, explained
+from augury.train.engine.feed import Share, fed
 from augury.train.engine.keep import HostFill, given_network, with_early_head
-from augury.train.engine.nested import joined, parted
-from augury.train.engine.networks import derived_seed, described, make_model, make_networks, network_specs
-from augury.train.engine.outcome import figures, write_outcome
-from augury.train.engine.retrieval import retrieve
+from augury.train.engine.networks import derived_seed, make_model, make_networks
+from augury.train.engine.outcome import conclude, epoch_row
+from augury.train.engine.refinement import check_refinement, clock_at, pipelines_at
 from augury.train.engine.rundir import RunDirectory
-from augury.train.engine.sampling import balanced_batches
-from augury.train.engine.schedule import learning_rate
+from augury.train.engine.sampling import epoch_batches
+from augury.train.engine.schedule import rate_at
 from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
-from augury.train.engine.setup import begin_groups, cuda_devices, first_two, on_device, pick_device, pipelines_for
-from augury.train.engine.streams import Drawn, Unlabelled, check_groups, grouped_order, repeated_order
+from augury.train.engine.setup import (
+    begin_groups,
+    check_update,
+    cuda_devices,
+    first_two,
+    half,
+    on_device,
+    pick_device,
+    pipelines_for,
+)
+from augury.train.engine.streams import Drawn, Unlabelled, check_groups
+from augury.train.engine.update import Average, Update, make_optimizer, set_rate
 from augury.train.engine.views import StepViews, batches
+from augury.train.engine.world import World
 from augury.train.strategies.build import strategy as build_strategy
 from augury.train.strategies.strategy import Strategy, members
 
@@ -52,7 +62,7 @@ class Training:
     model: nn.Module
     extra: nn.ModuleDict
     strategy: Strategy
-    optimizer: torch.optim.Optimizer
+    update: Update
     device: torch.device
     train_split: Split
     validation_split: Split
@@ -65,20 +75,32 @@ class Training:
     groups: Groups | None = None
     selection: Selection = field(default_factory=lambda: Selection("last", None, None))
     further: dict[str, Tensor] = field(default_factory=dict)
+    world: World = field(default_factory=World)
+    average: Average | None = None
+    capture: Capture | None = None
+    stage_one: dict[str, Tensor] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    directory: RunDirectory | None = None
+    saved_at: float = -1e9
 
     @staticmethod
-    def prepare(settings: Settings, dataset: Dataset, streams: dict[str, Tensor] | None = None) -> "Training":
+    def prepare(
+        settings: Settings, dataset: Dataset, streams: dict[str, Tensor] | None = None, world: World | None = None
+    ) -> "Training":
         """Build everything named in the settings; InputError before anything is written when a name or value is wrong.
 
-        streams: further images beside the training part, uint8 [N,K,C,H,W], by the names strategies ask for.
+        streams: further images beside the training part, uint8 [N,K,C,H,W], by the names strategies ask for. world: the
+        processes that train together.
         """
         settings = settings.resolved(len(dataset.train.ids))
-        device = pick_device(settings.device)
+        device, world = pick_device(settings.device), world or World()
         strategy = build_strategy(parse_spec(settings.strategy, "--strategy"))
         seeded = getattr(strategy, "seeded", None)
         if seeded is not None:
             seeded(settings.seed)
         pipelines = pipelines_for(settings, dataset, strategy)
+        notes = check_refinement(settings, pipelines, strategy)
+        check_update(settings, strategy, world)
         groups = begin_groups(settings, dataset, strategy, pipelines, set(streams or ()))
         strategy = with_early_head(strategy, pipelines, len(dataset.classes))
         kept = labelled(dataset, labels=settings.labels, per_class=settings.labels_per_class, seed=settings.seed)
@@ -87,19 +109,20 @@ class Training:
             model = make_networks(settings, dataset, strategy).to(device).to(memory_format=torch.channels_last)
             extra = nn.ModuleDict(strategy.modules(model)).to(device)
         parameters = [*model.parameters(), *extra.parameters()]
-        optimizer = torch.optim.SGD(
-            parameters, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay,
-            nesterov=settings.nesterov and settings.momentum > 0,
-        )  # fmt: skip
+        captured = Capture.wanted(settings, device, world)
+        update = Update(make_optimizer(settings, parameters, tensor_rate=captured), parameters, settings.clip_grad, world)
         normalize = next(stage for stage in pipelines[0].stages if isinstance(stage, Normalize))
-        counts = Counts()
-        channels = dataset.train.images.shape[1]
+        counts, channels = Counts(), dataset.train.images.shape[1]
         named = partial(given_network, classes=len(dataset.classes), channels=channels, device=device)
-        training = Training(settings, dataset, pipelines, normalize, model, extra, strategy, optimizer, device,
-                            on_device(kept, device), on_device(dataset.validation, device), counts,
+        training = Training(settings, dataset, pipelines, normalize, model, extra, strategy, update, device,
+                            on_device(kept, device), on_device(dataset.validation, device), counts, world=world, notes=notes,
                             fill=HostFill.of(pipelines, model, extra, normalize, counts, named), groups=groups,
                             selection=Selection(settings.select, settings.patience, groups),
                             further={name: images.to(device) for name, images in (streams or {}).items()})  # fmt: skip
+        if settings.model_ema_decay is not None:
+            training.average = Average(model, settings.model_ema_decay)
+        if captured:
+            training.capture = Capture(device)
         if "unlabelled" in strategy.streams:
             every = on_device(dataset.train, device)
             training.unlabelled = Unlabelled(every, getattr(strategy, "stream_ratio", 1), settings.seed)
@@ -113,9 +136,18 @@ class Training:
         return self.pipelines[0]
 
     @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        return self.update.optimizer
+
+    @property
     def networks(self) -> list[nn.Module]:
         """The networks that are trained together; mostly one."""
         return members(self.model)
+
+    @property
+    def shown(self) -> nn.Module:
+        """What is evaluated and kept: the averaged weights where they are averaged, else the model."""
+        return self.model if self.average is None else self.average.model
 
     @property
     def batch_size(self) -> int:
@@ -130,159 +162,157 @@ class Training:
     def steps_per_epoch(self) -> int:
         return max(1, sum(1 for _ in batches(torch.arange(self.epoch_images), self.batch_size)))
 
+    @property
+    def done(self) -> bool:
+        """Whether all epochs are trained, or the validation has stopped getting better."""
+        return self.epoch >= self.settings.total_epochs or self.selection.stopped(self.epoch)
+
     def run(self, directory: RunDirectory | None = None, on_epoch: OnEpoch | None = None) -> dict[str, Any]:
         """Train to the last epoch, from the folder's checkpoint where there is one; the test part is read once, at the end.
 
-        Returns result.json's content. With a folder, writes metrics.jsonl and a checkpoint per epoch, and at the end
-        the weights and test predictions of every network (result.json is the caller's: RunDirectory.finish).
-        Raises RunError when the loss is no longer finite.
+        Returns result.json's content. With a folder, writes metrics.jsonl and checkpoints, and at the end the weights and
+        test predictions of every network (result.json is the caller's: RunDirectory.finish). Raises RunError when the loss
+        is no longer finite (with a reproduction in the folder) and when memory runs out.
         """
         started = time.perf_counter()
-        rows = self.resume(directory) if directory else []
-        with torch.random.fork_rng(devices=cuda_devices(self.device)):
-            while self.epoch < self.settings.epochs and not self.selection.stopped(self.epoch):
-                row = self.train_epoch()
-                rows.append(row)
-                if directory:
-                    directory.append_metrics(row)
-                    self.save(directory)
+        rows = self.begin(directory)
+        with torch.random.fork_rng(devices=cuda_devices(self.device)), explained(self.settings.batch_size):
+            while not self.done:
+                rows.append(self.train_epoch())
+                self.keep(rows[-1])
                 if on_epoch:
-                    on_epoch(row)
-        self.selection.restore(self.model)
-        part = on_device(self.dataset.test, self.device)
-        tests = [evaluate(network, part, self.normalize, len(self.dataset.classes)) for network in self.networks]
-        if directory:
-            for number, (network, test) in enumerate(zip(self.networks, tests, strict=True)):
-                write_outcome(directory.path, number, network, part, test)
-            files = getattr(self.strategy, "files", None)
-            for name, text in ({} if files is None else files(Clock(self.epoch, self.settings.epochs))).items():
-                checkpoint.write_atomically(directory.path / name, text.encode())
-        found, named = figures(tests, rows), described(network_specs(self.settings, self.strategy))
-        seconds = {"training": self.seconds, "device": self.device_seconds, "wall": time.perf_counter() - started}
-        retrieval = self.dataset.retrieval
-        ranking = {} if retrieval is None else retrieve(self.networks[0], retrieval, self.normalize, self.device).dict()
-        return {
-            "version": 1, **found[0], "counts": self.counts.dict(),
-            "seconds": {name: round(value, 3) for name, value in seconds.items()},
-            "networks": [{**name, **values} for name, values in zip(named, found, strict=True)],
-            **({"retrieval": ranking} if ranking else {}),
-        }  # fmt: skip
+                    on_epoch(rows[-1])
+        return conclude(self, rows, time.perf_counter() - started)
+
+    def begin(self, directory: RunDirectory | None) -> list[dict[str, Any]]:
+        """Take up the folder's checkpoint, where there is one; the metrics of the epochs it holds."""
+        self.directory = directory if self.world.leads else None
+        return state.take_up(self, directory)
+
+    def keep(self, row: dict[str, Any]) -> None:
+        """Write an epoch's metrics and, where it is time, its checkpoint; keep the end of stage one."""
+        self.stage_one = state.keep(self, row)
 
     def train_epoch(self) -> dict[str, Any]:
         """One epoch and the evaluation on the validation part; the epoch's line of metrics.jsonl."""
+        tally = self.open_epoch()
+        for _ in self.steps(tally):
+            pass
+        return self.close_epoch(tally)
+
+    def open_epoch(self) -> Tally:
         # The networks' own noise (dropout) starts anew with every epoch, so that a resumed run draws the same.
-        torch.random.manual_seed(derived_seed(self.settings.seed, "network", self.epoch))
+        name = f"network of process {self.world.rank}" if self.world.rank else "network"
+        torch.random.manual_seed(derived_seed(self.settings.seed, name, self.epoch))
         self.model.train()
-        total, images, rate = torch.zeros((), device=self.device), 0, 0.0
-        logs: dict[str, Tensor] = {}
+        self.extra.train()
+        return Tally(Stopwatch(self.device), torch.zeros((), device=self.device))
+
+    def steps(self, tally: Tally) -> Iterator[None]:
+        """The epoch's steps, one at a time."""
         other = None if self.unlabelled is None else self.unlabelled.epoch(self.epoch, self.steps_per_epoch, self.batch_size)
-        watch = Stopwatch(self.device)
-        for number, (rows, visits) in enumerate(self._batches()):
-            rate = self._set_rate(self.epoch * self.steps_per_epoch + number)
-            with watch.step():
-                streams = {} if other is None else {"unlabelled": other.step(number)}
-                loss_sum, said = self._step(rows, visits, streams)
-            total += loss_sum * len(rows)
+        before, watch = replace(self.counts), Watch(self)
+        for number, share in enumerate(fed(self.train_split, self._shares(), self.settings, self.device)):
+            tally.rate = rate_at(self.settings, self.epoch * self.steps_per_epoch + number, self.steps_per_epoch)
+            set_rate(self.optimizer, tally.rate)
+            streams = {} if other is None else {"unlabelled": other.step(number).share(self.world.rank, self.world.size)}
+            with tally.watch.step(), watch.step(share, streams):
+                loss, said = self._step(share, streams)
+            watch.see(loss)
+            tally.total += loss * share.count
             for name, value in said.items():
-                logs[name] = logs.get(name, torch.zeros((), device=self.device)) + value * len(rows)
-            images += len(rows)
-        loss = total.item() / max(1, images)
-        wall, device = watch.read()
+                logs = tally.logs.get(name, torch.zeros((), device=self.device))
+                tally.logs[name] = logs + value * (share.weight * share.count)
+            tally.images += share.count
+            with tally.watch.paused():
+                yield
+        watch.check()
+        self.counts.gather(before, self.world)
+
+    def close_epoch(self, tally: Tally) -> dict[str, Any]:
+        """Evaluate, measure what is asked for, and say how the epoch was."""
+        loss = tally.total.item() / max(1, tally.images)
+        wall, device = tally.watch.read()
         self.seconds += wall
         self.device_seconds += device
-        if not math.isfinite(loss):
-            raise RunError(f"the training loss is {loss} in epoch {self.epoch + 1}; a smaller --lr usually helps")
+        self.world.average_buffers(self.shown)
+        if self.average is not None:
+            self.world.average_buffers(self.model)
         self.epoch += 1
-        self.strategy.end_epoch(Clock(self.epoch, self.settings.epochs, self.counts.steps))
-        found = [evaluate(each, self.validation_split, self.normalize, len(self.dataset.classes)) for each in self.networks]
-        row = self.selection.see(self.epoch, found[0], self.validation_split, self.model) | {
-            "epoch": self.epoch, "train_loss": loss, "learning_rate": rate, "validation_accuracy": found[0].accuracy,
-            "validation_loss": found[0].loss, "seconds": round(self.seconds, 3),
-            "device_seconds": round(self.device_seconds, 3), "counts": self.counts.dict(),
-        }  # fmt: skip
-        if len(found) > 1:
-            row["validation_accuracies"] = [each.accuracy for each in found]
-        return row | ({"logs": {name: value.item() / images for name, value in logs.items()}} if logs else {})
+        self.strategy.end_epoch(Clock(self.epoch, self.settings.epochs, self.counts.steps, seed=self.settings.seed))
+        return epoch_row(self, loss, tally.rate, tally.logs, tally.images)
+
+    def _shares(self) -> Iterator[Share]:
+        """The rows of each of the epoch's steps that this process computes, and how often each was seen before in it."""
+        for rows, visits in self._batches():
+            own, weight = self.world.share(rows)
+            yield Share(own, self.world.share(visits)[0], weight, len(rows))
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The rows of each of the epoch's steps, and how often each was seen before in the epoch."""
-        ids, seed = self.train_split.ids, self.settings.seed
-        if self.settings.sampling == "groups" and self.groups is not None:
-            yield from balanced_batches(ids, self.groups.of_split(self.train_split), seed=seed, epoch=self.epoch,
-                                        batch_size=self.batch_size, steps=self.steps_per_epoch)  # fmt: skip
-            return
-        each = getattr(self.strategy, "images_per_class", 0)
-        if each:
-            order, visits = grouped_order(
-                self.train_split, seed, self.epoch, self.epoch_images, batch_size=self.batch_size, each=each
-            )  # fmt: skip
-        else:
-            order, visits = repeated_order(ids, seed, self.epoch, self.epoch_images)
-        for places in batches(torch.arange(len(order), device=order.device), self.batch_size):
-            yield order[places], visits[places]
+        groups = self.groups.of_split(self.train_split) if self.settings.sampling == "groups" and self.groups is not None else None
+        return epoch_batches(self.train_split, groups, self.settings.seed, self.epoch, batch_size=self.batch_size,
+                             images=self.epoch_images, steps=self.steps_per_epoch,
+                             each=getattr(self.strategy, "images_per_class", 0))  # fmt: skip
 
-    def _step(self, rows: Tensor, visits: Tensor, streams: dict[str, Drawn]) -> tuple[Tensor, dict[str, Tensor]]:
+    def _step(self, share: Share, streams: dict[str, Drawn]) -> tuple[Tensor, dict[str, Tensor]]:
         """One optimiser step on these rows: the sum of its turns' losses and of what they log."""
-        clock = Clock(self.epoch, self.settings.epochs, self.counts.steps)
-        views = StepViews(
-            self.train_split, rows, len(self.dataset.classes), self.pipelines, self.settings.seed, clock, self.counts,
-            visits, None if self.fill is None else self.fill.at(clock, len(rows)), streams, self.further,
-        )  # fmt: skip
+        clock = clock_at(self.settings, self.epoch, self.counts.steps)
+        program = self.strategy.program(clock)
+        if self.capture is None:
+            done = self.compute(share, streams, clock, program)
+        else:
+            done = self.capture.step(self, share, streams, clock, program)
+        self.counts.steps += 1
+        if self.average is not None:
+            self.average.update(self.model)
+        return done
+
+    def compute(
+        self, share: Share, streams: dict[str, Drawn], clock: Clock, program: Any, epoch: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """A step's turns, each with an update of its own. epoch: the clock's as a tensor, for a step that is captured."""
         total = torch.zeros((), device=self.device)
         logs: dict[str, Tensor] = {}
-        with counting(self.networks, self.counts, len(rows)):
+        pieces = share.pieces(self.settings.grad_accum_steps)
+        with counting(self.networks, self.counts, share.count):
             for turn in range(self.strategy.turns):
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half()):
-                    step = self.strategy(self.model, views, program=self.strategy.program(clock), turn=turn)
-                # Parameters without a gradient in this turn must stay as they are: momentum would move zeros.
-                self.optimizer.zero_grad(set_to_none=True)
-                step.loss.backward()
-                self.optimizer.step()
-                total = total + step.loss.detach()
-                logs |= {name: logs[name] + value if name in logs else value for name, value in step.logs.items()}
-        self.counts.steps += 1
+                self.update.begin()
+                loss = torch.zeros((), device=self.device)
+                for number, piece in enumerate(pieces):
+                    own = {name: drawn.share(number, len(pieces)) for name, drawn in streams.items()}
+                    views = self.views(piece, clock, own, epoch)
+                    with torch.autocast(
+                        self.device.type,
+                        torch.bfloat16,
+                        enabled=half(self.settings, self.device),
+                        cache_enabled=self.capture is None,
+                    ):
+                        step = self.strategy(self.model, views, program=program, turn=turn)
+                    part = step.loss if piece.weight == 1 else step.loss * piece.weight
+                    part.backward()
+                    loss = loss + part.detach()
+                    for name, value in step.logs.items():
+                        value = value * (piece.weight / share.weight) if len(pieces) > 1 else value
+                        logs[name] = logs[name] + value if name in logs else value
+                loss = self.update.gather(loss)
+                check_now(loss)
+                self.update.finish()
+                total = total + loss
         return total, logs
 
-    def _set_rate(self, step: int) -> float:
-        s = self.settings
-        rate = learning_rate(step, s.epochs * self.steps_per_epoch, base=s.lr, sched=s.sched, milestones=s.decay_milestones,
-                             rate=s.decay_rate)  # fmt: skip
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        return rate
-
-    def _half(self) -> bool:
-        wanted = self.settings.precision
-        return wanted == "bfloat16" or (wanted == "auto" and self.device.type == "cuda" and torch.cuda.is_bf16_supported())
+    def views(self, share: Share, clock: Clock, streams: dict[str, Drawn], epoch: Tensor | None = None) -> StepViews:
+        """The views of a step on these rows."""
+        return StepViews(
+            self.train_split, share.rows, len(self.dataset.classes), pipelines_at(self.settings, self.pipelines, clock),
+            self.settings.seed, clock, self.counts, share.visits,
+            None if self.fill is None else self.fill.at(clock, share.count), streams, self.further,
+            images=share.images, address=epoch, smoothing=self.settings.smoothing,
+        )  # fmt: skip
 
     def save(self, directory: RunDirectory) -> None:
         """Write the checkpoint of the epochs done so far."""
-        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        tensors |= {f"extra.{k}": v for k, v in self.extra.state_dict().items()}
-        tensors |= {f"optimizer.{k}": v for k, v in checkpoint.optimizer_tensors(self.optimizer).items()}
-        tensors |= {f"selected.{k}": v for k, v in self.selection.weights.items()}
-        state = {
-            "epoch": self.epoch, "seconds": self.seconds, "device_seconds": self.device_seconds, "counts": self.counts.dict(),
-            "strategy": parted(self.strategy.state_dict(), "strategy", tensors), "selection": self.selection.state(),
-        }  # fmt: skip
-        checkpoint.save_checkpoint(directory.path, tensors, state)
+        state.save(self, directory.path)
 
     def resume(self, directory: RunDirectory) -> list[dict[str, Any]]:
         """Take up the folder's checkpoint; the metrics of the epochs it holds. Without one, start from the beginning."""
-        found = checkpoint.load_checkpoint(directory.path)
-        if found is None:
-            directory.write_metrics([])
-            return []
-        tensors, state = found
-        self.model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
-        self.extra.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("extra.")})
-        checkpoint.restore_optimizer(self.optimizer, {k[10:]: v for k, v in tensors.items() if k.startswith("optimizer.")})
-        self.epoch, self.seconds, self.device_seconds = state["epoch"], state["seconds"], state["device_seconds"]
-        self.counts = Counts(**state["counts"])
-        if self.fill is not None:
-            self.fill.counts = self.counts
-        self.strategy.load_state_dict(joined(state["strategy"], tensors))
-        self.selection.load(state["selection"], {k[9:]: v for k, v in tensors.items() if k.startswith("selected.")})
-        rows = [row for row in directory.metrics() if row["epoch"] <= self.epoch]
-        directory.write_metrics(rows)
-        return rows
+        return state.take_up(self, directory)

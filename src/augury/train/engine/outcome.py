@@ -1,27 +1,98 @@
 """What a finished training leaves: result.json's content, weights and test predictions."""
 
+import copy
 import io
 import statistics
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import safetensors.torch
-from torch import nn
+from torch import Tensor, nn
 
+from augury.core.plan import Clock
 from augury.train.data.dataset import Split
 from augury.train.engine import checkpoint
-from augury.train.engine.evaluate import Evaluation
-from augury.train.engine.networks import predictions_file, weights_file
+from augury.train.engine.evaluate import Evaluation, evaluate
+from augury.train.engine.networks import described, network_specs, predictions_file, weights_file
+from augury.train.engine.refinement import intensity_at
+from augury.train.engine.retrieval import retrieve
+from augury.train.engine.risk import risk_gap, wants_risk
+from augury.train.engine.setup import on_device
+from augury.train.strategies.strategy import members
+
+if TYPE_CHECKING:
+    from augury.train.engine.loop import Training
+
+
+def epoch_row(training: "Training", loss: float, rate: float, logs: dict[str, Tensor], images: int) -> dict[str, Any]:
+    """Evaluate on the validation part and measure what is asked for; the epoch's line of metrics.jsonl.
+
+    logs: what the strategy logged, summed over the epoch's images.
+    """
+    t = training
+    classes = len(t.dataset.classes)
+    found = [evaluate(each, t.validation_split, t.normalize, classes, world=t.world) for each in members(t.shown)]
+    row = t.selection.see(t.epoch, found[0], t.validation_split, t.shown) | {
+        "epoch": t.epoch, "train_loss": loss, "learning_rate": rate, "validation_accuracy": found[0].accuracy,
+        "validation_accuracy_top5": found[0].accuracy_top5, "validation_loss": found[0].loss,
+        "seconds": round(t.seconds, 3), "device_seconds": round(t.device_seconds, 3), "counts": t.counts.dict(),
+    }  # fmt: skip
+    if t.settings.refined:
+        row["intensity"] = intensity_at(t.settings, t.epoch - 1)
+    if wants_risk(t.settings, t.epoch):
+        row["risk"] = risk_gap(t)
+    if len(found) > 1:
+        row["validation_accuracies"] = [each.accuracy for each in found]
+    names = sorted(logs)
+    sums = t.world.total([logs[name].item() for name in names])
+    return row | ({"logs": {name: value / images for name, value in zip(names, sums, strict=True)}} if names else {})
+
+
+def conclude(training: "Training", rows: list[dict[str, Any]], wall: float) -> dict[str, Any]:
+    """Evaluate on the test part and write weights and predictions; result.json's content.
+
+    stage_one: where the training was refined, the figures of the networks as they were before it.
+    """
+    t = training
+    t.selection.restore(t.shown)
+    part = on_device(t.dataset.test, t.device)
+    tests = _tests(t, t.shown, part)
+    if t.directory:
+        for number, (network, test) in enumerate(zip(members(t.shown), tests, strict=True)):
+            write_outcome(t.directory.path, number, network, part, test)
+        files = getattr(t.strategy, "files", None)
+        for name, text in ({} if files is None else files(Clock(t.epoch, t.settings.epochs, seed=t.settings.seed))).items():
+            checkpoint.write_atomically(t.directory.path / name, text.encode())
+    found, named = figures(tests, rows), described(network_specs(t.settings, t.strategy))
+    seconds = {"training": t.seconds, "device": t.device_seconds, "wall": wall}
+    result = {
+        "version": 1, **found[0], "counts": t.counts.dict(),
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        "networks": [{**name, **values} for name, values in zip(named, found, strict=True)],
+    }  # fmt: skip
+    if t.dataset.retrieval is not None:
+        result["retrieval"] = retrieve(members(t.shown)[0], t.dataset.retrieval, t.normalize, t.device).dict()
+    if t.stage_one:
+        before = copy.deepcopy(t.shown)
+        before.load_state_dict(t.stage_one)
+        own = [row for row in rows if row["epoch"] <= t.settings.stage_one]
+        result["stage_one"] = {"epoch": t.settings.stage_one, **figures(_tests(t, before, part), own)[0]}
+    notes = [*t.notes, *([t.capture.note] if t.capture is not None and t.capture.note else [])]
+    return result | ({"notes": notes} if notes else {})
+
+
+def _tests(t: "Training", model: nn.Module, part: Split) -> list[Evaluation]:
+    return [evaluate(network, part, t.normalize, len(t.dataset.classes), world=t.world) for network in members(model)]
 
 
 def figures(tests: list[Evaluation], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Per network: its test accuracy at the end, and its best and its median of the last ten on the validation part."""
+    """Per network: its test accuracy at the end, and the last, best and median of the last ten on the validation part."""
     curves = [[row.get("validation_accuracies", [row["validation_accuracy"]])[k] for row in rows] for k in range(len(tests))]
     return [
         {
             "accuracy": test.accuracy, "accuracy_top5": test.accuracy_top5, "loss": test.loss,
-            "best": max(curve), "median_last_10": statistics.median(curve[-10:]),
+            "last": curve[-1], "best": max(curve), "median_last_10": statistics.median(curve[-10:]),
         }
         for test, curve in zip(tests, curves, strict=True)
     ]  # fmt: skip

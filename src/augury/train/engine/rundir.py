@@ -3,17 +3,19 @@
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from augury.core.errors import InputError
-from augury.train.engine.checkpoint import NAME, PREVIOUS, write_atomically, write_json
+from augury.core.errors import InputError, RunError
+from augury.train.engine.checkpoint import NAME, PREVIOUS, STAGE_ONE, write_atomically, write_json
+from augury.train.engine.settings import HARMLESS, Settings
 
 FILES = (
     "config.yaml", "result.json", "metrics.jsonl", "predictions.npz", "report.html", "model.safetensors", NAME, PREVIOUS,
+    STAGE_ONE, "failure.json", "failure.safetensors",
 )  # fmt: skip
 
 
@@ -32,8 +34,8 @@ class RunDirectory:
         """Make or reopen the folder and write config.yaml.
 
         Raises InputError when it cannot be written, when it holds a run and neither `overwrite` nor `resume` is set, and
-        when a resumed run's settings differ from the ones given (naming them). Overwriting removes a run's own files and
-        no others.
+        when a resumed run's settings differ from the ones given (naming them), but for those that cannot alter the result.
+        Overwriting removes a run's own files and no others.
         """
         made = RunDirectory(path)
         made._make()
@@ -44,13 +46,24 @@ class RunDirectory:
             state = "a finished run" if made.result() is not None else "an unfinished run"
             raise InputError(f"--output {path}: holds {state}; add --overwrite to replace it or --resume to go on")
         if old is not None:
-            changed = sorted(key for key in {**old, **config} if old.get(key) != config.get(key))
-            if changed:
-                words = ", ".join(f"{k} (was {old.get(k)}, now {config.get(k)})" for k in changed)
-                raise InputError(f"--resume: {path} was started with other settings: {words}")
-        else:
+            made._compare(old, config)
+        if old != config:
             write_atomically(path / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
         return made
+
+    def _compare(self, old: dict[str, Any], config: dict[str, Any]) -> None:
+        """InputError naming the settings that may not change."""
+        # A setting that an older file does not know had its default.
+        defaults = {f.name: f.default for f in fields(Settings) if f.default is not MISSING}
+        defaults = {k: list(v) if isinstance(v, tuple) else v for k, v in defaults.items()}
+
+        def said(values: dict[str, Any], key: str) -> Any:
+            return values.get(key, defaults.get(key))
+
+        changed = sorted(k for k in {**old, **config} if k not in HARMLESS and said(old, k) != said(config, k))
+        if changed:
+            words = ", ".join(f"{k} (was {said(old, k)}, now {said(config, k)})" for k in changed)
+            raise InputError(f"--resume: {self.path} was started with other settings: {words}; set them back")
 
     def config(self) -> dict[str, Any] | None:
         """The settings the run was started with; None where there is no run."""
@@ -79,14 +92,17 @@ class RunDirectory:
         """The epochs logged so far."""
         file = self.path / "metrics.jsonl"
         lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("}")]
+        return [row for row in map(_row, lines) if row is not None]
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
         write_atomically(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
 
     def append_metrics(self, row: dict[str, Any]) -> None:
-        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        try:
+            with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise RunError(f"{self.path}/metrics.jsonl: cannot be written ({error.strerror}); the checkpoint is kept") from None
 
     def finish(self, result: dict[str, Any]) -> None:
         """Write result.json; from here on the run counts as finished."""
@@ -112,3 +128,12 @@ class RunDirectory:
             raise InputError(f"--output {self.path}: cannot be written ({reason})") from None
         if not os.access(self.path, os.W_OK):
             raise InputError(f"--output {self.path}: cannot be written (permission denied)")
+
+
+def _row(line: str) -> dict[str, Any] | None:
+    """A line of metrics; None where it was cut short."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

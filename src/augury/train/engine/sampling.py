@@ -1,4 +1,4 @@
-"""Group-balanced sampling: every batch holds as many images of every group."""
+"""Which images an epoch's steps read: all in a shuffled order, or as many of every group in every batch."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,29 @@ from torch import Tensor
 
 from augury.core.errors import InputError
 from augury.core.noise import Noise
+from augury.train.data.dataset import Split
 from augury.train.data.groups import Groups
+from augury.train.engine.streams import grouped_order, repeated_order
+from augury.train.engine.views import batches
+
+
+def epoch_batches(
+    split: Split, groups: Tensor | None, seed: int, epoch: int, *, batch_size: int, images: int, steps: int, each: int = 0
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """(rows, visits) int64 of each of an epoch's steps: balanced over `groups` int64 [N] where given, else shuffled.
+
+    images: how many an epoch reads, again and again where there are fewer. each: images of a class that come together.
+    """
+    ids = split.ids
+    if groups is not None:
+        yield from balanced_batches(ids, groups, seed=seed, epoch=epoch, batch_size=batch_size, steps=steps)
+        return
+    if each:
+        order, visits = grouped_order(split, seed, epoch, images, batch_size=batch_size, each=each)
+    else:
+        order, visits = repeated_order(ids, seed, epoch, images)
+    for places in batches(torch.arange(len(order), device=order.device), batch_size):
+        yield order[places], visits[places]
 
 
 def check_balanced(groups: Groups, batch_size: int) -> None:

@@ -2,13 +2,58 @@
 
 import math
 
+from augury.train.engine.settings import Settings
 
-def learning_rate(step: int, steps: int, *, base: float, sched: str, milestones: tuple[float, ...], rate: float) -> float:
+REFINED_LR = 1e-3
+
+
+def learning_rate(
+    step: int,
+    steps: int,
+    *,
+    base: float,
+    sched: str,
+    milestones: tuple[float, ...] = (),
+    rate: float = 1.0,
+    every: float = math.inf,
+    warmup: float = 0.0,
+    warmup_from: float = 0.0,
+) -> float:
     """The rate at a 0-based step of `steps`.
 
-    cosine: half a cosine from base to 0 (Loshchilov and Hutter 2017, without restarts). step: multiplied by `rate` at every
-    milestone, given as fractions of the training.
+    During `warmup` steps it rises linearly from `warmup_from` to `base` (Goyal et al. 2017, arXiv:1706.02677, section 2.2).
+    cosine: then half a cosine from base to 0 over the steps that are left (Loshchilov and Hutter 2017, without restarts).
+    multistep: multiplied by `rate` at every milestone, step: after every `every` steps, both counted from the start; constant.
     """
+    if step < warmup:
+        return warmup_from + (base - warmup_from) * step / warmup
     if sched == "cosine":
-        return base * 0.5 * (1 + math.cos(math.pi * step / steps))
-    return base * rate ** sum(step >= m * steps for m in milestones)
+        return base * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, steps - warmup)))
+    if sched == "multistep":
+        return base * rate ** sum(step >= m for m in milestones)
+    if sched == "step":
+        return base * rate ** int(step // every)
+    return base
+
+
+def rate_at(settings: Settings, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of a training's step: its schedule over `epochs`, and the constant one of refinement after it.
+
+    With `refine_at` the schedule goes on unless `refine_lr` is given.
+    """
+    s = settings
+    steps, refined = s.epochs * steps_per_epoch, step // steps_per_epoch >= s.stage_one
+    if refined and s.refine_lr is not None:
+        return s.refine_lr
+    if s.refine_epochs and refined:
+        # The paper: the last epoch's rate, and after a cosine, which ends at 0, "a reasonably small value".
+        adaptive = s.opt != "sgd"
+        if s.sched == "cosine":
+            return s.peak_lr / 100 if adaptive else REFINED_LR
+        step = steps - 1
+    milestones = tuple(m * steps if m < 1 else m * steps_per_epoch for m in s.decay_milestones)
+    every = s.epochs / 3 if s.decay_epochs is None else s.decay_epochs
+    return learning_rate(
+        step, steps, base=s.peak_lr, sched=s.sched, milestones=milestones, rate=s.decay_rate, every=every * steps_per_epoch,
+        warmup=s.warmup_epochs * steps_per_epoch, warmup_from=s.warmup_lr,
+    )  # fmt: skip

@@ -10,6 +10,9 @@ from augury.core.errors import InputError
 from augury.core.options import Interval, convert
 from augury.core.registry import unknown
 
+# Settings that cannot alter a result, so that a resumed run may change them.
+HARMLESS = frozenset({"data_dir", "decode_workers", "stream", "checkpoint_seconds"})
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -17,6 +20,10 @@ class Settings:
 
     augment2: the second pipeline, for strategies whose views may differ in it. model: a network, or as many as the strategy
     trains, parted by commas. fraction, label_noise: see `augury.train.data.subsets`.
+
+    lr is what one batch is trained with; with `lr_base_size` it is the rate of that many images, scaled linearly to the batch.
+    decay_milestones: epochs, or fractions of `epochs` where below 1. grad_accum_steps: parts into which a batch is cut, one
+    after another through the network; the images of an optimiser step stay the same. refine_*: `engine.refinement`.
     """
 
     data: str
@@ -26,13 +33,30 @@ class Settings:
     model: str = "small_cnn"
     epochs: Annotated[int, Interval(1)] = 60
     batch_size: Annotated[int, Interval(2)] | None = None
+    opt: Literal["sgd", "rmsprop", "adamw"] = "sgd"
+    opt_eps: Annotated[float, Interval(1e-20)] | None = None
+    opt_alpha: Annotated[float, Interval(0, 0.99999)] = 0.9
     lr: Annotated[float, Interval(0)] = 0.1
+    lr_base_size: Annotated[int, Interval(1)] | None = None
     momentum: Annotated[float, Interval(0, 0.9999)] = 0.9
     nesterov: bool = True
     weight_decay: Annotated[float, Interval(0)] = 5e-4
-    sched: Literal["cosine", "step"] = "cosine"
-    decay_milestones: tuple[float, ...] = (0.3, 0.6, 0.8)
+    sched: Literal["cosine", "multistep", "step", "constant"] = "cosine"
+    decay_milestones: tuple[Annotated[float, Interval(0)], ...] = (0.3, 0.6, 0.8)
+    decay_epochs: Annotated[float, Interval(0.01)] | None = None
     decay_rate: Annotated[float, Interval(0, 1)] = 0.2
+    warmup_epochs: Annotated[float, Interval(0)] = 0.0
+    warmup_lr: Annotated[float, Interval(0)] = 0.0
+    smoothing: Annotated[float, Interval(0, 0.999)] = 0.0
+    clip_grad: Annotated[float, Interval(1e-9)] | None = None
+    grad_accum_steps: Annotated[int, Interval(1)] = 1
+    model_ema_decay: Annotated[float, Interval(0, 0.9999999)] | None = None
+    refine_epochs: Annotated[int, Interval(0)] = 0
+    refine_at: Annotated[int, Interval(1)] | None = None
+    refine_mode: Literal["standard", "nothing", "gradual"] = "standard"
+    refine_lr: Annotated[float, Interval(0)] | None = None
+    risk_every: Annotated[int, Interval(1)] | None = None
+    risk_epochs: tuple[Annotated[int, Interval(1)], ...] = ()
     seed: Annotated[int, Interval(0, 2**31 - 1)] = 0
     sampling: Literal["shuffled", "groups"] = "shuffled"
     select: Literal["last", "validation", "worst_group"] = "last"
@@ -46,6 +70,10 @@ class Settings:
     labels_per_class: Annotated[int, Interval(1)] | None = None
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    capture: bool = True
+    stream: Literal["auto", "yes", "no"] = "auto"
+    decode_workers: Annotated[int, Interval(0, 512)] | None = None
+    checkpoint_seconds: Annotated[float, Interval(0)] = 0.0
 
     @staticmethod
     def of(values: dict[str, Any], where: str) -> "Settings":
@@ -60,6 +88,26 @@ class Settings:
         if self.batch_size is not None:
             return self
         return replace(self, batch_size=min(128, 1 << max(3, (images // 6).bit_length() - 1)))
+
+    @property
+    def refined(self) -> bool:
+        """Whether the training ends with refinement."""
+        return self.refine_epochs > 0 or self.refine_at is not None
+
+    @property
+    def stage_one(self) -> int:
+        """Epochs before the refinement; all where there is none."""
+        return self.epochs if self.refine_at is None else self.refine_at
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs with those that refinement adds."""
+        return self.epochs + self.refine_epochs
+
+    @property
+    def peak_lr(self) -> float:
+        """The highest learning rate, scaled to the batch where that is asked for (once the batch size is resolved)."""
+        return self.lr if self.lr_base_size is None else self.lr * (self.batch_size or self.lr_base_size) / self.lr_base_size
 
     def dict(self) -> dict[str, Any]:
         """Plain values, for YAML and JSON."""

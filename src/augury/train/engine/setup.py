@@ -16,6 +16,7 @@ from augury.train.data.groups import Groups, groups_of
 from augury.train.engine.sampling import check_balanced
 from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
+from augury.train.engine.world import World
 from augury.train.strategies.strategy import Strategy, pipelines_of
 
 
@@ -67,9 +68,29 @@ def begin_groups(
     return groups
 
 
+def check_update(settings: Settings, strategy: Strategy, world: World) -> None:
+    """InputError for ways to train that a strategy does not allow."""
+    if settings.grad_accum_steps > 1 and strategy.turns > 1:
+        raise InputError(f"--grad-accum-steps: --strategy {settings.strategy} keeps values between a step's updates; leave it out")
+    if settings.smoothing and getattr(strategy, "smoothing", 0.0):
+        raise InputError("--smoothing: given together with erm(smoothing=...); leave one out")
+    if settings.grad_accum_steps > 1 or world.size > 1:
+        if getattr(strategy, "begin", None) is not None:
+            what = "--grad-accum-steps" if world.size == 1 else "--nproc-per-node"
+            raise InputError(f"{what}: --strategy {settings.strategy} weighs the groups of whole batches; train it in one piece")
+        if getattr(strategy, "images_per_class", 0):
+            raise InputError(f"--strategy {settings.strategy}: compares the images of whole batches; train it in one piece")
+        if settings.sampling == "groups":
+            raise InputError("--sampling groups: balances whole batches; train in one process, without --grad-accum-steps")
+
+
 def first_two(split: Split, classes: int) -> Batch:
     """The first two images, for a look whether everything fits."""
-    return Batch(split.images[:2], Targets.of(split.labels[:2].cpu(), classes).to(split.labels.device), split.ids[:2])
+    return Batch(
+        split.images[torch.arange(2, device=split.labels.device)[: len(split.ids)]],
+        Targets.of(split.labels[:2].cpu(), classes).to(split.labels.device),
+        split.ids[:2],
+    )
 
 
 def on_device(split: Split, device: torch.device) -> Split:
@@ -91,3 +112,9 @@ def pick_device(name: str) -> torch.device:
 
 def cuda_devices(device: torch.device) -> list[torch.device]:
     return [device] if device.type == "cuda" else []
+
+
+def half(settings: Settings, device: torch.device) -> bool:
+    """Whether the networks compute in bfloat16 where that is safe."""
+    wanted = settings.precision
+    return wanted == "bfloat16" or (wanted == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported())

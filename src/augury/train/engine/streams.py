@@ -1,6 +1,6 @@
 """Which rows a step reads: of the labelled images, again and again where they are few, and of the unlabelled ones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,6 +19,10 @@ class Drawn:
     rows: Tensor
     visits: Tensor
     labelled: bool = True
+
+    def share(self, number: int, count: int) -> "Drawn":
+        """Every count-th of the rows, from `number` on."""
+        return self if count == 1 else replace(self, rows=self.rows[number::count], visits=self.visits[number::count])
 
 
 def repeated_order(ids: Tensor, seed: int, epoch: int, count: int, name: str = "order") -> tuple[Tensor, Tensor]:

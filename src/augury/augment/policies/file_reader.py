@@ -1,0 +1,169 @@
+"""Reading policy files: every refusal names the line."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from augury.augment.build import op, stages_of
+from augury.augment.policies.file import MOST_ROWS, VERSION, Entry, PolicyFile, Row
+from augury.core import registry
+from augury.core.errors import InputError
+from augury.core.options import parse_chain
+
+
+def read_policy(path: Path | str) -> PolicyFile:
+    """A policy file, checked. Raises InputError naming the file, the line and the remedy."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as a policy file ({type(error).__name__}); give a YAML file") from None
+    return parse_policy(text, str(path))
+
+
+def parse_policy(text: str, where: str) -> PolicyFile:
+    """The content of a policy file's text. Raises InputError naming `where` and the line."""
+    try:
+        # The loader in C, where PyYAML has it, is ten times faster; files of thousands of lines are common.
+        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise InputError(f"{where}{f' line {mark.line + 1}' if mark else ''}: not valid YAML") from None
+    reader = _Reader(where, text.splitlines())
+    top = reader.mapping(
+        node, {"augury_policy", "name", "source", "policies", "repeat", "schedule", "augment", "provenance"}, "a policy file"
+    )
+    if "augury_policy" not in top:
+        raise InputError(f"{where}: the line 'augury_policy: {VERSION}' is missing; this is no policy file")
+    version = reader.plain(top["augury_policy"])
+    if not isinstance(version, int) or version > VERSION or version < 1:
+        raise reader.fail(top["augury_policy"], f"format {version} is not known to this version of Augury (it knows {VERSION})")
+    if sum(key in top for key in ("policies", "schedule", "augment")) != 1:
+        raise InputError(f"{where}: give either policies, schedule or augment")
+    augment = reader.augment(top["augment"]) if "augment" in top else ""
+    periods = reader.periods(top["schedule"]) if "schedule" in top else []
+    periods = [(1.0, reader.rows(top["policies"]))] if "policies" in top else periods
+    texts = {key: str(reader.plain(top[key])) for key in ("name", "source") if key in top}
+    provenance = reader.plain(top["provenance"]) if "provenance" in top else {}
+    repeat = reader.repeat(top["repeat"], periods) if "repeat" in top else 1
+    return PolicyFile(texts.get("name", Path(where).stem), tuple(periods), texts.get("source", ""), provenance, repeat, augment)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """YAML nodes to entries; every refusal names its line. seen: entries by their text, since most are repetitions."""
+
+    where: str
+    lines: list[str]
+    seen: dict[str, Entry] = field(default_factory=dict)
+
+    def fail(self, node: Any, message: str) -> InputError:
+        return InputError(f"{self.where} line {node.start_mark.line + 1}: {message}")
+
+    def augment(self, node: Any) -> str:
+        """Text of the grammar whose names are registered; files in files would go round in circles."""
+        text = str(self.plain(node))
+        try:
+            chain = parse_chain(text, "augment")
+            if any(Path(spec.name).suffix for spec in chain.stages):
+                raise InputError("augment: a registered augmentation, not another file")
+            stages_of(chain, "augment")
+        except InputError as error:
+            raise self.fail(node, str(error)) from None
+        return text
+
+    def plain(self, node: Any) -> Any:
+        try:
+            return yaml.safe_load(yaml.serialize(node))
+        except yaml.YAMLError:
+            raise self.fail(node, "only plain values are read from a policy file") from None
+
+    def mapping(self, node: Any, known: set[str], what: str) -> dict[str, Any]:
+        if not isinstance(node, yaml.MappingNode):
+            if node is None:
+                raise InputError(f"{self.where}: the file is empty")
+            raise self.fail(node, f"{what} is a mapping of {', '.join(sorted(known))}")
+        found = {}
+        for key, value in node.value:
+            if key.value not in known:
+                raise self.fail(key, registry.unknown("key", str(key.value), sorted(known)))
+            found[key.value] = value
+        return found
+
+    def sequence(self, node: Any, what: str) -> list[Any]:
+        if not isinstance(node, yaml.SequenceNode) or not node.value:
+            raise self.fail(node, f"{what} must be a list with at least one entry")
+        return list(node.value)
+
+    def rows(self, node: Any) -> tuple[Row, ...]:
+        return tuple(
+            tuple(self.entry(item) for item in self.sequence(row, "a sub-policy")) for row in self.sequence(node, "policies")
+        )
+
+    def periods(self, node: Any) -> list[tuple[float, tuple[Row, ...]]]:
+        found, before = [], 0.0
+        for item in self.sequence(node, "schedule"):
+            part = self.mapping(item, {"until", "policies"}, "a period")
+            if set(part) != {"until", "policies"}:
+                raise self.fail(item, "a period needs until and policies")
+            until = self.number(part["until"], "until", 0, 1)
+            if until <= before:
+                raise self.fail(part["until"], f"until: {until:g} must be above the period before, {before:g}")
+            found.append((until, self.rows(part["policies"])))
+            before = until
+        return found
+
+    def repeat(self, node: Any, periods: list[tuple[float, tuple[Row, ...]]]) -> int:
+        value = self.plain(node)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1 or len(periods) > 1:
+            raise self.fail(node, f"repeat: {value} must be a whole number from 1, beside policies, not a schedule")
+        if len(periods[0][1]) ** value > MOST_ROWS:
+            raise self.fail(node, f"repeat: {value} of {len(periods[0][1])} sub-policies are too many; give less")
+        return value
+
+    def number(self, node: Any, name: str, low: float, high: float) -> float:
+        value = self.plain(node)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise self.fail(node, f"{name}: {value} must be a number from {low:g} to {high:g}")
+        return float(value)
+
+    def entry(self, node: Any) -> Entry:
+        start, end = node.start_mark, node.end_mark
+        if start.line != end.line:
+            return self.fresh_entry(node)
+        text = self.lines[start.line][start.column : end.column]
+        if text not in self.seen:
+            self.seen[text] = self.fresh_entry(node)
+        return self.seen[text]
+
+    def fresh_entry(self, node: Any) -> Entry:
+        part = self.mapping(node, {"op", "probability", "strength", "values", "signed", "options"}, "an operation")
+        if "op" not in part:
+            raise self.fail(node, "an operation needs op, its name")
+        name = str(self.plain(part["op"]))
+        if not registry.has("op", name):
+            raise self.fail(part["op"], registry.unknown("operation", name, registry.names("op")))
+        options = self.plain(part["options"]) if "options" in part else {}
+        try:
+            made = op(name, **options)
+        except (InputError, TypeError) as error:
+            raise self.fail(part["options"], str(error)) from None
+        values = self.values(part["values"], made) if "values" in part else {}
+        signed = self.plain(part["signed"]) if "signed" in part else False
+        if not isinstance(signed, bool):
+            raise self.fail(part["signed"], f"signed: {signed} must be true or false")
+        probability = self.number(part["probability"], "probability", 0, 1) if "probability" in part else 1.0
+        strength = self.number(part["strength"], "strength", 0, 10) if "strength" in part else 1.0
+        return Entry(name, probability, strength, values, signed, options)
+
+    def values(self, node: Any, made: Any) -> dict[str, float]:
+        found = {}
+        if not isinstance(node, yaml.MappingNode):
+            raise self.fail(node, f"values: a mapping of {', '.join(made.parameters) or 'nothing'}")
+        for key, value in node.value:
+            if key.value not in made.parameters:
+                raise self.fail(key, registry.unknown(f"parameter of {made.name}", str(key.value), list(made.parameters)))
+            limits = made.parameters[key.value].range
+            found[str(key.value)] = self.number(value, f"{made.name}({key.value})", limits.low, limits.high)
+        return found

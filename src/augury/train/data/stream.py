@@ -1,0 +1,146 @@
+"""Images that stay in their files: decoded while a training runs, by workers that decode and cut to size and do no more."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from augury.core.errors import RunError
+from augury.train.data.decode import Source, open_image, to_plain
+from augury.train.data.pool import each
+from augury.train.data.resize import fit, planes
+
+Stream = Literal["auto", "yes", "no"]
+SAMPLE = 2048
+# Batches that are decoded ahead, per worker.
+AHEAD = 2
+
+
+@dataclass(frozen=True)
+class FileImages:
+    """uint8 [N,C,H,W] that is read from `sources` when it is asked for; stands where a data set's tensor does.
+
+    Indexing decodes at once, on threads; `batches` decodes ahead, in worker processes.
+    """
+
+    sources: Sequence[Source]
+    channels: int
+    size: tuple[int, int]
+
+    @property
+    def shape(self) -> torch.Size:
+        return torch.Size((len(self.sources), self.channels, *self.size))
+
+    @property
+    def ndim(self) -> int:
+        return 4
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.uint8
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __getitem__(self, rows: Any) -> Any:
+        """Pixels for row numbers or a mask (a tensor) and for one number; another FileImages for a slice."""
+        if isinstance(rows, slice):
+            return FileImages(self.sources[rows], self.channels, self.size)
+        if isinstance(rows, int):
+            return self[torch.tensor([rows])][0]
+        rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
+        numbers = rows.cpu().tolist()
+        out = torch.empty(len(numbers), self.channels, *self.size, dtype=torch.uint8)
+        target = out.numpy()
+
+        def one(place: int) -> None:
+            target[place] = self.read(numbers[place])
+
+        each(one, len(numbers))
+        return out.to(rows.device)
+
+    def read(self, row: int) -> np.ndarray:
+        """uint8 [C,H,W] of one image: decoded, turned upright, brought to size. Nothing is drawn here.
+
+        Raises RunError for a file that cannot be read any more.
+        """
+        try:
+            with open_image(self.sources[row]) as image:
+                plain, _ = to_plain(image, self.channels)
+            return planes(fit(plain, self.size))
+        except Exception as error:  # decoders raise whatever they like on damaged files
+            source = self.sources[row]
+            name = "an image" if isinstance(source, bytes) else str(source)
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise RunError(f"{name}: cannot be read ({reason}); replace or remove it, then --resume") from None
+
+    def to(self, device: Any) -> "FileImages":
+        """Itself: its batches are moved as they come."""
+        return self
+
+    def chosen(self, rows: Tensor) -> "FileImages":
+        """The images of some rows (numbers or a mask), still in their files."""
+        rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
+        return FileImages([self.sources[row] for row in rows.tolist()], self.channels, self.size)
+
+    def split(self, size: int, part: slice = slice(None)) -> Iterator[Tensor]:
+        """Batches of the rows in `part`, in their order, decoded ahead."""
+        return self.batches(list(torch.arange(len(self))[part].split(size)))
+
+    def batches(self, rows: list[Tensor], *, workers: int | None = None, pinned: bool = False) -> Iterator[Tensor]:
+        """uint8 [b,C,H,W] for each tensor of row numbers, in order. workers: processes; 0 decodes here; None one per core."""
+        count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        count = count if workers is None else workers
+        count = min(count, len(rows))
+        more: dict[str, Any] = {"prefetch_factor": AHEAD} if count else {}
+        numbers = [each_rows.tolist() for each_rows in rows]
+        # A generator of its own: the loader would draw its workers' seeds from the global one.
+        loader = DataLoader(
+            _Decoder(self), batch_sampler=numbers, num_workers=count, collate_fn=_as_it_is, pin_memory=pinned,
+            generator=torch.Generator(), **more,
+        )  # fmt: skip
+        for found in loader:
+            if isinstance(found, str):
+                raise RunError(found)
+            yield found
+
+
+@dataclass(frozen=True)
+class _Decoder(torch.utils.data.Dataset[Any]):
+    """What a worker does: whole batches of files to pixels, or what is wrong with one of them."""
+
+    images: FileImages
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitems__(self, rows: list[int]) -> Tensor | str:
+        out = torch.empty(len(rows), self.images.channels, *self.images.size, dtype=torch.uint8)
+        target = out.numpy()
+        try:
+            for place, row in enumerate(rows):
+                target[place] = self.images.read(row)
+        except RunError as error:
+            return str(error)
+        return out
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def picked(images: Any, rows: Any) -> Any:
+    """Some rows of a data set's images; those in files stay there."""
+    return images.chosen(torch.as_tensor(rows)) if isinstance(images, FileImages) else images[rows]
+
+
+def sample_of(images: Any) -> Any:
+    """The images, or those of 2,048 rows spread evenly where they are in files."""
+    if not isinstance(images, FileImages):
+        return images
+    return images[torch.linspace(0, len(images) - 1, min(SAMPLE, len(images))).round().to(torch.int64)]

@@ -1,0 +1,188 @@
+"""A whole step as a CUDA graph: recorded once, then replayed by one launch.
+
+What differs from step to step lies in device buffers (rows, visits, streamed images, the epoch's number, the learning
+rate). What changes the program picks another graph: the strategy's program, the batch size, how much of the intensive
+stages is on, whether a saliency map is made, and the epoch, where a policy was seen to read the clock.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor
+
+from augury.core.plan import Clock
+from augury.train.engine.costs import Counts
+from augury.train.engine.feed import Share
+from augury.train.engine.settings import Settings
+from augury.train.engine.streams import Drawn
+from augury.train.engine.world import World
+
+if TYPE_CHECKING:
+    from augury.train.engine.loop import Training
+
+WARM_UP = 3
+Outcome = tuple[Tensor, dict[str, Tensor]]
+
+
+class WatchedClock(Clock):
+    """A clock that notes whether anybody read the time from it; a recorded step cannot be told another."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("epoch", "epochs", "step", "fraction"):
+            object.__getattribute__(self, "__dict__")["read"] = True
+        return object.__getattribute__(self, name)
+
+
+class Recorder(Protocol):
+    """What records a function's work on the device: `record` runs it once without effect and returns its replay and outcome."""
+
+    def eager(self, work: Callable[[], Outcome]) -> Outcome: ...
+    def record(self, work: Callable[[], Outcome]) -> tuple[Callable[[], None], Outcome]: ...
+
+
+class CudaRecorder:
+    """torch.cuda.graph, with one memory pool for all graphs of a training, which never run at once."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.pool: Any = None
+        self.side = torch.cuda.Stream(device)
+
+    def eager(self, work: Callable[[], Outcome]) -> Outcome:
+        """A step as it is before it is recorded, on a side stream, as PyTorch asks for."""
+        self.side.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(self.side):
+            done = work()
+        torch.cuda.current_stream(self.device).wait_stream(self.side)
+        return done
+
+    def record(self, work: Callable[[], Outcome]) -> tuple[Callable[[], None], Outcome]:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self.pool):
+            done = work()
+        self.pool = self.pool or graph.pool()
+        return graph.replay, done
+
+
+@dataclass
+class Recorded:
+    """One graph with its buffers. counts: what one step adds to the training's."""
+
+    replay: Callable[[], None]
+    outcome: Outcome
+    buffers: dict[str, Tensor]
+    counts: Counts
+
+
+@dataclass
+class Capture:
+    """Records a training's steps and replays them; where that cannot be, trains eagerly and says why in `reason`."""
+
+    device: torch.device
+    recorder: Recorder | None = None
+    reason: str | None = None
+    graphs: dict[Any, Recorded] = field(default_factory=dict)
+    seen: dict[Any, int] = field(default_factory=dict)
+    reads_clock: bool = False
+    replayed: int = 0
+    epoch: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.epoch = torch.zeros((), dtype=torch.int64, device=self.device)
+        if self.recorder is None:
+            self.recorder = CudaRecorder(self.device)
+
+    @staticmethod
+    def wanted(settings: Settings, device: torch.device, world: World) -> bool:
+        """Whether steps are to be captured: on CUDA, in one process (gradients of several are summed outside)."""
+        return settings.capture and device.type == "cuda" and world.size == 1
+
+    @property
+    def note(self) -> str | None:
+        return None if self.reason is None else f"steps were not captured in a CUDA graph: {self.reason}"
+
+    def step(self, training: "Training", share: Share, streams: dict[str, Drawn], clock: Clock, program: Any) -> Outcome:
+        """One step: eager the first times, then recorded, then replayed."""
+        t = training
+        self.epoch.fill_(clock.epoch)
+        refusal = self.reason or _refusal(t, streams)
+        key = self._key(t, share, clock, program)
+        if refusal is not None:
+            self.reason = refusal
+            return t.compute(share, streams, clock, program, self.epoch)
+        assert self.recorder is not None
+        if key not in self.graphs:
+            self.seen[key] = self.seen.get(key, 0) + 1
+            if self.seen[key] <= WARM_UP:
+                return self.recorder.eager(lambda: t.compute(share, streams, clock, program, self.epoch))
+            if not self._record(t, key, share, clock, program):
+                return t.compute(share, streams, clock, program, self.epoch)
+        return self._replay(t, key, share)
+
+    def _key(self, t: "Training", share: Share, clock: Clock, program: Any) -> Any:
+        mapped = None if t.fill is None else clock.step % t.fill.every == 0
+        return program, len(share.rows), share.count, clock.intensity, mapped, clock.epoch if self.reads_clock else None
+
+    def _record(self, t: "Training", key: Any, share: Share, clock: Clock, program: Any) -> bool:
+        """Record a step on copies of its buffers; False where it cannot be, with the reason kept."""
+        buffers = {"rows": share.rows.clone(), "visits": share.visits.clone()}
+        if share.images is not None:
+            buffers["images"] = share.images.clone()
+        still = Share(buffers["rows"], buffers["visits"], share.weight, share.count, buffers.get("images"))
+        watched = WatchedClock(*(getattr(clock, f.name) for f in fields(Clock)))
+        watched.__dict__["read"] = False
+        before = replace(t.counts)
+        assert self.recorder is not None
+        try:
+            replay, outcome = self.recorder.record(lambda: t.compute(still, {}, watched, program, self.epoch))
+        except RuntimeError as error:
+            self.reason = str(error).strip().splitlines()[0]
+            _put_back(t.counts, before)
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+            return False
+        added = Counts(*(getattr(t.counts, f.name) - getattr(before, f.name) for f in fields(Counts)))
+        _put_back(t.counts, before)
+        if watched.__dict__["read"] and not self.reads_clock:
+            self.reads_clock = True
+            self.graphs.clear()
+            key = self._key(t, share, clock, program)
+        if self.reads_clock:
+            # Graphs of earlier epochs are of no more use.
+            self.graphs = {old: graph for old, graph in self.graphs.items() if old[-1] == clock.epoch}
+            self.seen = {old: WARM_UP for old in self.seen}
+        self.graphs[key] = Recorded(replay, outcome, buffers, added)
+        return True
+
+    def _replay(self, t: "Training", key: Any, share: Share) -> Outcome:
+        graph = self.graphs.get(key) or self.graphs[(*key[:-1], int(self.epoch))]
+        graph.buffers["rows"].copy_(share.rows)
+        graph.buffers["visits"].copy_(share.visits)
+        if share.images is not None:
+            graph.buffers["images"].copy_(share.images, non_blocking=True)
+        graph.replay()
+        self.replayed += 1
+        for f in fields(Counts):
+            setattr(t.counts, f.name, getattr(t.counts, f.name) + getattr(graph.counts, f.name))
+        loss, logs = graph.outcome
+        return loss.clone(), {name: value.clone() for name, value in logs.items()}
+
+
+def _put_back(counts: Counts, before: Counts) -> None:
+    for f in fields(Counts):
+        setattr(counts, f.name, getattr(before, f.name))
+
+
+def _refusal(t: "Training", streams: dict[str, Drawn]) -> str | None:
+    """Why the strategy's steps are not even tried."""
+    if streams or t.further:
+        return f"the strategy {t.settings.strategy} reads further streams of images"
+    if t.strategy.turns > 1:
+        return f"the strategy {t.settings.strategy} keeps values between the turns of a step"
+    if getattr(t.strategy, "begin", None) is not None:
+        return f"the strategy {t.settings.strategy} changes its weights on the host"
+    if t.strategy.state_dict():
+        return f"the strategy {t.settings.strategy} learns on the host"
+    return None

@@ -1,0 +1,155 @@
+"""When a training cannot go on: what is said, and what is left so that it can be looked into."""
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from augury.core.errors import InputError, RunError
+from augury.core.targets import Targets
+from augury.train.engine.checkpoint import write_atomically, write_json
+from augury.train.engine.feed import Share
+from augury.train.engine.refinement import clock_at
+from augury.train.engine.streams import Drawn
+
+if TYPE_CHECKING:
+    from augury.train.engine.loop import Training
+
+TENSORS, ABOUT = "failure.safetensors", "failure.json"
+# On a GPU every look at a value waits for the device, so that losses are looked at together.
+EVERY = 50
+
+
+class NotFinite(Exception):
+    """Raised within a step, before its update, where looking at the loss costs nothing."""
+
+    def __init__(self, loss: float) -> None:
+        super().__init__(loss)
+        self.loss = loss
+
+
+def check_now(loss: Tensor) -> None:
+    """On the CPU, raise NotFinite before the weights are touched."""
+    if loss.device.type == "cpu":
+        value = loss.item()
+        if not math.isfinite(value):
+            raise NotFinite(value)
+
+
+class Watch:
+    """Watches an epoch's losses; a RunError with a saved reproduction at the first that is not finite."""
+
+    def __init__(self, training: "Training") -> None:
+        self.training = training
+        self.seen: list[tuple[int, Share, dict[str, Drawn], Tensor]] = []
+        self.now: tuple[int, Share, dict[str, Drawn]] | None = None
+
+    @contextmanager
+    def step(self, share: Share, streams: dict[str, Drawn]) -> Iterator[None]:
+        self.now = (self.training.counts.steps, share, streams)
+        try:
+            yield
+        except NotFinite as error:
+            raise _stopped(self.training, *self.now, error.loss, before=True) from None
+
+    def see(self, loss: Tensor) -> None:
+        """Take in a step's loss."""
+        if loss.device.type != "cpu" and self.now is not None:
+            self.seen.append((*self.now, loss))
+            if len(self.seen) >= EVERY:
+                self.check()
+
+    def check(self) -> None:
+        """Look at the losses taken in so far."""
+        if not self.seen:
+            return
+        finite = torch.stack([loss for *_, loss in self.seen]).isfinite()
+        if not bool(finite.all()):
+            step, share, streams, loss = self.seen[int((~finite).nonzero()[0])]
+            raise _stopped(self.training, step, share, streams, loss.item(), before=False)
+        self.seen.clear()
+
+
+def _stopped(t: "Training", step: int, share: Share, streams: dict[str, Drawn], loss: float, *, before: bool) -> RunError:
+    """The error of a step, 0-based, after its reproduction is written. before: the weights are still those it began with."""
+    ids = t.train_split.ids[share.rows].tolist()
+    words = f"the training loss is {loss} at step {step + 1}, in epoch {t.epoch + 1}"
+    few = ", ".join(map(str, ids[:6])) + (", ..." if len(ids) > 6 else "")
+    words += f", on images {few}"
+    if t.directory is not None:
+        _write(t, t.directory.path, step, share, streams, loss, before, ids)
+        words += f"; the step is saved in {t.directory.path / TENSORS}"
+    return RunError(f"{words}; a smaller --lr, --warmup-epochs or --clip-grad usually helps")
+
+
+def _write(
+    t: "Training", folder: Path, step: int, share: Share, streams: dict[str, Drawn], loss: float, before: bool, ids: list[int]
+) -> None:
+    clock = clock_at(t.settings, t.epoch, step)
+    with torch.no_grad():
+        batch = t.views(share, clock, streams)()
+    tensors = {"images": batch.images, "ids": batch.ids, "rows": share.rows, "visits": share.visits}
+    if batch.targets is not None:
+        tensors |= {"index": batch.targets.index, "weight": batch.targets.weight}
+    tensors |= {f"model.{name}": tensor for name, tensor in t.model.state_dict().items()}
+    finite = all(bool(p.isfinite().all()) for p in t.model.parameters())
+    about = {
+        "loss": str(loss), "step": step + 1, "epoch": t.epoch + 1, "learning_rate": float(t.optimizer.param_groups[0]["lr"]),
+        "ids": ids, "classes": len(t.dataset.classes), "weights": "before the step" if before else "some steps later",
+        "weights_finite": finite, "settings": t.settings.dict(),
+    }  # fmt: skip
+    packed = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(folder / TENSORS, save(packed))
+    write_json(folder / ABOUT, about)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A saved step: the images as the network saw them, float [B,C,H,W], their ids and targets, and the weights."""
+
+    images: Tensor
+    targets: Targets | None
+    ids: Tensor
+    weights: dict[str, Tensor]
+    about: dict[str, Any]
+
+
+def read_failure(folder: Path) -> Failure:
+    """What a run that stopped at a loss that is not finite left in its folder; InputError where there is nothing."""
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        with safe_open(folder / TENSORS, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (OSError, ValueError):
+        raise InputError(f"{folder}: holds no saved failure") from None
+    targets = Targets(tensors["index"], tensors["weight"], about["classes"]) if "index" in tensors else None
+    weights = {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
+    return Failure(tensors["images"], targets, tensors["ids"], weights, about)
+
+
+@contextmanager
+def explained(batch_size: int | None) -> Iterator[None]:
+    """Running out of memory as a RunError that says what to change."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not _is_about_memory(str(error)):
+            raise
+        where = "the GPU is" if isinstance(error, torch.OutOfMemoryError) else "the computer is"
+        raise RunError(
+            f"{where} out of memory at --batch-size {batch_size}; --grad-accum-steps 2 keeps the batch and halves what lies in "
+            f"memory at once, or use --batch-size {max(2, (batch_size or 2) // 2)}, --precision bfloat16 or "
+            "a smaller --image-size; what alters the result starts anew with --overwrite"
+        ) from None
+
+
+def _is_about_memory(text: str) -> bool:
+    return any(words in text for words in ("can't allocate memory", "not enough memory", "out of memory"))

@@ -1,0 +1,50 @@
+"""What a step reads: a process's rows of it, and the pixels where they do not lie in memory."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from augury.train.data.dataset import Split
+from augury.train.data.stream import FileImages
+from augury.train.engine.settings import Settings
+
+
+@dataclass(frozen=True)
+class Share:
+    """rows int64 [b] of the training part and how often each was seen before in the epoch. weight: the factor on their mean
+    loss; count: source images of the whole step, over all processes. images: uint8 [b,C,H,W] where they were streamed."""
+
+    rows: Tensor
+    visits: Tensor
+    weight: float
+    count: int
+    images: Tensor | None = None
+
+    def pieces(self, count: int) -> list["Share"]:
+        """The share cut into nearly equal pieces (of two images at least), for gradients that are accumulated."""
+        count = max(1, min(count, len(self.rows) // 2))
+        if count == 1:
+            return [self]
+        cuts = torch.tensor_split(torch.arange(len(self.rows), device=self.rows.device), count)
+        return [
+            replace(self, rows=self.rows[cut], visits=self.visits[cut], weight=self.weight * len(cut) / len(self.rows),
+                    images=None if self.images is None else self.images[cut])
+            for cut in cuts
+        ]  # fmt: skip
+
+
+def fed(split: Split, shares: Iterator[Share], settings: Settings, device: torch.device) -> Iterator[Share]:
+    """The shares with their pixels: as they are where the images lie in memory, else decoded ahead by workers."""
+    images = split.images
+    if not isinstance(images, FileImages):
+        return shares
+    return _streamed(images, list(shares), settings, device)
+
+
+def _streamed(files: FileImages, shares: list[Share], settings: Settings, device: torch.device) -> Iterator[Share]:
+    pinned = device.type == "cuda"
+    batches = files.batches([share.rows.cpu() for share in shares], workers=settings.decode_workers, pinned=pinned)
+    for share, images in zip(shares, batches, strict=True):
+        yield replace(share, images=images.to(device, non_blocking=pinned))

@@ -1,0 +1,82 @@
+"""The gap itself: the empirical risk on clean and on augmented training images (He et al. 2019, section 4.1, table 2)."""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from augury.core.batch import Batch
+from augury.core.targets import Targets
+from augury.train.engine.costs import Counts
+from augury.train.engine.feed import Share
+from augury.train.engine.refinement import clock_at
+from augury.train.engine.settings import Settings
+from augury.train.engine.setup import half
+from augury.train.strategies.strategy import members
+
+if TYPE_CHECKING:
+    from augury.train.engine.loop import Training
+
+
+def wants_risk(settings: Settings, epoch: int) -> bool:
+    """Whether the risks are measured after an epoch (1-based): those named, every so many, and then both stages' last."""
+    s = settings
+    regular = s.risk_every is not None and (epoch % s.risk_every == 0 or epoch in (s.stage_one, s.total_epochs))
+    return regular or epoch in s.risk_epochs
+
+
+@torch.no_grad()
+def risk_gap(training: "Training") -> dict[str, float]:
+    """Mean cross-entropies of the first network over the training part, in nats, in evaluation mode.
+
+    clean: un-augmented images with their labels. augmented: the images as the epoch that was just trained augmented them,
+    with the labels that the mixes left. label_entropy: the floor that mixed labels put under `augmented`; excess:
+    augmented - label_entropy, the mean Kullback-Leibler divergence to the labels, which is comparable between methods.
+    The paper does not say which mode batch normalisation was in; evaluation mode is our reading.
+    """
+    t = training
+    network = members(t.shown)[0]
+    was = network.training
+    network.eval()
+    sums = torch.zeros(4, dtype=torch.float64, device=t.device)
+    epoch, first = t.epoch - 1, (t.epoch - 1) * t.steps_per_epoch
+    size = t.batch_size
+    order = torch.arange(len(t.train_split.ids), device=t.device)
+    for number, rows in enumerate(order.split(size)):
+        rows, weight = t.world.share(rows)
+        if weight:
+            sums += _sums(t, network, rows, epoch, first + number)
+    network.train(was)
+    clean, augmented, entropy, count = t.world.total(sums.tolist())
+    found = {"clean": clean, "augmented": augmented, "label_entropy": entropy, "excess": augmented - entropy}
+    return {name: value / count for name, value in found.items()}
+
+
+def _sums(t: "Training", network: nn.Module, rows: Tensor, epoch: int, step: int) -> Tensor:
+    clock = clock_at(t.settings, epoch, step)
+    share = Share(rows, torch.zeros_like(rows), 1.0, len(rows))
+    views = t.views(share, clock, {})
+    views.counts = Counts()
+    if t.fill is not None:
+        # A map for every batch, whatever `every` says, and counted nowhere: this is measuring, not training.
+        views.fill = t.fill.saliency
+    views.smoothing = 0.0
+    batch = views()
+    assert batch.targets is not None
+    with torch.autocast(t.device.type, torch.bfloat16, enabled=half(t.settings, t.device)):
+        logits, targets = _augmented(t.strategy, network, batch, t.strategy.program(clock))
+        plain = network(t.normalize.normalise(t.train_split.images[rows].to(t.device)))
+    labels = Targets.of(t.train_split.labels[rows], len(t.dataset.classes))
+    parts = [labels.loss(plain), targets.loss(logits), targets.entropy()]
+    # Stages may repeat images: every mean is over its own rows.
+    means = [part.double().mean() * len(rows) for part in parts]
+    return torch.stack([*means, torch.tensor(float(len(rows)), dtype=torch.float64, device=t.device)])
+
+
+def _augmented(strategy: Any, network: nn.Module, batch: Batch, program: Any) -> tuple[Tensor, Targets]:
+    """Logits and labels of the augmented batch; a strategy that augments within the network does it here too."""
+    own = getattr(strategy, "examples", None)
+    if own is not None:
+        return own(network, batch, program)
+    assert batch.targets is not None
+    return network(batch.images), batch.targets

@@ -1,0 +1,113 @@
+"""Several trainings in one process on one device, step by step in turn, each equal to its lone run.
+
+On a GPU each has a stream of its own, so that small networks fill the device together; captured steps make their turns
+short. Every training's own noise comes from generators that are put in place for its turn alone.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from augury.train.engine.failure import explained
+from augury.train.engine.loop import OnEpoch, Tally, Training
+from augury.train.engine.outcome import conclude
+from augury.train.engine.rundir import RunDirectory
+from augury.train.engine.setup import cuda_devices
+
+
+@dataclass
+class Lane:
+    """One of the trainings: its folder, its epochs so far, and the state of the generators between its turns."""
+
+    training: Training
+    directory: RunDirectory | None
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    stream: Any = None
+    generators: list[Tensor] = field(default_factory=list)
+    tally: Tally | None = None
+    steps: Iterator[None] = iter(())
+
+    def __post_init__(self) -> None:
+        device = self.training.device
+        self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self.generators = _states(device)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """This training's generators and stream in place."""
+        device = self.training.device
+        with torch.random.fork_rng(devices=cuda_devices(device)):
+            torch.set_rng_state(self.generators[0])
+            if device.type == "cuda":
+                torch.cuda.set_rng_state(self.generators[1], device)
+            with nullcontext() if self.stream is None else torch.cuda.stream(self.stream):
+                yield
+            self.generators = _states(device)
+
+    def step(self) -> bool:
+        """One step; False after the epoch's last."""
+        with self.turn():
+            return next(self.steps, self) is None
+
+    def open(self) -> None:
+        with self.turn():
+            self.tally = self.training.open_epoch()
+            self.steps = self.training.steps(self.tally)
+
+    def close(self, seconds: float, on_epoch: OnEpoch | None) -> None:
+        """End the epoch; seconds: its share of the time that all have taken together."""
+        assert self.tally is not None
+        with self.turn():
+            self.tally.watch.share = seconds
+            row = self.training.close_epoch(self.tally)
+            self.rows.append(row)
+            self.training.keep(row)
+        if on_epoch:
+            on_epoch(row)
+
+
+def run_together(
+    trainings: list[Training], directories: list[RunDirectory | None], on_epoch: OnEpoch | None = None
+) -> list[dict[str, Any]]:
+    """Train all to their ends; their results, in order, as `Training.run` gives them one by one.
+
+    `seconds` of each is its equal share of the time of the epochs they were trained in together.
+    """
+    started = time.perf_counter()
+    device = trainings[0].device
+    with explained(trainings[0].settings.batch_size):
+        lanes = [Lane(training, directory) for training, directory in zip(trainings, directories, strict=True)]
+        for lane in lanes:
+            with lane.turn():
+                lane.rows = lane.training.begin(lane.directory)
+        while active := [lane for lane in lanes if not lane.training.done]:
+            _epoch(active, device, on_epoch)
+        results = []
+        for lane in lanes:
+            with lane.turn():
+                results.append(conclude(lane.training, lane.rows, (time.perf_counter() - started) / len(lanes)))
+    return results
+
+
+def _epoch(lanes: list[Lane], device: torch.device, on_epoch: OnEpoch | None) -> None:
+    """An epoch of all of them, a step of each in turn."""
+    begun = time.perf_counter()
+    for lane in lanes:
+        lane.open()
+    going = lanes
+    while going:
+        going = [lane for lane in going if lane.step()]
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    seconds = (time.perf_counter() - begun) / len(lanes)
+    for lane in lanes:
+        lane.close(seconds, on_epoch)
+
+
+def _states(device: torch.device) -> list[Tensor]:
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]

@@ -1,0 +1,120 @@
+"""What a checkpoint holds of a training, written and taken up again."""
+
+import time
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from augury.core.errors import InputError
+from augury.train.data.dataset import Split
+from augury.train.engine import checkpoint
+from augury.train.engine.costs import Counts
+from augury.train.engine.nested import joined, parted
+from augury.train.engine.rundir import RunDirectory
+
+if TYPE_CHECKING:
+    from augury.train.engine.loop import Training
+
+_PARTS = ("model.", "extra.", "optimizer.", "selected.", "average.")
+
+
+def save(training: "Training", folder: Path, *, stage_one: bool = False) -> None:
+    """Write the checkpoint of the epochs done so far; stage_one: also as the checkpoint that is kept for good."""
+    t = training
+    tensors = {f"model.{k}": v for k, v in t.model.state_dict().items()}
+    tensors |= {f"extra.{k}": v for k, v in t.extra.state_dict().items()}
+    tensors |= {f"optimizer.{k}": v for k, v in checkpoint.optimizer_tensors(t.optimizer).items()}
+    tensors |= {f"selected.{k}": v for k, v in t.selection.weights.items()}
+    if t.average is not None:
+        tensors |= {f"average.{k}": v for k, v in t.average.model.state_dict().items()}
+    state = {
+        "epoch": t.epoch, "seconds": t.seconds, "device_seconds": t.device_seconds, "counts": t.counts.dict(),
+        "strategy": parted(t.strategy.state_dict(), "strategy", tensors), "selection": t.selection.state(),
+        "data": fingerprint(t.train_split), "threads": torch.get_num_threads(),
+        "averaged": 0 if t.average is None else t.average.updates,
+    }  # fmt: skip
+    checkpoint.save_checkpoint(folder, tensors, state)
+    if stage_one:
+        checkpoint.keep_as(folder, checkpoint.STAGE_ONE)
+
+
+def keep(training: "Training", row: dict[str, Any]) -> dict[str, Tensor]:
+    """Write an epoch's metrics and, where it is time, its checkpoint; the weights at the end of stage one, once it is over."""
+    t = training
+    ends = t.settings.refined and t.epoch == t.settings.stage_one
+    kept = {name: tensor.detach().cpu().clone() for name, tensor in t.shown.state_dict().items()} if ends else t.stage_one
+    if t.directory is not None:
+        t.directory.append_metrics(row)
+        if ends or t.done or time.monotonic() - t.saved_at >= t.settings.checkpoint_seconds:
+            save(t, t.directory.path, stage_one=ends)
+            t.saved_at = time.monotonic()
+    return kept
+
+
+def take_up(training: "Training", directory: RunDirectory | None) -> list[dict[str, Any]]:
+    """Take up the folder's checkpoint; the metrics of the epochs it holds. Without one, start from the beginning.
+
+    The first process reads, the others are told. Raises InputError where the data are no longer those of the checkpoint.
+    """
+    t = training
+    if directory is None and t.world.size == 1:
+        return []
+    found = checkpoint.newest(directory.path) if directory is not None and t.world.leads else None
+    found = t.world.from_first(found)
+    if found is None:
+        if directory is not None and t.world.leads:
+            directory.write_metrics([])
+        return []
+    _restore(t, found)
+    rows = [row for row in directory.metrics() if row["epoch"] <= t.epoch] if directory is not None and t.world.leads else []
+    if directory is not None and t.world.leads:
+        directory.write_metrics(rows)
+        if t.settings.refined and t.epoch >= t.settings.stage_one:
+            t.stage_one = _stage_one(directory.path, t.average is not None)
+    return t.world.from_first(rows)
+
+
+def _restore(t: "Training", found: checkpoint.Found) -> None:
+    state, parts = found.state, {name: _part(found.tensors, name) for name in _PARTS}
+    if state.get("data", fingerprint(t.train_split)) != fingerprint(t.train_split):
+        raise InputError(f"--resume: the training images of {t.settings.data} are not those it was started with; put them back")
+    t.model.load_state_dict(parts["model."])
+    t.extra.load_state_dict(parts["extra."])
+    checkpoint.restore_optimizer(t.optimizer, parts["optimizer."])
+    if t.average is not None:
+        t.average.model.load_state_dict(parts["average."])
+        t.average.updates = state["averaged"]
+    t.epoch, t.seconds, t.device_seconds = state["epoch"], state["seconds"], state["device_seconds"]
+    t.counts = Counts(**state["counts"])
+    if t.fill is not None:
+        t.fill.counts = t.counts
+    t.strategy.load_state_dict(joined(state["strategy"], found.tensors))
+    t.selection.load(state["selection"], parts["selected."])
+    if found.damaged:
+        t.notes.append(f"{found.damaged} was damaged; the checkpoint before it, of epoch {t.epoch}, was taken up")
+    if state.get("threads", torch.get_num_threads()) != torch.get_num_threads():
+        t.notes.append(
+            f"resumed with {torch.get_num_threads()} threads, begun with {state['threads']}: sums round differently, so that the "
+            "result is not bit for bit that of an unbroken run"
+        )
+
+
+def _stage_one(folder: Path, averaged: bool) -> dict[str, Tensor]:
+    found = checkpoint.read(folder / checkpoint.STAGE_ONE)
+    return {} if found is None else _part(found.tensors, "average." if averaged else "model.")
+
+
+def _part(tensors: dict[str, Tensor], start: str) -> dict[str, Tensor]:
+    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
+
+
+def fingerprint(split: Split) -> int:
+    """A checksum of the training part's ids, labels and, where they lie in memory, images."""
+    parts = [split.ids, split.labels] + ([split.images] if isinstance(split.images, Tensor) and split.images.is_cpu else [])
+    value = 0
+    for part in parts:
+        value = zlib.crc32(part.cpu().contiguous().numpy().data, value)
+    return value

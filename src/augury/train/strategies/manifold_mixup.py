@@ -1,0 +1,138 @@
+"""Manifold Mixup: images are mixed at the input or at what an early layer makes of them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor, nn
+
+from augury.core.batch import Batch
+from augury.core.errors import InputError
+from augury.core.laws import Beta
+from augury.core.noise import Noise
+from augury.core.options import Interval
+from augury.core.plan import Clock
+from augury.core.registry import register
+from augury.core.targets import Targets
+from augury.train.strategies.strategy import Step, Strategy, Views, members
+
+NAME = "manifold_mixup"
+# A step's program: the layer (0 the input, else a module's place in `paths`), and the chance to mix.
+Program = tuple[int, float] | None
+
+
+@dataclass
+class ManifoldMixup:
+    """See `manifold_mixup`. paths: the modules whose output is mixed; None is the input. Filled by `modules`."""
+
+    alpha: float
+    layers: tuple[int | str, ...] | None
+    paths: tuple[str | None, ...] = ()
+    intensive: bool = True
+    streams: tuple[str, ...] = ("train",)
+    turns: int = 1
+
+    def modules(self, model: nn.Module) -> dict[str, nn.Module]:
+        self.paths = _paths(members(model)[0], self.layers)
+        return {}
+
+    def program(self, clock: Clock) -> Program:
+        """One layer for the step, drawn from seed and step number; None once the training is refined."""
+        if clock.intensity == 0:
+            return None
+        noise = Noise.of(clock.seed, torch.zeros(1, dtype=torch.int64), epoch=clock.step).fold(NAME)
+        return int(noise.integers(1, max(1, len(self.paths)))), clock.intensity
+
+    def __call__(self, model: nn.Module, views: Views, *, program: Program = None, turn: int | None = None) -> Step:
+        logits, targets = self.examples(model, views(), program)
+        losses = targets.loss(logits)
+        return Step(losses.mean(), per_sample=losses.detach())
+
+    def examples(self, model: nn.Module, batch: Batch, program: Program) -> tuple[Tensor, Targets]:
+        """Logits of the batch mixed at the program's layer, and the labels mixed alike."""
+        if batch.targets is None:
+            raise InputError("strategy: manifold_mixup needs labels")
+        if program is None:
+            return model(batch.images), batch.targets
+        if batch.key is None:
+            raise InputError("strategy: manifold_mixup draws weights and partners: give Batch(..., key=noise.key)")
+        number, chance = program
+        noise = Noise(batch.key).fold(NAME)
+        partner, u = noise.fold("partner").partners(), noise.uniform(2)
+        keep = Beta(self.alpha, self.alpha).value(u[:, 0], torch.ones_like(u[:, 0]))
+        keep = torch.where(u[:, 1] < chance, keep, 1.0)
+        targets = batch.targets.mix(partner, keep)
+        path = self.paths[number]
+        if path is None:
+            return model(_mixed(batch.images, partner, keep)), targets
+        with _mixing(model.get_submodule(path), partner, keep):
+            return model(batch.images), targets
+
+    def end_epoch(self, clock: Clock) -> None:
+        """Learns nothing between epochs."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Has no state."""
+
+
+def _mixed(maps: Tensor, partner: Tensor, keep: Tensor) -> Tensor:
+    weight = keep.to(maps.dtype).reshape(-1, *[1] * (maps.ndim - 1))
+    return maps * weight + maps[partner] * (1 - weight)
+
+
+@contextmanager
+def _mixing(layer: nn.Module, partner: Tensor, keep: Tensor) -> Iterator[None]:
+    """Replace the layer's output by its mix while this lasts."""
+
+    def mix(module: nn.Module, given: Any, made: Tensor) -> Tensor:
+        if not isinstance(made, Tensor) or len(made) != len(partner):
+            raise InputError("--strategy: manifold_mixup(layers=...): the layer's output is no tensor with a row per image")
+        return _mixed(made, partner, keep)
+
+    hook = layer.register_forward_hook(mix)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _paths(network: nn.Module, layers: tuple[int | str, ...] | None) -> tuple[str | None, ...]:
+    """The modules to mix at; InputError for those the network does not have."""
+    taps: tuple[str, ...] = tuple(getattr(network, "taps", ()))
+    places: tuple[str | None, ...] = (None, *taps)
+    if layers is None:
+        # The input and the first two stages after the stem, as the released code mixes PreActResNet-18.
+        return (None, *[tap for tap in taps if tap != "stem"][:2])
+    found: list[str | None] = []
+    for layer in layers:
+        if isinstance(layer, int):
+            if not 0 <= layer < len(places):
+                named = ", ".join(f"{n} {place or 'input'}" for n, place in enumerate(places))
+                raise InputError(f"--strategy: manifold_mixup(layers={layer}): the network's layers are {named}")
+            found.append(places[layer])
+            continue
+        try:
+            network.get_submodule(layer)
+        except AttributeError:
+            known = ", ".join(taps or [name for name, _ in network.named_children()])
+            raise InputError(f"--strategy: manifold_mixup(layers={layer}): no such module; there are {known}") from None
+        found.append(layer)
+    if not found:
+        raise InputError("--strategy: manifold_mixup(layers=[]): name at least one layer; 0 is the input")
+    return tuple(found)
+
+
+@register("strategy", "manifold_mixup", source="Verma et al. 2019, Manifold Mixup (arXiv:1806.05236), section 2 and released code")
+def manifold_mixup(*, alpha: Annotated[float, Interval(1e-3)] = 2.0, layers: tuple[int | str, ...] | None = None) -> Strategy:
+    """Mixes pairs of images at a layer drawn anew for every step: the input, or the output of an early stage.
+
+    layers: numbers (0 the input, then the network's stages in their order, the stem first) or modules' names; by default the
+    input and the first two stages after the stem. Every image draws its own weight from Beta(alpha, alpha) and its own
+    partner in the batch; the released code draws one weight per batch. Refinement switches it off.
+    """
+    return ManifoldMixup(alpha, layers)

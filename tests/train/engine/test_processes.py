@@ -1,0 +1,84 @@
+"""Two processes train as one does: the same images, the same weights up to rounding, metrics without double counting."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from augury.core.errors import InputError
+from augury.train.data.dataset import load
+from augury.train.engine.loop import Training
+from augury.train.engine.settings import Settings
+from augury.train.engine.world import World, alone, join
+
+HERE = Path(__file__).resolve().parent
+FLAGS = ["--augment", "crop+randaugment+cutout(length=8)", "--epochs", "2", "--batch-size", "37", "--lr", "0.05", "--quiet"]
+
+
+def started(folder: Path, processes: int, *more: str) -> dict:
+    folder.mkdir()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HERE.parents[2] / 'src'}"}
+    start = [sys.executable] if processes == 1 else [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)
+    ]  # fmt: skip
+    command = [*start, str(HERE / "trained_together.py"), str(folder), *FLAGS, *more, "--output", str(folder / "run")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("test accuracy") == 1
+    return json.loads((folder / "run" / "result.json").read_text())
+
+
+def seen(folder: Path) -> dict:
+    rows = [json.loads(line) for file in folder.glob("seen-*.jsonl") for line in file.read_text().splitlines()]
+    return {(epoch, number, visit): total for epoch, number, visit, total in rows}
+
+
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    one, two = started(tmp_path / "one", 1), started(tmp_path / "two", 2)
+    first, second = (load_file(tmp_path / name / "run" / "model.safetensors") for name in ("one", "two"))
+    for name, value in first.items():
+        torch.testing.assert_close(second[name], value, rtol=1e-3, atol=1e-5)
+    # 200 images in batches of 37: the last has 15, an odd number, and every image counts once.
+    assert two["counts"] == one["counts"] and two["counts"]["images"] == 2 * 200
+    assert two["loss"] == pytest.approx(one["loss"], rel=1e-4) and two["processes"] == 2
+    rows = [json.loads((tmp_path / n / "run" / "metrics.jsonl").read_text().splitlines()[-1]) for n in ("one", "two")]
+    assert rows[1]["train_loss"] == pytest.approx(rows[0]["train_loss"], rel=1e-4)
+    assert len((tmp_path / "two" / "run" / "metrics.jsonl").read_text().splitlines()) == 2
+    own = seen(tmp_path / "one")
+    assert len(own) == 2 * 200 and seen(tmp_path / "two") == own
+    both = [len((tmp_path / "two" / f"seen-{rank}.jsonl").read_text().splitlines()) for rank in (0, 1)]
+    assert min(both) > 0 and sum(both) == len(own)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+@pytest.mark.parametrize("count", [1, 2, 7, 12])
+def test_shares_are_disjoint_and_weigh_the_mean(size: int, count: int) -> None:
+    rows, values = torch.arange(count), torch.linspace(1, 2, count).double()
+    shares = [World(rank, size).share(rows) for rank in range(size)]
+    assert sorted(row for own, weight in shares if weight for row in own.tolist()) == list(range(count))
+    assert all(len(own) for own, _ in shares)
+    assert sum(weight * values[own].mean() for own, weight in shares) == pytest.approx(values.mean())
+    parts = [list(range(count))[World(rank, size).part(count)] for rank in range(size)]
+    assert sorted(sum(parts, [])) == list(range(count))
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [({"strategy": "group_dro"}, "--nproc-per-node: --strategy group_dro"), ({"sampling": "groups"}, "--sampling")],
+)
+def test_what_needs_whole_batches_is_refused(changes: dict, named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        Training.prepare(Settings("digits", **changes), load("digits"), world=World(0, 2))
+
+
+def test_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert join("cpu") == (World(), "cpu")
+    alone("compare")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="compare: runs in one process"):
+        alone("compare")
