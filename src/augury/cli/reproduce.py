@@ -28,7 +28,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text)
     parser.add_argument("--data-dir", metavar="D", help="where the data are")
     parser.add_argument("--device", metavar="D", default="auto", help="cpu, cuda, ... (cuda where there is one)")
-    parser.add_argument("--precision", metavar="P", default="auto", help="auto, float32 or bfloat16 (bfloat16 on a GPU that has it)")
+    parser.add_argument(
+        "--precision", metavar="P", default="auto", help="auto, float32 or bfloat16 (bfloat16 on a GPU that has it)"
+    )
     parser.add_argument("--parallel-seeds", action="store_true", help="train the seeds of a row side by side in this process")
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the results")
     parser.add_argument("--resume", action="store_true", help="go on with what is in --output; rows and seeds may be added")
@@ -75,21 +77,19 @@ def _list(options: argparse.Namespace) -> None:
         print(json.dumps(rows, indent=1)) if options.json else overview_table(rows)
         return
     recipe = load(options.recipe)
-    listed = [
-        {"id": r.id, "published": r.published, "spread": r.spread, "unavailable": r.unavailable, "settings": r.settings}
-        for r in recipe.select(options.rows)
-    ]
+    listed = recipe.select(options.rows)
     if options.json:
-        print(json.dumps(listed, indent=1))
+        keys = ("id", "published", "spread", "unavailable", "settings")
+        print(json.dumps([{key: getattr(row, key) for key in keys} for row in listed], indent=1))
         return
-    wide = max(len(row["id"]) for row in listed)
+    wide = max(len(row.id) for row in listed)
     print(f"{recipe.title} ({recipe.source})")
     for row in listed:
-        published = "-" if row["published"] is None else f"{row['published']:g}"
-        s = row["settings"]
-        said = f"not run: {row['unavailable']}" if row["unavailable"] else f"{s.get('data')} {s.get('model')} {s.get('augment', '')}"
-        said += f" {s['strategy']}" if "strategy" in s and not row["unavailable"] else ""
-        print(f"{row['id']:<{wide}}  {published:>7}  {said}")
+        published = "-" if row.published is None else f"{row.published:g}"
+        shown = " ".join(
+            str(row.settings[key]) for key in ("data", "model", "augment", "augment2", "strategy") if key in row.settings
+        )
+        print(f"{row.id:<{wide}}  {published:>7}  {f'not run: {row.unavailable}' if row.unavailable else shown}")
     for note in recipe.notes:
         print(f"note: {note}")
 

@@ -3,7 +3,6 @@
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from augury.core.errors import InputError, RunError
@@ -58,7 +57,9 @@ def reproduce(
         for file in place.output.glob("runs/*/measure-*.json"):
             file.unlink()
     before = {row["id"]: row for row in (directory.result() or {"rows": []})["rows"]}
-    found = _patched(recipe, each, seeds, place, request.scale, quiet) if recipe.job == "patch" else _trained(each, seeds, place, quiet)
+    found = (
+        _patched(recipe, each, seeds, place, request.scale, quiet) if recipe.job == "patch" else _trained(each, seeds, place, quiet)
+    )
     made = {row.id: _row(recipe, row, settings, request.scale, found[row.id]) for row, settings in each}
     every = [made.get(row.id) or before.get(row.id) for row in recipe.rows]
     shown = [row for row in every if row is not None]

@@ -12,7 +12,7 @@ from rich.table import Table
 from augury.core.errors import InputError
 from augury.core.registry import names
 from augury.recipes.needs import hours, title_of
-from augury.recipes.recipe import Recipe, load
+from augury.recipes.recipe import Recipe, Row, load
 
 # The papers' order, and within a paper the order of tables and figures.
 PAPERS = {
@@ -43,7 +43,7 @@ def ordered() -> list[str]:
 
 
 def _needs(recipe: Recipe, results: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    trainings = {}
+    trainings: dict[str, Row] = {}
     for row in recipe.rows:
         if row.unavailable is None:
             # Rows of the same settings are one training.
@@ -68,7 +68,9 @@ def overview_table(rows: list[dict[str, Any]]) -> None:
     """Print the overview on stdout."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("recipe", "rows", "trainings x seeds", "data", "GPU hours", "measured", "shows"):
-        table.add_column(heading, justify="right" if heading in ("rows", "trainings x seeds", "GPU hours") else "left", no_wrap=True)
+        table.add_column(
+            heading, justify="right" if heading in ("rows", "trainings x seeds", "GPU hours") else "left", no_wrap=True
+        )
     for row in rows:
         table.add_row(
             row["recipe"], str(row["rows"]), f"{row['trainings']} x {row['seeds']}" if row["trainings"] else "-",
@@ -107,7 +109,7 @@ HEADINGS = ("row", "published", "ours", "n", "spread", "within", "difference pub
 
 def cells_of(result: dict[str, Any]) -> list[tuple[str, ...]]:
     """The rows as words: published, ours, n, spread, within, and the differences to the reference."""
-    found = []
+    found: list[tuple[str, ...]] = []
     for row in result["rows"]:
         published = _number(row["published"]) + (f" ± {row['published_spread']:g}" if row["published_spread"] else "")
         sign = "x" if row["ratio"] else "+"
@@ -181,7 +183,9 @@ def _summary(rows: list[dict[str, Any]], results: dict[str, dict[str, Any]]) -> 
     total = sum(row["rows"] for row in rows)
     said = f"{len(rows)} recipes have {total} rows. At full scale {len(full)} were measured"
     said += f", of which {sum(row['within'] for row in judged)} of {len(judged)} lie within. " if judged else ". "
-    said += f"At short scale {len(short)} were measured: another training than the published one, which shows no more than directions"
+    said += (
+        f"At short scale {len(short)} were measured: another training than the published one, which shows no more than directions"
+    )
     said += f"; {same} of {len(directions)} differences to the reference have the published sign." if directions else "."
     return [said, "No number of the papers is claimed here that is not in a table below with n and spread."]
 
@@ -194,7 +198,13 @@ def _section(file: str, result: dict[str, Any]) -> list[str]:
 
 
 def _others(results: dict[str, dict[str, Any]]) -> list[str]:
-    lines = ["## Other measurements", "", "Not of the papers' tables; described where they are linked from.", "", "| file | what | made by |"]
+    lines = [
+        "## Other measurements",
+        "",
+        "Not of the papers' tables; described where they are linked from.",
+        "",
+        "| file | what | made by |",
+    ]
     lines.append("|---|---|---|")
     for file, result in results.items():
         if "recipe" not in result:

@@ -33,8 +33,8 @@ class Row:
     settings: the training's at full scale. published: None where the paper draws a curve and prints no number. spread: as
     published, a standard deviation. figure: where the number stands in a training's result.json, keys parted by `/`, or in
     what `measure`, a measurement of `augury diagnose`, finds; `error` is 100 - accuracy. over: a second place, by which the
-    first is divided, in percent. times: a factor on it. cited: the paper took the number from another one. reference: the row it is compared with.
-    unavailable: why Augury cannot run it.
+    first is divided, in percent. times: a factor on it. cited: the paper took the number from another one. reference: the
+    row it is compared with. unavailable: why Augury cannot run it.
     """
 
     id: str

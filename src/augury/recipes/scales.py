@@ -43,9 +43,14 @@ def settings_at(recipe: Recipe, row: Row, scale: Scale, overrides: dict[str, Any
     if scale == "short":
         changed = {"epochs": min(epochs, SHORT_EPOCHS), **recipe.short, **(overrides or {})}
     else:
-        changed = {**SMOKE, "model": _small(full.get("model", "small_cnn")), "epochs": 2 if "refine_at" in full else 1, **recipe.smoke}
-        changed = {key: value for key, value in changed.items() if key != "fraction" or "fraction" not in full or recipe.job == "train"}
+        changed = {
+            **SMOKE,
+            "model": _small(full.get("model", "small_cnn")),
+            "epochs": 2 if "refine_at" in full else 1,
+            **recipe.smoke,
+        }
         if recipe.job == "patch":
+            # Groups are small: all their images, in batches that hold some of each.
             changed = {**changed, "batch_size": 16, "fraction": 1.0}
     return {key: value for key, value in {**_shortened(full, epochs, changed["epochs"]), **changed}.items() if value is not None}
 
@@ -97,8 +102,9 @@ def _shortened(full: dict[str, Any], old: int, new: int) -> dict[str, Any]:
         made["refine_at"] = min(max(1, round(full["refine_at"] * share)), new - 1)
     if "risk_epochs" in full:
         last = made.get("refine_epochs", 0)
-        moved = [max(1, round(e * share)) if e <= old else new + max(1, round((e - old) / refined * last)) for e in full["risk_epochs"]]
-        made["risk_epochs"] = sorted(set(moved))
+        early = {max(1, round(epoch * share)) for epoch in full["risk_epochs"] if epoch <= old}
+        late = {new + max(1, round((epoch - old) / refined * last)) for epoch in full["risk_epochs"] if epoch > old}
+        made["risk_epochs"] = sorted(early | late)
     return made
 
 
