@@ -12,7 +12,8 @@ from typing import NoReturn
 from augury.core.errors import InputError, RunError
 
 COMMANDS = (
-    "list", "preview", "train", "compare", "evaluate", "diagnose", "search", "patch", "reproduce", "export", "policy", "verify", "bench",
+    "list", "preview", "train", "compare", "evaluate", "diagnose", "search", "patch", "reproduce", "export", "policy", "verify",
+    "bench",
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from augury.recipes.scales import Scale, changes, patch_at, settings_at
 from augury.train.engine.checkpoint import write_json
 from augury.train.engine.loop import pick_device
 from augury.train.engine.rundir import RunDirectory
+from augury.train.engine.settings import Settings, checked
 from augury.train.engine.world import alone
 
 SHORT_SEEDS = 3
@@ -43,6 +44,7 @@ def reproduce(
     alone("reproduce")
     recipe = load(request.recipe)
     rows = recipe.select(request.rows)
+    checked(Settings, request.overrides or {}, "--flags")
     if request.overrides and request.scale != "short":
         named = ", ".join(f"--{key.replace('_', '-')}" for key in request.overrides)
         raise InputError(f"{named}: changes what the paper trained; use it with --scale short")
