@@ -1,5 +1,6 @@
 # make demo | test | check | bench | new-op NAME=... : each sets itself up on first use.
 PYTHON ?= python3
+JOBS ?= 2
 BIN := .venv/bin
 RUN := $(BIN)/python -m augury
 
@@ -9,7 +10,7 @@ demo: .venv/.core
 	$(RUN) compare digits --augment none,standard,cutout,randaugment,mixup --seeds 3 --output demo --overwrite
 
 test: .venv/.dev
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS)
 
 test-slow: .venv/.dev
 	$(BIN)/python -m pytest -q -m slow

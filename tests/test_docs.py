@@ -117,6 +117,7 @@ def test_the_augmentations_of_documented_commands_exist() -> None:
         (page.name, text.removesuffix(",..."))
         for page in PAGES
         for text in re.findall(r'--augment "([^"]+)"', page.read_text(encoding="utf-8"))
+        if not re.search(r"\.(yaml|safetensors)\b", text)  # a file that the command before it makes
     ]
     assert len(found) > 8
     for name, text in found:

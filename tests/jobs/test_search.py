@@ -93,15 +93,15 @@ def test_a_search_writes_what_it_found_beside_its_controls(method: str, more: di
 
 def test_the_search_never_sees_the_test_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With another test part all but the final accuracies stays as it was, and each final training reads it once."""
-    import augury.train.engine.loop as loop
+    import augury.train.engine.outcome as outcome
 
-    plain, sizes = loop.evaluate, []
+    plain, sizes = outcome.evaluate, []
 
     def counted(model: Any, part: Any, *rest: Any, **more: Any) -> Any:
         sizes.append(len(part.ids))
         return plain(model, part, *rest, **more)
 
-    monkeypatch.setattr(loop, "evaluate", counted)
+    monkeypatch.setattr(outcome, "evaluate", counted)
     found = []
     for number, seed in enumerate((None, 1)):
         output = tmp_path / f"out{number}"

@@ -9,7 +9,7 @@ import yaml
 
 import augury
 from augury.core.noise import Noise
-from augury.train.engine.schedule import learning_rate
+from augury.train.engine.schedule import rate_at
 from augury.train.engine.settings import Settings
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "augmentation-invariant-training.md").read_text(encoding="utf-8")
@@ -48,7 +48,7 @@ def test_the_settings_are_the_papers() -> None:
     s = Settings.of(values, "ait.yaml")
 
     def rate(epoch: float) -> float:
-        return learning_rate(int(epoch * 10), 1600, base=s.lr, sched=s.sched, milestones=s.decay_milestones, rate=s.decay_rate)
+        return rate_at(s, int(epoch * 10), 10)
 
     assert [rate(e) for e in (0, 79.9, 80, 119.9, 120, 159.9)] == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
     assert (s.epochs, s.batch_size, s.momentum, s.nesterov, s.weight_decay) == (160, 128, 0.9, False, 1e-4)
