@@ -1,6 +1,9 @@
 """augury reproduce: rows beside published numbers, resumed, extended, shared, and said why where they did not run."""
 
+import argparse
 import json
+import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +11,7 @@ from typing import Any
 import pytest
 
 from augury.cli import main
+from augury.cli import reproduce as command
 from augury.core import registry
 from augury.core.errors import InputError, RunError
 from augury.jobs import reproduce_runs
@@ -17,6 +21,7 @@ from augury.jobs.reproduce_runs import Place, figure_of, planned
 from augury.recipes.recipe import Recipe, Row, load
 from augury.recipes.scales import settings_at
 
+ROOT = Path(__file__).resolve().parents[2]
 MIXUP = "cifar100-preact18-mixup*"
 
 
@@ -177,6 +182,24 @@ def test_the_page_holds_every_recipe_and_every_measured_row(refined: tuple[Path,
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(InputError, match="broken.json"):
         results_page(tmp_path)
+
+
+def test_the_committed_page_is_that_of_the_committed_results() -> None:
+    told = "run `augury reproduce --results results --page docs/results.md`"
+    assert (ROOT / "docs" / "results.md").read_text(encoding="utf-8") == results_page(ROOT / "results"), told
+
+
+def test_documented_rows_exist() -> None:
+    """Every `augury reproduce` in the guide names a recipe, rows and flags that are there."""
+    text = (ROOT / "docs" / "reproduce.md").read_text(encoding="utf-8")
+    found = [shlex.split(line, comments=True) for line in re.findall(r"^augury reproduce .*$", text, re.MULTILINE)]
+    parser = argparse.ArgumentParser()
+    command.add(parser)
+    parsed = [parser.parse_args(words[2:]) for words in found]
+    assert len(parsed) > 12
+    for options in parsed:
+        if options.recipe not in (None, "RECIPE"):
+            assert load(options.recipe).select(options.rows)
 
 
 def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
