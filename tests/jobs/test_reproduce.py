@@ -16,7 +16,7 @@ from augury.core import registry
 from augury.core.errors import InputError, RunError
 from augury.jobs import reproduce_runs
 from augury.jobs.reproduce import Request, compare, reproduce, within
-from augury.jobs.reproduce_page import cells_of, overview, results_page
+from augury.jobs.reproduce_page import cells_of, explained, overview, results_page
 from augury.jobs.reproduce_runs import Place, figure_of, planned
 from augury.recipes.recipe import Recipe, Row, load
 from augury.recipes.scales import settings_at
@@ -93,6 +93,9 @@ def test_rows_that_cannot_run_say_why(tmp_path: Path) -> None:
     assert said["resnet50-aa"].startswith("not run: needs ImageNet in --data-dir")
     assert said["resnet50-fast-aa"].startswith("not run: needs Fast AutoAugment's policies")
     assert all(row["ours"] is None and row["n"] == 0 for row in result["rows"])
+    assert any(
+        line.startswith("not run: needs ImageNet in --data-dir") and line.endswith(": resnet50-aa") for line in explained(result)
+    )
     with pytest.raises(InputError, match="--epochs: changes what the paper trained"):
         reproduce(replace(request, overrides={"epochs": 3}), Place(tmp_path / "b", device="cpu"))
     assert not (tmp_path / "b").exists()
@@ -127,6 +130,7 @@ RECIPE = Recipe("r", "t", "s", ())
 )
 def test_within(published: float | None, spread: float | None, ours: float, expected: bool | None) -> None:
     assert within(RECIPE, Row("a", {}, published, spread), ours) is expected
+    assert within(RECIPE, Row("a", {}, 0.8, tolerance=0.03), 0.84) is False and within(RECIPE, Row("a", {}, 0.8), 0.84) is True
     assert within(replace(RECIPE, tolerance=None), Row("a", {}, published, spread), ours) is None
 
 

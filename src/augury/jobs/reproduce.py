@@ -153,13 +153,13 @@ def _row(recipe: Recipe, row: Row, settings: dict[str, Any], scale: Scale, found
 
 
 def within(recipe: Recipe, row: Row, ours: float) -> bool | None:
-    """Whether ours lies within the recipe's tolerance of the published number, or within twice its spread where that is more.
+    """Whether ours lies within the row's or the recipe's tolerance of the published number, or within twice its spread where that is more.
 
     None where the paper prints none, or where numbers of other hardware cannot be compared.
     """
     if row.published is None or recipe.tolerance is None or row.figure in ("seconds_per_epoch", "device_hours"):
         return None
-    return abs(ours - row.published) <= max(recipe.tolerance, 2 * (row.spread or 0.0)) + 1e-9
+    return abs(ours - row.published) <= max(row.tolerance or recipe.tolerance, 2 * (row.spread or 0.0)) + 1e-9
 
 
 def compare(rows: list[dict[str, Any]]) -> None:

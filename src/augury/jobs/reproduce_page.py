@@ -104,7 +104,7 @@ def result_table(result: dict[str, Any]) -> None:
         print(line)
 
 
-HEADINGS = ("row", "published", "ours", "n", "spread", "within", "difference published", "ours", "")
+HEADINGS = ("row", "published", "ours", "n", "spread", "within", "difference published", "difference ours", "")
 
 
 def cells_of(result: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -118,13 +118,13 @@ def cells_of(result: dict[str, Any]) -> list[tuple[str, ...]]:
             row["id"], published + (" (cited)" if row["cited"] else ""), _number(row["ours"]), str(row["n"] or ""),
             _number(row["spread"]), {True: "yes", False: "no", None: ""}[row["within"]],
             _difference(row["published_difference"], sign), _difference(row["difference"], sign),
-            reference if row["status"] == "measured" else row["status"],
+            reference if row["status"] == "measured" else row["status"].split(":")[0],
         ))  # fmt: skip
     return found
 
 
 def explained(result: dict[str, Any]) -> list[str]:
-    """The scale in words, how `within` is meant, the recipe's notes."""
+    """The scale in words, how `within` is meant, why rows have no number, the recipe's notes."""
     lines = []
     if result["scale"] != "full":
         changed: dict[str, int] = {}
@@ -136,6 +136,11 @@ def explained(result: dict[str, Any]) -> list[str]:
         lines.append(f"Scale {result['scale']}: not the published training ({words}), so that only differences can be compared.")
     elif result["tolerance"] is not None:
         lines.append(f"within: at most {result['tolerance']:g} from the published number, or twice its spread where that is more.")
+    reasons: dict[str, list[str]] = {}
+    for row in result["rows"]:
+        if row["status"] != "measured":
+            reasons.setdefault(row["status"], []).append(row["id"])
+    lines += [f"{reason}: {', '.join(rows)}" for reason, rows in reasons.items()]
     seeds = result["seeds"]
     lines.append(f"Seeds {seeds[0]} to {seeds[-1]}; spread: standard deviation over seeds. {result['environment']['device']}.")
     return lines + [*result["notes"]]

@@ -34,7 +34,7 @@ class Row:
     published, a standard deviation. figure: where the number stands in a training's result.json, keys parted by `/`, or in
     what `measure`, a measurement of `augury diagnose`, finds; `error` is 100 - accuracy. over: a second place, by which the
     first is divided, in percent. times: a factor on it. cited: the paper took the number from another one. reference: the
-    row it is compared with. unavailable: why Augury cannot run it.
+    row it is compared with. tolerance: in the place of the recipe's. unavailable: why Augury cannot run it.
     """
 
     id: str
@@ -48,6 +48,7 @@ class Row:
     reference: str | None = None
     unavailable: str | None = None
     times: float = 1.0
+    tolerance: float | None = None
     note: str | None = None
 
 
