@@ -153,7 +153,7 @@ def _row(recipe: Recipe, row: Row, settings: dict[str, Any], scale: Scale, found
 
 
 def within(recipe: Recipe, row: Row, ours: float) -> bool | None:
-    """Whether ours lies within the row's or the recipe's tolerance of the published number, or within twice its spread where that is more.
+    """Whether ours lies within the row's or the recipe's tolerance of the published number, or twice its spread if that is more.
 
     None where the paper prints none, or where numbers of other hardware cannot be compared.
     """
