@@ -7,7 +7,7 @@ RUN := $(BIN)/python -m augury
 .PHONY: demo test test-slow check format bench new-op clean
 
 demo: .venv/.core
-	$(RUN) compare digits --augment none,standard,cutout,randaugment,mixup --seeds 3 --output demo --overwrite
+	OMP_NUM_THREADS=1 $(RUN) compare digits --augment none,standard,cutout,randaugment,mixup --seeds 3 --output demo --overwrite
 
 test: .venv/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS)
