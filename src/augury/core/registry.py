@@ -2,7 +2,8 @@
 
 A name is registered once, by a decorator in the file that defines it; there is no list to edit. The index reads the
 package's source files without importing them, so that `augury list` and `augury --help` need neither torch nor any
-method's dependencies; a module is imported when its name is first asked for. Names registered from outside the package
+method's dependencies; a module is imported when its name is first asked for. A recipe is a TOML file, named as the file is;
+the package it lies in loads it. Names registered from outside the package
 (a notebook, a plug-in) join as soon as their decorator runs.
 """
 
@@ -10,6 +11,7 @@ import ast
 import difflib
 import functools
 import importlib
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +83,9 @@ def get(kind: Kind, name: str) -> Any:
         entry = _index().get((kind, name))
         if entry is None:
             raise InputError(unknown(kind, name, names(kind)))
-        importlib.import_module(entry.module)
+        module = importlib.import_module(entry.module)
+        if (kind, name) not in _loaded:
+            _loaded[kind, name] = module.load(name)
     return _loaded[kind, name]
 
 
@@ -104,7 +108,17 @@ def _index() -> dict[tuple[str, str], Entry]:
             if (entry.kind, entry.name) in found:
                 raise ValueError(f"{entry.kind} {entry.name!r} is registered twice, last in {module}")
             found[entry.kind, entry.name] = entry
+    for path in sorted(PACKAGE.glob("recipes/*.toml")):
+        found["recipe", path.stem] = _recipe(path)
     return found
+
+
+def _recipe(path: Path) -> Entry:
+    """The entry of a recipe. Only the head of the file is parsed: the rows are many, and every command reads this index."""
+    head, _, _ = path.read_text(encoding="utf-8").partition("\nrows")
+    values = tomllib.loads(head)
+    package = ".".join(("augury", *path.parent.relative_to(PACKAGE).parts))
+    return Entry("recipe", path.stem, str(values.get("source", "")), str(values.get("title", "")), package)
 
 
 def _entries_of(tree: ast.Module, module: str) -> list[Entry]:

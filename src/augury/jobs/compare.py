@@ -74,12 +74,12 @@ def compare(
             for index, row in enumerate(rows):
                 progress.label(f"{row.augment} {row.strategy}, seeds {numbers[0]} to {numbers[-1]}")
                 folders = [run_folder(output, index, row, seed) for seed in numbers]
-                found[row] = _run_together([replace(each[row], seed=seed) for seed in numbers], dataset, folders, progress)
+                found[row] = run_seeds([replace(each[row], seed=seed) for seed in numbers], dataset, folders, progress)
         else:
             for seed, (index, row) in itertools.product(numbers, enumerate(rows)):
                 progress.label(f"{row.augment} {row.strategy}, seed {seed}")
                 where = run_folder(output, index, row, seed)
-                found[row].append(_run(replace(each[row], seed=seed), dataset, where, progress))
+                found[row].append(run_one(replace(each[row], seed=seed), dataset, where, progress))
     result = {"version": 1, "rows": _table(found, len(dataset.train.ids) * settings.total_epochs), "notes": list(dataset.notes)}
     result["environment"] = environment(pick_device(settings.device))
     write_atomically(output / "report.html", _page(result, settings, dataset, rows, found, list(numbers), output).encode())
@@ -94,7 +94,8 @@ def run_folder(output: Path, index: int, row: Row, seed: int) -> Path:
     return output / "runs" / f"{index}-{name}-seed{seed}"
 
 
-def _run(settings: Settings, dataset: Dataset, where: Path, progress: Any) -> dict[str, Any]:
+def run_one(settings: Settings, dataset: Dataset, where: Path, progress: Any) -> dict[str, Any]:
+    """One training into its folder; a finished one stays as it is. The result with its metrics."""
     directory = RunDirectory.open(where, settings.dict(), resume=True)
     result = directory.result()
     if result is None:
@@ -105,7 +106,7 @@ def _run(settings: Settings, dataset: Dataset, where: Path, progress: Any) -> di
     return {**result, "metrics": directory.metrics()}
 
 
-def _run_together(each: list[Settings], dataset: Dataset, folders: list[Path], progress: Any) -> list[dict[str, Any]]:
+def run_seeds(each: list[Settings], dataset: Dataset, folders: list[Path], progress: Any) -> list[dict[str, Any]]:
     """The runs of several seeds, side by side; those that are finished stay as they are."""
     directories = [RunDirectory.open(where, settings.dict(), resume=True) for settings, where in zip(each, folders, strict=True)]
     open_ones = [number for number, directory in enumerate(directories) if directory.result() is None]

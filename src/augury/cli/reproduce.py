@@ -1,0 +1,113 @@
+"""`augury reproduce`."""
+
+import argparse
+import json
+from pathlib import Path
+
+from augury.cli.shared import add_json, command_line, number, whole
+from augury.core.errors import InputError
+
+HELP = "run a table or figure of the papers beside its published numbers"
+CHANGES = (
+    ("--model", "M", "with --scale short: another network for all rows"),
+    ("--epochs", "N", "with --scale short: epochs (30, or the paper's where those are fewer)"),
+    ("--batch-size", "N", "with --scale short: another batch size"),
+    ("--fraction", "F", "with --scale short: share of the training images"),
+    ("--lr", "RATE", "with --scale short: another highest learning rate"),
+)
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The command's flags."""
+    parser.add_argument("recipe", metavar="RECIPE", nargs="?", help="a recipe of `augury reproduce --list`")
+    parser.add_argument("--list", action="store_true", help="every recipe: what it needs, what has been measured; RECIPE: its rows")
+    parser.add_argument("--rows", metavar="A,B", help="these rows alone; * stands for anything")
+    parser.add_argument("--scale", metavar="S", default="full", help="smoke (an epoch of digits), short or full (full)")
+    parser.add_argument("--seeds", metavar="N", help="trainings per row (the paper's; at most 3 at short, 1 at smoke)")
+    for flag, metavar, text in CHANGES:
+        parser.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text)
+    parser.add_argument("--data-dir", metavar="D", help="where the data are")
+    parser.add_argument("--device", metavar="D", default="auto", help="cpu, cuda, ... (cuda where there is one)")
+    parser.add_argument(
+        "--precision", metavar="P", default="auto", help="auto, float32 or bfloat16 (bfloat16 on a GPU that has it)"
+    )
+    parser.add_argument("--parallel-seeds", action="store_true", help="train the seeds of a row side by side in this process")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the results")
+    parser.add_argument("--resume", action="store_true", help="go on with what is in --output; rows and seeds may be added")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is in --output")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--results", type=Path, metavar="DIR", default=Path("results"), help="folder of measurements (results)")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="write the page of all measurements in --results, and stop")
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Call the job and print what it found."""
+    if options.page is not None:
+        _write_page(options)
+    elif options.list:
+        _list(options)
+    elif options.recipe is None:
+        raise InputError("RECIPE: name one of `augury reproduce --list`")
+    elif options.output is None:
+        raise InputError("--output: name a folder for the results, for example --output runs/reproduced")
+    else:
+        _reproduce(options)
+
+
+def _write_page(options: argparse.Namespace) -> None:
+    from augury.jobs.reproduce_page import results_page
+
+    if not options.results.is_dir():
+        raise InputError(f"--results {options.results}: no such folder")
+    text = results_page(options.results)
+    try:
+        options.page.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--page {options.page}: cannot be written ({error.strerror})") from None
+    print(options.page)
+
+
+def _list(options: argparse.Namespace) -> None:
+    from augury.jobs.reproduce_page import overview, overview_table, results_in
+    from augury.recipes import load
+
+    if options.recipe is None:
+        rows = overview(results_in(options.results))
+        print(json.dumps(rows, indent=1)) if options.json else overview_table(rows)
+        return
+    recipe = load(options.recipe)
+    listed = recipe.select(options.rows)
+    if options.json:
+        keys = ("id", "published", "spread", "unavailable", "settings")
+        print(json.dumps([{key: getattr(row, key) for key in keys} for row in listed], indent=1))
+        return
+    wide = max(len(row.id) for row in listed)
+    print(f"{recipe.title} ({recipe.source})")
+    for row in listed:
+        published = "-" if row.published is None else f"{row.published:g}"
+        shown = " ".join(
+            str(row.settings[key]) for key in ("data", "model", "augment", "augment2", "strategy") if key in row.settings
+        )
+        print(f"{row.id:<{wide}}  {published:>7}  {f'not run: {row.unavailable}' if row.unavailable else shown}")
+    for note in recipe.notes:
+        print(f"note: {note}")
+
+
+def _reproduce(options: argparse.Namespace) -> None:
+    from augury.jobs.reproduce import Request, reproduce
+    from augury.jobs.reproduce_page import result_table
+    from augury.jobs.reproduce_runs import Place
+    from augury.recipes.scales import scale_named
+
+    keys = [flag.removeprefix("--").replace("-", "_") for flag, _, _ in CHANGES]
+    changed = {key: number(getattr(options, key)) for key in keys if hasattr(options, key)}
+    seeds = None if options.seeds is None else whole(options.seeds, "--seeds", high=1000)
+    request = Request(options.recipe, options.rows, scale_named(options.scale), seeds, changed, command_line())
+    place = Place(options.output, options.data_dir, options.device, options.precision, options.parallel_seeds)
+    result = reproduce(request, place, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
+    if options.json:
+        print(json.dumps(result, indent=1))
+        return
+    result_table(result)
+    print(f"results: {options.output / 'result.json'}")
