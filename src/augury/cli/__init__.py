@@ -11,7 +11,8 @@ from typing import NoReturn
 
 from augury.core.errors import InputError, RunError
 
-COMMANDS = ("list", "preview", "train", "compare", "evaluate", "diagnose", "search", "patch", "export", "policy", "verify", "bench")
+COMMANDS = ("list", "preview", "train", "compare", "evaluate", "diagnose", "theory", "search", "patch", "export", "policy", "verify",
+            "bench")  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -52,7 +52,9 @@ class Pictures:
         """A data set in grey. Its validation part joins the training part, since nothing is selected here."""
         first, second = dataset.train, dataset.validation
         joined = Split(
-            torch.cat([first.images[:], second.images[:]]), torch.cat([first.labels, second.labels]), torch.cat([first.ids, second.ids])
+            torch.cat([first.images[:], second.images[:]]),
+            torch.cat([first.labels, second.labels]),
+            torch.cat([first.ids, second.ids]),
         )
         return Pictures(dataset.name, len(dataset.classes), _grey(joined), _grey(dataset.test))
 

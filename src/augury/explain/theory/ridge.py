@@ -75,9 +75,14 @@ def same_class_mixing(labels: Tensor, generator: torch.Generator) -> Tensor:
 def prediction_variance(inputs: Tensor, mixing: Tensor | None, queries: Tensor, decay: float) -> float:
     """The mean over queries of the variance of predictions, per unit of label noise; exact.
 
-    mixing [m,n]: rows added to the data, with labels mixed alike; the penalty is `decay` times the number of rows.
+    mixing [m,n]: rows added to the data, with labels mixed alike; the penalty is `decay` times the number of rows, a row
+    counting by the square of its weights' sum. Computed from moments, since there may be many more rows than dimensions.
     """
-    rows = torch.eye(len(inputs), dtype=inputs.dtype)
-    rows = rows if mixing is None else torch.cat([rows, mixing])
-    influence = queries @ ridge(rows @ inputs, rows, decay * len(rows))
+    gram, cross, count = inputs.T @ inputs, inputs.T, float(len(inputs))
+    if mixing is not None:
+        mixed = mixing @ inputs
+        gram, cross = gram + mixed.T @ mixed, cross + mixed.T @ mixing
+        count += mixing.sum(1).square().sum().item()
+    penalised = gram + decay * count * torch.eye(len(gram), dtype=gram.dtype)
+    influence = queries @ torch.linalg.solve(penalised, cross)
     return influence.square().sum(1).mean().item()
