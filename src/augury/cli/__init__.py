@@ -11,8 +11,10 @@ from typing import NoReturn
 
 from augury.core.errors import InputError, RunError
 
-COMMANDS = ("list", "preview", "train", "compare", "evaluate", "diagnose", "theory", "search", "patch", "export", "policy", "verify",
-            "bench")  # fmt: skip
+COMMANDS = (
+    "list", "preview", "train", "compare", "evaluate", "diagnose", "theory", "search", "patch", "export", "policy", "verify",
+    "bench",
+)  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

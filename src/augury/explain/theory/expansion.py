@@ -77,8 +77,8 @@ def fit(
     def closure() -> Tensor:
         optimiser.zero_grad()
         loss = objective(weights) + decay / 2 * weights.square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss
 
-    optimiser.step(closure)  # type: ignore[arg-type]
+    optimiser.step(closure)
     return weights.detach()

@@ -34,10 +34,9 @@ Features = Callable[[Tensor], Tensor]
 
 
 @register(
-    "theory",
-    "kernel_view",
+    "theory", "kernel_view",
     source="Dao et al. 2019, A Kernel Theory of Modern Data Augmentation, arXiv:1803.06084, sections 4 to 6",
-)
+)  # fmt: skip
 def kernel_view(
     pictures: Pictures,
     *,
@@ -56,8 +55,8 @@ def kernel_view(
     keys = [(kind, family) for kind in runs[0]["kinds"] for family in _TRAINED_UNDER]
     every = [run["kinds"][kind][family] for run in runs for kind, family in keys]
     return Checked(
-        f"{images} training and {runs[0]['trial']} trial images of {pictures.name}, n = {seeds} seeds from {seed}. Pixels are 16 x 16; "
-        f"{2 * _PAIRS} Fourier features; LeNet's 84. Rotation by -15 to 15 degrees and enlargement by up to a quarter.",
+        f"{images} training and {runs[0]['trial']} trial images of {pictures.name}, n = {seeds} seeds from {seed}. Pixels are "
+        f"16 x 16; {2 * _PAIRS} Fourier features; LeNet's 84. Rotation by -15 to 15 degrees and enlargement by up to a quarter.",
         (_identity_claim(runs), _objective_claim(every), _prediction_claim(runs, keys), _alignment_claim(runs)),
         (_table(runs, keys), _alignment_table(runs)),
         (_figure(runs, keys),),
@@ -69,7 +68,8 @@ def _run(pictures: Pictures, images: int, trial: int, seed: int) -> dict[str, An
     others = ~torch.isin(pictures.train.ids, few.ids)
     rest = Split(
         torch.cat([pictures.test.images, pictures.train.images[others]]),
-        torch.cat([pictures.test.labels, pictures.train.labels[others]]), torch.cat([pictures.test.ids, pictures.train.ids[others]]),
+        torch.cat([pictures.test.labels, pictures.train.labels[others]]),
+        torch.cat([pictures.test.ids, pictures.train.ids[others]]),
     )  # fmt: skip
     tried = some(rest, trial, seed)
     kinds = _kinds(few, pictures.classes, seed)
@@ -178,14 +178,17 @@ def _objective_claim(every: list[dict[str, Any]]) -> Claim:
 
 
 def _prediction_claim(runs: list[dict[str, Any]], keys: list[tuple[str, str]]) -> Claim:
-    means = {name: {key: _mean([run["kinds"][k][f][key][name] for run in runs for k, f in keys]) for key in ("agreement", "divergence")}
+    means = {name: {key: _mean([run["kinds"][k][f][key][name] for run in runs for k, f in keys])
+                    for key in ("agreement", "divergence")}
              for name in _OBJECTIVES}  # fmt: skip
     first, second, none = (means[name] for name in ("first order", "second order", "no augmentation"))
     return Claim(
-        "A classifier fitted to the approximation predicts as one fitted to augmented data; the second order is the better one.", _SOURCE,
-        f"On average over features, augmentations and seeds the first order agrees on at least {100 * _FIRST:.0f} % of the trial images, "
-        f"the second on {100 * _SECOND:.0f} %; the KL divergence of predictions falls from none to first to second order.",
-        "; ".join(f"{name} {100 * m['agreement']:.1f} %, KL {m['divergence']:.4f}" for name, m in means.items() if name != "augmented")
+        "A classifier fitted to the approximation predicts as one fitted to augmented data; the second order is the better one.",
+        _SOURCE,
+        f"On average over features, augmentations and seeds the first order agrees on at least {100 * _FIRST:.0f} % of the trial "
+        f"images, the second on {100 * _SECOND:.0f} %; the KL divergence of predictions falls from none to first to second order.",
+        "; ".join(f"{name} {100 * m['agreement']:.1f} %, KL {m['divergence']:.4f}"
+                  for name, m in means.items() if name != "augmented")
         + ".",
         first["agreement"] >= _FIRST and second["agreement"] >= _SECOND
         and second["divergence"] < first["divergence"] < none["divergence"],
@@ -197,8 +200,8 @@ def _alignment_claim(runs: list[dict[str, Any]]) -> Claim:
     found = {kind: _correlation(runs, kind) for kind in runs[0]["alignment"]}
     return Claim(
         "Kernel target alignment of averaged features tells which augmentation helps.", _SOURCE,
-        f"Over the {len(FAMILIES)} augmentations, the rank correlation of the change in alignment with the change in accuracy, both "
-        "means over seeds, is at least 0.5 for each kind of features.",
+        f"Over the {len(FAMILIES)} augmentations, the rank correlation of the change in alignment with the change in accuracy, "
+        "both means over seeds, is at least 0.5 for each kind of features.",
         "; ".join(f"{kind} {value:+.2f}" for kind, value in found.items()) + f" (n = {len(runs)} seeds).",
         all(value >= 0.5 for value in found.values()), {"rank_correlation": found, "runs": [run["alignment"] for run in runs]},
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """The linear model: what points outside the span add, what same-class mixing shrinks, when compositions hurt."""
 
 import math
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -31,7 +31,8 @@ _MIXES = 20
 
 @register(
     "theory", "linear_model",
-    source="Wu et al. 2020, On the Generalization Effects of Linear Transformations in Data Augmentation, arXiv:2005.00695, section 3",
+    source="Wu et al. 2020, On the Generalization Effects of Linear Transformations in Data Augmentation, "
+    "arXiv:2005.00695, section 3",
 )  # fmt: skip
 def linear_model(
     pictures: Pictures,
@@ -54,11 +55,12 @@ def linear_model(
     trained = _trained(few, networks)
     table = _variance_table(variances, few)
     return Checked(
-        f"Ridge regression, in closed form, on {problems} random problems of {_POINTS} points in {_RANK} of {_DIMENSIONS} dimensions "
-        f"(seeds {seed} to {seed + problems - 1}); same-class mixing on {len(few.train.labels)} images of {few.name}, where "
-        f"{networks} networks of 64 hidden units with and without it reach {trained['accuracy_mixed']:.1f} and "
+        f"Ridge regression, in closed form, on {problems} random problems of {_POINTS} points in {_RANK} of {_DIMENSIONS} "
+        f"dimensions (seeds {seed} to {seed + problems - 1}); same-class mixing on {len(few.train.labels)} images of "
+        f"{few.name}, where {networks} networks of 64 hidden units with and without it reach {trained['accuracy_mixed']:.1f} and "
         f"{trained['accuracy_plain']:.1f} % on {len(few.test.labels)} test images.",
-        (_outside_claim(outside), _inside_claim(outside), _moment_claim(variances), _variance_claim(variances), _network_claim(trained),
+        (_outside_claim(outside), _inside_claim(outside), _moment_claim(variances), _variance_claim(variances),
+         _network_claim(trained),
          _composition_claim(sweep)),
         (table,),
         (_figure(outside, sweep),),
@@ -108,7 +110,7 @@ def _inside_claim(found: list[dict[str, float]]) -> Claim:
     )  # fmt: skip
 
 
-def _variances(few: Pictures, seed: int) -> dict[str, object]:
+def _variances(few: Pictures, seed: int) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(seed)
     inputs, queries = pixels(few.train.images, 16), pixels(few.test.images, 16)
     labels = few.train.labels
@@ -131,7 +133,7 @@ def _variances(few: Pictures, seed: int) -> dict[str, object]:
     return {"rows": rows, "moment": ratios, "expected": share.item()}
 
 
-def _moment_claim(found: dict) -> Claim:  # type: ignore[type-arg]
+def _moment_claim(found: dict[str, Any]) -> Claim:
     ratio = sum(found["moment"]) / len(found["moment"])
     return Claim(
         "Same-class mixup shrinks the data relative to the L2 term.", _SOURCE,
@@ -142,19 +144,21 @@ def _moment_claim(found: dict) -> Claim:  # type: ignore[type-arg]
     )  # fmt: skip
 
 
-def _variance_claim(found: dict) -> Claim:  # type: ignore[type-arg]
+def _variance_claim(found: dict[str, Any]) -> Claim:
     ratios = {row["decay"]: row["mixed"] / row["plain"] for row in found["rows"]}
     return Claim(
-        "So same-class mixup lowers the variance of the ridge estimator's predictions.", _SOURCE,
-        f"With the mean over {_MIXES} draws of a mix per image, and the same penalty per row, the variance over label noise falls at "
-        "every penalty. (One draw alone weights the images unequally, which raises it; a training draws anew in every epoch.)",
-        "; ".join(f"{decay:g}: {100 * ratio:.1f} %" for decay, ratio in ratios.items()) + " of that without mixes; with a single draw "
+        "So same-class mixup lowers the variance of the ridge estimator's predictions.",
+        _SOURCE,
+        f"With the mean over {_MIXES} draws of a mix per image, and the same penalty per row, the variance over label noise "
+        "falls at every penalty. (One draw alone weights the images unequally; a training draws anew each epoch.)",
+        "; ".join(f"{decay:g}: {100 * ratio:.1f} %" for decay, ratio in ratios.items()) 
+        + " of that without mixes; with a single draw "
         + ", ".join(f"{100 * row['once'] / row['plain']:.0f} %" for row in found["rows"]) + ".",
         all(ratio < 1 for ratio in ratios.values()), {"rows": found["rows"]},
     )  # fmt: skip
 
 
-def _variance_table(found: dict, few: Pictures) -> Table:  # type: ignore[type-arg]
+def _variance_table(found: dict[str, Any], few: Pictures) -> Table:
     rows: list[Row] = [
         (f"{v['decay']:g}", *(f"{v[key]:.4f}" for key in ("plain", "once", "mixed")), v["mixed"] / v["plain"])
         for v in found["rows"]
@@ -213,11 +217,12 @@ def _composition_claim(sweep: list[dict[str, float]]) -> Claim:
     clear = [s for s in sweep if abs(s["overlap"]) >= 0.2]
     agree = sum((s["gain"] > 0) == (s["overlap"] > 0) for s in clear)
     return Claim(
-        "A composition of label-invariant transformations can help or hurt, by the sign of <P_perp F2 F1 x, beta> against its label.",
+        "A composition of label-invariant transformations can help or hurt, by the sign of <P_perp F2 F1 x, beta> against its "
+        "label.",
         _SOURCE,
         "Where the overlap is at least 0.2 in size the gain has its sign; every gain equals the closed form within 1e-9.",
-        f"{agree} of {len(clear)} signs agree; gains from {min(s['gain'] for s in sweep):+.4f} to {max(s['gain'] for s in sweep):+.4f}, "
-        f"largest difference from the closed form {worst:.1e}.",
+        f"{agree} of {len(clear)} signs agree; gains from {min(s['gain'] for s in sweep):+.4f} to "
+        f"{max(s['gain'] for s in sweep):+.4f}, largest difference from the closed form {worst:.1e}.",
         agree == len(clear) and worst <= 1e-9, {"sweep": sweep},
     )  # fmt: skip
 
@@ -229,8 +234,8 @@ def _figure(outside: list[dict[str, float]], sweep: list[dict[str, float]]) -> F
     names = {"closed form": "closed", "measured": "gain"}
     turns: dict[str, list[Point]] = {n: [(s["overlap"], s[k], s[k], s[k]) for s in sweep] for n, k in names.items()}
     panels = [
-        line_panel("One point outside the span", {"closed form": line, "measured": measured}, ("2 <z, beta>² / (λ n)", "error less"),
-                   log="xy"),
+        line_panel("One point outside the span", {"closed form": line, "measured": measured},
+                   ("2 <z, beta>² / (λ n)", "error less"), log="xy"),
         line_panel("A composition", turns, ("cosine of the overlap", "error less")),
     ]  # fmt: skip
     caption = (

@@ -25,8 +25,9 @@ _AGREE = 0.98
 
 
 @register(
-    "theory", "markov_chain", source="Dao et al. 2019, A Kernel Theory of Modern Data Augmentation, arXiv:1803.06084, section 3"
-)
+    "theory", "markov_chain",
+    source="Dao et al. 2019, A Kernel Theory of Modern Data Augmentation, arXiv:1803.06084, section 3",
+)  # fmt: skip
 def markov_chain(
     pictures: Pictures,
     *,
@@ -74,8 +75,8 @@ def markov_chain(
     accuracy = (kernel_votes.argmax(1) == few.test.labels).double().mean().item()
     return Checked(
         f"{len(labels)} images of {few.name} and what mirroring and quarter turns make of them, {len(states)} states; chains stop "
-        f"with chance {stop:g} before every step. {draws:,} chains were run (seed {seed}). Neighbours are by the distance of pixels, "
-        f"for {len(few.test.labels)} test images; the kernel classifier has {100 * accuracy:.1f} % of them right.",
+        f"with chance {stop:g} before every step. {draws:,} chains were run (seed {seed}). Neighbours are by the distance of "
+        f"pixels, for {len(few.test.labels)} test images; the kernel classifier has {100 * accuracy:.1f} % of them right.",
         _claims(steps, len(states)),
         (_table(steps),),
         (_figure(steps),),
@@ -132,8 +133,8 @@ def _slope(x: list[float], y: list[float]) -> float:
 
 def _table(steps: list[dict[str, float]]) -> Table:
     rows: list[Row] = [
-        (f"{s['draws']:,}", f"{s['k']:,}", f"{s['law']:.4f}", f"{s['law_allowed']:.4f}", f"{s['votes']:.4f}", f"{s['votes_allowed']:.4f}",
-         100 * s["agreement"]) for s in steps
+        (f"{s['draws']:,}", f"{s['k']:,}", f"{s['law']:.4f}", f"{s['law_allowed']:.4f}", f"{s['votes']:.4f}",
+         f"{s['votes_allowed']:.4f}", 100 * s["agreement"]) for s in steps
     ]  # fmt: skip
     columns = ("draws", "k", "distance from the law", "allowed", "distance of votes", "allowed", "same prediction, %")
     return Table("By the number of draws", columns, tuple(rows), digits=1)

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -58,12 +58,13 @@ def expansion(
         for (name, b), s in zip(bounds.items(), shrinking.values(), strict=True)
     ]
     columns = ("augmentation", "error, first order", "second order", "bound", "power, first order", "second order")
-    caption = f"Mean absolute errors over {len(labels)} images of {few.name}, in nats, at the full augmentation; powers from shrinking it."
+    caption = f"Mean absolute errors over {len(labels)} images of {few.name}, in nats, at the full size; powers from shrinking."
     shift = _shift(weights, families["rotation"], seed)
     return Checked(
         f"A softmax classifier of the pixels of {len(labels)} images of {few.name} (seed {seed}, double precision), and "
         f"{len(FAMILIES)} augmentations of 9 to 16 transformations each.",
-        (_hessian_claim(inputs[:50] @ weights, labels), _cubic_claim(shrinking), _bound_claim(bounds), _minor_claim(shaken), _shift_claim(shift)),
+        (_hessian_claim(inputs[:50] @ weights, labels), _cubic_claim(shrinking), _bound_claim(bounds), _minor_claim(shaken),
+         _shift_claim(shift)),
         (Table("The expansion on real augmentations", columns, tuple(rows), caption),),
         (_error_figure(shrinking), _minor_figure(shaken)),
     )  # fmt: skip
@@ -98,7 +99,7 @@ def _loss(target: Tensor, logits: Tensor) -> Tensor:
     return torch.nn.functional.cross_entropy(logits[None], target)
 
 
-def _shrinking(weights: Tensor, features: Tensor, labels: Tensor) -> dict[str, dict[str, float | list[float]]]:
+def _shrinking(weights: Tensor, features: Tensor, labels: Tensor) -> dict[str, Any]:
     """Mean absolute errors with the augmented features drawn towards their mean, and the power at the small end."""
     middle = features.mean(1, keepdim=True)
     found: dict[str, list[float]] = {"first": [], "second": []}
@@ -108,14 +109,18 @@ def _shrinking(weights: Tensor, features: Tensor, labels: Tensor) -> dict[str, d
         found["first"].append((truth - first_order(weights, near, labels)).abs().mean().item())
         found["second"].append((truth - second_order(weights, near, labels)).abs().mean().item())
     return {
-        key: {"errors": errors, "slope": math.log(max(errors[-3], 1e-300) / max(errors[-1], 1e-300)) / math.log(_SCALES[-3] / _SCALES[-1])}
+        key: {"errors": errors, "slope": _power(errors)}
         for key, errors in found.items()
     }  # fmt: skip
 
 
-def _cubic_claim(shrinking: dict[str, dict[str, dict[str, float | list[float]]]]) -> Claim:
-    first = {name: float(s["first"]["slope"]) for name, s in shrinking.items()}  # type: ignore[arg-type]
-    second = {name: float(s["second"]["slope"]) for name, s in shrinking.items()}  # type: ignore[arg-type]
+def _power(errors: list[float]) -> float:
+    return math.log(max(errors[-3], 1e-300) / max(errors[-1], 1e-300)) / math.log(_SCALES[-3] / _SCALES[-1])
+
+
+def _cubic_claim(shrinking: dict[str, Any]) -> Claim:
+    first = {name: float(s["first"]["slope"]) for name, s in shrinking.items()}
+    second = {name: float(s["second"]["slope"]) for name, s in shrinking.items()}
     holds = all(abs(s - 2) <= _SLOPE for s in first.values()) and all(s >= 3 - _SLOPE for s in second.values())
     return Claim(
         "The expansion to second order errs by the third power of the augmentation's size.", _SOURCE,
@@ -195,8 +200,8 @@ def _minor_claim(shaken: list[dict[str, float]]) -> Claim:
         _SOURCE,
         "The norm of the minor pixels' weights (classes' mean taken off) falls at every step of the deviation and ends below a "
         "quarter; that of the major pixels' stays above half.",
-        f"Minor {first['minor']:.2f} to {last['minor']:.3f} ({100 * left:.0f} %), major {first['major']:.2f} to {last['major']:.2f} "
-        f"({100 * kept:.0f} %) from deviation 0 to {last['deviation']:g}.",
+        f"Minor {first['minor']:.2f} to {last['minor']:.3f} ({100 * left:.0f} %), major {first['major']:.2f} to "
+        f"{last['major']:.2f} ({100 * kept:.0f} %) from deviation 0 to {last['deviation']:g}.",
         falls and left < 0.25 and kept > 0.5, {"steps": shaken},
     )  # fmt: skip
 
@@ -211,24 +216,25 @@ def _shift(weights: Tensor, features: Tensor, seed: int) -> float:
 
 def _shift_claim(shift: float) -> Claim:
     return Claim(
-        "The augmented loss directly asks w_{i,d} -> 0 of minor features, where the clean loss asks only w_{i,d} = w_{j,d}.", _SOURCE,
+        "The augmented loss directly asks w_{i,d} -> 0 of minor features, where the clean loss asks only w_{i,d} = w_{j,d}.",
+        _SOURCE,
         "Moving the weights of all classes by one vector changes the second-order term by more than 1e-6 of it.",
-        f"By {shift:.1e} of it: since H 1 = 0 the term sees only differences between classes. That the weights themselves vanish is "
-        "due to weight decay, so the two losses ask for the same thing, one of them strongly.",
+        f"By {shift:.1e} of it: since H 1 = 0 the term sees only differences between classes. That the weights themselves vanish "
+        "is due to weight decay, so the two losses ask for the same thing, one of them strongly.",
         shift > 1e-6, {"relative_change": shift},
     )  # fmt: skip
 
 
-def _error_figure(shrinking: dict[str, dict[str, dict[str, float | list[float]]]]) -> Figure:
+def _error_figure(shrinking: dict[str, Any]) -> Figure:
     panels = []
     for key, title in (("first", "Feature averaging alone"), ("second", "With the variance term")):
         lines: dict[str, list[Point]] = {}
         for name, found in shrinking.items():
-            errors: list[float] = found[key]["errors"]  # type: ignore[assignment]
+            errors: list[float] = found[key]["errors"]
             lines[name] = [(scale, e, e, e) for scale, e in zip(_SCALES, errors, strict=True)]
         panels.append(line_panel(title, lines, ("size of the augmentation", "error, nats"), log="xy"))
     caption = (
-        "Mean absolute difference from the augmented loss as the augmented features are drawn towards their mean (1: as they are)."
+        "Mean absolute difference from the augmented loss as augmented features are drawn towards their mean (1: as they are)."
     )
     return Figure("The error of the expansion", side_by_side(panels, list(shrinking)), caption)
 

@@ -1,6 +1,7 @@
 """The same images under every transformation of a family, as the papers enumerate them."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ FAMILIES: dict[str, tuple[str, list[dict[str, float]]]] = {
 def transformed(images: Tensor, family: str) -> list[Tensor]:
     """uint8 [N,1,H,W] for the originals, then for each setting of the family."""
     name, settings = FAMILIES[family]
-    return [images, *(apply(name, images, **values) for values in settings)]
+    return [images, *(apply(name, images, **dict[str, Any](values)) for values in settings)]
 
 
 def versions(images: Tensor, family: str, side: int, features: Callable[[Tensor], Tensor] | None = None) -> Tensor:
