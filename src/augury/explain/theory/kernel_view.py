@@ -40,7 +40,7 @@ Features = Callable[[Tensor], Tensor]
 def kernel_view(
     pictures: Pictures,
     *,
-    images: Annotated[int, Interval(50, 2000)] = 200,
+    images: Annotated[int, Interval(50, 2000)] = 150,
     trial: Annotated[int, Interval(50, 5000)] = 1000,
     seeds: Annotated[int, Interval(1, 20)] = 3,
     seed: Annotated[int, Interval(0)] = 0,
@@ -229,9 +229,11 @@ def _table(runs: list[dict[str, Any]], keys: list[tuple[str, str]]) -> Table:
         "features, augmentation",
         "gap, first order",
         "gap, second order",
-        *(f"{n}, agrees %" for n in list(_OBJECTIVES)[1:]),
+        *(f"{n}, %" for n in list(_OBJECTIVES)[1:]),
     )
-    caption = "Gaps of the objectives in nats at the weights of the augmented loss; agreement with its predictions; over seeds."
+    caption = (
+        "Gaps of the first and second order in nats at the weights of the augmented loss; then predictions that agree with its own."
+    )
     return Table("Objectives and predictions", columns, tuple(rows), caption)
 
 
