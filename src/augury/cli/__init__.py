@@ -12,7 +12,7 @@ from typing import NoReturn
 from augury.core.errors import InputError, RunError
 
 COMMANDS = (
-    "list", "preview", "train", "compare", "evaluate", "diagnose", "search", "patch", "reproduce", "export", "policy", "verify",
+COMMANDS = ("list", "preview", "train", "compare", "evaluate", "diagnose", "search", "patch", "export", "policy", "verify", "bench", "reproduce", "theory")
     "bench",
 )  # fmt: skip
 

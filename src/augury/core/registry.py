@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from augury.core.errors import InputError
 
-Kind = Literal["op", "pipeline", "policy", "strategy", "model", "dataset", "measurement", "recipe"]
+Kind = Literal["op", "pipeline", "policy", "strategy", "model", "dataset", "measurement", "theory", "recipe"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PACKAGE = Path(__file__).resolve().parents[1]
 T = TypeVar("T")

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from augury.explain.measurements.measurement import Measured
+from augury.explain.theory.claim import Checked
 from augury.jobs.search_report import arm_words
 
 _COSTS = {"images": "images", "forward": "forward passes", "backward": "backward passes", "steps": "steps"}
@@ -104,6 +105,16 @@ def found_table(found: dict[str, Any]) -> None:
     Console().print(table)
     gaps = ", ".join(f"{name} {gap:.2f}" for name, gap in found["gaps"].items() if gap is not None)
     print(f"{found['model']}: {found['accuracy']:.2f} % in all; worst group {found['worst_group_name']}; gaps in points: {gaps}")
+
+
+def theory_tables(result: dict[str, Any], found: dict[str, Checked]) -> None:
+    """Print `augury theory` on stdout: every claim with its tolerance, what was measured, and whether it holds."""
+    for name, checked in found.items():
+        print(f"\n{name}\n{checked.summary}")
+        for claim in checked.claims:
+            print(f"\n  {'HOLDS' if claim.holds else 'DOES NOT HOLD'}: {claim.claim} [{claim.source}]")
+            print(f"    stated before: {claim.stated}\n    measured: {claim.measured}")
+    print(f"\n{result['holding']} of {result['claims']} claims hold on {result['data']}.")
 
 
 def measurement_tables(found: dict[str, Measured]) -> None:

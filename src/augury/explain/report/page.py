@@ -138,8 +138,10 @@ def _cell(value: str | float | None, digits: int) -> tuple[str | Markup, object]
     """What stands in a cell, and what the column is sorted by: a number, or the one that a text begins with."""
     if not isinstance(value, str):
         return number(value, digits), "" if value is None else value
-    leading = re.match(r"-?\d+(\.\d+)?", value)
-    return _breakable(value), leading.group() if leading else value
+    leading = re.match(r"[-+]?\d+(,\d{3})*(\.\d+)?(e[-+]?\d+)?", value)
+    if leading is None:
+        return _breakable(value), value
+    return value, leading.group().replace(",", "")
 
 
 def _render(template: str, **values: Any) -> str:

@@ -1,0 +1,76 @@
+"""What an experiment is given and what it returns."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from augury.core.errors import InputError
+from augury.explain.measurements.measurement import Figure, Table
+from augury.explain.measurements.sets import some
+from augury.train.data.dataset import Dataset, Split
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence of a paper, checked.
+
+    claim: what the paper says, in our words. source: where. stated: the tolerance, fixed before anything is measured.
+    measured: what came out. values: the numbers behind it, for result.json.
+    """
+
+    claim: str
+    source: str
+    stated: str
+    measured: str
+    holds: bool
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What an experiment found: a paragraph on how it was done, the claims, and what people look at."""
+
+    summary: str
+    claims: tuple[Claim, ...]
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Grey pictures: uint8 [N,1,H,W], int64 [N]; a part to learn from, a part to try on."""
+
+    name: str
+    classes: int
+    train: Split
+    test: Split
+
+    @staticmethod
+    def of(dataset: Dataset) -> "Pictures":
+        """A data set in grey. Its validation part joins the training part, since nothing is selected here."""
+        first, second = dataset.train, dataset.validation
+        joined = Split(
+            torch.cat([first.images[:], second.images[:]]),
+            torch.cat([first.labels, second.labels]),
+            torch.cat([first.ids, second.ids]),
+        )
+        return Pictures(dataset.name, len(dataset.classes), _grey(joined), _grey(dataset.test))
+
+    def some(self, train: int, test: int, seed: int) -> "Pictures":
+        """At most so many of either part, classes in turn, by hashed address."""
+        return Pictures(self.name, self.classes, some(self.train, train, seed), some(self.test, test, seed))
+
+
+def pixels(images: Tensor, side: int) -> Tensor:
+    """float64 [N, side * side] in [0, 1]: uint8 [N,1,H,W] averaged to `side`."""
+    return torch.nn.functional.adaptive_avg_pool2d(images.double() / 255, side).flatten(1)
+
+
+def _grey(split: Split) -> Split:
+    images = split.images[:]
+    if not isinstance(images, Tensor) or images.ndim != 4:
+        raise InputError("DATA: the experiments need images that fit into memory; name smaller data")
+    grey = images.float().mean(1, keepdim=True).round().to(torch.uint8) if images.shape[1] > 1 else images
+    return Split(grey, split.labels, split.ids)
