@@ -12,8 +12,8 @@ from typing import NoReturn
 from augury.core.errors import InputError, RunError
 
 COMMANDS = (
-COMMANDS = ("list", "preview", "train", "compare", "evaluate", "diagnose", "search", "patch", "export", "policy", "verify", "bench", "reproduce", "theory")
-    "bench",
+    "list", "preview", "train", "compare", "evaluate", "diagnose", "search", "patch", "export", "policy", "verify", "bench",
+    "reproduce", "theory",
 )  # fmt: skip
 
 
