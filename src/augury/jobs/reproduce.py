@@ -114,7 +114,8 @@ def _read(plan: Planned, row: Row, results: list[dict[str, Any]], seeds: list[in
     if any(value is None for value in values):
         return None, f"not measured: a training on {plan.settings['data']} has no {row.figure.split('/')[0]}"
     cost = {
-        "images": results[0]["images"], "counts": results[0]["counts"], "seconds_training": round(statistics.mean(r["seconds"]["training"] for r in results), 3),
+        "images": results[0]["images"], "counts": results[0]["counts"],
+        "seconds_training": round(statistics.mean(r["seconds"]["training"] for r in results), 3),
         "folders": [plan.folder(place.output, seed).name for seed in seeds],
     }  # fmt: skip
     return [value for value in values if value is not None], cost
