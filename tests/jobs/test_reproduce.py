@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from augury.cli import main
@@ -15,7 +16,7 @@ from augury.cli import reproduce as command
 from augury.core import registry
 from augury.core.errors import InputError, RunError
 from augury.jobs import reproduce_runs
-from augury.jobs.reproduce import Request, compare, reproduce, within
+from augury.jobs.reproduce import Request, _row, _trained, compare, reproduce, within
 from augury.jobs.reproduce_page import cells_of, explained, overview, results_page
 from augury.jobs.reproduce_runs import Place, figure_of, planned
 from augury.recipes.recipe import Recipe, Row, load
@@ -99,6 +100,21 @@ def test_rows_that_cannot_run_say_why(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--epochs: changes what the paper trained"):
         reproduce(replace(request, overrides={"epochs": 3}), Place(tmp_path / "b", device="cpu"))
     assert not (tmp_path / "b").exists()
+
+
+def test_part_of_the_data_is_not_judged_against_the_paper(tmp_path: Path) -> None:
+    """Catches a full-scale row on a few images that is told to be within, or not, of the published number."""
+    (tmp_path / "cifar10").mkdir()
+    random = np.random.default_rng(0)
+    for part, count in (("train", 120), ("test", 40)):
+        x = random.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        np.savez(tmp_path / "cifar10" / f"{part}.npz", x=x, y=np.arange(count) % 10)
+    tiny = Row("a", {"data": "cifar10", "model": "small_cnn", "epochs": 1, "batch_size": 32}, 10.0, spread=50.0)
+    place = Place(tmp_path / "runs", str(tmp_path), "cpu")
+    found = _trained([(tiny, tiny.settings)], [0], place, True)["a"]
+    row = _row(RECIPE, tiny, tiny.settings, "full", found)
+    assert row["status"] == "measured" and row["within"] is None and row["images"] == {"training": 120, "test": 40}
+    assert row["changed"] == ["training images 50000 -> 120"]
 
 
 def test_a_training_that_fails_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from augury.core.errors import InputError, RunError
 from augury.jobs.environment import environment
 from augury.jobs.progress import bar
 from augury.jobs.reproduce_runs import Place, Planned, figure_of, measured, patch_all, planned, train_all
+from augury.recipes.needs import incomplete
 from augury.recipes.recipe import Recipe, Row, load
 from augury.recipes.scales import Scale, changes, patch_at, settings_at
 from augury.train.engine.checkpoint import write_json
@@ -113,7 +114,8 @@ def _read(plan: Planned, row: Row, results: list[dict[str, Any]], seeds: list[in
     if any(value is None for value in values):
         return None, f"not measured: a training on {plan.settings['data']} has no {row.figure.split('/')[0]}"
     cost = {
-        "counts": results[0]["counts"], "seconds_training": round(statistics.mean(r["seconds"]["training"] for r in results), 3),
+        "images": results[0]["images"], "counts": results[0]["counts"],
+        "seconds_training": round(statistics.mean(r["seconds"]["training"] for r in results), 3),
         "folders": [plan.folder(place.output, seed).name for seed in seeds],
     }  # fmt: skip
     return [value for value in values if value is not None], cost
@@ -145,10 +147,13 @@ def _row(recipe: Recipe, row: Row, settings: dict[str, Any], scale: Scale, found
     if values is None or isinstance(about, str):
         return {**made, "status": about, "n": 0, "values": [], "ours": None, "spread": None, "within": None}
     ours = statistics.mean(values)
+    lacking = incomplete(settings["data"], about["images"]["training"]) if "images" in about else None
+    if lacking is not None:
+        made["changed"].append(lacking)
     return {
         **made, "status": "measured", "n": len(values), "values": values, "ours": ours,
         "spread": statistics.stdev(values) if len(values) > 1 else None,
-        "within": within(recipe, row, ours) if scale == "full" else None, **about,
+        "within": within(recipe, row, ours) if scale == "full" and lacking is None else None, **about,
     }  # fmt: skip
 
 

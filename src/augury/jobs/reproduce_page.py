@@ -134,6 +134,12 @@ def explained(result: dict[str, Any]) -> list[str]:
         least = 0.2 * max([1, *changed.values()])
         words = ", ".join(change for change, count in changed.items() if count > least)
         lines.append(f"Scale {result['scale']}: not the published training ({words}), so that only differences can be compared.")
+    elif any("training images" in change for row in result["rows"] for change in row["changed"]):
+        lines.append(
+            "The data are not complete, so that no number is judged: "
+            + next(change for row in result["rows"] for change in row["changed"] if "training images" in change)
+            + "."
+        )
     elif result["tolerance"] is not None:
         lines.append(f"within: at most {result['tolerance']:g} from the published number, or twice its spread where that is more.")
     reasons: dict[str, list[str]] = {}

@@ -95,11 +95,14 @@ def train_all(plan: Planned, seeds: list[int], place: Place, progress: Bar) -> l
     """The results of a training with every seed; InputError where the data are not there, RunError where it fails."""
     each = [place.settings(plan, seed) for seed in seeds]
     dataset = place.dataset(plan.settings["data"], each[0])
+    images = round(len(dataset.train.ids) / each[0].fraction) + len(dataset.validation.ids)
     folders = [plan.folder(place.output, seed) for seed in seeds]
     each = [settings.resolved(len(dataset.train.ids)) for settings in each]
     if place.parallel_seeds and len(seeds) > 1:
-        return run_seeds(each, dataset, folders, progress)
-    return [run_one(settings, dataset, where, progress) for settings, where in zip(each, folders, strict=True)]
+        results = run_seeds(each, dataset, folders, progress)
+    else:
+        results = [run_one(settings, dataset, where, progress) for settings, where in zip(each, folders, strict=True)]
+    return [{**result, "images": {"training": images, "test": len(dataset.test.ids)}} for result in results]
 
 
 def measured(plan: Planned, row: Row, seeds: list[int], place: Place) -> list[dict[str, Any]]:

@@ -54,6 +54,12 @@ def needs(data: str) -> str:
     return f"needs {title} in --data-dir ({layout})"
 
 
+def incomplete(data: str, images: int) -> str | None:
+    """What the data lack, where their training images (validation included) are not as many as the published ones."""
+    expected = DATA[data][2] if data in DATA else 0
+    return f"training images {expected} -> {images}" if expected and abs(images / expected - 1) > 0.01 else None
+
+
 def hours(recipe: Recipe, row: Row, settings: dict[str, Any], seeds: int) -> float | None:
     """Rough hours on one GPU for a training of a row with that many seeds, from multiply-adds; None where nothing is known."""
     if recipe.job == "patch" or row.unavailable or settings["data"] not in DATA:
