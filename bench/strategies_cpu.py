@@ -1,7 +1,7 @@
-"""What a training step of every consistency strategy costs, in units of plain training: `python bench/strategies_cpu.py`.
+"""What a training step of strategies with several passes costs, in units of plain training: `python bench/strategies_cpu.py`.
 
 Whole steps of the training engine (draw, augment, forward, loss, backward, update) on one thread, in interleaved rounds, so
-that a machine that slows down slows all of them down; a ratio is taken within a round, to the plain steps of that round.
+that a machine that slows down slows all of them down; a ratio is taken within a round, to the steps of another row in it.
 Seconds are the process's own. Exits with 1 where a strategy's median ratio is above its bound.
 """
 
@@ -22,26 +22,41 @@ from augury.train.data.dataset import statistics as channel_statistics
 from augury.train.engine.loop import Training
 from augury.train.engine.settings import Settings
 
-# Strategy -> the most that its step may cost; None: measured, not promised.
-BOUNDS: dict[str, float | None] = {
-    "erm": None,
-    "ait": 2.05,
-    "multi_ait": 1.05 * 2,
-    "multi_ait(networks=3)": 1.05 * 3,
-    "dml": 1.05 * 2,
-    "augmix_jsd": None,
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured. bound: the most that its step may cost in units of the row `to` (None: measured, not promised)."""
+
+    strategy: str
+    bound: float | None = None
+    augment: str = "crop+flip"
+    to: str = "erm"
+
+
+REPEATED = "batch_augment(8)+crop+flip+randaugment"
+CASES = {
+    "erm": Case("erm"),
+    "ait": Case("ait", 2.05),
+    "multi_ait": Case("multi_ait", 1.05 * 2),
+    "multi_ait(networks=3)": Case("multi_ait(networks=3)", 1.05 * 3),
+    "dml": Case("dml", 1.05 * 2),
+    "augmix_jsd": Case("augmix_jsd"),
+    "uncertainty": Case("uncertainty", 2.5),
+    REPEATED: Case("erm", augment=REPEATED),
+    "adversarial_autoaugment": Case("adversarial_autoaugment", 1.1, to=REPEATED),
 }
 
 
 @dataclass(frozen=True)
 class Row:
-    """ratio: the median over the rounds, low and high the lowest and the highest; seconds: of a step, the median."""
+    """ratio: to the row `to`, the median over the rounds; low, high: the lowest, the highest; seconds: of a step, the median."""
 
     strategy: str
     ratio: float
     low: float
     high: float
     bound: float | None
+    to: str
     seconds: float
     forward: float
     backward: float
@@ -63,7 +78,10 @@ def images(count: int) -> Dataset:
 def measured(model: str, batch: int, steps: int, rounds: int) -> list[Row]:
     dataset = images(batch * steps)
     settings = Settings("photographs", augment="crop+flip", model=model, epochs=10**6, batch_size=batch, device="cpu", lr=0.01)
-    trainings = {name: Training.prepare(Settings(**settings.dict() | {"strategy": name}), dataset) for name in BOUNDS}
+    trainings = {
+        name: Training.prepare(Settings(**settings.dict() | {"strategy": case.strategy, "augment": case.augment}), dataset)
+        for name, case in CASES.items()
+    }
     spent: dict[str, list[float]] = {name: [] for name in trainings}
     for number in range(rounds + 1):
         for name, training in trainings.items():
@@ -76,10 +94,11 @@ def measured(model: str, batch: int, steps: int, rounds: int) -> list[Row]:
 
 
 def _row(name: str, spent: dict[str, list[float]], training: Training, steps: int) -> Row:
-    ratios = [mine / plain for mine, plain in zip(spent[name], spent["erm"], strict=True)]
+    ratios = [mine / plain for mine, plain in zip(spent[name], spent[CASES[name].to], strict=True)]
     counts = training.counts
     return Row(
-        name, statistics.median(ratios), min(ratios), max(ratios), BOUNDS[name], statistics.median(spent[name]) / steps,
+        name, statistics.median(ratios), min(ratios), max(ratios), CASES[name].bound, CASES[name].to,
+        statistics.median(spent[name]) / steps,
         counts.forward / counts.steps, counts.backward / counts.steps,
     )  # fmt: skip
 
@@ -95,11 +114,11 @@ def main() -> int:
     torch.set_num_threads(1)
     rows = measured(options.model, options.batch_size, options.steps, options.rounds)
     late = [row.strategy for row in rows if row.bound is not None and row.ratio > row.bound]
-    print(f"{'strategy':24}{'ratio':>7}{'lowest':>8}{'highest':>9}{'bound':>7}{'ms/step':>9}  passes forward, backward")
+    print(f"{'strategy':40}{'ratio':>7}{'lowest':>8}{'highest':>9}{'bound':>7}{'ms/step':>9}  passes forward, backward")
     for row in rows:
         bound = "" if row.bound is None else f"{row.bound:.2f}"
         print(
-            f"{row.strategy:24}{row.ratio:7.3f}{row.low:8.3f}{row.high:9.3f}{bound:>7}{1000 * row.seconds:9.0f}"
+            f"{row.strategy:40}{row.ratio:7.3f}{row.low:8.3f}{row.high:9.3f}{bound:>7}{1000 * row.seconds:9.0f}"
             f"  {row.forward:g}, {row.backward:g}"
         )
     if options.output:
