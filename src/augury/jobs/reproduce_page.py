@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from augury.core.errors import InputError
 from augury.core.registry import names
+from augury.jobs.tables import print_table
 from augury.recipes.needs import hours, title_of
 from augury.recipes.recipe import Recipe, Row, load
 
@@ -76,9 +76,7 @@ def overview_table(rows: list[dict[str, Any]]) -> None:
             row["recipe"], str(row["rows"]), f"{row['trainings']} x {row['seeds']}" if row["trainings"] else "-",
             ", ".join(row["data"]), _hours(row["gpu_hours"]), _measured(row) or "nothing", row["title"],
         )  # fmt: skip
-    console = Console()
-    console.width = max(console.width, 240)
-    console.print(table)
+    print_table(table)
     print("GPU hours: for all rows at full scale, from multiply-adds at 50 Tflop/s; an estimate, low for small networks.")
 
 
@@ -97,9 +95,7 @@ def result_table(result: dict[str, Any]) -> None:
         table.add_column(heading, justify="left" if heading in ("row", "within", "") else "right", no_wrap=True)
     for cells in cells_of(result):
         table.add_row(*cells)
-    console = Console()
-    console.width = max(console.width, 180)
-    console.print(table)
+    print_table(table)
     for line in explained(result):
         print(line)
 

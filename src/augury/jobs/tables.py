@@ -20,6 +20,13 @@ def cost_line(counts: dict[str, float], seconds: dict[str, float] | None = None)
     return said if seconds is None else f"{said}, {seconds['training']:,.1f} s, of the device {seconds['device']:,.1f} s"
 
 
+def print_table(table: Table) -> None:
+    """Print a table as wide as it is: a narrow terminal breaks its lines, but no name is cut."""
+    console = Console()
+    console.width = max(console.width, console.measure(table, options=console.options.update(max_width=10**4)).maximum)
+    console.print(table)
+
+
 def comparison_table(result: dict[str, Any]) -> None:
     """Print a comparison on stdout, a row per combination."""
     rows = result["rows"]
@@ -43,9 +50,7 @@ def comparison_table(result: dict[str, Any]) -> None:
             f"{row['seconds_training']:,.1f}",
             f"{row['images_per_second']:,.0f}",
         )
-    console = Console()
-    console.width = max(console.width, 140 + 12 * len(costs))
-    console.print(table)
+    print_table(table)
     for row in rows:
         for number, network in enumerate(row["networks"][1:], start=2):
             print(f"{row['augment']} {row['strategy']}: network {number} ({network['model']}) {network['mean']:.2f} %")
@@ -87,10 +92,8 @@ def patch_table(result: dict[str, Any]) -> None:
         groups.add_column(heading, justify="right" if number else "left", no_wrap=True)
     for row in rows:
         groups.add_row(row["label"], *(_text(value, 2) for value in row["groups"].values()))
-    console = Console()
-    console.width = max(console.width, 170)
-    console.print(table)
-    console.print(groups)
+    print_table(table)
+    print_table(groups)
     n = rows[0]["n"]
     print(f"{n} seed{'s' if n > 1 else ''}; test part; differences are of the worst group, paired by seed, to the first row.")
 
@@ -102,7 +105,7 @@ def found_table(found: dict[str, Any]) -> None:
         table.add_column(heading, justify="left" if heading == "group" else "right", no_wrap=True)
     for group in found["groups"]:
         table.add_row(group["name"], f"{group['training_images']:,}", f"{group['images']:,}", _text(group["accuracy"], 2))
-    Console().print(table)
+    print_table(table)
     gaps = ", ".join(f"{name} {gap:.2f}" for name, gap in found["gaps"].items() if gap is not None)
     print(f"{found['model']}: {found['accuracy']:.2f} % in all; worst group {found['worst_group_name']}; gaps in points: {gaps}")
 
@@ -119,8 +122,6 @@ def theory_tables(result: dict[str, Any], found: dict[str, Checked]) -> None:
 
 def measurement_tables(found: dict[str, Measured]) -> None:
     """Print what measurements found on stdout: their paragraphs and tables."""
-    console = Console()
-    console.width = max(console.width, 160)
     for name, measured in found.items():
         print(f"\n{name}\n{measured.summary}")
         for each in measured.tables:
@@ -129,7 +130,7 @@ def measurement_tables(found: dict[str, Measured]) -> None:
                 table.add_column(heading, justify="right" if number else "left", overflow="fold")
             for row in each.rows:
                 table.add_row(*(_text(value, each.digits) for value in row))
-            console.print(table)
+            print_table(table)
 
 
 def _text(value: str | float | None, digits: int) -> str:
@@ -165,9 +166,7 @@ def fidelity_table(result: dict[str, Any]) -> None:
             else:
                 shown = [_worst_of([r for r in rows if r["library"] == name]) for name in libraries]
             table.add_row(operation, strength, *shown)
-        console = Console()
-        console.width = max(console.width, 170)
-        console.print(table)
+        print_table(table)
     print(f"Exact: every value equal. Shares are of differing values, 3 and 1 channels, {len(sizes)} sizes, 7 kinds of images.")
     for name in result["not_installed"]:
         print(f"{name} is not installed and was not compared (pip install 'augury[peers]')")
@@ -206,9 +205,7 @@ def throughput_table(result: dict[str, Any]) -> None:
         ratios = [f"{row[k]:.1f}" if row[k] else "" for k in ("to_best_peer", "to_torchvision_pil")]
         name = f"{row['library']} {row['how']}" + ("" if row["equal_work"] else " *")
         table.add_row(row["job"], f"{row['size']} x{row['batch']}", name, *figures, *ratios, row["note"] or _peer(row))
-    console = Console()
-    console.width = max(console.width, 170)
-    console.print(table)
+    print_table(table)
     place, load = result["environment"]["device"], result["machine"]["load_before"]
     rounds = result["rounds"]["count"]
     print(f"{place}; {result['threads']} thread; load {load}; medians of {rounds} interleaved rounds by {result['clock']}.")
