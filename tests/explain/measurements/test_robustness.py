@@ -1,6 +1,8 @@
 """Scale, harm, affinity, saliency and cost on networks whose answers are known."""
 
 import json
+import sys
+import types
 from dataclasses import replace
 from pathlib import Path
 
@@ -186,8 +188,41 @@ def test_saliency_shows_the_worst_images_and_marks_the_right_class() -> None:
     assert chosen.values["ids"] == [105, 110]
     with pytest.raises(InputError, match="no test image has the number 7; they are 100 to 129"):
         saliency([subject()], dataset, ids=(7,))
+
+
+def test_integrated_gradients_need_captum(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "captum.attr", None)  # as if it were not installed
     with pytest.raises(InputError, match="captum"):
-        saliency([subject()], dataset, methods=("integrated_gradients",))
+        saliency([subject()], toy(), methods=("integrated_gradients",))
+
+
+def test_integrated_gradients_ask_for_the_images_own_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for captum: gradient times image, of the class that it is told."""
+    told = []
+
+    class IntegratedGradients:
+        def __init__(self, model: nn.Module) -> None:
+            self.model = model
+
+        def attribute(self, images: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            told.append(target)
+            images = images.clone().requires_grad_()
+            self.model(images).gather(1, target[:, None]).sum().backward()
+            return images.grad * images
+
+    captum = types.ModuleType("captum.attr")
+    captum.IntegratedGradients = IntegratedGradients  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "captum.attr", captum)
+    monkeypatch.setitem(sys.modules, "captum", types.ModuleType("captum"))
+    found = saliency([subject()], toy(), methods=("integrated_gradients",), ids=(105, 110), worst=0)
+    labels = toy().test.labels[[toy().test.ids.tolist().index(k) for k in (105, 110)]]
+    assert told[0].equal(labels) and "integrated gradients" in found.figures[0].html
+
+
+def test_integrated_gradients_by_captum_itself() -> None:
+    pytest.importorskip("captum")
+    found = saliency([subject()], toy(), methods=("gradient", "integrated_gradients"), images=2, worst=0)
+    assert all("integrated_gradients" in net["inner_half"] for row in found.values["rows"] for net in row["networks"].values())
 
 
 def test_cost_finds_the_part_that_takes_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
