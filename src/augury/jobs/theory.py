@@ -85,8 +85,8 @@ def _page(result: dict[str, Any], found: dict[str, Checked]) -> str:
     seconds = ", ".join(f"{name} {e['seconds']['processor']:.0f}" for name, e in result["experiments"].items())
     return theory_page(
         found,
-        summary=f"{result['holding']} of {result['claims']} claims hold on {result['data']}. Every tolerance was fixed in the "
-        "program before it measured; what does not hold is left standing.",
+        summary=f"{result['holding']} of {result['claims']} claims hold on {result['data']}. Tolerances stand in the "
+        "program and are not fitted to what it measures; what does not hold is left standing.",
         settings={
             "data": result["data"],
             "seed": str(result["seed"]),
