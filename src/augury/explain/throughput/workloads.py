@@ -40,7 +40,7 @@ class Size:
 
 
 def sizes(device: str, quick: bool) -> tuple[Size, ...]:
-    """The batches of issue and docs; small ones where only seconds are to be spent."""
+    """The batches that the documentation speaks of; small ones where only seconds are to be spent."""
     if quick:
         return Size(32, 64), Size(224, 4)
     return (Size(32, 1024), Size(224, 256)) if device.startswith("cuda") else (Size(32, 512), Size(224, 64))
