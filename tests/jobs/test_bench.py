@@ -115,6 +115,10 @@ def test_peers_run_and_leave_the_images_alone(name: str) -> None:
     assert [p.equal_work for p in found if p.how == "one box for the batch"] == ([False] if name == "cutmix" else [])
 
 
+def test_inaugment_has_no_peer() -> None:
+    assert not list(peers_of("inaugment", images_for(Size(32, 4)), 4))
+
+
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux' /proc")
 def test_peak_memory_sees_the_result() -> None:
     found = cost.peak_memory("cutout", 224, 32, "plain")

@@ -39,6 +39,8 @@ def installed() -> tuple[dict[str, str], list[str]]:
 
 def peers_of(job: str, images: Tensor, most: int) -> Iterator[Peer]:
     """The installed peers that offer a job, on at most `most` of the images (their cost is per image)."""
+    if job == "inaugment":
+        return  # no other library has it; its row is read against autoaugment's
     few = images[:most].cpu()
     if images.device.type == "cuda":
         yield from _on_cuda(job, images)
