@@ -1,9 +1,9 @@
 """InAugment against one image at a time in Pillow, its published averages, and its edges."""
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
+from samples import as_pil, as_tensor
 
 import augury
 from augury.augment.inaugment import InAugment
@@ -29,16 +29,6 @@ def drawn(text: str, batch: Batch, seed: int = 0) -> tuple[InAugment, dict[str, 
     return stage, trace, stage.apply(batch, trace).images
 
 
-def pil(image: torch.Tensor) -> Image.Image:
-    array = image.numpy()
-    return Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0).copy())
-
-
-def tensor(image: Image.Image) -> torch.Tensor:
-    array = np.array(image)
-    return torch.from_numpy(array[None] if array.ndim == 2 else array.transpose(2, 0, 1).copy())
-
-
 def one_operation(name: str, value: float, image: Image.Image) -> Image.Image:
     """The base policies of these tests, in Pillow."""
     from PIL import ImageOps
@@ -56,7 +46,7 @@ def by_pillow(stage: InAugment, trace: dict[str, torch.Tensor], image: torch.Ten
     """Crop, operation, resize, paste, one image at a time, with the numbers of the trace."""
     value = float(trace["image/0/value"][row, 0, 0]) if trace["image/0/value"].shape[-1] else 0.0
     fires = bool(trace["image/0/on"][row, 0])
-    result, pieces = pil(image), []
+    result, pieces = as_pil(image), []
     for k in range(stage.patches):
         if not trace["on"][row, k]:
             continue
@@ -71,7 +61,7 @@ def by_pillow(stage: InAugment, trace: dict[str, torch.Tensor], image: torch.Ten
     result = one_operation(name, value, result) if fires else result
     for _, _, piece, corner in sorted(pieces, key=lambda item: item[:2]):
         result.paste(piece, corner)
-    return tensor(result)
+    return as_tensor(result)
 
 
 SETTINGS = [

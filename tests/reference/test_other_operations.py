@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from samples import as_pil, as_tensor
 from scipy import ndimage
 from torchvision.transforms.v2 import functional
 
@@ -18,16 +19,6 @@ def image_of(shape: tuple[int, int, int], seed: int = 0) -> torch.Tensor:
     coarse = torch.rand(1, shape[0], 4, 4, generator=random)
     smooth = torch.nn.functional.interpolate(coarse, size=shape[1:], mode="bilinear")[0] * 255
     return (smooth + 20 * torch.randn(shape, generator=random)).clamp(0, 255).to(torch.uint8)
-
-
-def as_pil(image: torch.Tensor) -> Image.Image:
-    array = image.numpy()
-    return Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0).copy())
-
-
-def as_tensor(image: Image.Image) -> torch.Tensor:
-    array = np.array(image)
-    return torch.from_numpy(array[None] if array.ndim == 2 else array.transpose(2, 0, 1).copy())
 
 
 @pytest.mark.parametrize("shift", [-0.5, -0.26, -0.1, -0.01, 0.02, 0.1, 0.37, 0.5])

@@ -54,7 +54,7 @@ def stages_of(chain: Chain, where: str) -> list[Any]:
 
 
 def _stages(spec: Spec, where: str) -> list[Any]:
-    if Path(spec.name).suffix.lower() in (".yaml", ".yml"):
+    if is_policy_file(spec.name):
         return _from_file(spec, where)
     if registry.has("pipeline", spec.name):
         made = registry.get("pipeline", spec.name)
@@ -67,6 +67,11 @@ def _stages(spec: Spec, where: str) -> list[Any]:
         return [op_stage(spec, where)]
     known = sorted({*registry.names("pipeline"), *registry.names("policy"), *registry.names("op")})
     raise InputError(f"{where}: {registry.unknown('augmentation', spec.name, known)}")
+
+
+def is_policy_file(name: str) -> bool:
+    """Whether an augmentation's name is a policy file's path."""
+    return Path(name).suffix.lower() in (".yaml", ".yml")
 
 
 def _from_file(spec: Spec, where: str) -> list[Any]:

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from augury.cli.shared import add_json, print_notes
+from augury.cli.shared import add_json, config_of, print_notes
 from augury.core.errors import InputError
 
 HELP = "measure what trained networks do, side by side"
@@ -28,16 +28,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Call the job and print what it found."""
-    from augury.core.registry import unknown
     from augury.jobs.diagnose import ALL, diagnose
     from augury.jobs.tables import measurement_tables
-    from augury.train.engine.settings import read_config
 
-    values = read_config(options.config) if options.config else {}
-    known = ["runs", "what", "train", "data", "data_dir"]
-    for key in values:
-        if key not in known:
-            raise InputError(f"-c {options.config}: {unknown('setting', key, known)}")
+    values = config_of(options.config, ["runs", "what", "train", "data", "data_dir"])
     runs = options.runs or values.get("runs")
     if not runs or not isinstance(runs, list):
         raise InputError("RUN: name at least one run, the --output folder of `augury train` or `augury compare`")

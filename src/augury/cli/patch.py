@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from augury.cli.shared import add_settings, number, print_notes, settings_of
+from augury.cli.shared import add_flags, add_settings, number, print_notes, settings_of
 
 HELP = "find the subgroup a model fails on, learn to translate between subgroups, retrain, compare"
 DEFAULTS = {"select": "worst_group", "lr": 0.03}
@@ -30,8 +30,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "(erm,erm+balanced,group_dro(adjustment=1),clamp(adjustment=1))"
     )
     add_settings(parser, "augmentation of the trainings (none)", strategy, HELPS)
-    for flag, metavar, text in FLAGS:
-        parser.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text)
+    add_flags(parser, FLAGS)
     parser.add_argument("--stage", metavar="NAME", help="find, translate, retrain or report: this one alone (all four)")
 
 

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from augury.cli.shared import add_json, command_line, number, whole
+from augury.cli.shared import add_flags, add_json, command_line, number, whole
 from augury.core.errors import InputError
 
 HELP = "run a table or figure of the papers beside its published numbers"
@@ -24,8 +24,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", metavar="A,B", help="these rows alone; * stands for anything")
     parser.add_argument("--scale", metavar="S", default="full", help="smoke (an epoch of digits), short or full (full)")
     parser.add_argument("--seeds", metavar="N", help="trainings per row (the paper's; at most 3 at short, 1 at smoke)")
-    for flag, metavar, text in CHANGES:
-        parser.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text)
+    add_flags(parser, CHANGES)
     parser.add_argument("--data-dir", metavar="D", help="where the data are")
     parser.add_argument("--device", metavar="D", default="auto", help="cpu, cuda, ... (cuda where there is one)")
     parser.add_argument(

@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from augury.cli.shared import add_settings, number, print_notes, settings_of, whole
+from augury.cli.shared import add_flags, add_settings, number, print_notes, settings_of, whole
 
 HELP = "find a policy on your own images, with random search at equal budget beside it"
 FLAGS = (
@@ -28,8 +28,7 @@ FLAGS = (
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
-    for flag, metavar, text in FLAGS:
-        parser.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text)
+    add_flags(parser, FLAGS)
     add_settings(parser, "what goes before the searched policy, such as crop+flip (none)", "strategy of all trainings (erm)")
     parser.add_argument("--workers", metavar="N", default=1, help="children trained at a time, in processes (1)")
     parser.add_argument("--ray", metavar="ADDRESS", help="train children on a Ray cluster: local, auto or an address")

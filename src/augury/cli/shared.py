@@ -3,8 +3,9 @@
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from augury.core.errors import InputError
@@ -13,6 +14,7 @@ DATA = (
     "digits, cifar10, cifar100, svhn, mnist; a folder with train/ and test/ class folders or with train.npz and test.npz; "
     "a CSV manifest; hf:owner/name"
 )
+NONE: Mapping[str, str] = MappingProxyType({})
 LISTS = ("decay_milestones", "risk_epochs")
 SETTINGS = (
     ("--model", "M", "network: a name of `augury list`, torchvision:NAME or timm:NAME; A,B for strategies of several (small_cnn)"),
@@ -64,21 +66,38 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
 
 
+def add_flags(parser: argparse.ArgumentParser, flags: Iterable[tuple[str, str, str]], others: Mapping[str, str] = NONE) -> None:
+    """Flags (name, what stands for the value, help) that are absent unless given; others: other help for some of them."""
+    for flag, metavar, text in flags:
+        parser.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=others.get(flag, text))
+
+
 def add_settings(
-    parser: argparse.ArgumentParser, augment: str, strategy: str, others: dict[str, str] | None = None
+    parser: argparse.ArgumentParser, augment: str, strategy: str, others: Mapping[str, str] = NONE
 ) -> None:  # fmt: skip
     """The flags of a training; others: help for flags that mean something else here, or start from something else."""
     parser.add_argument("data", metavar="DATA", nargs="?", default=argparse.SUPPRESS, help=DATA)
     parser.add_argument("--augment", metavar="A", default=argparse.SUPPRESS, help=augment)
     parser.add_argument("--strategy", metavar="S", default=argparse.SUPPRESS, help=strategy)
-    for flag, metavar, text in SETTINGS:
-        parser.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=(others or {}).get(flag, text))
+    add_flags(parser, SETTINGS, others)
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the results")
     parser.add_argument("-c", dest="config", type=Path, metavar="FILE", help="defaults from a YAML file (a run's config.yaml)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --output")
     parser.add_argument("--overwrite", action="store_true", help="replace the run in --output")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     add_json(parser)
+
+
+def config_of(path: Path | None, known: Sequence[str]) -> dict[str, Any]:
+    """What a -c file says, empty without one; InputError for a key that is not known."""
+    from augury.core.registry import unknown
+    from augury.train.engine.settings import read_config
+
+    values = {} if path is None else read_config(path)
+    for key in values:
+        if key not in known:
+            raise InputError(f"-c {path}: {unknown('setting', key, list(known))}")
+    return values
 
 
 def settings_of(

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from augury.cli.shared import DATA, add_json, whole
+from augury.cli.shared import DATA, add_json, config_of, whole
 
 HELP = "check the papers' arguments by small experiments"
 
@@ -24,17 +24,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Call the job and print what it found."""
-    from augury.core.errors import InputError
-    from augury.core.registry import unknown
     from augury.jobs.tables import theory_tables
     from augury.jobs.theory import ALL, theory
-    from augury.train.engine.settings import read_config
 
-    values = read_config(options.config) if options.config else {}
     known = ["data", "data_dir", "what", "seed"]
-    for key in values:
-        if key not in known:
-            raise InputError(f"-c {options.config}: {unknown('setting', key, known)}")
+    values = config_of(options.config, known)
     given = {key: getattr(options, key) if getattr(options, key) is not None else values.get(key) for key in known}
     seed = 0 if given["seed"] is None else whole(given["seed"], "--seed", 0)
     result, found = theory(

@@ -1,5 +1,6 @@
 """Targets: what a row's label is after any number of mixes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,6 +44,11 @@ class Targets:
         if index.device.type == "cpu" and len(index) and not (int(index.min()) >= 0 and int(index.max()) < classes):
             raise InputError(f"labels: {int(index.min())}..{int(index.max())} lie outside 0..{classes - 1} of {classes} classes")
         return Targets(index, torch.ones_like(index, dtype=torch.float32), classes)
+
+    @staticmethod
+    def cat(parts: Sequence["Targets"]) -> "Targets":
+        """The rows of several, one after another; all of as many classes and weighted labels."""
+        return Targets(torch.cat([p.index for p in parts]), torch.cat([p.weight for p in parts]), parts[0].classes)
 
     def mix(self, partner: Tensor, keep: Tensor) -> "Targets":
         """Rows mixed with their partners' rows; `keep` float [B] is the weight of the row's own labels."""

@@ -8,10 +8,11 @@ from typing import Any
 
 from augury.core import registry
 from augury.core.errors import InputError
-from augury.core.options import Spec, bind, parse_list
+from augury.core.options import Spec
 from augury.explain.measurements.measurement import Measured, Subject
 from augury.explain.report.page import diagnosis_page
 from augury.jobs.environment import environment
+from augury.jobs.named import named
 from augury.jobs.progress import bar
 from augury.jobs.runs import Run, open_run, other_data
 from augury.train.data.dataset import Dataset
@@ -93,21 +94,10 @@ def group_names(settings: Sequence[Settings]) -> list[str]:
 
 def _specs(what: str, train: bool) -> dict[str, tuple[Spec, dict[str, Any]]]:
     """Measurements by the text that names them, with their options checked."""
-    found = {}
-    named = ",".join(registry.names("measurement")) if what == ALL else what
-    for chain in parse_list(named, "--what"):
-        if len(chain.stages) > 1:
-            raise InputError(f"--what: {str(chain)!r} is a chain; part measurements by commas")
-        spec = chain.stages[0]
-        if not registry.has("measurement", spec.name):
-            raise InputError(f"--what: {registry.unknown('measurement', spec.name, registry.names('measurement'))}")
-        if str(spec) in found:
-            raise InputError(f"--what: {str(spec)!r} is named twice")
-        function = registry.get("measurement", spec.name)
-        options = bind(function, spec, "--what")
-        if train and "train" in inspect.signature(function).parameters:
+    found = named("measurement", "measurement", ",".join(registry.names("measurement")) if what == ALL else what)
+    for spec, options in found.values():
+        if train and "train" in inspect.signature(registry.get("measurement", spec.name)).parameters:
             options.setdefault("train", True)
-        found[str(spec)] = spec, options
     return found
 
 

@@ -21,7 +21,7 @@ def content_of(text: str, *, side_pixels: int = 32) -> PolicyFile:
     side_pixels: for policies whose ladder depends on the image's side. What no list of sub-policies can say stands as an
     augmentation's text. Raises InputError for a chain.
     """
-    if Path(text).suffix.lower() in (".yaml", ".yml"):
+    if build.is_policy_file(text):
         return read_policy(text)
     chain = parse_chain(text, "POLICY")
     stages = build.stages_of(chain, "POLICY")

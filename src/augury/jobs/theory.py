@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from augury.core import registry
-from augury.core.errors import InputError
-from augury.core.options import Spec, bind, parse_list
+from augury.core.options import Spec
 from augury.explain.report.theory import theory_page
 from augury.explain.theory.claim import Checked, Pictures
 from augury.jobs.environment import environment
+from augury.jobs.named import named
 from augury.jobs.progress import bar
 from augury.train.data.dataset import load
 from augury.train.engine.checkpoint import write_atomically
@@ -51,19 +51,8 @@ def theory(
 
 
 def _specs(what: str, seed: int) -> dict[str, tuple[Spec, dict[str, Any]]]:
-    found = {}
-    known = registry.names("theory")
-    for chain in parse_list(",".join(known) if what == ALL else what, "--what"):
-        if len(chain.stages) > 1:
-            raise InputError(f"--what: {str(chain)!r} is a chain; part experiments by commas")
-        spec = chain.stages[0]
-        if not registry.has("theory", spec.name):
-            raise InputError(f"--what: {registry.unknown('experiment', spec.name, known)}")
-        if str(spec) in found:
-            raise InputError(f"--what: {str(spec)!r} is named twice")
-        options = bind(registry.get("theory", spec.name), spec, "--what")
-        found[str(spec)] = spec, {"seed": seed, **options}
-    return found
+    found = named("theory", "experiment", ",".join(registry.names("theory")) if what == ALL else what)
+    return {name: (spec, {"seed": seed, **options}) for name, (spec, options) in found.items()}
 
 
 def _run(

@@ -18,15 +18,18 @@ options. Errors name the line.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 from typing import Any
 
 import numpy as np
+import torch
 import yaml
 from torch import Tensor
 
 from augury.augment.build import op
 from augury.augment.policies.fixed import Step, SubPolicies
+from augury.core.devices import constant
 from augury.core.laws import Constant, Law, Linear
 from augury.core.noise import Noise
 from augury.core.plan import Choice, Clock, Plan, Space
@@ -79,17 +82,18 @@ class Scheduled:
     def slots(self) -> int:
         return self.all.slots
 
-    def now(self, clock: Clock) -> SubPolicies:
-        """The sub-policies of the clock's period, over the whole schedule's space."""
-        numbers = next((n for until, n in self.periods if clock.fraction < until), self.periods[-1][1])
+    @cached_property
+    def parts(self) -> tuple[SubPolicies, ...]:
+        """The sub-policies of every period, over the whole schedule's space."""
         padding = Step(0, 0.0, 0.0)  # keeps the number of slots
-        rows = tuple(self.all.table[k] + (padding,) * (self.slots - len(self.all.table[k])) for k in numbers)
-        return SubPolicies(self.space, rows)
+        table = [row + (padding,) * (self.slots - len(row)) for row in self.all.table]
+        return tuple(SubPolicies(self.space, tuple(table[k] for k in numbers)) for _, numbers in self.periods)
 
     def ask(self, noise: Noise, clock: Clock) -> Plan:
-        plan = self.now(clock).ask(noise, clock)
-        numbers = next((n for until, n in self.periods if clock.fraction < until), self.periods[-1][1])
-        table = plan.op.new_tensor(numbers)
+        last = len(self.periods) - 1
+        period = next((k for k, (until, _) in enumerate(self.periods) if clock.fraction < until), last)
+        plan = self.parts[period].ask(noise, clock)
+        table = constant(self.periods[period][1], torch.int64, plan.op.device)
         return Plan(plan.op, plan.strength, plan.on, None if plan.choice is None else table[plan.choice])
 
     def log_prob(self, plan: Plan) -> Tensor:
@@ -109,17 +113,17 @@ class Scheduled:
 def policy_of(content: PolicyFile) -> SubPolicies | Scheduled:
     """The policy that a file describes."""
     rows = [row for _, period in content.periods for row in period]
-    entries: list[tuple[str, str]] = []
+    numbers: dict[tuple[str, str], int] = {}
     choices: list[Choice] = []
     table = []
     for row in rows:
         steps = []
         for entry in row:
             key = (entry.op, repr((sorted(entry.values.items()), entry.signed, sorted(entry.options.items()))))
-            if key not in entries:
-                entries.append(key)
+            if key not in numbers:
+                numbers[key] = len(choices)
                 choices.append(_choice(entry))
-            steps.append(Step(entries.index(key), entry.probability, entry.strength))
+            steps.append(Step(numbers[key], entry.probability, entry.strength))
         table.append(tuple(steps))
     if content.repeat > 1:
         table = [tuple(step for row in rows for step in row) for rows in product(table, repeat=content.repeat)]
@@ -150,11 +154,9 @@ def write_policy(content: PolicyFile) -> str:
         lines.append(f"augment: {_text(content.augment)}")
     if content.repeat > 1:
         lines.append(f"repeat: {content.repeat}")
-    if content.augment:
-        pass
-    elif len(content.periods) == 1:
+    if len(content.periods) == 1:
         lines += ["policies:", *_rows(content.periods[0][1], "  ")]
-    else:
+    elif content.periods:
         lines.append("schedule:")
         for until, period in content.periods:
             lines += [f"  - until: {until:.12g}", "    policies:", *_rows(period, "      ")]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from augury.core.devices import constant
 from augury.core.noise import Noise
 from augury.core.plan import Clock, Plan, Space
 
@@ -31,7 +32,7 @@ class Uniformly:
         if len(self.strengths) == 1:
             strength = torch.full_like(chosen, self.strengths[0], dtype=torch.float32)
         else:
-            table = torch.tensor(self.strengths, device=chosen.device)
+            table = constant(self.strengths, torch.float32, chosen.device)
             strength = table[noise.fold("strength").integers(self.slots, len(self.strengths))]
         if self.spread:
             # In float64, whose last bits rounding drops: the same for every batch length.
@@ -83,25 +84,30 @@ class SubPolicies:
 
     def ask(self, noise: Noise, clock: Clock) -> Plan:
         chosen = noise.integers(1, len(self.table))[:, 0]
-        op, chance, strength = (part.to(chosen.device)[chosen] for part in self._columns)
+        op, chance, strength = (part[chosen] for part in self._columns(chosen.device))
         return Plan(op, strength, noise.fold("on").uniform(self.slots) < chance, chosen)
 
     def log_prob(self, plan: Plan) -> Tensor:
         if plan.choice is None:
             raise ValueError("log_prob needs the plan's choice, the number of the sub-policy")
-        chance = self._columns[1].to(plan.on.device)[plan.choice]
+        chance = self._columns(plan.on.device)[1][plan.choice]
         each = torch.where(plan.on, chance, 1 - chance).log()
         return each.sum(1) - math.log(len(self.table))
 
-    @cached_property
-    def _columns(self) -> tuple[Tensor, Tensor, Tensor]:
-        """op int64, chance and strength float32 [Q,S]; shorter sub-policies end in steps that never fire."""
-        padded = [(*row, *[Step(0, 0.0, 0.0)] * (self.slots - len(row))) for row in self.table]
+    def _columns(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """op int64, chance and strength float32 [Q,S]; copied to the device once."""
+        op, chance, strength = self._numbers
         return (
-            torch.tensor([[step.op for step in row] for row in padded]),
-            torch.tensor([[step.p for step in row] for row in padded], dtype=torch.float32),
-            torch.tensor([[step.strength for step in row] for row in padded], dtype=torch.float32),
+            constant(op, torch.int64, device),
+            constant(chance, torch.float32, device),
+            constant(strength, torch.float32, device),
         )
+
+    @cached_property
+    def _numbers(self) -> tuple[tuple[tuple[float, ...], ...], ...]:
+        """op, chance and strength, [Q,S] each; shorter sub-policies end in steps that never fire."""
+        padded = [(*row, *[Step(0, 0.0, 0.0)] * (self.slots - len(row))) for row in self.table]
+        return tuple(tuple(tuple(getattr(step, part) for step in row) for row in padded) for part in ("op", "p", "strength"))
 
     def tell(self, plan: Plan, reward: Tensor) -> None:
         """Learns nothing."""

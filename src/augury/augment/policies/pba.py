@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from augury.augment.policies.ladders import ladder
+from augury.core.devices import constant
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.plan import Clock, Plan, Policy, Space
@@ -35,7 +36,7 @@ class Walk:
     def ask(self, noise: Noise, clock: Clock) -> Plan:
         _, chances, strengths = next((p for p in self.periods if clock.fraction < p[0]), self.periods[-1])
         device = noise.key.device
-        chance, strength = torch.tensor(chances, device=device), torch.tensor(strengths, device=device)
+        chance, strength = (constant(numbers, torch.float32, device) for numbers in (chances, strengths))
         count = noise.fold("count").uniform(1)
         wanted = (count >= COUNTS[0]).to(torch.int64) + (count >= COUNTS[0] + COUNTS[1])
         fires = noise.fold("fires").uniform(len(chances)) < chance

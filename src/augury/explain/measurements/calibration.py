@@ -8,7 +8,7 @@ from torch import Tensor
 
 from augury.core.options import Interval, parse_chain
 from augury.core.registry import register
-from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of
+from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of, mean_of
 from augury.explain.measurements.sets import logits_under
 from augury.explain.report.diagrams import line_panel, side_by_side
 from augury.train.data.dataset import Dataset
@@ -94,12 +94,9 @@ def _plain(curves: list[Tensor]) -> list[Tensor]:
 
 
 def _summary(found: dict[str, list[dict[str, float]]]) -> str:
-    def mean(seeds: list[dict[str, float]], key: str) -> float:
-        return sum(s[key] for s in seeds) / len(seeds)
-
     said = [
-        f"{group}: {mean(seeds, 'calibration_error'):.2f} % with {mean(seeds, 'confidence'):.1f} % confidence at "
-        f"{mean(seeds, 'accuracy'):.1f} % accuracy"
+        f"{group}: {mean_of(seeds, 'calibration_error'):.2f} % with {mean_of(seeds, 'confidence'):.1f} % confidence at "
+        f"{mean_of(seeds, 'accuracy'):.1f} % accuracy"
         for group, seeds in found.items()
     ]
     return f"Expected calibration error: {'; '.join(said)}."

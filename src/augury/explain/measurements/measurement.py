@@ -1,6 +1,6 @@
 """What a measurement is given and what it returns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,11 @@ def groups_of(subjects: Sequence[Subject]) -> dict[str, list[Subject]]:
     for subject in subjects:
         found.setdefault(subject.group, []).append(subject)
     return found
+
+
+def mean_of(seeds: Sequence[Mapping[str, float]], key: str) -> float:
+    """The mean of a figure over seeds."""
+    return sum(seed[key] for seed in seeds) / len(seeds)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from augury.core.options import Chain, Interval, parse_chain
 from augury.core.plan import Clock
 from augury.core.registry import register
 from augury.core.targets import Targets
-from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of
+from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of, mean_of
 from augury.explain.measurements.sets import some
 from augury.explain.report.diagrams import dot_panel
 from augury.train.data.dataset import Dataset, Split
@@ -119,12 +119,10 @@ def _risk(subject: Subject, split: Split, classes: int, pipeline: Pipeline, draw
 
 
 def _summary(found: dict[str, list[dict[str, float]]]) -> str:
-    def mean(seeds: list[dict[str, float]], key: str) -> float:
-        return sum(s[key] for s in seeds) / len(seeds)
-
     said = [
-        f"{group}: {1000 * mean(seeds, 'clean'):.1f} on the images as they are, {1000 * mean(seeds, 'augmented'):.1f} augmented, "
-        f"of which {1000 * mean(seeds, 'floor'):.1f} is the labels' own entropy"
+        f"{group}: {1000 * mean_of(seeds, 'clean'):.1f} on the images as they are, "
+        f"{1000 * mean_of(seeds, 'augmented'):.1f} augmented, "
+        f"of which {1000 * mean_of(seeds, 'floor'):.1f} is the labels' own entropy"
         for group, seeds in found.items()
     ]
     return f"Cross-entropy on training images, in thousandths of a nat. {'; '.join(said)}."

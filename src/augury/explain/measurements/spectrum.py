@@ -9,7 +9,7 @@ from torch import Tensor
 from augury.core.errors import InputError
 from augury.core.options import Interval, parse_chain
 from augury.core.registry import register
-from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of
+from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of, mean_of
 from augury.explain.measurements.sets import check_features, some, views
 from augury.explain.report.diagrams import Point, line_panel, side_by_side
 from augury.train.data.dataset import Dataset, Split
@@ -123,8 +123,5 @@ def _line(seeds: list[Tensor]) -> list[Point]:
 
 
 def _summary(figures: dict[str, list[dict[str, float]]]) -> str:
-    def mean(seeds: list[dict[str, float]], key: str) -> float:
-        return sum(s[key] for s in seeds) / len(seeds)
-
-    said = [f"{g}: {100 * mean(s, 'ratio'):.0f} %, effective rank {mean(s, 'rank'):.1f}" for g, s in figures.items()]
+    said = [f"{g}: {100 * mean_of(s, 'ratio'):.0f} %, effective rank {mean_of(s, 'rank'):.1f}" for g, s in figures.items()]
     return f"The share of the features' variance that lies within the classes, and the rank of all of it. {'; '.join(said)}."

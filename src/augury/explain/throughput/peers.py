@@ -39,8 +39,6 @@ def installed() -> tuple[dict[str, str], list[str]]:
 
 def peers_of(job: str, images: Tensor, most: int) -> Iterator[Peer]:
     """The installed peers that offer a job, on at most `most` of the images (their cost is per image)."""
-    if job == "inaugment":
-        return  # no other library has it; its row is read against autoaugment's
     few = images[:most].cpu()
     if images.device.type == "cuda":
         yield from _on_cuda(job, images)
@@ -126,6 +124,8 @@ def _kornia(job: str, images: Tensor) -> Iterator[Peer]:
         "random_erasing": lambda: K.RandomErasing(scale=(0.02, 0.4), ratio=(0.3, 3.3333), p=1.0),
         "cutmix": lambda: K.RandomCutMixV2(p=1.0, data_keys=["input", "class"]),
     }
+    if job not in made:
+        return
     transform, labels = made[job](), labels_for(len(images))
 
     def there_and_back(x: Tensor, *more: Tensor) -> Any:

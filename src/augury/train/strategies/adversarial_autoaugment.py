@@ -1,5 +1,6 @@
 """Adversarial AutoAugment: a controller makes the policies that are hardest for the network while it trains."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -52,7 +53,7 @@ class Current:
 
     def log_prob(self, plan: Plan) -> Tensor:
         """Of the sub-policy; the decisions are the controller's."""
-        return torch.full((len(plan.op),), -torch.tensor(float(self.all.sub_policies)).log().item(), device=plan.op.device)
+        return torch.full((len(plan.op),), -math.log(self.all.sub_policies), device=plan.op.device)
 
     def tell(self, plan: Plan, reward: Tensor) -> None:
         """The controller learns at the end of an epoch."""
@@ -112,7 +113,7 @@ class AdversarialAutoAugment:
         if len(targets) < len(copies):
             raise InputError("strategy: adversarial_autoaugment needs labels in its `train` stream")
         logits = model(torch.cat([copy.images for copy in copies]))
-        joined = Targets(torch.cat([t.index for t in targets]), torch.cat([t.weight for t in targets]), targets[0].classes)
+        joined = Targets.cat(targets)
         losses = joined.loss(logits)
         by_policy = losses.detach().reshape(self.policies, len(copies[0])).mean(1)
         self.losses = by_policy if self.losses is None else self.losses + by_policy
@@ -138,7 +139,11 @@ class AdversarialAutoAugment:
         noise = Noise.of(self.seed, torch.arange(self.policies), epoch=epoch).fold("adversarial_autoaugment")
         drawn = self.learner.sample(noise) if self.policy == "learned" else self.searched.uniform(noise)
         self.history.append({"epoch": epoch, "decisions": drawn.tolist()})
-        for stage, decisions in zip(self.stages, drawn.tolist(), strict=True):
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """Put the newest policies into their stages."""
+        for stage, decisions in zip(self.stages, self.history[-1]["decisions"], strict=True):
             stage.policy.decisions = tuple(decisions)
 
     def files(self, clock: Clock) -> dict[str, str]:
@@ -162,8 +167,8 @@ class AdversarialAutoAugment:
         self.seeded(state["seed"])
         self.history = state["history"]
         self.learner.load_state_dict(state["learner"])
-        for stage, decisions in zip(self.stages, self.history[-1]["decisions"] if self.history else (), strict=False):
-            stage.policy.decisions = tuple(decisions)
+        if self.history:
+            self._take_up()
 
 
 def _over_ranks(values: Tensor) -> Tensor:

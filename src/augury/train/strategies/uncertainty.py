@@ -53,7 +53,7 @@ class Uncertainty:
             raise InputError("strategy: uncertainty needs labels in its `train` stream")
         count = len(copies[0])
         images = torch.cat([copy.images for copy in copies])
-        joined = Targets(torch.cat([t.index for t in targets]), torch.cat([t.weight for t in targets]), targets[0].classes)
+        joined = Targets.cat(targets)
         logs = {}
         if self.keep < self.candidates:
             scores = torch.stack(list(self._scores(model, images, joined, count)), 1)

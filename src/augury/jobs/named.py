@@ -1,0 +1,25 @@
+"""What `--what` names: registered functions with their options, parted by commas."""
+
+from typing import Any
+
+from augury.core import registry
+from augury.core.errors import InputError
+from augury.core.options import Spec, bind, parse_list
+
+
+def named(kind: registry.Kind, noun: str, what: str) -> dict[str, tuple[Spec, dict[str, Any]]]:
+    """Functions of a registry kind by the text that names them, with their options checked; noun: what users call one.
+
+    Raises InputError for chains, unknown names, unknown options and names that come twice.
+    """
+    found: dict[str, tuple[Spec, dict[str, Any]]] = {}
+    for chain in parse_list(what, "--what"):
+        if len(chain.stages) > 1:
+            raise InputError(f"--what: {str(chain)!r} is a chain; part {noun}s by commas")
+        spec = chain.stages[0]
+        if not registry.has(kind, spec.name):
+            raise InputError(f"--what: {registry.unknown(noun, spec.name, registry.names(kind))}")
+        if str(spec) in found:
+            raise InputError(f"--what: {str(spec)!r} is named twice")
+        found[str(spec)] = spec, bind(registry.get(kind, spec.name), spec, "--what")
+    return found
