@@ -58,7 +58,7 @@ def open_run(path: Path, device: str = "auto", data: dict[Any, Dataset] | None =
             network.load_state_dict(load_file(file))
         except (SafetensorError, RuntimeError, OSError):
             raise InputError(f"{file}: damaged, or of another network; train again with --overwrite") from None
-        networks.append(network.to(target).eval())
+        networks.append(network.to(target).to(memory_format=torch.channels_last).eval())
     return Run(path, settings, result, dataset, networks, [str(spec) for spec in specs], target)
 
 

@@ -12,7 +12,7 @@ from augury.core.errors import InputError
 from augury.core.options import parse_chain
 from augury.explain.measurements.embedding import embedding
 from augury.explain.measurements.measurement import groups_of
-from augury.explain.measurements.sets import logits_and_features, sets_named
+from augury.explain.measurements.sets import logits_and_features, logits_under, sets_named
 from augury.explain.measurements.transfer import transfer
 from augury.explain.measurements.variation import variation
 from augury.train.data.dataset import Dataset, Split
@@ -50,6 +50,27 @@ def test_sets_are_drawn_once_whatever_the_network_the_order_or_the_part(dataset:
     rows = torch.tensor([7, 2, 29])
     part = Split(dataset.test.images[rows], dataset.test.labels[rows], dataset.test.ids[rows])
     assert torch.equal(logits_and_features(subject(), part, chain, 3)[0], whole[rows])
+
+
+def test_a_network_is_asked_once_for_what_several_measurements_need(dataset: Dataset) -> None:
+    """By part, augmentation, seed and view; plain images whatever the seed. The oldest answers are dropped."""
+    asked = subject()
+    calls: list[int] = []
+    asked.model.register_forward_pre_hook(lambda module, given: calls.append(len(given[0])))
+    plain, crop = chains("none", "crop")
+    wanted = {
+        key: (logits_under(subject(), *key), logits_and_features(subject(), *key))
+        for key in [(dataset.test, plain, 0, 0), (dataset.test, crop, 0, 0), (dataset.test, crop, 0, 1), (dataset.test, crop, 1, 0)]
+    }  # fmt: skip
+    for _ in range(2):
+        for key, (logits, both) in wanted.items():
+            assert torch.equal(logits_under(asked, *key), logits)
+            assert all(map(torch.equal, logits_and_features(asked, *key), both))
+        assert torch.equal(logits_under(asked, dataset.test, plain, 9), wanted[(dataset.test, plain, 0, 0)][0])
+    assert len(calls) == 4
+    other = Split(dataset.test.images.flip(3), dataset.test.labels, dataset.test.ids)
+    assert not torch.equal(logits_and_features(asked, other, crop, 0)[1], wanted[(dataset.test, crop, 0, 0)][1][1])
+    assert len(calls) == 5 and len(asked.seen) == 4
 
 
 def test_a_networks_own_statistics_normalise_its_images(dataset: Dataset) -> None:

@@ -20,6 +20,8 @@ CONTRAST_PIXEL_COUNT = int(Recipe.CONTRAST_PIXEL_COUNT)
 GREY = int(Degenerate.GREY)
 CONSTANT, PARTNER, NOISE, GRID = int(Content.CONSTANT), int(Content.PARTNER), int(Content.NOISE), int(Content.GRID)
 
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
 jit = njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 
 
@@ -405,17 +407,25 @@ def _mixed(v):
 
 
 @jit
-def _eight_levels(pattern, place):
-    """augury.core.noise.hashed: a level per byte, for eight neighbours in a row."""
-    golden = np.uint64(0x9E3779B97F4A7C15)
-    return _mixed(_mixed(np.uint64(pattern) + golden) + np.uint64(place) * golden)
+def _noise(row, left, right, start, place, integer):
+    """Row's pixels from left to right by augury.core.noise.hashed, whose hash holds a level per byte, for eight neighbours."""
+    scale = np.float32(12**0.5 / 256)
+    for eighth in range(left >> 3, (right + 7) >> 3):
+        levels = _mixed(start + np.uint64(place | eighth) * GOLDEN)
+        first = 8 * eighth
+        if integer and first >= left and first + 8 <= right:
+            for k in range(8):  # of constant length, so that it becomes one store
+                row[first + k] = (levels >> np.uint64(8 * k)) & np.uint64(255)
+        else:
+            for x in range(max(left, first), min(right, first + 8)):
+                level = (levels >> np.uint64(8 * (x & 7))) & np.uint64(255)
+                row[x] = level if integer else (np.float32(level) - np.float32(127.5)) * scale
 
 
 @jit
 def regions(images, out, partner, content, fill, pattern, grid, box, integer, start, stop):
     """Rows start..stop of `out`, a copy of the images, with their boxes filled; partners are read from `images`."""
     _, channels, height, width = images.shape
-    scale = np.float32(12**0.5 / 256)
     for i in range(start, stop):
         kind = content[i]
         top, left, bottom, right = box[i, 0], box[i, 1], box[i, 2], box[i, 3]
@@ -428,13 +438,10 @@ def regions(images, out, partner, content, fill, pattern, grid, box, integer, st
                 for y in range(top, bottom):
                     out[i, c, y, left:right] = images[partner[i], c, y, left:right]
         elif kind == NOISE:
+            begin = _mixed(np.uint64(pattern[i]) + GOLDEN)
             for c in range(channels):
                 for y in range(top, bottom):
-                    for eighth in range(left >> 3, (right + 7) >> 3):
-                        levels = _eight_levels(pattern[i], (c << 40) | (y << 20) | eighth)
-                        for x in range(max(left, 8 * eighth), min(right, 8 * eighth + 8)):
-                            level = (levels >> np.uint64(8 * (x & 7))) & np.uint64(255)
-                            out[i, c, y, x] = level if integer else (np.float32(level) - np.float32(127.5)) * scale
+                    _noise(out[i, c, y], left, right, begin, (c << 40) | (y << 20), integer)
         elif kind == GRID:
             period, band, down, across, cosine, sine = grid[i]
             for y in range(top, bottom):

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from augury.train.data.dataset import Split
 from augury.train.engine.settings import Settings
 
 
@@ -17,6 +18,7 @@ class Subject:
 
     group: what it is called together with those that differ from it in the seed alone. model: in evaluation mode, on
     `device`. mean, std: per channel, what its images are normalised with. folder, result: its run's folder and result.json.
+    seen: what it lately made of whole splits, for `augury.explain.measurements.sets`.
     """
 
     group: str
@@ -28,6 +30,7 @@ class Subject:
     device: torch.device
     folder: Path = Path()
     result: dict[str, Any] = field(default_factory=dict)
+    seen: dict[Any, tuple[Split, Tensor, Tensor]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def name(self) -> str:

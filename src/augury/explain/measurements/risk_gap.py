@@ -16,12 +16,11 @@ from augury.core.plan import Clock
 from augury.core.registry import register
 from augury.core.targets import Targets
 from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of, mean_of
-from augury.explain.measurements.sets import some
+from augury.explain.measurements.sets import BATCH, some
 from augury.explain.report.diagrams import dot_panel
 from augury.train.data.dataset import Dataset, Split
 from augury.train.engine.keep import fill_of, wanted
 
-_BATCH = 500
 _COLUMNS = {
     "clean": "un-augmented (R)",
     "augmented": "augmented (R_aug)",
@@ -106,7 +105,7 @@ def _risk(subject: Subject, split: Split, classes: int, pipeline: Pipeline, draw
     # Counters of a training's last epoch, so that what grows over a training is grown.
     clock = Clock(max(0, subject.settings.epochs - 1), subject.settings.epochs)
     for draw in range(draws):
-        for rows in torch.arange(len(split.ids)).split(_BATCH):
+        for rows in torch.arange(len(split.ids)).split(BATCH):
             noise = Noise.of(seed, split.ids[rows], epoch=draw).fold("risk")
             batch = Batch(split.images[rows], Targets.of(split.labels[rows], classes), split.ids[rows])
             done, _ = pipeline.run(batch, noise, fill=fill, refined=refined, clock=clock)

@@ -12,13 +12,12 @@ from augury.core.errors import InputError
 from augury.core.options import Interval
 from augury.core.registry import register
 from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of
-from augury.explain.measurements.sets import some
+from augury.explain.measurements.sets import BATCH, some
 from augury.explain.report.diagrams import Point, line_panel, side_by_side
 from augury.train.data.dataset import Dataset, Split
 
 Border = Literal["symmetric", "zero", "tiled"]
 _NAMES = {"symmetric": "Mirrored and blurred", "zero": "Black", "tiled": "Tiled"}
-_BATCH = 250
 
 
 @register("measurement", "scale", source="Arar, Shamir and Bermano 2021 (InAugment, arXiv:2104.03843), section 4.3, figure 4")
@@ -113,18 +112,23 @@ def _blurred(images: Tensor, deviation: float) -> Tensor:
     return flat[:, 0].reshape(images.shape).round().clamp(0, 255).to(torch.uint8)
 
 
+def _shrunk(images: Tensor, pixels: int, border: Border) -> Tensor:
+    """The padded images at the side of the unpadded ones."""
+    if pixels == 0:
+        return images
+    whole = functional.interpolate(padded(images, pixels, border).float(), images.shape[-2:], mode="bilinear", antialias=True)
+    return whole.round().clamp(0, 255).to(torch.uint8)
+
+
 @torch.no_grad()
 def _accuracies(subject: Subject, split: Split, share: float, border: Border, tops: tuple[int, ...]) -> list[float]:
     """Top-k accuracies, percent."""
     normalize = Normalize(subject.mean, subject.std)
-    height, width = split.images.shape[-2:]
-    pixels = round(share * max(height, width))
+    pixels = round(share * max(split.images.shape[-2:]))
+    few = max(1, int(BATCH / (1 + 2 * share) ** 2))  # as many padded pixels as a batch has: they are what takes memory
     right = torch.zeros(len(tops), dtype=torch.float64)
-    for rows in torch.arange(len(split.ids)).split(_BATCH):
-        whole = padded(split.images[rows], pixels, border)
-        if pixels:
-            whole = functional.interpolate(whole.float(), (height, width), mode="bilinear", antialias=True)
-            whole = whole.round().clamp(0, 255).to(torch.uint8)
+    for rows in torch.arange(len(split.ids)).split(BATCH):
+        whole = torch.cat([_shrunk(images, pixels, border) for images in split.images[rows].split(few)])
         logits = subject.model(normalize.normalise(whole.to(subject.device))).float().cpu()
         best = logits.topk(max(tops), 1).indices == split.labels[rows][:, None]
         right += torch.stack([best[:, :top].any(1).double().sum() for top in tops])

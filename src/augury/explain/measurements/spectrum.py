@@ -24,14 +24,15 @@ def spectrum(
     dataset: Dataset,
     *,
     part: Literal["train", "test"] = "train",
-    images: Annotated[int, Interval(2)] | None = None,
+    images: Annotated[int, Interval(2)] | None = 10000,
     seed: Annotated[int, Interval(0)] = 0,
 ) -> Measured:
     """Singular values of the within-class and the total covariance of the features that the head is given.
 
     Features of un-augmented images by the network in evaluation mode; covariances are summed in float64 batch by batch.
     `within` is the mean over the classes of each class's covariance. With C classes the part between them has rank C - 1,
-    so the total spectrum of a network that separates them falls steeply there. `images`: as many of the part, else all.
+    so the total spectrum of a network that separates them falls steeply there. `images`: as many of the part, classes in turn;
+    null: all of them, as in the paper.
     """
     split = some(getattr(dataset, part), images, seed)
     classes = len(dataset.classes)

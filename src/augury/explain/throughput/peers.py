@@ -139,7 +139,9 @@ def _kornia(job: str, images: Tensor) -> Iterator[Peer]:
     elif job == "cutmix":
         yield Peer("kornia", "batch", True, Task(lambda: there_and_back(images, labels), len(images)))
     else:
-        yield Peer("kornia", "batch", True, Task(lambda: there_and_back(images), len(images)))
+        # Its erasing knows one constant, which is less work than noise per pixel.
+        equal = job != "random_erasing"
+        yield Peer("kornia", "batch" if equal else "batch, constant", equal, Task(lambda: there_and_back(images), len(images)))
 
 
 def _albumentations(job: str, images: Tensor) -> Iterator[Peer]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,8 @@ from augury.train.translation.losses import discriminator_loss, generator_losses
 from augury.train.translation.replay import ReplayBuffer
 
 _CAPACITY = 50
+_BETAS = 0.5, 0.999
+N = TypeVar("N", bound=nn.Module)
 OnSteps = Callable[[dict[str, Any]], None]
 
 
@@ -92,10 +94,12 @@ class CycleGan:
         channels, height, width = a.images.shape[1:]
         with torch.random.fork_rng(devices=[]):
             torch.random.manual_seed(settings.seed)
-            generators = [Generator(channels, height, width).to(device) for _ in range(2)]
-            judges = [Discriminator(channels, height, width).to(device) for _ in range(2)]
-        made = torch.optim.Adam([p for g in generators for p in g.parameters()], lr=settings.lr, betas=(0.5, 0.999))
-        judged = torch.optim.Adam([p for d in judges for p in d.parameters()], lr=settings.lr_discriminator, betas=(0.5, 0.999))
+            generators = [_placed(Generator(channels, height, width), device) for _ in range(2)]
+            judges = [_placed(Discriminator(channels, height, width), device) for _ in range(2)]
+        rates = ((generators, settings.lr), (judges, settings.lr_discriminator))
+        made, judged = (
+            torch.optim.Adam([p for n in networks for p in n.parameters()], lr=lr, betas=_BETAS) for networks, lr in rates
+        )
         capacity = max(_CAPACITY, settings.batch_size)
         return CycleGan(a, b, pipeline, settings, device, generators[0], generators[1], judges[0], judges[1], made, judged,
                         ReplayBuffer(capacity), ReplayBuffer(capacity))  # fmt: skip
@@ -202,6 +206,10 @@ class CycleGan:
 
     def _optimizers(self) -> list[tuple[str, torch.optim.Optimizer]]:
         return [("generator_optimizer", self.generator_optimizer), ("judge_optimizer", self.judge_optimizer)]
+
+
+def _placed(network: N, device: torch.device) -> N:
+    return network.to(device).to(memory_format=torch.channels_last)
 
 
 def _finite(value: float) -> bool:
