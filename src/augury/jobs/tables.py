@@ -210,7 +210,7 @@ def throughput_table(result: dict[str, Any]) -> None:
     rounds = result["rounds"]["count"]
     print(f"{place}; {result['threads']} thread; load {load}; medians of {rounds} interleaved rounds by {result['clock']}.")
     if any(not row["equal_work"] for row in result["rows"]):
-        print("* one draw for the whole batch: less work, so no ratio is taken to it.")
+        print("* less work (one draw for the whole batch, or a constant where others draw noise), so no ratio is taken to it.")
     for part in result["parts"]:
         us, share = part["microseconds"], 100 * part["hashing_share"]
         print(

@@ -23,7 +23,7 @@ PEERS = ("torchvision", "timm", "albumentations", "kornia")
 
 @dataclass(frozen=True)
 class Peer:
-    """equal_work: whether every image gets a draw of its own; others are shown, but no ratio is taken to them."""
+    """equal_work: whether every image gets a draw of its own, of the same kind; others are shown, but no ratio is taken to them."""
 
     library: str
     how: str
