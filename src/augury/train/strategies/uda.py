@@ -1,7 +1,7 @@
 """Unsupervised data augmentation: an unlabelled image and its augmented copy shall be predicted alike."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,6 @@ class Uda:
     temperature: float
     confidence: float
     ratio: int
-    labelled: Literal["weak", "strong"]
     chains: tuple[Chain, ...]
     streams: tuple[str, ...] = ("train", "unlabelled")
     turns: int = 1
@@ -38,7 +37,7 @@ class Uda:
         return None
 
     def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int | None = None) -> Step:
-        labelled = views(0, 1 if self.labelled == "weak" else 0)
+        labelled = views(0, 1)
         if labelled.targets is None:
             raise InputError("strategy: uda needs labels in its `train` stream")
         if self.weight == 0:
@@ -87,13 +86,11 @@ def uda(
     confidence: Annotated[float, Interval(0, 0.9999)] = 0.8,
     ratio: Annotated[int, Interval(1, 64)] = 7,
     weak: Chain = Chain((Spec("standard"),)),  # noqa: B008 (immutable)
-    labelled: Literal["weak", "strong"] = "weak",
 ) -> Strategy:
     """Semi-supervised training: cross-entropy of the labelled images plus a price on predictions that augmentation changes.
 
     The training's augmentation is the strong one, of the unlabelled images alone; labelled images and the predictions that
     serve as targets see `weak`. All three go through the network in one pass. temperature=1, confidence=0 is the plain
-    formula of the paper's text. With weight=0 it is plain training on `weak`. labelled=strong, ours, shows labelled images
-    under the training's augmentation too, for labels so few that the weak one leaves them learnt by heart.
+    formula of the paper's text. With weight=0 it is plain training on `weak`.
     """
-    return Uda(weight, temperature, confidence, ratio, labelled, (weak,))
+    return Uda(weight, temperature, confidence, ratio, (weak,))
