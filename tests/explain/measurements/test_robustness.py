@@ -141,6 +141,7 @@ def test_affinity_is_relative_accuracy_and_diversity_relative_loss(tmp_path: Pat
 
 def test_affinity_covers_all_that_is_registered_and_mixes_nothing() -> None:
     found = affinity_diversity([subject("clean")], toy(), images=6)
+    assert found.tables[0].columns == ("augmentation", "affinity")  # one run tells no diversity
     names = {point["augment"] for point in found.values["points"]}
     assert {"rotate", "cutout", "randaugment", "trivialaugment"} <= names and not {"mixup", "cutmix", "identity"} & names
     assert "--train" in found.summary

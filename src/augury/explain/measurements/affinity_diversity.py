@@ -64,7 +64,7 @@ def affinity_diversity(
     if train:
         diversity |= _trained(clean[0].settings, dataset, chains, epochs)
     rows: list[Row] = [
-        (name, Spread(tuple(values)).text(3), None if name not in diversity else f"{diversity[name]:.3f}")
+        (name, Spread(tuple(values)).text(3), *([f"{diversity[name]:.3f}" if name in diversity else None] if diversity else []))
         for name, values in sorted(affinity.items(), key=lambda item: -sum(item[1]))
     ]
     how = f"{epochs} epochs each" if train else "the runs named"
@@ -83,7 +83,8 @@ def affinity_diversity(
         "images": len(split.ids), "reference": reference, "clean_accuracy": base, "seed": seed, "epochs": epochs if train else None,
         "points": [{"augment": name, "affinity": affinity[name], "diversity": diversity.get(name)} for name in affinity],
     }  # fmt: skip
-    table = Table("Points", ("augmentation", "affinity", "diversity"), tuple(rows), note, digits=0)
+    columns = ("augmentation", "affinity", *(["diversity"] if diversity else []))
+    table = Table("Points", columns, tuple(rows), note, digits=0)
     return Measured(_summary(means, diversity), values, (table,), tuple(figures))
 
 
