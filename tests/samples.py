@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import torch
 from hypothesis import settings
-from PIL import Image
 from torch import Tensor
 
 from augury.augment.build import op_stage
@@ -80,13 +79,3 @@ def same(left: Batch, right: Batch) -> bool:
         return torch.equal(left.images, right.images) and left.targets is right.targets
     parts = [(left.images, right.images), (left.ids, right.ids), (left.targets.dense(), right.targets.dense())]
     return all(torch.equal(a, b) for a, b in parts)
-
-
-def as_pil(image: Tensor) -> Image.Image:
-    array = image.numpy()
-    return Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0).copy())
-
-
-def as_tensor(image: Image.Image) -> Tensor:
-    array = np.array(image)
-    return torch.from_numpy(array[None] if array.ndim == 2 else array.transpose(2, 0, 1).copy())

@@ -3,13 +3,13 @@
 import pytest
 import torch
 from PIL import Image
-from samples import as_pil, as_tensor
 
 import augury
 from augury.augment.inaugment import InAugment
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.noise import Noise
+from augury.explain.fidelity.pillow import as_pil, as_tensor
 
 FILTERS = {
     "bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "nearest": Image.Resampling.NEAREST,

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from samples import as_pil, as_tensor
 from scipy import ndimage
 from torchvision.transforms.v2 import functional
 
 import augury
+from augury.explain.fidelity.pillow import as_pil, as_tensor
 
 IMAGES = [(3, 32, 32), (3, 17, 40), (1, 28, 28), (3, 1, 1), (3, 2, 9)]
 

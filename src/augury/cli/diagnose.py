@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from augury.cli.shared import add_json, config_of, print_notes
+from augury.cli.shared import add_output, config_of, print_notes
 from augury.core.errors import InputError
 
 HELP = "measure what trained networks do, side by side"
@@ -19,11 +19,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="DATA", help="other data with the same classes")
     parser.add_argument("--data-dir", metavar="D", help="where a named data set already is")
     parser.add_argument("--device", default="auto", metavar="D", help="cpu, cuda, ...")
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the results")
-    parser.add_argument("-c", dest="config", type=Path, metavar="FILE", help="defaults from a YAML file (config.yaml of before)")
-    parser.add_argument("--overwrite", action="store_true", help="replace what is in --output")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    add_json(parser)
+    add_output(parser)
 
 
 def run(options: argparse.Namespace) -> None:

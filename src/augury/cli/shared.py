@@ -66,6 +66,15 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
 
 
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """The flags of a command that measures what there is: where to, from which file, and how loudly."""
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the results")
+    parser.add_argument("-c", dest="config", type=Path, metavar="FILE", help="defaults from a YAML file (config.yaml of before)")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is in --output")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_json(parser)
+
+
 def add_flags(parser: argparse.ArgumentParser, flags: Iterable[tuple[str, str, str]], others: Mapping[str, str] = NONE) -> None:
     """Flags (name, what stands for the value, help) that are absent unless given; others: other help for some of them."""
     for flag, metavar, text in flags:

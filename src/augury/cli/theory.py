@@ -2,9 +2,8 @@
 
 import argparse
 import json
-from pathlib import Path
 
-from augury.cli.shared import DATA, add_json, config_of, whole
+from augury.cli.shared import DATA, add_output, config_of, whole
 
 HELP = "check the papers' arguments by small experiments"
 
@@ -15,11 +14,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--what", metavar="E", help="experiments of `augury list` with their options, parted by commas (all)")
     parser.add_argument("--data-dir", metavar="D", help="where a named data set already is")
     parser.add_argument("--seed", metavar="N", help="of everything drawn (0)")
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the results")
-    parser.add_argument("-c", dest="config", type=Path, metavar="FILE", help="defaults from a YAML file (config.yaml of before)")
-    parser.add_argument("--overwrite", action="store_true", help="replace what is in --output")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    add_json(parser)
+    add_output(parser)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -30,7 +30,7 @@ class Subject:
     device: torch.device
     folder: Path = Path()
     result: dict[str, Any] = field(default_factory=dict)
-    seen: dict[Any, tuple[Split, Tensor, Tensor]] = field(default_factory=dict, repr=False, compare=False)
+    seen: dict[Any, tuple[Split, Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
