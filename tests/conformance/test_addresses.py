@@ -1,5 +1,6 @@
 """In a real training no two stages of any two steps ever draw from one address."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -40,7 +41,7 @@ class Watched:
 @pytest.fixture
 def ledger(monkeypatch: pytest.MonkeyPatch) -> Ledger:
     book = Ledger()
-    run, bits = Pipeline.run, Noise.bits
+    run = Pipeline.run
 
     def watched_run(self: Pipeline, *given: Any, **options: Any) -> Any:
         book.running = True
@@ -49,13 +50,22 @@ def ledger(monkeypatch: pytest.MonkeyPatch) -> Ledger:
         finally:
             book.running = False
 
-    def watched_bits(self: Noise, count: int) -> torch.Tensor:
-        if book.running:
+    def watched(draw: Callable[[Noise, int], torch.Tensor]) -> Callable[[Noise, int], torch.Tensor]:
+        def drawing(self: Noise, count: int) -> torch.Tensor:
+            if not book.running:
+                return draw(self, count)
             book.keys += self.key.tolist()
-        return bits(self, count)
+            book.running = False  # uniforms may be made of bits, which are the same draw
+            try:
+                return draw(self, count)
+            finally:
+                book.running = True
+
+        return drawing
 
     monkeypatch.setattr(Pipeline, "run", watched_run)
-    monkeypatch.setattr(Noise, "bits", watched_bits)
+    monkeypatch.setattr(Noise, "bits", watched(Noise.bits))
+    monkeypatch.setattr(Noise, "uniform", watched(Noise.uniform))
     return book
 
 

@@ -59,6 +59,31 @@ def test_bits_are_splitmix64_of_the_key() -> None:
     assert unsigned(Noise(torch.tensor([1234567])).bits(5))[0].tolist() == published
 
 
+def drawn(seed: int, ids: list[int], visits: list[int] | None, name: str | int, count: int) -> list[Tensor]:
+    noise = Noise.of(seed, torch.tensor(ids, dtype=torch.int64), visits=None if visits is None else torch.tensor(visits)).fold(name)
+    return [noise.key, noise.bits(count), noise.uniform(count), noise.integers(count, 10), noise.partners()]
+
+
+@given(
+    seed=words, ids=st.lists(words, max_size=6), visit=st.none() | words, name=st.text(max_size=3) | words, count=st.integers(0, 5)
+)
+def test_the_compiled_hash_is_pytorchs(seed: int, ids: list[int], visit: int | None, name: str | int, count: int) -> None:
+    # Catches a shift that keeps the sign, a counter from 0 and a lost part of the address in one of the two.
+    visits = None if visit is None or not ids else [visit] * len(ids)
+    compiled = drawn(seed, ids, visits, name, count)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUGURY_BACKEND", "plain")
+        plain = drawn(seed, ids, visits, name, count)
+    for one, other in zip(compiled, plain, strict=True):
+        assert one.dtype == other.dtype and one.equal(other)
+
+
+def test_rows_that_do_not_fit_together_are_refused() -> None:
+    # Catches compiled code that reads past the end of the shorter one.
+    with pytest.raises(RuntimeError, match="must match"):
+        Noise.of(0, torch.arange(5), visits=torch.arange(3))
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_every_part_of_the_address_gives_uniform_numbers(part: str) -> None:
     # Catches a part that is added to the key without mixing.

@@ -54,6 +54,8 @@ class Lowered:
 
     def slot(self, number: int) -> "Lowered":
         """One slot of it, parts [B,1,...]."""
+        if self.form.shape[1] == 1:
+            return self
         cut = slice(number, number + 1)
         parts: dict[str, Any] = {}
         for form in BLANK:
@@ -101,33 +103,39 @@ def lower(space: Space, trace: Trace, size: Tensor, kinds: frozenset[Content]) -
     device = trace["op"].device
     parts: dict[str, list[tuple[Tensor, Any]]] = {}
     apart: list[list[Apart]] = [[] for _ in range(slots)]
-    for op, where, values, sizes in _fired(space, trace, size):
+    picked = devices.is_host(device) and not _alone(space, slots)
+    fired = torch.where(trace["on"], trace["op"], len(space))
+    for op, where, values, sizes in _fired(space, fired, trace["value"], size, picked):
         if op.form in ("separable", "map"):
             for slot, item in _apart(op, where, values, slots):
                 apart[slot].append(item)
         else:
             parts.setdefault(op.form, []).append((where, op.lower(values, sizes)))
     forms = {entry.op.form for entry in space.entries}
-    records = {f: _merged(f, parts.get(f, []), count, slots, device) if f in forms else None for f in BLANK}
+    records = {f: _merged(f, parts.get(f, []), count, slots, device, picked) if f in forms else None for f in BLANK}
     codes = constant((*(FORMS.index(entry.op.form) for entry in space.entries), -1), torch.int8, device)
-    form = codes[torch.where(trace["on"], trace["op"], len(space))]
-    return Lowered(form, **records, apart=tuple(map(tuple, apart)), contents=kinds)
+    return Lowered(codes[fired], **records, apart=tuple(map(tuple, apart)), contents=kinds)
 
 
-def _fired(space: Space, trace: Trace, size: Tensor) -> Iterator[tuple[Op, Tensor, Values, Tensor]]:
+def _alone(space: Space, slots: int) -> bool:
+    """Whether there is one operation with a record: lowering all rows then costs less than picking those where it fires."""
+    return len(space) == 1 and slots == 1 and space[0].op.form in BLANK
+
+
+def _fired(space: Space, fired: Tensor, value: Tensor, size: Tensor, picked: bool) -> Iterator[tuple[Op, Tensor, Values, Tensor]]:
     """Each operation with where it fires in the flattened [B x S], its values there and the images' sizes.
 
-    Where: int64 rows on the CPU; on a GPU, where counting them would stall, all rows and a bool mask.
+    fired: int64 [B,S], the operation's index, the space's length where none fires; value: [B,S,P].
+
+    Where: int64 rows where they are picked; otherwise (on a GPU, where counting them would stall) all rows and a bool mask.
     """
-    slots = trace["op"].shape[1]
-    flat = torch.where(trace["on"], trace["op"], len(space)).flatten()
-    values = trace["value"].flatten(0, 1)
-    if not devices.is_host(flat.device):
-        every = size.repeat_interleave(slots, 0)
+    slots, flat, values = fired.shape[1], fired.flatten(), value.flatten(0, 1)
+    if not picked:
+        every = size if slots == 1 else size.repeat_interleave(slots, 0)
         for index, entry in enumerate(space.entries):
             yield entry.op, flat == index, _named(entry.op, values), every
         return
-    order = flat.argsort(stable=True) if len(space) > 1 or slots > 1 else torch.cat([(flat == k).nonzero()[:, 0] for k in (0, 1)])
+    order = flat.argsort(stable=True)
     values, start = values[order], 0
     every = size[:1].expand(len(order), 2) if size.stride(0) == 0 else size[order // slots]
     for entry, number in zip(space.entries, torch.bincount(flat, minlength=len(space)).tolist(), strict=False):
@@ -152,19 +160,19 @@ def _apart(op: Op, where: Tensor, values: Values, slots: int) -> Iterator[tuple[
                 yield slot, Apart(op, where[here] // slots, here, {name: part[here] for name, part in values.items()})
 
 
-def _merged(form: str, parts: list[tuple[Tensor, Any]], count: int, slots: int, device: torch.device) -> Any:
+def _merged(form: str, parts: list[tuple[Tensor, Any]], count: int, slots: int, device: torch.device, picked: bool) -> Any:
     """One record [B,S,...] of a form: its identity, overwritten where an operation of that form fires."""
     record, *blanks = BLANK[form]
     made = []
-    rows = torch.cat([where for where, _ in parts]) if parts and devices.is_host(device) else None
+    rows = torch.cat([where for where, _ in parts]) if picked and parts else None
     for k, (numbers, dtype) in enumerate(blanks):
         blank = constant((numbers,), dtype, device)[0]
         whole = blank.expand(count * slots, *blank.shape)
-        if not devices.is_host(device):
-            for mask, part in parts:
-                whole = torch.where(mask.reshape(-1, *[1] * blank.ndim), part[k].to(dtype), whole)
-        elif rows is not None:
+        if rows is not None:
             whole = whole.clone()
             whole[rows] = torch.cat([part[k].to(dtype) for _, part in parts])
+        elif not picked:
+            for mask, part in parts:
+                whole = torch.where(mask.reshape(-1, *[1] * blank.ndim), part[k].to(dtype), whole)
         made.append(whole.reshape(count, slots, *blank.shape).contiguous())
     return record(*made)

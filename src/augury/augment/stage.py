@@ -93,7 +93,7 @@ class PlanStage:
             images, targets = backend(batch.images.device).pixels(batch.images, lowered, size), batch.targets
         else:
             for slot in range(self.policy.slots):
-                column = {name: part[:, slot] for name, part in trace.items() if name != "choice"}
+                column = {name: part[:, slot] for name, part in trace.items() if name in ("box", "partner")}
                 batch = self._slot(batch, lowered.slot(slot), column, size)
             images, targets = batch.images, batch.targets
         moved = bool({"warp", "map", "separable"} & self.forms)
@@ -106,17 +106,14 @@ class PlanStage:
             images = run.pixels(images, lowered, size)
         for item in lowered.apart[0]:
             images = item.run(images, size)
-        keep = torch.ones(len(batch), device=images.device)
         before, partner = images, column.get("partner")
         if lowered.region is not None:
             reads = torch.arange(len(batch), device=images.device) if partner is None else partner
             images = run.regions(images, lowered, column["box"], reads)
-            keep = torch.where(lowered.region.content[:, 0] == int(Content.PARTNER), kept_share(column["box"], size), keep)
         if lowered.mix is not None and partner is not None:
             images = mix(images, before[partner], lowered.mix.keep[:, 0])
-            keep = torch.where(lowered.mix.labels[:, 0], lowered.mix.keep[:, 0], keep)
         if targets is not None and partner is not None and self.mixes_labels:
-            targets = targets.mix(partner, keep)
+            targets = targets.mix(partner, _kept(lowered, column, size))
         return batch.replace(images=images, targets=targets)
 
     def describe(self, trace: Trace, row: int) -> str:
@@ -134,20 +131,31 @@ class PlanStage:
         return ", ".join(words)
 
     def _boxes(self, trace: Trace, u: Tensor, size: Tensor) -> Tensor:
-        boxes = torch.zeros(*trace["op"].shape, 4, dtype=torch.int64, device=u.device)
+        return torch.stack([self._slot_boxes(trace, u, size, slot) for slot in range(self.policy.slots)], 1)
+
+    def _slot_boxes(self, trace: Trace, u: Tensor, size: Tensor, slot: int) -> Tensor:
+        boxes = torch.zeros(len(u), 4, dtype=torch.int64, device=u.device)
         for index, entry in enumerate(self.space.entries):
             op = entry.op
             if op.shape is None or op.place is None:
                 continue
             count = len(op.parameters)
-            for slot in range(self.policy.slots):
-                values = {name: trace["value"][:, slot, k] for k, name in enumerate(op.parameters)}
-                height, width = op.shape(values, size)
-                top, left = op.place(u[:, slot, count : count + 2], height, width, size)
-                box = clipped(top, left, height, width, size)
-                chosen = ((trace["op"][:, slot] == index) & trace["on"][:, slot])[:, None]
-                boxes[:, slot] = torch.where(chosen, box, boxes[:, slot])
+            values = {name: trace["value"][:, slot, k] for k, name in enumerate(op.parameters)}
+            height, width = op.shape(values, size)
+            top, left = op.place(u[:, slot, count : count + 2], height, width, size)
+            chosen = (trace["op"][:, slot] == index) & trace["on"][:, slot]
+            boxes = torch.where(chosen[:, None], clipped(top, left, height, width, size), boxes)
         return boxes
+
+
+def _kept(lowered: Lowered, column: Trace, size: Tensor) -> Tensor:
+    """float32 [B]: the weight that each image's own label keeps in a slot."""
+    keep = torch.ones(len(size), device=size.device)
+    if lowered.region is not None:
+        keep = torch.where(lowered.region.content[:, 0] == int(Content.PARTNER), kept_share(column["box"], size), keep)
+    if lowered.mix is not None:
+        keep = torch.where(lowered.mix.labels[:, 0], lowered.mix.keep[:, 0], keep)
+    return keep
 
 
 def _batch_wide(space: Space, noise: Noise, op: Tensor, on: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
@@ -161,6 +169,9 @@ def _batch_wide(space: Space, noise: Noise, op: Tensor, on: Tensor, u: Tensor) -
 def _values(space: Space, linear: Coefficients, op: Tensor, strength: Tensor, u: Tensor) -> Tensor:
     """Native values float32 [B,S,P]: the linear laws as one table gathered by op, the others law by law."""
     count = space.parameters
+    if len(space) == 1 and count:
+        laws = [space[0].law(name) for name in space[0].op.parameters]
+        return torch.stack([law.value(u[..., k], strength) for k, law in enumerate(laws)], -1)
     coefficients = constant(linear, torch.float32, op.device).reshape(len(space), count, 5)[op]
     low, span, signed, twice_centre, by_strength = coefficients.unbind(-1)
     drawn = u[..., :count]

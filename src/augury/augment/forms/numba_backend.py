@@ -30,7 +30,7 @@ def regions(images: Tensor, lowered: Any, box: Tensor, partner: Tensor) -> Tenso
     if images.device.type != "cpu" or images.dtype not in (torch.uint8, torch.float32) or images.numel() == 0:
         return plain.regions(images, lowered, box, partner)
     images = images.contiguous()
-    out = images.clone()
+    out = torch.empty_like(images)
     integer = images.dtype == torch.uint8
     content, fill, pattern, grid = (_array(part[:, 0]) for part in lowered.region)
     fill = fill.astype(np.uint8 if integer else np.float32)

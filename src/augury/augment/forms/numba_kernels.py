@@ -11,6 +11,7 @@ from numba import njit
 from augury.augment.forms.blend import Degenerate
 from augury.augment.forms.region import Content
 from augury.augment.forms.table import Recipe
+from augury.core.hash_kernels import GOLDEN, mixed
 
 WARP, TABLE, BLEND = 0, 1, 2  # positions in augury.augment.lowering.FORMS
 INVERT, SOLARIZE, SOLARIZE_ADD = int(Recipe.INVERT), int(Recipe.SOLARIZE), int(Recipe.SOLARIZE_ADD)
@@ -19,8 +20,6 @@ AUTO_CONTRAST, EQUALIZE = int(Recipe.AUTO_CONTRAST), int(Recipe.EQUALIZE)
 CONTRAST_PIXEL_COUNT = int(Recipe.CONTRAST_PIXEL_COUNT)
 GREY = int(Degenerate.GREY)
 CONSTANT, PARTNER, NOISE, GRID = int(Content.CONSTANT), int(Content.PARTNER), int(Content.NOISE), int(Content.GRID)
-
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 jit = njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 
@@ -400,33 +399,28 @@ def _sharpness(source, target, f, rows, columns):
 
 
 @jit
-def _mixed(v):
-    v = (v ^ (v >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    v = (v ^ (v >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return v ^ (v >> np.uint64(31))
-
-
-@jit
-def _noise(row, left, right, start, place, integer):
-    """Row's pixels from left to right by augury.core.noise.hashed, whose hash holds a level per byte, for eight neighbours."""
+def _noise(row, left, right, start, place, hashes, integer):
+    """Row's pixels from left to right by augury.core.noise.hashed, whose hash holds a level per byte, the lowest first, for
+    eight neighbours; `hashes` is scratch."""
+    first = left >> 3
+    for k in range(((right + 7) >> 3) - first):
+        hashes[k] = mixed(start + np.uint64(place | (first + k)) * GOLDEN)
+    levels, into = hashes.view(np.uint8)[left - 8 * first :], row[left:right]
+    if integer:
+        _copy(levels, into)
+        return
     scale = np.float32(12**0.5 / 256)
-    for eighth in range(left >> 3, (right + 7) >> 3):
-        levels = _mixed(start + np.uint64(place | eighth) * GOLDEN)
-        first = 8 * eighth
-        if integer and first >= left and first + 8 <= right:
-            for k in range(8):  # of constant length, so that it becomes one store
-                row[first + k] = (levels >> np.uint64(8 * k)) & np.uint64(255)
-        else:
-            for x in range(max(left, first), min(right, first + 8)):
-                level = (levels >> np.uint64(8 * (x & 7))) & np.uint64(255)
-                row[x] = level if integer else (np.float32(level) - np.float32(127.5)) * scale
+    for k in range(into.shape[0]):
+        into[k] = (np.float32(levels[k]) - np.float32(127.5)) * scale
 
 
 @jit
 def regions(images, out, partner, content, fill, pattern, grid, box, integer, start, stop):
-    """Rows start..stop of `out`, a copy of the images, with their boxes filled; partners are read from `images`."""
-    _, channels, height, width = images.shape
+    """Rows start..stop of the images with their boxes filled, into `out`; partners are read from `images`."""
+    _, channels, _, width = images.shape
+    hashes = np.empty(width // 8 + 2, np.uint64)
     for i in range(start, stop):
+        _copy(images[i].reshape(-1), out[i].reshape(-1))
         kind = content[i]
         top, left, bottom, right = box[i, 0], box[i, 1], box[i, 2], box[i, 3]
         if kind == CONSTANT:
@@ -436,23 +430,28 @@ def regions(images, out, partner, content, fill, pattern, grid, box, integer, st
         elif kind == PARTNER:
             for c in range(channels):
                 for y in range(top, bottom):
-                    out[i, c, y, left:right] = images[partner[i], c, y, left:right]
+                    _copy(images[partner[i], c, y, left:right], out[i, c, y, left:right])
         elif kind == NOISE:
-            begin = _mixed(np.uint64(pattern[i]) + GOLDEN)
+            begin = mixed(np.uint64(pattern[i]) + GOLDEN)
             for c in range(channels):
                 for y in range(top, bottom):
-                    _noise(out[i, c, y], left, right, begin, (c << 40) | (y << 20), integer)
+                    _noise(out[i, c, y], left, right, begin, (c << 40) | (y << 20), hashes, integer)
         elif kind == GRID:
-            period, band, down, across, cosine, sine = grid[i]
-            for y in range(top, bottom):
-                yy = 2 * y + 1 - top - bottom
-                for x in range(left, right):
-                    xx = 2 * x + 1 - left - right
-                    row = ((yy * cosine - xx * sine) >> 17) + down
-                    column = ((xx * cosine + yy * sine) >> 17) + across
-                    if row % period >= band and column % period >= band:
-                        for c in range(channels):
-                            out[i, c, y, x] = fill[i]
+            _grid(out[i], top, left, bottom, right, grid[i], fill[i])
+
+
+@jit
+def _grid(image, top, left, bottom, right, grid, fill):
+    period, band, down, across, cosine, sine = grid
+    for y in range(top, bottom):
+        yy = 2 * y + 1 - top - bottom
+        for x in range(left, right):
+            xx = 2 * x + 1 - left - right
+            row = ((yy * cosine - xx * sine) >> 17) + down
+            column = ((xx * cosine + yy * sine) >> 17) + across
+            if row % period >= band and column % period >= band:
+                for c in range(image.shape[0]):
+                    image[c, y, x] = fill
 
 
 @jit

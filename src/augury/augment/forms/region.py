@@ -49,10 +49,9 @@ def filling(content: Content, size: Tensor, fill: float = 0.0, pattern: Tensor |
 
 def clipped(top: Tensor, left: Tensor, height: Tensor, width: Tensor, size: Tensor) -> Tensor:
     """int64 [n,4]: top, left, bottom, right (the last two exclusive) of a box, cut at the image's border."""
-    zero = torch.zeros_like(top)
-    bottom = torch.minimum((top + height).clamp(min=0), size[:, 0])
-    right = torch.minimum((left + width).clamp(min=0), size[:, 1])
-    return torch.stack([torch.maximum(top, zero), torch.maximum(left, zero), bottom, right], 1)
+    first, extent = torch.stack([top, left], 1), torch.stack([height, width], 1)
+    last = torch.minimum((first + extent).clamp(min=0), size)
+    return torch.cat([first.clamp(min=0), last], 1)
 
 
 def inside(box: Tensor, height: int, width: int) -> Tensor:

@@ -26,7 +26,7 @@ def cutout(
     """
 
     def shape(values: Values, size: Tensor) -> tuple[Tensor, Tensor]:
-        whole = size.amin(1) if reach is None else torch.full_like(size[:, 0], reach)
+        whole = torch.minimum(size[:, 0], size[:, 1]) if reach is None else torch.full_like(size[:, 0], reach)
         side = (values["fraction"] * whole).to(torch.int64)
         side = side if length is None else torch.full_like(side, length)
         return side, side

@@ -34,6 +34,7 @@ class Rate:
 
 def rates(tasks: list[Task], rounds: int, seconds: float, advance: Callable[[], None] = lambda: None) -> list[Rate]:
     """One rate per task. Every round runs each task for about `seconds` (at least once); the first calls are not counted."""
+    _keep_freed_memory()
     repeats = []
     for task in tasks:
         _timed(task, 1)
@@ -45,6 +46,15 @@ def rates(tasks: list[Task], rounds: int, seconds: float, advance: Callable[[], 
             row.append(_timed(task, count))
         advance()
     return [_rate(task, count, row) for task, count, row in zip(tasks, repeats, found, strict=True)]
+
+
+def _keep_freed_memory() -> None:
+    """Frees a large block once, after which glibc hands freed memory out again instead of returning it to the system.
+
+    A training that has run for a while is in that state. Without it, whether a task pays for fresh pages in every call
+    depends on what happens to lie at the end of the heap, which no library decides.
+    """
+    torch.empty((32 << 20) - (64 << 10), dtype=torch.uint8)
 
 
 def _rate(task: Task, count: int, seconds: list[tuple[float, float]]) -> Rate:
