@@ -166,7 +166,7 @@ def _merged(form: str, parts: list[tuple[Tensor, Any]], count: int, slots: int, 
     made = []
     rows = torch.cat([where for where, _ in parts]) if picked and parts else None
     for k, (numbers, dtype) in enumerate(blanks):
-        blank = constant((numbers,), dtype, device)[0]
+        blank = constant(numbers, dtype, device)
         whole = blank.expand(count * slots, *blank.shape)
         if rows is not None:
             whole = whole.clone()

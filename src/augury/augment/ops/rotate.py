@@ -3,6 +3,7 @@
 import math
 from typing import Annotated, Literal
 
+import torch
 from torch import Tensor
 
 from augury.augment.forms.warp import Warp
@@ -19,7 +20,7 @@ def rotate(*, interpolation: Literal["nearest", "bilinear"] = "nearest", fill: A
 
     def lower(values: Values, size: Tensor) -> Warp:
         radians = -(values["degrees"].double() % 360) * (math.pi / 180)
-        cosine, sine = _rounded(radians.cos()), _rounded(radians.sin())
+        cosine, sine = _rounded(torch.stack([radians.cos(), radians.sin()]))
         y, x = size[:, 0].double() / 2, size[:, 1].double() / 2
         right = cosine * -x + sine * -y + x
         down = -sine * -x + cosine * -y + y
