@@ -92,8 +92,9 @@ def test_a_mixing_pipeline_asks_for_labels_and_for_a_batch() -> None:
     mixing = augury.pipeline("crop+mixup")
     with pytest.raises(InputError, match="^labels: .*pipeline\\(images, labels\\)"):
         mixing(IMAGES)
-    with pytest.raises(InputError, match="^images: .*batch"):
-        mixing(Image.new("RGB", (4, 4)))
+    for single in (Image.new("RGB", (4, 4)), IMAGES[0]):
+        with pytest.raises(InputError, match="^images: .*batch"):
+            mixing(single, LABELS[0], classes=5)
     for labels in (LABELS[:3], LABELS.float(), torch.tensor([0] * 7 + [9]), "word", [None] * 8):
         with pytest.raises(InputError, match="^labels: "):
             mixing(IMAGES, labels, classes=5)
@@ -111,6 +112,48 @@ def test_pillow_images_come_back_as_pillow_images(mode: str) -> None:
 def test_other_pillow_modes_become_rgb(mode: str) -> None:
     picture = Image.fromarray(IMAGES[0].permute(1, 2, 0).numpy()).convert(mode)
     assert augury.pipeline("identity")(picture).mode == "RGB"
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
+def test_pillow_images_of_more_than_eight_bits_are_refused(mode: str) -> None:
+    # Pillow's own conversion clips them to white.
+    deep = Image.new(mode, (4, 4), 3000)
+    for call in (lambda: augury.pipeline("identity")(deep), lambda: augury.apply("invert", deep)):
+        with pytest.raises(InputError, match=f"^images: .*mode {mode} has more than 8 bits"):
+            call()
+
+
+def test_pillow_images_keep_their_label_and_take_single_operations() -> None:
+    picture = Image.fromarray(IMAGES[0].permute(1, 2, 0).numpy())
+    found, label = augury.pipeline("invert")(picture, 3)
+    assert label == 3 and np.array_equal(np.array(found), 255 - np.array(picture))
+    assert np.array_equal(np.array(augury.apply("invert", picture)), 255 - np.array(picture))
+
+
+@pytest.mark.parametrize("name", ["invert", "randaugment", "inaugment", "gaussian_blur", "augmix"])
+def test_pixel_operations_refuse_a_batch_of_floats(name: str) -> None:
+    # Catches floats that back ends take for bytes: black images, or an error of the compiler's.
+    batch = batch_of(IMAGES)
+    with pytest.raises(InputError, match="^images: .*takes uint8 pixels"):
+        augury.pipeline(name).run(batch.replace(images=IMAGES / 255), noise_of(batch))
+    assert augury.pipeline("cutout").run(batch.replace(images=(IMAGES / 255).requires_grad_()), noise_of(batch))
+
+
+def test_rows_of_a_batch_belong_together() -> None:
+    batch = batch_of(IMAGES)
+    with pytest.raises(InputError, match="^batch: 8 images, 7 ids"):
+        augury.pipeline("flip").run(batch.replace(ids=batch.ids[:7]), Noise.of(0, batch.ids[:7]))
+    with pytest.raises(InputError, match="^logits: "):
+        Targets.of(LABELS, 5).loss(torch.zeros(7, 5))
+
+
+def test_an_option_given_twice_is_refused() -> None:
+    with pytest.raises(InputError, match="'length' twice"):
+        augury.pipeline("cutout(4)", length=3)
+
+
+def test_a_pipeline_shows_its_chain() -> None:
+    assert repr(augury.pipeline("crop+cutout(length=3)", seed=4)) == "Pipeline('crop+cutout(length=3)', seed=4)"
 
 
 def test_it_sits_in_torchvisions_compose() -> None:

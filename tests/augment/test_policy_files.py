@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import augury
-from augury.augment.policies.convert import as_file, differences, from_timm, from_torchvision
+from augury.augment.policies.convert import as_file, differences, from_timm, from_torchvision, words
 from augury.augment.policies.file import Entry, PolicyFile, policy_of, write_policy
 from augury.augment.policies.file_reader import parse_policy
 from augury.core.batch import Batch
@@ -215,3 +215,9 @@ def test_an_augmentation_in_a_file_is_checked(line: str, words: str) -> None:
     with pytest.raises(InputError, match="line 2") as refused:
         parse_policy(f"augury_policy: 1\naugment: {line}\n", "file")
     assert words in str(refused.value)
+
+
+def test_words_name_what_is_drawn() -> None:
+    # Catches "+-1.27" for an enhancement, whose drawn sign mirrors its factor about 1.
+    assert words((Entry("brightness", 1, 0.3, {"factor": 1.27}, True),)) == "brightness 1 (0.73 or 1.27 factor)"
+    assert words((Entry("rotate", 1, 0.3, {"degrees": 9.0}, True),)) == "rotate 1 (+-9 degrees)"

@@ -24,6 +24,9 @@ def run(*arguments: str) -> int:
 
 
 REFUSED = [
+    (["trian", "digits"], "unknown command 'trian'; did you mean 'train'?"),
+    (["train", "digits", "--epochs", "1", "--output", ""], "--output"),
+    (["train", "digits", "--augment", "none,standard"], "`augury compare` takes lists"),
     (["train", "digits", "--augment", "cutot"], "'cutout'"),
     (["train", "digits", "--augment", "cutout(lenght=8)"], "'length'"),
     (["train", "digits", "--augment", "cutout(length=soft)"], "whole number"),

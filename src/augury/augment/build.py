@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from augury.augment.by_side import BySide, BySideStage
 from augury.augment.forms.region import clipped
+from augury.augment.pil import from_pil, to_pil
 from augury.augment.pipeline import Pipeline, as_pixels, targets_of
 from augury.augment.stage import Normalize, PlanStage
 from augury.core import registry
@@ -26,7 +28,9 @@ Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 def pipeline(name: str | Chain | Spec | list[Any] | dict[str, Any], /, *, seed: int = 0, **options: Any) -> Pipeline:
     """An augmentation by name, `pipeline("randaugment", num_ops=2)`, or as a chain, `pipeline("crop+flip+cutout")`.
 
-    Called on images it draws anew each time; `seed` chooses the draws. Raises InputError for unknown names and options.
+    Called on images it draws anew each time. `seed` alone chooses the draws, whatever `torch.manual_seed` says: two pipelines of
+    one seed draw alike, so keep one and call it again, and give views or runs that are to differ seeds of their own.
+    Raises InputError for unknown names and options.
     """
     chain = chain_from(name, "pipeline")
     if options:
@@ -128,13 +132,20 @@ def _leading(spec: Spec, parameters: list[str], where: str) -> dict[str, Any]:
     if len(spec.first) == 1 and fixed:
         try:
             bind(made, Spec(spec.name, {fixed[0]: spec.first[0]}), where)
-            return {fixed[0]: spec.first[0]}
         except InputError:
             if not parameters:
                 raise
+        else:
+            return _once(spec, fixed[0], where)
     if len(spec.first) > 1 or not parameters:
         raise InputError(f"{where}: {spec.name} takes {'one value' if parameters or fixed else 'no value'} without a key: {spec}")
-    return {parameters[0]: spec.first[0]}
+    return _once(spec, parameters[0], where)
+
+
+def _once(spec: Spec, key: str, where: str) -> dict[str, Any]:
+    if key in spec.options:
+        raise InputError(f"{where}: {spec.name} is given {key!r} twice: {spec}")
+    return {key: spec.first[0]}
 
 
 def _factory(spec: Spec, where: str) -> Op:
@@ -162,7 +173,7 @@ def _check_support(law: Law, allowed: Interval, where: str) -> None:
 
 def apply(
     name: str,
-    images: Tensor,
+    images: Any,
     labels: Tensor | None = None,
     *,
     partner: Tensor | None = None,
@@ -171,7 +182,7 @@ def apply(
 ) -> Any:
     """One operation with native parameters, a number for all images or a tensor [B] with one for each.
 
-    images: uint8 or float in [0,1], [B,C,H,W] or [C,H,W]. Parameters not given take their default law's middle.
+    images: uint8 or float in [0,1], [B,C,H,W] or [C,H,W], or a PIL image. Parameters not given take their default law's middle.
     Region operations take `top` and `left` (pixels, may lie outside); mixes take `partner` int64 [B] and, with `labels`,
     return (images, Targets). Raises InputError naming the parameter that is unknown, out of range or of a wrong shape.
 
@@ -179,6 +190,9 @@ def apply(
     >>> apply("invert", images).unique().tolist()
     [255]
     """
+    if isinstance(images, Image.Image):
+        result = apply(name, from_pil(images), labels, partner=partner, classes=classes, **values)
+        return to_pil(result) if labels is None else (to_pil(result[0]), result[1])
     made = registry.get("op", name)
     fixed = {k: values.pop(k) for k in list(values) if k in _option_names(name)}
     operation: Op = made(**bind(made, Spec(name, fixed), name))

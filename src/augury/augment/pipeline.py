@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
+from augury.augment.pil import from_pil, to_pil
 from augury.augment.stage import Trace
 from augury.core.batch import Batch
 from augury.core.errors import InputError
@@ -50,6 +50,8 @@ class Pipeline:
         fill: called just before the first stage that needs saliency. intensity in [0,1]: the chance with which intensive
         stages fire at all. refined: intensive stages are off.
         """
+        if not len(batch.ids) == len(noise) == len(batch):
+            raise InputError(f"batch: {len(batch)} images, {len(batch.ids)} ids and noise for {len(noise)}; one of each per image")
         traces: list[Trace | None] = []
         for number, stage in enumerate(self.stages):
             if refined and stage.intensive:
@@ -58,6 +60,10 @@ class Pipeline:
             if fill is not None and "saliency" in stage.needs and batch.saliency is None:
                 batch = fill(batch)
             share = intensity if stage.intensive else 1.0
+            if stage.domain == "pixels" and batch.images.dtype != torch.uint8:
+                raise InputError(
+                    f"images: {stage.name} takes uint8 pixels in a Batch, got {batch.images.dtype}; augment before normalising"
+                )
             address = getattr(stage, "address", stage.name)
             trace = stage.sample(batch, noise.fold(f"{address}{number}"), clock, share)
             batch = stage.apply(batch, trace)
@@ -73,6 +79,10 @@ class Pipeline:
             if trace is not None:
                 batch = stage.apply(batch, trace)
         return batch
+
+    def __repr__(self) -> str:
+        what = self.origin or "+".join(stage.name for stage in self.stages)
+        return f"Pipeline({what!r}, seed={self.seed})"
 
     @property
     def mixes(self) -> bool:
@@ -95,8 +105,11 @@ class Pipeline:
         if isinstance(images, Batch):
             return self.run(images, Noise.of(self._seed(), images.ids, visits=images.visits))[0]
         if isinstance(images, Image.Image):
-            return self._on_pil(images)
+            done = self(from_pil(images), labels, classes=classes)
+            return to_pil(done) if labels is None else (to_pil(done[0]), done[1])
         pixels, restore = as_pixels(images)
+        if self.mixes and images.ndim == 3:
+            raise InputError("images: this pipeline mixes samples and needs a batch; put it after batching")
         targets = None if labels is None else targets_of(labels, images.ndim == 3, len(pixels), classes)
         if self.mixes and targets is None:
             raise InputError("labels: this pipeline mixes samples, so call it as pipeline(images, labels)")
@@ -117,15 +130,6 @@ class Pipeline:
         if self.origin is None:
             raise TypeError("a pipeline of stages put together by hand cannot be pickled; make it by augury.pipeline(...)")
         return _unpickled, (self.origin, self.seed, self._calls)
-
-    def _on_pil(self, image: Image.Image) -> Image.Image:
-        if self.mixes:
-            raise InputError("images: this pipeline mixes samples and needs a batch; put it after batching")
-        grey = image.mode == "L"
-        array = np.array(image if grey else image.convert("RGB"))
-        pixels = torch.from_numpy(array[None] if grey else array.transpose(2, 0, 1).copy())
-        result = self(pixels).numpy()
-        return Image.fromarray(result[0] if grey else result.transpose(1, 2, 0).copy())
 
     def _seed(self) -> int:
         """The pipeline's seed; in a DataLoader worker also that worker's, or all workers would draw the same."""

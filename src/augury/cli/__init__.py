@@ -31,7 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     except RunError as error:
         return _tell(options, error, 1)
     except KeyboardInterrupt as error:
-        return _tell(options, "interrupted; what is done is kept, --resume goes on", 130, error)
+        kept = "; what is done is kept, --resume goes on" if hasattr(options, "resume") else ""
+        return _tell(options, f"interrupted{kept}", 130, error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -53,7 +54,7 @@ class _Parser(argparse.ArgumentParser):
         from augury.core.registry import unknown
 
         if "argument COMMAND: invalid choice" in message:
-            message = unknown("command", message.split("'")[1], list(COMMANDS))
+            message = unknown("command", message.split("'")[1], [*COMMANDS])
         self.exit(2, f"augury: {message} (`{self.prog} --help` shows what there is)\n")
 
     def refuse_flag(self, text: str) -> NoReturn:

@@ -2,9 +2,8 @@
 
 import argparse
 import json
-from pathlib import Path
 
-from augury.cli.shared import add_json, command_line
+from augury.cli.shared import add_json, command_line, named_path
 
 HELP = "images per second, in the same run as other libraries'"
 
@@ -14,7 +13,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", metavar="D", help="cpu, cuda, ... (cuda where there is one)")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=False, help="measure other libraries too")
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes: small batches, a few rounds")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for result.json")
+    parser.add_argument("--output", type=named_path, metavar="DIR", help="folder for result.json")
     add_json(parser)
 
 

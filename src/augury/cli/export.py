@@ -2,17 +2,18 @@
 
 import argparse
 import json
-from pathlib import Path
 
-from augury.cli.shared import add_json, whole
+from augury.cli.shared import add_json, named_path, whole
 
 HELP = "a finished run's weights, as a detector's backbone"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
-    parser.add_argument("run_folder", metavar="RUN", type=Path, help="the --output folder of `augury train`")
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for backbone.safetensors and export.json")
+    parser.add_argument("run_folder", metavar="RUN", type=named_path, help="the --output folder of `augury train`")
+    parser.add_argument(
+        "--output", required=True, type=named_path, metavar="DIR", help="folder for backbone.safetensors and export.json"
+    )
     parser.add_argument("--network", default=1, metavar="N", help="which of several networks (1)")
     parser.add_argument("--overwrite", action="store_true", help="replace the export in --output")
     add_json(parser)

@@ -3,9 +3,8 @@
 import argparse
 import json
 import sys
-from pathlib import Path
 
-from augury.cli.shared import add_json, whole
+from augury.cli.shared import add_json, named_path, whole
 from augury.core.errors import InputError
 
 HELP = "show, import, export or compare policies"
@@ -16,7 +15,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("show", "import", "export", "diff"), metavar="show|import|export|diff")
     parser.add_argument("policy", metavar="POLICY", help="a name with options, or a policy file; import: another library's name")
     parser.add_argument("other", metavar="OTHER", nargs="?", help="diff: the policy to compare with")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="import, export: the file to write")
+    parser.add_argument("--output", type=named_path, metavar="FILE", help="import, export: the file to write")
     parser.add_argument(
         "--to", default="yaml", choices=("yaml", "torchvision", "fast_autoaugment"), help="export: the notation (yaml)"
     )

@@ -1,9 +1,8 @@
 """`augury preview`."""
 
 import argparse
-from pathlib import Path
 
-from augury.cli.shared import DATA, print_notes, whole
+from augury.cli.shared import DATA, named_path, print_notes, whole
 from augury.core.errors import InputError
 
 HELP = "what an augmentation does to your own images"
@@ -13,7 +12,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     parser.add_argument("data", metavar="DATA", nargs="?", help=DATA)
     parser.add_argument("--augment", metavar="A", help="augmentations, parted by commas (with --run or --worst: the run's)")
-    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="a .png or .html file")
+    parser.add_argument("--output", required=True, type=named_path, metavar="FILE", help="a .png or .html file")
     parser.add_argument("--images", default=6, metavar="N", help="rows: training images shown (6)")
     parser.add_argument("--draws", default=6, metavar="N", help="columns: draws of each, an epoch apart (6)")
     parser.add_argument("--seed", metavar="N", help="the training's seed (0)")
@@ -22,12 +21,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--run",
         dest="run_folder",
-        type=Path,
+        type=named_path,
         metavar="RUN",
         help="show again what this run saw: its data, augmentation, seed, batches",
     )
-    parser.add_argument("--worst", type=Path, metavar="RUN", help="as --run, of the images its network has the highest loss on")
-    parser.add_argument("--model", type=Path, metavar="RUN", help="a run's folder, for augmentations that look at saliency")
+    parser.add_argument(
+        "--worst", type=named_path, metavar="RUN", help="as --run, of the images its network has the highest loss on"
+    )
+    parser.add_argument("--model", type=named_path, metavar="RUN", help="a run's folder, for augmentations that look at saliency")
     parser.add_argument("--data-dir", metavar="D", help="where a named data set already is")
     parser.add_argument("--image-size", metavar="N", help="side that images of differing size are brought to")
     parser.add_argument("--overwrite", action="store_true", help="replace the file")

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from augury.cli.shared import add_flags, add_json, command_line, number, whole
+from augury.cli.shared import add_flags, add_json, command_line, named_path, number, whole
 from augury.core.errors import InputError
 
 HELP = "run a table or figure of the papers beside its published numbers"
@@ -31,12 +31,14 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--precision", metavar="P", default="auto", help="auto, float32 or bfloat16 (bfloat16 on a GPU that has it)"
     )
     parser.add_argument("--parallel-seeds", action="store_true", help="train the seeds of a row side by side in this process")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the results")
+    parser.add_argument("--output", type=named_path, metavar="DIR", help="folder for the results")
     parser.add_argument("--resume", action="store_true", help="go on with what is in --output; rows and seeds may be added")
     parser.add_argument("--overwrite", action="store_true", help="replace what is in --output")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    parser.add_argument("--results", type=Path, metavar="DIR", default=Path("results"), help="folder of measurements (results)")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="write the page of all measurements in --results, and stop")
+    parser.add_argument(
+        "--results", type=named_path, metavar="DIR", default=Path("results"), help="folder of measurements (results)"
+    )
+    parser.add_argument("--page", type=named_path, metavar="FILE", help="write the page of all measurements in --results, and stop")
     add_json(parser)
 
 

@@ -66,10 +66,19 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
 
 
+def named_path(text: str) -> Path:
+    """A path as a flag's value; an empty one, which an unset variable leaves, would be the current folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty; name a file or folder, `.` for this one")
+    return Path(text)
+
+
 def add_output(parser: argparse.ArgumentParser) -> None:
     """The flags of a command that measures what there is: where to, from which file, and how loudly."""
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the results")
-    parser.add_argument("-c", dest="config", type=Path, metavar="FILE", help="defaults from a YAML file (config.yaml of before)")
+    parser.add_argument("--output", required=True, type=named_path, metavar="DIR", help="folder for the results")
+    parser.add_argument(
+        "-c", dest="config", type=named_path, metavar="FILE", help="defaults from a YAML file (config.yaml of before)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace what is in --output")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     add_json(parser)
@@ -89,8 +98,10 @@ def add_settings(
     parser.add_argument("--augment", metavar="A", default=argparse.SUPPRESS, help=augment)
     parser.add_argument("--strategy", metavar="S", default=argparse.SUPPRESS, help=strategy)
     add_flags(parser, SETTINGS, others)
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the results")
-    parser.add_argument("-c", dest="config", type=Path, metavar="FILE", help="defaults from a YAML file (a run's config.yaml)")
+    parser.add_argument("--output", required=True, type=named_path, metavar="DIR", help="folder for the results")
+    parser.add_argument(
+        "-c", dest="config", type=named_path, metavar="FILE", help="defaults from a YAML file (a run's config.yaml)"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run in --output")
     parser.add_argument("--overwrite", action="store_true", help="replace the run in --output")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")

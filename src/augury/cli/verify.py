@@ -2,9 +2,8 @@
 
 import argparse
 import json
-from pathlib import Path
 
-from augury.cli.shared import add_json, command_line
+from augury.cli.shared import add_json, command_line, named_path
 from augury.core.errors import RunError
 
 HELP = "compare every operation that Pillow has with Pillow's"
@@ -12,7 +11,7 @@ HELP = "compare every operation that Pillow has with Pillow's"
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
-    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for result.json")
+    parser.add_argument("--output", type=named_path, metavar="DIR", help="folder for result.json")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="other libraries too, where installed")
     add_json(parser)
 

@@ -66,6 +66,8 @@ def parse_chain(text: str, where: str) -> Chain:
     """One chain, `"crop+flip+cutout(length=8)"`; InputError where it cannot be read."""
     reader = _Reader(text, where)
     chain = reader.chain()
+    if reader.take(","):
+        raise InputError(f"{where}: {text!r} is a list; one is taken here (`+` joins stages, `augury compare` takes lists)")
     reader.end()
     return chain
 

@@ -23,6 +23,7 @@ Kind = Literal["op", "pipeline", "policy", "strategy", "model", "dataset", "meas
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PACKAGE = Path(__file__).resolve().parents[1]
 T = TypeVar("T")
+_LONGEST_ECHO = 60  # characters of a name that nobody knows, repeated to whoever typed it
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,11 @@ def get(kind: Kind, name: str) -> Any:
 
 def unknown(what: str, name: str, known: list[str]) -> str:
     """One line for a name that nobody registered, with the nearest that somebody did."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
-    return f"unknown {what} {name!r}; {hint}"
+    lower = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
+    shown = name if len(name) <= _LONGEST_ECHO else f"{name[:_LONGEST_ECHO]}..."
+    hint = f"did you mean {lower[near[0]]!r}?" if near else f"known: {', '.join(known) or 'none'}"
+    return f"unknown {what} {shown!r}; {hint}"
 
 
 @functools.cache

@@ -69,6 +69,8 @@ class Targets:
 
     def loss(self, logits: Tensor, smoothing: float = 0.0) -> Tensor:
         """Cross-entropy per row, float32 [B], in nats; logits [B, classes] are taken to float32 first."""
+        if logits.ndim != 2 or len(logits) != len(self):
+            raise InputError(f"logits: expected [{len(self)}, classes], a row per target; got {list(logits.shape)}")
         log_probability = functional.log_softmax(logits.float(), 1)
         hard = -(log_probability.gather(1, self.index) * self.weight).sum(1)
         return hard if smoothing == 0 else (1 - smoothing) * hard - smoothing * log_probability.mean(1)

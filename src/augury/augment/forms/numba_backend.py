@@ -27,7 +27,12 @@ def pixels(images: Tensor, lowered: Any, size: Tensor) -> Tensor:
 
 def regions(images: Tensor, lowered: Any, box: Tensor, partner: Tensor) -> Tensor:
     """The first slot's boxes (int64 [B,4]) filled, on uint8 or float images; returns new images."""
-    if images.device.type != "cpu" or images.dtype not in (torch.uint8, torch.float32) or images.numel() == 0:
+    if (
+        images.device.type != "cpu"
+        or images.dtype not in (torch.uint8, torch.float32)
+        or images.requires_grad
+        or images.numel() == 0
+    ):
         return plain.regions(images, lowered, box, partner)
     images = images.contiguous()
     out = torch.empty_like(images)

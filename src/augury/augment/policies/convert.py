@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from augury.augment.policies.file import MOST_ROWS, Entry, PolicyFile, Scheduled
+from augury.augment.policies.file import ENHANCE, MOST_ROWS, Entry, PolicyFile, Scheduled
 from augury.augment.policies.fixed import SubPolicies, Uniformly
 from augury.core.errors import InputError
 from augury.core.laws import Constant, Ladder, Law, Linear, Stepped
@@ -130,7 +130,13 @@ def words(row: tuple[Entry, ...]) -> str:
     return ", ".join(f"{entry.op} {entry.probability:g}{_numbers(entry)}" for entry in row)
 
 
+def _sides(entry: Entry, value: float) -> str:
+    """A value, and where its sign is drawn the one on the other side: of 1 for enhancement factors, else of 0."""
+    if not entry.signed:
+        return f"{value:.4g}"
+    return f"{2 - value:.4g} or {value:.4g}" if entry.op in ENHANCE else f"+-{value:.4g}"
+
+
 def _numbers(entry: Entry) -> str:
-    sign = "+-" if entry.signed else ""
-    shown: list[Any] = [f"{sign}{value:.4g} {name}" for name, value in entry.values.items()]
+    shown = [f"{_sides(entry, value)} {name}" for name, value in entry.values.items()]
     return f" ({', '.join(shown)})" if shown else ""
