@@ -3,8 +3,8 @@
 from typing import Annotated
 
 from augury.augment.policies.fixed import Uniformly
-from augury.augment.policies.ladders import ladder
-from augury.augment.policies.randaugment import ENHANCE, SHIFTS
+from augury.augment.policies.ladders import ENHANCE, ladder
+from augury.augment.policies.randaugment import SHIFTS
 from augury.core.options import Interval
 from augury.core.plan import Policy, Space
 from augury.core.registry import register

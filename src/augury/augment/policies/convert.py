@@ -2,12 +2,12 @@
 
 import re
 from itertools import product
-from typing import Any
 
 import torch
 
-from augury.augment.policies.file import ENHANCE, MOST_ROWS, Entry, PolicyFile, Scheduled
+from augury.augment.policies.file import MOST_ROWS, Entry, PolicyFile, Scheduled
 from augury.augment.policies.fixed import SubPolicies, Uniformly
+from augury.augment.policies.ladders import ENHANCE
 from augury.core.errors import InputError
 from augury.core.laws import Constant, Ladder, Law, Linear, Stepped
 from augury.core.plan import Choice, Policy

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from augury.augment.build import op
 from augury.augment.policies.fixed import Step, SubPolicies
+from augury.augment.policies.ladders import ENHANCE
 from augury.core.devices import constant
 from augury.core.laws import Constant, Law, Linear
 from augury.core.noise import Noise
@@ -36,7 +37,6 @@ from augury.core.plan import Choice, Clock, Plan, Space
 
 VERSION = 1
 MOST_ROWS = 5000
-ENHANCE = ("brightness", "color", "contrast", "sharpness")
 Row = tuple["Entry", ...]
 
 

@@ -3,13 +3,12 @@
 from typing import Annotated, Literal
 
 from augury.augment.policies.fixed import Uniformly
-from augury.augment.policies.ladders import ladder
+from augury.augment.policies.ladders import ENHANCE, ladder
 from augury.core.options import Interval
 from augury.core.plan import Policy, Space
 from augury.core.registry import register
 
 SHIFTS = ("shear_x", "shear_y", "translate_x", "translate_y")
-ENHANCE = ("brightness", "color", "contrast", "sharpness")
 TORCHVISION = ("identity", *SHIFTS, "rotate", *ENHANCE, "posterize", "solarize", "auto_contrast", "equalize")
 TPU = ("invert", "rotate", "posterize", "solarize", *ENHANCE, *SHIFTS, "auto_contrast", "equalize", "cutout", "solarize_add")
 TIMM = tuple(name for name in TPU if name != "cutout")
