@@ -26,6 +26,9 @@ def run(*arguments: str) -> int:
 REFUSED = [
     (["trian", "digits"], "unknown command 'trian'; did you mean 'train'?"),
     (["train", "digits", "--epochs", "1", "--output", ""], "--output"),
+    (["train", "digits", "--epochs", "2", "--warmup-epochs", "2"], "--warmup-epochs 2: must be fewer than --epochs 2"),
+    (["train", "digits", "--epochs", "2", "--risk-epochs", "1,3"], "--risk-epochs 3: the training ends after epoch 2"),
+    (["train", "digits", "--decay-milestones", "5"], "add --sched multistep"),
     (["train", "digits", "--augment", "none,standard"], "`augury compare` takes lists"),
     (["train", "digits", "--augment", "cutot"], "'cutout'"),
     (["train", "digits", "--augment", "cutout(lenght=8)"], "'length'"),

@@ -94,3 +94,9 @@ def test_a_file_that_is_gone_is_named(folder: Path, tmp_path: Path, workers: int
     path.unlink()
     with pytest.raises(RunError, match="x.png: cannot be read"):
         list(images.batches([torch.tensor([0])], workers=workers))
+
+
+def test_arrays_cannot_be_streamed_and_the_notes_say_so() -> None:
+    # Catches --stream yes passing for something it did not do.
+    assert any("--stream yes" in note for note in load("digits", stream="yes").notes)
+    assert not load("digits").notes

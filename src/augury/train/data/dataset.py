@@ -77,9 +77,12 @@ def load(
     if image_size is not None and not 1 <= image_size <= LARGEST_SIDE:
         raise InputError(f"--image-size: {image_size} must be from 1 to {LARGEST_SIDE}")
     found = _read(str(data), data_dir, image_size, stream)
-    if isinstance(found, Dataset):
-        return found if image_size is None else _resized(found, image_size)
-    return assemble(str(data), found, validation)
+    made = found if isinstance(found, Dataset) else assemble(str(data), found, validation)
+    if image_size is not None and isinstance(found, Dataset):
+        made = _resized(made, image_size)
+    if stream == "yes" and isinstance(made.train.images, Tensor):
+        made = replace(made, notes=(*made.notes, "--stream yes: these data are arrays, held in memory"))
+    return made
 
 
 def assemble(name: str, parts: Parts, fraction: float) -> Dataset:

@@ -2,9 +2,22 @@
 
 import math
 
+from augury.core.errors import InputError
 from augury.train.engine.settings import Settings
 
 REFINED_LR = 1e-3
+
+
+def check_schedule(settings: Settings) -> None:
+    """InputError for epochs that the training does not have and milestones that its schedule does not look at."""
+    s = settings
+    if s.warmup_epochs >= s.epochs:
+        raise InputError(f"--warmup-epochs {s.warmup_epochs:g}: must be fewer than --epochs {s.epochs}, or --lr is never reached")
+    if s.sched != "multistep" and s.decay_milestones != Settings.__dataclass_fields__["decay_milestones"].default:
+        raise InputError(f"--decay-milestones: --sched {s.sched} has none; add --sched multistep")
+    late = [epoch for epoch in s.risk_epochs if epoch > s.total_epochs]
+    if late:
+        raise InputError(f"--risk-epochs {late[0]}: the training ends after epoch {s.total_epochs}")
 
 
 def learning_rate(

@@ -14,6 +14,7 @@ from augury.core.targets import Targets
 from augury.train.data.dataset import Dataset, Split
 from augury.train.data.groups import Groups, groups_of
 from augury.train.engine.sampling import check_balanced
+from augury.train.engine.schedule import check_schedule
 from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
 from augury.train.engine.world import World
@@ -69,7 +70,8 @@ def begin_groups(
 
 
 def check_update(settings: Settings, strategy: Strategy, world: World) -> None:
-    """InputError for ways to train that a strategy does not allow."""
+    """InputError for ways to train that contradict themselves or that a strategy does not allow."""
+    check_schedule(settings)
     if settings.grad_accum_steps > 1 and strategy.turns > 1:
         raise InputError(f"--grad-accum-steps: --strategy {settings.strategy} keeps values between a step's updates; leave it out")
     if settings.smoothing and getattr(strategy, "smoothing", 0.0):
