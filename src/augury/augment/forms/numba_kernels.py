@@ -30,10 +30,9 @@ def pixels(images, out, size, form, matrix, bilinear, fill, recipe, value, degen
     _, channels, height, width = images.shape
     buffers = np.empty((2, channels, height, width), np.uint8)
     lut = np.empty((channels, 256), np.uint8)
-    slots = form.shape[1]
     for i in range(start, stop):
         last = -1
-        for s in range(slots):
+        for s in range(form.shape[1]):
             if _acts(form[i, s], recipe, i, s):
                 last = s
         source = images[i]
@@ -403,8 +402,10 @@ def _noise(row, left, right, start, place, hashes, integer):
     """Row's pixels from left to right by augury.core.noise.hashed, whose hash holds a level per byte, the lowest first, for
     eight neighbours; `hashes` is scratch."""
     first = left >> 3
+    at = start + np.uint64(place | first) * GOLDEN  # neighbours' numbers follow each other
     for k in range(((right + 7) >> 3) - first):
-        hashes[k] = mixed(start + np.uint64(place | (first + k)) * GOLDEN)
+        hashes[k] = mixed(at)
+        at += GOLDEN
     levels, into = hashes.view(np.uint8)[left - 8 * first :], row[left:right]
     if integer:
         _copy(levels, into)
