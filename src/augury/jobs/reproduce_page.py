@@ -10,6 +10,7 @@ from rich.table import Table
 
 from augury.core.errors import InputError
 from augury.core.registry import names
+from augury.jobs.reproduce import reasons
 from augury.jobs.tables import print_table
 from augury.recipes.needs import hours, title_of
 from augury.recipes.recipe import Recipe, Row, load
@@ -129,7 +130,8 @@ def explained(result: dict[str, Any]) -> list[str]:
                 changed[change] = changed.get(change, 0) + 1
         least = 0.2 * max([1, *changed.values()])
         words = ", ".join(change for change, count in changed.items() if count > least)
-        lines.append(f"Scale {result['scale']}: not the published training ({words}), so that only differences can be compared.")
+        said = "the numbers mean nothing but that the rows run" if result["scale"] == "smoke" else "only differences can be compared"
+        lines.append(f"Scale {result['scale']}: not the published training ({words}), so that {said}.")
     elif any("training images" in change for row in result["rows"] for change in row["changed"]):
         lines.append(
             "The data are not complete, so that no number is judged: "
@@ -138,11 +140,7 @@ def explained(result: dict[str, Any]) -> list[str]:
         )
     elif result["tolerance"] is not None:
         lines.append(f"within: at most {result['tolerance']:g} from the published number, or twice its spread where that is more.")
-    reasons: dict[str, list[str]] = {}
-    for row in result["rows"]:
-        if row["status"] != "measured":
-            reasons.setdefault(row["status"], []).append(row["id"])
-    lines += [f"{reason}: {', '.join(rows)}" for reason, rows in reasons.items()]
+    lines += reasons(result["rows"])
     seeds = result["seeds"]
     lines.append(f"Seeds {seeds[0]} to {seeds[-1]}; spread: standard deviation over seeds. {result['environment']['device']}.")
     return lines + [*result["notes"]]
