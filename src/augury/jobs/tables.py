@@ -1,5 +1,6 @@
 """Tables for the terminal."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from rich import box
@@ -7,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from augury.explain.measurements.measurement import Measured
+from augury.explain.report.summary import NO_SPREAD, interval_notes, paired, percent
 from augury.explain.theory.claim import Checked
 from augury.jobs.search_report import arm_words
 
@@ -27,6 +29,11 @@ def print_table(table: Table) -> None:
     console.print(table)
 
 
+def print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)
+
+
 def comparison_table(result: dict[str, Any]) -> None:
     """Print a comparison on stdout, a row per combination."""
     rows = result["rows"]
@@ -42,9 +49,9 @@ def comparison_table(result: dict[str, Any]) -> None:
         table.add_row(
             *names,
             f"{row['mean']:.2f}",
-            _interval(row["low"], row["high"]),
+            _interval(*percent(row["low"], row["high"]), row["n"]),
             "" if row["difference"] is None else f"{row['difference']:+.2f}",
-            _interval(row["difference_low"], row["difference_high"], "+"),
+            _interval(row["difference_low"], row["difference_high"], paired(row, rows[0]), "+"),
             row["verdict"],
             *(f"{row['counts'][name]:,}" for name in costs),
             f"{row['seconds_training']:,.1f}",
@@ -61,6 +68,7 @@ def comparison_table(result: dict[str, Any]) -> None:
         f"{n} seed{'s' if n > 1 else ''}; accuracy on the test part after the last epoch; differences are paired by seed, "
         "their intervals hold for all rows at once."
     )
+    print_lines(interval_notes(rows))
 
 
 def search_table(result: dict[str, Any]) -> None:
@@ -82,9 +90,9 @@ def patch_table(result: dict[str, Any]) -> None:
     for row in rows:
         table.add_row(
             row["label"], _text(row["accuracy"], 2), _text(row["worst_group"], 2),
-            _interval(row["worst_group_low"], row["worst_group_high"]),
+            _interval(*percent(row["worst_group_low"], row["worst_group_high"]), row["n"]),
             "" if row["difference"] is None else f"{row['difference']:+.2f}",
-            _interval(row["difference_low"], row["difference_high"], "+"), row["verdict"],
+            _interval(row["difference_low"], row["difference_high"], paired(row, rows[0]), "+"), row["verdict"],
             *(_text(row["gaps"][name], 2) for name in classes), f"{row['counts']['steps']:,}", f"{row['seconds_training']:,.1f}",
         )  # fmt: skip
     groups = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="Accuracy of every group, %", title_justify="left")
@@ -96,6 +104,7 @@ def patch_table(result: dict[str, Any]) -> None:
     print_table(groups)
     n = rows[0]["n"]
     print(f"{n} seed{'s' if n > 1 else ''}; test part; differences are of the worst group, paired by seed, to the first row.")
+    print_lines(interval_notes(rows, "worst_group_low", "worst_group_high"))
 
 
 def found_table(found: dict[str, Any]) -> None:
@@ -137,8 +146,10 @@ def _text(value: str | float | None, digits: int) -> str:
     return value if isinstance(value, str) else "" if value is None else f"{value:.{digits}f}"
 
 
-def _interval(low: float | None, high: float | None, sign: str = "") -> str:
-    return "" if low is None or high is None else f"{low:{sign}.2f} to {high:{sign}.2f}"
+def _interval(low: float | None, high: float | None, seeds: int, sign: str = "") -> str:
+    if low is None or high is None:
+        return NO_SPREAD if seeds > 1 else ""
+    return f"{low:{sign}.2f} to {high:{sign}.2f}"
 
 
 def fidelity_table(result: dict[str, Any]) -> None:
