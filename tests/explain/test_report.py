@@ -108,6 +108,13 @@ def test_curves_skip_what_is_missing_or_not_finite() -> None:
     assert learning_curves({"a": [[]]}) == learning_curves({}) == ""
 
 
+def test_a_single_epoch_has_a_whole_number_on_its_axis() -> None:
+    """Catches ticks at epochs 0.960, 0.975, ..."""
+    drawn = learning_curves({"a": [[{"epoch": 1, "train_loss": 1.25}]]})
+    words = re.findall(r">\s*([\d.]+)\s*</text>", drawn)
+    assert "1" in words and not [word for word in words if word.startswith(("0.9", "1.0"))]
+
+
 def test_labels_that_pillows_and_matplotlibs_fonts_lack_are_drawn_by_the_page() -> None:
     assert "数字" in accuracy_intervals(rows_of({"none": [90.0, 91.0], "数字": [95.0, 96.5]}))
 

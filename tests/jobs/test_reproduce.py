@@ -246,6 +246,7 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     [
         (["reproduce"], "RECIPE: name one of"),
         (["reproduce", "ait_table1"], "--output: name a folder"),
+        (["reproduce", "ait_tabel1"], "did you mean 'ait_table1'"),
         (["reproduce", "ait_tabel1", "--output", "x"], "did you mean 'ait_table1'"),
         (["reproduce", "ait_table1", "--scale", "shrt", "--output", "x"], "--scale: unknown scale 'shrt'; did you mean 'short'?"),
         (["reproduce", "ait_table1", "--seeds", "0", "--output", "x"], "--seeds"),

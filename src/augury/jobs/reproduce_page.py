@@ -130,7 +130,8 @@ def explained(result: dict[str, Any]) -> list[str]:
                 changed[change] = changed.get(change, 0) + 1
         least = 0.2 * max([1, *changed.values()])
         words = ", ".join(change for change, count in changed.items() if count > least)
-        said = "the numbers mean nothing but that the rows run" if result["scale"] == "smoke" else "only differences can be compared"
+        smoke = result["scale"] == "smoke"
+        said = "the numbers mean nothing but that the rows run" if smoke else "only differences can be compared"
         lines.append(f"Scale {result['scale']}: not the published training ({words}), so that {said}.")
     elif any("training images" in change for row in result["rows"] for change in row["changed"]):
         lines.append(

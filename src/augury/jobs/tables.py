@@ -217,7 +217,8 @@ def throughput_table(result: dict[str, Any]) -> None:
         name = f"{row['library']} {row['how']}" + ("" if row["equal_work"] else " *")
         table.add_row(row["job"], f"{row['size']} x{row['batch']}", name, *figures, *ratios, row["note"] or _peer(row))
     print_table(table)
-    place, load = result["environment"]["device"], result["machine"]["load_before"]
+    place, before = result["environment"]["device"], result["machine"]["load_before"]
+    load = "unknown" if before is None else f"{before:.1f}"
     rounds = result["rounds"]["count"]
     print(f"{place}; {result['threads']} thread; load {load}; medians of {rounds} interleaved rounds by {result['clock']}.")
     if any(not row["equal_work"] for row in result["rows"]):

@@ -122,7 +122,7 @@ def _curve_panel(title: str, curves: Mapping[str, Sequence[Epochs]], styles: Map
     if not means:
         return ""
     _limits(axes, means, rising=key == "validation_accuracy")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch", color=_INK, size=9)
     axes.grid(axis="y", color=_INK, alpha=0.12, linewidth=0.8)
     return _svg(figure, f"{title} per epoch for {', '.join(curves)}")

@@ -63,7 +63,7 @@ def comparison_page(
         title=title,
         summary=comparison_summary(rows),
         settings=settings,
-        rows=[_comparison_row(row, rows[0], label, index, costs) for index, (row, label) in enumerate(zip(rows, labels, strict=True))],
+        rows=[_comparison_row(row, rows[0], labels[place], place, costs) for place, row in enumerate(rows)],
         costs=costs,
         equal_costs=", ".join(f"{number(_cost(rows[0], key), 0)} {name.lower()}" for key, name in equal.items() if key != "steps"),
         simultaneous=len(rows) > 2,

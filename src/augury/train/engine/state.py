@@ -31,7 +31,8 @@ def save(training: "Training", folder: Path, *, stage_one: bool = False) -> None
     if t.average is not None:
         tensors |= {f"average.{k}": v for k, v in t.average.model.state_dict().items()}
     state = {
-        "epoch": t.epoch, "seconds": t.seconds, "device_seconds": t.device_seconds, "wall": t.clock.read(), "counts": t.counts.dict(),
+        "epoch": t.epoch, "seconds": t.seconds, "device_seconds": t.device_seconds, "wall": t.clock.read(),
+        "counts": t.counts.dict(),
         "strategy": parted(t.strategy.state_dict(), "strategy", tensors), "selection": t.selection.state(),
         "data": fingerprint(t.train_split), "threads": torch.get_num_threads(),
         "averaged": 0 if t.average is None else t.average.updates,
