@@ -5,13 +5,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.table import Table
-
 from augury.core.errors import InputError
 from augury.core.registry import names
+from augury.jobs.fitted import print_table, table
 from augury.jobs.reproduce import reasons
-from augury.jobs.tables import print_table
 from augury.recipes.needs import hours, title_of
 from augury.recipes.recipe import Recipe, Row, load
 
@@ -67,17 +64,15 @@ def _needs(recipe: Recipe, results: dict[str, dict[str, Any]]) -> dict[str, Any]
 
 def overview_table(rows: list[dict[str, Any]]) -> None:
     """Print the overview on stdout."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    made = table()
     for heading in ("recipe", "rows", "trainings x seeds", "data", "GPU hours", "measured", "shows"):
-        table.add_column(
-            heading, justify="right" if heading in ("rows", "trainings x seeds", "GPU hours") else "left", no_wrap=True
-        )
+        made.add_column(heading, justify="right" if heading in ("rows", "trainings x seeds", "GPU hours") else "left", no_wrap=True)
     for row in rows:
-        table.add_row(
+        made.add_row(
             row["recipe"], str(row["rows"]), f"{row['trainings']} x {row['seeds']}" if row["trainings"] else "-",
             ", ".join(row["data"]), _hours(row["gpu_hours"]), _measured(row) or "nothing", row["title"],
         )  # fmt: skip
-    print_table(table)
+    print_table(made, ["GPU hours", "trainings x seeds"])
     print("GPU hours: for all rows at full scale, from multiply-adds at 50 Tflop/s; an estimate, low for small networks.")
 
 
@@ -91,12 +86,12 @@ def _hours(value: float | None) -> str:
 
 def result_table(result: dict[str, Any]) -> None:
     """Print a result on stdout: a row each, then what is not as published."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"{result['title']} ({result['source']})", title_justify="left")
+    made = table(f"{result['title']} ({result['source']})")
     for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading in ("row", "within", "") else "right", no_wrap=True)
+        made.add_column(heading, justify="left" if heading in ("row", "within", "") else "right", no_wrap=True)
     for cells in cells_of(result):
-        table.add_row(*cells)
-    print_table(table)
+        made.add_row(*cells)
+    print_table(made)
     for line in explained(result):
         print(line)
 
