@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from augury.cli import main
+from augury.train.engine.rundir import RunDirectory
 
 FAST = ["--epochs", "1", "--quiet"]
 
@@ -58,7 +59,10 @@ REFUSED = [
     (["train", "digits", "--device", "toaster"], "--device"),
     (["train", "digitz"], "digits"),
     (["train", "/nowhere/at/all"], "/nowhere/at/all"),
-    (["train"], "DATA"),
+    (["train"], "`augury train digits --output DIR`"),
+    (["compare"], "`augury compare digits --augment none,cutout --output DIR`"),
+    (["search", "digits", "--budget", "abc"], "--budget: 'abc'"),
+    (["train", "digits", "--strategy", "nope"], "--strategy: unknown strategy 'nope'"),
     (["train", "digits", "--augmnt", "none"], "--augment"),
     (["train", "digits", "spare"], "spare"),
     (["compare", "digits", "--augment", "none,none"], "twice"),
@@ -103,6 +107,10 @@ def test_a_config_file_is_checked_field_by_field(tmp_path: Path, capsys: pytest.
     for text, named in (
         ("epoch: 3", "'epochs'"), ("epochs: [1, 2]", "epochs"), ("- a", "setting: value"), ("a: b: c", "YAML"),
         ("augment: !!python/object/apply:os.system ['true']", "YAML"), ("lr: fast", "lr"),
+        ("epochs: 3\nlr: [1, 2", "c.yaml line 2: not readable as YAML"),
+        ("lr: 1\nseed: 0\nlr: 2", "c.yaml line 3: lr stands in line 1"),
+        ("batch-size: 8\nbatch_size: 9", "line 2: batch_size stands in line 1"),
+        ("augment:\n  cutout:\n    length: 8\n    length: 9", "line 4: length stands in line 3"),
     ):  # fmt: skip
         file = tmp_path / "c.yaml"
         file.write_text(text)
@@ -110,6 +118,15 @@ def test_a_config_file_is_checked_field_by_field(tmp_path: Path, capsys: pytest.
         error = capsys.readouterr().err
         assert named in error and error.count("\n") == 1, (text, error)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_config_file_may_write_numbers_without_a_point(tmp_path: Path) -> None:
+    """YAML 1.1 takes 1e-2 for a word."""
+    file = tmp_path / "c.yaml"
+    file.write_text("lr: 1e-2\nweight-decay: 5E-4\nsched: multistep\ndecay_milestones: [5e-1, 1]\nclip_grad: 1e+1\n")
+    assert run("train", "digits", "-c", str(file), *FAST, "--output", str(tmp_path / "out")) == 0
+    config = RunDirectory(tmp_path / "out").config() or {}
+    assert [config[key] for key in ("lr", "weight_decay", "decay_milestones", "clip_grad")] == [0.01, 5e-4, [0.5, 1.0], 10.0]
 
 
 def test_train_evaluate_and_run_again_from_its_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from augury.explain.report.palette import row_style
 from augury.explain.report.sheet import Sheet
 from augury.explain.report.summary import comparison_summary, interval, number, row_labels
 from augury.explain.statistics import compare_rows
+from augury.jobs.tables import comparison_table
 
 VOID = {"meta", "img", "br", "wbr", "line", "path", "use", "rect", "link", "input", "hr"}
 
@@ -107,6 +108,13 @@ def test_curves_skip_what_is_missing_or_not_finite() -> None:
     assert learning_curves({"a": [[]]}) == learning_curves({}) == ""
 
 
+def test_a_single_epoch_has_a_whole_number_on_its_axis() -> None:
+    """Catches ticks at epochs 0.960, 0.975, ..."""
+    drawn = learning_curves({"a": [[{"epoch": 1, "train_loss": 1.25}]]})
+    words = re.findall(r">\s*([\d.]+)\s*</text>", drawn)
+    assert "1" in words and not [word for word in words if word.startswith(("0.9", "1.0"))]
+
+
 def test_labels_that_pillows_and_matplotlibs_fonts_lack_are_drawn_by_the_page() -> None:
     assert "数字" in accuracy_intervals(rows_of({"none": [90.0, 91.0], "数字": [95.0, 96.5]}))
 
@@ -136,6 +144,23 @@ def test_the_summary_of_one_seed_and_of_one_row() -> None:
     assert "nothing to compare it with" in comparison_summary(rows_of({"none": [90.0, 91.0]}))
     many = {"none": [90.0, 91.0, 92.0]} | {f"a{n}": [90.0, 91.5, 91.0] for n in range(8)}
     assert "No difference shown for any of the 8 rows." in comparison_summary(rows_of(many))
+
+
+def test_intervals_stay_percentages_and_say_where_there_is_no_spread(capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches an interval from 25 to 107 %, and a blank cell where all seeds agree."""
+    rows = rows_of({"none": [62.0, 70.0], "tied": [100.0, 100.0], "high": [95.0, 99.0]})
+    assert rows[0]["high"] > 100 and rows[2]["high"] > 100 and rows[1]["low"] is None
+    rows = [dict(row, counts=dict.fromkeys(("images", "forward", "backward", "steps"), 1), networks=[{}], seconds_training=1.0)
+            for row in rows]  # fmt: skip
+    page = comparison_page({"rows": rows}, settings={}, curves={}, sheets=[], notes=[])
+    comparison_table({"rows": rows})
+    printed = capsys.readouterr().out
+    wide = f"{number(rows[0]['high'])}]"
+    assert wide not in page and f"[{number(rows[0]['low'])}, 100.0]" in page and f"{rows[0]['low']:.2f} to 100.00" in printed
+    for text in (page, printed):
+        assert "no spread" in text and "cut off at 0 and 100" in text and "agree exactly" in text
+    quiet = comparison_page({"rows": rows_of({"none": [62.0], "a": [70.0]})}, settings={}, curves={}, sheets=[], notes=[])
+    assert "spread" not in quiet and "cut off" not in quiet
 
 
 def test_row_labels_are_as_short_as_can_be() -> None:

@@ -77,8 +77,11 @@ def test_refusals(arguments: list[str], words: str, tmp_path: Path, capsys: pyte
     assert words in said and said.count("\n") == 1 and not (tmp_path / "sheet.png").exists()
 
 
-def test_data_beside_a_run_are_refused(tmp_path: Path) -> None:
+def test_data_beside_a_run_and_epochs_it_never_saw_are_refused(tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert main(["train", "digits", "--epochs", "1", "--output", str(run), "--quiet"]) == 0
     with pytest.raises(InputError, match="show the run's own data"):
         preview(Request("digits", run=run), tmp_path / "sheet.png")
+    with pytest.raises(InputError, match=r"--epoch 2: .* was trained for 1 epochs; name one from 1 to 1"):
+        preview(Request(run=run, epoch=2), tmp_path / "sheet.png")
+    assert not (tmp_path / "sheet.png").exists()

@@ -2,6 +2,9 @@
 
 import argparse
 import json
+import shutil
+import sys
+import textwrap
 
 from augury.cli.shared import add_json
 
@@ -29,4 +32,16 @@ def run(options: argparse.Namespace) -> None:
             text += [f"\n{r['kind']}"] if r["kind"] != kind else []
             text.append(f"  {r['name']:<{wide}}  {r['summary']}  [{r['source']}]")
             kind = r["kind"]
-    print(json.dumps(rows, indent=1) if options.json else "\n".join(text).lstrip("\n"))
+    print(json.dumps(rows, indent=1) if options.json else "\n".join(_fitted(text)).lstrip("\n"))
+
+
+def _fitted(lines: list[str]) -> list[str]:
+    """Lines that a terminal's window holds, each going on below where its words began; elsewhere as long as they are."""
+    if not sys.stdout.isatty():
+        return lines
+    width = max(40, shutil.get_terminal_size().columns)
+    return [
+        part
+        for line in lines
+        for part in textwrap.wrap(line, width, subsequent_indent=" " * 8, break_on_hyphens=False) or [line]
+    ]  # fmt: skip

@@ -50,10 +50,17 @@ def run(options: argparse.Namespace) -> None:
         _list(options)
     elif options.recipe is None:
         raise InputError("RECIPE: name one of `augury reproduce --list`")
-    elif options.output is None:
+    elif options.output is None and _known(options.recipe):
         raise InputError("--output: name a folder for the results, for example --output runs/reproduced")
     else:
         _reproduce(options)
+
+
+def _known(recipe: str) -> bool:
+    """True; InputError for an unknown recipe, which is worth more than to hear what else is missing."""
+    from augury.recipes import load
+
+    return bool(load(recipe))
 
 
 def _write_page(options: argparse.Namespace) -> None:

@@ -15,6 +15,9 @@ DATA = (
     "a CSV manifest; hf:owner/name"
 )
 NONE: Mapping[str, str] = MappingProxyType({})
+EXAMPLES = {
+    "compare": "digits --augment none,cutout", "search": "digits --method randaugment", "patch": "digits_correlation",
+}  # fmt: skip
 LISTS = ("decay_milestones", "risk_epochs")
 SETTINGS = (
     ("--model", "M", "network: a name of `augury list`, torchvision:NAME or timm:NAME; A,B for strategies of several (small_cnn)"),
@@ -111,7 +114,7 @@ def add_settings(
 def config_of(path: Path | None, known: Sequence[str]) -> dict[str, Any]:
     """What a -c file says, empty without one; InputError for a key that is not known."""
     from augury.core.registry import unknown
-    from augury.train.engine.settings import read_config
+    from augury.train.engine.config_file import read_config
 
     values = {} if path is None else read_config(path)
     for key in values:
@@ -125,7 +128,8 @@ def settings_of(
 ) -> tuple[Any, dict[str, Any]]:
     """Settings from the flags over the -c file over `defaults`; what is no training's setting (`also`) comes back beside them."""
     from augury.core.options import text_from
-    from augury.train.engine.settings import Settings, read_config
+    from augury.train.engine.config_file import read_config
+    from augury.train.engine.settings import Settings
 
     values = {**(defaults or {}), **(read_config(options.config) if options.config else {})}
     for key in ("augment", "augment2", "strategy", "model"):
@@ -142,7 +146,9 @@ def settings_of(
         **{key: listed(value) if key in LISTS else number(value) for key, value in flags.items()},
     }
     if "data" not in merged:
-        raise InputError("DATA: name the data, for example `augury compare digits --augment none,cutout --output DIR`")
+        command = options.parser.prog
+        example = EXAMPLES.get(command.split()[-1], "digits")
+        raise InputError(f"DATA: name the data, for example `{command} {example} --output DIR`")
     return Settings.of(merged, "--flags"), extra
 
 

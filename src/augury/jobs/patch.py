@@ -12,7 +12,7 @@ from augury.jobs.patch_find import Model, before_and_after, found_groups, model_
 from augury.jobs.patch_report import page
 from augury.jobs.patch_retrain import Trained, Trainings, table
 from augury.jobs.patch_rows import rows_of
-from augury.jobs.patch_settings import FIND, TRANSLATE, PatchSettings, open_folder, stages_named
+from augury.jobs.patch_settings import FIND, TRANSLATE, TRANSLATED, PatchSettings, Stage, open_folder, stages_named
 from augury.jobs.patch_translate import pipeline_of, translate_stage, translated_images
 from augury.jobs.progress import bar
 from augury.train.data.dataset import Dataset
@@ -45,6 +45,7 @@ def patch(
     device = pick_device(settings.device)
     trainings = Trainings(output, rows, settings, dataset, lru_cache(1)(lambda: translated_images(output, dataset)))
     trainings.check()
+    seeds = list(range(settings.seed, settings.seed + options.seeds))
     translating = any(row.translated for row in rows)
     if translating or "translate" in stages:
         pairs_of(groups, options.translate)
@@ -52,8 +53,8 @@ def patch(
     given = None if options.from_run is None else model_of(Path(options.from_run), dataset, "before", settings.device)
     if stage is not None and (output / "config.yaml").exists() and not overwrite:
         resume = True
+    _check_earlier_stages(trainings, stages, seeds, looks_only=options.from_run is not None, removing=overwrite and not resume)
     directory = open_folder(output, settings, options, overwrite=overwrite, resume=resume)
-    seeds = list(range(settings.seed, settings.seed + options.seeds))
     notes = [*dataset.notes, *notes_of(groups), *_test_notes(dataset, groups)]
     done: dict[str, Any] = {}
     if "find" in stages:
@@ -90,6 +91,30 @@ def checked_groups(dataset: Dataset) -> Groups:
     if bool((groups.of_split(dataset.test) < 0).all()):
         raise InputError(f"DATA {dataset.name}: no image of the test part has a group; give them there too, or nothing can be told")
     return groups
+
+
+def _check_earlier_stages(
+    trainings: Trainings, stages: tuple[Stage, ...], seeds: list[int], *, looks_only: bool, removing: bool
+) -> None:
+    """Refuse a stage before anything is written or trained, where what it needs of an earlier one is not there.
+
+    looks_only: find is given a model and trains none. removing: what the folder holds is about to be overwritten.
+    """
+    first, translated = trainings.rows[0], [row for row in trainings.rows if row.translated]
+    if stages in (("retrain",), ("report",)) and removing and (translated or stages == ("report",)):
+        raise InputError(f"--overwrite: removes what --stage {stages[0]} needs of the stages before it; leave it out")
+    if "find" in stages and first.translated and not looks_only and (removing or not (trainings.output / TRANSLATED).exists()):
+        raise InputError(
+            f"--strategy {first.name}: the first row shows what fails, before there are translations to train it on; "
+            "name one without them first, such as erm, or give a finished run with --from-run"
+        )
+    if stages == ("retrain",) and translated:
+        trainings.translated()
+    if stages == ("report",):
+        trainings.all(seeds, None)
+        _read(trainings.output / FIND)
+        if translated:
+            _read(trainings.output / TRANSLATE)
 
 
 def find_stage(trainings: Trainings, groups: Groups, seeds: list[int], given: Model | None, quiet: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from augury.explain.report.diagrams import curve_of, dot_panel
 from augury.explain.report.figures import learning_curves
 from augury.explain.report.page import Sheet
 from augury.explain.report.patch import Part, patch_page
-from augury.explain.report.summary import interval, number
+from augury.explain.report.summary import bracketed, interval, interval_notes, number, percent
 from augury.jobs.patch_retrain import Trained
 from augury.jobs.reporting import settings_shown
 from augury.train.data.dataset import Dataset
@@ -66,6 +66,14 @@ def _verdict(row: dict[str, Any]) -> str:
     return f"no difference shown ({number(row['difference'], sign=True)} {brackets})"
 
 
+def _worst_brackets(row: dict[str, Any]) -> str:
+    return bracketed(*percent(row["worst_group_low"], row["worst_group_high"]), row["n"])
+
+
+def _brackets(row: dict[str, Any]) -> str:
+    return bracketed(row["difference_low"], row["difference_high"], row["n"], sign=True)
+
+
 def _before(found: dict[str, Any]) -> Part:
     rows = tuple((g["name"], float(g["training_images"]), float(g["images"]), _text(g["accuracy"])) for g in found["groups"])
     columns = ("group", "training images", "validation images", "accuracy, %")
@@ -82,9 +90,9 @@ def _compared(rows: list[dict[str, Any]], groups: Groups) -> Part:
     table = tuple(
         (
             row["label"], _text(row["accuracy"]),
-            f"{number(row['worst_group'])} {interval(row['worst_group_low'], row['worst_group_high'])}".strip(),
+            f"{number(row['worst_group'])} {_worst_brackets(row)}".strip(),
             "" if row is rows[0] else
-            f"{number(row['difference'], sign=True)} {interval(row['difference_low'], row['difference_high'], sign=True)}".strip(),
+            f"{number(row['difference'], sign=True)} {_brackets(row)}".strip(),
             row["verdict"], *(_text(row["gaps"][name]) for name in classes),
         )
         for row in rows
@@ -104,6 +112,7 @@ def _compared(rows: list[dict[str, Any]], groups: Groups) -> Part:
         "Differences are of the worst group, to the first row, paired by seed, with intervals that hold for all rows at once. A "
         "gap is the difference between the best and the worst group of a class, in points."
     )
+    caption = " ".join([caption, *interval_notes(rows, "worst_group_low", "worst_group_high")])
     tables = (
         Table("Accuracy, worst group and gaps", columns, table, caption),
         Table("Every group, accuracy in percent", ("strategy", *tested), per_group),

@@ -1,13 +1,16 @@
 """`augury policy`: show, import, export and compare policies."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from augury.augment import build
 from augury.augment.by_side import BySideStage
 from augury.augment.policies.convert import TORCHVISION, as_file, differences, from_timm, from_torchvision, words
 from augury.augment.policies.fast_autoaugment import NAMES, read_list
-from augury.augment.policies.file import PolicyFile, write_policy
+from augury.augment.policies.file import Entry, PolicyFile, write_policy
 from augury.augment.policies.file_reader import read_policy
 from augury.augment.stage import PlanStage
 from augury.core.errors import InputError
@@ -82,9 +85,10 @@ def import_policy(text: str, output: Path | None, *, overwrite: bool = False, si
 def export_policy(text: str, kind: str, output: Path, *, overwrite: bool = False, side_pixels: int = 32) -> list[str]:
     """Write a policy as `yaml`, `torchvision` (its name) or `fast_autoaugment`; returns what could not be said."""
     if kind == "torchvision":
-        name = next((theirs for theirs, ours in TORCHVISION.items() if parse_chain(ours, "") == parse_chain(text, "POLICY")), None)
+        name = _torchvision_name(content_of(text, side_pixels=side_pixels), side_pixels)
         if name is None:
-            raise InputError(f"POLICY {text}: torchvision has no such policy; export as yaml or fast_autoaugment")
+            theirs = ", ".join(TORCHVISION.values())
+            raise InputError(f"POLICY {text}: torchvision has no such policy; it has {theirs}; export as yaml or fast_autoaugment")
         _write(output, f"{name}\n".encode(), overwrite)
         return []
     content = content_of(text, side_pixels=side_pixels)
@@ -96,6 +100,26 @@ def export_policy(text: str, kind: str, output: Path, *, overwrite: bool = False
     rows, lost = _fast_autoaugment(content)
     _write(output, (repr(rows) + "\n").encode(), overwrite)
     return lost
+
+
+def _torchvision_name(content: PolicyFile, side_pixels: int) -> str | None:
+    """What torchvision calls the policy that does the same; None where it has none."""
+    meant = _meaning(content)
+    return next((name for name, ours in TORCHVISION.items() if _meaning(content_of(ours, side_pixels=side_pixels)) == meant), None)
+
+
+def _meaning(content: PolicyFile) -> object:
+    """What a policy does, whatever it is called and however its sub-policies are ordered."""
+    if content.augment:
+        return str(parse_chain(content.augment, "POLICY"))
+    periods = [(until, product(rows, repeat=content.repeat)) for until, rows in content.periods]
+    return [(until, sorted(repr([_done(e) for row in rows for e in row]) for rows in sequences)) for until, sequences in periods]
+
+
+def _done(entry: Entry) -> tuple[object, ...]:
+    """An entry without its strength, which is for logs; values as the float32 that operations are given."""
+    values = [(name, float(np.float32(value))) for name, value in sorted(entry.values.items())]
+    return entry.op, float(entry.probability), values, entry.signed, sorted(entry.options.items())
 
 
 def _fast_autoaugment(content: PolicyFile) -> tuple[list[list[tuple[str, float, float]]], list[str]]:

@@ -3,7 +3,7 @@
 import base64
 import html
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,6 +19,7 @@ from augury.jobs.sheets import History, draw, rows_of, rows_with
 from augury.train.data.dataset import Dataset, load
 from augury.train.engine.checkpoint import write_atomically
 from augury.train.engine.evaluate import evaluate
+from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.setup import on_device
 
 
@@ -92,11 +93,14 @@ def _shown(request: Request, run: Run | None) -> _Shown:
         chains = parse_list(request.augment or s.augment, "--augment")
         history = History(s.resolved(len(dataset.train.ids)).batch_size or 1, s.epochs)
         seed = s.seed if request.seed is None else request.seed
-        epoch = max(1, s.epochs - request.draws + 1) if request.epoch is None else request.epoch
+        last = min(s.epochs, max((row["epoch"] for row in RunDirectory(run.path).metrics()), default=s.epochs))
+        epoch = max(1, last - request.draws + 1) if request.epoch is None else request.epoch
+        if epoch > last:
+            raise InputError(f"--epoch {epoch}: {run.path} was trained for {last} epochs; name one from 1 to {last}")
+        request = replace(request, draws=min(request.draws, last - epoch + 1))
     rows, names = _rows(request, run, dataset)
-    draws = request.draws if history is None else max(1, min(request.draws, history.epochs - epoch + 1))
     model = request.model or request.run
-    return _Shown(dataset, chains, rows, draws, seed, epoch - 1, model, history, names)
+    return _Shown(dataset, chains, rows, request.draws, seed, epoch - 1, model, history, names)
 
 
 def _rows(request: Request, run: Run | None, dataset: Dataset) -> tuple[Tensor, list[str]]:

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +41,8 @@ def reproduce(
     """Train what the rows ask for and write result.json: per row published, ours, n, spread, within.
 
     Rows that were measured into the folder before stay in result.json; `resume` may name other rows and more seeds.
-    Raises InputError for an unknown recipe or row, and for changed settings at full scale; a row that cannot run says why.
+    Raises InputError for an unknown recipe or row, and for changed settings at full scale; a row that cannot run says why,
+    and where none could, here or before, RunError does.
     """
     alone("reproduce")
     recipe = load(request.recipe)
@@ -66,6 +68,10 @@ def reproduce(
     made = {row.id: _row(recipe, row, settings, request.scale, found[row.id]) for row, settings in each}
     every = [made.get(row.id) or before.get(row.id) for row in recipe.rows]
     shown = [row for row in every if row is not None]
+    if all(row["status"].startswith(("not run", "failed")) for row in shown):
+        if all(row["status"].startswith("not run") for row in shown):
+            _leave_nothing(directory)
+        raise RunError(f"RECIPE {recipe.name}: no row ran, nothing was measured. {'; '.join(reasons(shown))}")
     compare(shown)
     result = {
         "version": 1, "recipe": recipe.name, "title": recipe.title, "source": recipe.source, "scale": request.scale,
@@ -74,6 +80,22 @@ def reproduce(
     }  # fmt: skip
     write_json(place.output / "result.json", result)
     return result
+
+
+def reasons(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Why rows have no number, each reason with its rows."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row["status"] != "measured":
+            found.setdefault(row["status"], []).append(row["id"])
+    return [f"{reason}: {', '.join(ids)}" for reason, ids in found.items()]
+
+
+def _leave_nothing(directory: RunDirectory) -> None:
+    """A folder in which nothing was done must not stand in the way of the next try."""
+    directory.clear()
+    with suppress(OSError):  # others' files are in it
+        directory.path.rmdir()
 
 
 def seeds_of(recipe: Recipe, request: Request) -> list[int]:

@@ -5,12 +5,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.table import Table
-
 from augury.core.errors import InputError
 from augury.core.registry import names
-from augury.jobs.tables import print_table
+from augury.jobs.fitted import print_table, table
+from augury.jobs.reproduce import reasons
 from augury.recipes.needs import hours, title_of
 from augury.recipes.recipe import Recipe, Row, load
 
@@ -66,17 +64,15 @@ def _needs(recipe: Recipe, results: dict[str, dict[str, Any]]) -> dict[str, Any]
 
 def overview_table(rows: list[dict[str, Any]]) -> None:
     """Print the overview on stdout."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    made = table()
     for heading in ("recipe", "rows", "trainings x seeds", "data", "GPU hours", "measured", "shows"):
-        table.add_column(
-            heading, justify="right" if heading in ("rows", "trainings x seeds", "GPU hours") else "left", no_wrap=True
-        )
+        made.add_column(heading, justify="right" if heading in ("rows", "trainings x seeds", "GPU hours") else "left", no_wrap=True)
     for row in rows:
-        table.add_row(
+        made.add_row(
             row["recipe"], str(row["rows"]), f"{row['trainings']} x {row['seeds']}" if row["trainings"] else "-",
             ", ".join(row["data"]), _hours(row["gpu_hours"]), _measured(row) or "nothing", row["title"],
         )  # fmt: skip
-    print_table(table)
+    print_table(made, ["GPU hours", "trainings x seeds"])
     print("GPU hours: for all rows at full scale, from multiply-adds at 50 Tflop/s; an estimate, low for small networks.")
 
 
@@ -90,12 +86,12 @@ def _hours(value: float | None) -> str:
 
 def result_table(result: dict[str, Any]) -> None:
     """Print a result on stdout: a row each, then what is not as published."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"{result['title']} ({result['source']})", title_justify="left")
+    made = table(f"{result['title']} ({result['source']})")
     for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading in ("row", "within", "") else "right", no_wrap=True)
+        made.add_column(heading, justify="left" if heading in ("row", "within", "") else "right", no_wrap=True)
     for cells in cells_of(result):
-        table.add_row(*cells)
-    print_table(table)
+        made.add_row(*cells)
+    print_table(made)
     for line in explained(result):
         print(line)
 
@@ -129,7 +125,9 @@ def explained(result: dict[str, Any]) -> list[str]:
                 changed[change] = changed.get(change, 0) + 1
         least = 0.2 * max([1, *changed.values()])
         words = ", ".join(change for change, count in changed.items() if count > least)
-        lines.append(f"Scale {result['scale']}: not the published training ({words}), so that only differences can be compared.")
+        smoke = result["scale"] == "smoke"
+        said = "the numbers mean nothing but that the rows run" if smoke else "only differences can be compared"
+        lines.append(f"Scale {result['scale']}: not the published training ({words}), so that {said}.")
     elif any("training images" in change for row in result["rows"] for change in row["changed"]):
         lines.append(
             "The data are not complete, so that no number is judged: "
@@ -138,11 +136,7 @@ def explained(result: dict[str, Any]) -> list[str]:
         )
     elif result["tolerance"] is not None:
         lines.append(f"within: at most {result['tolerance']:g} from the published number, or twice its spread where that is more.")
-    reasons: dict[str, list[str]] = {}
-    for row in result["rows"]:
-        if row["status"] != "measured":
-            reasons.setdefault(row["status"], []).append(row["id"])
-    lines += [f"{reason}: {', '.join(rows)}" for reason, rows in reasons.items()]
+    lines += reasons(result["rows"])
     seeds = result["seeds"]
     lines.append(f"Seeds {seeds[0]} to {seeds[-1]}; spread: standard deviation over seeds. {result['environment']['device']}.")
     return lines + [*result["notes"]]

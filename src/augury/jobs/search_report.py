@@ -18,13 +18,13 @@ SHEETS = 2
 
 
 def sentence(found: Mapping[str, Any]) -> str:
-    """Whether the found policy beats random search's, from its row's paired difference to it."""
+    """What is shown of the found policy against random search's, from its row's paired difference to it."""
     if found["n"] < 2 or found["difference"] is None:
         return "one seed cannot tell it from random search; run it with three seeds or more"
     brackets = interval(found["difference_low"], found["difference_high"], sign=True)
     points = f"{number(found['difference'], sign=True)} points {brackets}".rstrip()
     words = {"better": "better than random search", "worse": "worse than random search"}
-    return f"{words.get(found['verdict'], 'no better than random search')} ({points}, {found['n']} seeds)"
+    return f"{words.get(found['verdict'], 'not shown to be better or worse than random search')} ({points}, {found['n']} seeds)"
 
 
 def arm_words(name: str, arm: Mapping[str, Any]) -> str:

@@ -58,6 +58,8 @@ class SearchSettings:
     @staticmethod
     def of(values: dict[str, Any], where: str) -> "SearchSettings":
         """From a flat mapping; InputError for wrong values, for a missing method, for options of another method."""
+        if values.get("budget") is not None:
+            Budget.of(str(values["budget"]))
         if values.get("method") is None:
             raise InputError("--method: name one of tanda, autoaugment, randaugment")
         made = SearchSettings(**checked(SearchSettings, {**values, "budget": str(values.get("budget", "40"))}, where))
@@ -65,7 +67,6 @@ class SearchSettings:
         for name, methods in _ONLY.items():
             if getattr(made, name) != plain[name] and made.method not in methods:
                 raise InputError(f"--{name.replace('_', '-')}: belongs to --method {' or '.join(methods)}; leave it out")
-        Budget.of(made.budget)
         return made
 
 

@@ -1,13 +1,12 @@
 """Tables for the terminal."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
 from augury.explain.measurements.measurement import Measured
+from augury.explain.report.summary import NO_SPREAD, interval_notes, paired, percent
 from augury.explain.theory.claim import Checked
+from augury.jobs.fitted import print_table, table
 from augury.jobs.search_report import arm_words
 
 _COSTS = {"images": "images", "forward": "forward passes", "backward": "backward passes", "steps": "steps"}
@@ -20,37 +19,35 @@ def cost_line(counts: dict[str, float], seconds: dict[str, float] | None = None)
     return said if seconds is None else f"{said}, {seconds['training']:,.1f} s, of the device {seconds['device']:,.1f} s"
 
 
-def print_table(table: Table) -> None:
-    """Print a table as wide as it is: a narrow terminal breaks its lines, but no name is cut."""
-    console = Console()
-    console.width = max(console.width, console.measure(table, options=console.options.update(max_width=10**4)).maximum)
-    console.print(table)
+def print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)
 
 
 def comparison_table(result: dict[str, Any]) -> None:
     """Print a comparison on stdout, a row per combination."""
     rows = result["rows"]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    made = table()
     several = len({row["strategy"] for row in rows}) > 1
     headings = ["augment", *(["strategy"] if several else []), "accuracy %", "95 % interval", "difference", "its interval"]
     costs = [name for name in _COSTS if len({row["counts"][name] for row in rows}) > 1]
     for heading in [*headings, "verdict", *(_COSTS[name].split()[0] for name in costs), "seconds", "images/s"]:
         words = heading in ("augment", "strategy", "verdict")
-        table.add_column(heading, justify="left" if words else "right", no_wrap=True, overflow="ellipsis")
+        made.add_column(heading, justify="left" if words else "right", no_wrap=True)
     for row in rows:
         names = [row["augment"], *([row["strategy"]] if several else [])]
-        table.add_row(
+        made.add_row(
             *names,
             f"{row['mean']:.2f}",
-            _interval(row["low"], row["high"]),
+            _interval(*percent(row["low"], row["high"]), row["n"]),
             "" if row["difference"] is None else f"{row['difference']:+.2f}",
-            _interval(row["difference_low"], row["difference_high"], "+"),
+            _interval(row["difference_low"], row["difference_high"], paired(row, rows[0]), "+"),
             row["verdict"],
             *(f"{row['counts'][name]:,}" for name in costs),
             f"{row['seconds_training']:,.1f}",
             f"{row['images_per_second']:,.0f}",
         )
-    print_table(table)
+    print_table(made, ["images/s", "seconds", *(_COSTS[name].split()[0] for name in reversed(costs))])
     for row in rows:
         for number, network in enumerate(row["networks"][1:], start=2):
             print(f"{row['augment']} {row['strategy']}: network {number} ({network['model']}) {network['mean']:.2f} %")
@@ -61,6 +58,7 @@ def comparison_table(result: dict[str, Any]) -> None:
         f"{n} seed{'s' if n > 1 else ''}; accuracy on the test part after the last epoch; differences are paired by seed, "
         "their intervals hold for all rows at once."
     )
+    print_lines(interval_notes(rows))
 
 
 def search_table(result: dict[str, Any]) -> None:
@@ -75,37 +73,38 @@ def patch_table(result: dict[str, Any]) -> None:
     """Print `augury patch` on stdout: a row per strategy, then every group."""
     rows = result["rows"]
     classes = [name for name in rows[0]["gaps"] if any(row["gaps"][name] is not None for row in rows)]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    made = table()
     for heading in ("strategy", "accuracy %", "worst group %", "95 % interval", "difference", "its interval", "verdict",
                     *(f"gap {name}" for name in classes), "steps", "seconds"):  # fmt: skip
-        table.add_column(heading, justify="left" if heading in ("strategy", "verdict") else "right", no_wrap=True)
+        made.add_column(heading, justify="left" if heading in ("strategy", "verdict") else "right", no_wrap=True)
     for row in rows:
-        table.add_row(
+        made.add_row(
             row["label"], _text(row["accuracy"], 2), _text(row["worst_group"], 2),
-            _interval(row["worst_group_low"], row["worst_group_high"]),
+            _interval(*percent(row["worst_group_low"], row["worst_group_high"]), row["n"]),
             "" if row["difference"] is None else f"{row['difference']:+.2f}",
-            _interval(row["difference_low"], row["difference_high"], "+"), row["verdict"],
+            _interval(row["difference_low"], row["difference_high"], paired(row, rows[0]), "+"), row["verdict"],
             *(_text(row["gaps"][name], 2) for name in classes), f"{row['counts']['steps']:,}", f"{row['seconds_training']:,.1f}",
         )  # fmt: skip
-    groups = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="Accuracy of every group, %", title_justify="left")
+    groups = table("Accuracy of every group, %")
     for number, heading in enumerate(("strategy", *rows[0]["groups"])):
         groups.add_column(heading, justify="right" if number else "left", no_wrap=True)
     for row in rows:
         groups.add_row(row["label"], *(_text(value, 2) for value in row["groups"].values()))
-    print_table(table)
+    print_table(made, ["seconds", "steps"])
     print_table(groups)
     n = rows[0]["n"]
     print(f"{n} seed{'s' if n > 1 else ''}; test part; differences are of the worst group, paired by seed, to the first row.")
+    print_lines(interval_notes(rows, "worst_group_low", "worst_group_high"))
 
 
 def found_table(found: dict[str, Any]) -> None:
     """Print what the first stage of `augury patch` found."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    made = table()
     for heading in ("group", "training images", "validation images", "accuracy %"):
-        table.add_column(heading, justify="left" if heading == "group" else "right", no_wrap=True)
+        made.add_column(heading, justify="left" if heading == "group" else "right", no_wrap=True)
     for group in found["groups"]:
-        table.add_row(group["name"], f"{group['training_images']:,}", f"{group['images']:,}", _text(group["accuracy"], 2))
-    print_table(table)
+        made.add_row(group["name"], f"{group['training_images']:,}", f"{group['images']:,}", _text(group["accuracy"], 2))
+    print_table(made)
     gaps = ", ".join(f"{name} {gap:.2f}" for name, gap in found["gaps"].items() if gap is not None)
     print(f"{found['model']}: {found['accuracy']:.2f} % in all; worst group {found['worst_group_name']}; gaps in points: {gaps}")
 
@@ -125,20 +124,22 @@ def measurement_tables(found: dict[str, Measured]) -> None:
     for name, measured in found.items():
         print(f"\n{name}\n{measured.summary}")
         for each in measured.tables:
-            table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=each.title, title_justify="left")
+            made = table(each.title)
             for number, heading in enumerate(each.columns):
-                table.add_column(heading, justify="right" if number else "left", overflow="fold")
+                made.add_column(heading, justify="right" if number else "left", overflow="fold")
             for row in each.rows:
-                table.add_row(*(_text(value, each.digits) for value in row))
-            print_table(table)
+                made.add_row(*(_text(value, each.digits) for value in row))
+            print_table(made)
 
 
 def _text(value: str | float | None, digits: int) -> str:
     return value if isinstance(value, str) else "" if value is None else f"{value:.{digits}f}"
 
 
-def _interval(low: float | None, high: float | None, sign: str = "") -> str:
-    return "" if low is None or high is None else f"{low:{sign}.2f} to {high:{sign}.2f}"
+def _interval(low: float | None, high: float | None, seeds: int, sign: str = "") -> str:
+    if low is None or high is None:
+        return NO_SPREAD if seeds > 1 else ""
+    return f"{low:{sign}.2f} to {high:{sign}.2f}"
 
 
 def fidelity_table(result: dict[str, Any]) -> None:
@@ -152,12 +153,12 @@ def fidelity_table(result: dict[str, Any]) -> None:
     for title, libraries in (("Augury", own), ("Other libraries, the worst over all sizes", [n for n in names if n not in own])):
         if not libraries:
             continue
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"{title}, against {result['reference']}", title_justify="left")
+        made = table(f"{title}, against {result['reference']}")
         for heading in ("operation", "strength"):
-            table.add_column(heading, no_wrap=True)
+            made.add_column(heading, no_wrap=True)
         headings = [f"{h}x{w}" for h, w in sizes] + ["worst case"] if libraries is own else libraries
         for heading in headings:
-            table.add_column(heading, no_wrap=True)
+            made.add_column(heading, no_wrap=True)
         for (operation, strength), rows in cells.items():
             if libraries is own:
                 mine = [r for r in rows if r["own"]]
@@ -165,8 +166,8 @@ def fidelity_table(result: dict[str, Any]) -> None:
                 shown.append(_worst_of(mine, where=True))
             else:
                 shown = [_worst_of([r for r in rows if r["library"] == name]) for name in libraries]
-            table.add_row(operation, strength, *shown)
-        print_table(table)
+            made.add_row(operation, strength, *shown)
+        print_table(made)
     print(f"Exact: every value equal. Shares are of differing values, 3 and 1 channels, {len(sizes)} sizes, 7 kinds of images.")
     for name in result["not_installed"]:
         print(f"{name} is not installed and was not compared (pip install 'augury[peers]')")
@@ -196,17 +197,18 @@ def _percent(share: float) -> str:
 
 def throughput_table(result: dict[str, Any]) -> None:
     """Print `augury bench` on stdout: a row per job, size and way to do it; then memory, parts and first calls."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    made = table()
     for heading in ("job", "size", "library", "images/s", "lowest", "highest", "x best peer", "x torchvision PIL", "best peer"):
         words = heading in ("job", "size", "library", "best peer")
-        table.add_column(heading, justify="left" if words else "right", no_wrap=True)
+        made.add_column(heading, justify="left" if words else "right", no_wrap=True)
     for row in result["rows"]:
         figures = [f"{row[k]:,.0f}" if row[k] else "-" for k in ("images_per_second", "low", "high")]
         ratios = [f"{row[k]:.1f}" if row[k] else "" for k in ("to_best_peer", "to_torchvision_pil")]
         name = f"{row['library']} {row['how']}" + ("" if row["equal_work"] else " *")
-        table.add_row(row["job"], f"{row['size']} x{row['batch']}", name, *figures, *ratios, row["note"] or _peer(row))
-    print_table(table)
-    place, load = result["environment"]["device"], result["machine"]["load_before"]
+        made.add_row(row["job"], f"{row['size']} x{row['batch']}", name, *figures, *ratios, row["note"] or _peer(row))
+    print_table(made, ["highest", "lowest"])
+    place, before = result["environment"]["device"], result["machine"]["load_before"]
+    load = "unknown" if before is None else f"{before:.1f}"
     rounds = result["rounds"]["count"]
     print(f"{place}; {result['threads']} thread; load {load}; medians of {rounds} interleaved rounds by {result['clock']}.")
     if any(not row["equal_work"] for row in result["rows"]):

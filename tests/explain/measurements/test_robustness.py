@@ -86,6 +86,21 @@ def test_harm_finds_the_class_that_is_hurt_and_pairs_by_seed() -> None:
     assert found.values["reference"] == "plain" and found.tables[0].rows[0][0] == "g"
 
 
+def test_harm_tests_nothing_with_one_seed_and_names_what_each_figure_shows() -> None:
+    """Catches `0 hurt of 3` and promised intervals where one seed is shared, and figures that all have one title."""
+    blind = [replace(subject(name, seed), model=Blind(1).eval()) for name in ("one", "two") for seed in (0, 1)]
+    alone = harm([subject("plain", 0), *blind], toy(), by=("class",))
+    assert alone.summary.count("with one seed in common nothing can be tested; from -100.0 (g)") == 2
+    assert "hurt of" not in alone.summary
+    assert not any("interval" in figure.caption for figure in alone.figures)
+    for name, figure in zip(("one", "two"), alone.figures, strict=True):
+        assert f"{name}: difference, points" in figure.html and figure.caption.startswith(f"{name} against plain")
+    tied = harm([subject("plain", 0), subject("plain", 1), subject("same", 0), subject("same", 1)], toy(), by=("class",))
+    assert {row["verdict"] for row in tied.values["class"]["same"]} == {"no spread"} and "agree exactly" in tied.summary
+    some = harm([subject("plain", 0), subject("plain", 1), *blind[:1], subject("one", 1)], toy(), by=("class",))
+    assert "0 helped, 0 hurt of 3" in some.summary and "95% intervals" in some.figures[0].caption
+
+
 def test_harm_by_group_and_what_it_refuses() -> None:
     plain = toy()
     groups = torch.arange(30) // 15

@@ -65,6 +65,19 @@ def test_gone_at_any_moment_of_writing_it_resumes_bit_for_bit(
     assert [row["epoch"] for row in directory.metrics()] == [1, 2, 3]
 
 
+def test_wall_seconds_are_those_of_all_sessions(tmp_path: Path, digits: Dataset) -> None:
+    """Catches a resumed training whose wall seconds are the last session's, and so less than its training seconds."""
+    settings = replace(SHORT, augment="none", model="small_cnn(width=2)")
+    directory = RunDirectory.open(tmp_path, settings.dict())
+    first = Training.prepare(settings, digits)
+    first.begin(directory)
+    first.clock.begun -= 100  # an hour would do as well
+    first.keep(first.train_epoch())
+    seconds = Training.prepare(settings, digits).run(directory)["seconds"]
+    assert 100 + seconds["training"] - first.seconds < seconds["wall"] < 200
+    assert Training.prepare(settings, digits).run(directory)["seconds"]["wall"] > 100, "a finished one, concluded again"
+
+
 def test_a_full_disk_keeps_the_checkpoint_and_says_so(tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = RunDirectory.open(tmp_path, SHORT.dict())
     training = Training.prepare(SHORT, digits)

@@ -24,7 +24,10 @@ _PRIOR = 2.0
 
 @dataclass(frozen=True)
 class Difference:
-    """Accuracy minus the reference's, percentage points: the mean over n seeds, with its interval (None for one seed)."""
+    """Accuracy minus the reference's, percentage points: the mean over n seeds, with its interval.
+
+    low and high are None for one seed, and where no class's difference changes with the seed: nothing can be tested.
+    """
 
     name: str
     images: int
@@ -40,7 +43,7 @@ class Difference:
     @property
     def verdict(self) -> str:
         if self.low is None or self.high is None:
-            return "one seed"
+            return "one seed" if len(self.values) < 2 else "no spread"
         return "helped" if self.low > 0 else "hurt" if self.high < 0 else "no difference shown"
 
 
@@ -83,17 +86,18 @@ def harm(
             ranked = sorted(rows, key=lambda d: d.mean)
             ends = ranked if len(ranked) <= 2 * shown else [*ranked[:shown], *ranked[-shown:]]
             n = len(rows[0].values)
-            note = (
-                f"Against {reference}, paired over {n} seed{'s' if n > 1 else ''}; {confidence:.0%} intervals that hold together."
-            )
+            tested = any(d.low is not None for d in rows)
+            why = f"{confidence:.0%} intervals that hold together" if tested else _untested(n)
+            note = f"{group} against {reference}, paired over {n} seed{'s' if n > 1 else ''}; {why}."
             tables.append(Table(f"{group}, by {kind}", (kind, "images", "reference, %", "difference", "its interval", "verdict"),
                                 tuple(_row(d) for d in ends), note))  # fmt: skip
             drawn = {group: [[d.mean if d.low is None else d.low, d.mean if d.high is None else d.high] for d in ends]}
             title = f"{group}: difference in accuracy by {kind}, points"
-            figures.append(Figure(title, dot_panel("Difference, points", [d.name for d in ends], drawn, zero=True),
+            figures.append(Figure(title, dot_panel(f"{group}: difference, points", [d.name for d in ends], drawn, zero=True),
                                   f"{note} {_left_out(len(rows), len(ends))}".strip()))  # fmt: skip
             verdicts = [d.verdict for d in rows]
-            said.append(f"{group}, by {kind}: {verdicts.count('helped')} helped, {verdicts.count('hurt')} hurt of {len(rows)}; "
+            counted = f"{verdicts.count('helped')} helped, {verdicts.count('hurt')} hurt of {len(rows)}" if tested else why
+            said.append(f"{group}, by {kind}: {counted}; "
                         f"from {ranked[0].mean:+.1f} ({ranked[0].name}) to {ranked[-1].mean:+.1f} ({ranked[-1].name})")  # fmt: skip
     summary = f"Differences to {next(iter(found))}, in percentage points. {'; '.join(said)}."
     return Measured(summary, {"reference": next(iter(found)), **values}, tuple(tables), tuple(figures))
@@ -168,6 +172,10 @@ def _compared(
 def _row(d: Difference) -> Row:
     interval = "" if d.low is None or d.high is None else f"{d.low:+.2f} to {d.high:+.2f}"
     return d.name, f"{d.images}", d.reference, f"{d.mean:+.2f}", interval, d.verdict
+
+
+def _untested(seeds: int) -> str:
+    return "the seeds agree exactly, so nothing can be tested" if seeds > 1 else "with one seed in common nothing can be tested"
 
 
 def _left_out(all_: int, drawn: int) -> str:

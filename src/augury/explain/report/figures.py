@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from augury.explain.report.palette import Style, row_style
-from augury.explain.report.summary import Row, interval, number, row_labels
+from augury.explain.report.summary import Row, bracketed, number, paired, percent, row_labels
 
 # Stands for the page's text colour while matplotlib draws; no colour of the palette.
 _INK = "#010203"
@@ -34,12 +34,14 @@ def accuracy_intervals(rows: Sequence[Row]) -> str:
     """
     labels = row_labels(rows)
     styles = [row_style(index) for index in range(len(rows))]
-    accuracy = [(row["mean"], row["low"], row["high"]) for row in rows]
-    panels = [_interval_panel("Test accuracy, %", labels, styles, accuracy, False, [row["accuracies"] for row in rows])]
+    accuracy = [(row["mean"], *percent(row["low"], row["high"])) for row in rows]
+    seeds = [row["n"] for row in rows]
+    panels = [_interval_panel("Test accuracy, %", labels, styles, accuracy, seeds, False, [row["accuracies"] for row in rows])]
     if len(rows) > 1:
         difference = [(row["difference"], row["difference_low"], row["difference_high"]) for row in rows]
         title = f"Difference to {_short(labels[0], 28)}, points"
-        panels.append(_interval_panel(title, labels, styles, difference, True, None))
+        pairs = [paired(row, rows[0]) for row in rows]
+        panels.append(_interval_panel(title, labels, styles, difference, pairs, True, None))
     return _panels(panels)
 
 
@@ -72,6 +74,7 @@ def _interval_panel(
     labels: Sequence[str],
     styles: Sequence[Style],
     values: Sequence[tuple[float | None, float | None, float | None]],
+    seeds: Sequence[int],
     relative: bool,
     dots: Sequence[Sequence[float | None]] | None,
 ) -> str:
@@ -88,7 +91,7 @@ def _interval_panel(
             )
         if middle is not None:
             axes.plot([middle], [place], style.marker, color=style.colour, markersize=7.5)
-        said = f"{number(middle, sign=relative)} {interval(low, high, sign=relative)}".rstrip()
+        said = f"{number(middle, sign=relative)} {bracketed(low, high, seeds[place], sign=relative)}".rstrip()
         if relative and place == 0:
             said, middle = "reference", 0.0
         for x, text, side in ((0.0, _short(label, _LONGEST_LABEL - len(said)), "left"), (1.0, said, "right")):
@@ -119,7 +122,7 @@ def _curve_panel(title: str, curves: Mapping[str, Sequence[Epochs]], styles: Map
     if not means:
         return ""
     _limits(axes, means, rising=key == "validation_accuracy")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch", color=_INK, size=9)
     axes.grid(axis="y", color=_INK, alpha=0.12, linewidth=0.8)
     return _svg(figure, f"{title} per epoch for {', '.join(curves)}")

@@ -20,7 +20,7 @@ from augury.explain.report.palette import row_style
 from augury.explain.report.risk import risk_curves
 from augury.explain.report.schedule import schedule_panels
 from augury.explain.report.sheet import Sheet
-from augury.explain.report.summary import comparison_summary, interval, number, row_labels
+from augury.explain.report.summary import bracketed, comparison_summary, interval_notes, number, paired, percent, row_labels
 
 if TYPE_CHECKING:
     from augury.explain.measurements.measurement import Measured
@@ -63,10 +63,11 @@ def comparison_page(
         title=title,
         summary=comparison_summary(rows),
         settings=settings,
-        rows=[_comparison_row(row, label, index, costs) for index, (row, label) in enumerate(zip(rows, labels, strict=True))],
+        rows=[_comparison_row(row, rows[0], labels[place], place, costs) for place, row in enumerate(rows)],
         costs=costs,
         equal_costs=", ".join(f"{number(_cost(rows[0], key), 0)} {name.lower()}" for key, name in equal.items() if key != "steps"),
         simultaneous=len(rows) > 2,
+        interval_notes=" ".join(interval_notes(rows)),
         seeds=max(len(row["accuracies"]) for row in rows),
         intervals=Markup(accuracy_intervals(rows)),
         curves=Markup(learning_curves(curves, curve_styles)),
@@ -154,7 +155,9 @@ def _render(template: str, **values: Any) -> str:
     return environment.get_template(template).render(style=style, script=script, **values)
 
 
-def _comparison_row(row: Mapping[str, Any], label: str, index: int, costs: Mapping[str, str]) -> dict[str, Any]:
+def _comparison_row(
+    row: Mapping[str, Any], first: Mapping[str, Any], label: str, index: int, costs: Mapping[str, str]
+) -> dict[str, Any]:
     return {
         "label": _breakable(label),
         "augment": _breakable(row["augment"]),
@@ -163,10 +166,10 @@ def _comparison_row(row: Mapping[str, Any], label: str, index: int, costs: Mappi
         "n": row["n"],
         "mean": row["mean"],
         "mean_text": number(row["mean"]),
-        "interval": interval(row["low"], row["high"]),
+        "interval": bracketed(*percent(row["low"], row["high"]), row["n"]),
         "difference": row["difference"],
         "difference_text": number(row["difference"], sign=True) if index else "",
-        "difference_interval": interval(row["difference_low"], row["difference_high"], sign=True),
+        "difference_interval": bracketed(row["difference_low"], row["difference_high"], paired(row, first), sign=True),
         "verdict": row["verdict"],
         "speed": row.get("images_per_second"),
         "speed_text": number(row.get("images_per_second"), 0),

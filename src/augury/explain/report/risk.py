@@ -42,7 +42,7 @@ def risk_curves(epochs: Epochs) -> str:
         axes.axvline(begun - 0.5, color=_INK, linewidth=1, alpha=0.55, linestyle=":")
         axes.text(begun - 0.5, 1.0, " refined", transform=axes.get_xaxis_transform(), va="top", color=_INK, size=9)
     axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch", color=_INK, size=9)
     axes.grid(axis="y", color=_INK, alpha=0.12, linewidth=0.8)
     last = next(epoch for epoch in reversed(epochs) if "risk" in epoch)

@@ -7,6 +7,7 @@ from typing import Any
 
 Row = Mapping[str, Any]
 _LONGEST_LIST = 5
+NO_SPREAD = "no spread"
 
 
 def row_labels(rows: Sequence[Row]) -> list[str]:
@@ -33,6 +34,35 @@ def number(value: float | None, digits: int = 1, *, sign: bool = False) -> str:
 def interval(low: float | None, high: float | None, *, sign: bool = False) -> str:
     """ "[87.1, 92.3]", or nothing where there is no interval."""
     return "" if low is None or high is None else f"[{number(low, sign=sign)}, {number(high, sign=sign)}]"
+
+
+def percent(low: float | None, high: float | None) -> tuple[float | None, float | None]:
+    """The ends of a percentage's interval as they are shown: a t-interval knows nothing of 0 and 100, where it is cut off."""
+    return None if low is None else max(low, 0.0), None if high is None else min(high, 100.0)
+
+
+def bracketed(low: float | None, high: float | None, seeds: int, *, sign: bool = False) -> str:
+    """An interval over so many seeds in brackets; `NO_SPREAD` where they all agree, nothing for a single one."""
+    return interval(low, high, sign=sign) or (NO_SPREAD if seeds > 1 else "")
+
+
+def paired(row: Row, first: Row) -> int:
+    """How many seeds a row's difference to the first rests on; 0 for the first itself."""
+    if row["verdict"] == "reference":
+        return 0
+    if "accuracies" not in row:
+        return int(row["n"])
+    return sum(a is not None and b is not None for a, b in zip(row["accuracies"], first["accuracies"], strict=True))
+
+
+def interval_notes(rows: Sequence[Row], low: str = "low", high: str = "high") -> list[str]:
+    """What must be said of intervals that are missing or cut off; `low` and `high` are the keys of a percentage's ends."""
+    notes = []
+    if any(row[low] is not None and (row[low] < 0 or row[high] > 100) for row in rows):
+        notes.append("Intervals of accuracies are cut off at 0 and 100.")
+    if any((r["n"] > 1 and r[low] is None) or (paired(r, rows[0]) > 1 and r["difference_low"] is None) for r in rows):
+        notes.append(f"{NO_SPREAD.capitalize()}: all seeds agree exactly, so there is nothing to make an interval from.")
+    return notes
 
 
 def comparison_summary(rows: Sequence[Row]) -> str:
@@ -80,7 +110,7 @@ def _seeds(rows: Sequence[Row]) -> str:
 
 
 def _accuracy(row: Row) -> str:
-    return f"{number(row['mean'])} % {interval(row['low'], row['high'])}".rstrip()
+    return f"{number(row['mean'])} % {interval(*percent(row['low'], row['high']))}".rstrip()
 
 
 def _points(row: Row) -> str:

@@ -101,6 +101,21 @@ class Stopwatch:
 
 
 @dataclass
+class WallClock:
+    """Wall seconds of a training, over all its sessions: what checkpoints said before, and since this one began.
+
+    abreast: so many trainings share this session's time equally.
+    """
+
+    before: float = 0.0
+    begun: float = field(default_factory=time.perf_counter)
+    abreast: int = 1
+
+    def read(self) -> float:
+        return self.before + (time.perf_counter() - self.begun) / self.abreast
+
+
+@dataclass
 class Tally:
     """What an epoch's steps add up to. total: the losses times the images of their steps."""
 

@@ -19,8 +19,8 @@ from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.options import Spec, parse_list
 from augury.core.plan import Clock
+from augury.train.engine.config_file import read_config
 from augury.train.engine.costs import Counts
-from augury.train.engine.settings import read_config
 from augury.train.models.build import build
 from augury.train.strategies.early_head import WithEarlyHead
 from augury.train.strategies.strategy import Strategy, members

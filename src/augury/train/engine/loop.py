@@ -1,6 +1,5 @@
 """The training loop: augment, forward, loss, backward, update; resumable at every epoch, bit for bit on the CPU."""
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,7 +17,7 @@ from augury.train.data.groups import Groups
 from augury.train.data.labels import labelled
 from augury.train.engine import state
 from augury.train.engine.captured import Capture
-from augury.train.engine.costs import Counts, Stopwatch, Tally, counting
+from augury.train.engine.costs import Counts, Stopwatch, Tally, WallClock, counting
 from augury.train.engine.failure import Watch, check_now, explained
 from augury.train.engine.feed import Share, fed
 from augury.train.engine.keep import HostFill, given_network, with_early_head
@@ -70,6 +69,7 @@ class Training:
     epoch: int = 0
     seconds: float = 0.0
     device_seconds: float = 0.0
+    clock: WallClock = field(default_factory=WallClock)
     fill: HostFill | None = None
     unlabelled: Unlabelled | None = None
     groups: Groups | None = None
@@ -174,7 +174,6 @@ class Training:
         test predictions of every network (result.json is the caller's: RunDirectory.finish). Raises RunError when the loss
         is no longer finite (with a reproduction in the folder) and when memory runs out.
         """
-        started = time.perf_counter()
         rows = self.begin(directory)
         with torch.random.fork_rng(devices=cuda_devices(self.device)), explained(self.settings.batch_size):
             while not self.done:
@@ -182,10 +181,11 @@ class Training:
                 self.keep(rows[-1])
                 if on_epoch:
                     on_epoch(rows[-1])
-        return conclude(self, rows, time.perf_counter() - started)
+        return conclude(self, rows)
 
     def begin(self, directory: RunDirectory | None) -> list[dict[str, Any]]:
         """Take up the folder's checkpoint, where there is one; the metrics of the epochs it holds."""
+        self.clock = WallClock()
         self.directory = directory if self.world.leads else None
         return state.take_up(self, directory)
 

@@ -49,7 +49,7 @@ def epoch_row(training: "Training", loss: float, rate: float, logs: dict[str, Te
     return row | ({"logs": {name: value / images for name, value in zip(names, sums, strict=True)}} if names else {})
 
 
-def conclude(training: "Training", rows: list[dict[str, Any]], wall: float) -> dict[str, Any]:
+def conclude(training: "Training", rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Evaluate on the test part and write weights and predictions; result.json's content.
 
     stage_one: where the training was refined, the figures of the networks as they were before it.
@@ -65,7 +65,7 @@ def conclude(training: "Training", rows: list[dict[str, Any]], wall: float) -> d
         for name, text in ({} if files is None else files(Clock(t.epoch, t.settings.epochs, seed=t.settings.seed))).items():
             checkpoint.write_atomically(t.directory.path / name, text.encode())
     found, named = figures(tests, rows), described(network_specs(t.settings, t.strategy))
-    seconds = {"training": t.seconds, "device": t.device_seconds, "wall": wall}
+    seconds = {"training": t.seconds, "device": t.device_seconds, "wall": t.clock.read()}
     result = {
         "version": 1, **found[0], "counts": t.counts.dict(),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},

@@ -1,10 +1,7 @@
 """Settings: everything that decides a training's result, as written into config.yaml."""
 
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
-
-import yaml
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from augury.core.errors import InputError
 from augury.core.options import Interval, convert
@@ -121,20 +118,23 @@ def checked(kind: Any, values: dict[str, Any], where: str) -> dict[str, Any]:
     for key in values:
         if key not in known:
             raise InputError(f"{where}: {unknown('setting', str(key), known)}")
-    return {k: convert(v, hints[k], f"{_flag(k, where)}: {v!r}") for k, v in values.items()}
+    return {k: convert(_number(v, hints[k]), hints[k], f"{_flag(k, where)}: {v!r}") for k, v in values.items()}
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """A YAML file of settings, dashes in keys allowed; InputError for what cannot be read. Never executes anything."""
+def _number(value: Any, hint: Any) -> Any:
+    """Where the type holds numbers with a fraction, `1e-2` as one: YAML 1.1 takes it for a word, wanting `1.0e-2`."""
+    if isinstance(value, list | tuple):
+        return [_number(each, hint) for each in value]
+    if not isinstance(value, str) or not _holds_float(hint):
+        return value
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"-c {path}: no such file") from None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"-c {path}: not readable as YAML ({str(error).splitlines()[0]})") from None
-    if not isinstance(values, dict):
-        raise InputError(f"-c {path}: expected `setting: value` lines")
-    return {str(key).replace("-", "_"): value for key, value in values.items()}
+        return float(value)
+    except ValueError:
+        return value
+
+
+def _holds_float(hint: Any) -> bool:
+    return hint is float or any(_holds_float(part) for part in get_args(hint))
 
 
 def _flag(key: str, where: str) -> str:

@@ -78,19 +78,19 @@ def run_together(
 
     `seconds` of each is its equal share of the time of the epochs they were trained in together.
     """
-    started = time.perf_counter()
     device = trainings[0].device
     with explained(trainings[0].settings.batch_size):
         lanes = [Lane(training, directory) for training, directory in zip(trainings, directories, strict=True)]
         for lane in lanes:
             with lane.turn():
                 lane.rows = lane.training.begin(lane.directory)
+            lane.training.clock.abreast = len(lanes)
         while active := [lane for lane in lanes if not lane.training.done]:
             _epoch(active, device, on_epoch)
         results = []
         for lane in lanes:
             with lane.turn():
-                results.append(conclude(lane.training, lane.rows, (time.perf_counter() - started) / len(lanes)))
+                results.append(conclude(lane.training, lane.rows))
     return results
 
 

@@ -31,7 +31,8 @@ def save(training: "Training", folder: Path, *, stage_one: bool = False) -> None
     if t.average is not None:
         tensors |= {f"average.{k}": v for k, v in t.average.model.state_dict().items()}
     state = {
-        "epoch": t.epoch, "seconds": t.seconds, "device_seconds": t.device_seconds, "counts": t.counts.dict(),
+        "epoch": t.epoch, "seconds": t.seconds, "device_seconds": t.device_seconds, "wall": t.clock.read(),
+        "counts": t.counts.dict(),
         "strategy": parted(t.strategy.state_dict(), "strategy", tensors), "selection": t.selection.state(),
         "data": fingerprint(t.train_split), "threads": torch.get_num_threads(),
         "averaged": 0 if t.average is None else t.average.updates,
@@ -88,6 +89,7 @@ def _restore(t: "Training", found: checkpoint.Found) -> None:
         t.average.model.load_state_dict(parts["average."])
         t.average.updates = state["averaged"]
     t.epoch, t.seconds, t.device_seconds = state["epoch"], state["seconds"], state["device_seconds"]
+    t.clock.before = state.get("wall", t.seconds)  # older checkpoints do not have it
     t.counts = Counts(**state["counts"])
     if t.fill is not None:
         t.fill.counts = t.counts

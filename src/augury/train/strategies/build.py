@@ -3,6 +3,7 @@
 from typing import Any
 
 from augury.core import registry
+from augury.core.errors import InputError
 from augury.core.options import Spec, bind, parse_spec
 from augury.train.strategies.strategy import Strategy
 
@@ -14,5 +15,7 @@ def strategy(name: str | Spec, /, **options: Any) -> Strategy:
     """
     spec = parse_spec(name, "strategy") if isinstance(name, str) else name
     spec = Spec(spec.name, {**spec.options, **options}, spec.first)
+    if not registry.has("strategy", spec.name):
+        raise InputError(f"--strategy: {registry.unknown('strategy', spec.name, registry.names('strategy'))}")
     made = registry.get("strategy", spec.name)
     return made(**bind(made, spec, "--strategy"))

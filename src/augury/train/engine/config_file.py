@@ -1,0 +1,51 @@
+"""Reading a -c file: YAML of plain values, in which nothing is said twice; every refusal names the line."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from augury.core.errors import InputError
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A YAML file of settings, dashes in keys allowed; InputError for what cannot be read. Never executes anything."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"-c {path}: no such file") from None
+    except (UnicodeDecodeError, OSError) as error:
+        raise InputError(f"-c {path}: not readable as YAML ({str(error).splitlines()[0]})") from None
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        _refuse_twice(root, str(path))
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise InputError(f"-c {path}{f' line {mark.line + 1}' if mark else ''}: not readable as YAML ({problem})") from None
+    if not isinstance(values, dict):
+        raise InputError(f"-c {path}: expected `setting: value` lines")
+    return {str(key).replace("-", "_"): value for key, value in values.items()}
+
+
+def _refuse_twice(root: yaml.Node | None, where: str) -> None:
+    """InputError for a key that stands twice in one mapping, of which YAML would silently take the last."""
+    waiting, visited = [root], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or id(node) in visited:  # an anchor may lead back
+            continue
+        visited.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif isinstance(node, yaml.MappingNode):
+            seen: dict[str, int] = {}
+            for key, value in node.value:
+                waiting += [key, value]
+                if not isinstance(key, yaml.ScalarNode):
+                    continue
+                # At the top, a dash and an underscore are the same.
+                name, line = key.value.replace("-", "_") if node is root else key.value, key.start_mark.line + 1
+                if name in seen:
+                    raise InputError(f"-c {where} line {line}: {key.value} stands in line {seen[name]} already; keep one of them")
+                seen[name] = line
