@@ -83,6 +83,7 @@ def test_a_files_path_stands_wherever_a_name_does(tmp_path: Path) -> None:
         ("threshold: 100", "treshold: 100", "line 6: unknown parameter of solarize 'treshold'; did you mean 'threshold'"),
         ("signed: true", "signed: 3", "line 4: signed: 3 must be true or false"),
         ("strength: 0.2", "stength: 0.2", "line 4: unknown key 'stength'; did you mean 'strength'"),
+        ("strength: 0.2", "probability: 0.2", "line 4: probability stands there twice"),
         ("name: mine", "name: !!python/object/apply:os.system [ls]", "line 2: only plain values"),
         ("  - - {op: rotate", "  - - [op: rotate", "line"),
         ("policies:", "schedule:", "line 4"),
@@ -116,7 +117,7 @@ def test_a_schedule_changes_the_policy_over_the_training() -> None:
 def test_differences_name_the_sub_policy() -> None:
     one, two = parse_policy(VALID, "a"), parse_policy(VALID.replace("degrees: 6", "degrees: 9"), "b")
     assert differences(one, one) == []
-    assert differences(one, two) == ["1 - rotate 0.7 (+-6 degrees), invert 0.1", "1 + rotate 0.7 (+-9 degrees), invert 0.1"]
+    assert differences(one, two) == ["- rotate 0.7 (+-6 degrees), invert 0.1", "+ rotate 0.7 (+-9 degrees), invert 0.1"]
 
 
 @pytest.mark.parametrize(

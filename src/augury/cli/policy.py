@@ -34,6 +34,8 @@ def run(options: argparse.Namespace) -> None:
     if options.action == "show":
         shown = policy.show(options.policy, side)
         lines = [line for period in shown["periods"] for line in period["policies"]]
+        if shown.get("repeat", 1) > 1:
+            lines.insert(0, f"every image gets {shown['repeat']} of these, one after another:")
         print(json.dumps(shown, indent=1) if options.json else "\n".join([f"{shown['name']}  [{shown['source']}]", *lines]))
     elif options.action == "import":
         print(policy.import_policy(options.policy, options.output, overwrite=options.overwrite, side_pixels=side))

@@ -4,13 +4,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from augury.augment import build
 from augury.augment.by_side import BySideStage
-from augury.augment.policies.convert import TORCHVISION, as_file, differences, from_timm, from_torchvision, words
+from augury.augment.policies.convert import TORCHVISION, as_file, counted, differences, done, from_timm, from_torchvision
 from augury.augment.policies.fast_autoaugment import NAMES, read_list
-from augury.augment.policies.file import Entry, PolicyFile, write_policy
+from augury.augment.policies.file import PolicyFile, write_policy
 from augury.augment.policies.file_reader import read_policy
 from augury.augment.stage import PlanStage
 from augury.core.errors import InputError
@@ -50,12 +48,12 @@ def _source(name: str) -> str:
 
 
 def show(text: str, side_pixels: int) -> dict[str, Any]:
-    """Name, source, provenance and every sub-policy in words."""
+    """Name, source, provenance and every sub-policy in words, those that say the same in one line."""
     content = content_of(text, side_pixels=side_pixels)
     if content.augment:
         periods = [{"until": 1.0, "policies": [content.augment]}]
         return {"name": content.name, "source": content.source, "periods": periods, "provenance": content.provenance}
-    periods = [{"until": until, "policies": [words(row) for row in rows]} for until, rows in content.periods]
+    periods = [{"until": until, "policies": counted(rows)} for until, rows in content.periods]
     return {
         "name": content.name,
         "source": content.source,
@@ -113,13 +111,7 @@ def _meaning(content: PolicyFile) -> object:
     if content.augment:
         return str(parse_chain(content.augment, "POLICY"))
     periods = [(until, product(rows, repeat=content.repeat)) for until, rows in content.periods]
-    return [(until, sorted(repr([_done(e) for row in rows for e in row]) for rows in sequences)) for until, sequences in periods]
-
-
-def _done(entry: Entry) -> tuple[object, ...]:
-    """An entry without its strength, which is for logs; values as the float32 that operations are given."""
-    values = [(name, float(np.float32(value))) for name, value in sorted(entry.values.items())]
-    return entry.op, float(entry.probability), values, entry.signed, sorted(entry.options.items())
+    return [(until, sorted(repr([done(e) for row in rows for e in row]) for rows in sequences)) for until, sequences in periods]
 
 
 def _fast_autoaugment(content: PolicyFile) -> tuple[list[list[tuple[str, float, float]]], list[str]]:
@@ -128,12 +120,11 @@ def _fast_autoaugment(content: PolicyFile) -> tuple[list[list[tuple[str, float, 
 
     names, ranges = {ours: theirs for theirs, ours in NAMES.items()}, ladder("fast_autoaugment")
     lost = [] if len(content.periods) == 1 else ["the schedule: all periods are joined"]
-    lost += [] if content.repeat == 1 else [f"repeat: one sub-policy per image instead of {content.repeat}"]
     made = []
     for _, rows in content.periods:
-        for row in rows:
+        for sequence in product(rows, repeat=content.repeat):
             items = []
-            for entry in row:
+            for entry in (entry for row in sequence for entry in row):
                 if entry.op not in names:
                     lost.append(f"{entry.op}: that code has no such operation; left out")
                     continue

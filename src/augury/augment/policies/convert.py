@@ -1,11 +1,13 @@
 """Policies from and to the notations of other libraries, and to policy files."""
 
 import re
-from itertools import product
+from collections import Counter
+from collections.abc import Iterable
 
+import numpy as np
 import torch
 
-from augury.augment.policies.file import MOST_ROWS, Entry, PolicyFile, Scheduled
+from augury.augment.policies.file import MOST_ROWS, Entry, PolicyFile, Row, Scheduled
 from augury.augment.policies.fixed import SubPolicies, Uniformly
 from augury.augment.policies.ladders import ENHANCE
 from augury.core.errors import InputError
@@ -31,7 +33,7 @@ def as_file(policy: Policy, name: str, source: str = "") -> PolicyFile:
         count = len(singles) ** policy.slots
         if count > MOST_ROWS:
             raise InputError(f"{name}: {count} sub-policies are too many for a file; name it by its options instead")
-        return PolicyFile(name, ((1.0, tuple(product(singles, repeat=policy.slots))),), source)
+        return PolicyFile(name, ((1.0, tuple((entry,) for entry in singles)),), source, repeat=policy.slots)
     raise InputError(f"{name}: a policy of this kind cannot be written into a policy file")
 
 
@@ -112,17 +114,43 @@ def from_torchvision(text: str) -> str:
 
 
 def differences(first: PolicyFile, second: PolicyFile) -> list[str]:
-    """What two policies do differently, a line per sub-policy, `-` for the first and `+` for the second."""
+    """What two policies do differently: the sub-policies that only the first has with `-`, those of the second with `+`.
+
+    Their order says nothing, since each is as likely as the next.
+    """
     if first.augment or second.augment:
         said = [each.augment or f"{sum(len(rows) for _, rows in each.periods)} sub-policies" for each in (first, second)]
         return [] if said[0] == said[1] else [f"- {said[0]}", f"+ {said[1]}"]
     lines = [] if first.repeat == second.repeat else [f"repeat: {first.repeat} and {second.repeat}"]
-    one, two = ([(until, row) for until, rows in content.periods for row in rows] for content in (first, second))
-    for number in range(max(len(one), len(two))):
-        left, right = (side[number] if number < len(side) else None for side in (one, two))
-        if left != right:
-            lines += [f"{number + 1} {sign} {words(part[1])}" for sign, part in (("-", left), ("+", right)) if part is not None]
+    one, two = (
+        [(repr((until, [done(entry) for entry in row])), row) for until, rows in content.periods for row in rows]
+        for content in (first, second)
+    )
+    for sign, mine, others in (("-", one, two), ("+", two, one)):
+        lines += [f"{sign} {line}" for line in counted(_without(mine, others))]
     return lines
+
+
+def _without(mine: list[tuple[str, Row]], others: list[tuple[str, Row]]) -> list[Row]:
+    """The rows of the one that the other does not have, as often as they are missing there."""
+    left, found = Counter(key for key, _ in others), []
+    for key, row in mine:
+        if left[key]:
+            left[key] -= 1
+        else:
+            found.append(row)
+    return found
+
+
+def counted(rows: Iterable[Row]) -> list[str]:
+    """Sub-policies in words, those that say the same in one line with their number: `31 x equalize 1`."""
+    return [line if count == 1 else f"{count} x {line}" for line, count in Counter(map(words, rows)).items()]
+
+
+def done(entry: Entry) -> tuple[object, ...]:
+    """An entry without its strength, which is for logs; values as the float32 that operations are given."""
+    values = [(name, float(np.float32(value))) for name, value in sorted(entry.values.items())]
+    return entry.op, float(entry.probability), values, entry.signed, sorted(entry.options.items())
 
 
 def words(row: tuple[Entry, ...]) -> str:

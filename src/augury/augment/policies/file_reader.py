@@ -88,6 +88,8 @@ class _Reader:
         for key, value in node.value:
             if key.value not in known:
                 raise self.fail(key, registry.unknown("key", str(key.value), sorted(known)))
+            if key.value in found:
+                raise self.fail(key, f"{key.value} stands there twice; keep one of them")
             found[key.value] = value
         return found
 
@@ -164,6 +166,8 @@ class _Reader:
         for key, value in node.value:
             if key.value not in made.parameters:
                 raise self.fail(key, registry.unknown(f"parameter of {made.name}", str(key.value), list(made.parameters)))
+            if key.value in found:
+                raise self.fail(key, f"{key.value} stands there twice; keep one of them")
             limits = made.parameters[key.value].range
             found[str(key.value)] = self.number(value, f"{made.name}({key.value})", limits.low, limits.high)
         return found
