@@ -41,8 +41,10 @@ class Targets:
         index = labels.to(torch.int64)[:, None]
         if classes is None:
             classes = int(index.max()) + 1 if len(index) else 1
-        if index.device.type == "cpu" and len(index) and not (int(index.min()) >= 0 and int(index.max()) < classes):
-            raise InputError(f"labels: {int(index.min())}..{int(index.max())} lie outside 0..{classes - 1} of {classes} classes")
+        if index.device.type == "cpu" and len(index):
+            low, high = map(int, index.aminmax())
+            if low < 0 or high >= classes:
+                raise InputError(f"labels: {low}..{high} lie outside 0..{classes - 1} of {classes} classes")
         return Targets(index, torch.ones_like(index, dtype=torch.float32), classes)
 
     @staticmethod

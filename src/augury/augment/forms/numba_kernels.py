@@ -421,17 +421,16 @@ def regions(images, out, partner, content, fill, pattern, grid, box, integer, st
     _, channels, _, width = images.shape
     hashes = np.empty(width // 8 + 2, np.uint64)
     for i in range(start, stop):
-        _copy(images[i].reshape(-1), out[i].reshape(-1))
         kind = content[i]
         top, left, bottom, right = box[i, 0], box[i, 1], box[i, 2], box[i, 3]
+        if kind == PARTNER and left < right:
+            _spliced(images[i], images[partner[i]], out[i], top, left, bottom, right)
+            continue
+        _copy(images[i].reshape(-1), out[i].reshape(-1))
         if kind == CONSTANT:
             for c in range(channels):
                 for y in range(top, bottom):
                     out[i, c, y, left:right] = fill[i]
-        elif kind == PARTNER:
-            for c in range(channels):
-                for y in range(top, bottom):
-                    _copy(images[partner[i], c, y, left:right], out[i, c, y, left:right])
         elif kind == NOISE:
             begin = mixed(np.uint64(pattern[i]) + GOLDEN)
             for c in range(channels):
@@ -439,6 +438,22 @@ def regions(images, out, partner, content, fill, pattern, grid, box, integer, st
                     _noise(out[i, c, y], left, right, begin, (c << 40) | (y << 20), hashes, integer)
         elif kind == GRID:
             _grid(out[i], top, left, bottom, right, grid[i], fill[i])
+
+
+@jit
+def _spliced(own, other, target, top, left, bottom, right):
+    """Rows of the other image between what stays of the own one, every byte written once."""
+    channels, height, width = own.shape
+    mine, theirs, into = own.reshape(-1), other.reshape(-1), target.reshape(-1)
+    done = 0
+    for c in range(channels):
+        for y in range(top, bottom):
+            first = (c * height + y) * width + left
+            last = first + right - left
+            _copy(mine[done:first], into[done:first])
+            _copy(theirs[first:last], into[first:last])
+            done = last
+    _copy(mine[done:], into[done:])
 
 
 @jit

@@ -95,10 +95,9 @@ def noise_like(images: Tensor, pattern: Tensor) -> Tensor:
 
 def kept_share(box: Tensor, size: Tensor) -> Tensor:
     """float32 [n]: the share of the image outside the box, from the exact clipped area."""
-    height = (box[:, 2] - box[:, 0]).clamp(min=0)
-    width = (box[:, 3] - box[:, 1]).clamp(min=0)
-    area = (size[:, 0] * size[:, 1]).clamp(min=1)
-    return (1 - (height * width).double() / area).to(torch.float32)
+    height, width = (box[:, 2:] - box[:, :2]).clamp(min=0).unbind(1)
+    rows, columns = size.unbind(1)
+    return (1 - (height * width).double() / (rows * columns).clamp(min=1)).to(torch.float32)
 
 
 def region(images: Tensor, record: Region, box: Tensor, others: Tensor, contents: frozenset[Content]) -> Tensor:
