@@ -11,7 +11,7 @@ from augury.core.batch import Batch
 from augury.core.noise import Noise
 from augury.core.targets import Targets
 
-SHAPES = [(7, 3, 32, 32), (5, 1, 17, 9), (4, 3, 1, 1), (3, 3, 1, 7), (0, 3, 8, 8), (1, 3, 2, 40)]
+SHAPES = [(7, 3, 32, 32), (5, 1, 17, 9), (4, 3, 1, 1), (3, 3, 1, 7), (0, 3, 8, 8), (1, 3, 2, 40), (4, 3, 90, 21)]
 FROM_A_FILE = ("fast_autoaugment", "pba")
 NAMES = [*registry.names("op"), *(name for name in registry.names("policy") if name not in FROM_A_FILE)]
 NAMES += ["autoaugment(table=imagenet)", "randaugment(version=tpu_published)", "randaugment(version=uda)", "augmix", "inaugment"]

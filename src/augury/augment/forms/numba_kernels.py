@@ -398,28 +398,32 @@ def _sharpness(source, target, f, rows, columns):
 
 
 @jit
-def _noise(row, left, right, start, place, hashes, integer):
-    """Row's pixels from left to right by augury.core.noise.hashed, whose hash holds a level per byte, the lowest first, for
-    eight neighbours; `hashes` is scratch."""
-    first = left >> 3
-    at = start + np.uint64(place | first) * GOLDEN  # neighbours' numbers follow each other
-    for k in range(((right + 7) >> 3) - first):
-        hashes[k] = mixed(at)
-        at += GOLDEN
-    levels, into = hashes.view(np.uint8)[left - 8 * first :], row[left:right]
-    if integer:
-        _copy(levels, into)
-        return
-    scale = np.float32(12**0.5 / 256)
-    for k in range(into.shape[0]):
-        into[k] = (np.float32(levels[k]) - np.float32(127.5)) * scale
+def _noise(plane, top, left, bottom, right, start, channel, hashes, integer):
+    """A box of a channel's plane by augury.core.noise.hashed, whose hash holds a level per byte, the lowest first, for eight
+    neighbours. `hashes` is scratch for some rows: bytes that were just written in eights are slow to read in other pieces."""
+    scale, first = np.float32(12**0.5 / 256), left >> 3
+    count, several = ((right + 7) >> 3) - first, hashes.shape[0]
+    for begin in range(top, bottom, several):
+        for y in range(begin, min(begin + several, bottom)):
+            line = hashes[y - begin]
+            at = start + np.uint64((channel << 40) | (y << 20) | first) * GOLDEN  # neighbours' numbers follow each other
+            for k in range(count):
+                line[k] = mixed(at)
+                at += GOLDEN
+        for y in range(begin, min(begin + several, bottom)):
+            levels, into = hashes[y - begin].view(np.uint8)[left - 8 * first :], plane[y, left:right]
+            if integer:
+                _copy(levels, into)
+            else:
+                for k in range(into.shape[0]):
+                    into[k] = (np.float32(levels[k]) - np.float32(127.5)) * scale
 
 
 @jit
 def regions(images, out, partner, content, fill, pattern, grid, box, integer, start, stop):
     """Rows start..stop of the images with their boxes filled, into `out`; partners are read from `images`."""
     _, channels, _, width = images.shape
-    hashes = np.empty(width // 8 + 2, np.uint64)
+    hashes = np.empty((32, width // 8 + 2), np.uint64)
     for i in range(start, stop):
         kind = content[i]
         top, left, bottom, right = box[i, 0], box[i, 1], box[i, 2], box[i, 3]
@@ -434,8 +438,7 @@ def regions(images, out, partner, content, fill, pattern, grid, box, integer, st
         elif kind == NOISE:
             begin = mixed(np.uint64(pattern[i]) + GOLDEN)
             for c in range(channels):
-                for y in range(top, bottom):
-                    _noise(out[i, c, y], left, right, begin, (c << 40) | (y << 20), hashes, integer)
+                _noise(out[i, c], top, left, bottom, right, begin, c, hashes, integer)
         elif kind == GRID:
             _grid(out[i], top, left, bottom, right, grid[i], fill[i])
 
