@@ -273,7 +273,7 @@ def test_the_front_door_equals_the_stage(name: str) -> None:
     trace = stage.sample(batch, noise_of(batch))
     given = {key: trace["value"][:, 0, k] for k, key in enumerate(operation.parameters)}
     if "box" in trace:
-        height, width = operation.shape(given, batch.sizes())
+        height, width = operation.shape(given, batch.sizes()).unbind(1)
         top, left = trace["box"][:, 0, 0], trace["box"][:, 0, 1]
         inside = (trace["box"][:, 0, 2] - top == height) & (trace["box"][:, 0, 3] - left == width)
         given |= {"top": top, "left": left}

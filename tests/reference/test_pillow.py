@@ -210,10 +210,10 @@ def in_pillow(operation: Any, picture: Picture, values: list[float]) -> Picture:
     if operation.form != "warp":
         return program(picture, *values)
     columns = {key: torch.tensor([value]) for key, value in zip(operation.parameters, values, strict=True)}
-    record = operation.lower(columns, torch.tensor([picture.size[::-1]]))
-    how = (BILINEAR if bool(record.bilinear) else NEAREST, int(record.fill))
+    matrix, bilinear, fill = operation.lower(columns, torch.tensor([picture.size[::-1]]))
+    how = (BILINEAR if bilinear else NEAREST, int(fill))
     if operation.name.startswith("translate"):
-        return affine(picture, record.matrix[0].tolist(), *how)
+        return affine(picture, map(float, matrix), *how)
     return program(picture, *values, *how)
 
 

@@ -1,7 +1,9 @@
 """The front doors to augmentation: pipelines, single operations and policies by their registered names."""
 
+import functools
 import inspect
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +103,14 @@ def _policy(spec: Spec, where: str) -> Policy:
 
 
 def op(name: str, where: str = "op", **options: Any) -> Op:
-    """An operation by its registered name, with its fixed options."""
+    """An operation by its registered name, with its fixed options; the same one for the same options."""
     made = registry.get("op", name)
-    return made(**bind(made, Spec(name, options), where))
+    return _made(made, tuple(sorted(bind(made, Spec(name, options), where).items())))
+
+
+@functools.lru_cache(maxsize=4096)
+def _made(factory: Callable[..., Op], options: tuple[tuple[str, Any], ...]) -> Op:
+    return factory(**dict(options))
 
 
 def op_stage(spec: Spec, where: str) -> PlanStage:
@@ -222,11 +229,10 @@ def _fixed_trace(operation: Op, pixels: Tensor, values: dict[str, Any], corner: 
     if operation.shape is not None and operation.place is not None:
         size = Batch(pixels, None, torch.arange(count, device=device)).sizes()
         named = dict(zip(operation.parameters, columns, strict=True))
-        height, width = operation.shape(named, size)
-        top, left = operation.place(torch.full((count, 2), 0.5, device=device), height, width, size)
-        top = _whole(corner["top"], count, device, "top") if "top" in corner else top
-        left = _whole(corner["left"], count, device, "left") if "left" in corner else left
-        trace["box"] = clipped(top, left, height, width, size)[:, None]
+        extent = operation.shape(named, size)
+        middle = operation.place(torch.full((count, 2), 0.5, device=device), extent, size).unbind(1)
+        placed = [_whole(corner[n], count, device, n) if n in corner else m for n, m in zip(("top", "left"), middle, strict=True)]
+        trace["box"] = clipped(torch.stack(placed, 1), extent, size)[:, None]
     return trace
 
 

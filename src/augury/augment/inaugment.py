@@ -126,7 +126,7 @@ class InAugment:
     def _window(self, u: Tensor, side: Tensor, size: Tensor) -> Tensor:
         if self.trim:
             centre = torch.minimum((u * size).to(torch.int64), size - 1)
-            return clipped(centre[:, 0] - side // 2, centre[:, 1] - side // 2, side, side, size)
+            return clipped(centre - (side // 2)[:, None], side[:, None].expand(-1, 2), size)
         fits = torch.minimum(side[:, None], size)
         room = size - fits
         corner = torch.minimum((u * (room + 1)).to(torch.int64), room)

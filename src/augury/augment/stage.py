@@ -134,17 +134,19 @@ class PlanStage:
         return torch.stack([self._slot_boxes(trace, u, size, slot) for slot in range(self.policy.slots)], 1)
 
     def _slot_boxes(self, trace: Trace, u: Tensor, size: Tensor, slot: int) -> Tensor:
-        boxes = torch.zeros(len(u), 4, dtype=torch.int64, device=u.device)
+        boxes = torch.zeros(1, 4, dtype=torch.int64, device=u.device)
         for index, entry in enumerate(self.space.entries):
             op = entry.op
             if op.shape is None or op.place is None:
                 continue
             count = len(op.parameters)
             values = {name: trace["value"][:, slot, k] for k, name in enumerate(op.parameters)}
-            height, width = op.shape(values, size)
-            top, left = op.place(u[:, slot, count : count + 2], height, width, size)
+            extent = op.shape(values, size)
+            box = clipped(op.place(u[:, slot, count : count + 2], extent, size), extent, size)
+            if len(self.space) == 1:
+                return box * trace["on"][:, slot, None]
             chosen = (trace["op"][:, slot] == index) & trace["on"][:, slot]
-            boxes = torch.where(chosen[:, None], clipped(top, left, height, width, size), boxes)
+            boxes = torch.where(chosen[:, None], box, boxes)
         return boxes
 
 

@@ -16,6 +16,8 @@ from augury.core.options import Interval
 
 Form = Literal["warp", "separable", "table", "blend", "region", "mix", "map"]
 Values = dict[str, Tensor]
+Column = Tensor | float
+Parts = tuple[Column | tuple[Column, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,10 @@ class Parameter:
 
 
 class Lower(Protocol):
-    """(values: name -> [n], size: int64 [n,2] rows and columns) -> the form's record for n rows."""
+    """(values: name -> [n], size: int64 [n,2] rows and columns) -> the parts of the form's record for n rows.
+
+    A part is a tensor [n], a number that holds for every row whatever was drawn, or a tuple of those, one per column.
+    """
 
     def __call__(self, values: Values, size: Tensor) -> Any: ...
 
@@ -38,14 +43,16 @@ class Op:
     """One operation with its fixed options.
 
     form: which of the seven forms executes it. parameters: native parameters in the order of their uniforms.
-    lower: native values to the form's record; for region operations what goes in, for map operations the function itself
-    (images [n,C,H,W], values, size) -> images. domain: `pixels` needs uint8, `any` also takes normalised floats.
+    lower: native values to the parts of the form's record (see Lower; for region operations what goes in), for separable
+    operations to the record itself; for map operations the function: (images [n,C,H,W], values, size) -> images. Rows on
+    which another operation fires come with that one's values, and what is made of them is dropped.
+    domain: `pixels` needs uint8, `any` also takes normalised floats.
     needs: `partner` where another sample is read. mixes_labels: whether that sample's label counts too.
     p: the chance to fire when the operation stands alone.
     batch_wide: whether one draw holds for all images of a batch; partners remain each image's own.
     intensive: whether refinement switches it off (crop and flip stay on).
-    shape, place: region operations only. shape(values, size) -> height, width, int64 [n];
-    place(u float32 [n,2], height, width, size) -> top, left, int64 [n], which may lie outside and is clipped.
+    shape, place: region operations only. shape(values, size) -> rows and columns of the box, int64 [n,2];
+    place(u float32 [n,2], extent, size) -> its top left corner, int64 [n,2], which may lie outside and is clipped.
     identity: parameter values at which the operation changes nothing, where there are such.
     """
 
@@ -59,8 +66,8 @@ class Op:
     p: float = 1.0
     intensive: bool = True
     batch_wide: bool = False
-    shape: Callable[[Values, Tensor], tuple[Tensor, Tensor]] | None = None
-    place: Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
+    shape: Callable[[Values, Tensor], Tensor] | None = None
+    place: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
     identity: dict[str, float] | None = None
 
     def __hash__(self) -> int:

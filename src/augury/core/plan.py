@@ -49,9 +49,19 @@ class Choice:
 
 @dataclass(frozen=True)
 class Space:
-    """An ordered choice of operations; the same operation may stand in it again with other laws."""
+    """An ordered choice of operations; the same operation may stand in it again with other laws.
+
+    distinct: every operation once, with the indices of its entries.
+    """
 
     entries: tuple[Choice, ...]
+    distinct: tuple[tuple[Op, tuple[int, ...]], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        found: dict[int, list[int]] = {}
+        for index, entry in enumerate(self.entries):
+            found.setdefault(id(entry.op), []).append(index)
+        object.__setattr__(self, "distinct", tuple((self.entries[rows[0]].op, tuple(rows)) for rows in found.values()))
 
     def __len__(self) -> int:
         return len(self.entries)

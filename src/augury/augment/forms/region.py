@@ -6,7 +6,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from augury.core.devices import constant
 from augury.core.noise import hashed
 
 
@@ -36,22 +35,13 @@ class Region(NamedTuple):
 NO_GRID = (2, 1, 0, 0, 65536, 0)
 
 
-def filling(content: Content, size: Tensor, fill: float = 0.0, pattern: Tensor | None = None) -> Region:
-    """A record of n rows with one content; no grid."""
-    n, device = len(size), size.device
-    return Region(
-        torch.full((n,), int(content), device=device),
-        torch.full((n,), float(fill), device=device),
-        torch.zeros(n, dtype=torch.int64, device=device) if pattern is None else pattern,
-        constant(NO_GRID, torch.int64, device).expand(n, 6),
-    )
+def clipped(corner: Tensor, extent: Tensor, size: Tensor) -> Tensor:
+    """int64 [n,4]: top, left, bottom, right (the last two exclusive) of a box, cut at the image's border.
 
-
-def clipped(top: Tensor, left: Tensor, height: Tensor, width: Tensor, size: Tensor) -> Tensor:
-    """int64 [n,4]: top, left, bottom, right (the last two exclusive) of a box, cut at the image's border."""
-    first, extent = torch.stack([top, left], 1), torch.stack([height, width], 1)
-    last = torch.minimum((first + extent).clamp(min=0), size)
-    return torch.cat([first.clamp(min=0), last], 1)
+    corner: its top left; extent: its rows and columns (both int64 [n,2]).
+    """
+    last = torch.minimum((corner + extent).clamp(min=0), size)
+    return torch.cat([corner.clamp(min=0), last], 1)
 
 
 def inside(box: Tensor, height: int, width: int) -> Tensor:

@@ -1,32 +1,29 @@
-"""Lowering shared by many operations: affine matrices and table records."""
+"""Lowering shared by many operations: affine matrices, recipes of tables and blends, fillings of regions."""
 
 from collections.abc import Callable
-from typing import Any
 
-import torch
 from torch import Tensor
 
-from augury.augment.forms.table import Recipe, Table
-from augury.augment.forms.warp import Warp
-from augury.core.op import Values
+from augury.augment.forms.blend import Degenerate
+from augury.augment.forms.region import NO_GRID, Content
+from augury.augment.forms.table import Recipe
+from augury.core.op import Column, Parts, Values
 
 
-def affine(columns: list[Tensor | float], like: Tensor, bilinear: bool, fill: float) -> Warp:
-    """A Warp record from the six entries of an output-to-input matrix, each a float64 [n] or a number."""
-    parts = [c.double() if isinstance(c, Tensor) else torch.full_like(like, c, dtype=torch.float64) for c in columns]
-    count = len(like)
-    return Warp(
-        torch.stack(parts, 1),
-        torch.full((count,), bilinear, device=like.device),
-        torch.full((count,), float(fill), device=like.device),
-    )
+def affine(columns: tuple[Column, ...], bilinear: bool, fill: float) -> Parts:
+    """The parts of a Warp from the six entries of an output-to-input matrix, each a tensor [n] or a number."""
+    return columns, bilinear, float(fill)
 
 
-def recipe(kind: Recipe, parameter: str | None = None) -> Callable[[Values, Tensor], Any]:
-    """The lowering of an operation that is one table recipe, driven by at most one parameter."""
+def recipe(kind: Recipe | Degenerate, parameter: str | None = None) -> Callable[[Values, Tensor], Parts]:
+    """The lowering of an operation that is one recipe of a table or one blend: driven by a parameter, or by nothing."""
 
-    def lower(values: Values, size: Tensor) -> Table:
-        value = values[parameter].double() if parameter else torch.zeros(len(size), dtype=torch.float64, device=size.device)
-        return Table(torch.full((len(size),), int(kind), device=size.device), value)
+    def lower(values: Values, size: Tensor) -> Parts:
+        return int(kind), values[parameter] if parameter else 0.0
 
     return lower
+
+
+def filling(content: Content, fill: float = 0.0, pattern: Column = 0, grid: tuple[Column, ...] = NO_GRID) -> Parts:
+    """The parts of a Region with one content."""
+    return int(content), float(fill), pattern, grid

@@ -5,10 +5,11 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from augury.augment.forms.region import Content, Region, filling
+from augury.augment.forms.region import Content
+from augury.augment.ops._lower import filling
 from augury.augment.ops.cutout import centred
 from augury.core.laws import Beta
-from augury.core.op import Op, Parameter, Values
+from augury.core.op import Op, Parameter, Parts, Values
 from augury.core.options import Interval
 from augury.core.registry import register
 
@@ -38,10 +39,9 @@ def cutmix(*, alpha: Annotated[float, Interval(1e-3)] = 1.0, batch_wide: bool = 
     )
 
 
-def _shape(values: Values, size: Tensor) -> tuple[Tensor, Tensor]:
-    side = size * (1 - values["keep"].double()).clamp(min=0).sqrt()[:, None]
-    return side[:, 0].to(torch.int64), side[:, 1].to(torch.int64)
+def _shape(values: Values, size: Tensor) -> Tensor:
+    return (size * (1 - values["keep"].double()).clamp(min=0).sqrt()[:, None]).to(torch.int64)
 
 
-def _lower(values: Values, size: Tensor) -> Region:
-    return filling(Content.PARTNER, size)
+def _lower(values: Values, size: Tensor) -> Parts:
+    return filling(Content.PARTNER)

@@ -5,9 +5,10 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from augury.augment.forms.region import Content, Region, filling
+from augury.augment.forms.region import Content
+from augury.augment.ops._lower import filling
 from augury.core.laws import Constant
-from augury.core.op import Op, Parameter, Values
+from augury.core.op import Op, Parameter, Parts, Values
 from augury.core.options import Interval
 from augury.core.registry import register
 
@@ -25,14 +26,14 @@ def cutout(
     mean colour after normalising, as published, and black on uint8 pixels. With `reach`, `fraction` is of so many pixels.
     """
 
-    def shape(values: Values, size: Tensor) -> tuple[Tensor, Tensor]:
+    def shape(values: Values, size: Tensor) -> Tensor:
         whole = torch.minimum(size[:, 0], size[:, 1]) if reach is None else torch.full_like(size[:, 0], reach)
         side = (values["fraction"] * whole).to(torch.int64)
         side = side if length is None else torch.full_like(side, length)
-        return side, side
+        return side[:, None].expand(-1, 2)
 
-    def lower(values: Values, size: Tensor) -> Region:
-        return filling(Content.CONSTANT, size, fill)
+    def lower(values: Values, size: Tensor) -> Parts:
+        return filling(Content.CONSTANT, fill)
 
     fraction = Parameter(Constant(0.5), Interval(0, 2), "of the shorter side")
     return Op(
@@ -47,7 +48,7 @@ def cutout(
     )
 
 
-def centred(u: Tensor, height: Tensor, width: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-    """A box whose centre is uniform over all pixels: u float32 [n,2] to its top and left, which may lie outside."""
+def centred(u: Tensor, extent: Tensor, size: Tensor) -> Tensor:
+    """A box whose centre is uniform over all pixels: u float32 [n,2] to its top left corner, which may lie outside."""
     centre = torch.minimum((u * size).to(torch.int64), (size - 1).clamp(min=0))
-    return centre[:, 0] - height // 2, centre[:, 1] - width // 2
+    return centre - extent // 2

@@ -2,9 +2,8 @@
 
 from torch import Tensor
 
-from augury.augment.forms.warp import Warp
 from augury.augment.ops._lower import affine
-from augury.core.op import Op, Values
+from augury.core.op import Op, Parts, Values
 from augury.core.registry import register
 
 
@@ -14,6 +13,5 @@ def flip() -> Op:
     return Op("flip", "warp", _lower, p=0.5, intensive=False)
 
 
-def _lower(values: Values, size: Tensor) -> Warp:
-    width = size[:, 1]
-    return affine([-1.0, 0.0, width, 0.0, 1.0, 0.0], width, bilinear=False, fill=0)
+def _lower(values: Values, size: Tensor) -> Parts:
+    return affine((-1.0, 0.0, size[:, 1], 0.0, 1.0, 0.0), bilinear=False, fill=0)

@@ -5,9 +5,10 @@ import math
 import torch
 from torch import Tensor
 
-from augury.augment.forms.region import Content, Region, filling
+from augury.augment.forms.region import Content
+from augury.augment.ops._lower import filling
 from augury.core.laws import Constant, Law, Uniform
-from augury.core.op import Op, Parameter, Values
+from augury.core.op import Op, Parameter, Parts, Values
 from augury.core.options import Interval
 from augury.core.registry import register
 
@@ -20,15 +21,15 @@ def grid_mask(*, rotate: bool = False, fill: float = 0.0) -> Op:
     the grid is turned by any angle, as the published ImageNet code does.
     """
 
-    def lower(values: Values, size: Tensor) -> Region:
+    def lower(values: Values, size: Tensor) -> Parts:
         side = size.amin(1).double()
         period = (values["period"].double() * side).round().clamp(min=2)
         band = (period * values["ratio"].double()).round().clamp(min=1)
         band = torch.minimum(band, period)
         offset = [(values[name].double() * period).floor() for name in ("down", "right")]
         turn = values["turn"].double() * (2 * math.pi)
-        numbers = [period, band, *offset, (turn.cos() * 65536).round(), (turn.sin() * 65536).round()]
-        return filling(Content.GRID, size, fill)._replace(grid=torch.stack(numbers, 1).to(torch.int64))
+        grid = (period, band, *offset, (turn.cos() * 65536).round(), (turn.sin() * 65536).round())
+        return filling(Content.GRID, fill, grid=grid)
 
     free: Law = Uniform(0, 1)
     parameters = {
@@ -43,9 +44,9 @@ def grid_mask(*, rotate: bool = False, fill: float = 0.0) -> Op:
     )  # fmt: skip
 
 
-def _whole(values: Values, size: Tensor) -> tuple[Tensor, Tensor]:
-    return size[:, 0], size[:, 1]
+def _whole(values: Values, size: Tensor) -> Tensor:
+    return size
 
 
-def _origin(u: Tensor, height: Tensor, width: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-    return torch.zeros_like(height), torch.zeros_like(width)
+def _origin(u: Tensor, extent: Tensor, size: Tensor) -> Tensor:
+    return torch.zeros_like(extent)

@@ -37,7 +37,7 @@ def _run(images: Tensor, values: Values, size: Tensor) -> Tensor:
     side = (values["source"].double() * size.amin(1)).round().to(torch.int64)
     start, goal = (torch.stack([values[f"{way}_row"], values[f"{way}_column"]], 1) for way in ("from", "to"))
     centre, target = (torch.minimum((u.double() * size).to(torch.int64), size - 1) for u in (start, goal))
-    box = clipped(centre[:, 0] - side // 2, centre[:, 1] - side // 2, side, side, size)
+    box = clipped(centre - (side // 2)[:, None], side[:, None].expand(-1, 2), size)
     window = box[:, 2:] - box[:, :2]
     rows = torch.arange(count, device=images.device)
     pieces = run.cut(images, rows, box, max(images.shape[-2:]))[:, None]

@@ -2,12 +2,10 @@
 
 from typing import Annotated
 
-import torch
 from torch import Tensor
 
-from augury.augment.forms.mix import Mix
 from augury.core.laws import Beta
-from augury.core.op import Op, Parameter, Values
+from augury.core.op import Op, Parameter, Parts, Values
 from augury.core.options import Interval
 from augury.core.registry import register
 
@@ -32,5 +30,5 @@ def mixup(*, alpha: Annotated[float, Interval(1e-3)] = 1.0, batch_wide: bool = F
     )
 
 
-def _lower(values: Values, size: Tensor) -> Mix:
-    return Mix(values["keep"], torch.ones(len(size), dtype=torch.bool, device=size.device))
+def _lower(values: Values, size: Tensor) -> Parts:
+    return values["keep"], True

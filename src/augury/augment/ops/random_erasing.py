@@ -5,9 +5,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from augury.augment.forms.region import Content, Region, filling
+from augury.augment.forms.region import Content
+from augury.augment.ops._lower import filling
 from augury.core.laws import Uniform
-from augury.core.op import Op, Parameter, Values
+from augury.core.op import Op, Parameter, Parts, Values
 from augury.core.options import Interval
 from augury.core.registry import register
 
@@ -21,10 +22,10 @@ def random_erasing(*, content: Literal["noise", "constant"] = "noise", fill: flo
     mean 0 and variance 1 on normalised values.
     """
 
-    def lower(values: Values, size: Tensor) -> Region:
+    def lower(values: Values, size: Tensor) -> Parts:
         if content == "constant":
-            return filling(Content.CONSTANT, size, fill)
-        return filling(Content.NOISE, size, pattern=(values["pattern"].double() * 2**24).to(torch.int64))
+            return filling(Content.CONSTANT, fill)
+        return filling(Content.NOISE, pattern=(values["pattern"].double() * 2**24).to(torch.int64))
 
     parameters = {
         "area": Parameter(Uniform(0.02, 0.4), Interval(0, 1), "of the image"),
@@ -34,15 +35,14 @@ def random_erasing(*, content: Literal["noise", "constant"] = "noise", fill: flo
     return Op("random_erasing", "region", lower, parameters, domain="any", p=0.5, shape=_shape, place=_place)
 
 
-def _shape(values: Values, size: Tensor) -> tuple[Tensor, Tensor]:
+def _shape(values: Values, size: Tensor) -> Tensor:
     height, width = size[:, 0].double(), size[:, 1].double()
     whole = values["area"].double() * height * width
     rows = torch.minimum((whole * values["aspect"].double()).sqrt().round(), height)
     columns = torch.minimum((whole / rows.clamp(min=1)).round(), width)
-    return rows.to(torch.int64), columns.to(torch.int64)
+    return torch.stack([rows, columns], 1).to(torch.int64)
 
 
-def _place(u: Tensor, height: Tensor, width: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-    top = (u[:, 0] * (size[:, 0] - height + 1)).to(torch.int64)
-    left = (u[:, 1] * (size[:, 1] - width + 1)).to(torch.int64)
-    return torch.minimum(top, size[:, 0] - height), torch.minimum(left, size[:, 1] - width)
+def _place(u: Tensor, extent: Tensor, size: Tensor) -> Tensor:
+    room = size - extent
+    return torch.minimum((u * (room + 1)).to(torch.int64), room)

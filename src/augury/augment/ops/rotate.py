@@ -6,10 +6,9 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
-from augury.augment.forms.warp import Warp
 from augury.augment.ops._lower import affine
 from augury.core.laws import Uniform
-from augury.core.op import Op, Parameter, Values
+from augury.core.op import Op, Parameter, Parts, Values
 from augury.core.options import Interval
 from augury.core.registry import register
 
@@ -18,13 +17,13 @@ from augury.core.registry import register
 def rotate(*, interpolation: Literal["nearest", "bilinear"] = "nearest", fill: Annotated[int, Interval(0, 255)] = 0) -> Op:
     """Turns the image about its centre, counter-clockwise for positive degrees."""
 
-    def lower(values: Values, size: Tensor) -> Warp:
+    def lower(values: Values, size: Tensor) -> Parts:
         radians = -(values["degrees"].double() % 360) * (math.pi / 180)
         cosine, sine = _rounded(torch.stack([radians.cos(), radians.sin()]))
         y, x = size[:, 0].double() / 2, size[:, 1].double() / 2
         right = cosine * -x + sine * -y + x
         down = -sine * -x + cosine * -y + y
-        return affine([cosine, sine, right, -sine, cosine, down], x, interpolation == "bilinear", fill)
+        return affine((cosine, sine, right, -sine, cosine, down), interpolation == "bilinear", fill)
 
     degrees = Parameter(Uniform(-30, 30), Interval(-math.inf, math.inf), "degrees")
     return Op("rotate", "warp", lower, {"degrees": degrees}, identity={"degrees": 0.0})

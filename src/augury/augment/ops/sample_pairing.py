@@ -1,11 +1,9 @@
 """Sample pairing: another image blended in, the label kept."""
 
-import torch
 from torch import Tensor
 
-from augury.augment.forms.mix import Mix
 from augury.core.laws import Constant
-from augury.core.op import Op, Parameter, Values
+from augury.core.op import Op, Parameter, Parts, Values
 from augury.core.options import Interval
 from augury.core.registry import register
 
@@ -25,5 +23,5 @@ def sample_pairing() -> Op:
     )
 
 
-def _lower(values: Values, size: Tensor) -> Mix:
-    return Mix(1 - values["other"], torch.zeros(len(size), dtype=torch.bool, device=size.device))
+def _lower(values: Values, size: Tensor) -> Parts:
+    return 1 - values["other"], False

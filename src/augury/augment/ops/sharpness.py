@@ -1,11 +1,9 @@
 """Sharpness: the image blended with a smoothed version."""
 
-import torch
-from torch import Tensor
-
-from augury.augment.forms.blend import Blend, Degenerate
+from augury.augment.forms.blend import Degenerate
+from augury.augment.ops._lower import recipe
 from augury.core.laws import Uniform
-from augury.core.op import Op, Parameter, Values
+from augury.core.op import Op, Parameter
 from augury.core.options import Interval
 from augury.core.registry import register
 
@@ -18,8 +16,4 @@ from augury.core.registry import register
 def sharpness() -> Op:
     """Blends with a smoothed version: factor 0 is that, 1 the image, above 1 beyond it."""
     factor = Parameter(Uniform(0.1, 1.9), Interval(0, 100), "times")
-    return Op("sharpness", "blend", _lower, {"factor": factor}, identity={"factor": 1.0})
-
-
-def _lower(values: Values, size: Tensor) -> Blend:
-    return Blend(torch.full((len(size),), int(Degenerate.SMOOTH), device=size.device), values["factor"])
+    return Op("sharpness", "blend", recipe(Degenerate.SMOOTH, "factor"), {"factor": factor}, identity={"factor": 1.0})

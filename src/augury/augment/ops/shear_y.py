@@ -4,10 +4,9 @@ from typing import Annotated, Literal
 
 from torch import Tensor
 
-from augury.augment.forms.warp import Warp
 from augury.augment.ops._lower import affine
 from augury.core.laws import Uniform
-from augury.core.op import Op, Parameter, Values
+from augury.core.op import Op, Parameter, Parts, Values
 from augury.core.options import Interval
 from augury.core.registry import register
 
@@ -16,8 +15,8 @@ from augury.core.registry import register
 def shear_y(*, interpolation: Literal["nearest", "bilinear"] = "nearest", fill: Annotated[int, Interval(0, 255)] = 0) -> Op:
     """Shifts columns up or down, growing to the right, by `slope` pixels per pixel."""
 
-    def lower(values: Values, size: Tensor) -> Warp:
-        return affine([1.0, 0.0, 0.0, values["slope"], 1.0, 0.0], values["slope"], interpolation == "bilinear", fill)
+    def lower(values: Values, size: Tensor) -> Parts:
+        return affine((1.0, 0.0, 0.0, values["slope"], 1.0, 0.0), interpolation == "bilinear", fill)
 
     slope = Parameter(Uniform(-0.3, 0.3), Interval(-10, 10), "pixels per pixel")
     return Op("shear_y", "warp", lower, {"slope": slope}, identity={"slope": 0.0})

@@ -5,10 +5,9 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from augury.augment.forms.warp import Warp
 from augury.augment.ops._lower import affine
 from augury.core.laws import Uniform
-from augury.core.op import Op, Parameter, Values
+from augury.core.op import Op, Parameter, Parts, Values
 from augury.core.options import Interval
 from augury.core.registry import register
 
@@ -25,10 +24,10 @@ def translate_x(*, fill: Annotated[int, Interval(0, 255)] = 0, reach: Annotated[
     pixels instead, whatever the width, for policies that are published in pixels.
     """
 
-    def lower(values: Values, size: Tensor) -> Warp:
+    def lower(values: Values, size: Tensor) -> Parts:
         whole = size[:, 1] if reach is None else torch.full_like(size[:, 1], reach)
         shift = (values["fraction"].double() * whole).trunc()
-        return affine([1.0, 0.0, shift, 0.0, 1.0, 0.0], shift, bilinear=False, fill=fill)
+        return affine((1.0, 0.0, shift, 0.0, 1.0, 0.0), bilinear=False, fill=fill)
 
     fraction = Parameter(Uniform(-150 / 331, 150 / 331), Interval(-1, 1), "of the width")
     return Op("translate_x", "warp", lower, {"fraction": fraction}, identity={"fraction": 0.0})

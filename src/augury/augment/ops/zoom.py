@@ -4,10 +4,9 @@ from typing import Annotated, Literal
 
 from torch import Tensor
 
-from augury.augment.forms.warp import Warp
 from augury.augment.ops._lower import affine
 from augury.core.laws import LogUniform
-from augury.core.op import Op, Parameter, Values
+from augury.core.op import Op, Parameter, Parts, Values
 from augury.core.options import Interval
 from augury.core.registry import register
 
@@ -16,10 +15,10 @@ from augury.core.registry import register
 def zoom(*, interpolation: Literal["nearest", "bilinear"] = "nearest", fill: Annotated[int, Interval(0, 255)] = 0) -> Op:
     """Enlarges the image about its centre by `factor`; below 1 shrinks it."""
 
-    def lower(values: Values, size: Tensor) -> Warp:
+    def lower(values: Values, size: Tensor) -> Parts:
         step = 1 / values["factor"].double()
         y, x = size[:, 0].double() / 2, size[:, 1].double() / 2
-        return affine([step, 0.0, x - step * x, 0.0, step, y - step * y], x, interpolation == "bilinear", fill)
+        return affine((step, 0.0, x - step * x, 0.0, step, y - step * y), interpolation == "bilinear", fill)
 
     factor = Parameter(LogUniform(0.75, 1.3333), Interval(0.01, 100), "times")
     return Op("zoom", "warp", lower, {"factor": factor}, identity={"factor": 1.0})

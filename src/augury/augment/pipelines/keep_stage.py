@@ -134,20 +134,18 @@ class KeepStage:
         stage, size = self.stages[0], batch.sizes()
         boxes = trace["box"].clone()
         for slot in range(stage.policy.slots):
-            height, width = self._cut_extent(trace, slot, size)
+            height, width = self._cut_extent(trace, slot, size).unbind(1)
             box = chosen.box(f"cut{slot}", height, width, size, boxes[:, slot])
             boxes[:, slot] = torch.where(trace["on"][:, slot, None], box, boxes[:, slot])
         return {**trace, "box": boxes}
 
-    def _cut_extent(self, trace: Trace, slot: int, size: Tensor) -> tuple[Tensor, Tensor]:
-        """Height and width that the operation of a slot drew, int64 [B]."""
-        height = width = torch.zeros_like(size[:, 0])
+    def _cut_extent(self, trace: Trace, slot: int, size: Tensor) -> Tensor:
+        """Rows and columns that the operation of a slot drew, int64 [B,2]."""
+        extent = torch.zeros_like(size)
         for index, entry in enumerate(self.stages[0].space.entries):
             values = {name: trace["value"][:, slot, k] for k, name in enumerate(entry.op.parameters)}
-            rows, columns = entry.op.shape(values, size)
-            here = trace["op"][:, slot] == index
-            height, width = torch.where(here, rows, height), torch.where(here, columns, width)
-        return height, width
+            extent = torch.where(trace["op"][:, slot, None] == index, entry.op.shape(values, size), extent)
+        return extent
 
     def _paste_extent(self, size: Tensor) -> Tensor:
         """The side of the pasted square, int64 [B]."""
@@ -159,8 +157,8 @@ class KeepStage:
         if not self.cuts:
             side = self._paste_extent(batch.sizes())
             return side, side
-        height, width = self._cut_extent(trace, 0, batch.sizes())
-        return height * trace["on"][:, 0], width * trace["on"][:, 0]
+        height, width = (self._cut_extent(trace, 0, batch.sizes()) * trace["on"][:, :1]).unbind(1)
+        return height, width
 
 
 @dataclass(frozen=True)

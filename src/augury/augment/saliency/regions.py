@@ -88,8 +88,9 @@ def choose(
         height, width = torch.minimum(height, size[:, 0]), torch.minimum(width, size[:, 1])
     else:
         top, left = top - height // 2, left - width // 2
-    box = clipped(top, left, height, width, size)
-    return Choice(box, value.gather(1, found[:, None])[:, 0], limit, torch.stack([top, left], 1))
+    corner = torch.stack([top, left], 1)
+    box = clipped(corner, torch.stack([height, width], 1), size)
+    return Choice(box, value.gather(1, found[:, None])[:, 0], limit, corner)
 
 
 def allowed_places(scores: Scores, limit: Tensor, salient: bool) -> Tensor:
