@@ -3,9 +3,11 @@
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,27 +21,36 @@ HERE = Path(__file__).parent
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
 
 
-def differing(device: str, **environment: str) -> list[str]:
+def run(script: str, *arguments: str, **environment: str) -> Any:
+    """What a script beside this file prints, as JSON; Triton decides how it works once per process."""
     paths = os.pathsep.join(str(path) for path in (HERE.parents[1] / "src", HERE.parent, HERE))
     done = subprocess.run(
-        [sys.executable, str(HERE / "triton_cases.py"), device], capture_output=True, text=True,
+        [sys.executable, str(HERE / script), *arguments], capture_output=True, text=True,
         env={**os.environ, **environment, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    result: list[str] = json.loads(done.stdout)
-    return result
+    return json.loads(done.stdout)
 
 
 @needs_triton
 def test_the_interpreted_kernels_are_plain() -> None:
     # Catches a kernel that rounds, orders or clips otherwise than the reference.
-    assert differing("cpu", TRITON_INTERPRET="1") == []
+    assert run("triton_cases.py", "cpu", TRITON_INTERPRET="1") == []
+
+
+@needs_triton
+def test_the_kernels_build_for_a_gpu(tmp_path: Path) -> None:
+    # Catches what the interpreter takes and a compiler refuses (a name used before it is bound, types that do not meet, an
+    # argument a launch forgets), and a product fused with a sum, which would round once instead of twice.
+    done = run("triton_builds.py", "90", TRITON_CACHE_DIR=str(tmp_path))
+    assert done["faults"] == []
+    assert set(done["built"]) == {"pixels", "statistics", "regions", "_absorb", "_draw"}
 
 
 @needs_triton
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_the_compiled_kernels_are_plain() -> None:
-    assert differing("cuda") == []
+    assert run("triton_cases.py", "cuda") == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -66,3 +77,15 @@ def test_the_accelerators_way_never_asks_the_device(name: str, monkeypatch: pyte
     expected = draw_and_apply(batch.images, batch.ids)
     compiled = torch.compile(draw_and_apply, fullgraph=True, backend="eager")
     assert compiled(batch.images, batch.ids).equal(expected)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="PyTorch's compiler needs a C++ compiler")
+def test_the_hash_compiled_by_pytorch_is_the_same() -> None:
+    # Its compiler works integers of ranges out by itself. Catches a product of a counter that leaves 64 bits there.
+    def draw(ids: torch.Tensor, epoch: torch.Tensor) -> list[torch.Tensor]:
+        noise = Noise.of(2**63 + 5, ids, epoch=epoch).fold("stage")
+        return [noise.bits(3), noise.uniform(2), noise.integers(2, 10)]
+
+    ids = torch.arange(5)
+    for one, other in zip(torch.compile(draw, fullgraph=True)(ids, ids[3]), draw(ids, ids[3]), strict=True):
+        assert one.equal(other)

@@ -12,6 +12,7 @@ import torch
 from test_backends import NAMES, batch_of, chain
 
 import augury
+from augury.core import hash_triton, noise
 from augury.core.batch import Batch
 from augury.core.noise import Noise
 
@@ -46,6 +47,25 @@ def differing(name: str, device: str) -> list[str]:
     return found
 
 
+def differing_hash(device: str) -> list[str]:
+    """The compiled hash against PyTorch's: numbers and tensors as parts, ends of the range, several blocks, no rows."""
+    os.environ["AUGURY_BACKEND"] = "plain"
+    low, high = -(2**63), 2**63 - 1
+    found = []
+    for ids in ([], [0], [7, low, high, -1], list(range(1000))):
+        rows = torch.tensor(ids, dtype=torch.int64)
+        placed, one = rows.to(device), torch.tensor(5, device=device)
+        for state, part in [(3, rows), (low, rows), (rows, 2**40), (rows, -1), (rows, rows), (rows, torch.tensor(5)), (9, one)]:
+            at = [placed if a is rows else one if isinstance(a, torch.Tensor) else a for a in (state, part)]
+            if not hash_triton.absorbed(*at).cpu().equal(noise._absorb(state, part if part is not one else torch.tensor(5))):
+                found.append(f"absorbed {len(ids)} {state} {part}")
+        for count in (0, 1, 5):
+            bits, uniform = hash_triton.bits(placed, count).cpu(), hash_triton.uniform(placed, count).cpu()
+            if not (bits.equal(Noise(rows).bits(count)) and uniform.equal(Noise(rows).uniform(count))):
+                found.append(f"draws {len(ids)} {count}")
+    return found
+
+
 if __name__ == "__main__":
     wanted = sys.argv[2].split(",") if len(sys.argv) > 2 else NAMES
-    print(json.dumps([line for name in wanted for line in differing(name, sys.argv[1])]))
+    print(json.dumps(differing_hash(sys.argv[1]) + [line for name in wanted for line in differing(name, sys.argv[1])]))

@@ -5,20 +5,22 @@ is consumed. Batch size, order, workers, device, world size and resumption there
 
 The hash is the splitmix64 finaliser (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators"; the
 constants are Stafford's variant 13), applied once per address part. It runs in wrapping 64-bit integers, which PyTorch
-computes alike on every device, so that bits and uniforms are the same everywhere. On a CPU numba does the same in one pass
-per draw where it is installed.
+computes alike on every device, so that bits and uniforms are the same everywhere. Where they are installed, numba on a CPU
+and Triton on CUDA do the same in one pass per draw.
 """
 
 import functools
 import hashlib
+import importlib
 import importlib.util
 import os
 from dataclasses import dataclass
 from types import ModuleType
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from augury.core.devices import constant
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -56,14 +58,15 @@ class Noise:
     def bits(self, count: int) -> Tensor:
         """int64 [B, count]: 64 random bits each."""
         if (kernels := _kernels(self.key)) is not None:
-            return torch.from_numpy(kernels.bits(self.key.numpy(), count))
-        counter = torch.arange(1, count + 1, device=self.key.device, dtype=torch.int64) * _signed(_GOLDEN)
+            return kernels.bits(self.key, count)
+        # Numbers, not a product: PyTorch's compiler works products of a range out beyond 64 bits.
+        counter = constant(tuple(_signed(k * _GOLDEN & _MASK) for k in range(1, count + 1)), torch.int64, self.key.device)
         return _mix_tensor(self.key[:, None] + counter)
 
     def uniform(self, count: int) -> Tensor:
         """float32 [B, count] in [0, 1): multiples of 2^-24, the same bits on every device."""
         if (kernels := _kernels(self.key)) is not None:
-            return torch.from_numpy(kernels.uniform(self.key.numpy(), count))
+            return kernels.uniform(self.key, count)
         return _shift(self.bits(count), 40).to(torch.float32) * 2.0**-24
 
     def integers(self, count: int, n: int | Tensor) -> Tensor:
@@ -103,42 +106,32 @@ def _absorb(state: Address, part: Address) -> Address:
     """The state after one more part of the address. A plain xor would let (seed, epoch) and (epoch, seed) meet."""
     if isinstance(state, int) and isinstance(part, int):
         return _mix_int((_mix_int((state + _GOLDEN) & _MASK) ^ (part & _MASK)) & _MASK)
-    if (kernels := _kernels(state, part)) is not None and _fit(state, part):
-        return torch.from_numpy(kernels.absorbed(_as_array(state), _as_array(part)))
+    if (kernels := _kernels(state, part)) is not None:
+        return kernels.absorbed(*(_signed(a & _MASK) if isinstance(a, int) else a for a in (state, part)))
     left = _mix_tensor(state + _signed(_GOLDEN)) if isinstance(state, Tensor) else _mix_int((state + _GOLDEN) & _MASK)
     left = left if isinstance(left, Tensor) else _signed(left)
     right = part.to(torch.int64) if isinstance(part, Tensor) else _signed(part & _MASK)
     return _mix_tensor(left ^ right)  # type: ignore[arg-type]
 
 
-def _fit(state: Address, part: Address) -> bool:
-    """Whether rows belong to rows; PyTorch says what is wrong where they do not."""
-    return isinstance(state, int) or isinstance(part, int) or len(state) == len(part)
-
-
 def _kernels(*addresses: Address) -> ModuleType | None:
-    """The compiled hash, where it can take these: rows in the host's memory, outside compiled graphs."""
-    for address in addresses:
-        if not isinstance(address, int) and (type(address) is not Tensor or not address.is_cpu or address.ndim != 1):
-            return None
+    """The compiled hash, where it can take these: rows that belong to each other on one device, outside compiled graphs."""
     if torch.compiler.is_compiling() or os.environ.get("AUGURY_BACKEND") == "plain":
         return None
-    return _compiled()
+    tensors = [a for a in addresses if not isinstance(a, int)]
+    if any(type(tensor) is not Tensor or tensor.ndim > 1 for tensor in tensors):
+        return None
+    if len({tensor.device for tensor in tensors}) > 1 or len({len(tensor) for tensor in tensors if tensor.ndim}) > 1:
+        return None
+    return _compiled(tensors[0].device.type)
 
 
 @functools.cache
-def _compiled() -> ModuleType | None:
-    if importlib.util.find_spec("numba") is None:
+def _compiled(device: str) -> ModuleType | None:
+    name = {"cpu": "numba", "cuda": "triton"}.get(device)
+    if name is None or importlib.util.find_spec(name) is None:
         return None
-    from augury.core import hash_kernels
-
-    return hash_kernels
-
-
-def _as_array(address: Address) -> np.ndarray:
-    if isinstance(address, int):
-        return np.array([_signed(address & _MASK)], np.int64)
-    return (address if address.dtype == torch.int64 else address.to(torch.int64)).numpy()
+    return importlib.import_module(f"augury.core.hash_{name}")
 
 
 def _mix_int(value: int) -> int:

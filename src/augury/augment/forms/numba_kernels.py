@@ -11,7 +11,7 @@ from numba import njit
 from augury.augment.forms.blend import Degenerate
 from augury.augment.forms.region import Content
 from augury.augment.forms.table import Recipe
-from augury.core.hash_kernels import GOLDEN, mixed
+from augury.core.hash_numba import GOLDEN, mixed
 
 WARP, TABLE, BLEND = 0, 1, 2  # positions in augury.augment.lowering.FORMS
 INVERT, SOLARIZE, SOLARIZE_ADD = int(Recipe.INVERT), int(Recipe.SOLARIZE), int(Recipe.SOLARIZE_ADD)

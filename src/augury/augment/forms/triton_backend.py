@@ -18,9 +18,10 @@ from augury.augment.forms.plain import cut as cut
 from augury.augment.forms.plain import paste as paste
 from augury.augment.forms.plain import weighted as weighted
 
+# Four pixels a thread: with more, a thread needs so many registers that a multiprocessor holds too few of them.
 BLOCK = 1024
-WARPS_PER_PROGRAM = 4
-EXACT = {"enable_fp_fusion": False}
+STATISTICS_BLOCK = 4096
+LAUNCH = {"num_warps": 8, "enable_fp_fusion": False}
 
 
 def pixels(images: Tensor, lowered: Any, size: Tensor) -> Tensor:
@@ -60,10 +61,9 @@ def _pixels(
     source = images.contiguous()
     count, channels, height, width = images.shape
     step, form, parts = _aligned(form, [matrix, bilinear, fill, recipe, value, degenerate, factor])
-    block = min(BLOCK, max(16, 1 << (height * width - 1).bit_length()))
+    block, large = (_block(height * width, most) for most in (BLOCK, STATISTICS_BLOCK))
     tiles = -(-height * width // block)
-    kept: dict[str, Any] = {"CHANNELS": channels, "WARPS": matrix is not None, "TABLES": recipe is not None, "BLOCK": block}
-    kept |= {"num_warps": WARPS_PER_PROGRAM, **EXACT}
+    kept: dict[str, Any] = {"CHANNELS": channels, "WARPS": matrix is not None, "TABLES": recipe is not None, **LAUNCH}
     with torch.cuda.device_of(images):
         tables = images.new_empty(count, channels, 256) if kept["TABLES"] else None
         axes = images.new_empty(count, width + height, dtype=torch.int32) if kept["WARPS"] else None
@@ -75,11 +75,11 @@ def _pixels(
             target = turns[(slots - 1 - slot) % 2]
             if kept["WARPS"] or kept["TABLES"]:
                 triton_statistics.statistics[(count * channels,)](
-                    source, tables, axes, *sides, here, matrix, bilinear, recipe, value, step, height, width, **kept
+                    source, tables, axes, *sides, here, matrix, bilinear, recipe, value, step, height, width, BLOCK=large, **kept
                 )
             triton_kernels.pixels[(count * tiles,)](
                 source, target, tables, axes, *sides, here, matrix, bilinear, fill, recipe, value, degenerate, factor,
-                step, height, width, tiles, BLENDS=degenerate is not None, **kept,
+                step, height, width, tiles, BLENDS=degenerate is not None, BLOCK=block, **kept,
             )  # fmt: skip
             source = target
     return source
@@ -98,12 +98,12 @@ def _regions(images: Tensor, content: Tensor, fill: Tensor, pattern: Tensor, gri
     out = torch.empty_like(images)
     step, content, (fill, pattern, grid) = _aligned(content[:, None], [fill[:, None], pattern[:, None], grid[:, None]])
     box = box if box.stride(1) == 1 else box.contiguous()
-    block = min(BLOCK, max(16, 1 << (height * width - 1).bit_length()))
+    block = _block(height * width, BLOCK)
     tiles = -(-height * width // block)
     with torch.cuda.device_of(images):
         triton_kernels.regions[(count * tiles,)](
             images, out, partner, partner.stride(0), content, fill, pattern, grid, step, box, box.stride(0),
-            height, width, tiles, CHANNELS=channels, BLOCK=block, num_warps=WARPS_PER_PROGRAM, **EXACT,
+            height, width, tiles, CHANNELS=channels, BLOCK=block, **LAUNCH,
         )  # fmt: skip
     return out
 
@@ -116,6 +116,11 @@ def _(images: Tensor, *_: Tensor | None) -> Tensor:
 @_regions.register_fake
 def _(images: Tensor, *_: Tensor) -> Tensor:
     return torch.empty_like(images, memory_format=torch.contiguous_format)
+
+
+def _block(pixels: int, most: int) -> int:
+    """Pixels per program: a power of two, no more than are needed."""
+    return min(most, max(16, 1 << (pixels - 1).bit_length()))
 
 
 def _aligned(form: Tensor, parts: list[Any]) -> tuple[int, Tensor, list[Any]]:

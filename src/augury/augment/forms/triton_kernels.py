@@ -11,6 +11,7 @@ import triton.language as tl
 from augury.augment.forms.blend import Degenerate
 from augury.augment.forms.region import Content
 from augury.augment.forms.table import Recipe
+from augury.core.hash_triton import GOLDEN, mixed
 
 WARP, TABLE, BLEND = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)  # positions in augury.augment.lowering.FORMS
 INVERT, SOLARIZE = tl.constexpr(int(Recipe.INVERT)), tl.constexpr(int(Recipe.SOLARIZE))
@@ -22,8 +23,6 @@ GREY, SMOOTH = tl.constexpr(int(Degenerate.GREY)), tl.constexpr(int(Degenerate.S
 CONSTANT, PARTNER = tl.constexpr(int(Content.CONSTANT)), tl.constexpr(int(Content.PARTNER))
 NOISE, GRID = tl.constexpr(int(Content.NOISE)), tl.constexpr(int(Content.GRID))
 NOISE_SCALE = tl.constexpr(12**0.5 / 256)
-FIRST, SECOND = tl.constexpr(0xBF58476D1CE4E5B9), tl.constexpr(0x94D049BB133111EB)  # as in augury.core.noise
-GOLDEN = tl.constexpr(0x9E3779B97F4A7C15)
 
 
 @triton.jit
@@ -97,14 +96,15 @@ def regions(
         other = images + tl.load(partner + image * partner_step) * (CHANNELS * height * width)
         for channel in tl.static_range(CHANNELS):
             here = channel * height * width + place
-            mixed = tl.where(inside, tl.load(other + here, within & inside), tl.load(own + here, within & (inside == 0)))
-            tl.store(out + here, mixed, within)
+            # The own row whole: loads that only the image's end masks are wide ones.
+            there = tl.load(other + here, within & inside)
+            tl.store(out + here, tl.where(inside, there, tl.load(own + here, within)), within)
     elif kind == NOISE:
-        key = _mixed(tl.load(pattern + image * step).to(tl.uint64, bitcast=True) + GOLDEN)
+        key = mixed(tl.load(pattern + image * step).to(tl.uint64, bitcast=True) + GOLDEN)
         for channel in tl.static_range(CHANNELS):
             here = channel * height * width + place
             spot = (tl.full((), channel, tl.int64) << 40) | (y.to(tl.int64) << 20) | (x >> 3).to(tl.int64)
-            level = ((_mixed(key + spot.to(tl.uint64) * GOLDEN) >> ((x & 7) * 8).to(tl.uint64)) & 255).to(tl.int32)
+            level = ((mixed(key + spot.to(tl.uint64) * GOLDEN) >> ((x & 7) * 8).to(tl.uint64)) & 255).to(tl.int32)
             if images.dtype.element_ty == tl.uint8:
                 drawn = level.to(tl.uint8)
             else:
@@ -134,13 +134,6 @@ def _squares(grid, y, x):
     row = ((y * cosine - x * sine) >> 17) + down
     column = ((x * cosine + y * sine) >> 17) + across
     return ((row % period + period) % period >= band) & ((column % period + period) % period >= band)
-
-
-@triton.jit
-def _mixed(v):
-    v = (v ^ (v >> 30)) * FIRST
-    v = (v ^ (v >> 27)) * SECOND
-    return v ^ (v >> 31)
 
 
 @triton.jit
@@ -238,8 +231,8 @@ def _bilinear(images, out, m, edge, place, rows, columns, height, width, CHANNEL
 @triton.jit
 def _blended(degenerate, level, f):
     """Pillow's blend in float32: clipped, then truncated."""
-    mixed = (level - degenerate) * f + degenerate
-    return tl.minimum(tl.maximum(mixed, 0.0), 255.0).to(tl.int32).to(tl.uint8)
+    beyond = (level - degenerate) * f + degenerate
+    return tl.minimum(tl.maximum(beyond, 0.0), 255.0).to(tl.int32).to(tl.uint8)
 
 
 @triton.jit

@@ -4,11 +4,38 @@ The same wrapping 64-bit arithmetic, hence the same bits.
 """
 
 import numpy as np
+import torch
 from numba import njit
+from torch import Tensor
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 jit = njit(cache=True, nogil=True, boundscheck=False)
+
+
+def absorbed(state: int | Tensor, part: int | Tensor) -> Tensor:
+    """int64: the states after one more part of the address each; of tensors (without dimensions or [B]), one at least.
+
+    Numbers are signed 64-bit ones.
+    """
+    found = torch.from_numpy(_absorbed(_array(state), _array(part)))
+    return found if any(isinstance(a, Tensor) and a.ndim for a in (state, part)) else found[0]
+
+
+def bits(key: Tensor, count: int) -> Tensor:
+    """int64 [B, count]."""
+    return torch.from_numpy(_bits(key.numpy(), count))
+
+
+def uniform(key: Tensor, count: int) -> Tensor:
+    """float32 [B, count]: the upper 24 of the bits."""
+    return torch.from_numpy(_uniform(key.numpy(), count))
+
+
+def _array(address: int | Tensor) -> np.ndarray:
+    if isinstance(address, int):
+        return np.array([address], np.int64)
+    return address.to(torch.int64).reshape(-1).numpy()
 
 
 @jit
@@ -20,8 +47,8 @@ def mixed(v):
 
 
 @jit
-def absorbed(state, part):
-    """int64: states after one more part of the address each; of either array, one entry may stand for all rows."""
+def _absorbed(state, part):
+    """Of either array, one entry may stand for all rows."""
     count = max(len(state), len(part)) if len(state) and len(part) else 0
     out = np.empty(count, np.int64)
     for k in range(count):
@@ -31,8 +58,7 @@ def absorbed(state, part):
 
 
 @jit
-def bits(key, count):
-    """int64 [B, count]."""
+def _bits(key, count):
     out = np.empty((len(key), count), np.int64)
     for i in range(len(key)):
         for k in range(count):
@@ -41,8 +67,7 @@ def bits(key, count):
 
 
 @jit
-def uniform(key, count):
-    """float32 [B, count]: the upper 24 of the bits."""
+def _uniform(key, count):
     out = np.empty((len(key), count), np.float32)
     for i in range(len(key)):
         for k in range(count):
