@@ -21,6 +21,7 @@ REFUSED = [
     (["bench", "--device", "toaster"], "--device"),
     (["bench", "--device", "cuda:77"], "--device"),
     (["bench", "--quik"], "--quick"),
+    (["bench", "--device", "cpu", "--compile"], "--compile: CUDA graphs need a GPU"),
     (["bench", "--peers", "all"], "all"),
 ]
 

@@ -131,7 +131,8 @@ class PlanStage:
         return ", ".join(words)
 
     def _boxes(self, trace: Trace, u: Tensor, size: Tensor) -> Tensor:
-        return torch.stack([self._slot_boxes(trace, u, size, slot) for slot in range(self.policy.slots)], 1)
+        boxes = [self._slot_boxes(trace, u, size, slot) for slot in range(self.policy.slots)]
+        return boxes[0][:, None] if len(boxes) == 1 else torch.stack(boxes, 1)
 
     def _slot_boxes(self, trace: Trace, u: Tensor, size: Tensor, slot: int) -> Tensor:
         boxes = torch.zeros(1, 4, dtype=torch.int64, device=u.device)

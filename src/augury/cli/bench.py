@@ -13,6 +13,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", metavar="D", help="cpu, cuda, ... (cuda where there is one)")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=False, help="measure other libraries too")
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes: small batches, a few rounds")
+    parser.add_argument("--compile", action="store_true", help="on a GPU: also what torch.compile makes of it, in a CUDA graph")
     parser.add_argument("--output", type=named_path, metavar="DIR", help="folder for result.json")
     add_json(parser)
 
@@ -22,5 +23,8 @@ def run(options: argparse.Namespace) -> None:
     from augury.jobs.bench import bench
     from augury.jobs.tables import throughput_table
 
-    result = bench(options.output, device=options.device, with_peers=options.peers, quick=options.quick, command=command_line())
+    result = bench(
+        options.output, device=options.device, with_peers=options.peers, quick=options.quick, compiled=options.compile,
+        command=command_line(),
+    )  # fmt: skip
     print(json.dumps(result, indent=1)) if options.json else throughput_table(result)

@@ -18,6 +18,8 @@ def absorbed(state: int | Tensor, part: int | Tensor) -> Tensor:
 
     Numbers are signed 64-bit ones.
     """
+    if isinstance(part, int) and isinstance(state, Tensor) and state.ndim:
+        return torch.from_numpy(_absorbed_number(state.numpy(), part))
     found = torch.from_numpy(_absorbed(_array(state), _array(part)))
     return found if any(isinstance(a, Tensor) and a.ndim for a in (state, part)) else found[0]
 
@@ -54,6 +56,15 @@ def _absorbed(state, part):
     for k in range(count):
         before, more = state[k if len(state) > 1 else 0], part[k if len(part) > 1 else 0]
         out[k] = mixed(mixed(np.uint64(before) + GOLDEN) ^ np.uint64(more))
+    return out
+
+
+@jit
+def _absorbed_number(state, part):
+    """As above, the same number for all rows."""
+    out = np.empty(len(state), np.int64)
+    for k in range(len(state)):
+        out[k] = mixed(mixed(np.uint64(state[k]) + GOLDEN) ^ np.uint64(part))
     return out
 
 

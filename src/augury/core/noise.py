@@ -114,16 +114,23 @@ def _absorb(state: Address, part: Address) -> Address:
     return _mix_tensor(left ^ right)  # type: ignore[arg-type]
 
 
-def _kernels(*addresses: Address) -> ModuleType | None:
+def _kernels(one: Address, other: Address = 0) -> ModuleType | None:
     """The compiled hash, where it can take these: rows that belong to each other on one device, outside compiled graphs."""
     if torch.compiler.is_compiling() or os.environ.get("AUGURY_BACKEND") == "plain":
         return None
-    tensors = [a for a in addresses if not isinstance(a, int)]
-    if any(type(tensor) is not Tensor or tensor.ndim > 1 for tensor in tensors):
+    if isinstance(one, int):
+        one, other = other, one
+    if type(one) is not Tensor or one.ndim > 1:
         return None
-    if len({tensor.device for tensor in tensors}) > 1 or len({len(tensor) for tensor in tensors if tensor.ndim}) > 1:
+    if not isinstance(other, int) and not _fit(one, other):
         return None
-    return _compiled(tensors[0].device.type)
+    return _compiled(one.device.type)
+
+
+def _fit(one: Tensor, other: Tensor) -> bool:
+    if type(other) is not Tensor or other.ndim > 1 or other.device != one.device:
+        return False
+    return one.ndim != other.ndim or one.shape == other.shape
 
 
 @functools.cache

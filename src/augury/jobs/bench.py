@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from augury.augment.forms.backends import available
+from augury.core.errors import InputError
 from augury.explain.fidelity.libraries import using
 from augury.explain.throughput import cost, graph
 from augury.explain.throughput.peers import installed, peers_of
@@ -51,13 +52,18 @@ class Row:
 
 
 def bench(
-    output: Path | None = None, *, device: str = "auto", with_peers: bool = False, quick: bool = False, quiet: bool = False,
-    command: str = "",
+    output: Path | None = None, *, device: str = "auto", with_peers: bool = False, quick: bool = False, compiled: bool = False,
+    quiet: bool = False, command: str = "",
 ) -> dict[str, Any]:  # fmt: skip
-    """Measure and, where `output` is given, write result.json there. On a CPU everything runs on one thread."""
+    """Measure and, where `output` is given, write result.json there. On a CPU everything runs on one thread.
+
+    compiled: on CUDA also graphs of what torch.compile makes. Raises InputError where that is asked for on another device.
+    """
     target = pick_device(device)
     if target.type not in ("cpu", "cuda"):
         target = pick_device("cpu")
+    if compiled and target.type != "cuda":
+        raise InputError(f"--compile: CUDA graphs need a GPU, and the device is {target.type}")
     if output is not None:
         open_output(output)
     effort, known = QUICK if quick else FULL, jobs()
@@ -68,7 +74,7 @@ def bench(
         for size, images in batches.items():
             for job in known[0]:
                 progress.label(f"{job} {size.name}")
-                measured += _measure(job, size, images, effort, with_peers, progress.epoch)
+                measured += _measure(job, size, images, effort, with_peers, compiled, progress.epoch)
         versions, absent = installed() if with_peers else ({}, [])
         result = {
             "version": 1,
@@ -108,7 +114,9 @@ def _names(device: torch.device) -> list[str]:
     return ["plain", *([fast] if available(fast) else [])]
 
 
-def _measure(job: str, size: Size, images: Tensor, effort: Effort, with_peers: bool, advance: Callable[[], None]) -> list[Row]:
+def _measure(
+    job: str, size: Size, images: Tensor, effort: Effort, with_peers: bool, compiled: bool, advance: Callable[[], None]
+) -> list[Row]:
     """Rates of all ways to do a job, in rounds that visit each of them in turn."""
     found: list[tuple[Row, Task | None]] = []
     for name in _names(images.device):
@@ -117,6 +125,8 @@ def _measure(job: str, size: Size, images: Tensor, effort: Effort, with_peers: b
         found.append((row, Task(call, len(images), str(images.device))))
         if images.device.type == "cuda":
             found.append(_in_a_graph(row, images))
+            if compiled and name == "triton":
+                found.append(_in_a_graph(replace(row, how=f"{name}, compiled"), images, compiled))
     if with_peers:
         most = effort.few if size.side < 100 else max(2, effort.few // 4)
         with warnings.catch_warnings():
@@ -137,11 +147,11 @@ def _asking(name: str, call: Callable[[], object]) -> Callable[[], object]:
     return asked
 
 
-def _in_a_graph(row: Row, images: Tensor) -> tuple[Row, Task | None]:
+def _in_a_graph(row: Row, images: Tensor, compiled: bool = False) -> tuple[Row, Task | None]:
     row = replace(row, how=f"{row.how}, in a CUDA graph")
     try:
         with using(row.how.split(",")[0]):
-            return row, Task(graph.captured(row.job, images), len(images), str(images.device))
+            return row, Task(graph.captured(row.job, images, compiled), len(images), str(images.device))
     except RuntimeError as error:
         return replace(row, note=" ".join(str(error).split())[:200]), None
 

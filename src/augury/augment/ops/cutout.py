@@ -50,5 +50,5 @@ def cutout(
 
 def centred(u: Tensor, extent: Tensor, size: Tensor) -> Tensor:
     """A box whose centre is uniform over all pixels: u float32 [n,2] to its top left corner, which may lie outside."""
-    centre = torch.minimum((u * size).to(torch.int64), (size - 1).clamp(min=0))
+    centre = torch.minimum((u * size).to(torch.int64), size - 1)
     return centre - extent // 2

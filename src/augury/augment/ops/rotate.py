@@ -18,11 +18,12 @@ def rotate(*, interpolation: Literal["nearest", "bilinear"] = "nearest", fill: A
     """Turns the image about its centre, counter-clockwise for positive degrees."""
 
     def lower(values: Values, size: Tensor) -> Parts:
-        radians = -(values["degrees"].double() % 360) * (math.pi / 180)
-        cosine, sine = _rounded(torch.stack([radians.cos(), radians.sin()]))
-        y, x = size[:, 0].double() / 2, size[:, 1].double() / 2
-        right = cosine * -x + sine * -y + x
-        down = -sine * -x + cosine * -y + y
+        radians = values["degrees"].double() % 360 * (-math.pi / 180)
+        cosine, sine = _rounded(torch.stack([radians.cos(), radians.sin()])).unbind(0)
+        y, x = (size.double() / 2).unbind(1)
+        # Pillow adds up cos * -x + sin * -y + x and -sin * -x + cos * -y + y: the same numbers with fewer signs.
+        right = x - (cosine * x + sine * y)
+        down = sine * x - cosine * y + y
         return affine((cosine, sine, right, -sine, cosine, down), interpolation == "bilinear", fill)
 
     degrees = Parameter(Uniform(-30, 30), Interval(-math.inf, math.inf), "degrees")
@@ -43,4 +44,4 @@ def _rounded(value: Tensor) -> Tensor:
     error = ((high * upper - product) + high * lower + low * upper) + low * lower
     whole = product.round()
     rest = (product - whole) + error
-    return (whole + (rest > 0.5).double() - (rest < -0.5).double()) / 1e15
+    return (whole + rest.round()) / 1e15  # an exact half is no reason to move: it rounds to 0

@@ -18,7 +18,6 @@ options. Errors name the line.
 """
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -69,10 +68,20 @@ class PolicyFile:
 
 @dataclass(frozen=True)
 class Scheduled:
-    """Sub-policies that change over the training: of each period those in `numbers` are drawn from."""
+    """Sub-policies that change over the training: of each period those in `numbers` are drawn from.
+
+    parts: the sub-policies of every period, over the whole schedule's space.
+    """
 
     all: SubPolicies
     periods: tuple[tuple[float, tuple[int, ...]], ...]
+    parts: tuple[SubPolicies, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        padding = Step(0, 0.0, 0.0)  # keeps the number of slots
+        table = [row + (padding,) * (self.slots - len(row)) for row in self.all.table]
+        parts = tuple(SubPolicies(self.space, tuple(table[k] for k in numbers)) for _, numbers in self.periods)
+        object.__setattr__(self, "parts", parts)
 
     @property
     def space(self) -> Space:
@@ -81,13 +90,6 @@ class Scheduled:
     @property
     def slots(self) -> int:
         return self.all.slots
-
-    @cached_property
-    def parts(self) -> tuple[SubPolicies, ...]:
-        """The sub-policies of every period, over the whole schedule's space."""
-        padding = Step(0, 0.0, 0.0)  # keeps the number of slots
-        table = [row + (padding,) * (self.slots - len(row)) for row in self.all.table]
-        return tuple(SubPolicies(self.space, tuple(table[k] for k in numbers)) for _, numbers in self.periods)
 
     def ask(self, noise: Noise, clock: Clock) -> Plan:
         last = len(self.periods) - 1

@@ -1,8 +1,7 @@
 """The distributions of policies that do not learn: operations drawn uniformly, or sub-policies from a table."""
 
 import math
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -73,14 +72,22 @@ class Step:
 
 @dataclass(frozen=True)
 class SubPolicies:
-    """One of `table` is drawn uniformly per image; its operations are applied in order, each by its own chance."""
+    """One of `table` is drawn uniformly per image; its operations are applied in order, each by its own chance.
+
+    numbers: op, p and strength of the table's steps, [Q,S] each.
+    """
 
     space: Space
     table: tuple[tuple[Step, ...], ...]
+    slots: int = field(init=False)
+    numbers: dict[str, tuple[tuple[float, ...], ...]] = field(init=False, repr=False, compare=False)
 
-    @cached_property
-    def slots(self) -> int:
-        return max(1, max(map(len, self.table), default=1))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "slots", max(1, max(map(len, self.table), default=1)))
+        # Shorter sub-policies end in steps that never fire.
+        padded = [(*row, *[Step(0, 0.0, 0.0)] * (self.slots - len(row))) for row in self.table]
+        numbers = {part: tuple(tuple(getattr(step, part) for step in row) for row in padded) for part in ("op", "p", "strength")}
+        object.__setattr__(self, "numbers", numbers)
 
     def ask(self, noise: Noise, clock: Clock) -> Plan:
         chosen = noise.integers(1, len(self.table))[:, 0]
@@ -96,18 +103,11 @@ class SubPolicies:
 
     def _columns(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         """op int64, chance and strength float32 [Q,S]; copied to the device once."""
-        op, chance, strength = self._numbers
         return (
-            constant(op, torch.int64, device),
-            constant(chance, torch.float32, device),
-            constant(strength, torch.float32, device),
+            constant(self.numbers["op"], torch.int64, device),
+            constant(self.numbers["p"], torch.float32, device),
+            constant(self.numbers["strength"], torch.float32, device),
         )
-
-    @cached_property
-    def _numbers(self) -> tuple[tuple[tuple[float, ...], ...], ...]:
-        """op, chance and strength, [Q,S] each; shorter sub-policies end in steps that never fire."""
-        padded = [(*row, *[Step(0, 0.0, 0.0)] * (self.slots - len(row))) for row in self.table]
-        return tuple(tuple(tuple(getattr(step, part) for step in row) for row in padded) for part in ("op", "p", "strength"))
 
     def tell(self, plan: Plan, reward: Tensor) -> None:
         """Learns nothing."""

@@ -24,9 +24,13 @@ def synchronises(job: str, images: Tensor) -> str:
         torch.cuda.set_sync_debug_mode(before)
 
 
-def captured(job: str, images: Tensor) -> Callable[[], None]:
-    """The replay of a graph that draws anew each time: the epoch counts inside it."""
+def captured(job: str, images: Tensor, compiled: bool = False) -> Callable[[], None]:
+    """The replay of a graph that draws anew each time: the epoch counts inside it.
+
+    compiled: PyTorch's compiler has fused the small kernels of the draws; it may not break the graph.
+    """
     _, run = addressed(job, images)
+    run = torch.compile(run, fullgraph=True) if compiled else run
     epoch = torch.zeros((), dtype=torch.int64, device=images.device)
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())

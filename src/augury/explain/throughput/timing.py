@@ -1,11 +1,14 @@
 """Rates measured in interleaved rounds, so that a machine that slows down slows all of them down."""
 
+import ctypes
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt's numbers for them
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,17 @@ def rates(tasks: list[Task], rounds: int, seconds: float, advance: Callable[[], 
 
 
 def _keep_freed_memory() -> None:
-    """Frees a large block once, after which glibc hands freed memory out again instead of returning it to the system.
+    """Has glibc hand freed memory out again instead of returning it to the system; elsewhere nothing is done.
 
-    A training that has run for a while is in that state. Without it, whether a task pays for fresh pages in every call
-    depends on what happens to lie at the end of the heap, which no library decides.
+    Otherwise it depends on what happens to lie at the end of the heap whether a task pays for fresh pages in every call, a
+    third of the time of a light one: chance, which no library decides.
     """
-    torch.empty((32 << 20) - (64 << 10), dtype=torch.uint8)
+    try:
+        adjust = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return
+    for parameter in (_TRIM_THRESHOLD, _MMAP_THRESHOLD):
+        adjust(parameter, 1 << 30)
 
 
 def _rate(task: Task, count: int, seconds: list[tuple[float, float]]) -> Rate:
