@@ -16,10 +16,9 @@ OPERATION = '''"""@NAME@: replace this line."""
 
 from torch import Tensor
 
-from augury.augment.forms.warp import Warp
 from augury.augment.ops._lower import affine
 from augury.core.laws import Uniform
-from augury.core.op import Op, Parameter, Values
+from augury.core.op import Op, Parameter, Parts, Values
 from augury.core.options import Interval
 from augury.core.registry import register
 
@@ -31,10 +30,10 @@ def @NAME@() -> Op:
     return Op("@NAME@", "warp", _lower, {"factor": factor}, identity={"factor": 1.0})
 
 
-def _lower(values: Values, size: Tensor) -> Warp:
+def _lower(values: Values, size: Tensor) -> Parts:
     step = 1 / values["factor"].double()
     centre = size[:, 1].double() / 2
-    return affine([step, 0.0, centre - step * centre, 0.0, 1.0, 0.0], step, bilinear=False, fill=0)
+    return affine((step, 0.0, centre - step * centre, 0.0, 1.0, 0.0), bilinear=False, fill=0)
 '''
 
 CARD = """# @NAME@

@@ -86,6 +86,32 @@ def test_the_accelerators_way_never_asks_the_device(job: str, monkeypatch: pytes
     assert same(torch.compile(run, fullgraph=True, backend="eager"), run)
 
 
+@pytest.mark.parametrize(("soft", "backend"), [(False, "plain"), (True, "plain"), (False, "numba")])
+def test_a_compiled_pipeline_is_called_like_a_plain_one(soft: bool, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Float images and labels, call after call. Catches a check that reads a value, a graph per call and draws that stand still.
+    if backend == "numba":
+        pytest.importorskip("numba")
+    monkeypatch.setenv("AUGURY_BACKEND", backend)
+    images, labels = torch.rand(6, 3, 16, 16), torch.arange(6) % 3
+    given = torch.eye(3)[labels] if soft else labels
+    plain = augury.pipeline("solarize+cutmix", seed=3)
+    graphs: list[int] = []
+
+    def counted(graph: torch.fx.GraphModule, _: list[torch.Tensor]) -> Callable[..., Any]:
+        graphs.append(len(graph.graph.nodes))
+        return graph
+
+    compiled = torch.compile(augury.pipeline("solarize+cutmix", seed=3), fullgraph=True, backend=counted)
+    seen = []
+    for _ in range(4):
+        (one, its), (other, theirs) = compiled(images, given, classes=3), plain(images, given, classes=3)
+        assert one.equal(other) and its.dense().equal(theirs.dense())
+        seen.append(one)
+    assert not seen[0].equal(seen[1]) and len(graphs) <= 2
+    with pytest.raises(RuntimeError, match="labels"):
+        compiled(images, given + 1, classes=3)
+
+
 @pytest.mark.skipif(shutil.which("g++") is None, reason="PyTorch's compiler needs a C++ compiler")
 def test_the_hash_compiled_by_pytorch_is_the_same() -> None:
     # Its compiler works integers of ranges out by itself. Catches a product of a counter that leaves 64 bits there.

@@ -114,7 +114,7 @@ class Pipeline:
         if self.mixes and targets is None:
             raise InputError("labels: this pipeline mixes samples, so call it as pipeline(images, labels)")
         ids = torch.arange(len(pixels), device=pixels.device)
-        noise = Noise.of(self._seed(), ids, epoch=self._calls)
+        noise = Noise.of(self._seed(), ids, epoch=self._number(ids))
         self._calls += 1
         batch, _ = self.run(Batch(pixels, targets, ids), noise)
         out = restore(batch.images)
@@ -133,8 +133,21 @@ class Pipeline:
 
     def _seed(self) -> int:
         """The pipeline's seed; in a DataLoader worker also that worker's, or all workers would draw the same."""
-        worker = get_worker_info()
-        return self.seed if worker is None else self.seed * 1_000_003 + worker.seed
+        worker = _worker_seed()
+        return self.seed if worker is None else self.seed * 1_000_003 + worker
+
+    def _number(self, ids: Tensor) -> int | Tensor:
+        """How many calls there were. A compiled graph is given it as a tensor, or it would be compiled for every number."""
+        if torch.compiler.is_compiling():
+            return torch.full((), self._calls, dtype=torch.int64, device=ids.device)
+        return self._calls
+
+
+@torch.compiler.assume_constant_result
+def _worker_seed() -> int | None:
+    """The seed of the DataLoader worker that this process is."""
+    worker = get_worker_info()
+    return None if worker is None else worker.seed
 
 
 def _unpickled(origin: str, seed: int, calls: int) -> Pipeline:
@@ -181,11 +194,12 @@ def as_pixels(images: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
 def check_range(images: Tensor) -> None:
     """Refuse floats outside [0, 1], normalised images above all: clamping them would destroy them silently.
 
-    On the CPU InputError; on a GPU an asynchronous device assertion, which does not stall the stream.
+    On the CPU InputError; on a GPU an asynchronous device assertion, which does not stall the stream, and in a compiled graph an
+    assertion that does not break it.
     """
     good = ((images >= 0) & (images <= 1)).all()
-    if images.device.type != "cpu":
-        torch._assert_async(good)
+    if images.device.type != "cpu" or torch.compiler.is_compiling():
+        torch._assert_async(good, "images: float pixels must lie in [0, 1]; augment before normalising, or pass uint8")
     elif not bool(good):
         raise InputError(
             "images: float pixels must lie in [0, 1]; augment before normalising, or pass uint8"

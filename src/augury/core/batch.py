@@ -37,7 +37,7 @@ class Batch:
         if self.size is not None:
             return self.size
         height, width = self.images.shape[-2:]
-        if is_host(self.images.device) and not torch.compiler.is_compiling():
+        if is_host(self.images.device):
             return constant((height, width), torch.int64, self.images.device).expand(len(self), 2)
         size = torch.full((2,), width, device=self.images.device)
         size[:1].fill_(height)  # numbers that travel with a launch: a tensor made on the host would have to be copied

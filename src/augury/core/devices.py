@@ -12,8 +12,9 @@ from torch import Tensor
 
 
 def is_host(device: torch.device) -> bool:
-    """Whether reading a value on this device is free of waiting, so that rows may be counted and picked."""
-    return device.type == "cpu"
+    """Whether a value on this device may be read, so that rows can be counted and picked: without waiting, on a CPU, and not in
+    a compiled graph, which a value that is read would break."""
+    return device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def constant(numbers: Any, dtype: torch.dtype, device: torch.device) -> Tensor:

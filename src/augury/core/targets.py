@@ -42,9 +42,7 @@ class Targets:
         if classes is None:
             classes = int(index.max()) + 1 if len(index) else 1
         if index.device.type == "cpu" and len(index):
-            low, high = map(int, index.aminmax())
-            if low < 0 or high >= classes:
-                raise InputError(f"labels: {low}..{high} lie outside 0..{classes - 1} of {classes} classes")
+            _check_indices(index, classes)
         return Targets(index, torch.ones_like(index, dtype=torch.float32), classes)
 
     @staticmethod
@@ -110,10 +108,22 @@ class Targets:
         return Targets(self.index.to(device), self.weight.to(device), self.classes)
 
 
+def _check_indices(index: Tensor, classes: int) -> None:
+    if torch.compiler.is_compiling():  # an error that does not need the values, which would break the graph
+        torch._assert_async(((index >= 0) & (index < classes)).all(), f"labels: some lie outside 0..{classes - 1}")
+        return
+    low, high = map(int, index.aminmax())
+    if low < 0 or high >= classes:
+        raise InputError(f"labels: {low}..{high} lie outside 0..{classes - 1} of {classes} classes")
+
+
 def _from_soft(labels: Tensor) -> Targets:
     weight = labels.to(torch.float32)
     if weight.device.type == "cpu" and len(weight):
-        sums = weight.sum(1)
-        if not bool(((sums - 1).abs() < 1e-3).all() and (weight >= 0).all()):
-            raise InputError("labels: rows of soft labels must be at least 0 and sum to 1")
+        message = "labels: rows of soft labels must be at least 0 and sum to 1"
+        good = ((weight.sum(1) - 1).abs() < 1e-3).all() & (weight >= 0).all()
+        if torch.compiler.is_compiling():
+            torch._assert_async(good, message)
+        elif not bool(good):
+            raise InputError(message)
     return Targets(torch.arange(weight.shape[1], device=weight.device).expand_as(weight), weight, weight.shape[1])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from augury.augment.forms import numba_kernels, plain
+from augury.augment.forms.operators import PIXELS, REGIONS, operator, pixel_records
 
 SMALLEST_PART_BYTES = 1 << 20
 
@@ -17,12 +18,8 @@ def pixels(images: Tensor, lowered: Any, size: Tensor) -> Tensor:
     """Warp, table and blend of every slot in turn, on uint8 [B,C,H,W]; returns new images."""
     if images.device.type != "cpu" or images.numel() == 0:
         return plain.pixels(images, lowered, size)
-    images = images.contiguous()
-    out = torch.empty_like(images)
-    records = (lowered.warp or _NO_WARP, lowered.table or _NO_TABLE, lowered.blend or _NO_BLEND)
-    arrays = [_array(part) for record in records for part in record]
-    _in_parts(numba_kernels.pixels, images, _array(out), _array(size), _array(lowered.form), *arrays)
-    return out
+    run = torch.ops.augury.host_pixels if torch.compiler.is_compiling() else _pixels
+    return run(images, size, lowered.form, *pixel_records(lowered))
 
 
 def regions(images: Tensor, lowered: Any, box: Tensor, partner: Tensor) -> Tensor:
@@ -34,18 +31,13 @@ def regions(images: Tensor, lowered: Any, box: Tensor, partner: Tensor) -> Tenso
         or images.numel() == 0
     ):
         return plain.regions(images, lowered, box, partner)
-    images = images.contiguous()
-    out = torch.empty_like(images)
-    integer = images.dtype == torch.uint8
-    content, fill, pattern, grid = (_array(part[:, 0]) for part in lowered.region)
-    fill = fill.astype(np.uint8 if integer else np.float32)
-    _in_parts(numba_kernels.regions, images, _array(out), _array(partner), content, fill, pattern, grid, _array(box), integer)
-    return out
+    run: Any = torch.ops.augury.host_regions if torch.compiler.is_compiling() else _regions
+    return run(images, *(part[:, 0] for part in lowered.region), box, partner)
 
 
 def weighted(images: Tensor, position: Tensor, weight: Tensor, dim: int) -> Tensor:
     """Sums along `dim`, as augury.augment.forms.separable.weighted describes them."""
-    if images.device.type != "cpu" or images.numel() == 0:
+    if _compiled_or_elsewhere(images) or images.numel() == 0:
         return plain.weighted(images, position, weight, dim)
     shape = list(images.shape)
     shape[dim] = position.shape[1]
@@ -57,7 +49,7 @@ def weighted(images: Tensor, position: Tensor, weight: Tensor, dim: int) -> Tens
 
 def cut(images: Tensor, rows: Tensor, box: Tensor, side: int) -> Tensor:
     """uint8 [n,C,side,side]: the boxes (int64 [n,4]) of the images in `rows` (int64 [n]), in the top left corner."""
-    if images.device.type != "cpu" or not len(rows):
+    if _compiled_or_elsewhere(images) or not len(rows):
         return plain.cut(images, rows, box, side)
     out = torch.zeros(len(rows), images.shape[1], side, side, dtype=images.dtype)
     numba_kernels.cut(_array(images), _array(out), _array(rows), _array(box))
@@ -66,11 +58,38 @@ def cut(images: Tensor, rows: Tensor, box: Tensor, side: int) -> Tensor:
 
 def paste(images: Tensor, pieces: Tensor, corner: Tensor, size: Tensor, on: Tensor, order: Tensor) -> Tensor:
     """images with their pieces over them, as augury.augment.forms.plain.paste describes it."""
-    if images.device.type != "cpu" or images.numel() == 0:
+    if _compiled_or_elsewhere(images) or images.numel() == 0:
         return plain.paste(images, pieces, corner, size, on, order)
     out = images.clone(memory_format=torch.contiguous_format)
     numba_kernels.paste(_array(out), *map(_array, (pieces, corner, size, on, order)))
     return out
+
+
+def _pixels(images: Tensor, size: Tensor, form: Tensor, *parts: Tensor | None) -> Tensor:
+    images = images.contiguous()
+    out = torch.empty_like(images)
+    arrays = [_array(absent if part is None else part) for part, absent in zip(parts, _ABSENT, strict=True)]
+    _in_parts(numba_kernels.pixels, images, _array(out), _array(size), _array(form), *arrays)
+    return out
+
+
+def _regions(images: Tensor, content: Tensor, fill: Tensor, pattern: Tensor, grid: Tensor, box: Tensor, partner: Tensor) -> Tensor:
+    images = images.contiguous()
+    out = torch.empty_like(images)
+    integer = images.dtype == torch.uint8
+    paint = _array(fill).astype(np.uint8 if integer else np.float32)
+    arrays = (_array(partner), _array(content), paint, _array(pattern), _array(grid), _array(box))
+    _in_parts(numba_kernels.regions, images, _array(out), *arrays, integer)
+    return out
+
+
+operator("host_pixels", PIXELS)(_pixels)
+operator("host_regions", REGIONS)(_regions)
+
+
+def _compiled_or_elsewhere(images: Tensor) -> bool:
+    """Whether PyTorch has to do it: on another device, or within a graph that its compiler makes."""
+    return images.device.type != "cpu" or torch.compiler.is_compiling()
 
 
 def _in_parts(kernel: Callable[..., None], images: Tensor, *arguments: Any) -> None:
@@ -91,6 +110,12 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 
 # Never read: no row of `form` names an absent form.
-_NO_WARP = (torch.zeros(1, 1, 6, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.bool), torch.zeros(1, 1))
-_NO_TABLE = (torch.zeros(1, 1, dtype=torch.int64), torch.zeros(1, 1, dtype=torch.float64))
-_NO_BLEND = (torch.zeros(1, 1, dtype=torch.int64), torch.zeros(1, 1))
+_ABSENT = (
+    torch.zeros(1, 1, 6, dtype=torch.float64),
+    torch.zeros(1, 1, dtype=torch.bool),
+    torch.zeros(1, 1),
+    torch.zeros(1, 1, dtype=torch.int64),
+    torch.zeros(1, 1, dtype=torch.float64),
+    torch.zeros(1, 1, dtype=torch.int64),
+    torch.zeros(1, 1),
+)

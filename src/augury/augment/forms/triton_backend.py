@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from augury.augment.forms import plain, triton_kernels, triton_statistics
+from augury.augment.forms.operators import PIXELS, REGIONS, operator, pixel_records
 
 # Gathers of a few large pieces: PyTorch's own kernels, equal by construction.
 from augury.augment.forms.plain import cut as cut
@@ -26,8 +27,7 @@ LAUNCH = {"num_warps": 8, "enable_fp_fusion": False}
 
 def pixels(images: Tensor, lowered: Any, size: Tensor) -> Tensor:
     """Warp, table and blend of every slot in turn, on uint8 [B,C,H,W]; returns new images."""
-    records = [lowered.warp or (None,) * 3, lowered.table or (None,) * 2, lowered.blend or (None,) * 2]
-    return torch.ops.augury.pixels(images, size, lowered.form, *(part for record in records for part in record))
+    return torch.ops.augury.pixels(images, size, lowered.form, *pixel_records(lowered))
 
 
 def regions(images: Tensor, lowered: Any, box: Tensor, partner: Tensor) -> Tensor:
@@ -37,12 +37,7 @@ def regions(images: Tensor, lowered: Any, box: Tensor, partner: Tensor) -> Tenso
     return torch.ops.augury.regions(images, *(part[:, 0] for part in lowered.region), box, partner)
 
 
-@torch.library.custom_op(
-    "augury::pixels",
-    mutates_args=(),
-    schema="(Tensor images, Tensor size, Tensor form, Tensor? matrix, Tensor? bilinear, Tensor? fill,"
-    " Tensor? recipe, Tensor? value, Tensor? degenerate, Tensor? factor) -> Tensor",
-)
+@operator("pixels", PIXELS)
 def _pixels(
     images: Tensor,
     size: Tensor,
@@ -85,11 +80,7 @@ def _pixels(
     return source
 
 
-@torch.library.custom_op(
-    "augury::regions",
-    mutates_args=(),
-    schema="(Tensor images, Tensor content, Tensor fill, Tensor pattern, Tensor grid, Tensor box, Tensor partner) -> Tensor",
-)
+@operator("regions", REGIONS)
 def _regions(images: Tensor, content: Tensor, fill: Tensor, pattern: Tensor, grid: Tensor, box: Tensor, partner: Tensor) -> Tensor:
     if images.numel() == 0:
         return images.clone(memory_format=torch.contiguous_format)
@@ -106,16 +97,6 @@ def _regions(images: Tensor, content: Tensor, fill: Tensor, pattern: Tensor, gri
             height, width, tiles, CHANNELS=channels, BLOCK=block, **LAUNCH,
         )  # fmt: skip
     return out
-
-
-@_pixels.register_fake
-def _(images: Tensor, *_: Tensor | None) -> Tensor:
-    return torch.empty_like(images, memory_format=torch.contiguous_format)
-
-
-@_regions.register_fake
-def _(images: Tensor, *_: Tensor) -> Tensor:
-    return torch.empty_like(images, memory_format=torch.contiguous_format)
 
 
 def _block(pixels: int, most: int) -> int:
