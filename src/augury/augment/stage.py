@@ -135,7 +135,7 @@ class PlanStage:
         return boxes[0][:, None] if len(boxes) == 1 else torch.stack(boxes, 1)
 
     def _slot_boxes(self, trace: Trace, u: Tensor, size: Tensor, slot: int) -> Tensor:
-        boxes = torch.zeros(1, 4, dtype=torch.int64, device=u.device)
+        boxes: Tensor | None = None
         for index, entry in enumerate(self.space.entries):
             op = entry.op
             if op.shape is None or op.place is None:
@@ -144,11 +144,11 @@ class PlanStage:
             values = {name: trace["value"][:, slot, k] for k, name in enumerate(op.parameters)}
             extent = op.shape(values, size)
             box = clipped(op.place(u[:, slot, count : count + 2], extent, size), extent, size)
-            if len(self.space) == 1:
-                return box * trace["on"][:, slot, None]
-            chosen = (trace["op"][:, slot] == index) & trace["on"][:, slot]
-            boxes = torch.where(chosen[:, None], box, boxes)
-        return boxes
+            chosen = trace["on"][:, slot]
+            if len(self.space) > 1:
+                chosen = chosen & (trace["op"][:, slot] == index)
+            boxes = box * chosen[:, None] if boxes is None else torch.where(chosen[:, None], box, boxes)
+        return torch.zeros(len(u), 4, dtype=torch.int64, device=u.device) if boxes is None else boxes
 
 
 def _kept(lowered: Lowered, column: Trace, size: Tensor) -> Tensor:
