@@ -62,6 +62,30 @@ def test_numba_is_plain_on_normalised_values(name: str, monkeypatch: pytest.Monk
 
 
 @needs_numba
+@pytest.mark.parametrize(
+    ("name", "values", "shape"),
+    [
+        ("shear_y", {"slope": [10.0, -10.0]}, (2, 1, 4, 7000)),  # source rows around 65,536, which 32 bits of 16.16 take for 0
+        ("solarize", {"threshold": [0.0, 0.5, 99.5, 100.0, 255.0, 255.5, 256.0]}, (7, 3, 16, 16)),
+        ("solarize_add", {"amount": [-255.0, -1.0, 0.0, 110.0, 127.0, 127.5, 128.0, 255.0]}, (8, 3, 16, 16)),
+        ("posterize", {"bits": [0.0, 1.0, 4.0, 7.0, 8.0]}, (5, 3, 16, 16)),
+        ("brightness", {"factor": [0.0, 0.1, 1.0, 1.9, 100.0]}, (5, 1, 16, 16)),
+        ("color", {"factor": [0.0, 1.9, 100.0]}, (3, 3, 50, 50)),  # more pixels than are taken at once
+    ],
+)
+def test_numba_is_plain_at_the_ends_of_what_is_computed_instead_of_looked_up(
+    name: str, values: dict[str, list[float]], shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = batch_of(shape).images
+    given = {key: torch.tensor(numbers) for key, numbers in values.items()}
+    found = []
+    for backend in ("plain", "numba"):
+        monkeypatch.setenv("AUGURY_BACKEND", backend)
+        found.append(augury.apply(name, images, **given))
+    assert found[0].equal(found[1])
+
+
+@needs_numba
 def test_several_threads_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     before = torch.get_num_threads()
     batch = batch_of((64, 3, 96, 96))

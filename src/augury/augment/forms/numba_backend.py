@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from augury.augment.forms import numba_kernels, plain
+from augury.augment.forms import numba_kernels, numba_regions, plain
 from augury.augment.forms.operators import PIXELS, REGIONS, operator, pixel_records
 
 SMALLEST_PART_BYTES = 1 << 20
@@ -52,7 +52,7 @@ def cut(images: Tensor, rows: Tensor, box: Tensor, side: int) -> Tensor:
     if _compiled_or_elsewhere(images) or not len(rows):
         return plain.cut(images, rows, box, side)
     out = torch.zeros(len(rows), images.shape[1], side, side, dtype=images.dtype)
-    numba_kernels.cut(_array(images), _array(out), _array(rows), _array(box))
+    numba_regions.cut(_array(images), _array(out), _array(rows), _array(box))
     return out
 
 
@@ -61,7 +61,7 @@ def paste(images: Tensor, pieces: Tensor, corner: Tensor, size: Tensor, on: Tens
     if _compiled_or_elsewhere(images) or images.numel() == 0:
         return plain.paste(images, pieces, corner, size, on, order)
     out = images.clone(memory_format=torch.contiguous_format)
-    numba_kernels.paste(_array(out), *map(_array, (pieces, corner, size, on, order)))
+    numba_regions.paste(_array(out), *map(_array, (pieces, corner, size, on, order)))
     return out
 
 
@@ -79,7 +79,7 @@ def _regions(images: Tensor, content: Tensor, fill: Tensor, pattern: Tensor, gri
     integer = images.dtype == torch.uint8
     paint = _array(fill).astype(np.uint8 if integer else np.float32)
     arrays = (_array(partner), _array(content), paint, _array(pattern), _array(grid), _array(box))
-    _in_parts(numba_kernels.regions, images, _array(out), *arrays, integer)
+    _in_parts(numba_regions.regions, images, _array(out), *arrays, integer)
     return out
 
 

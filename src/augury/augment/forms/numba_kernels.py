@@ -1,4 +1,4 @@
-"""The kernels of the numba back end: one image at a time, every slot while it is in the cache.
+"""The numba back end's kernels of pixels: one image at a time, every slot while it is in the cache.
 
 Compiled on first use and cached on disk, which notices only edits of the file that a kernel stands in: hence one file.
 No fast-math: products and sums round one after the other, as in PyTorch, and integers are exact, so that the result
@@ -9,9 +9,7 @@ import numpy as np
 from numba import njit
 
 from augury.augment.forms.blend import Degenerate
-from augury.augment.forms.region import Content
 from augury.augment.forms.table import Recipe
-from augury.core.hash_numba import GOLDEN, mixed
 
 WARP, TABLE, BLEND = 0, 1, 2  # positions in augury.augment.lowering.FORMS
 INVERT, SOLARIZE, SOLARIZE_ADD = int(Recipe.INVERT), int(Recipe.SOLARIZE), int(Recipe.SOLARIZE_ADD)
@@ -19,7 +17,6 @@ POSTERIZE, BRIGHTNESS, CONTRAST = int(Recipe.POSTERIZE), int(Recipe.BRIGHTNESS),
 AUTO_CONTRAST, EQUALIZE = int(Recipe.AUTO_CONTRAST), int(Recipe.EQUALIZE)
 CONTRAST_PIXEL_COUNT = int(Recipe.CONTRAST_PIXEL_COUNT)
 GREY = int(Degenerate.GREY)
-CONSTANT, PARTNER, NOISE, GRID = int(Content.CONSTANT), int(Content.PARTNER), int(Content.NOISE), int(Content.GRID)
 
 jit = njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 
@@ -29,7 +26,7 @@ def pixels(images, out, size, form, matrix, bilinear, fill, recipe, value, degen
     """Rows start..stop of uint8 [B,C,H,W] through the warps, tables and blends of all their slots, into `out`."""
     _, channels, height, width = images.shape
     buffers = np.empty((2, channels, height, width), np.uint8)
-    lut = np.empty((channels, 256), np.uint8)
+    lut = np.empty(256, np.uint8)
     for i in range(start, stop):
         last = -1
         for s in range(form.shape[1]):
@@ -91,22 +88,44 @@ def _general(source, target, m, edge, rows, columns):
         for y in range(height):
             _shifted_row(source, target, y, (start_y + y * e) >> 16, (start_x + y * b) >> 16, edge, rows, columns)
         return
-    count = height * width
-    index = np.empty((height, width), np.uint32)
+    furthest = max(abs(start_x) + abs(a) * width + abs(b) * height, abs(start_y) + abs(d) * width + abs(e) * height)
+    index, ends = np.empty((height, width), np.int32), np.empty((height, 2), np.int64)
     for y in range(height):
         fx, fy, line = start_x + y * b, start_y + y * e, index[y]
-        for x in range(width):
-            column, row = (fx + x * a) >> 16, (fy + x * d) >> 16
-            good = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
-            line[x] = row * width + column if good else count
-    plane = np.empty(count + 1, np.uint8)  # the last entry stands for everything outside
-    plane[count] = edge
-    flat = index.reshape(-1)
-    for c in range(channels):
-        _copy(source[c].reshape(-1), plane[:count])
-        into = target[c].reshape(-1)
-        for k in range(count):
-            into[k] = plane[flat[k]]
+        if furthest < 2147483648:
+            _indices(line, np.int32(fx), np.int32(fy), np.int32(a), np.int32(d), np.int32(rows), np.int32(columns))
+        else:
+            _far_indices(line, fx, fy, a, d, rows, columns)
+        low, high = 0, width
+        while low < high and line[low] < 0:
+            low += 1
+        while high > low and line[high - 1] < 0:
+            high -= 1
+        ends[y, 0], ends[y, 1] = low, high
+    for c in range(channels):  # one after another, because a turned row reaches over many of a plane's lines
+        plane = source[c].reshape(-1)
+        for y in range(height):
+            _gathered(plane, target[c, y], index[y], ends[y, 0], ends[y, 1], edge)
+
+
+@jit
+def _indices(index, fx, fy, a, d, rows, columns):
+    """Where the pixels of one row are read in a plane, -1 outside; 32 bits throughout, twice as many at a time."""
+    width, shift = np.int32(index.shape[0]), np.int32(16)
+    for x in range(index.shape[0]):
+        column = np.int32(fx + np.int32(np.int32(x) * a)) >> shift
+        row = np.int32(fy + np.int32(np.int32(x) * d)) >> shift
+        good = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
+        index[x] = np.int32(np.int32(row * width) + column) if good else np.int32(-1)
+
+
+@jit
+def _far_indices(index, fx, fy, a, d, rows, columns):
+    """As above, for positions beyond 32 bits."""
+    for x in range(index.shape[0]):
+        column, row = (fx + x * a) >> 16, (fy + x * d) >> 16
+        good = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
+        index[x] = row * index.shape[0] + column if good else -1
 
 
 @jit
@@ -243,43 +262,34 @@ def _grey(red, green, blue):
 
 @jit
 def _table(source, target, lut, recipe, value, rows, columns):
-    channels = source.shape[0]
-    flat, into = source.reshape(channels, -1), target.reshape(channels, -1)
-    count = flat.shape[1]
-    if recipe == INVERT:
-        for c in range(channels):
-            for k in range(count):
-                into[c, k] = 255 - flat[c, k]
-        return
-    if recipe == AUTO_CONTRAST:
-        for c in range(channels):
-            _stretch(source[c], lut[c], rows, columns)
-    elif recipe == EQUALIZE:
-        for c in range(channels):
-            _equalize(source[c], lut[c], rows, columns)
-    else:
-        _shared(source, lut[0], recipe, value, rows, columns)
-    own = recipe in (AUTO_CONTRAST, EQUALIZE)
-    for c in range(channels):
-        entries = lut[c] if own else lut[0]
+    """A recipe by arithmetic, many levels at a time, where it needs no table."""
+    flat, into = source.reshape(-1), target.reshape(-1)
+    count = flat.shape[0]
+    if recipe in (AUTO_CONTRAST, EQUALIZE):
+        for c in range(source.shape[0]):
+            if recipe == EQUALIZE:
+                _equalize(source[c], lut, rows, columns)
+            else:
+                _stretch(source[c], lut, rows, columns)
+            _looked_up(source[c].reshape(-1), target[c].reshape(-1), lut)
+    elif recipe == INVERT:
         for k in range(count):
-            into[c, k] = entries[flat[c, k]]
-
-
-@jit
-def _shared(source, lut, recipe, value, rows, columns):
-    """The table of a recipe that treats all channels alike."""
-    if recipe == SOLARIZE:
-        for k in range(256):
-            lut[k] = k if k < value else 255 - k
+            into[k] = 255 - flat[k]
+    elif recipe == SOLARIZE:
+        _solarize(flat, into, np.int64(np.ceil(min(max(value, 0.0), 256.0))))
+    elif recipe == SOLARIZE_ADD and 0 <= value < 128:
+        summand = np.uint8(value)
+        for k in range(count):
+            into[k] = flat[k] + (summand if flat[k] < 128 else np.uint8(0))
     elif recipe == SOLARIZE_ADD:
         summand = np.int64(value)
         for k in range(256):
             lut[k] = min(max(k + summand, 0), 255) if k < 128 else k
+        _looked_up(flat, into, lut)
     elif recipe == POSTERIZE:
-        mask = 256 - (1 << (8 - np.int64(value)))
-        for k in range(256):
-            lut[k] = k & mask
+        mask = np.uint8(256 - (1 << (8 - np.int64(value))))
+        for k in range(count):
+            into[k] = flat[k] & mask
     else:
         degenerate = np.float32(0)
         if recipe == CONTRAST:
@@ -287,8 +297,25 @@ def _shared(source, lut, recipe, value, rows, columns):
         elif recipe == CONTRAST_PIXEL_COUNT:
             degenerate = np.float32(min(rows * columns // 256, 255))
         f = np.float32(value)
-        for k in range(256):
-            lut[k] = _blended(degenerate, np.float32(k), f)
+        for k in range(count):
+            into[k] = _blended(degenerate, np.float32(flat[k]), f)
+
+
+@jit
+def _looked_up(flat, into, lut):
+    for k in range(into.shape[0]):
+        into[k] = lut[flat[k]]
+
+
+@jit
+def _solarize(flat, into, threshold):
+    if threshold == 256:
+        _copy(flat, into)
+        return
+    limit = np.uint8(threshold)
+    for k in range(into.shape[0]):
+        level = flat[k]
+        into[k] = level if level < limit else np.uint8(255) - level
 
 
 @jit
@@ -360,19 +387,24 @@ def _equalize(plane, lut, rows, columns):
 
 @jit
 def _color(source, target, f):
-    channels = source.shape[0]
-    flat, into = source.reshape(channels, -1), target.reshape(channels, -1)
-    if channels == 1:
-        for k in range(flat.shape[1]):
-            level = np.float32(flat[0, k])
-            into[0, k] = _blended(level, level, f)
+    if source.shape[0] == 1:
+        _copy(source.reshape(-1), target.reshape(-1))
         return
-    red, green, blue = flat[0], flat[1], flat[2]
-    for k in range(flat.shape[1]):
-        level = np.float32(_grey(red[k], green[k], blue[k]))
-        into[0, k] = _blended(level, np.float32(red[k]), f)
-        into[1, k] = _blended(level, np.float32(green[k]), f)
-        into[2, k] = _blended(level, np.float32(blue[k]), f)
+    flat, into = source.reshape(3, -1), target.reshape(3, -1)
+    grey = np.empty(2048, np.uint8)
+    for start in range(0, flat.shape[1], grey.shape[0]):
+        here = flat[:, start : start + grey.shape[0]]
+        red, green, blue, count = here[0], here[1], here[2], here.shape[1]
+        for k in range(count):
+            grey[k] = _grey(red[k], green[k], blue[k])
+        for c in range(3):
+            _blend(grey, here[c], into[c, start : start + count], f)
+
+
+@jit
+def _blend(degenerate, levels, into, f):
+    for k in range(into.shape[0]):
+        into[k] = _blended(np.float32(degenerate[k]), np.float32(levels[k]), f)
 
 
 @jit
@@ -381,122 +413,19 @@ def _sharpness(source, target, f, rows, columns):
     if rows < 3 or columns < 3:
         return
     count = columns - 2
-    column = np.empty(columns, np.float32)  # small integers, exact in float32, which compiles to wider code than integers
+    column = np.empty(columns, np.uint16)
+    smooth = np.empty(count, np.uint8)
     for c in range(source.shape[0]):
         for y in range(1, rows - 1):
             above, line, below = source[c, y - 1, :columns], source[c, y, :columns], source[c, y + 1, :columns]
             for x in range(columns):
-                column[x] = np.float32(above[x]) + np.float32(line[x]) + np.float32(below[x])
-            left, middle, right = column[:count], column[1 : count + 1], column[2:]
-            centre, into = line[1 : count + 1], target[c, y, 1 : count + 1]
+                column[x] = np.uint16(above[x]) + np.uint16(line[x]) + np.uint16(below[x])
+            left, middle, right, centre = column[:count], column[1 : count + 1], column[2:], line[1 : count + 1]
             for x in range(count):
-                level = np.float32(centre[x])
-                box = left[x] + middle[x] + right[x] + np.float32(4) * level
-                # // 13 for all sums up to 3321: the product stays below 2^24.
-                smooth = np.floor((box + np.float32(6)) * np.float32(5042) * np.float32(2.0**-16))
-                into[x] = _blended(smooth, level, f)
-
-
-@jit
-def _noise(plane, top, left, bottom, right, start, channel, hashes, integer):
-    """A box of a channel's plane by augury.core.noise.hashed, whose hash holds a level per byte, the lowest first, for eight
-    neighbours. `hashes` is scratch for some rows: bytes that were just written in eights are slow to read in other pieces."""
-    scale, first = np.float32(12**0.5 / 256), left >> 3
-    count, several = ((right + 7) >> 3) - first, hashes.shape[0]
-    for begin in range(top, bottom, several):
-        for y in range(begin, min(begin + several, bottom)):
-            line = hashes[y - begin]
-            at = start + np.uint64((channel << 40) | (y << 20) | first) * GOLDEN  # neighbours' numbers follow each other
-            for k in range(count):
-                line[k] = mixed(at)
-                at += GOLDEN
-        for y in range(begin, min(begin + several, bottom)):
-            levels, into = hashes[y - begin].view(np.uint8)[left - 8 * first :], plane[y, left:right]
-            if integer:
-                _copy(levels, into)
-            else:
-                for k in range(into.shape[0]):
-                    into[k] = (np.float32(levels[k]) - np.float32(127.5)) * scale
-
-
-@jit
-def regions(images, out, partner, content, fill, pattern, grid, box, integer, start, stop):
-    """Rows start..stop of the images with their boxes filled, into `out`; partners are read from `images`."""
-    _, channels, _, width = images.shape
-    hashes = np.empty((32, width // 8 + 2), np.uint64)
-    for i in range(start, stop):
-        kind = content[i]
-        top, left, bottom, right = box[i, 0], box[i, 1], box[i, 2], box[i, 3]
-        if kind == PARTNER and left < right:
-            _spliced(images[i], images[partner[i]], out[i], top, left, bottom, right)
-            continue
-        _copy(images[i].reshape(-1), out[i].reshape(-1))
-        if kind == CONSTANT:
-            for c in range(channels):
-                for y in range(top, bottom):
-                    out[i, c, y, left:right] = fill[i]
-        elif kind == NOISE:
-            begin = mixed(np.uint64(pattern[i]) + GOLDEN)
-            for c in range(channels):
-                _noise(out[i, c], top, left, bottom, right, begin, c, hashes, integer)
-        elif kind == GRID:
-            _grid(out[i], top, left, bottom, right, grid[i], fill[i])
-
-
-@jit
-def _spliced(own, other, target, top, left, bottom, right):
-    """Rows of the other image between what stays of the own one, every byte written once."""
-    channels, height, width = own.shape
-    mine, theirs, into = own.reshape(-1), other.reshape(-1), target.reshape(-1)
-    done = 0
-    for c in range(channels):
-        for y in range(top, bottom):
-            first = (c * height + y) * width + left
-            last = first + right - left
-            _copy(mine[done:first], into[done:first])
-            _copy(theirs[first:last], into[first:last])
-            done = last
-    _copy(mine[done:], into[done:])
-
-
-@jit
-def _grid(image, top, left, bottom, right, grid, fill):
-    period, band, down, across, cosine, sine = grid
-    for y in range(top, bottom):
-        yy = 2 * y + 1 - top - bottom
-        for x in range(left, right):
-            xx = 2 * x + 1 - left - right
-            row = ((yy * cosine - xx * sine) >> 17) + down
-            column = ((xx * cosine + yy * sine) >> 17) + across
-            if row % period >= band and column % period >= band:
-                for c in range(image.shape[0]):
-                    image[c, y, x] = fill
-
-
-@jit
-def cut(images, out, rows, box):
-    for i in range(out.shape[0]):
-        top, left, bottom, right = box[i]
-        for c in range(out.shape[1]):
-            for y in range(top, bottom):
-                _copy(images[rows[i], c, y, left:right], out[i, c, y - top, : right - left])
-
-
-@jit
-def paste(out, pieces, corner, size, on, order):
-    _, channels, height, width = out.shape
-    for i in range(out.shape[0]):
-        for k in order[i]:
-            if not on[i, k]:
-                continue
-            top, left = corner[i, k]
-            rows, columns = size[i, k]
-            first, last = max(left, 0), min(left + columns, width)
-            if last <= first:
-                continue
-            for c in range(channels):
-                for y in range(max(top, 0), min(top + rows, height)):
-                    _copy(pieces[i, k, c, y - top, first - left : last - left], out[i, c, y, first:last])
+                outer = np.uint16(left[x] + middle[x]) + np.uint16(right[x] + np.uint16(6))
+                box = np.uint16(outer + np.uint16(np.uint16(centre[x]) << np.uint16(2)))
+                smooth[x] = (np.uint32(box) * np.uint32(5042)) >> np.uint32(16)  # // 13 for all boxes up to 3321
+            _blend(smooth, centre, target[c, y, 1 : count + 1], f)
 
 
 @jit
