@@ -222,30 +222,54 @@ def _mirrored(source, target, edge, rows, columns):
 
 @jit
 def _bilinear(source, target, m, edge, rows, columns):
+    """Row by row: where the four neighbours lie, then per channel their levels, then the sums, each of them many at a time."""
     channels, height, width = source.shape
+    places, shares = np.empty((4, width), np.int32), np.empty((2, width), np.float64)
+    levels = np.empty((4, width), np.uint8)
     for y in range(height):
-        yy = y + 0.5
-        for x in range(width):
-            xx = x + 0.5
-            u = m[0] * xx + m[1] * yy + m[2]
-            v = m[3] * xx + m[4] * yy + m[5]
-            if not (u >= 0 and u < columns and v >= 0 and v < rows):
-                for c in range(channels):
-                    target[c, y, x] = edge
-                continue
-            u -= 0.5
-            v -= 0.5
-            left, top = np.floor(u), np.floor(v)
-            dx, dy = u - left, v - top
-            x0 = min(max(np.int64(left), 0), columns - 1)
-            x1 = min(max(np.int64(left) + 1, 0), columns - 1)
-            y0 = min(max(np.int64(top), 0), rows - 1)
-            y1 = min(max(np.int64(top) + 1, 0), rows - 1)
-            for c in range(channels):
-                upper, lower = np.float64(source[c, y0, x0]), np.float64(source[c, y1, x0])
-                upper = upper + (np.float64(source[c, y0, x1]) - upper) * dx
-                lower = lower + (np.float64(source[c, y1, x1]) - lower) * dx
-                target[c, y, x] = np.uint8(upper + (lower - upper) * dy)
+        _neighbours(places, shares, m, y + 0.5, rows, columns)
+        low, high = 0, width
+        while low < high and places[0, low] < 0:
+            low += 1
+        while high > low and places[0, high - 1] < 0:
+            high -= 1
+        for c in range(channels):
+            plane, line = source[c].reshape(-1), target[c, y]
+            line[:low] = edge
+            line[high:] = edge
+            for k in range(4):
+                chosen, read = places[k, low:high], levels[k, low:high]
+                for x in range(read.shape[0]):
+                    read[x] = plane[np.uint32(chosen[x])]
+            dx, dy, into = shares[0, low:high], shares[1, low:high], line[low:high]
+            near, far, below, beyond = levels[0, low:high], levels[1, low:high], levels[2, low:high], levels[3, low:high]
+            for x in range(into.shape[0]):
+                upper, lower = np.float64(near[x]), np.float64(below[x])
+                upper = upper + (np.float64(far[x]) - upper) * dx[x]
+                lower = lower + (np.float64(beyond[x]) - lower) * dx[x]
+                into[x] = np.uint8(upper + (lower - upper) * dy[x])
+
+
+@jit
+def _neighbours(places, shares, m, yy, rows, columns):
+    """Per pixel of a row the places of its four neighbours in a plane (the first -1 outside) and their shares."""
+    width = np.int32(places.shape[1])
+    right, bottom = np.int32(columns - 1), np.int32(rows - 1)
+    for x in range(places.shape[1]):
+        xx = x + 0.5
+        u = m[0] * xx + m[1] * yy + m[2]
+        v = m[3] * xx + m[4] * yy + m[5]
+        good = (u >= 0) & (u < columns) & (v >= 0) & (v < rows)
+        u = (u if good else 0.5) - 0.5
+        v = (v if good else 0.5) - 0.5
+        left, top = np.floor(u), np.floor(v)
+        shares[0, x], shares[1, x] = u - left, v - top
+        x0, y0 = np.int32(left), np.int32(top)
+        x1, y1 = min(np.int32(x0 + np.int32(1)), right), min(np.int32(y0 + np.int32(1)), bottom)
+        first, second = np.int32(max(y0, np.int32(0)) * width), np.int32(y1 * width)
+        x0 = max(x0, np.int32(0))
+        places[0, x] = np.int32(first + x0) if good else np.int32(-1)
+        places[1, x], places[2, x], places[3, x] = first + x1, second + x0, second + x1
 
 
 @jit
