@@ -77,6 +77,8 @@ class Apart:
         """The images with this operation done to its rows."""
         if self.rows is None:
             return torch.where(self.mask[:, None, None, None], self._on(images, size), images)
+        if self.op.form == "separable" and len(self.rows) == len(images):
+            return self._on(images, size)
         images = images.clone()
         images[self.rows] = self._on(images[self.rows], size[self.rows])
         return images

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from augury.augment.forms.backends import backend
-from augury.augment.forms.mix import mix
 from augury.augment.forms.region import Content, clipped, kept_share
 from augury.augment.lowering import Lowered, Trace, contents, lower
 from augury.core.batch import Batch
@@ -111,7 +110,7 @@ class PlanStage:
             reads = torch.arange(len(batch), device=images.device) if partner is None else partner
             images = run.regions(images, lowered, column["box"], reads)
         if lowered.mix is not None and partner is not None:
-            images = mix(images, before[partner], lowered.mix.keep[:, 0])
+            images = run.mixed(images, before, partner, lowered.mix.keep[:, 0])
         if targets is not None and partner is not None and self.mixes_labels:
             targets = targets.mix(partner, _kept(lowered, column, size))
         return batch.replace(images=images, targets=targets)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from augury.augment.forms import numba_kernels, numba_regions, plain
+from augury.augment.forms import numba_hue, numba_kernels, numba_regions, numba_separable, plain
 from augury.augment.forms.operators import PIXELS, REGIONS, operator, pixel_records
 
 SMALLEST_PART_BYTES = 1 << 20
@@ -24,15 +24,31 @@ def pixels(images: Tensor, lowered: Any, size: Tensor) -> Tensor:
 
 def regions(images: Tensor, lowered: Any, box: Tensor, partner: Tensor) -> Tensor:
     """The first slot's boxes (int64 [B,4]) filled, on uint8 or float images; returns new images."""
-    if (
-        images.device.type != "cpu"
-        or images.dtype not in (torch.uint8, torch.float32)
-        or images.requires_grad
-        or images.numel() == 0
-    ):
+    if not _takes(images):
         return plain.regions(images, lowered, box, partner)
     run: Any = torch.ops.augury.host_regions if torch.compiler.is_compiling() else _regions
     return run(images, *(part[:, 0] for part in lowered.region), box, partner)
+
+
+def mixed(images: Tensor, others: Tensor, partner: Tensor, keep: Tensor) -> Tensor:
+    """images mixed with the partners among `others`, as augury.augment.forms.mix.mix describes it."""
+    if torch.compiler.is_compiling() or not (_takes(images) and _takes(others) and images.dtype == others.dtype):
+        return plain.mixed(images, others, partner, keep)
+    images = images.contiguous()
+    out = torch.empty_like(images)
+    arrays = (_array(others), _array(out), _array(partner), _array(keep), images.dtype == torch.uint8)
+    _in_parts(numba_regions.mix, images, *arrays)
+    return out
+
+
+def hue(images: Tensor, levels: Tensor) -> Tensor:
+    """Hues turned, as augury.augment.forms.hue describes it."""
+    if _compiled_or_elsewhere(images) or images.numel() == 0:
+        return plain.hue(images, levels)
+    images = images.contiguous()
+    out = torch.empty_like(images)
+    _in_parts(numba_hue.hue, images, _array(out), _array(levels))
+    return out
 
 
 def weighted(images: Tensor, position: Tensor, weight: Tensor, dim: int) -> Tensor:
@@ -42,7 +58,7 @@ def weighted(images: Tensor, position: Tensor, weight: Tensor, dim: int) -> Tens
     shape = list(images.shape)
     shape[dim] = position.shape[1]
     out = torch.empty(shape, dtype=torch.uint8)
-    kernel = numba_kernels.weighted_columns if dim == 3 else numba_kernels.weighted_rows
+    kernel = numba_separable.weighted_columns if dim == 3 else numba_separable.weighted_rows
     _in_parts(kernel, images, _array(out), _array(position), _array(weight.to(torch.int32)))
     return out
 
@@ -85,6 +101,12 @@ def _regions(images: Tensor, content: Tensor, fill: Tensor, pattern: Tensor, gri
 
 operator("host_pixels", PIXELS)(_pixels)
 operator("host_regions", REGIONS)(_regions)
+
+
+def _takes(images: Tensor) -> bool:
+    """Whether these are images that the kernels of boxes and mixes are made for: pixels or plain float32 values, in memory here."""
+    known = images.dtype in (torch.uint8, torch.float32) and not images.requires_grad
+    return known and images.device.type == "cpu" and images.numel() > 0
 
 
 def _compiled_or_elsewhere(images: Tensor) -> bool:

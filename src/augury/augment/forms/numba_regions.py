@@ -1,4 +1,4 @@
-"""The numba back end's kernels that copy and fill boxes: regions, and the patches of InAugment.
+"""The numba back end's kernels that take from another image: regions, mixes, and the patches of InAugment.
 
 A file of its own as that of the other kernels is, and for its reason: the cache on disk notices edits of this file alone.
 """
@@ -95,6 +95,22 @@ def _grid(image, top, left, bottom, right, grid, fill):
             if row % period >= band and column % period >= band:
                 for c in range(image.shape[0]):
                     image[c, y, x] = fill
+
+
+@jit
+def mix(images, others, out, partner, keep, integer, start, stop):
+    """Weighted sums with rows of `others`, product by product as in PyTorch."""
+    for i in range(start, stop):
+        own, other, into = images[i].reshape(-1), others[partner[i]].reshape(-1), out[i].reshape(-1)
+        share = keep[i]
+        rest = np.float32(1) - share
+        if integer:
+            for k in range(into.shape[0]):
+                level = np.float32(own[k]) * share + np.float32(other[k]) * rest + np.float32(0.5)
+                into[k] = np.uint8(min(max(level, np.float32(0)), np.float32(255)))
+        else:
+            for k in range(into.shape[0]):
+                into[k] = own[k] * share + other[k] * rest
 
 
 @jit

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from augury.augment.forms import patches
 from augury.augment.forms.blend import blend
+from augury.augment.forms.hue import hue as hue
+from augury.augment.forms.mix import mix
 from augury.augment.forms.region import Content, region
 from augury.augment.forms.separable import weighted as weighted
 from augury.augment.forms.table import table
@@ -27,6 +29,11 @@ def regions(images: Tensor, lowered: Any, box: Tensor, partner: Tensor) -> Tenso
     record = type(lowered.region)(*(part[:, 0] for part in lowered.region))
     others = images[partner] if Content.PARTNER in lowered.contents else images
     return region(images, record, box, others, lowered.contents)
+
+
+def mixed(images: Tensor, others: Tensor, partner: Tensor, keep: Tensor) -> Tensor:
+    """images mixed with rows `partner` (int64 [B]) of `others`, the weight of the own one `keep` (float32 [B])."""
+    return mix(images, others[partner], keep)
 
 
 def cut(images: Tensor, rows: Tensor, box: Tensor, side: int) -> Tensor:

@@ -16,6 +16,8 @@ from augury.augment.forms.operators import PIXELS, REGIONS, operator, pixel_reco
 
 # Gathers of a few large pieces: PyTorch's own kernels, equal by construction.
 from augury.augment.forms.plain import cut as cut
+from augury.augment.forms.plain import hue as hue
+from augury.augment.forms.plain import mixed as mixed
 from augury.augment.forms.plain import paste as paste
 from augury.augment.forms.plain import weighted as weighted
 
