@@ -211,13 +211,14 @@ def _straight(source, target, m, edge, rows, columns):
 @jit
 def _mirrored(source, target, edge, rows, columns):
     channels, height, _ = source.shape
-    for y in range(height):
-        for c in range(channels):
-            if y < rows:
-                _copy(source[c, y, :columns][::-1], target[c, y, :columns])
-                target[c, y, columns:] = edge
-            else:
-                target[c, y] = edge
+    last, one = np.uint64(columns), np.uint64(1)  # unsigned: where an index may be negative, numba moves bytes one by one
+    for c in range(channels):
+        for y in range(rows):
+            line, into = source[c, y], target[c, y]
+            for x in range(columns):
+                into[x] = line[last - one - np.uint64(x)]
+            into[columns:] = edge
+        target[c, rows:] = edge
 
 
 @jit
