@@ -31,6 +31,8 @@ def run(script: str, *arguments: str, **environment: str) -> Any:
         [sys.executable, str(HERE / script), *arguments], capture_output=True, text=True,
         env={**os.environ, **environment, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
+    if "only 0-dimensional arrays can be converted" in done.stderr:
+        pytest.skip("the interpreter of this Triton (3.5 does) refuses this NumPy (from 2.4)")
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout)
 

@@ -117,7 +117,7 @@ class InAugment:
             corners.append(corner if places is None else places.corner(k, target, corner))
         chance = noise.fold("drop").uniform(count if self.drop_each else 1).expand(-1, count)
         on = chance >= self.drop
-        if not (isinstance(intensity, float | int) and intensity == 1):
+        if isinstance(intensity, Tensor) or intensity != 1:
             on = on & (noise.fold("intensity").uniform(1) < intensity)
         stacked = torch.stack(sizes, 1)
         on = on & (stacked.amin(2) > 0)

@@ -114,7 +114,7 @@ def lower(space: Space, trace: Trace, size: Tensor, kinds: frozenset[Content]) -
     made: dict[str, list[_Made]] = {}
     apart: list[list[Apart]] = [[] for _ in range(slots)]
     for op, entries in space.distinct:
-        values = dict(zip(op.parameters, columns, strict=False))
+        values = {name: columns[k] for k, name in enumerate(op.parameters)}
         if op.form in BLANK:
             made.setdefault(op.form, []).append((entries, op.lower(values, every)))
         else:

@@ -20,6 +20,7 @@ from augury.core.laws import Constant, Linear, Uniform
 from augury.core.noise import Noise
 from augury.core.plan import Choice, Clock, Policy, Space
 
+LINEAR = (Constant, Uniform, Linear)  # a tuple: PyTorch 2.9 does not compile a union of types
 Coefficients = tuple[tuple[tuple[float, ...], ...], ...]
 
 
@@ -65,7 +66,7 @@ class PlanStage:
         plan = self.policy.ask(noise.fold("plan"), clock or Clock())
         space, slots = self.space, self.policy.slots
         on = plan.on
-        if not (isinstance(intensity, float | int) and intensity == 1):
+        if isinstance(intensity, Tensor) or intensity != 1:
             on = on & (noise.fold("intensity").uniform(slots) < intensity)
         u = noise.fold("values").uniform(slots * space.uniforms).reshape(len(batch), slots, space.uniforms)
         if any(entry.op.batch_wide for entry in space.entries) and len(batch):
@@ -183,7 +184,7 @@ def _values(space: Space, linear: Coefficients, op: Tensor, strength: Tensor, u:
     for index, entry in enumerate(space.entries):
         for k, name in enumerate(entry.op.parameters):
             law = entry.law(name)
-            if not isinstance(law, Constant | Uniform | Linear):
+            if not isinstance(law, LINEAR):
                 value[..., k] = torch.where(op == index, law.value(drawn[..., k], strength), value[..., k])
     return value
 

@@ -51,13 +51,18 @@ class Choice:
 class Space:
     """An ordered choice of operations; the same operation may stand in it again with other laws.
 
-    distinct: every operation once, with the indices of its entries.
+    distinct: every operation once, with the indices of its entries. parameters, uniforms: the most that an operation has,
+    and uses of uniform numbers.
     """
 
     entries: tuple[Choice, ...]
     distinct: tuple[tuple[Op, tuple[int, ...]], ...] = field(init=False, repr=False, compare=False)
+    parameters: int = field(init=False, repr=False, compare=False)
+    uniforms: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", max((len(e.op.parameters) for e in self.entries), default=0))
+        object.__setattr__(self, "uniforms", max((e.op.uniforms for e in self.entries), default=0))
         found: dict[int, list[int]] = {}
         for index, entry in enumerate(self.entries):
             found.setdefault(id(entry.op), []).append(index)
@@ -68,16 +73,6 @@ class Space:
 
     def __getitem__(self, index: int) -> Choice:
         return self.entries[index]
-
-    @property
-    def parameters(self) -> int:
-        """The most parameters an operation of the space has."""
-        return max((len(e.op.parameters) for e in self.entries), default=0)
-
-    @property
-    def uniforms(self) -> int:
-        """The most uniform numbers an operation of the space uses."""
-        return max((e.op.uniforms for e in self.entries), default=0)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class Targets:
         (values are checked on the CPU only: on a GPU that would stall every step).
         """
         if labels.ndim == 2 and labels.is_floating_point():
-            if classes not in (None, labels.shape[1]):
+            if classes is not None and classes != labels.shape[1]:
                 raise InputError(f"labels: {labels.shape[1]} columns of soft labels for {classes} classes")
             return _from_soft(labels)
         if labels.ndim != 1 or labels.is_floating_point() or labels.dtype == torch.bool:

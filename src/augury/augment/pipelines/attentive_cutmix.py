@@ -42,7 +42,7 @@ class AttentiveCutMix:
         found = map_of(batch, self.name)
         partner = noise.fold("partner0").partners()
         on = (noise.fold("plan").uniform(1)[:, 0] < self.p) & usable(found)[partner]
-        if not (isinstance(intensity, float | int) and intensity == 1):
+        if isinstance(intensity, Tensor) or intensity != 1:
             on = on & (noise.fold("intensity").uniform(1)[:, 0] < intensity)
         held = self._attention(torch.where(usable(found)[:, None, None], found, 0.0), batch.sizes())
         best = held.topk(self.cells, 1).indices
