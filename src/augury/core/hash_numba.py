@@ -49,13 +49,23 @@ def mixed(v):
 
 
 @jit
+def _after(state, part):
+    return mixed(mixed(np.uint64(state) + GOLDEN) ^ np.uint64(part))
+
+
+@jit
+def _draw(key, k):
+    return mixed(np.uint64(key) + np.uint64(k + 1) * GOLDEN)
+
+
+@jit
 def _absorbed(state, part):
     """Of either array, one entry may stand for all rows."""
     count = max(len(state), len(part)) if len(state) and len(part) else 0
     out = np.empty(count, np.int64)
     for k in range(count):
         before, more = state[k if len(state) > 1 else 0], part[k if len(part) > 1 else 0]
-        out[k] = mixed(mixed(np.uint64(before) + GOLDEN) ^ np.uint64(more))
+        out[k] = _after(before, more)
     return out
 
 
@@ -64,7 +74,7 @@ def _absorbed_number(state, part):
     """As above, the same number for all rows."""
     out = np.empty(len(state), np.int64)
     for k in range(len(state)):
-        out[k] = mixed(mixed(np.uint64(state[k]) + GOLDEN) ^ np.uint64(part))
+        out[k] = _after(state[k], part)
     return out
 
 
@@ -73,7 +83,7 @@ def _bits(key, count):
     out = np.empty((len(key), count), np.int64)
     for i in range(len(key)):
         for k in range(count):
-            out[i, k] = mixed(np.uint64(key[i]) + np.uint64(k + 1) * GOLDEN)
+            out[i, k] = _draw(key[i], k)
     return out
 
 
@@ -82,6 +92,5 @@ def _uniform(key, count):
     out = np.empty((len(key), count), np.float32)
     for i in range(len(key)):
         for k in range(count):
-            level = mixed(np.uint64(key[i]) + np.uint64(k + 1) * GOLDEN) >> np.uint64(40)
-            out[i, k] = np.float32(level) * np.float32(2.0**-24)
+            out[i, k] = np.float32(_draw(key[i], k) >> np.uint64(40)) * np.float32(2.0**-24)
     return out

@@ -96,12 +96,7 @@ def _general(source, target, m, edge, rows, columns):
             _indices(line, np.int32(fx), np.int32(fy), np.int32(a), np.int32(d), np.int32(rows), np.int32(columns))
         else:
             _far_indices(line, fx, fy, a, d, rows, columns)
-        low, high = 0, width
-        while low < high and line[low] < 0:
-            low += 1
-        while high > low and line[high - 1] < 0:
-            high -= 1
-        ends[y, 0], ends[y, 1] = low, high
+        ends[y, 0], ends[y, 1] = _inside(line)
     for c in range(channels):  # one after another, because a turned row reaches over many of a plane's lines
         plane = source[c].reshape(-1)
         for y in range(height):
@@ -129,8 +124,19 @@ def _far_indices(index, fx, fy, a, d, rows, columns):
 
 
 @jit
+def _inside(index):
+    """From where to where a row reads the image: one stretch, since its source is a straight line through a rectangle."""
+    low, high = 0, index.shape[0]
+    while low < high and index[low] < 0:
+        low += 1
+    while high > low and index[high - 1] < 0:
+        high -= 1
+    return low, high
+
+
+@jit
 def _gathered(plane, line, index, low, high, edge):
-    """One row: what lies inside is one stretch, since its source is a straight line through a rectangle."""
+    """One row: read from low to high, `edge` beside it."""
     line[:low] = edge
     line[high:] = edge
     chosen, into = index[low:high], line[low:high]
@@ -229,11 +235,7 @@ def _bilinear(source, target, m, edge, rows, columns):
     levels = np.empty((4, width), np.uint8)
     for y in range(height):
         _neighbours(places, shares, m, y + 0.5, rows, columns)
-        low, high = 0, width
-        while low < high and places[0, low] < 0:
-            low += 1
-        while high > low and places[0, high - 1] < 0:
-            high -= 1
+        low, high = _inside(places[0])
         for c in range(channels):
             plane, line = source[c].reshape(-1), target[c, y]
             line[:low] = edge

@@ -102,9 +102,9 @@ class Stopwatch:
 
 @dataclass
 class WallClock:
-    """Wall seconds of a training, over all its sessions: what checkpoints said before, and since this one began.
+    """Wall seconds of a training, over all its processes: what checkpoints said before, and since this one began.
 
-    abreast: so many trainings share this session's time equally.
+    abreast: so many trainings share this process's time equally.
     """
 
     before: float = 0.0
