@@ -12,6 +12,7 @@ from torch.utils.data import get_worker_info
 from augury.augment.pil import from_pil, to_pil
 from augury.augment.stage import Trace
 from augury.core.batch import Batch
+from augury.core.devices import is_host
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.plan import Clock
@@ -198,10 +199,8 @@ def check_range(images: Tensor) -> None:
     assertion that does not break it.
     """
     good = ((images >= 0) & (images <= 1)).all()
-    if images.device.type != "cpu" or torch.compiler.is_compiling():
-        torch._assert_async(good, "images: float pixels must lie in [0, 1]; augment before normalising, or pass uint8")
+    message = "images: float pixels must lie in [0, 1]; augment before normalising, or pass uint8"
+    if not is_host(images.device):
+        torch._assert_async(good, message)
     elif not bool(good):
-        raise InputError(
-            "images: float pixels must lie in [0, 1]; augment before normalising, or pass uint8"
-            + (" (NaN found)" if bool(images.isnan().any()) else "")
-        )
+        raise InputError(message + (" (NaN found)" if bool(images.isnan().any()) else ""))

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from augury.core.devices import constant, is_host
+from augury.core import devices
+from augury.core.devices import constant
 from augury.core.targets import Targets
 
 
@@ -37,7 +38,7 @@ class Batch:
         if self.size is not None:
             return self.size
         height, width = self.images.shape[-2:]
-        if is_host(self.images.device):
+        if devices.is_host(self.images.device):
             return constant((height, width), torch.int64, self.images.device).expand(len(self), 2)
         size = torch.full((2,), width, device=self.images.device)
         size[:1].fill_(height)  # numbers that travel with a launch: a tensor made on the host would have to be copied
