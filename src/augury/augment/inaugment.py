@@ -11,6 +11,7 @@ from augury.augment.forms.backends import backend
 from augury.augment.forms.patches import resize
 from augury.augment.forms.region import clipped
 from augury.augment.lowering import Trace
+from augury.augment.ops.cutout import centred
 from augury.augment.saliency.fill import Kind
 from augury.augment.saliency.maps import map_of
 from augury.augment.saliency.regions import choose, usable
@@ -125,8 +126,8 @@ class InAugment:
 
     def _window(self, u: Tensor, side: Tensor, size: Tensor) -> Tensor:
         if self.trim:
-            centre = torch.minimum((u * size).to(torch.int64), size - 1)
-            return clipped(centre - (side // 2)[:, None], side[:, None].expand(-1, 2), size)
+            extent = side[:, None].expand(-1, 2)
+            return clipped(centred(u, extent, size), extent, size)
         fits = torch.minimum(side[:, None], size)
         room = size - fits
         corner = torch.minimum((u * (room + 1)).to(torch.int64), room)
