@@ -43,13 +43,7 @@ def pixels(images, out, size, form, matrix, bilinear, fill, recipe, value, degen
                 continue
             target = out[i] if s == last else buffers[turn]
             if kind == WARP:
-                edge = np.uint8(fill[i, s])
-                if bilinear[i, s]:
-                    _bilinear(source, target, matrix[i, s], edge, rows, columns)
-                elif matrix[i, s, 1] == 0 and matrix[i, s, 3] == 0:
-                    _straight(source, target, matrix[i, s], edge, rows, columns)
-                else:
-                    _general(source, target, matrix[i, s], edge, rows, columns)
+                _warped(source, target, matrix[i, s], bilinear[i, s], np.uint8(fill[i, s]), rows, columns)
             elif kind == TABLE:
                 _table(source, target, lut, recipe[i, s], value[i, s], rows, columns)
             elif degenerate[i, s] == GREY:
@@ -63,6 +57,16 @@ def pixels(images, out, size, form, matrix, bilinear, fill, recipe, value, degen
 @jit
 def _acts(kind, recipe, i, s):
     return kind in (WARP, BLEND) or (kind == TABLE and recipe[i, s] != 0)
+
+
+@jit
+def _warped(source, target, m, bilinear, edge, rows, columns):
+    if bilinear:
+        _bilinear(source, target, m, edge, rows, columns)
+    elif m[1] == 0 and m[3] == 0:
+        _straight(source, target, m, edge, rows, columns)
+    else:
+        _general(source, target, m, edge, rows, columns)
 
 
 @jit

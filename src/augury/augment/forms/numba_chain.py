@@ -1,0 +1,132 @@
+"""The numba back end's chain: an image through all slots of all stages while it lies in the cache, then to what is wanted."""
+
+import numpy as np
+
+from augury.augment.forms import numba_kernels
+from augury.augment.forms.blend import Degenerate
+from augury.augment.forms.numba_finish import finish_pixels, finish_values
+from augury.augment.forms.numba_jit import jit
+from augury.augment.forms.numba_paint import paint
+from augury.augment.forms.numba_resize import resize
+from augury.augment.forms.records import (
+    BILINEAR, BOTH, CONTENT, DEGENERATE, EDGE, FACTOR, FINISH, FORM, MATRIX, PAINT, PARTNER, RECIPE, RESAMPLING,
+    UINT8, VALUE, WINDOW,
+)  # fmt: skip
+
+WARP, TABLE, BLEND, REGION, SEPARABLE = 0, 1, 2, 3, 5  # positions in FORMS
+GREY = int(Degenerate.GREY)
+warp, table, color, sharpness = numba_kernels._warped, numba_kernels._table, numba_kernels._color, numba_kernels._sharpness
+
+
+@jit
+def chain(
+    images, size, whole, real, pixel_slots, joint, part, in_place, work, scale, shift, kind, last, out8, out16, out32, start, stop
+):  # fmt: skip
+    """Rows start..stop of uint8 [B,C,H,W] through their slots (whole, real: [B,S,...]), the first pixel_slots of them on pixels.
+
+    joint: the slot that reads another image, the last one, or -1. part: BOTH, or where images are read by each other PIXELS,
+    into `work`, and for all of them FINISH, from `work`. in_place: whether out8 is the images' own memory. scale, shift: float32 [C], where pixels become values. kind: of the
+    result. last: whether channels come last. out8, out16, out32: [B, C*H*W], of which the one for `kind` counts.
+    """
+    _, channels, height, width = images.shape
+    slots = whole.shape[1]
+    scratch = np.empty((4, channels, height, width), np.uint8)
+    direct = kind == UINT8 and not last
+    for i in range(start, stop):
+        done = work[i]
+        if part != FINISH:
+            into = done
+            if part == BOTH:
+                into = out8[i].reshape(channels, height, width) if direct and not in_place else scratch[3]
+            done = _pixels(
+                images[i], into, scratch, whole[i], real[i], pixel_slots, joint, size[i, 0], size[i, 1], part != BOTH, in_place
+            )
+        if part != BOTH and part != FINISH:
+            continue
+        other = whole[i, joint, PARTNER] if joint >= 0 else i
+        if kind == UINT8 and direct:
+            target = out8[i].reshape(channels, height, width)
+            if part == FINISH or _elsewhere(done, target):
+                finish_pixels(done, work[other] if part == FINISH else done, whole[i], real[i], joint, target)
+        elif kind == UINT8:
+            finish_pixels(done, work[other] if part == FINISH else done, whole[i], real[i], joint, scratch[0])
+            _channels_last(scratch[0], out8[i])
+        else:
+            finish_values(
+                done, work[other] if part == FINISH else done, whole[i], real[i], whole[other], real[other],
+                pixel_slots, joint, scale, shift, kind, last, out16[i], out32[i],
+            )  # fmt: skip
+
+
+@jit
+def _elsewhere(one, other):
+    return one.ctypes.data != other.ctypes.data
+
+
+@jit
+def _pixels(source, into, scratch, whole, real, slots, joint, rows, columns, must, owned):
+    """An image after its slots on pixels: `into` where anything acts (or it must lie there), else the image itself.
+
+    owned: whether the image may be written to.
+    """
+    final, paints = -1, False
+    for s in range(slots):
+        if _moves(whole[s]):
+            final = s
+        elif whole[s, FORM] == REGION and s != joint:
+            paints = True
+    if final < 0 and not paints and not must:
+        return source
+    if final < 0 and not (owned and not must):
+        _copy(source.reshape(-1), into.reshape(-1))
+        source, owned = into, True
+    lut = np.empty(256, np.uint8)
+    turn = 0
+    for s in range(slots):
+        if _moves(whole[s]):
+            target = into if s == final else scratch[turn]
+            _moved(source, target, scratch[2], whole[s], real[s], rows, columns, lut)
+            source, owned, turn = target, True, 1 - turn
+        elif whole[s, FORM] == REGION and s != joint:
+            if not owned:
+                target = scratch[turn]
+                _copy(source.reshape(-1), target.reshape(-1))
+                source, owned, turn = target, True, 1 - turn
+            paint(source, 0, whole[s], np.uint8(np.int64(real[s, PAINT])), True)
+    return source
+
+
+@jit
+def _moves(whole):
+    form = whole[FORM]
+    return form == WARP or form == BLEND or form == SEPARABLE or (form == TABLE and whole[RECIPE] != 0)
+
+
+@jit
+def _moved(source, target, between, whole, real, rows, columns, lut):
+    form = whole[FORM]
+    if form == WARP:
+        warp(source, target, real[MATRIX : MATRIX + 6], whole[BILINEAR] != 0, np.uint8(np.int64(real[EDGE])), rows, columns)
+    elif form == TABLE:
+        table(source, target, lut, whole[RECIPE], real[VALUE], rows, columns)
+    elif form == SEPARABLE:
+        resize(source, target, between, whole[RESAMPLING], real[WINDOW : WINDOW + 4], rows, columns)
+    elif whole[DEGENERATE] == GREY:
+        color(source, target, np.float32(real[FACTOR]))
+    else:
+        sharpness(source, target, np.float32(real[FACTOR]), rows, columns)
+
+
+@jit
+def _copy(source, target):
+    for k in range(target.shape[0]):
+        target[k] = source[k]
+
+
+@jit
+def _channels_last(image, out):
+    channels = image.shape[0]
+    for c in range(channels):
+        flat, into = image[c].reshape(-1), out[c:]
+        for k in range(flat.shape[0]):
+            into[k * channels] = flat[k]

@@ -1,0 +1,84 @@
+"""Packs lowered stages into records: one row of numbers per image and slot, which a compiled kernel reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from augury.augment.lowering import FORMS, Lowered
+from augury.augment.forms.region import Content
+from augury.augment.forms.records import (
+    BILINEAR, BOX, CONTENT, DEGENERATE, EDGE, FACTOR, FORM, GRID, KEEP, MATRIX, PAINT, PARTNER, PATTERN, REALS, RECIPE,
+    RESAMPLING, VALUE, WHOLES, WINDOW,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stage of a chain: its records, and where they occur its boxes int64 [B,S,4] and partners int64 [B,S].
+
+    on_values: whether it comes after normalising.
+    """
+
+    lowered: Lowered
+    box: Tensor | None
+    partner: Tensor | None
+    on_values: bool
+
+    @property
+    def slots(self) -> int:
+        return self.lowered.form.shape[1]
+
+    @property
+    def joint(self) -> bool:
+        """Whether it reads other images."""
+        mixes = self.lowered.mix is not None or Content.PARTNER in self.lowered.contents
+        return self.partner is not None and mixes
+
+    @property
+    def alone(self) -> bool:
+        """Whether it does anything to an image that needs no other."""
+        lowered = self.lowered
+        moves = lowered.warp is not None or lowered.table is not None or lowered.blend is not None or any(lowered.apart)
+        return moves or (lowered.region is not None and not self.joint)
+
+
+def packed(pieces: Sequence[Piece], size: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """int64 [B,S,WHOLES] and float64 [B,S,REALS] of the stages' slots, one after another, for images of valid `size`."""
+    slots = sum(piece.slots for piece in pieces)
+    whole, real = np.zeros((len(size), slots, WHOLES), np.int64), np.zeros((len(size), slots, REALS))
+    first = 0
+    for piece in pieces:
+        here = slice(first, first + piece.slots)
+        _fill(piece, whole[:, here], real[:, here], size)
+        first += piece.slots
+    return whole, real
+
+
+def _fill(piece: Piece, whole: np.ndarray, real: np.ndarray, size: Tensor) -> None:
+    lowered = piece.lowered
+    whole[:, :, FORM] = lowered.form.numpy()
+    if lowered.warp is not None:
+        matrix, bilinear, fill = lowered.warp
+        real[:, :, MATRIX : MATRIX + 6] = matrix.numpy()
+        whole[:, :, BILINEAR], real[:, :, EDGE] = bilinear.numpy(), fill.numpy()
+    if lowered.table is not None:
+        whole[:, :, RECIPE], real[:, :, VALUE] = (part.numpy() for part in lowered.table)
+    if lowered.blend is not None:
+        whole[:, :, DEGENERATE], real[:, :, FACTOR] = (part.numpy() for part in lowered.blend)
+    if lowered.region is not None and piece.box is not None:
+        content, fill, pattern, grid = lowered.region
+        whole[:, :, CONTENT], real[:, :, PAINT], whole[:, :, PATTERN] = content.numpy(), fill.numpy(), pattern.numpy()
+        whole[:, :, GRID : GRID + 6], whole[:, :, BOX : BOX + 4] = grid.numpy(), piece.box.numpy()
+    if lowered.mix is not None:
+        real[:, :, KEEP] = lowered.mix.keep.numpy()
+    if piece.partner is not None:
+        whole[:, :, PARTNER] = piece.partner.numpy()
+    for slot, items in enumerate(lowered.apart):
+        for item in items:  # resizes: other forms that run apart do not come here
+            record = item.op.lower(item.values, size[item.rows])
+            rows = item.rows.numpy()
+            whole[rows, slot, RESAMPLING] = int(record.kernel)
+            real[rows, slot, WINDOW : WINDOW + 4] = torch.cat([record.rows, record.columns], 1).numpy()
