@@ -12,9 +12,9 @@ import importlib
 from typing import Any
 
 _HOME = {
-    "pipeline": "augury.augment.build",
-    "apply": "augury.augment.build",
-    "policy": "augury.augment.build",
+    "pipeline": "augury.augment.names",
+    "apply": "augury.augment.apply",
+    "policy": "augury.augment.names",
     "saliency": "augury.augment.saliency.fill",
     "strategy": "augury.train.strategies.build",
     "model": "augury.train.models.build",

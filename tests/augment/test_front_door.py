@@ -13,9 +13,9 @@ from scipy import stats
 from torch import Tensor
 
 import augury
-from augury.augment.build import build
+from augury.augment.names import build
 from augury.augment.pipeline import Pipeline
-from augury.augment.stage import Normalize
+from augury.augment.stages.normalize import Normalize
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.noise import Noise

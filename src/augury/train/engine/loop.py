@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from augury.augment.pipeline import Pipeline
-from augury.augment.stage import Normalize
+from augury.augment.stages.normalize import Normalize
 from augury.core.options import parse_spec
 from augury.core.plan import Clock
 from augury.train.data.dataset import Dataset, Split
