@@ -1,15 +1,20 @@
 """The front doors to augmentation by registered names: pipelines, for users and for trainings, and policies."""
 
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from augury.augment.flow import Output
 from augury.augment.ops.build import single
 from augury.augment.pipeline import Pipeline
 from augury.augment.policies.by_side import BySide
 from augury.augment.policies.file import PolicyFile, policy_of
 from augury.augment.policies.file_reader import read_policy
 from augury.augment.stages.by_side import BySideStage
-from augury.augment.stages.normalize import Normalize
+from augury.augment.stages.normalize import Normalize, checked_statistics
 from augury.augment.stages.plan import PlanStage
 from augury.core import registry
 from augury.core.errors import InputError
@@ -18,14 +23,30 @@ from augury.core.plan import Policy
 from augury.core.stage import Stage
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+VALUES = (torch.float32, torch.bfloat16, torch.float16)
 
 
-def pipeline(name: str | Chain | Spec | list[Any] | dict[str, Any], /, *, seed: int = 0, **options: Any) -> Pipeline:
+def pipeline(
+    name: str | Chain | Spec | list[Any] | dict[str, Any],
+    /,
+    *,
+    seed: int = 0,
+    normalize: tuple[Sequence[float], Sequence[float]] | None = None,
+    dtype: torch.dtype | None = None,
+    channels_last: bool = False,
+    **options: Any,
+) -> Pipeline:
     """An augmentation by name, `pipeline("randaugment", num_ops=2)`, or as a chain, `pipeline("crop+flip+cutout")`.
 
     Called on images it draws anew each time. `seed` alone chooses the draws, whatever `torch.manual_seed` says: two pipelines of
     one seed draw alike, so keep one and call it again, and give views or runs that are to differ seeds of their own.
-    Raises InputError for unknown names and options.
+
+    normalize: (mean, std) per channel of pixels in [0, 1]; the pipeline then gives what the network reads, as in a training: pixels
+    become values where the chain says `normalize`, or else after the last stage that needs pixels, so that cutout and mixes see
+    values, where 0 is the mean colour. dtype: of the values, float32 unless bfloat16 or float16 is asked for; all is computed in
+    float32 and rounded once. channels_last: the result's memory layout, whatever its type.
+
+    Raises InputError for unknown names and options, and for values that do not fit.
     """
     chain = chain_from(name, "pipeline")
     if options:
@@ -33,18 +54,41 @@ def pipeline(name: str | Chain | Spec | list[Any] | dict[str, Any], /, *, seed: 
             raise InputError("pipeline: options belong inside the brackets of a chain's names")
         spec = chain.stages[0]
         chain = Chain((Spec(spec.name, {**spec.options, **options}, spec.first),))
-    return Pipeline(tuple(stages_of(chain, "pipeline")), seed, origin=str(chain), builder=pipeline)
+    statistics = None if normalize is None else checked_statistics(*normalize)
+    if normalize is None:
+        stages = stages_of(chain, "pipeline")
+        if Normalize((), ()) in stages:
+            raise InputError("pipeline: normalize needs numbers; give normalize=(mean, std)")
+    else:
+        stages = list(_normalised(chain, statistics, "pipeline"))
+    if dtype is not None and (dtype not in VALUES or not any(isinstance(stage, Normalize) for stage in stages)):
+        raise InputError("pipeline: dtype is float32, bfloat16 or float16, and of values; give normalize=(mean, std) too")
+    builder = functools.partial(pipeline, normalize=statistics, dtype=dtype, channels_last=channels_last)
+    return Pipeline(tuple(stages), seed, str(chain), builder, Output(dtype, channels_last))
 
 
 def build(chain: Chain, statistics: Statistics, where: str = "--augment") -> Pipeline:
     """The pipeline of a training: the chain's stages with `normalize` after the last one that needs pixels.
 
     Cutout, random erasing and the mixes at the end of a chain therefore see normalised values, where 0 is the mean
-    colour, as their papers have it; a chain that goes on with pixel operations keeps them on pixels.
+    colour, as their papers have it; a chain that goes on with pixel operations keeps them on pixels. A chain that names
+    `normalize` has it there.
     """
+    return Pipeline(_normalised(chain, statistics, where))
+
+
+def _normalised(chain: Chain, statistics: Statistics, where: str) -> tuple[Stage, ...]:
+    """The chain's stages with one that normalises: where the chain names it, or after the last that needs pixels."""
     stages = stages_of(chain, where)
-    last = max((i for i, stage in enumerate(stages) if stage.domain == "pixels"), default=-1)
-    return Pipeline((*stages[: last + 1], Normalize(*statistics), *stages[last + 1 :]))
+    named = [i for i, stage in enumerate(stages) if isinstance(stage, Normalize)]
+    last = max((i for i, stage in enumerate(stages) if stage.domain == "pixels" and i not in named), default=-1)
+    if not named:
+        return (*stages[: last + 1], Normalize(*statistics), *stages[last + 1 :])
+    if len(named) > 1 or stages[named[0]] not in (Normalize((), ()), Normalize(*statistics)):
+        raise InputError(f"{where}: normalize stands in a chain once and without numbers, which are the data's or the argument's")
+    if last > named[0]:
+        raise InputError(f"{where}: {stages[last].name} takes pixels; put it before normalize")
+    return (*stages[: named[0]], Normalize(*statistics), *stages[named[0] + 1 :])
 
 
 def stages_of(chain: Chain, where: str) -> list[Stage]:

@@ -34,6 +34,13 @@ def backend(device: torch.device) -> Backend:
     return plain
 
 
+def fuses(images: torch.Tensor) -> bool:
+    """Whether a compiled kernel takes these images through a whole chain at once; elsewhere stages run one after another."""
+    if torch.compiler.is_compiling() or images.device.type != "cpu" or images.dtype != torch.uint8 or images.numel() == 0:
+        return False
+    return _name("cpu") == "numba"
+
+
 @torch.compiler.assume_constant_result
 def _name(kind: str) -> str:
     name = os.environ.get("AUGURY_BACKEND") or _by_device(kind)

@@ -31,7 +31,9 @@ class Finish:
         return torch.uint8 if self.coefficients is None else self.dtype
 
 
-def chain(images: Tensor, size: Tensor, pieces: Sequence[Piece], finish: Finish, buffers: Buffers, out: Tensor | None = None) -> Tensor:
+def chain(
+    images: Tensor, size: Tensor, pieces: Sequence[Piece], finish: Finish, buffers: Buffers, out: Tensor | None = None
+) -> Tensor:
     """uint8 [B,C,H,W] through the pieces' slots, and normalised where `finish` says so; only the last piece may read partners.
 
     out: where the result goes, of its shape, dtype and layout; it may be `images` itself.
@@ -43,7 +45,7 @@ def chain(images: Tensor, size: Tensor, pieces: Sequence[Piece], finish: Finish,
     whole, real = packed(pieces, size)
     slots = whole.shape[1]
     on_pixels = sum(piece.slots for piece in pieces if not piece.on_values)
-    scale, shift = (part.numpy() for part in finish.coefficients or (_ONE, _ONE))
+    scale, shift = (part.contiguous().numpy() for part in finish.coefficients or (_ONE, _ONE))
     read, sides, outs = source.numpy(), size.contiguous().numpy(), _flat(result, finish.channels_last)
     row_bytes = source[0].numel() * (2 + slots + dtype.itemsize)
 

@@ -9,8 +9,21 @@ from augury.augment.forms.numba_jit import jit
 from augury.augment.forms.numba_paint import paint
 from augury.augment.forms.numba_resize import resize
 from augury.augment.forms.records import (
-    BILINEAR, BOTH, CONTENT, DEGENERATE, EDGE, FACTOR, FINISH, FORM, MATRIX, PAINT, PARTNER, RECIPE, RESAMPLING,
-    UINT8, VALUE, WINDOW,
+    BILINEAR,
+    BOTH,
+    DEGENERATE,
+    EDGE,
+    FACTOR,
+    FINISH,
+    FORM,
+    MATRIX,
+    PAINT,
+    PARTNER,
+    RECIPE,
+    RESAMPLING,
+    UINT8,
+    VALUE,
+    WINDOW,
 )  # fmt: skip
 
 WARP, TABLE, BLEND, REGION, SEPARABLE = 0, 1, 2, 3, 5  # positions in FORMS
@@ -25,11 +38,11 @@ def chain(
     """Rows start..stop of uint8 [B,C,H,W] through their slots (whole, real: [B,S,...]), the first pixel_slots of them on pixels.
 
     joint: the slot that reads another image, the last one, or -1. part: BOTH, or where images are read by each other PIXELS,
-    into `work`, and for all of them FINISH, from `work`. in_place: whether out8 is the images' own memory. scale, shift: float32 [C], where pixels become values. kind: of the
-    result. last: whether channels come last. out8, out16, out32: [B, C*H*W], of which the one for `kind` counts.
+    into `work`, and for all of them FINISH, from `work`. in_place: whether out8 is the images' own memory. scale, shift:
+    float32 [C], where pixels become values. kind: of the result. last: whether channels come last. out8, out16, out32:
+    [B, C*H*W], of which the one for `kind` counts.
     """
     _, channels, height, width = images.shape
-    slots = whole.shape[1]
     scratch = np.empty((4, channels, height, width), np.uint8)
     direct = kind == UINT8 and not last
     for i in range(start, stop):
@@ -99,7 +112,7 @@ def _pixels(source, into, scratch, whole, real, slots, joint, rows, columns, mus
 @jit
 def _moves(whole):
     form = whole[FORM]
-    return form == WARP or form == BLEND or form == SEPARABLE or (form == TABLE and whole[RECIPE] != 0)
+    return form in (WARP, BLEND, SEPARABLE) or (form == TABLE and whole[RECIPE] != 0)
 
 
 @jit

@@ -8,7 +8,7 @@ import numpy as np
 
 from augury.augment.forms.numba_jit import jit
 from augury.augment.forms.numba_paint import paint
-from augury.augment.forms.records import BFLOAT16, BOX, CONTENT, FLOAT32, FORM, KEEP, PAINT, UINT8
+from augury.augment.forms.records import BFLOAT16, BOX, CONTENT, FLOAT32, FORM, KEEP, PAINT
 from augury.augment.forms.region import Content
 
 TABLE_REGION, TABLE_MIX = 3, 4  # positions in FORMS

@@ -16,12 +16,12 @@ def resize(source, target, between, kernel, window, rows, columns):
     between: scratch of the images' shape. What lies outside the valid size is copied.
     """
     channels, height, width = source.shape
-    across, across_weight = _weights(kernel, window[2], window[3], columns)
-    down, down_weight = _weights(kernel, window[0], window[1], rows)
+    across, across_weight, across_taps = _weights(kernel, window[2], window[3], columns)
+    down, down_weight, down_taps = _weights(kernel, window[0], window[1], rows)
     first, last = np.int64(window[0]), np.int64(window[1])
     for c in range(channels):
-        _columns(source[c], between[c], across, across_weight, first, last, width - 1)
-        _rows(between[c], target[c], down, down_weight, columns, height - 1)
+        _columns(source[c], between[c], across, across_weight, across_taps, first, last, width - 1)
+        _rows(between[c], target[c], down, down_weight, down_taps, columns, height - 1)
         for y in range(rows):
             for x in range(columns, width):
                 target[c, y, x] = source[c, y, x]
@@ -32,8 +32,8 @@ def resize(source, target, between, kernel, window, rows, columns):
 
 @jit
 def _weights(kernel, start, end, length):
-    """int32 [length]: where the sum of each result begins; int32 [taps,length]: its weights, as augury.augment.forms.separable
-    makes them."""
+    """int32 [length]: where the sum of each result begins; int32 [most,length]: its weights, as augury.augment.forms.separable
+    makes them; how many of the most count."""
     scale = (end - start) / max(length, 1)
     stretch = max(scale, 1.0)
     support = 2.0 * stretch if kernel == CUBIC else stretch
@@ -59,7 +59,7 @@ def _weights(kernel, start, end, length):
             weight[k, x] = np.int32(np.trunc(part + (-0.5 if part < 0 else 0.5)))
             if weight[k, x] != 0:
                 used = max(used, k + 1)
-    return place, weight[:used]
+    return place, weight, used
 
 
 @jit
@@ -72,9 +72,9 @@ def _cubic(x):
 
 
 @jit
-def _columns(plane, out, place, weight, first, last, most):
+def _columns(plane, out, place, weight, taps, first, last, most):
     """The sums along the rows `first` to `last` of a plane."""
-    taps, length = weight.shape
+    length = weight.shape[1]
     steps = (length + STEP - 1) // STEP
     start, index = np.zeros(steps, np.int64), np.zeros(steps * STEP, np.uint8)
     near = True
@@ -98,12 +98,12 @@ def _columns(plane, out, place, weight, first, last, most):
             else:
                 for x in range(length):
                     read[k, x] = line[place[x] + k]
-        _weighed(read, weight, total, out[y, :length])
+        _weighed(read, weight, taps, total, out[y, :length])
 
 
 @jit
-def _weighed(read, weight, total, into):
-    if weight.shape[0] == 2:  # nearly always: a window that is enlarged
+def _weighed(read, weight, taps, total, into):
+    if taps == 2:  # nearly always: a window that is enlarged
         one, other, near, far = weight[0], weight[1], read[0], read[1]
         for x in range(into.shape[0]):
             level = np.int32(np.int32(np.int32(near[x]) * one[x]) + np.int32(np.int32(far[x]) * other[x]))
@@ -112,7 +112,7 @@ def _weighed(read, weight, total, into):
         return
     for x in range(total.shape[0]):
         total[x] = 1 << 21
-    for k in range(weight.shape[0]):
+    for k in range(taps):
         by, levels = weight[k], read[k]
         for x in range(total.shape[0]):
             total[x] = np.int32(total[x] + np.int32(np.int32(levels[x]) * by[x]))
@@ -120,8 +120,8 @@ def _weighed(read, weight, total, into):
 
 
 @jit
-def _rows(plane, out, place, weight, columns, most):
-    taps, length = weight.shape
+def _rows(plane, out, place, weight, taps, columns, most):
+    length = weight.shape[1]
     total = np.empty(columns, np.int32)
     for y in range(length):
         into = out[y, :columns]

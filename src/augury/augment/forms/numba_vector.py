@@ -65,9 +65,7 @@ def _entries(typing, table, source, into, k):
         kinds = signature.args
         quarters = [_load(context, builder, kinds[0], table, ir.Constant(ir.IntType(64), 64 * q)) for q in range(4)]
         levels = _load(context, builder, kinds[1], source, k)
-        low, high = (
-            _call(builder, "llvm.x86.avx512.vpermi2var.qi.512", quarters[q], levels, quarters[q + 1]) for q in (0, 2)
-        )
+        low, high = (_call(builder, "llvm.x86.avx512.vpermi2var.qi.512", quarters[q], levels, quarters[q + 1]) for q in (0, 2))
         upper = builder.icmp_signed("<", levels, ir.Constant(_BYTES, [0] * STEP))
         builder.store(builder.select(upper, high, low), _at(context, builder, kinds[2], into, k), align=1)
         return context.get_dummy_value()

@@ -7,12 +7,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from augury.augment.lowering import FORMS, Lowered
-from augury.augment.forms.region import Content
+from augury.augment.forms.lowered import Lowered
 from augury.augment.forms.records import (
-    BILINEAR, BOX, CONTENT, DEGENERATE, EDGE, FACTOR, FORM, GRID, KEEP, MATRIX, PAINT, PARTNER, PATTERN, REALS, RECIPE,
-    RESAMPLING, VALUE, WHOLES, WINDOW,
+    BILINEAR,
+    BOX,
+    CONTENT,
+    DEGENERATE,
+    EDGE,
+    FACTOR,
+    FORM,
+    GRID,
+    KEEP,
+    MATRIX,
+    PAINT,
+    PARTNER,
+    PATTERN,
+    REALS,
+    RECIPE,
+    RESAMPLING,
+    VALUE,
+    WHOLES,
+    WINDOW,
 )  # fmt: skip
+from augury.augment.forms.region import Content
 
 
 @dataclass(frozen=True)
