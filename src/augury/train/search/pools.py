@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import torch
 
 from augury.core.errors import InputError
-from augury.train.engine.loop import pick_device
+from augury.train.engine.setup import pick_device
 from augury.train.search.child import Job, Outcome, Workshop
 
 
