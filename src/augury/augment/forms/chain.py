@@ -9,7 +9,7 @@ from torch import Tensor
 
 from augury.augment.forms import numba_chain
 from augury.augment.forms.memory import Buffers
-from augury.augment.forms.packing import Piece, packed
+from augury.augment.forms.packing import Piece, packed, packed_pixels
 from augury.augment.forms.records import BFLOAT16, BOTH, FINISH, FLOAT16, FLOAT32, PIXELS, UINT8
 from augury.augment.forms.threads import in_parts
 
@@ -38,35 +38,54 @@ def chain(
 
     out: where the result goes, of its shape, dtype and layout; it may be `images` itself.
     """
-    source, dtype = images.contiguous(), finish.written
-    joint = bool(pieces) and pieces[-1].joint
-    in_place = out is not None and out.data_ptr() == source.data_ptr()
-    result = out if out is not None and not (in_place and joint) else _result(source.shape, finish, buffers)
-    whole, real = packed(pieces, size)
-    slots = whole.shape[1]
+    source, joint = images.contiguous(), bool(pieces) and pieces[-1].joint
     on_pixels = sum(piece.slots for piece in pieces if not piece.on_values)
-    scale, shift = (part.contiguous().numpy() for part in finish.coefficients or (_ONE, _ONE))
-    read, sides, outs = source.numpy(), size.contiguous().numpy(), _flat(result, finish.channels_last)
-    row_bytes = source[0].numel() * (2 + slots + dtype.itemsize)
-
-    def run(part: int, work: np.ndarray) -> None:
-        def rows(start: int, stop: int) -> None:
-            numba_chain.chain(
-                read, sides, whole, real, on_pixels, slots - 1 if joint else -1, part, in_place, work,
-                scale, shift, KINDS[dtype], finish.channels_last, *outs, start, stop,
-            )  # fmt: skip
-
-        in_parts(rows, len(source), row_bytes)
-
+    run = _Run(source, size.contiguous().numpy(), *packed(pieces, size), on_pixels, joint, finish)
+    result = out
+    if result is None or (joint and result.data_ptr() == source.data_ptr()):  # others still read what it would write over
+        result = _result(source.shape, finish, buffers)
     if not joint:
-        run(BOTH, read)
+        run(BOTH, run.images, result)
     elif not any(piece.alone for piece in pieces if not piece.on_values):
-        run(FINISH, read)
+        run(FINISH, run.images, result)
     else:
         work = buffers.empty(source.numel(), torch.uint8).view(source.shape).numpy()
-        run(PIXELS, work)
-        run(FINISH, work)
+        run(PIXELS, work, result)
+        run(FINISH, work, result)
     return result if out is None or result is out else out.copy_(result)
+
+
+def pixels(images: Tensor, size: Tensor, form: Tensor, *parts: Tensor | None) -> Tensor:
+    """Warp, table and blend of every slot in turn, as new uint8 [B,C,H,W]; parts: those of augury.augment.forms.operators."""
+    source = images.contiguous()
+    whole, real = packed_pixels(form, parts)
+    result = _result(source.shape, Finish(), Buffers())
+    run = _Run(source, size.contiguous().numpy(), whole, real, whole.shape[1], False, Finish())
+    run(BOTH, run.images, result)
+    return result
+
+
+class _Run:
+    """The kernel with what all its calls for a batch share."""
+
+    def __init__(
+        self, source: Tensor, size: np.ndarray, whole: np.ndarray, real: np.ndarray, on_pixels: int, joint: bool, finish: Finish
+    ) -> None:
+        self.source, self.images, self.finish = source, source.numpy(), finish
+        scale, shift = (part.contiguous().numpy() for part in finish.coefficients or (_ONE, _ONE))
+        self.records = (size, whole, real, on_pixels, whole.shape[1] - 1 if joint else -1)
+        self.values = (scale, shift, KINDS[finish.written], finish.channels_last)
+        self.row_bytes = source[0].numel() * (2 + whole.shape[1] + finish.written.itemsize)
+
+    def __call__(self, part: int, work: np.ndarray, result: Tensor) -> None:
+        """The part of the work for all rows; `work`: where PIXELS writes and FINISH reads."""
+        in_place = result.data_ptr() == self.source.data_ptr()
+        outs = _flat(result, self.finish.channels_last)
+
+        def rows(start: int, stop: int) -> None:
+            numba_chain.chain(self.images, *self.records, part, in_place, work, *self.values, *outs, start, stop)
+
+        in_parts(rows, len(self.images), self.row_bytes)
 
 
 def _result(shape: torch.Size, finish: Finish, buffers: Buffers) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from augury.augment.forms import numba_hue, numba_kernels, numba_regions, numba_separable, plain
+from augury.augment.forms import chain, numba_hue, numba_regions, numba_separable, plain
 from augury.augment.forms.lowered import Lowered
 from augury.augment.forms.operators import PIXELS, REGIONS, operator, pixel_records
 
@@ -19,7 +19,7 @@ def pixels(images: Tensor, lowered: Lowered, size: Tensor) -> Tensor:
     """Warp, table and blend of every slot in turn, on uint8 [B,C,H,W]; returns new images."""
     if images.device.type != "cpu" or images.numel() == 0:
         return plain.pixels(images, lowered, size)
-    run = torch.ops.augury.host_pixels if torch.compiler.is_compiling() else _pixels
+    run = torch.ops.augury.host_pixels if torch.compiler.is_compiling() else chain.pixels
     return run(images, size, lowered.form, *pixel_records(lowered))
 
 
@@ -83,14 +83,6 @@ def paste(images: Tensor, pieces: Tensor, corner: Tensor, size: Tensor, on: Tens
     return out
 
 
-def _pixels(images: Tensor, size: Tensor, form: Tensor, *parts: Tensor | None) -> Tensor:
-    images = images.contiguous()
-    out = torch.empty_like(images)
-    arrays = [_array(absent if part is None else part) for part, absent in zip(parts, _ABSENT, strict=True)]
-    _in_parts(numba_kernels.pixels, images, _array(out), _array(size), _array(form), *arrays)
-    return out
-
-
 def _regions(images: Tensor, content: Tensor, fill: Tensor, pattern: Tensor, grid: Tensor, box: Tensor, partner: Tensor) -> Tensor:
     images = images.contiguous()
     out = torch.empty_like(images)
@@ -101,7 +93,7 @@ def _regions(images: Tensor, content: Tensor, fill: Tensor, pattern: Tensor, gri
     return out
 
 
-operator("host_pixels", PIXELS)(_pixels)
+operator("host_pixels", PIXELS)(chain.pixels)
 operator("host_regions", REGIONS)(_regions)
 
 
@@ -131,15 +123,3 @@ def _in_parts(kernel: Callable[..., None], images: Tensor, *arguments: Any) -> N
 
 def _array(tensor: Tensor) -> np.ndarray:
     return tensor.contiguous().numpy()
-
-
-# Never read: no row of `form` names an absent form.
-_ABSENT = (
-    torch.zeros(1, 1, 6, dtype=torch.float64),
-    torch.zeros(1, 1, dtype=torch.bool),
-    torch.zeros(1, 1),
-    torch.zeros(1, 1, dtype=torch.int64),
-    torch.zeros(1, 1, dtype=torch.float64),
-    torch.zeros(1, 1, dtype=torch.int64),
-    torch.zeros(1, 1),
-)

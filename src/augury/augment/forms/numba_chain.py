@@ -2,12 +2,14 @@
 
 import numpy as np
 
-from augury.augment.forms import numba_kernels
 from augury.augment.forms.blend import Degenerate
-from augury.augment.forms.numba_finish import finish_pixels, finish_values
-from augury.augment.forms.numba_jit import jit
+from augury.augment.forms.numba_finish import BAND, finish_pixels, finish_values
 from augury.augment.forms.numba_paint import paint
 from augury.augment.forms.numba_resize import resize
+from augury.augment.forms.numba_space import space_for
+from augury.augment.forms.numba_table import color, sharpness, table
+from augury.augment.forms.numba_vector import interleaved
+from augury.augment.forms.numba_warp import warp
 from augury.augment.forms.records import (
     BILINEAR,
     BOTH,
@@ -24,11 +26,11 @@ from augury.augment.forms.records import (
     UINT8,
     VALUE,
     WINDOW,
-)  # fmt: skip
+)  # fmt: skip # isort: skip
+from augury.core.jit import jit, leaf
 
 WARP, TABLE, BLEND, REGION, SEPARABLE = 0, 1, 2, 3, 5  # positions in FORMS
 GREY = int(Degenerate.GREY)
-warp, table, color, sharpness = numba_kernels._warped, numba_kernels._table, numba_kernels._color, numba_kernels._sharpness
 
 
 @jit
@@ -43,7 +45,10 @@ def chain(
     [B, C*H*W], of which the one for `kind` counts.
     """
     _, channels, height, width = images.shape
-    scratch = np.empty((4, channels, height, width), np.uint8)
+    space = space_for(channels, height, width)
+    scratch = space.images
+    values = kind != UINT8
+    bands, short = np.empty((2, channels, BAND if values else 0, width), np.float32), np.empty((channels, BAND * width), np.uint16)
     direct = kind == UINT8 and not last
     for i in range(start, stop):
         done = work[i]
@@ -52,7 +57,7 @@ def chain(
             if part == BOTH:
                 into = out8[i].reshape(channels, height, width) if direct and not in_place else scratch[3]
             done = _pixels(
-                images[i], into, scratch, whole[i], real[i], pixel_slots, joint, size[i, 0], size[i, 1], part != BOTH, in_place
+                images[i], into, space, whole[i], real[i], pixel_slots, joint, size[i, 0], size[i, 1], part != BOTH, in_place
             )
         if part != BOTH and part != FINISH:
             continue
@@ -60,24 +65,24 @@ def chain(
         if kind == UINT8 and direct:
             target = out8[i].reshape(channels, height, width)
             if part == FINISH or _elsewhere(done, target):
-                finish_pixels(done, work[other] if part == FINISH else done, whole[i], real[i], joint, target)
+                finish_pixels(done, work[other] if part == FINISH else done, whole[i], real[i], joint, target, space)
         elif kind == UINT8:
-            finish_pixels(done, work[other] if part == FINISH else done, whole[i], real[i], joint, scratch[0])
+            finish_pixels(done, work[other] if part == FINISH else done, whole[i], real[i], joint, scratch[0], space)
             _channels_last(scratch[0], out8[i])
         else:
             finish_values(
                 done, work[other] if part == FINISH else done, whole[i], real[i], whole[other], real[other],
-                pixel_slots, joint, scale, shift, kind, last, out16[i], out32[i],
+                pixel_slots, joint, scale, shift, kind, last, out16[i], out32[i], bands, short, space,
             )  # fmt: skip
 
 
-@jit
+@leaf
 def _elsewhere(one, other):
     return one.ctypes.data != other.ctypes.data
 
 
-@jit
-def _pixels(source, into, scratch, whole, real, slots, joint, rows, columns, must, owned):
+@leaf
+def _pixels(source, into, space, whole, real, slots, joint, rows, columns, must, owned):
     """An image after its slots on pixels: `into` where anything acts (or it must lie there), else the image itself.
 
     owned: whether the image may be written to.
@@ -93,53 +98,56 @@ def _pixels(source, into, scratch, whole, real, slots, joint, rows, columns, mus
     if final < 0 and not (owned and not must):
         _copy(source.reshape(-1), into.reshape(-1))
         source, owned = into, True
-    lut = np.empty(256, np.uint8)
     turn = 0
     for s in range(slots):
         if _moves(whole[s]):
-            target = into if s == final else scratch[turn]
-            _moved(source, target, scratch[2], whole[s], real[s], rows, columns, lut)
+            target = into if s == final else space.images[turn]
+            _moved(source, target, whole[s], real[s], rows, columns, space)
             source, owned, turn = target, True, 1 - turn
         elif whole[s, FORM] == REGION and s != joint:
             if not owned:
-                target = scratch[turn]
+                target = space.images[turn]
                 _copy(source.reshape(-1), target.reshape(-1))
                 source, owned, turn = target, True, 1 - turn
-            paint(source, 0, whole[s], np.uint8(np.int64(real[s, PAINT])), True)
+            paint(source, 0, source.shape[1], whole[s], np.uint8(np.int64(real[s, PAINT])), True, space)
     return source
 
 
-@jit
+@leaf
 def _moves(whole):
     form = whole[FORM]
     return form in (WARP, BLEND, SEPARABLE) or (form == TABLE and whole[RECIPE] != 0)
 
 
-@jit
-def _moved(source, target, between, whole, real, rows, columns, lut):
+@leaf
+def _moved(source, target, whole, real, rows, columns, space):
     form = whole[FORM]
     if form == WARP:
-        warp(source, target, real[MATRIX : MATRIX + 6], whole[BILINEAR] != 0, np.uint8(np.int64(real[EDGE])), rows, columns)
+        edge = np.uint8(np.int64(real[EDGE]))
+        warp(source, target, real[MATRIX : MATRIX + 6], whole[BILINEAR] != 0, edge, rows, columns, space)
     elif form == TABLE:
-        table(source, target, lut, whole[RECIPE], real[VALUE], rows, columns)
+        table(source, target, whole[RECIPE], real[VALUE], rows, columns, space)
     elif form == SEPARABLE:
-        resize(source, target, between, whole[RESAMPLING], real[WINDOW : WINDOW + 4], rows, columns)
+        resize(source, target, whole[RESAMPLING], real[WINDOW : WINDOW + 4], rows, columns, space)
     elif whole[DEGENERATE] == GREY:
-        color(source, target, np.float32(real[FACTOR]))
+        color(source, target, np.float32(real[FACTOR]), space)
     else:
-        sharpness(source, target, np.float32(real[FACTOR]), rows, columns)
+        sharpness(source, target, np.float32(real[FACTOR]), rows, columns, space)
 
 
-@jit
+@leaf
 def _copy(source, target):
     for k in range(target.shape[0]):
         target[k] = source[k]
 
 
-@jit
+@leaf
 def _channels_last(image, out):
     channels = image.shape[0]
+    if channels == 3:
+        interleaved(image[0].reshape(-1), image[1].reshape(-1), image[2].reshape(-1), out, 0)
+        return
     for c in range(channels):
-        flat, into = image[c].reshape(-1), out[c:]
+        flat = image[c].reshape(-1)
         for k in range(flat.shape[0]):
-            into[k * channels] = flat[k]
+            out[k * channels + c] = flat[k]

@@ -6,32 +6,31 @@ before or after rows and columns.
 
 import numpy as np
 
-from augury.augment.forms.numba_jit import jit
 from augury.augment.forms.numba_paint import paint
+from augury.augment.forms.numba_vector import interleaved
 from augury.augment.forms.records import BFLOAT16, BOX, CONTENT, FLOAT32, FORM, KEEP, PAINT
 from augury.augment.forms.region import Content
+from augury.core.jit import leaf
 
 TABLE_REGION, TABLE_MIX = 3, 4  # positions in FORMS
 PARTNER = int(Content.PARTNER)
 BAND = 16  # rows at a time: with both images of a mix they stay in the first cache
 
 
-@jit
-def finish_pixels(own, other, whole, real, joint, out):
+@leaf
+def finish_pixels(own, other, whole, real, joint, out, space):
     """uint8 [C,H,W] as it is, or with its box or share of the other image."""
     if joint >= 0 and whole[joint, FORM] == TABLE_MIX:
         _mixed_pixels(own.reshape(-1), other.reshape(-1), out.reshape(-1), np.float32(real[joint, KEEP]))
     elif joint >= 0 and whole[joint, FORM] == TABLE_REGION and whole[joint, CONTENT] == PARTNER:
         _spliced(own, other, out, whole[joint])
     else:
-        flat, into = own.reshape(-1), out.reshape(-1)
-        for k in range(into.shape[0]):
-            into[k] = flat[k]
+        _copy(own.reshape(-1), out.reshape(-1))
         if joint >= 0 and whole[joint, FORM] == TABLE_REGION:
-            paint(out, 0, whole[joint], np.uint8(np.int64(real[joint, PAINT])), True)
+            paint(out, 0, out.shape[1], whole[joint], np.uint8(np.int64(real[joint, PAINT])), True, space)
 
 
-@jit
+@leaf
 def _mixed_pixels(own, other, into, share):
     rest = np.float32(1) - share
     for k in range(into.shape[0]):
@@ -39,7 +38,7 @@ def _mixed_pixels(own, other, into, share):
         into[k] = np.uint8(min(max(level, np.float32(0)), np.float32(255)))
 
 
-@jit
+@leaf
 def _spliced(own, other, target, whole):
     """Rows of the other image between what stays of the own one, every byte written once."""
     channels, height, width = own.shape
@@ -57,121 +56,127 @@ def _spliced(own, other, target, whole):
     _copy(mine[done:], into[done:])
 
 
-@jit
+@leaf
 def _copy(source, target):
     """One stretch of memory; loops from 0 over slices are what the compiler turns into wide moves."""
     for k in range(target.shape[0]):
         target[k] = source[k]
 
 
-@jit
-def finish_values(own, other, whole, real, other_whole, other_real, first_slot, joint, scale, shift, kind, last, out16, out32):
-    """Finished uint8 [C,H,W] to values. Slots from first_slot on are painted on values, `joint` (or -1) reads the other image,
-    whose own slots are other_whole and other_real. last: whether channels come last. out16, out32: flat, one of them counts."""
+@leaf
+def finish_values(
+    own, other, whole, real, other_whole, other_real, first_slot, joint, scale, shift, kind, last, out16, out32, bands, short, space
+):  # fmt: skip
+    """Finished uint8 [C,H,W] to values. Slots from first_slot on are painted on values; `joint` (or -1) reads the other image,
+    whose own slots are other_whole and other_real. last: whether channels come last. out16, out32: flat, one of them counts.
+    bands: float32 [2,C,BAND,W] and short: uint16 [C,BAND*W] are scratch."""
     channels, height, width = own.shape
-    direct = kind == FLOAT32 and not last
-    if direct and joint < 0:
-        _values(own, out32.reshape(channels, height, width), 0, 0, width, whole, real, first_slot, joint, scale, shift)
+    if kind == FLOAT32 and not last and joint < 0:
+        _values(
+            own, out32.reshape(channels, height, width), 0, height, 0, width, whole, real, first_slot, joint, scale, shift, space
+        )
         return
-    band = np.empty((channels, BAND, width), np.float32)
-    theirs = np.empty((channels, BAND if joint >= 0 else 0, width), np.float32)
+    band, theirs = bands[0], bands[1]
     for first in range(0, height, BAND):
         count = min(BAND, height - first)
-        if count < BAND:
-            band = np.empty((channels, count, width), np.float32)
-            theirs = np.empty((channels, count if joint >= 0 else 0, width), np.float32)
-        _values(own, band, first, 0, width, whole, real, first_slot, joint, scale, shift)
+        _values(own, band, first, count, 0, width, whole, real, first_slot, joint, scale, shift, space)
         if joint >= 0:
-            row = whole[joint]
-            if row[FORM] == TABLE_MIX:
-                _values(other, theirs, first, 0, width, other_whole, other_real, first_slot, joint, scale, shift)
-                _mixed(band.reshape(-1), theirs.reshape(-1), np.float32(real[joint, KEEP]))
-            elif row[FORM] == TABLE_REGION and row[CONTENT] == PARTNER:
-                above, below = max(row[BOX], first), min(row[BOX + 2], first + count)
-                left, right = row[BOX + 1], row[BOX + 3]
-                if above < below and left < right:
-                    _values(other, theirs, first, left, right, other_whole, other_real, first_slot, joint, scale, shift)
-                    for c in range(channels):
-                        for y in range(above - first, below - first):
-                            _copy(theirs[c, y, left:right], band[c, y, left:right])
-            elif row[FORM] == TABLE_REGION:
-                paint(band, first, row, np.float32(real[joint, PAINT]), False)
-        _emitted(band, first, height, kind, last, out16, out32)
+            _joined(
+                other, band, theirs, first, count, whole[joint], real[joint], other_whole, other_real, first_slot, joint,
+                scale, shift, space,
+            )  # fmt: skip
+        if kind == FLOAT32:
+            _emitted(band, first, count, height, last, out32)
+        else:
+            for c in range(channels):
+                flat = band[c, :count].reshape(-1)
+                if kind == BFLOAT16:
+                    _bfloat16(flat.view(np.uint32), short[c])
+                else:
+                    _float16(flat.view(np.uint32), short[c])
+            _emitted(short.reshape(channels, BAND, width), first, count, height, last, out16)
 
 
-@jit
-def _values(pixels, band, first, left, right, whole, real, first_slot, joint, scale, shift):
-    """Rows `first` onwards, columns left to right, normalised into float32 [C,n,W], with the boxes painted on values."""
-    channels, count, width = band.shape
+@leaf
+def _joined(
+    other, band, theirs, first, count, whole, real, other_whole, other_real, first_slot, joint, scale, shift, space
+):  # fmt: skip
+    """A band of rows with what the slot `whole`, `real` brings from the other image, or paints over it."""
+    channels, _, width = band.shape
+    if whole[FORM] == TABLE_MIX:
+        _values(other, theirs, first, count, 0, width, other_whole, other_real, first_slot, joint, scale, shift, space)
+        for c in range(channels):
+            _mixed(band[c, :count].reshape(-1), theirs[c, :count].reshape(-1), np.float32(real[KEEP]))
+    elif whole[FORM] == TABLE_REGION and whole[CONTENT] == PARTNER:
+        above, below = max(whole[BOX], first), min(whole[BOX + 2], first + count)
+        left, right = whole[BOX + 1], whole[BOX + 3]
+        if above < below and left < right:
+            _values(other, theirs, first, count, left, right, other_whole, other_real, first_slot, joint, scale, shift, space)
+            for c in range(channels):
+                for y in range(above - first, below - first):
+                    _copy(theirs[c, y, left:right], band[c, y, left:right])
+    elif whole[FORM] == TABLE_REGION:
+        paint(band, first, count, whole, np.float32(real[PAINT]), False, space)
+
+
+@leaf
+def _values(pixels, band, first, count, left, right, whole, real, first_slot, joint, scale, shift, space):
+    """`count` rows from `first` on, columns left to right, normalised into float32 [C,n,W], with the boxes painted on values."""
+    channels, _, width = band.shape
     for c in range(channels):
-        by, add = scale[c], shift[c]
         if right - left == width:
-            _normalised(pixels[c, first : first + count].reshape(-1), band[c].reshape(-1), by, add)
+            _normalised(pixels[c, first : first + count].reshape(-1), band[c, :count].reshape(-1), scale[c], shift[c])
         else:
             for y in range(count):
-                _normalised(pixels[c, first + y, left:right], band[c, y, left:right], by, add)
+                _normalised(pixels[c, first + y, left:right], band[c, y, left:right], scale[c], shift[c])
     for s in range(first_slot, whole.shape[0]):
         if s != joint and whole[s, FORM] == TABLE_REGION:
-            paint(band, first, whole[s], np.float32(real[s, PAINT]), False)
+            paint(band, first, count, whole[s], np.float32(real[s, PAINT]), False, space)
 
 
-@jit
+@leaf
 def _normalised(levels, into, by, add):
     for k in range(into.shape[0]):
         into[k] = np.float32(levels[k]) * by + add
 
 
-@jit
+@leaf
 def _mixed(into, other, share):
     rest = np.float32(1) - share
     for k in range(into.shape[0]):
         into[k] = into[k] * share + other[k] * rest
 
 
-@jit
-def _emitted(band, first, height, kind, last, out16, out32):
-    channels, count, width = band.shape
-    if kind == FLOAT32:
+@leaf
+def _emitted(band, first, count, height, last, out):
+    """`count` rows of [C,n,W] to their places in a flat image."""
+    channels, _, width = band.shape
+    if not last:
         for c in range(channels):
-            if last:
-                _spread(band[c].reshape(-1), out32, first * width, c, channels)
-            else:
-                start = (c * height + first) * width
-                _copy(band[c].reshape(-1), out32[start : start + count * width])
-        return
-    short = np.empty(count * width, np.uint16)
-    for c in range(channels):
-        bits = band[c].reshape(-1).view(np.uint32)
-        if kind == BFLOAT16:
-            _bfloat16(bits, short)
-        else:
-            _float16(bits, short)
-        if last:
-            _spread(short, out16, first * width, c, channels)
-        else:
             start = (c * height + first) * width
-            _copy(short, out16[start : start + count * width])
+            _copy(band[c, :count].reshape(-1), out[start : start + count * width])
+    elif channels == 3:
+        one, other, third = band[0, :count].reshape(-1), band[1, :count].reshape(-1), band[2, :count].reshape(-1)
+        interleaved(one, other, third, out, 3 * first * width)
+    else:
+        for c in range(channels):
+            flat, start = band[c, :count].reshape(-1), first * width * channels + c
+            for k in range(flat.shape[0]):
+                out[start + k * channels] = flat[k]
 
 
-@jit
-def _spread(source, target, first, channel, channels):
-    into = target[first * channels + channel :]
-    for k in range(source.shape[0]):
-        into[k * channels] = source[k]
-
-
-@jit
+@leaf
 def _bfloat16(bits, short):
     """To the nearest, ties to even; values are finite."""
-    for k in range(short.shape[0]):
+    for k in range(bits.shape[0]):
         b = bits[k]
         short[k] = np.uint16((b + np.uint32(0x7FFF) + ((b >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
 
 
-@jit
+@leaf
 def _float16(bits, short):
     """To the nearest, ties to even; below 2^-14 by steps of 2^-24, from 65520 on infinite."""
-    for k in range(short.shape[0]):
+    for k in range(bits.shape[0]):
         sign = (bits[k] >> np.uint32(16)) & np.uint32(0x8000)
         b = bits[k] & np.uint32(0x7FFFFFFF)
         normal = (b - np.uint32(0x38000000) + np.uint32(0xFFF) + ((b >> np.uint32(13)) & np.uint32(1))) >> np.uint32(13)

@@ -2,19 +2,20 @@
 
 import numpy as np
 
-from augury.augment.forms.numba_jit import jit
+from augury.augment.forms.numba_space import ROWS
 from augury.augment.forms.records import BOX, CONTENT, GRID, PATTERN
 from augury.augment.forms.region import Content
 from augury.core.hash_numba import GOLDEN, mixed
+from augury.core.jit import leaf
 
 CONSTANT, NOISE, GRIDS = int(Content.CONSTANT), int(Content.NOISE), int(Content.GRID)
 
 
-@jit
-def paint(band, first, whole, fill, integer):
-    """A slot's box painted into rows `first` onwards of an image, [C,n,W]; content that another image has is left alone."""
+@leaf
+def paint(band, first, count, whole, fill, integer, space):
+    """A slot's box painted into `count` rows from `first` on of an image, [C,n,W]; what another image brings is left alone."""
     kind = whole[CONTENT]
-    channels, count, _ = band.shape
+    channels = band.shape[0]
     top, left, bottom, right = whole[BOX], whole[BOX + 1], whole[BOX + 2], whole[BOX + 3]
     above, below = max(top, first), min(bottom, first + count)
     if below <= above or right <= left:
@@ -22,22 +23,27 @@ def paint(band, first, whole, fill, integer):
     if kind == CONSTANT:
         for c in range(channels):
             for y in range(above - first, below - first):
-                band[c, y, left:right] = fill
+                _filled(band[c, y, left:right], fill)
     elif kind == NOISE:
         start = mixed(np.uint64(whole[PATTERN]) + GOLDEN)
-        hashes = np.empty((min(32, below - above), (right - left) // 8 + 2), np.uint64)
         for c in range(channels):
-            _noise(band[c], first, above, left, below, right, start, c, hashes, integer)
+            _noise(band[c], first, above, left, below, right, start, c, space.hashes, integer)
     elif kind == GRIDS:
         _grid(band, first, above, below, whole, fill)
 
 
-@jit
+@leaf
+def _filled(into, fill):
+    for x in range(into.shape[0]):
+        into[x] = fill
+
+
+@leaf
 def _noise(plane, first, top, left, bottom, right, start, channel, hashes, integer):
     """Noise by augury.core.noise.hashed, whose hash holds a level per byte, the lowest first, for eight neighbours. `hashes` is
     scratch for some rows: bytes that were just written in eights are slow to read in other pieces."""
     scale, eighth = np.float32(12**0.5 / 256), left >> 3
-    count, several = ((right + 7) >> 3) - eighth, hashes.shape[0]
+    count, several = ((right + 7) >> 3) - eighth, ROWS
     for begin in range(top, bottom, several):
         for y in range(begin, min(begin + several, bottom)):
             line = hashes[y - begin]
@@ -55,7 +61,7 @@ def _noise(plane, first, top, left, bottom, right, start, channel, hashes, integ
                     into[k] = (np.float32(levels[k]) - np.float32(127.5)) * scale
 
 
-@jit
+@leaf
 def _grid(band, first, above, below, whole, fill):
     period, size, down, across = whole[GRID], whole[GRID + 1], whole[GRID + 2], whole[GRID + 3]
     cosine, sine = whole[GRID + 4], whole[GRID + 5]

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from augury.augment.forms.lowered import Lowered
+from augury.augment.forms.lowered import FORMS, Lowered
+from augury.augment.forms.operators import pixel_records
 from augury.augment.forms.records import (
     BILINEAR,
     BOX,
@@ -74,17 +75,30 @@ def packed(pieces: Sequence[Piece], size: Tensor) -> tuple[np.ndarray, np.ndarra
     return whole, real
 
 
+def packed_pixels(form: Tensor, parts: Sequence[Tensor | None]) -> tuple[np.ndarray, np.ndarray]:
+    """The records of warps, tables and blends alone: their parts [B,S,...] in the order of augury.augment.forms.operators."""
+    count, slots = form.shape
+    whole, real = np.zeros((count, slots, WHOLES), np.int64), np.zeros((count, slots, REALS))
+    codes = form.numpy()
+    whole[:, :, FORM] = np.where(codes <= FORMS.index("blend"), codes, -1)
+    _fill_pixels(parts, whole, real)
+    return whole, real
+
+
+def _fill_pixels(parts: Sequence[Tensor | None], whole: np.ndarray, real: np.ndarray) -> None:
+    matrix, bilinear, fill, recipe, value, degenerate, factor = (None if part is None else part.numpy() for part in parts)
+    if matrix is not None:
+        real[:, :, MATRIX : MATRIX + 6], whole[:, :, BILINEAR], real[:, :, EDGE] = matrix, bilinear, fill
+    if recipe is not None:
+        whole[:, :, RECIPE], real[:, :, VALUE] = recipe, value
+    if degenerate is not None:
+        whole[:, :, DEGENERATE], real[:, :, FACTOR] = degenerate, factor
+
+
 def _fill(piece: Piece, whole: np.ndarray, real: np.ndarray, size: Tensor) -> None:
     lowered = piece.lowered
     whole[:, :, FORM] = lowered.form.numpy()
-    if lowered.warp is not None:
-        matrix, bilinear, fill = lowered.warp
-        real[:, :, MATRIX : MATRIX + 6] = matrix.numpy()
-        whole[:, :, BILINEAR], real[:, :, EDGE] = bilinear.numpy(), fill.numpy()
-    if lowered.table is not None:
-        whole[:, :, RECIPE], real[:, :, VALUE] = (part.numpy() for part in lowered.table)
-    if lowered.blend is not None:
-        whole[:, :, DEGENERATE], real[:, :, FACTOR] = (part.numpy() for part in lowered.blend)
+    _fill_pixels(pixel_records(lowered), whole, real)
     if lowered.region is not None and piece.box is not None:
         content, fill, pattern, grid = lowered.region
         whole[:, :, CONTENT], real[:, :, PAINT], whole[:, :, PATTERN] = content.numpy(), fill.numpy(), pattern.numpy()

@@ -14,7 +14,7 @@ from torch import Tensor
 from augury.augment.forms.backends import backend
 from augury.augment.forms.lowered import Apart, Lowered
 from augury.augment.forms.region import Content, clipped, kept_share
-from augury.augment.forms.separable import Kernel
+from augury.augment.forms.separable import Kernel, taps_of
 from augury.augment.resample import separable
 from augury.augment.stages.lowering import contents, lower
 from augury.core.batch import Batch
@@ -237,12 +237,12 @@ def _values(space: Space, linear: Coefficients, op: Tensor, strength: Tensor, u:
 
 def _has_record(op: Op) -> bool:
     """Whether an operation is a record of numbers to back ends: not a function of images, and no blur, whose weights are
-    exponentials, which compilers round differently."""
+    exponentials, which compilers round differently; nor what makes images smaller, whose sums may be of any length."""
     if op.form != "separable":
         return op.form != "map"
     middle = torch.tensor([0.5])
     record = op.lower({name: p.law.value(middle, middle) for name, p in op.parameters.items()}, torch.tensor([[8, 8]]))
-    return bool(record.kernel != Kernel.GAUSSIAN)
+    return bool(record.kernel != Kernel.GAUSSIAN and record.taps <= taps_of(record.kernel, 1.0))
 
 
 def _linear(entry: Choice, k: int) -> tuple[float, ...]:
