@@ -13,6 +13,7 @@ import augury
 from augury.cli import main
 from augury.core.errors import InputError
 from augury.train.data.dataset import Dataset, load, statistics
+from augury.train.data.preparation import ReadOptions
 
 
 def forms(root: Path) -> dict[str, Path]:
@@ -182,7 +183,7 @@ def test_a_data_set_from_outside_joins(tmp_path: Path) -> None:
 
     def mine(*, image_size: int | None = None) -> object:
         """Mine."""
-        return read_npz(root, image_size)
+        return read_npz(root, ReadOptions(image_size))
 
     registry.register("dataset", "mine-for-a-test", source="this test")(mine)
     try:
