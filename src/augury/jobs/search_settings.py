@@ -25,8 +25,8 @@ GRID_POINTS = 30
 # Which methods an option belongs to, where not to all.
 _ONLY = {
     "functions": ("tanda",), "length": ("tanda",), "generator": ("tanda",), "generator_steps": ("tanda",),
-    "generator_lr": ("tanda",), "discriminator_lr": ("tanda",), "operations": ("autoaugment", "randaugment"), "rule": ("autoaugment",),
-    "controller_lr": ("autoaugment",), "sampler": ("randaugment",),
+    "generator_lr": ("tanda",), "discriminator_lr": ("tanda",), "operations": ("autoaugment", "randaugment"),
+    "rule": ("autoaugment",), "controller_lr": ("autoaugment",), "sampler": ("randaugment",),
 }  # fmt: skip
 
 
