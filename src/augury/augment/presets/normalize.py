@@ -5,7 +5,7 @@ from augury.core.errors import InputError
 from augury.core.registry import register
 
 
-@register("pipeline", "normalize", source="LeCun et al. 1998, Efficient BackProp, section 4.3")
+@register("preset", "normalize", source="LeCun et al. 1998, Efficient BackProp, section 4.3")
 def normalize(*, mean: tuple[float, ...] | None = None, std: tuple[float, ...] | None = None) -> list[Normalize]:
     """(x / 255 - mean) / std per channel: stages after it see values, where 0 is the mean colour.
 
