@@ -9,6 +9,7 @@ import functools
 import os
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from numba import njit
@@ -21,12 +22,21 @@ def jit(function: Callable[..., Any]) -> Any:
     if _checked():  # the cache does not tell the two apart
         return compiled(cache=False)(function)
     try:
-        return compiled(cache=True)(function)
+        return _noticing(compiled(cache=True)(function))
     except RuntimeError as error:
         if "cannot cache" not in str(error):
             raise
         _note()
         return compiled(cache=False)(function)
+
+
+def _noticing(compiled: Any) -> Any:
+    """The kernel, compiled anew after an edit of any file in its folder: numba itself notices those of its own file alone."""
+    kept = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if hasattr(kept, "_source_stamp"):
+        states = [path.stat() for path in sorted(Path(compiled.py_func.__code__.co_filename).parent.glob("*.py"))]
+        kept._source_stamp = (max(state.st_mtime for state in states), sum(state.st_size for state in states))
+    return compiled
 
 
 def leaf(function: Callable[..., Any]) -> Any:

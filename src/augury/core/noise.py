@@ -20,6 +20,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from augury.core import warmup
 from augury.core.devices import constant
 
 _MASK = (1 << 64) - 1
@@ -123,6 +124,8 @@ def _kernels(one: Address, other: Address = 0) -> ModuleType | None:
     if type(one) is not Tensor or one.ndim > 1:
         return None
     if not isinstance(other, int) and not _fit(one, other):
+        return None
+    if one.device.type == "cpu" and not warmup.ready() and os.environ.get("AUGURY_BACKEND") != "numba":
         return None
     return _compiled(one.device.type)
 

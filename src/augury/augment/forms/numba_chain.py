@@ -51,20 +51,20 @@ def chain(
     bands, short = np.empty((2, channels, BAND if values else 0, width), np.float32), np.empty((channels, BAND * width), np.uint16)
     direct = kind == UINT8 and not last
     for i in range(start, stop):
-        done = work[i]
+        done, moved = work[i], False
         if part != FINISH:
             into = done
             if part == BOTH:
                 into = out8[i].reshape(channels, height, width) if direct and not in_place else scratch[3]
-            done = _pixels(
-                images[i], into, space, whole[i], real[i], pixel_slots, joint, size[i, 0], size[i, 1], part != BOTH, in_place
-            )
+            rows, columns = size[i, 0], size[i, 1]
+            moved = _pixels(images[i], into, space, whole[i], real[i], pixel_slots, joint, rows, columns, part != BOTH, in_place)
+            done = into if moved else images[i]
         if part != BOTH and part != FINISH:
             continue
         other = whole[i, joint, PARTNER] if joint >= 0 else i
         if kind == UINT8 and direct:
             target = out8[i].reshape(channels, height, width)
-            if part == FINISH or _elsewhere(done, target):
+            if part == FINISH or moved == in_place:  # else it lies there already
                 finish_pixels(done, work[other] if part == FINISH else done, whole[i], real[i], joint, target, space)
         elif kind == UINT8:
             finish_pixels(done, work[other] if part == FINISH else done, whole[i], real[i], joint, scratch[0], space)
@@ -77,15 +77,10 @@ def chain(
 
 
 @leaf
-def _elsewhere(one, other):
-    return one.ctypes.data != other.ctypes.data
-
-
-@leaf
 def _pixels(source, into, space, whole, real, slots, joint, rows, columns, must, owned):
-    """An image after its slots on pixels: `into` where anything acts (or it must lie there), else the image itself.
+    """An image's slots on pixels, into `into` where anything acts (or it must lie there). Returns whether it lies there now.
 
-    owned: whether the image may be written to.
+    owned: whether the image may be written to, in which it then stays if nothing but boxes are painted.
     """
     final, paints = -1, False
     for s in range(slots):
@@ -93,9 +88,12 @@ def _pixels(source, into, space, whole, real, slots, joint, rows, columns, must,
             final = s
         elif whole[s, FORM] == REGION and s != joint:
             paints = True
-    if final < 0 and not paints and not must:
-        return source
-    if final < 0 and not (owned and not must):
+    if final < 0 and not must and (owned or not paints):
+        for s in range(slots):
+            if paints and whole[s, FORM] == REGION and s != joint:
+                paint(source, 0, source.shape[1], whole[s], np.uint8(np.int64(real[s, PAINT])), True, space)
+        return False
+    if final < 0:
         _copy(source.reshape(-1), into.reshape(-1))
         source, owned = into, True
     turn = 0
@@ -110,7 +108,7 @@ def _pixels(source, into, space, whole, real, slots, joint, rows, columns, must,
                 _copy(source.reshape(-1), target.reshape(-1))
                 source, owned, turn = target, True, 1 - turn
             paint(source, 0, source.shape[1], whole[s], np.uint8(np.int64(real[s, PAINT])), True, space)
-    return source
+    return True
 
 
 @leaf
