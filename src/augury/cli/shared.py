@@ -59,6 +59,7 @@ SETTINGS = (
     ("--labels-per-class", "N", "the same, as a number for each class"),
     ("--device", "D", "cpu, cuda, ... (cuda where there is one)"),
     ("--precision", "P", "auto, float32 or bfloat16 (bfloat16 on a GPU that has it)"),
+    ("--draws", "D", "independent, or stratified: every image meets every strength, operation and side evenly (independent)"),
     ("--capture", "BOOL", "capture whole steps in CUDA graphs on a GPU (true)"),
     ("--stream", "S", "yes, no or auto: decode images while training instead of holding them in memory (auto: beyond 8 GiB)"),
     ("--decode-workers", "N", "processes that decode streamed images (one per core)"),

@@ -21,8 +21,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1]
 LONGEST_SECONDS = 600
 MESSAGE = (
-    "augury: compiling kernels for this processor in a process beside this one, once, in about half a minute; until then images are "
-    "augmented more slowly, with the same result"
+    "augury: compiling kernels for this processor in a process beside this one, once, in about half a minute; until then images "
+    "are augmented more slowly, with the same result"
 )
 
 

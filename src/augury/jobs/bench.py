@@ -16,6 +16,8 @@ from augury.augment.forms.backends import available
 from augury.core.errors import InputError
 from augury.explain.fidelity.libraries import using
 from augury.explain.throughput import cost, graph
+from augury.explain.throughput.chain_peers import chain_peers
+from augury.explain.throughput.chains import WORKS, Work, sizes_of, task_of
 from augury.explain.throughput.peers import installed, peers_of
 from augury.explain.throughput.timing import Rate, Task, rates
 from augury.explain.throughput.workloads import JOBS, Size, call_of, images_for, jobs, sizes
@@ -70,11 +72,16 @@ def bench(
     before = _load()
     measured: list[Row] = []
     batches = {size: images_for(size).to(target) for size in sizes(target.type, quick)}
-    with one_thread(), bar(len(known[0]) * len(batches) * effort.rounds, quiet, "rounds") as progress:
+    chains = [(name, work, size) for name, work in WORKS.items() for size in sizes_of(work, quick)]
+    rounds = (len(known[0]) * len(batches) + len(chains)) * effort.rounds
+    with one_thread(), bar(rounds, quiet, "rounds") as progress:
         for size, images in batches.items():
             for job in known[0]:
                 progress.label(f"{job} {size.name}")
                 measured += _measure(job, size, images, effort, with_peers, compiled, progress.epoch)
+        for name, work, size in chains:
+            progress.label(f"{name} {size.batch}")
+            measured += _measure_chain(name, work, size, target, effort, with_peers, progress.epoch)
         versions, absent = installed() if with_peers else ({}, [])
         result = {
             "version": 1,
@@ -87,6 +94,7 @@ def bench(
             "quick": quick,
             "rounds": {"count": effort.rounds, "seconds_each": effort.seconds},
             "jobs": {job: JOBS[job] for job in known[0]},
+            "chains": {name: work.text for name, work in WORKS.items()},
             "not_registered": known[1],
             "peers": versions,
             "not_installed": absent,
@@ -132,6 +140,27 @@ def _measure(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found += [(Row(job, size, p.library, p.how, p.equal_work, None), p.task) for p in peers_of(job, images, most)]
+    return _rated(found, effort, advance)
+
+
+def _measure_chain(
+    name: str, work: Work, size: Size, device: torch.device, effort: Effort, with_peers: bool, advance: Callable[[], None]
+) -> list[Row]:
+    """Rates of a chain by Augury's fastest back end and by peers, in rounds that visit each of them in turn."""
+    images = images_for(size).to(device)
+    backend = _names(device)[-1]
+    task = task_of(work, images)
+    row = Row(name, size, "augury", backend, True, None)
+    found: list[tuple[Row, Task | None]] = [(row, replace(task, call=_asking(backend, task.call)))]
+    if with_peers:
+        most = effort.few if size.side < 100 else max(2, effort.few // 4)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found += [(Row(name, size, p.library, p.how, p.equal_work, None), p.task) for p in chain_peers(work, images, most)]
+    return _rated(found, effort, advance)
+
+
+def _rated(found: list[tuple[Row, Task | None]], effort: Effort, advance: Callable[[], None]) -> list[Row]:
     tasks = [task for _, task in found if task is not None]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

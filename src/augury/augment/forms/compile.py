@@ -24,6 +24,7 @@ def compile_all() -> None:
     rows, box = torch.arange(count), torch.tensor([[1, 1, 4, 4]] * count)
     noise = Noise.of(0, rows, epoch=1, visits=rows).fold("x")
     noise.bits(2), noise.uniform(2), noise.partners()
+    Noise.of(0, rows, draws="stratified").uniform(2)
     size = torch.full((count, 2), 8)
     form = torch.full((count, 1), -1, dtype=torch.int8)
     pixels(images, size, form, None, None, None, None, None, None, None)

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from augury.core.errors import InputError
+from augury.core.noise import Draws
 from augury.core.options import Interval, convert
 from augury.core.registry import unknown
 
@@ -68,6 +69,7 @@ class Settings:
     labels_per_class: Annotated[int, Interval(1)] | None = None
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    draws: Draws = "independent"
     capture: bool = True
     stream: Literal["auto", "yes", "no"] = "auto"
     decode_workers: Annotated[int, Interval(0, 512)] | None = None

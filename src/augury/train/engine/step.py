@@ -74,5 +74,5 @@ def views(training: Training, share: Share, clock: Clock, streams: dict[str, Dra
         t.train_split, share.rows, len(t.dataset.classes), pipelines_at(t.settings, t.pipelines, clock),
         t.settings.seed, clock, t.counts, share.visits,
         None if t.fill is None else t.fill.at(clock, share.count), streams, t.further,
-        images=share.images, address=epoch, smoothing=t.settings.smoothing,
+        images=share.images, address=epoch, smoothing=t.settings.smoothing, draws=t.settings.draws,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from torch import Tensor
 from augury.augment.pipeline import Fill, Pipeline
 from augury.core.batch import Batch
 from augury.core.errors import InputError
-from augury.core.noise import Noise
+from augury.core.noise import Draws, Noise
 from augury.core.plan import Clock
 from augury.core.targets import Targets
 from augury.train.data.dataset import Split
@@ -36,7 +36,7 @@ class StepViews:
     visits: int64 [B], how often each row was seen before in this epoch. others: rows of other sources of images. further:
     images that belong to the rows, uint8 [N,K,C,H,W] with K for every row of the split. images: the rows' pixels where they
     are at hand already. address: the clock's epoch as a tensor, so that a captured step can be told another. smoothing: the
-    weight of the uniform distribution in every label.
+    weight of the uniform distribution in every label. draws: how an image's draws of several epochs belong together.
     """
 
     split: Split
@@ -53,6 +53,7 @@ class StepViews:
     images: Tensor | None = None
     address: Tensor | None = None
     smoothing: float = 0.0
+    draws: Draws = "independent"
 
     def __call__(self, view: int = 0, pipeline: int = 0, stream: str = "train") -> Batch:
         batch, noise = self._source(view, stream)
@@ -75,7 +76,7 @@ class StepViews:
         split, rows, visits = (self.split, self.rows, self.visits) if drawn is None else (drawn.split, drawn.rows, drawn.visits)
         ids, pixels = split.ids[rows], split.images[rows] if drawn is not None or self.images is None else self.images
         groups = None if split.groups is None else split.groups[rows]
-        noise = Noise.of(self.seed, ids, epoch=self._epoch, view=view, visits=visits)
+        noise = Noise.of(self.seed, ids, epoch=self._epoch, view=view, visits=visits, draws=self.draws)
         noise = noise if drawn is None else noise.fold(stream)
         if drawn is not None and not drawn.labelled:
             return Batch(pixels, None, ids, visits=visits, key=noise.key), noise
@@ -94,5 +95,5 @@ class StepViews:
         again = torch.zeros_like(ids) if self.visits is None else self.visits.repeat_interleave(count)
         # Each of a row's images has an address of its own: the visit tells them apart.
         visits = again * count + torch.arange(count, device=ids.device).repeat(len(self.rows))
-        noise = Noise.of(self.seed, ids, epoch=self._epoch, view=view, visits=visits).fold(stream)
+        noise = Noise.of(self.seed, ids, epoch=self._epoch, view=view, visits=visits, draws=self.draws).fold(stream)
         return Batch(images.flatten(0, 1), None, ids, visits=visits, key=noise.key), noise
