@@ -22,6 +22,7 @@ def autoaugment(
     table: Table | None = None,
     ladder: str | None = None,
     fill: Annotated[int, Interval(0, 255)] | None = None,
+    spread: Annotated[float, Interval(0, 100)] = 0.0,
 ) -> Policy:
     """One of a table's sub-policies per image, two operations each with its own chance and strength.
 
@@ -29,15 +30,16 @@ def autoaugment(
     `cifar10` on images under 64 pixels and with a ladder, else `imagenet`: the large code translates by up to more than a
     whole image, which its own table leaves out and the CIFAR table would use. Levels mean what `ladder` says: by default
     `tf` on images under 64 pixels and the repaired `tpu` above; `torchvision` gives torchvision's policies. `fill` paints
-    what lies outside, 128 by default, 0 with torchvision's ladder.
+    what lies outside, 128 by default, 0 with torchvision's ladder. `spread` is timm's mstd, the deviation of a normal
+    jitter of every level, which stays between 0 and the ladder's 10 (torchvision's 9).
     """
     small, large = sub_policies(table or "cifar10"), sub_policies(table or "imagenet")
     if ladder is not None:
-        return from_levels(small, ladders.ladder(ladder), fill)
-    above = from_levels(large, ladders.ladder("tpu"), fill)
+        return from_levels(small, ladders.ladder(ladder), fill, spread)
+    above = from_levels(large, ladders.ladder("tpu"), fill, spread)
     if any(name == "solarize_add" for row in small for name, _, _ in row):
         return above  # the smaller ladder has no values for it
-    return BySide(from_levels(small, ladders.ladder("tf"), fill), above)
+    return BySide(from_levels(small, ladders.ladder("tf"), fill, spread), above)
 
 
 def sub_policies(table: str) -> list[list[tuple[str, float, float]]]:
@@ -47,9 +49,11 @@ def sub_policies(table: str) -> list[list[tuple[str, float, float]]]:
     return [[(name, p, level) for name, p, level in row] for row in content["sub_policies"]]
 
 
-def from_levels(rows: list[list[tuple[str, float, float]]], magnitudes: Magnitudes, fill: int | None = None) -> SubPolicies:
-    """A policy from levels on a ladder's scale. Raises InputError for an operation that the ladder lacks."""
+def from_levels(
+    rows: list[list[tuple[str, float, float]]], magnitudes: Magnitudes, fill: int | None = None, spread: float = 0.0
+) -> SubPolicies:
+    """A policy from levels on a ladder's scale. Raises InputError for an operation or a level that the ladder lacks."""
     names = list(dict.fromkeys(name for row in rows for name, _, _ in row))
     space = Space(tuple(magnitudes.choice(name, fill) for name in names))
-    table = tuple(tuple(Step(names.index(name), p, level / magnitudes.top) for name, p, level in row) for row in rows)
-    return SubPolicies(space, table)
+    table = tuple(tuple(Step(names.index(name), p, magnitudes.strength(level)) for name, p, level in row) for row in rows)
+    return SubPolicies(space, table, spread / magnitudes.top)
