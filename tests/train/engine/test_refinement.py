@@ -13,11 +13,13 @@ from augury.augment.stage import PlanStage
 from augury.core.errors import InputError
 from augury.train.data.dataset import Dataset, load
 from augury.train.engine import checkpoint
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
 from augury.train.engine.refinement import clock_at, intensity_at
+from augury.train.engine.run import Trainer
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.schedule import rate_at
 from augury.train.engine.settings import Settings
+from augury.train.engine.step import views
 
 SHORT = Settings("digits", augment="crop+flip+cutout(length=8)+mixup", epochs=2, batch_size=50, refine_epochs=2)
 
@@ -42,7 +44,7 @@ def sampled(monkeypatch: pytest.MonkeyPatch, digits: Dataset, settings: Settings
         return trace
 
     monkeypatch.setattr(PlanStage, "sample", noted)
-    Training.prepare(settings, digits).run()
+    Trainer(prepare(settings, digits)).run()
     return seen
 
 
@@ -75,13 +77,13 @@ def test_gradual_falls_linearly_to_zero_and_so_does_the_share_of_mixed_images(di
     settings = replace(SHORT, refine_mode="gradual", refine_epochs=4)
     assert [intensity_at(settings, epoch) for epoch in range(6)] == pytest.approx([1, 1, 0.75, 0.5, 0.25, 0])
     assert [intensity_at(replace(SHORT, refine_epochs=0, refine_at=1), epoch) for epoch in range(2)] == [1, 0]
-    training = Training.prepare(replace(settings, augment="mixup"), load("digits"))
+    training = prepare(replace(settings, augment="mixup"), load("digits"))
     shares = []
     for epoch in range(6):
         from augury.train.engine.feed import Share
 
         rows = torch.arange(200)
-        batch = training.views(Share(rows, rows * 0, 1.0, 200), clock_at(settings, epoch, 0), {})()
+        batch = views(training, Share(rows, rows * 0, 1.0, 200), clock_at(settings, epoch, 0), {})()
         assert batch.targets is not None
         shares.append(float((batch.targets.weight.max(1).values < 1).float().mean()))
     assert shares[0] > 0.95 and shares[5] == 0
@@ -90,10 +92,10 @@ def test_gradual_falls_linearly_to_zero_and_so_does_the_share_of_mixed_images(di
 
 def test_stage_one_does_not_know_of_the_refinement(digits: Dataset) -> None:
     """The weights at its end are those of the training without one, and the momentum goes on."""
-    plain, refined = Training.prepare(replace(SHORT, refine_epochs=0), digits), Training.prepare(SHORT, digits)
-    before = plain.run()
+    plain, refined = prepare(replace(SHORT, refine_epochs=0), digits), prepare(SHORT, digits)
+    before = Trainer(plain).run()
     rows: list[dict] = []
-    result = refined.run(None, rows.append)
+    result = Trainer(refined).run(None, rows.append)
     for name, value in plain.model.state_dict().items():
         assert torch.equal(value, refined.stage_one[name])
     assert {k: result["stage_one"][k] for k in ("accuracy", "loss", "best")} == {k: before[k] for k in ("accuracy", "loss", "best")}
@@ -103,12 +105,12 @@ def test_stage_one_does_not_know_of_the_refinement(digits: Dataset) -> None:
 
 
 def test_momentum_is_kept(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    training = Training.prepare(SHORT, digits)
+    training = prepare(SHORT, digits)
     for _ in range(2):
-        training.train_epoch()
+        Trainer(training).train_epoch()
     before = [state["momentum_buffer"].clone() for state in training.optimizer.state.values()]
     assert all(bool(b.abs().sum() > 0) for b in before)
-    training.open_epoch()
+    Trainer(training).open_epoch()
     assert all(torch.equal(a, s["momentum_buffer"]) for a, s in zip(before, training.optimizer.state.values(), strict=True))
 
 
@@ -131,8 +133,8 @@ def test_the_rate_of_the_refinement() -> None:
 
 def test_stage_one_is_kept_and_resuming_within_the_refinement_is_exact(tmp_path: Path, digits: Dataset) -> None:
     settings = replace(SHORT, model_ema_decay=0.9)
-    unbroken = Training.prepare(settings, digits)
-    whole = unbroken.run()
+    unbroken = prepare(settings, digits)
+    whole = Trainer(unbroken).run()
     directory = RunDirectory.open(tmp_path, settings.dict())
 
     def interrupt(row: dict) -> None:
@@ -140,11 +142,11 @@ def test_stage_one_is_kept_and_resuming_within_the_refinement_is_exact(tmp_path:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Training.prepare(settings, digits).run(directory, interrupt)
+        Trainer(prepare(settings, digits)).run(directory, interrupt)
     kept = checkpoint.read(tmp_path / checkpoint.STAGE_ONE)
     assert kept is not None and kept.state["epoch"] == 2
-    resumed = Training.prepare(settings, digits)
-    again = resumed.run(directory)
+    resumed = prepare(settings, digits)
+    again = Trainer(resumed).run(directory)
     for name, value in unbroken.shown.state_dict().items():
         assert torch.equal(value, resumed.shown.state_dict()[name])
     assert again["stage_one"] == whole["stage_one"] and again["accuracy"] == whole["accuracy"]
@@ -164,22 +166,22 @@ def test_stage_one_is_kept_and_resuming_within_the_refinement_is_exact(tmp_path:
 )
 def test_what_makes_no_sense_is_refused(digits: Dataset, changes: dict, named: str) -> None:
     with pytest.raises(InputError, match=named):
-        Training.prepare(replace(SHORT, **changes), digits)
+        prepare(replace(SHORT, **changes), digits)
 
 
 def test_without_intensive_stages_the_training_goes_on_and_says_so(digits: Dataset) -> None:
     """A comparison's reference takes as many steps as the rows that are refined."""
-    assert "no intensive stage" in Training.prepare(replace(SHORT, augment="crop+flip"), digits).notes[0]
+    assert "no intensive stage" in prepare(replace(SHORT, augment="crop+flip"), digits).notes[0]
     # The paper also refines the standard augmentation, without any.
-    assert not Training.prepare(replace(SHORT, augment="crop+flip", refine_mode="nothing"), digits).notes
-    assert not Training.prepare(replace(SHORT, augment="crop", strategy="manifold_mixup"), digits).notes
+    assert not prepare(replace(SHORT, augment="crop+flip", refine_mode="nothing"), digits).notes
+    assert not prepare(replace(SHORT, augment="crop", strategy="manifold_mixup"), digits).notes
 
 
 def test_the_risk_gap_against_a_plain_computation(digits: Dataset) -> None:
     """Two epochs, the risks of the second by hand: cross-entropies in evaluation mode on the very images it was trained on."""
     settings = replace(SHORT, augment="crop+mixup", risk_every=1)
-    training, rows = Training.prepare(settings, digits), []
-    training.run(None, rows.append)
+    training, rows = prepare(settings, digits), []
+    Trainer(training).run(None, rows.append)
     risks = [row["risk"] for row in rows]
     model, split = training.model.eval(), digits.train
     with torch.no_grad():
@@ -196,9 +198,9 @@ def test_the_risk_gap_against_a_plain_computation(digits: Dataset) -> None:
 
 
 def test_measuring_the_risk_changes_nothing(digits: Dataset) -> None:
-    plain, measured = Training.prepare(SHORT, digits), Training.prepare(replace(SHORT, risk_epochs=(1, 3)), digits)
+    plain, measured = prepare(SHORT, digits), prepare(replace(SHORT, risk_epochs=(1, 3)), digits)
     rows: list[dict] = []
-    expected, found = plain.run(), measured.run(None, rows.append)
+    expected, found = Trainer(plain).run(), Trainer(measured).run(None, rows.append)
     assert [row["epoch"] for row in rows if "risk" in row] == [1, 3]
     assert found["counts"] == expected["counts"]
     for name, value in plain.model.state_dict().items():
@@ -208,7 +210,7 @@ def test_measuring_the_risk_changes_nothing(digits: Dataset) -> None:
 def test_augmented_risk_of_manifold_mixup_has_its_label_entropy(digits: Dataset) -> None:
     rows: list[dict] = []
     settings = replace(SHORT, augment="crop", strategy="manifold_mixup(alpha=1)", risk_every=2)
-    Training.prepare(settings, digits).run(None, rows.append)
+    Trainer(prepare(settings, digits)).run(None, rows.append)
     assert rows[1]["risk"]["label_entropy"] == pytest.approx(0.45, abs=0.08)
     assert rows[3]["risk"]["label_entropy"] == 0
 

@@ -4,7 +4,7 @@ import copy
 import io
 import statistics
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -19,13 +19,11 @@ from augury.train.engine.refinement import intensity_at
 from augury.train.engine.retrieval import retrieve
 from augury.train.engine.risk import risk_gap, wants_risk
 from augury.train.engine.setup import on_device
+from augury.train.engine.training import Training
 from augury.train.strategies.strategy import members
 
-if TYPE_CHECKING:
-    from augury.train.engine.loop import Training
 
-
-def epoch_row(training: "Training", loss: float, rate: float, logs: dict[str, Tensor], images: int) -> dict[str, Any]:
+def epoch_row(training: Training, loss: float, rate: float, logs: dict[str, Tensor], images: int) -> dict[str, Any]:
     """Evaluate on the validation part and measure what is asked for; the epoch's line of metrics.jsonl.
 
     logs: what the strategy logged, summed over the epoch's images.
@@ -49,7 +47,7 @@ def epoch_row(training: "Training", loss: float, rate: float, logs: dict[str, Te
     return row | ({"logs": {name: value / images for name, value in zip(names, sums, strict=True)}} if names else {})
 
 
-def conclude(training: "Training", rows: list[dict[str, Any]]) -> dict[str, Any]:
+def conclude(training: Training, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Evaluate on the test part and write weights and predictions; result.json's content.
 
     stage_one: where the training was refined, the figures of the networks as they were before it.
@@ -78,11 +76,10 @@ def conclude(training: "Training", rows: list[dict[str, Any]]) -> dict[str, Any]
         before.load_state_dict(t.stage_one)
         own = [row for row in rows if row["epoch"] <= t.settings.stage_one]
         result["stage_one"] = {"epoch": t.settings.stage_one, **figures(_tests(t, before, part), own)[0]}
-    notes = [*t.notes, *([t.capture.note] if t.capture is not None and t.capture.note else [])]
-    return result | ({"notes": notes} if notes else {})
+    return result | ({"notes": list(t.notes)} if t.notes else {})
 
 
-def _tests(t: "Training", model: nn.Module, part: Split) -> list[Evaluation]:
+def _tests(t: Training, model: nn.Module, part: Split) -> list[Evaluation]:
     return [evaluate(network, part, t.normalize, len(t.dataset.classes), world=t.world) for network in members(model)]
 
 

@@ -1,9 +1,9 @@
-"""What a checkpoint holds of a training, written and taken up again."""
+"""Writes a training's checkpoints and resumes from them."""
 
 import time
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,16 +12,14 @@ from augury.core.errors import InputError
 from augury.train.data.dataset import Split
 from augury.train.engine import checkpoint
 from augury.train.engine.costs import Counts
-from augury.train.engine.nested import joined, parted
+from augury.train.engine.nested import flatten_state, unflatten_state
 from augury.train.engine.rundir import RunDirectory
-
-if TYPE_CHECKING:
-    from augury.train.engine.loop import Training
+from augury.train.engine.training import Training
 
 _PARTS = ("model.", "extra.", "optimizer.", "selected.", "average.")
 
 
-def save(training: "Training", folder: Path, *, stage_one: bool = False) -> None:
+def save(training: Training, folder: Path, *, stage_one: bool = False) -> None:
     """Write the checkpoint of the epochs done so far; stage_one: also as the checkpoint that is kept for good."""
     t = training
     tensors = {f"model.{k}": v for k, v in t.model.state_dict().items()}
@@ -33,7 +31,7 @@ def save(training: "Training", folder: Path, *, stage_one: bool = False) -> None
     state = {
         "epoch": t.epoch, "seconds": t.seconds, "device_seconds": t.device_seconds, "wall": t.clock.read(),
         "counts": t.counts.dict(),
-        "strategy": parted(t.strategy.state_dict(), "strategy", tensors), "selection": t.selection.state(),
+        "strategy": flatten_state(t.strategy.state_dict(), "strategy", tensors), "selection": t.selection.state(),
         "data": fingerprint(t.train_split), "threads": torch.get_num_threads(),
         "averaged": 0 if t.average is None else t.average.updates,
     }  # fmt: skip
@@ -42,23 +40,23 @@ def save(training: "Training", folder: Path, *, stage_one: bool = False) -> None
         checkpoint.keep_as(folder, checkpoint.STAGE_ONE)
 
 
-def keep(training: "Training", row: dict[str, Any]) -> dict[str, Tensor]:
-    """Write an epoch's metrics and, where it is time, its checkpoint; the weights at the end of stage one, once it is over."""
+def record_epoch(training: Training, row: dict[str, Any]) -> None:
+    """Write an epoch's metrics and, where it is time, its checkpoint; remember the weights at the end of stage one."""
     t = training
     ends = t.settings.refined and t.epoch == t.settings.stage_one
-    kept = {name: tensor.detach().cpu().clone() for name, tensor in t.shown.state_dict().items()} if ends else t.stage_one
+    if ends:
+        t.stage_one = {name: tensor.detach().cpu().clone() for name, tensor in t.shown.state_dict().items()}
     if t.directory is not None:
         t.directory.append_metrics(row)
         if ends or t.done or time.monotonic() - t.saved_at >= t.settings.checkpoint_seconds:
             save(t, t.directory.path, stage_one=ends)
             t.saved_at = time.monotonic()
-    return kept
 
 
-def take_up(training: "Training", directory: RunDirectory | None) -> list[dict[str, Any]]:
-    """Take up the folder's checkpoint; the metrics of the epochs it holds. Without one, start from the beginning.
+def resume(training: Training, directory: RunDirectory | None) -> list[dict[str, Any]]:
+    """Restore the folder's checkpoint; the metrics of the epochs it holds. Without one, start from the beginning.
 
-    The first process reads, the others are told. Raises InputError where the data are no longer those of the checkpoint.
+    The first process reads the file and tells the others. Raises InputError where the data are no longer those of the checkpoint.
     """
     t = training
     if directory is None and t.world.size == 1:
@@ -78,7 +76,7 @@ def take_up(training: "Training", directory: RunDirectory | None) -> list[dict[s
     return t.world.from_first(rows)
 
 
-def _restore(t: "Training", found: checkpoint.Found) -> None:
+def _restore(t: Training, found: checkpoint.Found) -> None:
     state, parts = found.state, {name: _part(found.tensors, name) for name in _PARTS}
     if state.get("data", fingerprint(t.train_split)) != fingerprint(t.train_split):
         raise InputError(f"--resume: the training images of {t.settings.data} are not those it was started with; put them back")
@@ -93,10 +91,10 @@ def _restore(t: "Training", found: checkpoint.Found) -> None:
     t.counts = Counts(**state["counts"])
     if t.fill is not None:
         t.fill.counts = t.counts
-    t.strategy.load_state_dict(joined(state["strategy"], found.tensors))
+    t.strategy.load_state_dict(unflatten_state(state["strategy"], found.tensors))
     t.selection.load(state["selection"], parts["selected."])
     if found.damaged:
-        t.notes.append(f"{found.damaged} was damaged; the checkpoint before it, of epoch {t.epoch}, was taken up")
+        t.notes.append(f"{found.damaged} was damaged; resumed from the checkpoint before it, of epoch {t.epoch}")
     if state.get("threads", torch.get_num_threads()) != torch.get_num_threads():
         t.notes.append(
             f"resumed with {torch.get_num_threads()} threads, begun with {state['threads']}: sums round differently, so that the "
