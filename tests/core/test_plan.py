@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from augury.augment.build import op
+from augury.augment.ops.build import op
 from augury.core.laws import Constant, Uniform
 from augury.core.noise import Noise
 from augury.core.plan import Choice, Clock, Plan, Single, Space
@@ -42,14 +42,6 @@ def test_the_probabilities_of_a_single_operations_plans_sum_to_one(p: float) -> 
     plan = Plan(torch.zeros(2, 1, dtype=torch.int64), torch.ones(2, 1), on)
     log = Single(Choice(ROTATE), p).log_prob(plan)
     assert log.tolist() == pytest.approx([math.log(p) if p else -math.inf, math.log(1 - p) if p < 1 else -math.inf])
-
-
-def test_a_single_operation_has_no_state() -> None:
-    single = Single(Choice(ROTATE))
-    before = single.ask(NOISE, Clock())
-    single.tell(before, torch.ones(4000))
-    single.load_state_dict(single.state_dict())
-    assert single.state_dict() == {} and torch.equal(single.ask(NOISE, Clock(5, 9)).on, before.on)
 
 
 def test_the_clock_tells_how_much_has_passed() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import augury
-from augury.augment.build import op
+from augury.augment.ops.build import op
 from augury.core import registry
 from augury.core.batch import Batch
 from augury.core.noise import Noise

@@ -26,7 +26,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from augury.augment.build import op
+from augury.augment.ops.build import op
 from augury.augment.policies.fixed import Step, SubPolicies
 from augury.augment.policies.ladders import ENHANCE
 from augury.core.devices import constant
@@ -103,15 +103,6 @@ class Scheduled:
     def log_prob(self, plan: Plan) -> Tensor:
         """Given that the period is the one the plan was drawn in, of as many sub-policies as the first."""
         return self.all.log_prob(plan)
-
-    def tell(self, plan: Plan, reward: Tensor) -> None:
-        """Learns nothing."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Has no state."""
 
 
 def policy_of(content: PolicyFile) -> SubPolicies | Scheduled:

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,15 +41,6 @@ class Uniformly:
     def log_prob(self, plan: Plan) -> Tensor:
         each = -math.log(len(self.space)) - math.log(len(self.strengths))
         return torch.full((len(plan.op),), each * self.slots, device=plan.op.device) + _fired(plan.on, self.p)
-
-    def tell(self, plan: Plan, reward: Tensor) -> None:
-        """Learns nothing."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Has no state."""
 
 
 def _jittered(strength: Tensor, spread: float, most: float, u: Tensor) -> Tensor:
@@ -120,11 +110,21 @@ class SubPolicies:
             constant(self.numbers["strength"], torch.float32, device),
         )
 
-    def tell(self, plan: Plan, reward: Tensor) -> None:
-        """Learns nothing."""
 
-    def state_dict(self) -> dict[str, Any]:
-        return {}
+@dataclass(frozen=True)
+class Given:
+    """A policy that says what it was told: `actions` int64 [B,S]. Draws nothing, learns nothing."""
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Has no state."""
+    space: Space
+    actions: Tensor
+
+    @property
+    def slots(self) -> int:
+        return self.actions.shape[1]
+
+    def ask(self, noise: Noise, clock: Clock) -> Plan:
+        on = torch.ones_like(self.actions, dtype=torch.bool)
+        return Plan(self.actions, on.to(torch.float32), on)
+
+    def log_prob(self, plan: Plan) -> Tensor:
+        return torch.zeros(len(plan.op), device=plan.op.device)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 
-from augury.augment.build import op
+from augury.augment.ops.build import op
 from augury.core.errors import InputError
 from augury.core.laws import Law, Linear
 from augury.core.levels import Ladder, Levels, Stepped

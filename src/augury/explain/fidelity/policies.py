@@ -15,12 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from augury.augment import build
-from augury.augment.build import stages_of
+from augury.augment.names import stages_of
+from augury.augment.ops.build import op as operation_of
 from augury.augment.policies.convert import TORCHVISION, from_timm
 from augury.augment.policies.fixed import SubPolicies, Uniformly
+from augury.augment.stages.augmix import AugMix
+from augury.augment.stages.plan import PlanStage
 from augury.core.options import parse_chain
-from augury.core.plan import Choice
+from augury.core.plan import Choice, Policy
 
 LIBRARIES = ("torchvision", "timm")
 SIDES = (32, 48, 64, 96, 224, 299, 331, 512)
@@ -107,12 +109,19 @@ def _shifts(choice: Choice, parameter: str, value: Tensor) -> list[float]:
 
 def rows_of(text: str, in_pixels: bool) -> Rows:
     """What an augmentation's text can draw: the rows of its table, or every operation at every strength."""
-    (stage,) = stages_of(parse_chain(text, "POLICY"), "POLICY")
-    policy = getattr(stage, "stage", stage).policy
+    policy = _policy_of(text)
     if isinstance(policy, SubPolicies):
         return [tuple(said(policy.space[s.op], s.strength, s.p, in_pixels) for s in row) for row in policy.table]
     assert isinstance(policy, Uniformly)
     return [(said(entry, s, policy.p, in_pixels),) for entry in policy.space.entries for s in policy.strengths]
+
+
+def _policy_of(text: str) -> Policy:
+    """The policy of a single stage, AugMix's chain included."""
+    (stage,) = stages_of(parse_chain(text, "POLICY"), "POLICY")
+    chain = stage.stage if isinstance(stage, AugMix) else stage
+    assert isinstance(chain, PlanStage), text
+    return chain.policy
 
 
 _TORCHVISION_NAMES = {
@@ -190,7 +199,7 @@ def _timm() -> Iterator[Comparison]:
             level = max(0.0, min(op.magnitude, op.magnitude_max or 10.0))
         found = set() if op.level_fn is None else {value[0] for value in _every(lambda: tuple(op.level_fn(level, op.hparams)))}
         name = _TIMM_NAMES[op.name.removesuffix("Rel").removesuffix("Increasing").removesuffix("Original")]
-        ranges = [parameter.range for parameter in build.op(name).parameters.values()]
+        ranges = [parameter.range for parameter in operation_of(name).parameters.values()]
         values = sorted(min(max(float(value), ranges[0].low), ranges[0].high) for value in found)
         return name, float(op.prob), tuple(values if len(values) != 1 else values * 2)
 
@@ -213,8 +222,7 @@ def _timm() -> Iterator[Comparison]:
     yield compared("timm", "rand-m15-inc1", text, by_name(rows_of(text, False)), by_name([(entry(op),) for op in ops]))
     # A magnitude of timm's AugMix is drawn between 0 and the severity: the ladder at its whole levels.
     text, ours, others = from_timm("augmix-m3-w3").text, [], []
-    (stage,) = stages_of(parse_chain(text, "POLICY"), "POLICY")
-    space, ops = stage.stage.policy.space, theirs.augment_and_mix_transform("augmix-m3-w3", {}).ops
+    space, ops = _policy_of(text).space, theirs.augment_and_mix_transform("augmix-m3-w3", {}).ops
     for level in range(11):
         ours += by_name([(said(choice, level / 10, 1.0, False),) for choice in space.entries])
         others += by_name([(entry(op, level),) for op in ops])
