@@ -10,7 +10,7 @@ from augury.core.laws import Beta, Choice, Constant, Law, Linear, LogUniform, Un
 from augury.core.levels import Ladder
 from augury.core.options import Interval
 
-KINDS: tuple[registry.Kind, ...] = ("op", "policy", "pipeline", "strategy", "measurement", "theory")
+KINDS: tuple[registry.Kind, ...] = ("op", "policy", "preset", "strategy", "measurement", "theory")
 
 
 @contextmanager

@@ -20,7 +20,7 @@ LEVELS = 256
 VERSIONS = {"paper": ("augmix", False), "torchvision": ("torchvision_augmix", True), "timm": ("timm_increasing", True)}
 
 
-@register("pipeline", "augmix", source="Hendrycks et al. 2020 (AugMix, arXiv:1912.02781), algorithm 1 and released code")
+@register("preset", "augmix", source="Hendrycks et al. 2020 (AugMix, arXiv:1912.02781), algorithm 1 and released code")
 def augmix(
     *,
     severity: Annotated[float, Interval(0.1, 10)] = 3,
