@@ -7,7 +7,7 @@ arXiv:1909.09148, section 3.4: the intensive augmentation is switched off for th
 from augury.augment.pipeline import Pipeline
 from augury.augment.stage import Normalize
 from augury.core.errors import InputError
-from augury.core.plan import Clock
+from augury.core.plan import Clock, Fading
 from augury.train.engine.settings import Settings
 
 
@@ -15,7 +15,9 @@ def check_refinement(settings: Settings, pipelines: tuple[Pipeline, ...], strate
     """InputError for options that contradict each other; a note where there is nothing to switch off, as in a reference row."""
     s = settings
     if not s.refined:
-        given = [n for n in ("refine_lr", "refine_mode") if getattr(s, n) != Settings.__dataclass_fields__[n].default]
+        given = [
+            n for n in ("refine_lr", "refine_mode", "refine_sched") if getattr(s, n) != Settings.__dataclass_fields__[n].default
+        ]
         if given:
             raise InputError(f"--{given[0].replace('_', '-')}: nothing is refined; add --refine-epochs N or --refine-at EPOCH")
         return []
@@ -30,21 +32,24 @@ def check_refinement(settings: Settings, pipelines: tuple[Pipeline, ...], strate
 
 
 def intensity_at(settings: Settings, epoch: int) -> float:
-    """The chance with which intensive stages still fire in an epoch (0-based): 1, 0 once refined, in between where gradual.
+    """How much is left of intensive stages in an epoch (0-based): 1, 0 once refined, in between where gradual.
 
-    gradual: falls linearly over the refinement's epochs, to 0 in the last one.
+    gradual: falls linearly over the refinement's epochs, to 0 in the last one. It is the factor on an operation's own
+    strength where that can fade (Mixup's alpha, as in the paper's section 4.1), and else on the chance to fire; with
+    gradual_chance on the chance of all.
     """
     s = settings
     if not s.refined or epoch < s.stage_one:
         return 1.0
-    if s.refine_mode != "gradual":
+    if s.refine_mode not in ("gradual", "gradual_chance"):
         return 0.0
     return 1 - (epoch - s.stage_one + 1) / (s.total_epochs - s.stage_one)
 
 
 def clock_at(settings: Settings, epoch: int, step: int) -> Clock:
     """The clock of a step. `epochs` counts stage one alone, so that schedules of policies do not depend on the refinement."""
-    return Clock(epoch, max(settings.epochs, epoch + 1), step, intensity_at(settings, epoch), settings.seed)
+    fading: Fading = "chance" if settings.refine_mode == "gradual_chance" else "strength"
+    return Clock(epoch, max(settings.epochs, epoch + 1), step, intensity_at(settings, epoch), settings.seed, fading)
 
 
 def pipelines_at(settings: Settings, pipelines: tuple[Pipeline, ...], clock: Clock) -> tuple[Pipeline, ...]:
