@@ -15,11 +15,14 @@ from pathlib import Path
 
 import torch
 
-from augury.core.errors import InputError
 from augury.jobs.environment import environment
 from augury.train.data.dataset import load
-from augury.train.engine.loop import Training
+from augury.train.engine.feed import Share
+from augury.train.engine.prepare import prepare
+from augury.train.engine.refinement import clock_at
 from augury.train.engine.settings import Settings
+from augury.train.engine.step import compute
+from augury.train.engine.training import Training
 
 VARIANTS = {
     "plain": "{plain}",
@@ -81,7 +84,7 @@ def _training(text: str, options: argparse.Namespace, dataset) -> Training:  # n
     settings = Settings(
         options.data, augment=f"crop+flip+{augment}", model=options.model, batch_size=options.batch, device=options.device
     )  # fmt: skip
-    return Training.prepare(settings, dataset)
+    return prepare(settings, dataset)
 
 
 class _Steps:
@@ -90,19 +93,19 @@ class _Steps:
     def __init__(self, training: Training) -> None:
         self.training = training
         self.rows = torch.arange(training.batch_size, device=training.device) % len(training.train_split.ids)
-        if not hasattr(training, "_step"):
-            raise InputError("bench: the training has no steps")
 
     def run(self, count: int) -> tuple[float, float]:
         """Seconds of a step: by the processor, by the wall clock."""
         training, cuda = self.training, self.training.device.type == "cuda"
         training.model.train()
-        visits = torch.zeros_like(self.rows)
+        share = Share(self.rows, torch.zeros_like(self.rows), 1.0, len(self.rows))
         if cuda:
             torch.cuda.synchronize()
         own, wall = time.process_time(), time.perf_counter()
         for _ in range(count):
-            training._step(self.rows, visits, {})
+            clock = clock_at(training.settings, training.epoch, training.counts.steps)
+            compute(training, share, {}, clock, training.strategy.program(clock))
+            training.counts.steps += 1
         if cuda:
             torch.cuda.synchronize()
         return (time.process_time() - own) / count, (time.perf_counter() - wall) / count

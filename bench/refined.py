@@ -18,7 +18,8 @@ from augury.explain.statistics import compare_rows
 from augury.jobs.environment import environment
 from augury.train.data.dataset import load
 from augury.train.engine.checkpoint import write_json
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
+from augury.train.engine.run import Trainer
 from augury.train.engine.settings import Settings
 
 
@@ -42,9 +43,9 @@ def main() -> None:
     started = time.perf_counter()
     for seed in range(given.seeds):
         rows: list[dict[str, Any]] = []
-        refined = Training.prepare(replace(plain, seed=seed, refine_epochs=given.refine_epochs), dataset).run(None, rows.append)
+        refined = Trainer(prepare(replace(plain, seed=seed, refine_epochs=given.refine_epochs), dataset)).run(None, rows.append)
         risks = {row["epoch"]: row["risk"] for row in rows if "risk" in row}
-        longer = Training.prepare(replace(plain, seed=seed, epochs=total), dataset).run(None, rows.append)
+        longer = Trainer(prepare(replace(plain, seed=seed, epochs=total), dataset)).run(None, rows.append)
         found["mixup"].append({**refined["stage_one"], "risk": risks[given.epochs]})
         found["mixup, refined"].append({**_figures(refined), "risk": risks[total]})
         found["mixup, as many epochs"].append({**_figures(longer), "risk": rows[-1]["risk"]})

@@ -19,8 +19,10 @@ from augury.explain.throughput.workloads import CLASSES, Size, images_for, label
 from augury.jobs.environment import environment
 from augury.train.data.dataset import Dataset, Split
 from augury.train.data.dataset import statistics as channel_statistics
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
+from augury.train.engine.run import Trainer
 from augury.train.engine.settings import Settings
+from augury.train.engine.training import Training
 
 
 @dataclass(frozen=True)
@@ -78,19 +80,19 @@ def images(count: int) -> Dataset:
 def measured(model: str, batch: int, steps: int, rounds: int) -> list[Row]:
     dataset = images(batch * steps)
     settings = Settings("photographs", augment="crop+flip", model=model, epochs=10**6, batch_size=batch, device="cpu", lr=0.01)
-    trainings = {
-        name: Training.prepare(Settings(**settings.dict() | {"strategy": case.strategy, "augment": case.augment}), dataset)
+    trainers = {
+        name: Trainer(prepare(Settings(**settings.dict() | {"strategy": case.strategy, "augment": case.augment}), dataset))
         for name, case in CASES.items()
     }
-    spent: dict[str, list[float]] = {name: [] for name in trainings}
+    spent: dict[str, list[float]] = {name: [] for name in trainers}
     for number in range(rounds + 1):
-        for name, training in trainings.items():
-            before = training.device_seconds
-            training.train_epoch()
+        for name, trainer in trainers.items():
+            before = trainer.training.device_seconds
+            trainer.train_epoch()
             # The first round compiles, allocates and warms caches.
             if number:
-                spent[name].append(training.device_seconds - before)
-    return [_row(name, spent, training, steps) for name, training in trainings.items()]
+                spent[name].append(trainer.training.device_seconds - before)
+    return [_row(name, spent, trainer.training, steps) for name, trainer in trainers.items()]
 
 
 def _row(name: str, spent: dict[str, list[float]], training: Training, steps: int) -> Row:

@@ -23,7 +23,8 @@ from PIL import Image
 from augury.jobs.environment import environment
 from augury.train.data.stream import FileImages
 from augury.train.engine.checkpoint import write_json
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
+from augury.train.engine.run import Trainer
 from augury.train.engine.settings import Settings
 from augury.train.engine.source import load_for
 
@@ -51,16 +52,17 @@ def rate(steps: Iterator[int]) -> float:
     return images / (time.perf_counter() - begun)
 
 
-def decoding(training: Training) -> Iterator[int]:
+def decoding(trainer: Trainer) -> Iterator[int]:
+    training = trainer.training
     files = training.train_split.images
     assert isinstance(files, FileImages)
-    for batch in files.batches([share.rows for share in training._shares()], workers=training.settings.decode_workers):
+    for batch in files.batches([share.rows for share in trainer.shares()], workers=training.settings.decode_workers):
         yield len(batch)
 
 
-def training_steps(training: Training) -> Iterator[int]:
-    tally, before = training.open_epoch(), 0
-    for _ in training.steps(tally):
+def training_steps(trainer: Trainer) -> Iterator[int]:
+    tally, before = trainer.open_epoch(), 0
+    for _ in trainer.steps(tally):
         yield tally.images - before
         before = tally.images
 
@@ -82,12 +84,12 @@ def main() -> None:
             decode_workers=given.workers, image_size=given.image_size, device=given.device,
         )  # fmt: skip
         dataset = load_for(settings)
-        training = Training.prepare(settings, dataset)
+        trainer = Trainer(prepare(settings, dataset))
         found: dict[str, list[float]] = {"decode": [], "train": []}
         torch.set_num_threads(1)
         for number in range(given.rounds):
             for name, run in [("decode", decoding), ("train", training_steps)][:: 1 if number % 2 == 0 else -1]:
-                found[name].append(rate(run(training)))
+                found[name].append(rate(run(trainer)))
             print({name: round(values[-1], 1) for name, values in found.items()}, file=sys.stderr, flush=True)
     ratios = [t / d for d, t in zip(found["decode"], found["train"], strict=True)]
     write_json(given.output, {

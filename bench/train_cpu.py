@@ -24,7 +24,8 @@ from torchvision.transforms import v2
 from augury.jobs.environment import environment
 from augury.train.data.dataset import Dataset, Split, load
 from augury.train.engine.checkpoint import write_json
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
+from augury.train.engine.run import Trainer
 from augury.train.engine.settings import Settings
 from augury.train.models.build import build
 
@@ -77,13 +78,13 @@ def plain(dataset: Dataset, name: str, epochs: int) -> float:
 
 def ours(dataset: Dataset, name: str, epochs: int) -> float:
     """Seconds of the engine's steps, likewise."""
-    training = Training.prepare(Settings("digits", augment=name, epochs=epochs + 1), dataset)
+    trainer = Trainer(prepare(Settings("digits", augment=name, epochs=epochs + 1), dataset))
     begun = 0.0
     for epoch in range(epochs + 1):
         begun = time.perf_counter() if epoch == 1 else begun
-        for _ in training.steps(training.open_epoch()):
+        for _ in trainer.steps(trainer.open_epoch()):
             pass
-        training.epoch += 1
+        trainer.training.epoch += 1
     return time.perf_counter() - begun
 
 

@@ -265,19 +265,19 @@ def test_an_unexpected_error_is_one_line_and_debug_shows_it(
 
 
 def test_ctrl_c_is_130_and_resumable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from augury.train.engine.loop import Training
+    from augury.train.engine.run import Trainer
 
-    plain = Training.train_epoch
+    plain = Trainer.train_epoch
 
     def interrupted(self):  # type: ignore[no-untyped-def]
-        if self.epoch == 1:
+        if self.training.epoch == 1:
             raise KeyboardInterrupt
         return plain(self)
 
-    monkeypatch.setattr(Training, "train_epoch", interrupted)
+    monkeypatch.setattr(Trainer, "train_epoch", interrupted)
     arguments = ["train", "digits", "--epochs", "2", "--quiet", "--output", str(tmp_path)]
     assert run(*arguments) == 130
     assert "--resume" in capsys.readouterr().err
-    monkeypatch.setattr(Training, "train_epoch", plain)
+    monkeypatch.setattr(Trainer, "train_epoch", plain)
     assert run(*arguments, "--resume") == 0
     assert json.loads((tmp_path / "result.json").read_text())["counts"]["steps"] > 0

@@ -15,7 +15,7 @@ from augury.jobs.patch import checked_groups
 from augury.jobs.patch_rows import rows_of
 from augury.train.data.dataset import Dataset, Split, load
 from augury.train.data.groups import groups_of
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
 from augury.train.engine.settings import Settings
 
 QUICK = ["--epochs", "2", "--seeds", "2", "--translate-steps", "2", "--translate-batch-size", "2", "--lr", "0.01", "--quiet"]
@@ -231,7 +231,7 @@ def test_parts_without_groups_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="32 training images have no group"):
         checked_groups(data(train.validation, train.test, without(train.train)))
     with pytest.raises(InputError, match="the validation part has no groups"):
-        Training.prepare(Settings("made", select="worst_group"), data(without(train.validation), train.test))
+        prepare(Settings("made", select="worst_group"), data(without(train.validation), train.test))
 
 
 def test_groups_that_a_part_lacks_are_noted_and_counted_nowhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,8 @@ import augury
 from augury.augment.pipeline import Pipeline
 from augury.core.noise import Noise
 from augury.train.data.dataset import Dataset, Split
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
+from augury.train.engine.run import Trainer
 from augury.train.engine.settings import Settings
 
 
@@ -85,8 +86,8 @@ CHAINS = {"standard": 2, "standard+randaugment+cutout": 4, "randaugment+randaugm
 def test_no_address_repeats_in_a_training(chain: str, ledger: Ledger) -> None:
     # Catches an epoch, a stage's number or a slot left out of the address: two things would share their draws.
     settings = Settings("digits", chain, model="small_cnn(width=2)", epochs=2, batch_size=8)
-    training = Training.prepare(settings, tiny())
-    training.run()
+    training = prepare(settings, tiny())
+    Trainer(training).run()
     drawing = [pair for pair in ledger.stages if pair[0] != "normalize"]
     assert len(drawing) == 2 * 24 * CHAINS[chain]
     assert len({key for _, key in ledger.stages}) == len(ledger.stages), "two stages were given one address"

@@ -12,7 +12,8 @@ from augury.jobs.preview import Request, preview
 from augury.jobs.runs import open_run
 from augury.jobs.sheets import History, draw, rows_with
 from augury.train.data.dataset import load
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
+from augury.train.engine.run import Trainer
 from augury.train.engine.settings import Settings
 from augury.train.engine.views import StepViews
 
@@ -32,8 +33,8 @@ def test_a_preview_is_what_the_training_saw(augment: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(StepViews, "__call__", noted)
     settings = Settings.of({"data": "digits", "augment": augment, "epochs": 2, "seed": 3, "batch_size": 50}, "test")
     dataset = load("digits")
-    training = Training.prepare(settings, dataset)
-    training.run()
+    training = prepare(settings, dataset)
+    Trainer(training).run()
     rows = rows_with(dataset, [int(dataset.train.ids[5]), int(dataset.train.ids[77])])
     again = draw(dataset, parse_chain(augment, "test"), rows, 2, seed=3, history=History(50, 2))
     for epoch in range(2):

@@ -23,7 +23,7 @@ from augury.jobs.environment import environment
 from augury.jobs.outputs import open_output
 from augury.jobs.progress import bar
 from augury.train.engine.checkpoint import write_json
-from augury.train.engine.loop import pick_device
+from augury.train.engine.setup import pick_device
 
 
 @dataclass(frozen=True)

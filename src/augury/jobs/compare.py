@@ -18,10 +18,12 @@ from augury.jobs.reporting import settings_shown, sheet_of
 from augury.jobs.saliency import fill_for
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically, write_json
-from augury.train.engine.loop import Training, on_device, pick_device
+from augury.train.engine.interleaved import run_together
+from augury.train.engine.prepare import prepare
+from augury.train.engine.run import Trainer
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
-from augury.train.engine.side_by_side import run_together
+from augury.train.engine.setup import on_device, pick_device
 from augury.train.engine.source import load_for
 from augury.train.engine.world import alone
 
@@ -65,7 +67,7 @@ def compare(
     settings = settings.resolved(len(dataset.train.ids))
     each = {row: replace(settings, augment=row.augment, strategy=row.strategy) for row in rows}
     for row in rows:
-        Training.prepare(each[row], dataset)
+        prepare(each[row], dataset)
     directory = RunDirectory.open(output, {**settings.dict(), "seeds": seeds}, overwrite=overwrite, resume=resume)
     found: dict[Row, list[dict[str, Any]]] = {row: [] for row in rows}
     numbers = range(settings.seed, settings.seed + seeds)
@@ -99,7 +101,7 @@ def run_one(settings: Settings, dataset: Dataset, where: Path, progress: Any) ->
     directory = RunDirectory.open(where, settings.dict(), resume=True)
     result = directory.result()
     if result is None:
-        result = Training.prepare(settings, dataset).run(directory, progress.epoch)
+        result = Trainer(prepare(settings, dataset)).run(directory, progress.epoch)
         directory.finish(result)
     else:
         progress.epoch(count=settings.total_epochs)
@@ -116,8 +118,8 @@ def run_seeds(each: list[Settings], dataset: Dataset, folders: list[Path], progr
         # On the device once, for all of them.
         train, validation, test = (on_device(part, device) for part in (dataset.train, dataset.validation, dataset.test))
         shared = replace(dataset, train=train, validation=validation, test=test)
-        trainings = [Training.prepare(each[number], shared) for number in open_ones]
-        results = run_together(trainings, [directories[number] for number in open_ones], progress.epoch)
+        trainers = [Trainer(prepare(each[number], shared)) for number in open_ones]
+        results = run_together(trainers, [directories[number] for number in open_ones], progress.epoch)
         for number, result in zip(open_ones, results, strict=True):
             directories[number].finish(result)
     return [{**(directory.result() or {}), "metrics": directory.metrics()} for directory in directories]

@@ -6,8 +6,8 @@ from typing import Any
 from augury.augment.stage import Normalize
 from augury.jobs.runs import open_run, other_data
 from augury.train.engine.evaluate import evaluate as evaluate_model
-from augury.train.engine.loop import on_device
 from augury.train.engine.retrieval import retrieve
+from augury.train.engine.setup import on_device
 
 
 def evaluate(run: Path, *, data: str | None = None, data_dir: str | None = None, device: str = "auto") -> dict[str, Any]:

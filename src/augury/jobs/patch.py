@@ -18,8 +18,8 @@ from augury.jobs.progress import bar
 from augury.train.data.dataset import Dataset
 from augury.train.data.groups import Groups, groups_of
 from augury.train.engine.checkpoint import write_atomically, write_json
-from augury.train.engine.loop import pick_device
 from augury.train.engine.settings import Settings
+from augury.train.engine.setup import pick_device
 from augury.train.engine.source import load_for
 from augury.train.translation.pairs import notes_of, pairs_of
 

@@ -16,8 +16,9 @@ from augury.explain.statistics import compare_rows
 from augury.jobs.patch_rows import PatchRow
 from augury.train.data.dataset import Dataset
 from augury.train.data.groups import GroupAccuracy, Groups, group_accuracy
-from augury.train.engine.loop import Training
 from augury.train.engine.networks import predictions_file
+from augury.train.engine.prepare import prepare
+from augury.train.engine.run import Trainer
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
 from augury.train.strategies.clamp import STREAM
@@ -46,7 +47,7 @@ class Trainings:
         for row in self.rows:
             for choice in range(len(row.grid)):
                 nothing = {STREAM: torch.zeros(0)} if row.translated else None
-                Training.prepare(row.settings(self.settings, choice), self.dataset, nothing)
+                prepare(row.settings(self.settings, choice), self.dataset, nothing)
 
     def train(self, row: PatchRow, seed: int, choice: int, advance: Advance | None) -> dict[str, Any]:
         """One training, or what is left of it; its result.json with its metrics. Without `advance`, only look."""
@@ -60,7 +61,7 @@ class Trainings:
         result = directory.result()
         if result is None:
             streams = {STREAM: self.translated()} if row.translated else None
-            result = Training.prepare(settings, self.dataset, streams).run(directory, advance)
+            result = Trainer(prepare(settings, self.dataset, streams)).run(directory, advance)
             directory.finish(result)
         return {**result, "metrics": directory.metrics()}
 

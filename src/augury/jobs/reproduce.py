@@ -14,9 +14,9 @@ from augury.recipes.needs import incomplete
 from augury.recipes.recipe import Recipe, Row, load
 from augury.recipes.scales import Scale, changes, patch_at, settings_at
 from augury.train.engine.checkpoint import write_json
-from augury.train.engine.loop import pick_device
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings, checked
+from augury.train.engine.setup import pick_device
 from augury.train.engine.world import alone
 
 SHORT_SEEDS = 3

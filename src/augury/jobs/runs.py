@@ -12,10 +12,10 @@ from torch import nn
 from augury.core.errors import InputError
 from augury.core.options import parse_spec
 from augury.train.data.dataset import Dataset, load
-from augury.train.engine.loop import pick_device
 from augury.train.engine.networks import make_network, network_specs, weights_file
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
+from augury.train.engine.setup import pick_device
 from augury.train.engine.source import load_for
 from augury.train.strategies.build import strategy as build_strategy
 

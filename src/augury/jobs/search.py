@@ -21,9 +21,10 @@ from augury.jobs.search_report import report_page, sentence
 from augury.jobs.search_settings import SearchSettings, random_searcher, searcher_of, space_of
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically
-from augury.train.engine.loop import Training, pick_device
+from augury.train.engine.prepare import prepare
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
+from augury.train.engine.setup import pick_device
 from augury.train.engine.source import load_for
 from augury.train.search.arm import ArmResult, run_arm
 from augury.train.search.budget import Budget
@@ -98,11 +99,11 @@ def search(
 def _checked(settings: Settings, options: SearchSettings, final: Settings, dataset: Dataset) -> Settings:
     """The children's settings; InputError, before anything is written, for what no training could be made of."""
     child = replace(settings, model=options.child_model or settings.model)
-    Training.prepare(child, dataset)
+    prepare(child, dataset)
     for chain in parse_list(options.controls, "--controls"):
         if str(chain) in ARMS:
             raise InputError(f"--controls: {chain} is the search's own row; name other augmentations")
-        Training.prepare(replace(final, augment=_after(settings.augment, str(chain))), dataset)
+        prepare(replace(final, augment=_after(settings.augment, str(chain))), dataset)
     return child
 
 

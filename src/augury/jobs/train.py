@@ -12,10 +12,12 @@ from augury.jobs.progress import bar
 from augury.jobs.reporting import settings_shown, sheet_of
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
+from augury.train.engine.run import Trainer
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
 from augury.train.engine.source import load_for
+from augury.train.engine.training import Training
 from augury.train.engine.world import World, join, leave
 
 
@@ -38,14 +40,14 @@ def _train(
 ) -> dict[str, Any] | None:
     dataset = load_for(settings)
     settings = settings.resolved(len(dataset.train.ids))
-    training = Training.prepare(replace(settings, device=device), dataset, world=world)
+    training = prepare(replace(settings, device=device), dataset, world=world)
     directory = RunDirectory.open(output, settings.dict(), overwrite=overwrite, resume=resume) if world.leads else None
     finished = world.from_first(None if directory is None else directory.result())
     if finished is not None:
         return finished if world.leads else None
     with bar(settings.total_epochs, quiet or not world.leads) as progress:
         progress.label(f"{settings.augment} {settings.model}")
-        result = training.run(directory, progress.epoch)
+        result = Trainer(training).run(directory, progress.epoch)
     if directory is None:
         return None
     result |= {"environment": environment(training.device), "notes": [*dataset.notes, *result.get("notes", ())]}

@@ -13,7 +13,8 @@ from augury.augment.stage import Normalize, PlanStage
 from augury.core.errors import RunError
 from augury.train.data.dataset import load
 from augury.train.data.stream import FileImages
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
+from augury.train.engine.run import Trainer
 from augury.train.engine.settings import Settings
 from augury.train.engine.source import load_for
 
@@ -68,15 +69,15 @@ def test_training_is_the_same_bit_for_bit_and_no_augmentation_runs_in_workers(
         monkeypatch.setattr(kind, name, noted)
 
     settings = Settings(str(folder), augment="crop+randaugment+mixup", epochs=2, batch_size=8, stream="no", decode_workers=2)
-    first = Training.prepare(settings, load_for(settings))
-    whole = first.run()
+    first = prepare(settings, load_for(settings))
+    whole = Trainer(first).run()
     streamed = replace(settings, stream="yes")
-    second = Training.prepare(streamed, load_for(streamed))
+    second = prepare(streamed, load_for(streamed))
     noting(PlanStage, "sample", "augmented")
     noting(PlanStage, "apply", "augmented")
     noting(Normalize, "apply", "augmented")
     noting(FileImages, "read", "decoded")
-    again = second.run()
+    again = Trainer(second).run()
     assert again["accuracy"] == whole["accuracy"] and again["loss"] == whole["loss"]
     for name, value in first.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name])

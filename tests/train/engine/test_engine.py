@@ -19,10 +19,12 @@ from augury.core.plan import Clock
 from augury.train.data.dataset import Dataset, Split, load
 from augury.train.engine import checkpoint
 from augury.train.engine.evaluate import evaluate
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
+from augury.train.engine.run import Trainer
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.schedule import learning_rate
 from augury.train.engine.settings import Settings
+from augury.train.engine.training import Training
 from augury.train.engine.views import StepViews, batches, epoch_order
 
 AUGMENT = "crop+randaugment+cutout(length=8)+mixup"
@@ -43,20 +45,20 @@ def weights(training: Training) -> dict[str, torch.Tensor]:
 
 
 def test_resuming_at_every_epoch_gives_the_weights_of_an_unbroken_run(tmp_path: Path, digits: Dataset, settings: Settings) -> None:
-    unbroken = Training.prepare(settings, digits)
-    whole = unbroken.run()
+    unbroken = prepare(settings, digits)
+    whole = Trainer(unbroken).run()
     for stop in (1, 2):
         directory = RunDirectory.open(tmp_path / str(stop), settings.dict())
-        first = Training.prepare(settings, digits)
+        first = prepare(settings, digits)
 
         def interrupt(row: dict, stop: int = stop) -> None:
             if row["epoch"] == stop:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            first.run(directory, interrupt)
-        second = Training.prepare(settings, digits)
-        again = second.run(directory)
+            Trainer(first).run(directory, interrupt)
+        second = prepare(settings, digits)
+        again = Trainer(second).run(directory)
         for name, value in weights(unbroken).items():
             assert torch.equal(value, weights(second)[name]), name
         assert {k: again[k] for k in ("accuracy", "loss", "counts")} == {k: whole[k] for k in ("accuracy", "loss", "counts")}
@@ -94,21 +96,21 @@ def test_training_leaves_the_callers_generator_alone(digits: Dataset, settings: 
     torch.random.manual_seed(5)
     expected = torch.rand(3)
     torch.random.manual_seed(5)
-    Training.prepare(replace(settings, epochs=1), digits).run()
+    Trainer(prepare(replace(settings, epochs=1), digits)).run()
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_the_seed_decides_everything(digits: Dataset, settings: Settings) -> None:
     short = replace(settings, epochs=1)
-    one, two, other = (Training.prepare(replace(short, seed=seed), digits) for seed in (3, 3, 4))
+    one, two, other = (prepare(replace(short, seed=seed), digits) for seed in (3, 3, 4))
     for training in (one, two, other):
-        training.run()
+        Trainer(training).run()
     assert all(torch.equal(a, b) for a, b in zip(weights(one).values(), weights(two).values(), strict=True))
     assert not torch.equal(next(iter(weights(one).values())), next(iter(weights(other).values())))
 
 
 def augmented(digits: Dataset, rows: torch.Tensor, augment: str) -> dict[int, torch.Tensor]:
-    training = Training.prepare(Settings("digits", augment=augment), digits)
+    training = prepare(Settings("digits", augment=augment), digits)
     views = StepViews(digits.train, rows, 10, (training.pipeline,), 0, Clock(epoch=2))
     batch = views()
     return dict(zip(batch.ids.tolist(), batch.images, strict=True))
@@ -138,7 +140,7 @@ def test_no_address_is_used_twice(digits: Dataset, settings: Settings, monkeypat
         return plain(self, batch, noise, *rest)
 
     monkeypatch.setattr(PlanStage, "sample", recording)
-    Training.prepare(replace(settings, epochs=2), digits).run()
+    Trainer(prepare(replace(settings, epochs=2), digits)).run()
     assert len(seen) == 2 * 4 * len(digits.train.ids)
 
 
@@ -153,7 +155,7 @@ def test_every_epoch_sees_every_image_once_in_its_own_order(digits: Dataset) -> 
 
 def test_counts_and_metrics(tmp_path: Path, digits: Dataset, settings: Settings) -> None:
     directory = RunDirectory.open(tmp_path, settings.dict())
-    result = Training.prepare(settings, digits).run(directory)
+    result = Trainer(prepare(settings, digits)).run(directory)
     steps = 3 * -(-len(digits.train.ids) // 32)
     assert result["counts"] == {"images": 3 * len(digits.train.ids), "forward": steps, "backward": steps, "steps": steps}
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
@@ -166,8 +168,8 @@ def test_counts_and_metrics(tmp_path: Path, digits: Dataset, settings: Settings)
 def test_evaluation_against_scikit_learn(digits: Dataset) -> None:
     from sklearn.metrics import accuracy_score, log_loss, top_k_accuracy_score
 
-    training = Training.prepare(Settings("digits", epochs=1), digits)
-    training.run()
+    training = prepare(Settings("digits", epochs=1), digits)
+    Trainer(training).run()
     found = evaluate(training.model, digits.test, training.normalize, 10, batch_size=100)
     with torch.no_grad():
         logits = training.model.eval()(training.normalize.normalise(digits.test.images))
@@ -209,13 +211,13 @@ def test_a_full_disk_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_loss_that_explodes_stops_in_one_line(digits: Dataset) -> None:
     with pytest.raises(RunError, match="--lr"):
-        Training.prepare(Settings("digits", lr=1e9, epochs=3), digits).run()
+        Trainer(prepare(Settings("digits", lr=1e9, epochs=3), digits)).run()
 
 
 def test_constant_images_and_a_single_batch_train(digits: Dataset) -> None:
     part = Split(torch.full((4, 1, 8, 8), 7, dtype=torch.uint8), torch.tensor([0, 1, 0, 1]), torch.arange(4))
     tiny = Dataset("tiny", ("a", "b"), part, part, part, (0.5,), (0.25,))
-    result = Training.prepare(Settings("tiny", augment="standard+randaugment+cutmix", epochs=1), tiny).run()
+    result = Trainer(prepare(Settings("tiny", augment="standard+randaugment+cutmix", epochs=1), tiny)).run()
     assert result["counts"]["steps"] == 1
 
 

@@ -13,7 +13,9 @@ from augury.core.errors import InputError
 from augury.train.data.dataset import Dataset, Split, load
 from augury.train.data.groups import groups_of
 from augury.train.engine.evaluate import Evaluation
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
+from augury.train.engine.resume import save
+from augury.train.engine.run import Trainer
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.sampling import balanced_batches
 from augury.train.engine.selection import Selection
@@ -68,7 +70,7 @@ def test_the_order_is_of_the_seed_and_the_epoch_and_not_of_the_rows() -> None:
 
 def test_a_repeated_image_is_augmented_anew(data: Dataset) -> None:
     """With three images in a group and four of them in a step, the one that comes twice must look different."""
-    training = Training.prepare(replace(SHORT, augment="rotate(degrees=uniform(-90, 90), p=1)"), data)
+    training = prepare(replace(SHORT, augment="rotate(degrees=uniform(-90, 90), p=1)"), data)
     seen = {}
     inner = training.strategy
 
@@ -86,7 +88,7 @@ def test_a_repeated_image_is_augmented_anew(data: Dataset) -> None:
             return getattr(inner, name)
 
     training.strategy = Watching()  # type: ignore[assignment]
-    training.train_epoch()
+    Trainer(training).train_epoch()
     repeated = [i for i in {i for i, _ in seen} if sum(j == i for j, _ in seen) > 1]
     assert repeated
     for number in repeated:
@@ -95,7 +97,7 @@ def test_a_repeated_image_is_augmented_anew(data: Dataset) -> None:
 
 
 def test_equal_steps_whatever_the_sampling(data: Dataset) -> None:
-    counts = [Training.prepare(replace(SHORT, sampling=how, epochs=1), data).run()["counts"] for how in ("shuffled", "groups")]
+    counts = [Trainer(prepare(replace(SHORT, sampling=how, epochs=1), data)).run()["counts"] for how in ("shuffled", "groups")]
     assert counts[0]["steps"] == counts[1]["steps"] == math.ceil(66 / 16)
 
 
@@ -141,21 +143,21 @@ def test_patience() -> None:
 def test_a_training_stops_early_and_ends_with_the_best_epoch(data: Dataset, tmp_path: Path) -> None:
     settings = replace(SHORT, lr=0.0, epochs=9, select="worst_group", patience=1)
     directory = RunDirectory.open(tmp_path / "run", settings.dict())
-    training = Training.prepare(settings, data)
-    training.run(directory)
+    training = prepare(settings, data)
+    Trainer(training).run(directory)
     assert len(directory.metrics()) == 2 and training.selection.epoch == 1, "nothing is learned, so the first is the best"
 
 
 def test_selection_survives_resuming(data: Dataset, tmp_path: Path) -> None:
     settings = replace(SHORT, epochs=3, select="worst_group")
-    straight = Training.prepare(settings, data).run(RunDirectory.open(tmp_path / "a", settings.dict()))
+    straight = Trainer(prepare(settings, data)).run(RunDirectory.open(tmp_path / "a", settings.dict()))
     short = RunDirectory.open(tmp_path / "b", settings.dict())
-    half = Training.prepare(settings, data)
+    half = prepare(settings, data)
     for _ in range(2):
-        short.append_metrics(half.train_epoch())
-        half.save(short)
-    resumed = Training.prepare(settings, data)
-    assert resumed.run(short)["accuracy"] == straight["accuracy"] and resumed.selection.epoch > 0
+        short.append_metrics(Trainer(half).train_epoch())
+        save(half, short.path)
+    resumed = prepare(settings, data)
+    assert Trainer(resumed).run(short)["accuracy"] == straight["accuracy"] and resumed.selection.epoch > 0
 
 
 def test_what_cannot_be_sampled_or_selected_is_refused(data: Dataset) -> None:
@@ -170,14 +172,14 @@ def test_what_cannot_be_sampled_or_selected_is_refused(data: Dataset) -> None:
         (replace(SHORT, sampling="shuffled", strategy="group_dro"), plain, "has no groups"),
     ]:
         with pytest.raises(InputError, match=words):
-            Training.prepare(settings, dataset)
+            prepare(settings, dataset)
 
 
 def test_translations_arrive_beside_their_images(data: Dataset) -> None:
     """Image i's translations are filled with i: what the strategy sees must belong to the batch's rows."""
     count = len(data.train.ids)
     marked = (torch.arange(count)[:, None] + 100 * torch.arange(2)).to(torch.uint8)[:, :, None, None, None].expand(-1, -1, 1, 8, 8)
-    training = Training.prepare(replace(SHORT, strategy="clamp", augment="none"), data, {"translated": marked.contiguous()})
+    training = prepare(replace(SHORT, strategy="clamp", augment="none"), data, {"translated": marked.contiguous()})
     place = {int(i): row for row, i in enumerate(data.train.ids)}
     seen = []
     inner = training.strategy
@@ -197,5 +199,5 @@ def test_translations_arrive_beside_their_images(data: Dataset) -> None:
             return getattr(inner, name)
 
     training.strategy = Watching()  # type: ignore[assignment]
-    training.train_epoch()
+    Trainer(training).train_epoch()
     assert seen == [16] * 5

@@ -18,9 +18,11 @@ from augury.jobs.compare import compare
 from augury.jobs.preview import Request, preview
 from augury.jobs.train import train
 from augury.train.data.dataset import Dataset, load
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
+from augury.train.engine.run import Trainer
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
+from augury.train.engine.training import Training
 from augury.train.strategies.early_head import WithEarlyHead
 
 SHORT = Settings("digits", epochs=1, batch_size=50)
@@ -37,8 +39,8 @@ def weights(training: Training) -> dict[str, Tensor]:
 
 
 def trained(digits: Dataset, augment: str, strategy: str = "erm", **changes: object) -> tuple[Training, dict]:
-    training = Training.prepare(replace(SHORT, augment=augment, strategy=strategy, **changes), digits)
-    return training, training.run()
+    training = prepare(replace(SHORT, augment=augment, strategy=strategy, **changes), digits)
+    return training, Trainer(training).run()
 
 
 @pytest.mark.parametrize("inner", ["cutout", "randaugment", "cutmix"])
@@ -71,17 +73,17 @@ def test_every_step_counts_one_more_pass_each_way(digits: Dataset) -> None:
 @pytest.mark.parametrize("saliency", ["full", "early_head"])
 def test_a_run_that_keeps_resumes_bit_for_bit(tmp_path: Path, digits: Dataset, saliency: str) -> None:
     settings = replace(SHORT, augment=f"crop+keep(cutout, saliency={saliency})", epochs=2)
-    unbroken = Training.prepare(settings, digits)
-    unbroken.run()
+    unbroken = prepare(settings, digits)
+    Trainer(unbroken).run()
     directory = RunDirectory.open(tmp_path / "run", settings.dict())
 
     def interrupt(row: dict) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Training.prepare(settings, digits).run(directory, interrupt)
-    resumed = Training.prepare(settings, digits)
-    result = resumed.run(directory)
+        Trainer(prepare(settings, digits)).run(directory, interrupt)
+    resumed = prepare(settings, digits)
+    result = Trainer(resumed).run(directory)
     assert all(torch.equal(value, weights(resumed)[name]) for name, value in weights(unbroken).items())
     for name, value in unbroken.extra.state_dict().items():
         assert torch.equal(value, resumed.extra.state_dict()[name])
@@ -92,7 +94,7 @@ def test_the_early_head_adds_its_loss_and_is_dropped_at_test(tmp_path: Path, dig
     settings = replace(SHORT, augment="keep_cutout(saliency=early_head)")
     train(settings, tmp_path / "run", quiet=True)
     assert not [name for name in load_file(tmp_path / "run" / "model.safetensors") if "early" in name]
-    training = Training.prepare(settings, digits)
+    training = prepare(settings, digits)
     assert isinstance(training.strategy, WithEarlyHead) and training.strategy.weight == 0.3
     split = training.train_split
     images = split.images[:8].float() / 255
@@ -106,7 +108,7 @@ def test_the_early_head_adds_its_loss_and_is_dropped_at_test(tmp_path: Path, dig
     step.loss.backward()
     assert training.extra["early_head"].linear.weight.grad is not None
     before = training.extra["early_head"].linear.weight.clone()
-    training.train_epoch()
+    Trainer(training).train_epoch()
     assert not torch.equal(before, training.extra["early_head"].linear.weight)
 
 
@@ -117,7 +119,7 @@ def test_the_early_head_finds_the_labels_of_other_strategies(digits: Dataset, st
 
 
 def test_an_early_head_refuses_images_whose_labels_it_cannot_know(digits: Dataset) -> None:
-    training = Training.prepare(replace(SHORT, augment="keep_cutout(saliency=early_head)"), digits)
+    training = prepare(replace(SHORT, augment="keep_cutout(saliency=early_head)"), digits)
     batch = Batch(torch.rand(4, 1, 32, 32), Targets.of(torch.arange(4), 10), torch.arange(4))
 
     class Mixed:
@@ -137,7 +139,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(digits: Dataset) -
         ("keep_cutout(saliency=low_resolution)", "torchvision:vgg11(image_size=32)", "saves nothing"),
     ]:
         with pytest.raises(InputError, match=words):
-            Training.prepare(replace(SHORT, augment=augment, model=model), digits)
+            prepare(replace(SHORT, augment=augment, model=model), digits)
 
 
 def test_reports_and_preview_show_what_the_network_decides(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import json
 
 import torch
 
-from augury.train.engine.nested import joined, parted
+from augury.train.engine.nested import flatten_state, unflatten_state
 
 
 def test_nested_state_comes_back_through_json() -> None:
@@ -15,7 +15,7 @@ def test_nested_state_comes_back_through_json() -> None:
     optimizer.step()
     state = {"optimizer": optimizer.state_dict(), "rows": [[1, 2], None], "deep": {"a": {"b": torch.arange(3)}}}
     tensors: dict[str, torch.Tensor] = {}
-    again = joined(json.loads(json.dumps(parted(state, "strategy", tensors))), tensors)
+    again = unflatten_state(json.loads(json.dumps(flatten_state(state, "strategy", tensors))), tensors)
     assert again["rows"] == [[1, 2], None] and again["deep"]["a"]["b"].equal(torch.arange(3))
     other = torch.optim.Adam(module.parameters())
     other.load_state_dict(again["optimizer"])

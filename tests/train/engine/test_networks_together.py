@@ -14,9 +14,12 @@ from augury.core.errors import InputError
 from augury.core.plan import Clock
 from augury.train.data.dataset import Dataset, load
 from augury.train.engine.costs import Counts, counting
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
+from augury.train.engine.resume import resume, save
+from augury.train.engine.run import Trainer
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
+from augury.train.engine.training import Training
 from augury.train.engine.views import StepViews
 
 # strategy: images, forward and backward passes, each as a multiple of the optimiser steps' source images.
@@ -45,7 +48,7 @@ def settings() -> Settings:
 
 @pytest.mark.parametrize("strategy", COSTS)
 def test_every_pass_is_counted_and_nothing_is_free(digits: Dataset, settings: Settings, strategy: str) -> None:
-    result = Training.prepare(replace(settings, strategy=strategy), digits).run()
+    result = Trainer(prepare(replace(settings, strategy=strategy), digits)).run()
     steps = result["counts"]["steps"]
     assert steps == -(-len(digits.train.ids) // 64)
     images, forward, backward = COSTS[strategy]
@@ -68,8 +71,8 @@ def test_passes_without_gradient_and_parts_of_a_batch_are_counted_as_what_they_a
 def test_each_network_is_saved_evaluated_and_listed(tmp_path: Path, digits: Dataset, settings: Settings) -> None:
     both = replace(settings, model="small_cnn(width=8),resnet20", strategy="multi_ait", epochs=2)
     directory = RunDirectory.open(tmp_path, both.dict())
-    training = Training.prepare(both, digits)
-    result = training.run(directory)
+    training = prepare(both, digits)
+    result = Trainer(training).run(directory)
     assert [n["model"] for n in result["networks"]] == ["small_cnn(width=8)", "resnet20"]
     assert [n["weights"] for n in result["networks"]] == ["model.safetensors", "model_2.safetensors"]
     for number, network in enumerate(training.networks):
@@ -92,8 +95,8 @@ def test_each_network_is_saved_evaluated_and_listed(tmp_path: Path, digits: Data
 
 
 def test_copies_start_apart_and_the_first_as_it_does_alone(digits: Dataset, settings: Settings) -> None:
-    alone = Training.prepare(settings, digits).networks[0].state_dict()
-    together = Training.prepare(replace(settings, strategy="multi_ait(networks=3)"), digits).networks
+    alone = prepare(settings, digits).networks[0].state_dict()
+    together = prepare(replace(settings, strategy="multi_ait(networks=3)"), digits).networks
     heads = [network.state_dict()["head.weight"] for network in together]
     assert torch.equal(heads[0], alone["head.weight"])
     assert not torch.equal(heads[0], heads[1]) and not torch.equal(heads[1], heads[2])
@@ -102,11 +105,11 @@ def test_copies_start_apart_and_the_first_as_it_does_alone(digits: Dataset, sett
 def test_without_weight_the_first_network_ends_where_plain_training_ends(digits: Dataset, settings: Settings) -> None:
     """Whole trainings, bit for bit: same initial weights, batches, draws and updates."""
     longer = replace(settings, epochs=2, augment="crop+rotate")
-    plain = Training.prepare(longer, digits)
-    plain.run()
+    plain = prepare(longer, digits)
+    Trainer(plain).run()
     for strategy in ("multi_ait(weight=0)", "dml(weight=0)", "dml(weight=0, updates=alternating)"):
-        together = Training.prepare(replace(longer, strategy=strategy), digits)
-        together.run()
+        together = prepare(replace(longer, strategy=strategy), digits)
+        Trainer(together).run()
         for name, value in plain.model.state_dict().items():
             assert torch.equal(value, together.networks[0].state_dict()[name]), (strategy, name)
 
@@ -114,8 +117,8 @@ def test_without_weight_the_first_network_ends_where_plain_training_ends(digits:
 @pytest.mark.parametrize("strategy", ["ait(at=features, similarity=both)", "multi_ait", "dml(updates=alternating)"])
 def test_resuming_is_exact(tmp_path: Path, digits: Dataset, settings: Settings, strategy: str) -> None:
     longer = replace(settings, epochs=3, strategy=strategy, augment2="crop+rotate" if "ait" in strategy else None)
-    unbroken = Training.prepare(longer, digits)
-    whole = unbroken.run()
+    unbroken = prepare(longer, digits)
+    whole = Trainer(unbroken).run()
     directory = RunDirectory.open(tmp_path, longer.dict())
 
     def interrupt(row: dict) -> None:
@@ -123,9 +126,9 @@ def test_resuming_is_exact(tmp_path: Path, digits: Dataset, settings: Settings, 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Training.prepare(longer, digits).run(directory, interrupt)
-    resumed = Training.prepare(longer, digits)
-    again = resumed.run(directory)
+        Trainer(prepare(longer, digits)).run(directory, interrupt)
+    resumed = prepare(longer, digits)
+    again = Trainer(resumed).run(directory)
     for name, value in unbroken.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[name]), name
     assert [again[k] for k in ("networks", "counts")] == [whole[k] for k in ("networks", "counts")]
@@ -137,16 +140,16 @@ def test_trained_parts_of_a_strategy_are_in_the_checkpoint(tmp_path: Path, digit
         return training
 
     directory = RunDirectory.open(tmp_path, settings.dict())
-    saved = with_part(Training.prepare(settings, digits))
-    saved.save(directory)
-    resumed = with_part(Training.prepare(settings, digits))
+    saved = with_part(prepare(settings, digits))
+    save(saved, directory.path)
+    resumed = with_part(prepare(settings, digits))
     assert not torch.equal(resumed.extra["early"].weight, saved.extra["early"].weight)  # type: ignore[arg-type]
-    resumed.resume(directory)
+    resume(resumed, directory)
     assert torch.equal(resumed.extra["early"].weight, saved.extra["early"].weight)  # type: ignore[arg-type]
 
 
 def test_views_come_from_their_pipelines_and_the_last_stands_in(digits: Dataset, settings: Settings) -> None:
-    training = Training.prepare(replace(settings, strategy="ait", augment="none", augment2="invert(p=1)"), digits)
+    training = prepare(replace(settings, strategy="ait", augment="none", augment2="invert(p=1)"), digits)
     views = StepViews(digits.train, torch.arange(8), 10, training.pipelines, 0, Clock())
     shown = [training.normalize.restore(views(view=0, pipeline=p).images) for p in range(3)]
     assert torch.equal(shown[0], digits.train.images[:8])
@@ -154,7 +157,7 @@ def test_views_come_from_their_pipelines_and_the_last_stands_in(digits: Dataset,
 
 
 def test_two_views_of_one_pipeline_are_drawn_apart(digits: Dataset, settings: Settings) -> None:
-    training = Training.prepare(replace(settings, strategy="ait", augment="crop"), digits)
+    training = prepare(replace(settings, strategy="ait", augment="crop"), digits)
     views = StepViews(digits.train, torch.arange(64), 10, training.pipelines, 0, Clock())
     first, second = views(view=0, pipeline=0).images, views(view=1, pipeline=1).images
     assert (first != second).flatten(1).any(1).float().mean() > 0.9
@@ -175,4 +178,4 @@ def test_two_views_of_one_pipeline_are_drawn_apart(digits: Dataset, settings: Se
 )
 def test_what_does_not_fit_is_refused(digits: Dataset, settings: Settings, values: dict[str, str], named: str) -> None:
     with pytest.raises(InputError, match=named):
-        Training.prepare(replace(settings, **values), digits)
+        prepare(replace(settings, **values), digits)

@@ -14,7 +14,9 @@ from augury.core.errors import InputError, RunError
 from augury.train.data.dataset import Dataset, load
 from augury.train.engine import checkpoint
 from augury.train.engine.failure import explained, read_failure
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
+from augury.train.engine.resume import resume, save
+from augury.train.engine.run import Trainer
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
 
@@ -36,8 +38,8 @@ def test_gone_at_any_moment_of_writing_it_resumes_bit_for_bit(
 ) -> None:
     """The process ends at the n-th flush or rename from the second checkpoint on; what is on the disk then is what counts."""
     settings = replace(SHORT, augment="crop", model="small_cnn(width=2)")
-    whole = Training.prepare(settings, digits)
-    expected = whole.run()
+    whole = prepare(settings, digits)
+    expected = Trainer(whole).run()
     directory = RunDirectory.open(tmp_path, settings.dict())
     calls = 0
     plain = {name: getattr(os, name) for name in ("fsync", "replace")}
@@ -55,10 +57,10 @@ def test_gone_at_any_moment_of_writing_it_resumes_bit_for_bit(
     for name in plain:
         monkeypatch.setattr(os, name, counted(name))
     with pytest.raises(Killed):
-        Training.prepare(settings, digits).run(directory)
+        Trainer(prepare(settings, digits)).run(directory)
     monkeypatch.undo()
-    resumed = Training.prepare(settings, digits)
-    found = resumed.run(directory)
+    resumed = prepare(settings, digits)
+    found = Trainer(resumed).run(directory)
     assert found["accuracy"] == expected["accuracy"] and found["counts"] == expected["counts"]
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[name])
@@ -69,29 +71,29 @@ def test_wall_seconds_are_those_of_all_sessions(tmp_path: Path, digits: Dataset)
     """Catches a resumed training whose wall seconds are the last session's, and so less than its training seconds."""
     settings = replace(SHORT, augment="none", model="small_cnn(width=2)")
     directory = RunDirectory.open(tmp_path, settings.dict())
-    first = Training.prepare(settings, digits)
-    first.begin(directory)
+    first = prepare(settings, digits)
+    Trainer(first).begin(directory)
     first.clock.begun -= 100  # an hour would do as well
-    first.keep(first.train_epoch())
-    seconds = Training.prepare(settings, digits).run(directory)["seconds"]
+    Trainer(first).record(Trainer(first).train_epoch())
+    seconds = Trainer(prepare(settings, digits)).run(directory)["seconds"]
     assert 100 + seconds["training"] - first.seconds < seconds["wall"] < 200
-    assert Training.prepare(settings, digits).run(directory)["seconds"]["wall"] > 100, "a finished one, concluded again"
+    assert Trainer(prepare(settings, digits)).run(directory)["seconds"]["wall"] > 100, "a finished one, concluded again"
 
 
 def test_a_full_disk_keeps_the_checkpoint_and_says_so(tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = RunDirectory.open(tmp_path, SHORT.dict())
-    training = Training.prepare(SHORT, digits)
-    training.begin(directory)
-    training.keep(training.train_epoch())
+    training = prepare(SHORT, digits)
+    Trainer(training).begin(directory)
+    Trainer(training).record(Trainer(training).train_epoch())
     before = (tmp_path / checkpoint.NAME).read_bytes()
-    training.train_epoch()
+    Trainer(training).train_epoch()
 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunError, match="No space left.*what stood there before is kept; free some space, then --resume"):
-        training.save(directory)
+        save(training, directory.path)
     monkeypatch.undo()
     assert (tmp_path / checkpoint.NAME).read_bytes() == before
     assert not list(tmp_path.glob("*.partial"))
@@ -100,10 +102,10 @@ def test_a_full_disk_keeps_the_checkpoint_and_says_so(tmp_path: Path, digits: Da
 @pytest.mark.parametrize("harm", ["cut", "flipped", "empty", "gone"])
 def test_a_damaged_checkpoint_is_recognised_and_the_one_before_is_used(tmp_path: Path, digits: Dataset, harm: str) -> None:
     directory = RunDirectory.open(tmp_path, SHORT.dict())
-    training = Training.prepare(SHORT, digits)
-    training.begin(directory)
+    training = prepare(SHORT, digits)
+    Trainer(training).begin(directory)
     for _ in range(2):
-        training.keep(training.train_epoch())
+        Trainer(training).record(Trainer(training).train_epoch())
     newest = tmp_path / checkpoint.NAME
     data = newest.read_bytes()
     match harm:
@@ -115,14 +117,14 @@ def test_a_damaged_checkpoint_is_recognised_and_the_one_before_is_used(tmp_path:
             newest.write_bytes(b"")
         case "gone":
             newest.unlink()
-    resumed = Training.prepare(SHORT, digits)
-    resumed.resume(directory)
+    resumed = prepare(SHORT, digits)
+    resume(resumed, directory)
     assert resumed.epoch == 1
     assert harm == "gone" or checkpoint.NAME in resumed.notes[0]
     (tmp_path / checkpoint.PREVIOUS).write_bytes(b"junk")
     newest.write_bytes(b"junk")
     with pytest.raises(RunError, match="--overwrite"):
-        Training.prepare(SHORT, digits).resume(directory)
+        resume(prepare(SHORT, digits), directory)
 
 
 def test_harmless_settings_may_change_and_others_are_named(tmp_path: Path) -> None:
@@ -143,21 +145,21 @@ def test_settings_that_an_older_run_did_not_know_had_their_defaults(tmp_path: Pa
 
 def test_other_data_than_the_checkpoints_are_refused(tmp_path: Path, digits: Dataset) -> None:
     directory = RunDirectory.open(tmp_path, SHORT.dict())
-    training = Training.prepare(SHORT, digits)
-    training.begin(directory)
-    training.keep(training.train_epoch())
+    training = prepare(SHORT, digits)
+    Trainer(training).begin(directory)
+    Trainer(training).record(Trainer(training).train_epoch())
     changed = replace(digits, train=replace(digits.train, images=digits.train.images.flip(0)))
     with pytest.raises(InputError, match="training images of digits"):
-        Training.prepare(SHORT, changed).resume(directory)
+        resume(prepare(SHORT, changed), directory)
 
 
 def test_a_loss_that_is_no_number_leaves_its_step(tmp_path: Path, digits: Dataset) -> None:
     """The saved images, labels and weights give that very loss again."""
     settings = replace(SHORT, lr=1e6, precision="float32")
     directory = RunDirectory.open(tmp_path, settings.dict())
-    training = Training.prepare(settings, digits)
+    training = prepare(settings, digits)
     with pytest.raises(RunError, match=r"the training loss is (nan|inf) at step \d+, in epoch \d+, on images \d+, .*--lr") as error:
-        training.run(directory)
+        Trainer(training).run(directory)
     found = read_failure(tmp_path)
     assert f"step {found.about['step']}," in str(error.value) and str(tmp_path) in str(error.value)
     assert len(found.ids) == len(found.about["ids"]) == 50
@@ -175,9 +177,9 @@ def test_a_loss_that_is_no_number_leaves_its_step(tmp_path: Path, digits: Datase
 
 
 def test_the_weights_are_not_touched_by_the_step_that_fails(digits: Dataset) -> None:
-    training = Training.prepare(replace(SHORT, precision="float32"), digits)
-    tally = training.open_epoch()
-    steps = training.steps(tally)
+    training = prepare(replace(SHORT, precision="float32"), digits)
+    tally = Trainer(training).open_epoch()
+    steps = Trainer(training).steps(tally)
     next(steps)
     before = [p.detach().clone() for p in training.model.parameters()]
 
@@ -208,11 +210,11 @@ def test_other_errors_pass() -> None:
 def test_checkpoints_may_be_written_less_often(tmp_path: Path, digits: Dataset) -> None:
     settings = replace(SHORT, checkpoint_seconds=1000)
     directory = RunDirectory.open(tmp_path, settings.dict())
-    training = Training.prepare(settings, digits)
-    training.begin(directory)
+    training = prepare(settings, digits)
+    Trainer(training).begin(directory)
     epochs = []
     for _ in range(3):
-        training.keep(training.train_epoch())
+        Trainer(training).record(Trainer(training).train_epoch())
         found = checkpoint.newest(tmp_path)
         assert found is not None
         epochs.append(found.state["epoch"])

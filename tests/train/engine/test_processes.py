@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from augury.core.errors import InputError
 from augury.train.data.dataset import load
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
 from augury.train.engine.settings import Settings
 from augury.train.engine.world import World, alone, join
 
@@ -73,7 +73,7 @@ def test_shares_are_disjoint_and_weigh_the_mean(size: int, count: int) -> None:
 )
 def test_what_needs_whole_batches_is_refused(changes: dict, named: str) -> None:
     with pytest.raises(InputError, match=named):
-        Training.prepare(Settings("digits", **changes), load("digits"), world=World(0, 2))
+        prepare(Settings("digits", **changes), load("digits"), world=World(0, 2))
 
 
 def test_alone(monkeypatch: pytest.MonkeyPatch) -> None:

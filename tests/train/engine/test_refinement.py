@@ -17,11 +17,13 @@ from augury.core.targets import Targets
 from augury.train.data.dataset import Dataset, load
 from augury.train.engine import checkpoint
 from augury.train.engine.feed import Share
-from augury.train.engine.loop import Training
-from augury.train.engine.refinement import clock_at, intensity_at
+from augury.train.engine.prepare import prepare
+from augury.train.engine.refinement import clock_at, estimating, intensity_at
+from augury.train.engine.run import Trainer
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.schedule import rate_at
 from augury.train.engine.settings import Settings
+from augury.train.engine.step import views
 
 SHORT = Settings("digits", augment="crop+flip+cutout(length=8)+mixup", epochs=2, batch_size=50, refine_epochs=2)
 
@@ -46,7 +48,7 @@ def sampled(monkeypatch: pytest.MonkeyPatch, digits: Dataset, settings: Settings
         return trace
 
     monkeypatch.setattr(PlanStage, "sample", noted)
-    Training.prepare(settings, digits).run()
+    Trainer(prepare(settings, digits)).run()
     return seen
 
 
@@ -79,11 +81,11 @@ def test_gradual_chance_falls_linearly_to_zero_and_so_does_the_share_of_mixed_im
     settings = replace(SHORT, refine_mode="gradual_chance", refine_epochs=4)
     assert [intensity_at(settings, epoch) for epoch in range(6)] == pytest.approx([1, 1, 0.75, 0.5, 0.25, 0])
     assert [intensity_at(replace(SHORT, refine_epochs=0, refine_at=1), epoch) for epoch in range(2)] == [1, 0]
-    training = Training.prepare(replace(settings, augment="mixup"), load("digits"))
+    training = prepare(replace(settings, augment="mixup"), load("digits"))
     shares = []
     for epoch in range(6):
         rows = torch.arange(200)
-        batch = training.views(Share(rows, rows * 0, 1.0, 200), clock_at(settings, epoch, 0), {})()
+        batch = views(training, Share(rows, rows * 0, 1.0, 200), clock_at(settings, epoch, 0), {})()
         assert batch.targets is not None
         shares.append(float((batch.targets.weight.max(1).values < 1).float().mean()))
     assert shares[0] > 0.95 and shares[5] == 0
@@ -96,12 +98,12 @@ def test_gradual_lets_mixups_parameter_fall(augment: str, strategy: str) -> None
     settings = Settings(
         "digits", augment=augment, strategy=strategy, epochs=1, batch_size=64, refine_epochs=2, refine_mode="gradual"
     )
-    training = Training.prepare(settings, load("digits"))
+    training = prepare(settings, load("digits"))
     rows = torch.arange(200)
     for epoch, alpha in ((0, 1.0), (1, 0.5), (2, 0.0)):
         clock, products = clock_at(settings, epoch, 0), []
         for visit in range(8):
-            batch = training.views(Share(rows, torch.full_like(rows, visit), 1.0, len(rows)), clock, {})()
+            batch = views(training, Share(rows, torch.full_like(rows, visit), 1.0, len(rows)), clock, {})()
             targets = batch.targets
             if strategy != "erm":
                 _, targets = training.strategy.examples(training.model, batch, training.strategy.program(clock))
@@ -116,7 +118,7 @@ def test_gradual_lets_mixups_parameter_fall(augment: str, strategy: str) -> None
 
 def test_gradual_lowers_the_chance_of_what_has_no_strength_to_fade() -> None:
     settings = Settings("digits", augment="mixup+cutmix(p=1)", epochs=1, batch_size=64, refine_epochs=2, refine_mode="gradual")
-    training = Training.prepare(settings, load("digits"))
+    training = prepare(settings, load("digits"))
     ids = torch.arange(1000)
     batch = Batch(training.train_split.images.repeat(5, 1, 1, 1), Targets.of(training.train_split.labels.repeat(5), 10), ids)
     _, trace = training.pipeline.run(batch, Noise.of(0, ids), clock=clock_at(settings, 1, 0), intensity=0.5)
@@ -126,10 +128,10 @@ def test_gradual_lowers_the_chance_of_what_has_no_strength_to_fade() -> None:
 
 def test_stage_one_does_not_know_of_the_refinement(digits: Dataset) -> None:
     """The weights at its end are those of the training without one, and the momentum goes on."""
-    plain, refined = Training.prepare(replace(SHORT, refine_epochs=0), digits), Training.prepare(SHORT, digits)
-    before = plain.run()
+    plain, refined = prepare(replace(SHORT, refine_epochs=0), digits), prepare(SHORT, digits)
+    before = Trainer(plain).run()
     rows: list[dict] = []
-    result = refined.run(None, rows.append)
+    result = Trainer(refined).run(None, rows.append)
     for name, value in plain.model.state_dict().items():
         assert torch.equal(value, refined.stage_one[name])
     assert {k: result["stage_one"][k] for k in ("accuracy", "loss", "best")} == {k: before[k] for k in ("accuracy", "loss", "best")}
@@ -139,12 +141,12 @@ def test_stage_one_does_not_know_of_the_refinement(digits: Dataset) -> None:
 
 
 def test_momentum_is_kept(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    training = Training.prepare(SHORT, digits)
+    training = prepare(SHORT, digits)
     for _ in range(2):
-        training.train_epoch()
+        Trainer(training).train_epoch()
     before = [state["momentum_buffer"].clone() for state in training.optimizer.state.values()]
     assert all(bool(b.abs().sum() > 0) for b in before)
-    training.open_epoch()
+    Trainer(training).open_epoch()
     assert all(torch.equal(a, s["momentum_buffer"]) for a, s in zip(before, training.optimizer.state.values(), strict=True))
 
 
@@ -175,8 +177,8 @@ def test_the_rate_of_the_refinement() -> None:
 
 def test_stage_one_is_kept_and_resuming_within_the_refinement_is_exact(tmp_path: Path, digits: Dataset) -> None:
     settings = replace(SHORT, model_ema_decay=0.9)
-    unbroken = Training.prepare(settings, digits)
-    whole = unbroken.run()
+    unbroken = prepare(settings, digits)
+    whole = Trainer(unbroken).run()
     directory = RunDirectory.open(tmp_path, settings.dict())
 
     def interrupt(row: dict) -> None:
@@ -184,11 +186,11 @@ def test_stage_one_is_kept_and_resuming_within_the_refinement_is_exact(tmp_path:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Training.prepare(settings, digits).run(directory, interrupt)
+        Trainer(prepare(settings, digits)).run(directory, interrupt)
     kept = checkpoint.read(tmp_path / checkpoint.STAGE_ONE)
     assert kept is not None and kept.state["epoch"] == 2
-    resumed = Training.prepare(settings, digits)
-    again = resumed.run(directory)
+    resumed = prepare(settings, digits)
+    again = Trainer(resumed).run(directory)
     for name, value in unbroken.shown.state_dict().items():
         assert torch.equal(value, resumed.shown.state_dict()[name])
     assert again["stage_one"] == whole["stage_one"] and again["accuracy"] == whole["accuracy"]
@@ -208,22 +210,22 @@ def test_stage_one_is_kept_and_resuming_within_the_refinement_is_exact(tmp_path:
 )
 def test_what_makes_no_sense_is_refused(digits: Dataset, changes: dict, named: str) -> None:
     with pytest.raises(InputError, match=named):
-        Training.prepare(replace(SHORT, **changes), digits)
+        prepare(replace(SHORT, **changes), digits)
 
 
 def test_without_intensive_stages_the_training_goes_on_and_says_so(digits: Dataset) -> None:
     """A comparison's reference takes as many steps as the rows that are refined."""
-    assert "no intensive stage" in Training.prepare(replace(SHORT, augment="crop+flip"), digits).notes[0]
+    assert "no intensive stage" in prepare(replace(SHORT, augment="crop+flip"), digits).notes[0]
     # The paper also refines the standard augmentation, without any.
-    assert not Training.prepare(replace(SHORT, augment="crop+flip", refine_mode="nothing"), digits).notes
-    assert not Training.prepare(replace(SHORT, augment="crop", strategy="manifold_mixup"), digits).notes
+    assert not prepare(replace(SHORT, augment="crop+flip", refine_mode="nothing"), digits).notes
+    assert not prepare(replace(SHORT, augment="crop", strategy="manifold_mixup"), digits).notes
 
 
 def test_the_risk_gap_against_a_plain_computation(digits: Dataset) -> None:
     """Two epochs, the risks of the second by hand: cross-entropies in evaluation mode on the very images it was trained on."""
     settings = replace(SHORT, augment="crop+mixup", risk_every=1)
-    training, rows = Training.prepare(settings, digits), []
-    training.run(None, rows.append)
+    training, rows = prepare(settings, digits), []
+    Trainer(training).run(None, rows.append)
     risks = [row["risk"] for row in rows]
     model, split = training.model.eval(), digits.train
     with torch.no_grad():
@@ -240,9 +242,9 @@ def test_the_risk_gap_against_a_plain_computation(digits: Dataset) -> None:
 
 
 def test_measuring_the_risk_changes_nothing(digits: Dataset) -> None:
-    plain, measured = Training.prepare(SHORT, digits), Training.prepare(replace(SHORT, risk_epochs=(1, 3)), digits)
+    plain, measured = prepare(SHORT, digits), prepare(replace(SHORT, risk_epochs=(1, 3)), digits)
     rows: list[dict] = []
-    expected, found = plain.run(), measured.run(None, rows.append)
+    expected, found = Trainer(plain).run(), Trainer(measured).run(None, rows.append)
     assert [row["epoch"] for row in rows if "risk" in row] == [1, 3]
     assert found["counts"] == expected["counts"]
     for name, value in plain.model.state_dict().items():
@@ -252,7 +254,7 @@ def test_measuring_the_risk_changes_nothing(digits: Dataset) -> None:
 def test_augmented_risk_of_manifold_mixup_has_its_label_entropy(digits: Dataset) -> None:
     rows: list[dict] = []
     settings = replace(SHORT, augment="crop", strategy="manifold_mixup(alpha=1)", risk_every=2)
-    Training.prepare(settings, digits).run(None, rows.append)
+    Trainer(prepare(settings, digits)).run(None, rows.append)
     assert rows[1]["risk"]["label_entropy"] == pytest.approx(0.45, abs=0.08)
     assert rows[3]["risk"]["label_entropy"] == 0
 
@@ -264,3 +266,36 @@ def test_every_stage_says_whether_it_is_intensive() -> None:
     assert [stage.name for stage in chain.stages if not stage.intensive] == [
         "batch_augment", "crop", "flip", "flip_vertical", "resized_crop"
     ]  # fmt: skip
+
+
+def test_statistics_alone_are_estimated_anew_and_the_weights_stay(digits: Dataset) -> None:
+    settings = replace(SHORT, refine_mode="statistics", epochs=1, refine_epochs=1, model="resnet20")
+    training = prepare(settings, digits)
+    trainer = Trainer(training)
+    trainer.record(trainer.train_epoch())
+    before = {name: value.clone() for name, value in training.model.state_dict().items()}
+    counts = replace(training.counts)
+    trainer.record(trainer.train_epoch())
+    after = training.model.state_dict()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved and all(name.split(".")[-1] in ("running_mean", "running_var", "num_batches_tracked") for name in moved)
+    assert training.counts.backward == counts.backward and training.counts.forward > counts.forward
+    # The plain mean over the epoch's batches, of the crops and flips that the refinement sees, not a moving average.
+    first = next(m for m in training.model.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    assert first.momentum == 0.1 and int(first.num_batches_tracked) == 2
+
+
+def test_statistics_are_the_mean_over_the_batches() -> None:
+    layer = torch.nn.BatchNorm1d(3)
+    layer.running_mean += 100
+    batches = torch.randn(5, 8, 3, generator=torch.Generator().manual_seed(0))
+    with estimating([layer]):
+        for each in batches:
+            layer(each)
+    torch.testing.assert_close(layer.running_mean, batches.mean((0, 1)))
+    torch.testing.assert_close(layer.running_var, batches.var(1).mean(0))
+
+
+def test_statistics_without_batch_normalisation_are_refused(digits: Dataset) -> None:
+    with pytest.raises(InputError, match="goes on averaging them"):
+        prepare(replace(SHORT, refine_mode="statistics", model_ema_decay=0.9), digits)

@@ -14,7 +14,7 @@ from augury.core.errors import InputError
 from augury.jobs.evaluate import evaluate
 from augury.jobs.train import train
 from augury.train.data.dataset import Dataset, Split, load
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
 from augury.train.engine.retrieval import ranked
 from augury.train.engine.settings import Settings
 from augury.train.engine.streams import grouped_order
@@ -157,7 +157,7 @@ def test_centres_follow_the_features_by_the_published_rule() -> None:
 
 def test_the_centre_loss_is_added_and_its_centres_are_kept(people: Dataset, tmp_path: Path) -> None:
     settings = Settings("x", strategy="reid(centre=0.1)", model="bnneck(small_cnn)", batch_size=16)
-    training, without = (Training.prepare(s, people) for s in (settings, replace(settings, strategy="reid(centre=0)")))
+    training, without = (prepare(s, people) for s in (settings, replace(settings, strategy="reid(centre=0)")))
     assert len(without.extra) == 0
     split = training.train_split
     batch = augury.Batch(split.images[:16].float() / 255, augury.Targets.of(split.labels[:16], 8), split.ids[:16])
@@ -172,9 +172,9 @@ def test_the_centre_loss_is_added_and_its_centres_are_kept(people: Dataset, tmp_
 def test_what_reid_needs_is_said(people: Dataset) -> None:
     settings = Settings("digits", strategy="reid", batch_size=32)
     with pytest.raises(InputError, match=r"--model bnneck\(resnet18\)"):
-        Training.prepare(settings, people)
+        prepare(settings, people)
     with pytest.raises(InputError, match="give a multiple, 8 or more"):
-        Training.prepare(replace(settings, model="bnneck(small_cnn)", batch_size=30), people)
+        prepare(replace(settings, model="bnneck(small_cnn)", batch_size=30), people)
 
 
 @pytest.mark.parametrize("augment", ["flip+random_erasing", "flip+keep_random_erasing"])
@@ -191,7 +191,7 @@ def test_a_training_learns_to_find_people_it_never_saw(tmp_path: Path, folder: P
 
 
 def test_the_loss_is_the_sum_of_its_parts(people: Dataset) -> None:
-    training = Training.prepare(
+    training = prepare(
         Settings("x", strategy="reid(triplet=2, smoothing=0.2, centre=0)", model="bnneck(small_cnn)", batch_size=16), people
     )
     split = training.train_split

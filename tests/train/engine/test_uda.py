@@ -12,9 +12,11 @@ from torch import Tensor
 from augury.core.errors import InputError
 from augury.train.data.dataset import Dataset, load
 from augury.train.data.labels import labelled
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
+from augury.train.engine.run import Trainer
 from augury.train.engine.settings import Settings
 from augury.train.engine.streams import repeated_order
+from augury.train.engine.training import Training
 from augury.train.engine.views import epoch_order
 from augury.train.strategies.uda import consistency
 
@@ -31,8 +33,8 @@ def weights(training: Training) -> dict[str, Tensor]:
 
 
 def trained(digits: Dataset, augment: str, strategy: str, **changes: object) -> tuple[Training, dict]:
-    training = Training.prepare(replace(SHORT, augment=augment, strategy=strategy, **changes), digits)
-    return training, training.run()
+    training = prepare(replace(SHORT, augment=augment, strategy=strategy, **changes), digits)
+    return training, Trainer(training).run()
 
 
 def test_labels_are_stratified_nested_and_by_seed(digits: Dataset) -> None:
@@ -105,9 +107,9 @@ def test_labels_of_unlabelled_images_are_never_seen(digits: Dataset) -> None:
     without = torch.tensor([i not in kept for i in digits.train.ids.tolist()])
     blank = one.unlabelled.split.labels.clone()
     blank[without] = 0
-    other = Training.prepare(one.settings, digits)
+    other = prepare(one.settings, digits)
     other.unlabelled.split = replace(other.unlabelled.split, labels=blank)
-    other.run()
+    Trainer(other).run()
     assert all(torch.equal(value, weights(other)[name]) for name, value in weights(one).items())
 
 
@@ -121,7 +123,7 @@ def test_few_labels_mean_as_many_steps_and_the_stream_is_seven_times_as_wide(dig
 
 def test_no_two_images_of_a_step_share_an_address(digits: Dataset) -> None:
     """Labelled and unlabelled streams hold the same images, several times: every copy draws anew."""
-    training = Training.prepare(replace(SHORT, augment="crop", strategy="uda(ratio=4, weak=crop)", labels_per_class=1), digits)
+    training = prepare(replace(SHORT, augment="crop", strategy="uda(ratio=4, weak=crop)", labels_per_class=1), digits)
     seen: list[tuple[int, ...]] = []
     for pipeline in training.pipelines:
         run = pipeline.run
@@ -131,7 +133,7 @@ def test_no_two_images_of_a_step_share_an_address(digits: Dataset) -> None:
             return run(batch, noise, **more)
 
         pipeline.run = noted
-    training.train_epoch()
+    Trainer(training).train_epoch()
     assert len(seen) == 4 * 50 * (1 + 4 + 4)
     # Weak and strong views of one image share nothing either, since the view is part of the address.
     assert len(set(seen)) == len(seen)
@@ -152,7 +154,7 @@ def test_with_two_labels_per_class_it_beats_supervised_training(digits: Dataset,
     for seed in range(3):
         settings = replace(SHORT, epochs=40, batch_size=20, labels_per_class=2, seed=seed, lr=0.03)
         found = [
-            Training.prepare(replace(settings, augment=augment, strategy=strategy), digits).run()["accuracy"]
+            Trainer(prepare(replace(settings, augment=augment, strategy=strategy), digits)).run()["accuracy"]
             for augment, strategy in (("crop", "erm"), (strong, "uda(weak=crop, ratio=4)"))
         ]
         gains.append(found[1] - found[0])

@@ -12,10 +12,12 @@ from augury.core.errors import InputError
 from augury.core.targets import Targets
 from augury.train.data.dataset import Dataset, load
 from augury.train.engine.feed import Share
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
+from augury.train.engine.run import Trainer
 from augury.train.engine.schedule import learning_rate, rate_at
 from augury.train.engine.settings import Settings
-from augury.train.engine.update import Average, make_optimizer
+from augury.train.engine.step import compute
+from augury.train.engine.update import ModelEma, make_optimizer
 
 SHORT = Settings("digits", augment="crop", epochs=1, batch_size=50)
 
@@ -46,8 +48,8 @@ def test_milestones_in_epochs_or_fractions() -> None:
 def test_linear_scaling(digits: Dataset) -> None:
     settings = replace(SHORT, lr=0.1, lr_base_size=256, batch_size=64)
     assert settings.peak_lr == pytest.approx(0.025) and replace(settings, lr_base_size=None).peak_lr == 0.1
-    training = Training.prepare(settings, digits)
-    training.train_epoch()
+    training = prepare(settings, digits)
+    Trainer(training).train_epoch()
     assert training.optimizer.param_groups[0]["lr"] < 0.025
 
 
@@ -71,14 +73,14 @@ def test_resuming_is_exact_with_every_optimiser(tmp_path, digits: Dataset, chang
     from augury.train.engine.rundir import RunDirectory
 
     settings = replace(SHORT, epochs=2, **changes)
-    whole = Training.prepare(settings, digits)
-    whole.run()
+    whole = prepare(settings, digits)
+    Trainer(whole).run()
     directory = RunDirectory.open(tmp_path, settings.dict())
-    first = Training.prepare(settings, digits)
-    first.begin(directory)
-    first.keep(first.train_epoch())
-    second = Training.prepare(settings, digits)
-    second.run(directory)
+    first = prepare(settings, digits)
+    Trainer(first).begin(directory)
+    Trainer(first).record(Trainer(first).train_epoch())
+    second = prepare(settings, digits)
+    Trainer(second).run(directory)
     for name, value in whole.shown.state_dict().items():
         assert torch.equal(value, second.shown.state_dict()[name]), name
 
@@ -87,19 +89,19 @@ def test_smoothing_is_the_mean_with_the_uniform_distribution(digits: Dataset) ->
     logits, labels = torch.linspace(-2, 3, 40).reshape(4, 10), torch.tensor([1, 0, 9, 4])
     expected = functional.cross_entropy(logits, labels, label_smoothing=0.2, reduction="none")
     torch.testing.assert_close(Targets.of(labels, 10).smoothed(0.2).loss(logits), expected)
-    general = Training.prepare(replace(SHORT, smoothing=0.1), digits)
-    own = Training.prepare(replace(SHORT, strategy="erm(smoothing=0.1)"), digits)
-    assert general.train_epoch()["train_loss"] == pytest.approx(own.train_epoch()["train_loss"], rel=1e-4)
+    general = prepare(replace(SHORT, smoothing=0.1), digits)
+    own = prepare(replace(SHORT, strategy="erm(smoothing=0.1)"), digits)
+    assert Trainer(general).train_epoch()["train_loss"] == pytest.approx(Trainer(own).train_epoch()["train_loss"], rel=1e-4)
     with pytest.raises(InputError, match="--smoothing"):
-        Training.prepare(replace(SHORT, smoothing=0.1, strategy="erm(smoothing=0.1)"), digits)
+        prepare(replace(SHORT, smoothing=0.1, strategy="erm(smoothing=0.1)"), digits)
 
 
 def test_clipping_bounds_the_gradient(digits: Dataset) -> None:
-    training = Training.prepare(replace(SHORT, clip_grad=1e-3, momentum=0.0, weight_decay=0.0, lr=1.0), digits)
+    training = prepare(replace(SHORT, clip_grad=1e-3, momentum=0.0, weight_decay=0.0, lr=1.0), digits)
     before = [p.detach().clone() for p in training.model.parameters()]
     after = [p.detach() for p in training.model.parameters()]
-    tally = training.open_epoch()
-    next(training.steps(tally))
+    tally = Trainer(training).open_epoch()
+    next(Trainer(training).steps(tally))
     moved = math.sqrt(sum(float((a - b).square().sum()) for a, b in zip(before, after, strict=True)))
     assert moved == pytest.approx(1e-3, rel=1e-2)
 
@@ -108,7 +110,7 @@ def test_accumulated_pieces_give_the_gradient_of_the_whole(digits: Dataset) -> N
     """With a network whose images do not see each other."""
     gradients = []
     for pieces in (1, 3):
-        training = Training.prepare(replace(SHORT, grad_accum_steps=pieces), digits)
+        training = prepare(replace(SHORT, grad_accum_steps=pieces), digits)
         for module in training.model.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
@@ -116,13 +118,13 @@ def test_accumulated_pieces_give_the_gradient_of_the_whole(digits: Dataset) -> N
         share = Share(rows, rows * 0, 1.0, 50)
         assert [len(piece.rows) for piece in share.pieces(pieces)] == ([50] if pieces == 1 else [17, 17, 16])
         training.update.finish = lambda: None  # type: ignore[method-assign]
-        loss, _ = training.compute(share, {}, training_clock(), None)
+        loss, _ = compute(training, share, {}, training_clock(), None)
         gradients.append([p.grad.clone() for p in training.model.parameters()])  # type: ignore[union-attr]
         assert training.counts.images == 50 and training.counts.forward == pytest.approx(1)
     for a, b in zip(*gradients, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-6)
     with pytest.raises(InputError, match="--grad-accum-steps"):
-        Training.prepare(replace(SHORT, grad_accum_steps=2, strategy="dml(updates=alternating)"), digits)
+        prepare(replace(SHORT, grad_accum_steps=2, strategy="dml(updates=alternating)"), digits)
 
 
 def training_clock():  # type: ignore[no-untyped-def]
@@ -134,7 +136,7 @@ def training_clock():  # type: ignore[no-untyped-def]
 def test_averaged_weights() -> None:
     model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
     nn.init.constant_(model[0].weight, 1.0)
-    average = Average(model, decay=0.5)
+    average = ModelEma(model, decay=0.5)
     expected = 1.0
     for number, value in enumerate((3.0, 5.0, -1.0), start=1):
         nn.init.constant_(model[0].weight, value)
@@ -147,8 +149,8 @@ def test_averaged_weights() -> None:
 
 
 def test_the_average_is_what_is_evaluated_and_written(digits: Dataset) -> None:
-    training = Training.prepare(replace(SHORT, model_ema_decay=0.9), digits)
-    row = training.train_epoch()
+    training = prepare(replace(SHORT, model_ema_decay=0.9), digits)
+    row = Trainer(training).train_epoch()
     assert training.shown is not training.model
     from augury.train.engine.evaluate import evaluate
 

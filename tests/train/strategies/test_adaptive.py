@@ -18,9 +18,11 @@ from augury.core.noise import Noise
 from augury.core.plan import Clock
 from augury.core.targets import Targets
 from augury.train.data.dataset import load
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
+from augury.train.engine.run import Trainer
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
+from augury.train.engine.training import Training
 from augury.train.strategies.uncertainty import candidates_stage, chosen
 
 SCORES = st.lists(st.lists(st.floats(0, 50), min_size=4, max_size=4), min_size=1, max_size=8).map(torch.tensor)
@@ -28,8 +30,8 @@ SCORES = st.lists(st.lists(st.floats(0, 50), min_size=4, max_size=4), min_size=1
 
 def trained(strategy: str, epochs: int, augment: str = "crop+cutout", **more: object) -> Training:
     values = {"data": "digits", "augment": augment, "strategy": strategy, "epochs": epochs, "seed": 1, "batch_size": 64, **more}
-    training = Training.prepare(Settings.of(values, "test"), load("digits"))
-    training.run()
+    training = prepare(Settings.of(values, "test"), load("digits"))
+    Trainer(training).run()
     return training
 
 
@@ -90,7 +92,7 @@ def test_equal_losses_leave_the_reward_at_nothing() -> None:
 
 
 def test_each_pipeline_has_its_policy_between_the_base_and_normalize() -> None:
-    training = Training.prepare(
+    training = prepare(
         Settings.of({"data": "digits", "augment": "crop+cutout", "strategy": "adversarial_autoaugment(policies=3)"}, "test"),
         load("digits"),
     )
@@ -114,9 +116,9 @@ def test_resuming_keeps_controller_history_and_weights(tmp_path: Path) -> None:
             raise Stop
 
     with pytest.raises(Stop):
-        Training.prepare(wanted, data).run(directory, stop)
-    resumed = Training.prepare(wanted, data)
-    resumed.run(directory)
+        Trainer(prepare(wanted, data)).run(directory, stop)
+    resumed = prepare(wanted, data)
+    Trainer(resumed).run(directory)
     assert resumed.strategy.history == whole.strategy.history  # type: ignore[attr-defined]
     assert all(a.equal(b) for a, b in zip(whole.model.state_dict().values(), resumed.model.state_dict().values(), strict=True))
 

@@ -13,7 +13,7 @@ import augury
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.targets import Targets
-from augury.train.strategies.consistency import joined
+from augury.train.strategies.consistency import concat_views
 from augury.train.strategies.strategy import Step, Strategy
 
 LABELS = torch.tensor([0, 2, 1, 2, 0])
@@ -281,7 +281,7 @@ class TestAugmixJsd:
 def test_views_with_different_numbers_of_labels_are_joined() -> None:
     plain = Targets.of(LABELS, 9)
     mixed = plain.mix(torch.tensor([1, 2, 3, 4, 0]), torch.full((5,), 0.25))
-    pictures, targets = joined([(torch.zeros(5, 1, 2, 2), plain), (torch.ones(5, 1, 2, 2), mixed)])
+    pictures, targets = concat_views([(torch.zeros(5, 1, 2, 2), plain), (torch.ones(5, 1, 2, 2), mixed)])
     assert pictures.shape == (10, 1, 2, 2)
     assert torch.equal(targets.dense(), torch.cat([plain.dense(), mixed.dense()]))
 

@@ -11,9 +11,15 @@ from scipy.stats import entropy
 from torch import Tensor
 from torch.nn import functional
 
-from augury.train.strategies.similarity import Apart, euclidean, jensen_shannon, kl, log_probabilities, symmetric_kl
+from augury.train.strategies.similarity import Divergence, euclidean, jensen_shannon, kl, log_probabilities, symmetric_kl
 
-CHOICES = [Apart("kl"), Apart("kl", detached=True), Apart("euclidean"), Apart("both"), Apart("both", detached=True)]
+CHOICES = [
+    Divergence("kl"),
+    Divergence("kl", detached=True),
+    Divergence("euclidean"),
+    Divergence("both"),
+    Divergence("both", detached=True),
+]
 
 
 def logits(seed: int, rows: int = 7, classes: int = 5, spread: float = 3.0) -> Tensor:
@@ -62,7 +68,7 @@ def test_the_detached_gradient_lacks_the_part_through_the_targets() -> None:
 @pytest.mark.parametrize("apart", CHOICES, ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("shape", [(6, 10), (6, 10, 4, 4)], ids=["logits", "maps"])
-def test_identical_views_give_exactly_nothing(apart: Apart, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+def test_identical_views_give_exactly_nothing(apart: Divergence, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
     first = (torch.randn(shape, generator=torch.Generator().manual_seed(3)) * 9).to(dtype).requires_grad_()
     second = first.detach().clone().requires_grad_()
     value = apart(first, second)
@@ -74,7 +80,7 @@ def test_identical_views_give_exactly_nothing(apart: Apart, dtype: torch.dtype, 
 
 
 @pytest.mark.parametrize("apart", CHOICES, ids=str)
-def test_half_precision_neither_underflows_nor_overflows(apart: Apart) -> None:
+def test_half_precision_neither_underflows_nor_overflows(apart: Divergence) -> None:
     """exp(-100) is 0 in half precision, its logarithm -inf; 60000 squared is beyond it."""
     first = torch.tensor([[100.0, 0.0], [60000.0, -60000.0]], dtype=torch.float16, requires_grad=True)
     second = torch.tensor([[0.0, 100.0], [-60000.0, 60000.0]], dtype=torch.float16)
@@ -96,7 +102,7 @@ def test_divergence_of_maps_is_the_mean_over_positions() -> None:
     a, b = (torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(s)) for s in (0, 1))
     p, q = a.softmax(1).double().numpy(), b.softmax(1).double().numpy()
     expected = (entropy(p, q, axis=1) + entropy(q, p, axis=1)).mean((1, 2))
-    np.testing.assert_allclose(Apart("kl")(a, b).numpy(), expected, rtol=1e-5)
+    np.testing.assert_allclose(Divergence("kl")(a, b).numpy(), expected, rtol=1e-5)
 
 
 def test_jensen_shannon_against_scipy_and_its_bound() -> None:

@@ -14,7 +14,8 @@ from augury.explain.measurements.measurement import Figure, Measured, Row, Sprea
 from augury.explain.measurements.sets import check_set, logits_under, some
 from augury.explain.report.diagrams import dot_panel, plane_panel
 from augury.train.data.dataset import Dataset, Split
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
+from augury.train.engine.run import Trainer
 from augury.train.engine.settings import Settings
 
 _WHERE = "--what: affinity_diversity"
@@ -153,10 +154,10 @@ def _trained(clean: Settings, dataset: Dataset, chains: Sequence[Chain], epochs:
     """Diversity from short trainings with the clean run's settings."""
 
     def loss(augment: str) -> float:
-        training = Training.prepare(replace(clean, augment=augment, epochs=epochs), dataset)
+        trainer = Trainer(prepare(replace(clean, augment=augment, epochs=epochs), dataset))
         found = 0.0
         for _ in range(epochs):
-            found = float(training.train_epoch()["train_loss"])
+            found = float(trainer.train_epoch()["train_loss"])
         return found
 
     floor = max(loss(clean.augment), 1e-12)

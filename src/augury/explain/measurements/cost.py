@@ -14,7 +14,9 @@ from augury.explain.measurements.measurement import Figure, Measured, Row, Subje
 from augury.explain.measurements.sets import some
 from augury.explain.report.diagrams import dot_panel
 from augury.train.data.dataset import Dataset
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
+from augury.train.engine.run import Trainer
+from augury.train.engine.training import Training
 
 PARTS = ("decoding", "augmentation", "saliency", "forward", "backward", "update")
 
@@ -85,7 +87,7 @@ def _bottleneck(shares: dict[str, float]) -> str:
 class _Clock:
     """A training whose parts are timed. `images`: source images of an epoch."""
 
-    training: Training
+    trainer: Trainer
     images: int
     spent: dict[str, float] = field(default_factory=dict)
 
@@ -98,6 +100,10 @@ class _Clock:
 
         return run
 
+    @property
+    def training(self) -> Training:
+        return self.trainer.training
+
     def now(self) -> float:
         if self.training.device.type == "cuda":
             torch.cuda.synchronize(self.training.device)
@@ -107,7 +113,7 @@ class _Clock:
         """Seconds of each part in one epoch; a part does not hold what it calls."""
         self.spent, before = {}, self.training.seconds
         with torch.random.fork_rng(devices=[self.training.device] if self.training.device.type == "cuda" else []):
-            self.training.train_epoch()
+            self.trainer.train_epoch()
         total = self.training.seconds - before
         whole = {key: self.spent.get(key, 0.0) for key in ("saliency", "pipeline", "strategy", "update")}
         augmentation = whole["pipeline"] - whole["saliency"]
@@ -139,8 +145,8 @@ def _prepared(subject: Subject, dataset: Dataset, steps: int) -> _Clock:
     settings = replace(
         settings, epochs=10**6, labels=None, labels_per_class=None, device=str(subject.device), select="last", patience=None
     )
-    training = Training.prepare(settings, few)
-    clock = _Clock(training, count)
+    training = prepare(settings, few)
+    clock = _Clock(Trainer(training), count)
     if training.fill is not None:
         training.fill = replace(training.fill, saliency=_Timed(training.fill.saliency, clock, "saliency"))  # type: ignore[arg-type]
     pipelines: tuple[Any, ...] = tuple(_Timed(p, clock, "pipeline") for p in training.pipelines)

@@ -7,7 +7,7 @@ stages is on, whether a saliency map is made, and the epoch, where a policy was 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -16,11 +16,10 @@ from augury.core.plan import Clock
 from augury.train.engine.costs import Counts
 from augury.train.engine.feed import Share
 from augury.train.engine.settings import Settings
+from augury.train.engine.step import compute
 from augury.train.engine.streams import Drawn
+from augury.train.engine.training import Training
 from augury.train.engine.world import World
-
-if TYPE_CHECKING:
-    from augury.train.engine.loop import Training
 
 WARM_UP = 3
 Outcome = tuple[Tensor, dict[str, Tensor]]
@@ -103,7 +102,7 @@ class Capture:
     def note(self) -> str | None:
         return None if self.reason is None else f"steps were not captured in a CUDA graph: {self.reason}"
 
-    def step(self, training: "Training", share: Share, streams: dict[str, Drawn], clock: Clock, program: Any) -> Outcome:
+    def step(self, training: Training, share: Share, streams: dict[str, Drawn], clock: Clock, program: Any) -> Outcome:
         """One step: eager the first times, then recorded, then replayed."""
         t = training
         self.epoch.fill_(clock.epoch)
@@ -111,21 +110,21 @@ class Capture:
         key = self._key(t, share, clock, program)
         if refusal is not None:
             self.reason = refusal
-            return t.compute(share, streams, clock, program, self.epoch)
+            return compute(t, share, streams, clock, program, self.epoch)
         assert self.recorder is not None
         if key not in self.graphs:
             self.seen[key] = self.seen.get(key, 0) + 1
             if self.seen[key] <= WARM_UP:
-                return self.recorder.eager(lambda: t.compute(share, streams, clock, program, self.epoch))
+                return self.recorder.eager(lambda: compute(t, share, streams, clock, program, self.epoch))
             if not self._record(t, key, share, clock, program):
-                return t.compute(share, streams, clock, program, self.epoch)
+                return compute(t, share, streams, clock, program, self.epoch)
         return self._replay(t, key, share)
 
-    def _key(self, t: "Training", share: Share, clock: Clock, program: Any) -> Any:
+    def _key(self, t: Training, share: Share, clock: Clock, program: Any) -> Any:
         mapped = None if t.fill is None else clock.step % t.fill.every == 0
         return program, len(share.rows), share.count, clock.intensity, mapped, clock.epoch if self.reads_clock else None
 
-    def _record(self, t: "Training", key: Any, share: Share, clock: Clock, program: Any) -> bool:
+    def _record(self, t: Training, key: Any, share: Share, clock: Clock, program: Any) -> bool:
         """Record a step on copies of its buffers; False where it cannot be, with the reason kept."""
         buffers = {"rows": share.rows.clone(), "visits": share.visits.clone()}
         if share.images is not None:
@@ -136,7 +135,7 @@ class Capture:
         before = replace(t.counts)
         assert self.recorder is not None
         try:
-            replay, outcome = self.recorder.record(lambda: t.compute(still, {}, watched, program, self.epoch))
+            replay, outcome = self.recorder.record(lambda: compute(t, still, {}, watched, program, self.epoch))
         except RuntimeError as error:
             self.reason = str(error).strip().splitlines()[0]
             _put_back(t.counts, before)
@@ -156,7 +155,7 @@ class Capture:
         self.graphs[key] = Recorded(replay, outcome, buffers, added)
         return True
 
-    def _replay(self, t: "Training", key: Any, share: Share) -> Outcome:
+    def _replay(self, t: Training, key: Any, share: Share) -> Outcome:
         graph = self.graphs.get(key) or self.graphs[(*key[:-1], int(self.epoch))]
         graph.buffers["rows"].copy_(share.rows)
         graph.buffers["visits"].copy_(share.visits)
@@ -175,7 +174,7 @@ def _put_back(counts: Counts, before: Counts) -> None:
         setattr(counts, f.name, getattr(before, f.name))
 
 
-def _refusal(t: "Training", streams: dict[str, Drawn]) -> str | None:
+def _refusal(t: Training, streams: dict[str, Drawn]) -> str | None:
     """Why the strategy's steps are not even tried."""
     if streams or t.further:
         return f"the strategy {t.settings.strategy} reads further streams of images"

@@ -30,8 +30,8 @@ class Collapse:
         """The warning, for a training of so many networks."""
         what = f"network {self.network}" if of > 1 else "the network"
         return (
-            f"{what} collapsed: since epoch {self.since_epoch} its validation accuracy is that of chance ({self.accuracy:.1f} %) and "
-            f"its loss that of an even guess ({self.loss:.3f}); try a smaller --lr, --nesterov false or --clip-grad 1, "
+            f"{what} collapsed: since epoch {self.since_epoch} its validation accuracy is that of chance ({self.accuracy:.1f} %) "
+            f"and its loss that of an even guess ({self.loss:.3f}); try a smaller --lr, --nesterov false or --clip-grad 1, "
             "or a smaller weight of the strategy's own loss"
         )
 

@@ -104,15 +104,15 @@ class Stopwatch:
 class WallClock:
     """Wall seconds of a training, over all its processes: what checkpoints said before, and since this one began.
 
-    abreast: so many trainings share this process's time equally.
+    concurrent: so many trainings share this process's time equally.
     """
 
     before: float = 0.0
     begun: float = field(default_factory=time.perf_counter)
-    abreast: int = 1
+    concurrent: int = 1
 
     def read(self) -> float:
-        return self.before + (time.perf_counter() - self.begun) / self.abreast
+        return self.before + (time.perf_counter() - self.begun) / self.concurrent
 
 
 @dataclass

@@ -1,12 +1,11 @@
 """When a training cannot go on: what is said, and what is left so that it can be looked into."""
 
 import json
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -18,36 +17,19 @@ from augury.core.targets import Targets
 from augury.train.engine.checkpoint import write_atomically, write_json
 from augury.train.engine.feed import Share
 from augury.train.engine.refinement import clock_at
+from augury.train.engine.step import NotFinite, views
 from augury.train.engine.streams import Drawn
-
-if TYPE_CHECKING:
-    from augury.train.engine.loop import Training
+from augury.train.engine.training import Training
 
 TENSORS, ABOUT = "failure.safetensors", "failure.json"
 # On a GPU every look at a value waits for the device, so that losses are looked at together.
 EVERY = 50
 
 
-class NotFinite(Exception):
-    """Raised within a step, before its update, where looking at the loss costs nothing."""
-
-    def __init__(self, loss: float) -> None:
-        super().__init__(loss)
-        self.loss = loss
-
-
-def check_now(loss: Tensor) -> None:
-    """On the CPU, raise NotFinite before the weights are touched."""
-    if loss.device.type == "cpu":
-        value = loss.item()
-        if not math.isfinite(value):
-            raise NotFinite(value)
-
-
 class Watch:
     """Watches an epoch's losses; a RunError with a saved reproduction at the first that is not finite."""
 
-    def __init__(self, training: "Training") -> None:
+    def __init__(self, training: Training) -> None:
         self.training = training
         self.seen: list[tuple[int, Share, dict[str, Drawn], Tensor]] = []
         self.now: tuple[int, Share, dict[str, Drawn]] | None = None
@@ -78,7 +60,7 @@ class Watch:
         self.seen.clear()
 
 
-def _stopped(t: "Training", step: int, share: Share, streams: dict[str, Drawn], loss: float, *, before: bool) -> RunError:
+def _stopped(t: Training, step: int, share: Share, streams: dict[str, Drawn], loss: float, *, before: bool) -> RunError:
     """The error of a step, 0-based, after its reproduction is written. before: the weights are still those it began with."""
     ids = t.train_split.ids[share.rows].tolist()
     words = f"the training loss is {loss} at step {step + 1}, in epoch {t.epoch + 1}"
@@ -91,11 +73,11 @@ def _stopped(t: "Training", step: int, share: Share, streams: dict[str, Drawn], 
 
 
 def _write(
-    t: "Training", folder: Path, step: int, share: Share, streams: dict[str, Drawn], loss: float, before: bool, ids: list[int]
+    t: Training, folder: Path, step: int, share: Share, streams: dict[str, Drawn], loss: float, before: bool, ids: list[int]
 ) -> None:
     clock = clock_at(t.settings, t.epoch, step)
     with torch.no_grad():
-        batch = t.views(share, clock, streams)()
+        batch = views(t, share, clock, streams)()
     tensors = {"images": batch.images, "ids": batch.ids, "rows": share.rows, "visits": share.visits}
     if batch.targets is not None:
         tensors |= {"index": batch.targets.index, "weight": batch.targets.weight}

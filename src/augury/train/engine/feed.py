@@ -35,7 +35,7 @@ class Share:
         ]  # fmt: skip
 
 
-def fed(split: Split, shares: Iterator[Share], settings: Settings, device: torch.device) -> Iterator[Share]:
+def load_batches(split: Split, shares: Iterator[Share], settings: Settings, device: torch.device) -> Iterator[Share]:
     """The shares with their pixels: as they are where the images lie in memory, else decoded ahead by workers."""
     images = split.images
     if not isinstance(images, FileImages):

@@ -7,7 +7,7 @@ from torch import Tensor
 TENSOR, PAIRS = "tensor of the checkpoint", "pairs"
 
 
-def parted(value: Any, prefix: str, tensors: dict[str, Tensor]) -> Any:
+def flatten_state(value: Any, prefix: str, tensors: dict[str, Tensor]) -> Any:
     """The value with every tensor put into `tensors` under `prefix` and its path, and its name in its place.
 
     Mappings whose keys are not texts become pairs; tuples become lists.
@@ -17,19 +17,19 @@ def parted(value: Any, prefix: str, tensors: dict[str, Tensor]) -> Any:
         return {TENSOR: prefix}
     if isinstance(value, dict):
         if all(isinstance(key, str) for key in value):
-            return {key: parted(item, f"{prefix}.{key}", tensors) for key, item in value.items()}
-        return {PAIRS: [[key, parted(item, f"{prefix}.{key}", tensors)] for key, item in value.items()]}
+            return {key: flatten_state(item, f"{prefix}.{key}", tensors) for key, item in value.items()}
+        return {PAIRS: [[key, flatten_state(item, f"{prefix}.{key}", tensors)] for key, item in value.items()]}
     if isinstance(value, list | tuple):
-        return [parted(item, f"{prefix}.{number}", tensors) for number, item in enumerate(value)]
+        return [flatten_state(item, f"{prefix}.{number}", tensors) for number, item in enumerate(value)]
     return value
 
 
-def joined(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """What `parted` was given."""
+def unflatten_state(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """What `flatten_state` was given."""
     if isinstance(value, dict):
         if set(value) == {TENSOR}:
             return tensors[value[TENSOR]]
         if set(value) == {PAIRS}:
-            return {key: joined(item, tensors) for key, item in value[PAIRS]}
-        return {key: joined(item, tensors) for key, item in value.items()}
-    return [joined(item, tensors) for item in value] if isinstance(value, list) else value
+            return {key: unflatten_state(item, tensors) for key, item in value[PAIRS]}
+        return {key: unflatten_state(item, tensors) for key, item in value.items()}
+    return [unflatten_state(item, tensors) for item in value] if isinstance(value, list) else value

@@ -4,7 +4,7 @@ import copy
 import io
 import statistics
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -13,19 +13,18 @@ from torch import Tensor, nn
 from augury.core.plan import Clock
 from augury.train.data.dataset import Split
 from augury.train.engine import checkpoint
+from augury.train.engine.collapse import collapsed
 from augury.train.engine.evaluate import Evaluation, evaluate
 from augury.train.engine.networks import described, network_specs, predictions_file, weights_file
 from augury.train.engine.refinement import intensity_at
 from augury.train.engine.retrieval import retrieve
 from augury.train.engine.risk import risk_gap, wants_risk
 from augury.train.engine.setup import on_device
+from augury.train.engine.training import Training
 from augury.train.strategies.strategy import members
 
-if TYPE_CHECKING:
-    from augury.train.engine.loop import Training
 
-
-def epoch_row(training: "Training", loss: float, rate: float, logs: dict[str, Tensor], images: int) -> dict[str, Any]:
+def epoch_row(training: Training, loss: float, rate: float, logs: dict[str, Tensor], images: int) -> dict[str, Any]:
     """Evaluate on the validation part and measure what is asked for; the epoch's line of metrics.jsonl.
 
     logs: what the strategy logged, summed over the epoch's images.
@@ -49,7 +48,7 @@ def epoch_row(training: "Training", loss: float, rate: float, logs: dict[str, Te
     return row | ({"logs": {name: value / images for name, value in zip(names, sums, strict=True)}} if names else {})
 
 
-def conclude(training: "Training", rows: list[dict[str, Any]]) -> dict[str, Any]:
+def conclude(training: Training, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Evaluate on the test part and write weights and predictions; result.json's content.
 
     stage_one: where the training was refined, the figures of the networks as they were before it.
@@ -77,12 +76,19 @@ def conclude(training: "Training", rows: list[dict[str, Any]]) -> dict[str, Any]
         before = copy.deepcopy(t.shown)
         before.load_state_dict(t.stage_one)
         own = [row for row in rows if row["epoch"] <= t.settings.stage_one]
-        result["stage_one"] = {"epoch": t.settings.stage_one, **figures(_tests(t, before, part), own)[0]}
-    notes = [*t.notes, *([t.capture.note] if t.capture is not None and t.capture.note else [])]
+        _, chosen = t.selection.ended or (t.settings.stage_one, t.settings.stage_one)
+        result["stage_one"] = {"epoch": chosen, **figures(_tests(t, before, part), own)[0]}
+    if t.selection.epoch:
+        result["selected"] = t.selection.outcome()
+    fallen = collapsed(rows, t.validation_split.labels, len(t.dataset.classes))
+    if fallen:
+        result["collapsed"] = [each.dict() for each in fallen]
+    last = rows[-1]["epoch"] if rows else t.epoch
+    notes = [*t.notes, *t.selection.notes(last), *(each.note(len(members(t.shown))) for each in fallen)]
     return result | ({"notes": notes} if notes else {})
 
 
-def _tests(t: "Training", model: nn.Module, part: Split) -> list[Evaluation]:
+def _tests(t: Training, model: nn.Module, part: Split) -> list[Evaluation]:
     return [evaluate(network, part, t.normalize, len(t.dataset.classes), world=t.world) for network in members(model)]
 
 

@@ -4,6 +4,11 @@ He et al. 2019, "Data augmentation revisited: rethinking the distribution gap be
 arXiv:1909.09148, section 3.4: the intensive augmentation is switched off for the last epochs of a training.
 """
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
 from augury.augment.pipeline import Pipeline
 from augury.augment.stage import Normalize
 from augury.core.errors import InputError
@@ -44,6 +49,40 @@ def intensity_at(settings: Settings, epoch: int) -> float:
     if s.refine_mode not in ("gradual", "gradual_chance"):
         return 0.0
     return 1 - (epoch - s.stage_one + 1) / (s.total_epochs - s.stage_one)
+
+
+def check_statistics(settings: Settings, networks: Iterable[nn.Module]) -> None:
+    """InputError where there are no statistics to estimate, or where averaged weights would move on all the same."""
+    if settings.refine_mode != "statistics":
+        return
+    if not all(any(map(_normalises, network.modules())) for network in networks):
+        raise InputError(f"--refine-mode statistics: {settings.model} has no batch normalisation; leave the refinement out")
+    if settings.model_ema_decay is not None:
+        raise InputError("--refine-mode statistics: the weights stay, but --model-ema-decay goes on averaging them; leave one out")
+
+
+def _normalises(module: nn.Module) -> bool:
+    return isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats
+
+
+def estimates_only(settings: Settings, clock: Clock) -> bool:
+    """Whether a step leaves the weights alone and estimates the statistics of batch normalisation."""
+    return settings.refine_mode == "statistics" and clock.intensity == 0
+
+
+@contextmanager
+def estimating(networks: Iterable[nn.Module]) -> Iterator[None]:
+    """Batch normalisation's statistics from nothing, as the plain mean over the batches seen while this lasts."""
+    normal = [module for network in networks for module in network.modules() if _normalises(module)]
+    before = [module.momentum for module in normal]
+    for module in normal:
+        module.reset_running_stats()
+        module.momentum = None  # PyTorch's word for the mean over all batches
+    try:
+        yield
+    finally:
+        for module, momentum in zip(normal, before, strict=True):
+            module.momentum = momentum
 
 
 def clock_at(settings: Settings, epoch: int, step: int) -> Clock:

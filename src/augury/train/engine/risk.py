@@ -1,6 +1,6 @@
 """The gap itself: the empirical risk on clean and on augmented training images (He et al. 2019, section 4.1, table 2)."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +11,10 @@ from augury.train.engine.costs import Counts
 from augury.train.engine.feed import Share
 from augury.train.engine.refinement import clock_at
 from augury.train.engine.settings import Settings
-from augury.train.engine.setup import half
+from augury.train.engine.setup import use_bfloat16
+from augury.train.engine.step import views
+from augury.train.engine.training import Training
 from augury.train.strategies.strategy import members
-
-if TYPE_CHECKING:
-    from augury.train.engine.loop import Training
 
 
 def wants_risk(settings: Settings, epoch: int) -> bool:
@@ -26,7 +25,7 @@ def wants_risk(settings: Settings, epoch: int) -> bool:
 
 
 @torch.no_grad()
-def risk_gap(training: "Training") -> dict[str, float]:
+def risk_gap(training: Training) -> dict[str, float]:
     """Mean cross-entropies of the first network over the training part, in nats, in evaluation mode.
 
     clean: un-augmented images with their labels. augmented: the images as the epoch that was just trained augmented them,
@@ -52,18 +51,18 @@ def risk_gap(training: "Training") -> dict[str, float]:
     return {name: value / count for name, value in found.items()}
 
 
-def _sums(t: "Training", network: nn.Module, rows: Tensor, epoch: int, step: int) -> Tensor:
+def _sums(t: Training, network: nn.Module, rows: Tensor, epoch: int, step: int) -> Tensor:
     clock = clock_at(t.settings, epoch, step)
     share = Share(rows, torch.zeros_like(rows), 1.0, len(rows))
-    views = t.views(share, clock, {})
-    views.counts = Counts()
+    seen = views(t, share, clock, {})
+    seen.counts = Counts()
     if t.fill is not None:
         # A map for every batch, whatever `every` says, and counted nowhere: this is measuring, not training.
-        views.fill = t.fill.saliency
-    views.smoothing = 0.0
-    batch = views()
+        seen.fill = t.fill.saliency
+    seen.smoothing = 0.0
+    batch = seen()
     assert batch.targets is not None
-    with torch.autocast(t.device.type, torch.bfloat16, enabled=half(t.settings, t.device)):
+    with torch.autocast(t.device.type, torch.bfloat16, enabled=use_bfloat16(t.settings, t.device)):
         logits, targets = _augmented(t.strategy, network, batch, t.strategy.program(clock))
         plain = network(t.normalize.normalise(t.train_split.images[rows].to(t.device)))
     labels = Targets.of(t.train_split.labels[rows], len(t.dataset.classes))

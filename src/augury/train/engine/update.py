@@ -70,7 +70,7 @@ class Update:
         self.optimizer.step()
 
 
-class Average:
+class ModelEma:
     """An exponential moving average of the weights (Polyak and Juditsky 1992); buffers are the newest.
 
     The decay of the n-th update is min(decay, (1 + n) / (10 + n)), so that the first steps are not kept for ever.

@@ -15,7 +15,8 @@ from augury.augment.stage import Normalize, PlanStage
 from augury.core.noise import Noise
 from augury.core.options import parse_chain
 from augury.train.data.dataset import Dataset, Split
-from augury.train.engine.loop import Training
+from augury.train.engine.prepare import prepare
+from augury.train.engine.run import Trainer
 from augury.train.engine.settings import Settings
 from augury.train.search.spaces import Decisions, Made, SearchSpace
 
@@ -83,12 +84,13 @@ class Workshop:
 
     def _train(self, job: Job, made: Made) -> tuple[float, int, bool]:
         settings = replace(self.settings, seed=job.seed)
-        training = Training.prepare(settings, self.dataset)
+        training = prepare(settings, self.dataset)
+        trainer = Trainer(training)
         training.pipelines = (searched_pipeline(settings.augment, made, self.dataset), *training.pipelines[1:])
         accuracy = 0.0
         with torch.random.fork_rng(devices=[training.device] if training.device.type == "cuda" else []):
             for epoch in range(settings.epochs):
-                accuracy = training.train_epoch()["validation_accuracy"]
+                accuracy = trainer.train_epoch()["validation_accuracy"]
                 if job.report is not None and job.report(epoch, accuracy) and epoch + 1 < settings.epochs:
                     return accuracy, epoch + 1, True
         return accuracy, settings.epochs, False

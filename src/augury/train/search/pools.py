@@ -1,5 +1,6 @@
 """Where children are trained: here one after another, in several processes, or on a Ray cluster."""
 
+import logging
 import multiprocessing
 import os
 import pickle
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 import torch
 
 from augury.core.errors import InputError
-from augury.train.engine.loop import pick_device
+from augury.train.engine.setup import pick_device
 from augury.train.search.child import Job, Outcome, Workshop
 
 
@@ -171,9 +172,9 @@ def _joined(workshop: Workshop, workers: int, address: str) -> tuple[Cluster, bo
         raise InputError("--ray: needs the package ray; pip install 'augury[ray]', or use --workers N instead") from None
     started = not ray.is_initialized()
     if started:
-        local = {"num_cpus": workers, "include_dashboard": False} if address == "local" else {}
+        local: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False} if address == "local" else {}
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="warning", **local)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **local)
         except Exception as error:  # Ray raises plain Exception where it does not start
             raise InputError(f"--ray {address}: cannot be reached ({' '.join(str(error).split())[:200]})") from None
     gpus = 1 if pick_device(workshop.settings.device).type == "cuda" else 0

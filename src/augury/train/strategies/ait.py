@@ -5,10 +5,10 @@ from typing import Literal
 from torch import nn
 
 from augury.core.registry import register
-from augury.train.strategies.consistency import Weight, joined, priced
+from augury.train.strategies.consistency import Weight, concat_views, with_consistency
 from augury.train.strategies.outputs import Layer, outputs, require, view
-from augury.train.strategies.rule import Rule
-from augury.train.strategies.similarity import Apart, Similarity
+from augury.train.strategies.similarity import Divergence, Similarity
+from augury.train.strategies.simple import SimpleStrategy
 from augury.train.strategies.strategy import Step, Strategy, Views
 
 Mode = Literal["paper", "reference"]
@@ -26,17 +26,17 @@ def ait(*, weight: Weight = 1.0, mode: Mode = "paper", similarity: Similarity = 
     `similarity` and `at` are the ablations of section 4.2.1; the KL divergence of features or maps is that of their
     softmax over channels.
     """
-    apart = Apart(similarity, detached=mode == "reference")
+    apart = Divergence(similarity, detached=mode == "reference")
 
     def loss_of(model: nn.Module, views: Views, turn: int) -> Step:
-        images, targets = joined([view(views, number, number, "ait") for number in range(2)])
+        images, targets = concat_views([view(views, number, number, "ait") for number in range(2)])
         logits, seen = outputs(model, images, at)
         losses = targets.loss(logits)
         classification = losses.mean() if mode == "reference" else 2 * losses.mean()
-        return priced(classification, weight, lambda: apart(*seen.chunk(2)).mean(), losses.unflatten(0, (2, -1)).mean(0))
+        return with_consistency(classification, weight, lambda: apart(*seen.chunk(2)).mean(), losses.unflatten(0, (2, -1)).mean(0))
 
     def check(model: nn.Module) -> None:
         if at != "logits":
             require(model, at)
 
-    return Rule(loss_of, pipelines=2, check=check)
+    return SimpleStrategy(loss_of, pipelines=2, check=check)

@@ -3,10 +3,10 @@
 from torch import nn
 
 from augury.core.registry import register
-from augury.train.strategies.consistency import Weight, joined, priced
+from augury.train.strategies.consistency import Weight, concat_views, with_consistency
 from augury.train.strategies.outputs import view
-from augury.train.strategies.rule import Rule
 from augury.train.strategies.similarity import jensen_shannon, log_probabilities
+from augury.train.strategies.simple import SimpleStrategy
 from augury.train.strategies.strategy import Step, Strategy, Views
 
 
@@ -21,9 +21,11 @@ def augmix_jsd(*, weight: Weight = 12.0) -> Strategy:
 
     def loss_of(model: nn.Module, views: Views, turn: int) -> Step:
         parts = [view(views, number, min(number, 1), "augmix_jsd") for number in range(3)]
-        images, _ = joined(parts)
+        images, _ = concat_views(parts)
         logits = model(images).chunk(3)
         losses = parts[0][1].loss(logits[0])
-        return priced(losses.mean(), weight, lambda: jensen_shannon([log_probabilities(each) for each in logits]).mean(), losses)
+        return with_consistency(
+            losses.mean(), weight, lambda: jensen_shannon([log_probabilities(each) for each in logits]).mean(), losses
+        )
 
-    return Rule(loss_of, pipelines=2)
+    return SimpleStrategy(loss_of, pipelines=2)

@@ -1,4 +1,4 @@
-"""What the consistency strategies share: views joined into one batch, and a loss with a price on disagreement."""
+"""What the consistency strategies share: views concat_views into one batch, and a loss with a price on disagreement."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -15,7 +15,7 @@ Weight = Annotated[float, Interval(0)]
 Networks = Annotated[int, Interval(2, 16)]
 
 
-def priced(classification: Tensor, weight: float, distance: Callable[[], Tensor], per_sample: Tensor) -> Step:
+def with_consistency(classification: Tensor, weight: float, distance: Callable[[], Tensor], per_sample: Tensor) -> Step:
     """classification + weight x distance(), both logged.
 
     Without a weight the loss is `classification` alone and the distance is only looked at, so that plain training stays
@@ -31,7 +31,7 @@ def priced(classification: Tensor, weight: float, distance: Callable[[], Tensor]
     return Step(loss, {"classification": classification.detach(), "consistency": apart.detach()}, per_sample.detach())
 
 
-def joined(parts: list[tuple[Tensor, Targets]]) -> tuple[Tensor, Targets]:
+def concat_views(parts: list[tuple[Tensor, Targets]]) -> tuple[Tensor, Targets]:
     """Several views as one batch, one after the other; a view with fewer labels per row gets more of weight 0."""
     wide = max(targets.index.shape[1] for _, targets in parts)
 

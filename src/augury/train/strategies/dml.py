@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from augury.core.registry import register
-from augury.train.strategies.consistency import Networks, Weight, priced
+from augury.train.strategies.consistency import Networks, Weight, with_consistency
 from augury.train.strategies.outputs import view
-from augury.train.strategies.rule import Rule
 from augury.train.strategies.similarity import kl, log_probabilities
+from augury.train.strategies.simple import SimpleStrategy
 from augury.train.strategies.strategy import Step, Strategy, Views, members
 
 Updates = Literal["simultaneous", "alternating"]
@@ -27,8 +27,8 @@ def dml(*, weight: Weight = 1.0, networks: Networks = 2, updates: Updates = "sim
     pass leaves the running statistics of batch normalisation alone, since they have counted the batch.
     """
     if updates == "simultaneous":
-        return Rule(lambda model, views, turn: _together(members(model), views, weight), networks=networks)
-    return Rule(_InTurn(weight), networks=networks, turns=networks)
+        return SimpleStrategy(lambda model, views, turn: _together(members(model), views, weight), networks=networks)
+    return SimpleStrategy(_InTurn(weight), networks=networks, turns=networks)
 
 
 def _together(networks: list[nn.Module], views: Views, weight: float) -> Step:
@@ -41,7 +41,7 @@ def _together(networks: list[nn.Module], views: Views, weight: float) -> Step:
         return torch.stack([_from_others(logs, k).mean() for k in range(len(logs))]).sum()
 
     classification = torch.stack([each.mean() for each in losses]).sum()
-    return priced(classification, weight, distance, torch.stack(losses).mean(0))
+    return with_consistency(classification, weight, distance, torch.stack(losses).mean(0))
 
 
 def _from_others(logs: list[Tensor], k: int) -> Tensor:
@@ -70,7 +70,7 @@ class _InTurn:
             with torch.no_grad(), _statistics_kept(networks[turn - 1]):
                 self.logs[turn - 1] = log_probabilities(networks[turn - 1](self.images))
         losses = self.losses[turn]
-        step = priced(losses.mean(), self.weight, lambda: _from_others(self.logs, turn).mean(), losses)
+        step = with_consistency(losses.mean(), self.weight, lambda: _from_others(self.logs, turn).mean(), losses)
         self.losses[turn], self.logs[turn] = losses.detach(), self.logs[turn].detach()
         return step
 

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from augury.core.errors import InputError
 from augury.core.registry import register
 from augury.train.strategies.ait import Mode
-from augury.train.strategies.consistency import Networks, Weight, priced
+from augury.train.strategies.consistency import Networks, Weight, with_consistency
 from augury.train.strategies.outputs import Layer, outputs, require, view
-from augury.train.strategies.rule import Rule
-from augury.train.strategies.similarity import Apart, Similarity
+from augury.train.strategies.similarity import Divergence, Similarity
+from augury.train.strategies.simple import SimpleStrategy
 from augury.train.strategies.strategy import Step, Strategy, Views, members
 
 
@@ -26,7 +26,7 @@ def multi_ait(
     through both sides of every divergence, `reference` detaches the targets. All networks are updated at once. Every
     network but the first draws its view from the training's second pipeline where there is one.
     """
-    apart = Apart(similarity, detached=mode == "reference")
+    apart = Divergence(similarity, detached=mode == "reference")
 
     def loss_of(model: nn.Module, views: Views, turn: int) -> Step:
         losses, seen = [], []
@@ -43,10 +43,10 @@ def multi_ait(
             return torch.stack(pairs).sum() / (len(seen) - 1)
 
         classification = torch.stack([each.mean() for each in losses]).sum()
-        return priced(classification, weight, distance, torch.stack(losses).mean(0))
+        return with_consistency(classification, weight, distance, torch.stack(losses).mean(0))
 
     def check(model: nn.Module) -> None:
         for network in members(model) if at != "logits" else ():
             require(network, at)
 
-    return Rule(loss_of, networks=networks, pipelines=2, check=check)
+    return SimpleStrategy(loss_of, networks=networks, pipelines=2, check=check)

@@ -29,7 +29,7 @@ class Centres(nn.Module):
 
     @torch.no_grad()
     def move(self, features: Tensor, labels: Tensor, rate: float) -> None:
-        """Wen et al. 2016, equation 4: every centre by `rate` times the sum of its rows' offsets over one more than their number."""
+        """Wen et al. 2016, equation 4: each centre by `rate` times its rows' summed offsets over one more than their number."""
         offsets = self.centres[labels] - features.detach().float()
         sums = torch.zeros_like(self.centres).index_add_(0, labels, offsets)
         counts = torch.zeros_like(self.centres[:, :1]).index_add_(0, labels, torch.ones_like(offsets[:, :1]))

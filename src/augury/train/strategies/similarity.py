@@ -55,7 +55,7 @@ def jensen_shannon(logs: Sequence[Tensor]) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Apart:
+class Divergence:
     """A choice of `similarity`: `kl` (symmetric, of the softmax), `euclidean`, or `both`, their sum. See `symmetric_kl` for
     `detached`; the Euclidean distance has the same gradient either way and knows no such choice."""
 

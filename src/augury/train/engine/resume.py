@@ -1,9 +1,9 @@
-"""What a checkpoint holds of a training, written and taken up again."""
+"""Writes a training's checkpoints and resumes from them."""
 
 import time
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,16 +12,14 @@ from augury.core.errors import InputError
 from augury.train.data.dataset import Split
 from augury.train.engine import checkpoint
 from augury.train.engine.costs import Counts
-from augury.train.engine.nested import joined, parted
+from augury.train.engine.nested import flatten_state, unflatten_state
 from augury.train.engine.rundir import RunDirectory
-
-if TYPE_CHECKING:
-    from augury.train.engine.loop import Training
+from augury.train.engine.training import Training
 
 _PARTS = ("model.", "extra.", "optimizer.", "selected.", "average.")
 
 
-def save(training: "Training", folder: Path, *, stage_one: bool = False) -> None:
+def save(training: Training, folder: Path, *, stage_one: bool = False) -> None:
     """Write the checkpoint of the epochs done so far; stage_one: also as the checkpoint that is kept for good."""
     t = training
     tensors = {f"model.{k}": v for k, v in t.model.state_dict().items()}
@@ -33,7 +31,7 @@ def save(training: "Training", folder: Path, *, stage_one: bool = False) -> None
     state = {
         "epoch": t.epoch, "seconds": t.seconds, "device_seconds": t.device_seconds, "wall": t.clock.read(),
         "counts": t.counts.dict(),
-        "strategy": parted(t.strategy.state_dict(), "strategy", tensors), "selection": t.selection.state(),
+        "strategy": flatten_state(t.strategy.state_dict(), "strategy", tensors), "selection": t.selection.state(),
         "data": fingerprint(t.train_split), "threads": torch.get_num_threads(),
         "averaged": 0 if t.average is None else t.average.updates,
     }  # fmt: skip
@@ -42,23 +40,37 @@ def save(training: "Training", folder: Path, *, stage_one: bool = False) -> None
         checkpoint.keep_as(folder, checkpoint.STAGE_ONE)
 
 
-def keep(training: "Training", row: dict[str, Any]) -> dict[str, Tensor]:
-    """Write an epoch's metrics and, where it is time, its checkpoint; the weights at the end of stage one, once it is over."""
+def record_epoch(training: Training, row: dict[str, Any]) -> None:
+    """Write an epoch's metrics and, where it is time, its checkpoint; end stage one where it is over.
+
+    What stage one ends with is the network that it chose; the refinement goes on from its last weights, as published. Where
+    patience ended it early, the refinement's epochs keep their numbers, so that its rates and draws do.
+    """
     t = training
-    ends = t.settings.refined and t.epoch == t.settings.stage_one
-    kept = {name: tensor.detach().cpu().clone() for name, tensor in t.shown.state_dict().items()} if ends else t.stage_one
+    ends = t.settings.refined and t.selection.ended is None and _stage_one_over(t)
+    if ends:
+        chosen = t.selection.weights or t.shown.state_dict()
+        t.stage_one = {name: tensor.detach().cpu().clone() for name, tensor in chosen.items()}
     if t.directory is not None:
         t.directory.append_metrics(row)
-        if ends or t.done or time.monotonic() - t.saved_at >= t.settings.checkpoint_seconds:
-            save(t, t.directory.path, stage_one=ends)
-            t.saved_at = time.monotonic()
-    return kept
+        if ends:
+            save(t, t.directory.path, stage_one=True)
+    if ends:
+        t.selection.end_stage_one(t.epoch)
+        t.epoch = t.settings.stage_one
+    if t.directory is not None and (ends or t.done or time.monotonic() - t.saved_at >= t.settings.checkpoint_seconds):
+        save(t, t.directory.path)
+        t.saved_at = time.monotonic()
 
 
-def take_up(training: "Training", directory: RunDirectory | None) -> list[dict[str, Any]]:
-    """Take up the folder's checkpoint; the metrics of the epochs it holds. Without one, start from the beginning.
+def _stage_one_over(t: Training) -> bool:
+    return t.epoch == t.settings.stage_one or (t.epoch < t.settings.stage_one and t.selection.stopped(t.epoch))
 
-    The first process reads, the others are told. Raises InputError where the data are no longer those of the checkpoint.
+
+def resume(training: Training, directory: RunDirectory | None) -> list[dict[str, Any]]:
+    """Restore the folder's checkpoint; the metrics of the epochs it holds. Without one, start from the beginning.
+
+    The first process reads the file and tells the others. Raises InputError where the data are no longer those of the checkpoint.
     """
     t = training
     if directory is None and t.world.size == 1:
@@ -75,10 +87,15 @@ def take_up(training: "Training", directory: RunDirectory | None) -> list[dict[s
         directory.write_metrics(rows)
         if t.settings.refined and t.epoch >= t.settings.stage_one:
             t.stage_one = _stage_one(directory.path, t.average is not None)
-    return t.world.from_first(rows)
+    rows = t.world.from_first(rows)
+    if t.settings.refined and t.selection.ended is None and (t.epoch >= t.settings.stage_one or t.selection.stopped(t.epoch)):
+        # Killed between the two checkpoints of stage one's end, or a checkpoint of before the stages chose for themselves.
+        t.selection.end_stage_one(min(t.epoch, t.settings.stage_one))
+        t.epoch = max(t.epoch, t.settings.stage_one)
+    return rows
 
 
-def _restore(t: "Training", found: checkpoint.Found) -> None:
+def _restore(t: Training, found: checkpoint.Found) -> None:
     state, parts = found.state, {name: _part(found.tensors, name) for name in _PARTS}
     if state.get("data", fingerprint(t.train_split)) != fingerprint(t.train_split):
         raise InputError(f"--resume: the training images of {t.settings.data} are not those it was started with; put them back")
@@ -93,10 +110,10 @@ def _restore(t: "Training", found: checkpoint.Found) -> None:
     t.counts = Counts(**state["counts"])
     if t.fill is not None:
         t.fill.counts = t.counts
-    t.strategy.load_state_dict(joined(state["strategy"], found.tensors))
+    t.strategy.load_state_dict(unflatten_state(state["strategy"], found.tensors))
     t.selection.load(state["selection"], parts["selected."])
     if found.damaged:
-        t.notes.append(f"{found.damaged} was damaged; the checkpoint before it, of epoch {t.epoch}, was taken up")
+        t.notes.append(f"{found.damaged} was damaged; resumed from the checkpoint before it, of epoch {t.epoch}")
     if state.get("threads", torch.get_num_threads()) != torch.get_num_threads():
         t.notes.append(
             f"resumed with {torch.get_num_threads()} threads, begun with {state['threads']}: sums round differently, so that the "
@@ -106,7 +123,9 @@ def _restore(t: "Training", found: checkpoint.Found) -> None:
 
 def _stage_one(folder: Path, averaged: bool) -> dict[str, Tensor]:
     found = checkpoint.read(folder / checkpoint.STAGE_ONE)
-    return {} if found is None else _part(found.tensors, "average." if averaged else "model.")
+    if found is None:
+        return {}
+    return _part(found.tensors, "selected.") or _part(found.tensors, "average." if averaged else "model.")
 
 
 def _part(tensors: dict[str, Tensor], start: str) -> dict[str, Tensor]:

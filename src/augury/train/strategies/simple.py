@@ -1,4 +1,4 @@
-"""Rule: a strategy that learns nothing and has no trained parts of its own, from one function."""
+"""SimpleStrategy: a strategy that learns nothing and has no trained parts of its own, from one function."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ LossOf = Callable[[nn.Module, Views, int], Step]
 
 
 @dataclass
-class Rule:
+class SimpleStrategy:
     """`loss_of(model, views, turn)` as a strategy. networks, pipelines: see `Strategy`. check(model) raises InputError for a
     network that the rule cannot train, before anything is written."""
 

@@ -13,9 +13,11 @@ from augury.core.plan import Clock
 from augury.jobs.compare import compare
 from augury.train.data.dataset import Dataset, load
 from augury.train.engine.captured import WARM_UP, Capture, WatchedClock
-from augury.train.engine.loop import Training
+from augury.train.engine.interleaved import run_together
+from augury.train.engine.prepare import prepare
+from augury.train.engine.run import Trainer
 from augury.train.engine.settings import Settings
-from augury.train.engine.side_by_side import run_together
+from augury.train.engine.training import Training
 
 SHORT = Settings("digits", augment="crop+randaugment+mixup", epochs=2, batch_size=50)
 
@@ -41,12 +43,12 @@ def equal(first: Training, second: Training) -> bool:
 def test_side_by_side_each_is_its_lone_run(digits: Dataset) -> None:
     """With dropout, whose noise comes from PyTorch's own generator, and with different lengths."""
     each = [replace(SHORT, model="wide_resnet(depth=10, widen=1, dropout=0.3)", seed=seed, epochs=1 + seed) for seed in range(2)]
-    alone = [Training.prepare(settings, digits) for settings in each]
-    lone = [training.run() for training in alone]
+    alone = [prepare(settings, digits) for settings in each]
+    lone = [Trainer(training).run() for training in alone]
     torch.random.manual_seed(3)
     expected = torch.random.get_rng_state()
-    together = [Training.prepare(settings, digits) for settings in each]
-    found = run_together(together, [None] * len(each))
+    together = [prepare(settings, digits) for settings in each]
+    found = run_together([Trainer(each) for each in together], [None] * len(each))
     assert torch.equal(torch.random.get_rng_state(), expected)
     for first, second, a, b in zip(alone, together, lone, found, strict=True):
         assert equal(first, second)
@@ -110,19 +112,19 @@ def test_captured_steps_are_eager_ones(digits: Dataset, tmp_path: Path, augment:
         (tmp_path / "pba.json").write_text(json.dumps([[1, [5, 3] * 30], [2, [9, 6] * 30]]))
         augment = f"pba(file={tmp_path / 'pba.json'})"
     settings = Settings("digits", augment=augment, epochs=3, batch_size=8, **more)
-    eager, captured = Training.prepare(settings, digits), Training.prepare(settings, digits)
+    eager, captured = prepare(settings, digits), prepare(settings, digits)
     pretended = Pretended(captured)
-    captured.capture = Capture(torch.device("cpu"), recorder=pretended)
-    expected, found = eager.run(), captured.run()
-    assert captured.capture.reason is None and captured.capture.replayed > 10
+    capture = Capture(torch.device("cpu"), recorder=pretended)
+    expected, found = Trainer(eager).run(), Trainer(captured, capture).run()
+    assert capture.reason is None and capture.replayed > 10
     assert equal(eager, captured)
     assert found["counts"] == expected["counts"] and found["accuracy"] == expected["accuracy"]
     # A policy that reads the clock is recorded anew in every epoch, anything else once per program.
-    assert captured.capture.reads_clock == reads_clock
+    assert capture.reads_clock == reads_clock
     assert pretended.recorded >= (3 if reads_clock else 1)
     if augment == "crop+randaugment+mixup":
         assert pretended.recorded == 1  # batches of 8 from 100 images: the last, of 4, comes WARM_UP times at most
-        assert captured.counts.steps - captured.capture.replayed == 2 * WARM_UP
+        assert captured.counts.steps - capture.replayed == 2 * WARM_UP
 
 
 def test_what_cannot_be_captured_trains_on_and_says_why(digits: Dataset) -> None:
@@ -131,14 +133,14 @@ def test_what_cannot_be_captured_trains_on_and_says_why(digits: Dataset) -> None
             raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
     settings = Settings("digits", augment="crop", epochs=1, batch_size=8)
-    eager, training = Training.prepare(settings, digits), Training.prepare(settings, digits)
-    training.capture = Capture(torch.device("cpu"), recorder=Refusing(training))
-    expected, found = eager.run(), training.run()
+    eager, training = prepare(settings, digits), prepare(settings, digits)
+    capture = Capture(torch.device("cpu"), recorder=Refusing(training))
+    expected, found = Trainer(eager).run(), Trainer(training, capture).run()
     assert found["notes"] == ["steps were not captured in a CUDA graph: operation not permitted when stream is capturing"]
     assert equal(eager, training) and found["counts"] == expected["counts"]
-    turns = Training.prepare(replace(settings, strategy="dml(updates=alternating)"), digits)
-    turns.capture = Capture(torch.device("cpu"), recorder=Refusing(turns))
-    assert "between the turns" in turns.run()["notes"][0]
+    turns = prepare(replace(settings, strategy="dml(updates=alternating)"), digits)
+    capture = Capture(torch.device("cpu"), recorder=Refusing(turns))
+    assert "between the turns" in Trainer(turns, capture).run()["notes"][0]
 
 
 def test_a_clock_notes_who_reads_the_time() -> None:

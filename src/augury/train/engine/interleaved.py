@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from augury.train.engine.costs import Tally
 from augury.train.engine.failure import explained
-from augury.train.engine.loop import OnEpoch, Tally, Training
-from augury.train.engine.outcome import conclude
+from augury.train.engine.run import OnEpoch, Trainer
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.setup import cuda_devices
 
@@ -24,7 +24,7 @@ from augury.train.engine.setup import cuda_devices
 class Lane:
     """One of the trainings: its folder, its epochs so far, and the state of the generators between its turns."""
 
-    training: Training
+    trainer: Trainer
     directory: RunDirectory | None
     rows: list[dict[str, Any]] = field(default_factory=list)
     stream: Any = None
@@ -33,14 +33,14 @@ class Lane:
     steps: Iterator[None] = iter(())
 
     def __post_init__(self) -> None:
-        device = self.training.device
+        device = self.trainer.training.device
         self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self.generators = _states(device)
 
     @contextmanager
     def turn(self) -> Iterator[None]:
         """This training's generators and stream in place."""
-        device = self.training.device
+        device = self.trainer.training.device
         with torch.random.fork_rng(devices=cuda_devices(device)):
             torch.set_rng_state(self.generators[0])
             if device.type == "cuda":
@@ -56,41 +56,41 @@ class Lane:
 
     def open(self) -> None:
         with self.turn():
-            self.tally = self.training.open_epoch()
-            self.steps = self.training.steps(self.tally)
+            self.tally = self.trainer.open_epoch()
+            self.steps = self.trainer.steps(self.tally)
 
     def close(self, seconds: float, on_epoch: OnEpoch | None) -> None:
         """End the epoch; seconds: its share of the time that all have taken together."""
         assert self.tally is not None
         with self.turn():
             self.tally.watch.share = seconds
-            row = self.training.close_epoch(self.tally)
+            row = self.trainer.close_epoch(self.tally)
             self.rows.append(row)
-            self.training.keep(row)
+            self.trainer.record(row)
         if on_epoch:
             on_epoch(row)
 
 
 def run_together(
-    trainings: list[Training], directories: list[RunDirectory | None], on_epoch: OnEpoch | None = None
+    trainers: list[Trainer], directories: list[RunDirectory | None], on_epoch: OnEpoch | None = None
 ) -> list[dict[str, Any]]:
-    """Train all to their ends; their results, in order, as `Training.run` gives them one by one.
+    """Train all to their ends; their results, in order, as `Trainer.run` gives them one by one.
 
     `seconds` of each is its equal share of the time of the epochs they were trained in together.
     """
-    device = trainings[0].device
-    with explained(trainings[0].settings.batch_size):
-        lanes = [Lane(training, directory) for training, directory in zip(trainings, directories, strict=True)]
+    first = trainers[0].training
+    with explained(first.settings.batch_size):
+        lanes = [Lane(trainer, directory) for trainer, directory in zip(trainers, directories, strict=True)]
         for lane in lanes:
             with lane.turn():
-                lane.rows = lane.training.begin(lane.directory)
-            lane.training.clock.abreast = len(lanes)
-        while active := [lane for lane in lanes if not lane.training.done]:
-            _epoch(active, device, on_epoch)
+                lane.rows = lane.trainer.begin(lane.directory)
+            lane.trainer.training.clock.concurrent = len(lanes)
+        while active := [lane for lane in lanes if not lane.trainer.training.done]:
+            _epoch(active, first.device, on_epoch)
         results = []
         for lane in lanes:
             with lane.turn():
-                results.append(conclude(lane.training, lane.rows))
+                results.append(lane.trainer.conclude(lane.rows))
     return results
 
 

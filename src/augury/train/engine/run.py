@@ -1,0 +1,163 @@
+"""The training loop: augment, forward, loss, backward, update; resumable at every epoch, bit for bit on the CPU."""
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from augury.core.plan import Clock
+from augury.train.engine.captured import Capture
+from augury.train.engine.costs import Stopwatch, Tally, WallClock
+from augury.train.engine.failure import Watch, explained
+from augury.train.engine.feed import Share, load_batches
+from augury.train.engine.networks import derived_seed
+from augury.train.engine.outcome import conclude, epoch_row
+from augury.train.engine.refinement import clock_at, estimates_only, estimating
+from augury.train.engine.resume import record_epoch, resume
+from augury.train.engine.rundir import RunDirectory
+from augury.train.engine.sampling import epoch_batches
+from augury.train.engine.schedule import rate_at
+from augury.train.engine.setup import cuda_devices
+from augury.train.engine.step import compute
+from augury.train.engine.streams import Drawn, UnlabelledEpoch
+from augury.train.engine.training import Training
+from augury.train.engine.update import set_rate
+
+OnEpoch = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class Trainer:
+    """Runs a training. capture: what records its steps on the device, where they are recorded."""
+
+    training: Training
+    capture: Capture | None = None
+
+    def __post_init__(self) -> None:
+        t = self.training
+        if self.capture is None and Capture.wanted(t.settings, t.device, t.world):
+            self.capture = Capture(t.device)
+
+    def run(self, directory: RunDirectory | None = None, on_epoch: OnEpoch | None = None) -> dict[str, Any]:
+        """Train to the last epoch, from the folder's checkpoint where there is one; the test part is read once, at the end.
+
+        Returns result.json's content. With a folder, writes metrics.jsonl and checkpoints, and at the end the weights and
+        test predictions of every network (result.json is the caller's: RunDirectory.finish). Raises RunError when the loss
+        is no longer finite (with a reproduction in the folder) and when memory runs out.
+        """
+        t = self.training
+        rows = self.begin(directory)
+        with torch.random.fork_rng(devices=cuda_devices(t.device)), explained(t.settings.batch_size):
+            while not t.done:
+                rows.append(self.train_epoch())
+                self.record(rows[-1])
+                if on_epoch:
+                    on_epoch(rows[-1])
+        return self.conclude(rows)
+
+    def conclude(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """Evaluate the finished training on the test part, once; result.json's content."""
+        if self.capture is not None and self.capture.note:
+            self.training.notes.append(self.capture.note)
+        return conclude(self.training, rows)
+
+    def begin(self, directory: RunDirectory | None) -> list[dict[str, Any]]:
+        """Start, or resume from the folder's checkpoint where it has one; the metrics of the epochs already trained."""
+        t = self.training
+        t.clock = WallClock()
+        t.directory = directory if t.world.leads else None
+        return resume(t, directory)
+
+    def record(self, row: dict[str, Any]) -> None:
+        """Write an epoch's metrics and, where it is time, its checkpoint; remember the weights at the end of stage one."""
+        record_epoch(self.training, row)
+
+    def train_epoch(self) -> dict[str, Any]:
+        """One epoch and the evaluation on the validation part; the epoch's line of metrics.jsonl."""
+        tally = self.open_epoch()
+        for _ in self.steps(tally):
+            pass
+        return self.close_epoch(tally)
+
+    def open_epoch(self) -> Tally:
+        """Put the networks into training mode and start counting."""
+        t = self.training
+        # The networks' own noise (dropout) starts anew with every epoch, so that a resumed run draws the same.
+        name = f"network of process {t.world.rank}" if t.world.rank else "network"
+        torch.random.manual_seed(derived_seed(t.settings.seed, name, t.epoch))
+        t.model.train()
+        t.extra.train()
+        return Tally(Stopwatch(t.device), torch.zeros((), device=t.device))
+
+    def steps(self, tally: Tally) -> Iterator[None]:
+        """The epoch's steps, one at a time."""
+        t = self.training
+        other = None if t.unlabelled is None else t.unlabelled.epoch(t.epoch, t.steps_per_epoch, t.batch_size)
+        before, watch = replace(t.counts), Watch(t)
+        only = estimates_only(t.settings, clock_at(t.settings, t.epoch, t.counts.steps))
+        with estimating(t.networks) if only else nullcontext():
+            yield from self._steps(tally, watch, other)
+        watch.check()
+        t.counts.gather(before, t.world)
+
+    def _steps(self, tally: Tally, watch: Watch, other: UnlabelledEpoch | None) -> Iterator[None]:
+        t = self.training
+        for number, share in enumerate(load_batches(t.train_split, self.shares(), t.settings, t.device)):
+            tally.rate = rate_at(t.settings, t.epoch * t.steps_per_epoch + number, t.steps_per_epoch)
+            set_rate(t.optimizer, tally.rate)
+            streams = {} if other is None else {"unlabelled": other.step(number).share(t.world.rank, t.world.size)}
+            with tally.watch.step(), watch.step(share, streams):
+                loss, said = self._step(share, streams)
+            watch.see(loss)
+            tally.total += loss * share.count
+            for name, value in said.items():
+                logs = tally.logs.get(name, torch.zeros((), device=t.device))
+                tally.logs[name] = logs + value * (share.weight * share.count)
+            tally.images += share.count
+            with tally.watch.paused():
+                yield
+
+    def close_epoch(self, tally: Tally) -> dict[str, Any]:
+        """Evaluate, measure what is asked for, and say how the epoch was."""
+        t = self.training
+        loss = tally.total.item() / max(1, tally.images)
+        wall, device = tally.watch.read()
+        t.seconds += wall
+        t.device_seconds += device
+        t.world.average_buffers(t.shown)
+        if t.average is not None:
+            t.world.average_buffers(t.model)
+        t.epoch += 1
+        t.strategy.end_epoch(Clock(t.epoch, t.settings.epochs, t.counts.steps, seed=t.settings.seed))
+        return epoch_row(t, loss, tally.rate, tally.logs, tally.images)
+
+    def shares(self) -> Iterator[Share]:
+        """The rows of each of the epoch's steps that this process computes, and how often each was seen before in it."""
+        t = self.training
+        for rows, visits in self._batches():
+            own, weight = t.world.share(rows)
+            yield Share(own, t.world.share(visits)[0], weight, len(rows))
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        t = self.training
+        groups = t.groups.of_split(t.train_split) if t.settings.sampling == "groups" and t.groups is not None else None
+        return epoch_batches(t.train_split, groups, t.settings.seed, t.epoch, batch_size=t.batch_size,
+                             images=t.epoch_images, steps=t.steps_per_epoch,
+                             each=getattr(t.strategy, "images_per_class", 0))  # fmt: skip
+
+    def _step(self, share: Share, streams: dict[str, Drawn]) -> tuple[Tensor, dict[str, Tensor]]:
+        """One optimiser step on these rows: the sum of its turns' losses and of what they log."""
+        t = self.training
+        clock = clock_at(t.settings, t.epoch, t.counts.steps)
+        program = t.strategy.program(clock)
+        if self.capture is None:
+            done = compute(t, share, streams, clock, program)
+        else:
+            done = self.capture.step(t, share, streams, clock, program)
+        t.counts.steps += 1
+        if t.average is not None:
+            t.average.update(t.model)
+        return done
