@@ -56,7 +56,14 @@ def test_a_room_imports_only_what_stands_above_it(path: Path) -> None:
 
 def test_the_rooms_are_those_of_the_design() -> None:
     found = {path.relative_to(SOURCE / "augury").parts[0].removesuffix(".py") for path in MODULES}
-    assert found <= {*ROOMS, "__init__", "__main__"}
+    assert found <= {
+        *ROOMS,
+        "__init__",
+        "__main__",
+        "ops",
+        "policies",
+        "presets",
+    }  # the last three: doors without code of their own
 
 
 def test_the_check_of_imports_sees_every_form(tmp_path: Path) -> None:

@@ -1,36 +1,118 @@
-"""Augury: find, apply and prove image augmentation for classifiers.
+"""Augury: find, apply and evaluate image augmentation for classifiers.
 
     pipeline = augury.pipeline("randaugment", num_ops=2, magnitude=9)
     images = pipeline(images)                       # uint8 [B,C,H,W]: every image gets its own draw
     images, targets = augury.pipeline("cutmix")(images, labels)
     loss = targets.loss(model(images)).mean()
+    run = augury.fit("digits", augment="crop+cutout", epochs=20, output="runs/cutout")
 
-Names load on first use, so that `import augury` costs nothing.
+Names load on first use, so that `import augury` costs nothing; type checkers and editors see them all.
 """
 
-import importlib
-from typing import Any
+TYPE_CHECKING = False  # what checkers take for true; importing `typing` for it would cost more than all the rest
+if TYPE_CHECKING:
+    from augury import ops as ops
+    from augury import policies as policies
+    from augury import presets as presets
+    from augury.augment.build import apply as apply
+    from augury.augment.build import pipeline as pipeline
+    from augury.augment.build import policy as policy
+    from augury.augment.pipeline import Pipeline as Pipeline
+    from augury.augment.saliency.fill import saliency as saliency
+    from augury.core.batch import Batch as Batch
+    from augury.core.errors import InputError as InputError
+    from augury.core.errors import RunError as RunError
+    from augury.core.laws import Beta as Beta
+    from augury.core.laws import Choice as Choice
+    from augury.core.laws import Constant as Constant
+    from augury.core.laws import Ladder as Ladder
+    from augury.core.laws import Law as Law
+    from augury.core.laws import Linear as Linear
+    from augury.core.laws import LogUniform as LogUniform
+    from augury.core.laws import Stepped as Stepped
+    from augury.core.laws import Uniform as Uniform
+    from augury.core.noise import Noise as Noise
+    from augury.core.op import Op as Op
+    from augury.core.op import Parameter as Parameter
+    from augury.core.options import Interval as Interval
+    from augury.core.plan import Clock as Clock
+    from augury.core.plan import Plan as Plan
+    from augury.core.plan import Policy as Policy
+    from augury.core.plan import Space as Space
+    from augury.core.plugins import load_plugin as load_plugin
+    from augury.core.registry import names as names
+    from augury.core.registry import register as register
+    from augury.core.targets import Targets as Targets
+    from augury.jobs.front import compare as compare
+    from augury.jobs.front import fit as fit
+    from augury.train.data.dataset import load as _load
+    from augury.train.engine.settings import Settings as Settings
+    from augury.train.models.build import build as _build
+    from augury.train.strategies.build import strategy as strategy
+    from augury.train.strategies.strategy import Step as Step
+    from augury.train.strategies.strategy import Strategy as Strategy
+    from augury.train.strategies.strategy import Views as Views
 
+    dataset, model = _load, _build
+
+# Public name: the module that holds it, and what it is called there.
 _HOME = {
-    "pipeline": "augury.augment.build",
-    "apply": "augury.augment.build",
-    "policy": "augury.augment.build",
-    "saliency": "augury.augment.saliency.fill",
-    "strategy": "augury.train.strategies.build",
-    "model": "augury.train.models.build",
-    "dataset": "augury.train.data.dataset",
-    "names": "augury.core.registry",
-    "Batch": "augury.core.batch",
-    "Targets": "augury.core.targets",
-    "Noise": "augury.core.noise",
-    "InputError": "augury.core.errors",
+    "apply": ("augury.augment.build", "apply"),
+    "Batch": ("augury.core.batch", "Batch"),
+    "Beta": ("augury.core.laws", "Beta"),
+    "Choice": ("augury.core.laws", "Choice"),
+    "Clock": ("augury.core.plan", "Clock"),
+    "compare": ("augury.jobs.front", "compare"),
+    "Constant": ("augury.core.laws", "Constant"),
+    "dataset": ("augury.train.data.dataset", "load"),
+    "fit": ("augury.jobs.front", "fit"),
+    "InputError": ("augury.core.errors", "InputError"),
+    "Interval": ("augury.core.options", "Interval"),
+    "Ladder": ("augury.core.laws", "Ladder"),
+    "Law": ("augury.core.laws", "Law"),
+    "Linear": ("augury.core.laws", "Linear"),
+    "load_plugin": ("augury.core.plugins", "load_plugin"),
+    "LogUniform": ("augury.core.laws", "LogUniform"),
+    "model": ("augury.train.models.build", "build"),
+    "names": ("augury.core.registry", "names"),
+    "Noise": ("augury.core.noise", "Noise"),
+    "Op": ("augury.core.op", "Op"),
+    "Parameter": ("augury.core.op", "Parameter"),
+    "pipeline": ("augury.augment.build", "pipeline"),
+    "Pipeline": ("augury.augment.pipeline", "Pipeline"),
+    "Plan": ("augury.core.plan", "Plan"),
+    "policy": ("augury.augment.build", "policy"),
+    "Policy": ("augury.core.plan", "Policy"),
+    "register": ("augury.core.registry", "register"),
+    "RunError": ("augury.core.errors", "RunError"),
+    "saliency": ("augury.augment.saliency.fill", "saliency"),
+    "Settings": ("augury.train.engine.settings", "Settings"),
+    "Space": ("augury.core.plan", "Space"),
+    "Step": ("augury.train.strategies.strategy", "Step"),
+    "Stepped": ("augury.core.laws", "Stepped"),
+    "strategy": ("augury.train.strategies.build", "strategy"),
+    "Strategy": ("augury.train.strategies.strategy", "Strategy"),
+    "Targets": ("augury.core.targets", "Targets"),
+    "Uniform": ("augury.core.laws", "Uniform"),
+    "Views": ("augury.train.strategies.strategy", "Views"),
 }
-_ALIAS = {"model": "build", "dataset": "load"}
+_MODULES = ("ops", "policies", "presets")
 __version__ = "0.1.0"
-__all__ = list(_HOME)  # pyright: ignore
+__all__ = ["__version__", *_HOME, *_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name in _MODULES:
+        return import_module(f"augury.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'augury' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), _ALIAS.get(name, name))
+    module, own = _HOME[name]
+    value = getattr(import_module(module), own)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

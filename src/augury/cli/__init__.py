@@ -9,6 +9,7 @@ import sys
 from importlib import import_module
 from typing import NoReturn
 
+from augury import __version__
 from augury.core.errors import InputError, RunError
 
 COMMANDS = (
@@ -24,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     if rest:
         options.parser.refuse_flag(rest[0])
     try:
+        _load_plugins(options.plugin)
         options.run(options)
         return 0
     except InputError as error:
@@ -47,6 +49,14 @@ def _tell(options: argparse.Namespace, message: object, code: int, error: BaseEx
     return code
 
 
+def _load_plugins(given: list[str]) -> None:
+    if given:
+        from augury.core.plugins import load_plugin
+
+        for plugin in given:
+            load_plugin(plugin)
+
+
 class _Parser(argparse.ArgumentParser):
     """Refuses in one line, with the nearest flag."""
 
@@ -68,11 +78,16 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="augury", description="Find, apply and prove image augmentation for classifiers.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"augury {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in COMMANDS:
         command = import_module(f"augury.cli.{name}")
         made = commands.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False)
         made.set_defaults(run=command.run, parser=made)
         made.add_argument("--debug", action="store_true", help="show tracebacks")
+        made.add_argument(
+            "--plugin", action="append", default=[], metavar="FILE_OR_MODULE",
+            help="load names of your own from a Python file or module; repeatable (docs/plugins.md)",
+        )  # fmt: skip
         command.add(made)
     return parser

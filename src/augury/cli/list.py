@@ -30,7 +30,9 @@ def run(options: argparse.Namespace) -> None:
         text, kind = [], None
         for r in rows:
             text += [f"\n{r['kind']}"] if r["kind"] != kind else []
-            text.append(f"  {r['name']:<{wide}}  {r['summary']}  [{r['source']}]")
+            origin = "" if r["origin"] == "augury" else f"  (plug-in {r['origin']})"
+            source = f"  [{r['source']}]" if r["source"] else ""
+            text.append(f"  {r['name']:<{wide}}  {r['summary']}{source}{origin}")
             kind = r["kind"]
     print(json.dumps(rows, indent=1) if options.json else "\n".join(_fitted(text)).lstrip("\n"))
 

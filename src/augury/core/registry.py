@@ -1,71 +1,93 @@
-"""Every named thing, found where it is defined.
+"""Every named thing, looked up here and nowhere else.
 
-A name is registered once, by a decorator in the file that defines it; there is no list to edit. The index reads the
-package's source files without importing them, so that `augury list` and `augury --help` need neither torch nor any
-method's dependencies; a module is imported when its name is first asked for. A recipe is a TOML file, named as the file is;
-the package it lies in loads it. Names registered from outside the package
-(a notebook, a plug-in) join as soon as their decorator runs.
+A name is registered once, by a decorator in the file that defines it; there is no list to edit. Augury's own names are
+found by `augury.core.index` without importing anything; a module is imported when its name is first asked for. Names from
+outside the package (a notebook, a user's file, an installed package, see `augury.core.plugins`) join as soon as their
+decorator runs; installed plug-ins are loaded when a name is asked for that is not Augury's own.
 """
 
-import ast
 import difflib
 import functools
 import importlib
-import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from augury.core.errors import InputError
+from augury.core.importing import import_plugin
+from augury.core.index import FORM, KINDS, PACKAGE, Entry, Kind, first_line, index
 
-Kind = Literal["op", "pipeline", "policy", "strategy", "model", "dataset", "measurement", "theory", "recipe"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-PACKAGE = Path(__file__).resolve().parents[1]
+__all__ = [
+    "KINDS", "PACKAGE", "Entry", "Kind", "all_or_nothing", "distributions", "entries", "get", "has", "load_installed", "names",
+    "outside", "register", "unknown", "withdraw",
+]  # fmt: skip
+
+GROUP = "augury.plugins"
+SESSION = "__main__"
+# Kinds that stand in one chain and therefore share their names.
+AUGMENTATIONS: tuple[Kind, ...] = ("op", "pipeline", "policy")
 T = TypeVar("T")
 _LONGEST_ECHO = 60  # characters of a name that nobody knows, repeated to whoever typed it
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One registered name: what it is, where its paper is, and the module that defines it."""
-
-    kind: Kind
-    name: str
-    source: str
-    summary: str
-    module: str
-
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 _loaded: dict[tuple[str, str], Any] = {}
 _outside: dict[tuple[str, str], Entry] = {}
 
 
-def register(kind: Kind, name: str, *, source: str) -> Callable[[T], T]:
+def register(kind: Kind, name: str, *, source: str = "") -> Callable[[T], T]:
     """Register the decorated function (or the value a plain call is given) under a name.
 
-    In the package all three arguments must be string literals. Raises ValueError when the name is taken by another
-    module, because two definitions of one name would make results depend on the order of imports.
+    Within the package it is written `@register(...)` above a function of a module, with string literals and a source,
+    since the index reads source files; other forms are refused. Outside it, `@augury.register("op", "mine")` is enough.
+    Raises InputError when the name is taken, because two definitions of one name would make results depend on the order
+    of imports; a cell or a file that is run again replaces its own names.
     """
     if kind not in KINDS:
-        raise ValueError(f"kind {kind!r} is not one of {', '.join(KINDS)}")
+        raise InputError(f"register: {unknown('kind', str(kind), [*KINDS])}")
 
     def keep(value: T) -> T:
-        module = getattr(value, "__module__", "")
-        known = _index().get((kind, name)) or _outside.get((kind, name))
-        if known is not None and known.module != module:
-            raise ValueError(f"{kind} {name!r} is already registered by {known.module}")
-        if known is None:
-            _outside[kind, name] = Entry(kind, name, source, _first_line(value.__doc__), module)
+        module = getattr(value, "__module__", None) or type(value).__module__
+        module = SESSION if module == "__mp_main__" else module  # a script, as its spawned processes call it
+        entry = Entry(kind, name, source, first_line(value.__doc__), module)
+        known = index().get((kind, name))
+        if entry.own:
+            if known is None:
+                raise ValueError(f"{module}: {kind} {name!r} is not in the index; {FORM}")
+            if known.module != module:
+                raise ValueError(f"{kind} {name!r} is already registered by {known.module}")
+        else:
+            _refuse_taken(entry, value)
+            _outside[kind, name] = entry
         _loaded[kind, name] = value
         return value
 
     return keep
 
 
+def _refuse_taken(entry: Entry, value: Any) -> None:
+    """InputError for a name from outside that cannot be written in a chain, or that something else has."""
+    if not _NAME.fullmatch(entry.name):
+        raise InputError(
+            f"register: {entry.name!r} must be lower-case letters, digits and underscores, for example my_{entry.kind}"
+        )
+    for kind in AUGMENTATIONS if entry.kind in AUGMENTATIONS else (entry.kind,):
+        known = index().get((kind, entry.name)) or _outside.get((kind, entry.name))
+        if known is None:
+            continue
+        again = (known.kind, known.module) == (entry.kind, entry.module)
+        if not again or (known.module != SESSION and _called(_loaded[kind, entry.name]) != _called(value)):
+            raise InputError(f"register: {kind} {entry.name!r} is already registered by {known.module}; choose another name")
+
+
+def _called(value: Any) -> str:
+    return getattr(value, "__qualname__", "")
+
+
 def entries(kind: Kind | None = None) -> list[Entry]:
-    """Every registered entry, sorted by kind and name; of one kind where one is given."""
-    found = {**_index(), **_outside}.values()
+    """Every registered entry, those of installed plug-ins included, sorted by kind and name; of one kind where one is given."""
+    load_installed()
+    found = {**index(), **_outside}.values()
     return sorted((e for e in found if kind in (None, e.kind)), key=lambda e: (KINDS.index(e.kind), e.name))
 
 
@@ -75,19 +97,73 @@ def names(kind: Kind) -> list[str]:
 
 
 def has(kind: Kind, name: str) -> bool:
-    return (kind, name) in _index() or (kind, name) in _outside
+    """Whether the name is registered; installed plug-ins are loaded where it is not Augury's own."""
+    own = index()
+    if (kind, name) in own or (kind, name) in _outside:
+        return True
+    if kind in AUGMENTATIONS and any((other, name) in own for other in AUGMENTATIONS):
+        return False
+    load_installed()
+    return (kind, name) in _outside
 
 
 def get(kind: Kind, name: str) -> Any:
     """The registered object; InputError with the nearest name where there is none."""
     if (kind, name) not in _loaded:
-        entry = _index().get((kind, name))
-        if entry is None:
+        if not has(kind, name):
             raise InputError(unknown(kind, name, names(kind)))
-        module = importlib.import_module(entry.module)
         if (kind, name) not in _loaded:
-            _loaded[kind, name] = module.load(name)
+            module = importlib.import_module(index()[kind, name].module)
+            if (kind, name) not in _loaded:
+                _loaded[kind, name] = module.load(name)
     return _loaded[kind, name]
+
+
+def outside() -> list[Entry]:
+    """The entries from outside the package that are registered so far."""
+    return list(_outside.values())
+
+
+@contextmanager
+def all_or_nothing() -> Iterator[None]:
+    """What is registered from outside within this stays only if nothing fails."""
+    before = {key: (entry, _loaded[key]) for key, entry in _outside.items()}
+    try:
+        yield
+    except BaseException:
+        for key in set(_outside) - set(before):
+            _loaded.pop(key, None)
+        _outside.clear()
+        _outside.update({key: entry for key, (entry, _) in before.items()})
+        _loaded.update({key: value for key, (_, value) in before.items()})
+        raise
+
+
+def withdraw(module: str) -> None:
+    """Forget the names of a module from outside, which is about to be run again."""
+    for key in [key for key, entry in _outside.items() if entry.module == module]:
+        del _outside[key], _loaded[key]
+
+
+@functools.cache
+def load_installed() -> None:
+    """Load the plug-ins of installed packages, once in a process; InputError naming the package where one fails."""
+    for point, label in _points():
+        with all_or_nothing():
+            import_plugin(point, f"the installed plug-in {label}")
+
+
+@functools.cache
+def distributions() -> dict[str, str]:
+    """The installed packages that bring plug-ins: top module to name and version."""
+    return {module.partition(".")[0]: label for module, label in _points()}
+
+
+def _points() -> list[tuple[str, str]]:
+    from importlib.metadata import entry_points
+
+    found = entry_points(group=GROUP)
+    return [(p.module, p.name if p.dist is None else f"{p.dist.name} {p.dist.version}") for p in found]
 
 
 def unknown(what: str, name: str, known: list[str]) -> str:
@@ -97,45 +173,3 @@ def unknown(what: str, name: str, known: list[str]) -> str:
     shown = name if len(name) <= _LONGEST_ECHO else f"{name[:_LONGEST_ECHO]}..."
     hint = f"did you mean {lower[near[0]]!r}?" if near else f"known: {', '.join(known) or 'none'}"
     return f"unknown {what} {shown!r}; {hint}"
-
-
-@functools.cache
-def _index() -> dict[tuple[str, str], Entry]:
-    found: dict[tuple[str, str], Entry] = {}
-    for path in sorted(PACKAGE.rglob("*.py")):
-        text = path.read_text(encoding="utf-8")
-        if "@register(" not in text:
-            continue
-        module = ".".join(("augury", *path.relative_to(PACKAGE).with_suffix("").parts))
-        for entry in _entries_of(ast.parse(text), module):
-            if (entry.kind, entry.name) in found:
-                raise ValueError(f"{entry.kind} {entry.name!r} is registered twice, last in {module}")
-            found[entry.kind, entry.name] = entry
-    for path in sorted(PACKAGE.glob("recipes/*.toml")):
-        found["recipe", path.stem] = _recipe(path)
-    return found
-
-
-def _recipe(path: Path) -> Entry:
-    """The entry of a recipe. Only the head of the file is parsed: the rows are many, and every command reads this index."""
-    head, _, _ = path.read_text(encoding="utf-8").partition("\nrows")
-    values = tomllib.loads(head)
-    package = ".".join(("augury", *path.parent.relative_to(PACKAGE).parts))
-    return Entry("recipe", path.stem, str(values.get("source", "")), str(values.get("title", "")), package)
-
-
-def _entries_of(tree: ast.Module, module: str) -> list[Entry]:
-    found = []
-    for node in tree.body:
-        if not isinstance(node, ast.FunctionDef | ast.ClassDef):
-            continue
-        for call in node.decorator_list:
-            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "register":
-                kind, name = (ast.literal_eval(argument) for argument in call.args)
-                source = next(ast.literal_eval(k.value) for k in call.keywords if k.arg == "source")
-                found.append(Entry(kind, name, source, _first_line(ast.get_docstring(node)), module))
-    return found
-
-
-def _first_line(text: str | None) -> str:
-    return (text or "").strip().split("\n")[0].strip()

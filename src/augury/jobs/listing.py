@@ -3,11 +3,19 @@
 from typing import Any
 
 from augury.core import registry
+from augury.core.plugins import plugin_of
 
 
 def listing() -> list[dict[str, str]]:
-    """One mapping per registered name. Reads source files only, so that it answers at once."""
-    return [{"kind": e.kind, "name": e.name, "summary": e.summary, "source": e.source} for e in registry.entries()]
+    """One mapping per registered name. Of Augury it reads source files only, so that it answers at once."""
+    return [
+        {"kind": e.kind, "name": e.name, "summary": e.summary, "source": e.source, "origin": origin(e)} for e in registry.entries()
+    ]
+
+
+def origin(entry: registry.Entry) -> str:
+    """Where a name comes from: `augury`, or what its plug-in is called."""
+    return "augury" if entry.own else plugin_of(entry.module).label
 
 
 def stages(augment: str) -> list[dict[str, Any]]:

@@ -32,6 +32,11 @@ class Run:
     models: list[str]
     device: torch.device
 
+    @property
+    def accuracy(self) -> float:
+        """The first network's accuracy on the test part, in percent."""
+        return float(self.result["accuracy"])
+
 
 def open_run(path: Path, device: str = "auto", data: dict[Any, Dataset] | None = None) -> Run:
     """The run in a folder. data: data sets read so far, by the settings they came from; joined by this run's own.

@@ -1,0 +1,28 @@
+"""Importing what is not Augury's, with every failure told in one line that names the plug-in and the place in it."""
+
+import importlib
+
+from augury.core.errors import InputError
+
+
+def import_plugin(name: str, where: str) -> None:
+    """Import a module; InputError starting with `where` if there is none of that name, or if it fails."""
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            raise InputError(f"{where}: there is no module {name!r}; for a file, give its path, as {name}.py") from None
+        raise failed(error, where, None) from error
+
+
+def failed(error: Exception, where: str, file: str | None) -> InputError:
+    """What went wrong, with the line of the plug-in's file that it happened in."""
+    line = error.lineno if isinstance(error, SyntaxError) else None
+    trace = error.__traceback__
+    while trace is not None:
+        if file is not None and trace.tb_frame.f_code.co_filename == file:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    place = f" line {line}" if line else ""
+    said = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+    return InputError(f"{where}{place}: {' '.join(said.split())}")

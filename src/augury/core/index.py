@@ -1,0 +1,91 @@
+"""The index of Augury's own names, read from the package's source files without importing them.
+
+`augury list` and `augury --help` therefore need neither torch nor any method's dependencies. A name stands once, in the
+decorator of the file that defines it. A recipe is a TOML file, named as the file is; the package it lies in loads it.
+"""
+
+import ast
+import functools
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+Kind = Literal["op", "pipeline", "policy", "strategy", "model", "dataset", "measurement", "theory", "recipe"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+PACKAGE = Path(__file__).resolve().parents[1]
+FORM = "write `from augury.core.registry import register` and `@register(...)` above a function of the module"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered name: what it is, where its paper is, and the module that defines it."""
+
+    kind: Kind
+    name: str
+    source: str
+    summary: str
+    module: str
+
+    @property
+    def own(self) -> bool:
+        """Whether it is Augury's, not a plug-in's."""
+        return self.module.partition(".")[0] == "augury"
+
+
+_DECORATED = re.compile(r"^@[\w.]*\bregister\(", re.MULTILINE)
+
+
+@functools.cache
+def index() -> dict[tuple[str, str], Entry]:
+    found: dict[tuple[str, str], Entry] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if not _DECORATED.search(text):
+            continue
+        module = ".".join(("augury", *path.relative_to(PACKAGE).with_suffix("").parts))
+        for entry in _entries_of(ast.parse(text), module):
+            if (entry.kind, entry.name) in found:
+                raise ValueError(f"{entry.kind} {entry.name!r} is registered twice, last in {module}")
+            found[entry.kind, entry.name] = entry
+    for path in sorted(PACKAGE.glob("recipes/*.toml")):
+        found["recipe", path.stem] = _recipe(path)
+    return found
+
+
+def _recipe(path: Path) -> Entry:
+    """The entry of a recipe. Only the head of the file is parsed: the rows are many, and every command reads this index."""
+    head, _, _ = path.read_text(encoding="utf-8").partition("\nrows")
+    values = tomllib.loads(head)
+    package = ".".join(("augury", *path.parent.relative_to(PACKAGE).parts))
+    return Entry("recipe", path.stem, str(values.get("source", "")), str(values.get("title", "")), package)
+
+
+def _entries_of(tree: ast.Module, module: str) -> list[Entry]:
+    found = []
+    for node in tree.body:
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+            continue
+        for call in node.decorator_list:
+            if not isinstance(call, ast.Call):
+                continue
+            if isinstance(call.func, ast.Attribute) and call.func.attr == "register":
+                raise ValueError(f"{module} line {call.lineno}: `@{ast.unparse(call.func)}(...)` is not indexed; {FORM}")
+            if isinstance(call.func, ast.Name) and call.func.id == "register":
+                found.append(_entry_of(call, node, module))
+    return found
+
+
+def _entry_of(call: ast.Call, node: ast.FunctionDef | ast.ClassDef, module: str) -> Entry:
+    try:
+        kind, name = (ast.literal_eval(argument) for argument in call.args)
+        source = next(ast.literal_eval(k.value) for k in call.keywords if k.arg == "source")
+    except (ValueError, StopIteration):
+        form = '@register("KIND", "NAME", source="...")'
+        raise ValueError(f"{module} line {call.lineno}: write `{form}` with string literals, which the index reads") from None
+    return Entry(kind, name, source, first_line(ast.get_docstring(node)), module)
+
+
+def first_line(text: str | None) -> str:
+    return (text or "").strip().split("\n")[0].strip()

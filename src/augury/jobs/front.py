@@ -1,0 +1,67 @@
+"""Training and comparing from Python: `augury.fit` and `augury.compare`. `tools/stubs.py` writes their signatures down."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from augury.core.errors import InputError
+from augury.core.grammar import text_from
+from augury.jobs import compare as comparisons
+from augury.jobs.comparison import Comparison, rows_from
+from augury.jobs.runs import Run, open_run
+from augury.jobs.train import train
+from augury.train.engine.settings import Settings
+
+_TEXTS = ("augment", "augment2", "strategy", "model")
+
+
+def fit(
+    data: str | Settings, *, output: str | os.PathLike[str], resume: bool = False, overwrite: bool = False, quiet: bool = False,
+    **settings: Any,
+) -> Run:  # fmt: skip
+    """Train a network, as `augury train` does, and open the finished run: `run.accuracy`, `run.networks[0]`, `run.result`.
+
+    data: a name, folder or file as on the command line, with the settings as keywords, or `Settings`. Augmentations may be
+    text or pipelines. output: the run's folder. Raises InputError for what is refused before anything is written.
+    """
+    made, path = _settings(data, settings), Path(output)
+    if train(made, path, resume=resume, overwrite=overwrite, quiet=quiet) is None:
+        raise InputError("fit: runs in one process; `augury train` runs in several under torchrun")
+    return open_run(path, made.device)
+
+
+def compare(
+    data: str | Settings, *, output: str | os.PathLike[str], seeds: int = 3, resume: bool = False, overwrite: bool = False,
+    quiet: bool = False, parallel_seeds: bool = False, **settings: Any,
+) -> Comparison:  # fmt: skip
+    """Compare augmentations and strategies at equal budget, as `augury compare` does; the first of each is the reference.
+
+    augment, strategy: a list, or text with commas. seeds: trainings for each row. Everything else as in `fit`.
+    """
+    made, path = _settings(data, settings, several=True), Path(output)
+    result = comparisons.compare(
+        made, seeds, path, resume=resume, overwrite=overwrite, quiet=quiet, parallel_seeds=parallel_seeds
+    )  # fmt: skip
+    return Comparison(path, rows_from(result), result)
+
+
+def _settings(data: str | Settings, given: dict[str, Any], several: bool = False) -> Settings:
+    if isinstance(data, Settings):
+        if given:
+            raise InputError(f"{next(iter(given))}: given beside Settings; write it into them")
+        return data
+    values = dict(given)
+    for key in _TEXTS:
+        if values.get(key) is not None:
+            values[key] = _text(values[key], key, several and key in ("augment", "strategy"))
+    return Settings.of({"data": data, **values}, "fit")
+
+
+def _text(value: Any, where: str, several: bool) -> str:
+    """Names as the grammar's text; a list is one of alternatives where several are compared, of stages otherwise."""
+    if several and isinstance(value, Sequence) and not isinstance(value, str):
+        return ",".join(_text(each, where, False) for each in value)
+    if where == "model" and isinstance(value, list | tuple):
+        return ",".join(_text(each, where, False) for each in value)
+    return text_from(value, where)

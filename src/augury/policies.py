@@ -1,0 +1,19 @@
+"""Policies as functions with typed options, `augury.policies.randaugment(num ops=2)`: each builds a `Pipeline`.
+
+Every registered name is here, those of plug-ins included; nothing is listed. The signatures for editors and type checkers
+stand in `policies.pyi`, which `tools/stubs.py` writes.
+"""
+
+
+def __getattr__(name: str) -> object:
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from augury.augment.typed import builder
+
+    return builder("policy", name)
+
+
+def __dir__() -> list[str]:
+    from augury.core.registry import names
+
+    return names("policy")

@@ -1,0 +1,141 @@
+# Written by tools/stubs.py; do not edit.
+from typing import Literal
+
+from augury.augment.pipeline import Pipeline
+from augury.augment.typed import Augmentation, Drawn
+
+def attentive_cutmix(*, cells: int = 6, grid: int = 7, network: str | None = None, p: float = 1.0) -> Pipeline:
+    """Pastes the cells of another image that a network attends to most; labels are weighted by the exact area.
+
+    Attention is the mean over the channels of the network's last maps. network: a finished run's folder, or a network by
+    name, such as torchvision:resnet50(pretrained=true, image_size=224), the paper's; by default the network in training.
+    """
+
+def augmix(*, severity: float = 3, width: int = 3, depth: int | None = None, alpha: float = 1.0, all_ops: bool = False) -> Pipeline:
+    """`width` chains of 1 to 3 operations (or `depth`), averaged by Dirichlet weights, blended with the clean image.
+
+    Every operation draws its own level between 0.1 and `severity` of 10 (on a fine grid). Brightness, color, contrast
+    and sharpness are left out, since the paper's test corruptions hold them; all_ops takes them in. Without the
+    paper's consistency loss, which is the strategy augmix_jsd.
+    """
+
+def batch_augment(*, copies: int = 2) -> Pipeline:
+    """Every image `copies` times in its batch, each copy augmented anew by what follows: `batch_augment(4)+standard`.
+
+    The learning rate stays. A training step costs `copies` times as much; compare at equal cost.
+    """
+
+def inaugment(
+    *,
+    policy: Augmentation | None = ...,
+    patches: int | None = None,
+    source: Drawn | list[Drawn | None] | None = None,
+    target: Drawn | list[Drawn | None] | None = None,
+    scale: Drawn | list[Drawn | None] | None = None,
+    setting: Literal["cifar", "shake_shake", "resnet50", "efficientnet_b3"] = "cifar",
+    trim: bool = True,
+    order: Literal["augment_first", "resize_first"] | None = None,
+    resample: Literal["bilinear", "bicubic", "nearest"] = "bilinear",
+    same_draw: bool = True,
+    drop: float | None = None,
+    drop_each: bool = True,
+    where: Literal["anywhere", "salient"] = "anywhere",
+    tau: float = 0.6,
+    saliency: Literal["full", "low_resolution", "early_head"] = "full",
+) -> Pipeline:
+    """Copies patches of the image, gives them the image's own draw of `policy`, and pastes them over it, largest first.
+
+    policy: any augmentation or chain; by default autoaugment, with the table of the setting; `none` pastes plain
+    patches. setting: the paper's numbers for PreActResNet-18 and WRN-28-10 (`cifar`), Shake-Shake, ResNet-50 and
+    EfficientNet-B3, which the other options override. source: side of the window as a share of the shorter side, a
+    number or a law, one for all patches or a list. target: side of the pasted patch likewise; none keeps the window's.
+    scale: a factor on the trimmed window instead. trim: windows are centred anywhere and cut at the border; otherwise
+    they are kept inside. drop: the chance not to paste, drawn for each patch, or once with drop_each=false. where:
+    `salient` copies windows above the tau-quantile of the image's saliency onto places below it (the paper's outlook;
+    KeepAugment's threshold); with windows as large as the image only their centres are chosen, so give a smaller source.
+
+    Takes the place of the trailing Cutout. The paper leaves the distribution of places and the filter open: centres
+    are uniform over the pixels, for copying and for pasting, and resizing is Pillow's.
+    """
+
+def keep(
+    *,
+    augment: Augmentation,
+    tau: float = 0.6,
+    saliency: Literal["full", "low_resolution", "early_head"] = "full",
+    length: int | None = None,
+    fraction: float = 0.5,
+    candidates: Literal["inside", "centred"] = "inside",
+    p: float = 1.0,
+    every: int = 1,
+) -> Pipeline:
+    """Any augmentation with the image's important regions kept: `keep(cutout(length=8))`, `keep(randaugment+cutout)`.
+
+    A region operation (cutout, random_erasing, cutmix) cuts where the network's saliency is low; over the result of
+    anything else, a box of the image where it is high is pasted back.
+    """
+
+def keep_autoaugment(
+    *,
+    table: Literal["cifar10", "imagenet", "svhn", "cifar10_95", "efficientnet_v0"] = "cifar10",
+    magnitude: float | None = None,
+    num_ops: int = 3,
+    cutout: int = 0,
+    length: int | None = None,
+    tau: float = 0.6,
+    saliency: Literal["full", "low_resolution", "early_head"] = "full",
+) -> Pipeline:
+    """AutoAugment with a salient square of the image pasted back; by default half the side (16 of 32).
+
+    magnitude: the paper's table 4, `num_ops` operations of AutoAugment's space at that magnitude instead of the learned
+    table. cutout: side of a Cutout after the policy, under the paste, 16 in AutoAugment's CIFAR recipe, in mid-grey.
+    """
+
+def keep_cutmix(
+    *,
+    alpha: float = 1.0,
+    p: float = 0.5,
+    tau: float = 0.6,
+    saliency: Literal["full", "low_resolution", "early_head"] = "full",
+    candidates: Literal["inside", "centred"] = "inside",
+) -> Pipeline:
+    """CutMix into a box that holds little of the image's own saliency; the other image is not looked at."""
+
+def keep_cutout(
+    *,
+    length: int | None = None,
+    tau: float = 0.6,
+    saliency: Literal["full", "low_resolution", "early_head"] = "full",
+    candidates: Literal["inside", "centred"] = "inside",
+) -> Pipeline:
+    """Cutout of a square that holds little of the saliency; by default half the side (16 of 32)."""
+
+def keep_randaugment(
+    *,
+    num_ops: int = 2,
+    magnitude: float = 9,
+    length: int | None = None,
+    tau: float = 0.6,
+    saliency: Literal["full", "low_resolution", "early_head"] = "full",
+) -> Pipeline:
+    """RandAugment with a salient square of the image pasted back; by default half the side (16 of 32)."""
+
+def keep_random_erasing(
+    *,
+    content: Literal["noise", "constant"] = "noise",
+    p: float = 0.5,
+    tau: float = 0.6,
+    saliency: Literal["full", "low_resolution", "early_head"] = "full",
+    candidates: Literal["inside", "centred"] = "inside",
+) -> Pipeline:
+    """Random erasing of a rectangle that holds little of the saliency, with probability p."""
+
+def none() -> Pipeline:
+    """No augmentation at all."""
+
+def standard(*, policy: Augmentation | None = None, policy_first: bool = False) -> Pipeline:
+    """The usual augmentation of 32x32 images: pad by an eighth of the side, crop, flip with probability one half.
+
+    `policy` comes after them, as the papers of Adversarial AutoAugment and of refined augmentation say; with
+    `policy_first` before them, as the released codes of AutoAugment and Fast AutoAugment do.
+    """
