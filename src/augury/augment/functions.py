@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -98,15 +98,6 @@ class Given:
 
     def log_prob(self, plan: Plan) -> Tensor:
         return torch.zeros(len(plan.op), device=plan.op.device)
-
-    def tell(self, plan: Plan, reward: Tensor) -> None:
-        """Learns nothing."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Has no state."""
 
 
 def function_space(functions: Sequence[str | Spec | Function], where: str = "functions") -> Space:

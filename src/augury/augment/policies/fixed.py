@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,15 +42,6 @@ class Uniformly:
     def log_prob(self, plan: Plan) -> Tensor:
         each = -math.log(len(self.space)) - math.log(len(self.strengths))
         return torch.full((len(plan.op),), each * self.slots, device=plan.op.device) + _fired(plan.on, self.p)
-
-    def tell(self, plan: Plan, reward: Tensor) -> None:
-        """Learns nothing."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Has no state."""
 
 
 def _fired(on: Tensor, p: float) -> Tensor:
@@ -108,12 +98,3 @@ class SubPolicies:
             constant(self.numbers["p"], torch.float32, device),
             constant(self.numbers["strength"], torch.float32, device),
         )
-
-    def tell(self, plan: Plan, reward: Tensor) -> None:
-        """Learns nothing."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Has no state."""

@@ -24,7 +24,7 @@ Program = tuple[int, float, float] | None
 
 
 @dataclass
-class ManifoldMixup:
+class ManifoldMixup(Strategy):
     """See `manifold_mixup`. paths: the modules whose output is mixed; None is the input. Filled by `modules`."""
 
     alpha: float
@@ -32,8 +32,6 @@ class ManifoldMixup:
     batch_wide: bool = False
     paths: tuple[str | None, ...] = ()
     intensive: bool = True
-    streams: tuple[str, ...] = ("train",)
-    turns: int = 1
 
     def modules(self, model: nn.Module) -> dict[str, nn.Module]:
         self.paths = _paths(members(model)[0], self.layers)
@@ -49,7 +47,7 @@ class ManifoldMixup:
             return layer, 1.0, self.alpha * clock.intensity
         return layer, clock.intensity, self.alpha
 
-    def __call__(self, model: nn.Module, views: Views, *, program: Program = None, turn: int | None = None) -> Step:
+    def __call__(self, model: nn.Module, views: Views, *, program: Program = None, turn: int = 0) -> Step:
         logits, targets = self.examples(model, views(), program)
         losses = targets.loss(logits)
         return Step(losses.mean(), per_sample=losses.detach())
@@ -76,15 +74,6 @@ class ManifoldMixup:
             return model(_mixed(batch.images, partner, keep)), targets
         with _mixing(model.get_submodule(path), partner, keep):
             return model(batch.images), targets
-
-    def end_epoch(self, clock: Clock) -> None:
-        """Learns nothing between epochs."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Has no state."""
 
 
 def _mixed(maps: Tensor, partner: Tensor, keep: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ from torch.nn import functional
 
 from augury.core.errors import InputError
 from augury.core.options import Interval
-from augury.core.plan import Clock
 from augury.core.registry import register
 from augury.train.strategies.strategy import Step, Strategy, Views
 
@@ -37,18 +36,16 @@ class Centres(nn.Module):
 
 
 @dataclass
-class Reid:
-    """See `reid`. images_per_class: how many images of an identity the host is to put into a batch. centres: made by `modules`."""
+class Reid(Strategy):
+    """See `reid`. centres: made by `modules`, for the network's features."""
 
-    smoothing: float
     margin: float
     triplet: float
+    smoothing: float
     images_per_class: int
     centre: float = 0.0
     centre_rate: float = 0.5
     centres: Centres | None = None
-    streams: tuple[str, ...] = ("train",)
-    turns: int = 1
 
     def modules(self, model: nn.Module) -> dict[str, nn.Module]:
         if not isinstance(getattr(model, "bottleneck", None), nn.BatchNorm1d):
@@ -59,10 +56,7 @@ class Reid:
         self.centres = Centres(head.out_features, head.in_features)
         return {"centres": self.centres}
 
-    def program(self, clock: Clock) -> Any:
-        return None
-
-    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int | None = None) -> Step:
+    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
         batch = views()
         if batch.targets is None:
             raise InputError("strategy: reid needs labels")
@@ -83,15 +77,6 @@ class Reid:
             logs["centre"] = from_centre.detach()
             self.centres.move(features[-1], batch.targets.top(), self.centre_rate)
         return Step(loss, logs, identity.detach())
-
-    def end_epoch(self, clock: Clock) -> None:
-        """Learns nothing between epochs."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Has no state."""
 
 
 def batch_hard(features: Tensor, labels: Tensor, margin: float) -> Tensor:
@@ -136,4 +121,4 @@ def reid(
     centre, as in the released code (the paper's equation has half the sum); the centres follow the features by the rule of
     Wen et al. at `centre_rate`. centre=0 leaves it out.
     """
-    return Reid(smoothing, margin, triplet, images_per_class, centre, centre_rate)
+    return Reid(margin, triplet, smoothing, images_per_class, centre, centre_rate)
