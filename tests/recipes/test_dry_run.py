@@ -8,7 +8,7 @@ import torch
 
 from augury.cli import main
 from augury.core import registry
-from augury.jobs.dry_run import DryRun
+from augury.jobs.reproduce.dry_run import DryRun
 from augury.recipes.recipe import load
 from augury.recipes.scales import SCALES
 from augury.recipes.stand_in import SHAPES, stand_in

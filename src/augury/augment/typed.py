@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, get_type_hints
 
-from augury.augment.build import pipeline
+from augury.augment.names import pipeline
 from augury.augment.pipeline import Pipeline
 from augury.core import registry
 from augury.core.laws import Law

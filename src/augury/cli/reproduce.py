@@ -70,7 +70,7 @@ def _known(recipe: str) -> bool:
 
 
 def _write_page(options: argparse.Namespace) -> None:
-    from augury.jobs.reproduce_page import results_page
+    from augury.jobs.reproduce.page import results_page
 
     if not options.results.is_dir():
         raise InputError(f"--results {options.results}: no such folder")
@@ -83,8 +83,8 @@ def _write_page(options: argparse.Namespace) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    from augury.jobs.dry_run import DryRun
-    from augury.jobs.reproduce_page import overview, overview_table, results_in
+    from augury.jobs.reproduce.dry_run import DryRun
+    from augury.jobs.reproduce.page import overview, overview_table, results_in
     from augury.recipes import load
     from augury.recipes.scales import scale_named
 
@@ -113,7 +113,7 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _dry_run(options: argparse.Namespace) -> None:
-    from augury.jobs.dry_run import DryRun
+    from augury.jobs.reproduce.dry_run import DryRun
     from augury.recipes import load
     from augury.recipes.scales import scale_named
 
@@ -140,9 +140,9 @@ def _changed(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _reproduce(options: argparse.Namespace) -> None:
-    from augury.jobs.reproduce import Request, reproduce
-    from augury.jobs.reproduce_page import result_table
-    from augury.jobs.reproduce_runs import Place
+    from augury.jobs.reproduce.page import result_table
+    from augury.jobs.reproduce.reproduce import Request, reproduce
+    from augury.jobs.reproduce.runs import Place
     from augury.recipes.scales import scale_named
 
     changed = _changed(options)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from augury.augment.pipeline import Pipeline
-from augury.augment.stage import Normalize
+from augury.augment.stages.normalize import Normalize
 from augury.core.options import parse_spec
 from augury.train.data.dataset import Dataset, Split
 from augury.train.data.groups import Groups

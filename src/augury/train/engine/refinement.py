@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from torch import nn
 
 from augury.augment.pipeline import Pipeline
-from augury.augment.stage import Normalize
+from augury.augment.stages.normalize import Normalize
 from augury.core.errors import InputError
 from augury.core.plan import Clock, Fading
 from augury.train.engine.settings import Settings
