@@ -31,35 +31,19 @@ def autoaugment(
 ) -> Policy:
     """One of a table's sub-policies per image, two operations each with its own chance and strength.
 
-<<<<<<< HEAD
-    Tables: the paper's three (25 sub-policies each), the 95 of the released TensorFlow code, EfficientNet's v0. By default
-    `cifar10` on images under 64 pixels and with a ladder, else `imagenet`: the large code translates by up to more than a
-    whole image, which its own table leaves out and the CIFAR table would use. Levels mean what `ladder` says: by default
-    `tf` on images under 64 pixels and the repaired `tpu` above; `torchvision` gives torchvision's policies. `fill` paints
-    what lies outside, 128 by default, 0 with torchvision's ladder. `spread` is timm's mstd, the deviation of a normal
-    jitter of every level, which stays between 0 and the ladder's 10 (torchvision's 9).
-    """
-    small, large = sub_policies(table or "cifar10"), sub_policies(table or "imagenet")
-    if ladder is not None:
-        return from_levels(small, ladders.ladder(ladder), fill, spread)
-    above = from_levels(large, ladders.ladder("tpu"), fill, spread)
-    if any(name == "solarize_add" for row in small for name, _, _ in row):
-        return above  # the smaller ladder has no values for it
-    return BySide(from_levels(small, ladders.ladder("tf"), fill, spread), above)
-=======
     Tables: the paper's three (25 sub-policies each), the 95 of the released TensorFlow code, EfficientNet's v0. Without
     one, `cifar10` on images under 64 pixels or where a ladder is given, and `imagenet` on larger ones. Levels mean what
     `ladder` says: by default what they mean in the code that the table was released with, whatever the image's size, so
     `tf` for the CIFAR and SVHN tables (translations by up to 10/32 of the side) and the repaired `tpu` for the others
     (translations by up to more than a whole image, which those tables leave out); `torchvision` gives torchvision's
-    policies. `fill` paints what lies outside, 128 by default, 0 with torchvision's ladder.
+    policies. `fill` paints what lies outside, 128 by default, 0 with torchvision's ladder. `spread` is timm's mstd, the
+    deviation of a normal jitter of every level, which stays between 0 and the ladder's 10 (torchvision's 9).
     """
     if table is not None or ladder is not None:
         chosen: Table = table or "cifar10"
-        return from_levels(sub_policies(chosen), ladders.ladder(ladder or LADDER_OF[chosen]), fill)
-    small, large = (from_levels(sub_policies(own), ladders.ladder(LADDER_OF[own]), fill) for own in _BY_SIDE)
+        return from_levels(sub_policies(chosen), ladders.ladder(ladder or LADDER_OF[chosen]), fill, spread)
+    small, large = (from_levels(sub_policies(own), ladders.ladder(LADDER_OF[own]), fill, spread) for own in _BY_SIDE)
     return BySide(small, large)
->>>>>>> main
 
 
 def sub_policies(table: str) -> list[list[tuple[str, float, float]]]:
