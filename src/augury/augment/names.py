@@ -55,7 +55,7 @@ def pipeline(
         spec = chain.stages[0]
         chain = Chain((Spec(spec.name, {**spec.options, **options}, spec.first),))
     statistics = None if normalize is None else checked_statistics(*normalize)
-    if normalize is None:
+    if statistics is None:
         stages = stages_of(chain, "pipeline")
         if Normalize((), ()) in stages:
             raise InputError("pipeline: normalize needs numbers; give normalize=(mean, std)")

@@ -32,8 +32,8 @@ def jit(function: Callable[..., Any]) -> Any:
 
 def _noticing(compiled: Any) -> Any:
     """The kernel, compiled anew after an edit of any file in its folder: numba itself notices those of its own file alone."""
-    kept = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
-    if hasattr(kept, "_source_stamp"):
+    kept: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if kept is not None and hasattr(kept, "_source_stamp"):
         states = [path.stat() for path in sorted(Path(compiled.py_func.__code__.co_filename).parent.glob("*.py"))]
         kept._source_stamp = (max(state.st_mtime for state in states), sum(state.st_size for state in states))
     return compiled

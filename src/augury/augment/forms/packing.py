@@ -109,7 +109,7 @@ def _fill(piece: Piece, whole: np.ndarray, real: np.ndarray, size: Tensor) -> No
         whole[:, :, PARTNER] = piece.partner.numpy()
     for slot, items in enumerate(lowered.apart):
         for item in items:  # resizes: other forms that run apart do not come here
-            record = item.op.lower(item.values, size[item.rows])
-            rows = item.rows.numpy()
+            assert item.rows is not None, "on a CPU rows are picked"
+            record, rows = item.op.lower(item.values, size[item.rows]), item.rows.numpy()
             whole[rows, slot, RESAMPLING] = int(record.kernel)
             real[rows, slot, WINDOW : WINDOW + 4] = torch.cat([record.rows, record.columns], 1).numpy()

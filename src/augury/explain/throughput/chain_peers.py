@@ -76,7 +76,7 @@ def _timm(work: Work, images: Tensor) -> Iterator[Peer]:
     if "resized_crop" in work.text:
         transform = create_transform(
             224, is_training=True, auto_augment="rand-m9-n2", interpolation="bilinear", mean=MEAN, std=STD,
-            re_prob=0.5, re_mode="pixel", color_jitter=None,
+            re_prob=0.5, re_mode="pixel", color_jitter=0.0,
         )  # fmt: skip
         chosen = next(step for step in transform.transforms if hasattr(step, "ops"))
     else:
