@@ -93,7 +93,8 @@ def test_compiled_and_plain_draw_the_same(monkeypatch: pytest.MonkeyPatch) -> No
     assert torch.equal(tensor, found[0][1])
 
 
-def test_a_policy_offers_every_operation_evenly() -> None:
+def test_a_policy_offers_every_operation_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUGURY_BACKEND", "plain")
     pipeline = augury.pipeline("randaugment(num_ops=1,magnitude=9)+flip")
     images = torch.zeros(len(IDS), 3, 4, 4, dtype=torch.uint8)
     spread = {}

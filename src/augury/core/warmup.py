@@ -87,7 +87,7 @@ def _fingerprint() -> str:
 
     features = sorted(name for name, on in llvm.get_host_cpu_features().items() if on)
     parts = [sys.version, llvmlite.__version__, numba, llvm.get_host_cpu_name(), *features]
-    for path in sorted([*PACKAGE.glob("augment/forms/*.py"), *PACKAGE.glob("core/hash_*.py"), PACKAGE / "core" / "jit.py"]):
+    for path in sorted([*PACKAGE.glob("augment/forms/*.py"), *PACKAGE.glob("core/hash_*.py")]):
         state = path.stat()
         parts.append(f"{path} {state.st_mtime_ns} {state.st_size}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

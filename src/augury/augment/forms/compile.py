@@ -3,13 +3,16 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from augury.augment.forms import numba_backend
+from augury.augment.forms import numba_backend, numba_resize
 from augury.augment.forms.blend import Blend
-from augury.augment.forms.chain import pixels
+from augury.augment.forms.chain import Finish, chain
 from augury.augment.forms.lowered import Lowered
+from augury.augment.forms.memory import Buffers
 from augury.augment.forms.mix import Mix
+from augury.augment.forms.packing import Piece
 from augury.augment.forms.region import NO_GRID, Content, Region
 from augury.augment.forms.table import Table
 from augury.augment.forms.warp import Warp
@@ -26,9 +29,11 @@ def compile_all() -> None:
     noise.bits(2), noise.uniform(2), noise.partners()
     Noise.of(0, rows, draws="stratified").uniform(2)
     size = torch.full((count, 2), 8)
-    form = torch.full((count, 1), -1, dtype=torch.int8)
-    pixels(images, size, form, None, None, None, None, None, None, None)
     lowered = _nothing(count)
+    numba_backend.pixels(images, lowered, size)
+    numba_resize.resize(images.numpy(), images.numpy().copy(), rows.numpy(), np.zeros((count, 4)), size.numpy(), 0, 0)
+    for scale in (None, (torch.ones(3), torch.zeros(3))):
+        chain(images, size, [Piece(lowered, box[:, None], rows[:, None], True)], Finish(scale), Buffers())
     for each in (images, images.float()):
         numba_backend.regions(each, lowered, box, rows)
         numba_backend.mixed(each, each, rows, torch.ones(count))

@@ -1,25 +1,23 @@
 """The numba back end: hands records to the compiled kernels, in parts over PyTorch's thread count."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from augury.augment.forms import chain, numba_hue, numba_regions, numba_separable, plain
+from augury.augment.forms import numba_hue, numba_kernels, numba_regions, numba_separable, plain
 from augury.augment.forms.lowered import Lowered
 from augury.augment.forms.operators import PIXELS, REGIONS, operator, pixel_records
-
-SMALLEST_PART_BYTES = 1 << 20
+from augury.augment.forms.threads import in_parts
 
 
 def pixels(images: Tensor, lowered: Lowered, size: Tensor) -> Tensor:
     """Warp, table and blend of every slot in turn, on uint8 [B,C,H,W]; returns new images."""
     if images.device.type != "cpu" or images.numel() == 0:
         return plain.pixels(images, lowered, size)
-    run = torch.ops.augury.host_pixels if torch.compiler.is_compiling() else chain.pixels
+    run = torch.ops.augury.host_pixels if torch.compiler.is_compiling() else _pixels
     return run(images, size, lowered.form, *pixel_records(lowered))
 
 
@@ -83,6 +81,14 @@ def paste(images: Tensor, pieces: Tensor, corner: Tensor, size: Tensor, on: Tens
     return out
 
 
+def _pixels(images: Tensor, size: Tensor, form: Tensor, *parts: Tensor | None) -> Tensor:
+    images = images.contiguous()
+    out = torch.empty_like(images)
+    arrays = [_array(absent if part is None else part) for part, absent in zip(parts, _ABSENT, strict=True)]
+    _in_parts(numba_kernels.pixels, images, _array(out), _array(size), _array(form), *arrays)
+    return out
+
+
 def _regions(images: Tensor, content: Tensor, fill: Tensor, pattern: Tensor, grid: Tensor, box: Tensor, partner: Tensor) -> Tensor:
     images = images.contiguous()
     out = torch.empty_like(images)
@@ -93,7 +99,7 @@ def _regions(images: Tensor, content: Tensor, fill: Tensor, pattern: Tensor, gri
     return out
 
 
-operator("host_pixels", PIXELS)(chain.pixels)
+operator("host_pixels", PIXELS)(_pixels)
 operator("host_regions", REGIONS)(_regions)
 
 
@@ -109,17 +115,22 @@ def _compiled_or_elsewhere(images: Tensor) -> bool:
 
 
 def _in_parts(kernel: Callable[..., None], images: Tensor, *arguments: Any) -> None:
-    """All rows by one call, or by one per thread where there is enough to do; rows do not depend on each other."""
-    count = len(images)
-    threads = min(torch.get_num_threads(), 1 + images.numel() * images.element_size() // SMALLEST_PART_BYTES, count)
+    """All rows, on as many threads as there is work for; rows do not depend on each other."""
     read = _array(images)
-    if threads <= 1:
-        kernel(read, *arguments, 0, count)
-        return
-    ends = [count * k // threads for k in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda k: kernel(read, *arguments, ends[k], ends[k + 1]), range(threads)))
+    in_parts(lambda start, stop: kernel(read, *arguments, start, stop), len(images), images[0].numel() * images.element_size())
 
 
 def _array(tensor: Tensor) -> np.ndarray:
     return tensor.contiguous().numpy()
+
+
+# Never read: no row of `form` names an absent form.
+_ABSENT = (
+    torch.zeros(1, 1, 6, dtype=torch.float64),
+    torch.zeros(1, 1, dtype=torch.bool),
+    torch.zeros(1, 1),
+    torch.zeros(1, 1, dtype=torch.int64),
+    torch.zeros(1, 1, dtype=torch.float64),
+    torch.zeros(1, 1, dtype=torch.int64),
+    torch.zeros(1, 1),
+)

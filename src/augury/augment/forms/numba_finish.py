@@ -1,33 +1,76 @@
 """The numba back end's last step of a chain: finished pixels to what the network reads, written once.
 
 Normalised, with the boxes that are painted on values and the other image of a mix, in float32, bfloat16 or float16, channels
-before or after rows and columns.
+before or after rows and columns. One file, as that of the other kernels is: numba's cache on disk notices edits of this file alone.
 """
 
 import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
-from augury.augment.forms.numba_paint import paint
-from augury.augment.forms.numba_vector import interleaved
-from augury.augment.forms.records import BFLOAT16, BOX, CONTENT, FLOAT32, FORM, KEEP, PAINT
+from augury.augment.forms.records import BFLOAT16, BOX, CONTENT, FLOAT32, FORM, GRID, KEEP, PAINT, PARTNER, PATTERN, UINT8
 from augury.augment.forms.region import Content
-from augury.core.jit import leaf
+from augury.core.hash_numba import GOLDEN, mixed
 
-TABLE_REGION, TABLE_MIX = 3, 4  # positions in FORMS
-PARTNER = int(Content.PARTNER)
+CONSTANT, OTHER, NOISE, GRIDS = int(Content.CONSTANT), int(Content.PARTNER), int(Content.NOISE), int(Content.GRID)
+REGION, MIX = 3, 4  # positions in FORMS
 BAND = 16  # rows at a time: with both images of a mix they stay in the first cache
+ROWS = 32  # of hashes at a time
+
+_OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+jit = njit(cache=True, **_OPTIONS)
+# Parts allocate nothing and do not count references to views of arrays, which costs more than a short row of pixels does.
+leaf = njit(_nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)
+
+
+@jit
+def finish(work, base, whole, real, joint, scale, shift, kind, last, out8, out16, out32, start, stop):
+    """Rows start..stop of a batch, whose finished pixels are uint8 work[row - base], to values or pixels of `kind`.
+
+    whole, real: [B,S,...], slots that are painted on values; `joint`, the last one or -1, reads the other image. scale, shift:
+    float32 [C], where pixels become values. last: whether channels come last. out8, out16, out32: [B, C*H*W], of which the one
+    for `kind` counts.
+    """
+    _, channels, height, width = work.shape
+    hashes = np.empty((ROWS, width // 8 + 2), np.uint64)
+    bands = np.empty((2, channels, BAND if kind != UINT8 else 0, width), np.float32)
+    short = np.empty((channels, BAND * width if kind != UINT8 else 0), np.uint16)
+    scratch = np.empty((channels, height if kind == UINT8 and last else 0, width), np.uint8)
+    for i in range(start, stop):
+        own, other = work[i - base], whole[i, joint, PARTNER] if joint >= 0 else i
+        theirs = work[other - base]
+        if kind != UINT8:
+            finish_values(
+                own, theirs, whole[i], real[i], whole[other], real[other], 0, joint, scale, shift, kind, last,
+                out16[i], out32[i], bands, short, hashes,
+            )  # fmt: skip
+        elif last:
+            finish_pixels(own, theirs, whole[i], real[i], joint, scratch, hashes)
+            _channels_last(scratch, out8[i])
+        else:
+            finish_pixels(own, theirs, whole[i], real[i], joint, out8[i].reshape(channels, height, width), hashes)
 
 
 @leaf
-def finish_pixels(own, other, whole, real, joint, out, space):
+def _channels_last(image, out):
+    if image.shape[0] == 3:
+        interleaved(image[0].reshape(-1), image[1].reshape(-1), image[2].reshape(-1), out, 0)
+    else:
+        _copy(image.reshape(-1), out)
+
+
+@leaf
+def finish_pixels(own, other, whole, real, joint, out, hashes):
     """uint8 [C,H,W] as it is, or with its box or share of the other image."""
-    if joint >= 0 and whole[joint, FORM] == TABLE_MIX:
+    if joint >= 0 and whole[joint, FORM] == MIX:
         _mixed_pixels(own.reshape(-1), other.reshape(-1), out.reshape(-1), np.float32(real[joint, KEEP]))
-    elif joint >= 0 and whole[joint, FORM] == TABLE_REGION and whole[joint, CONTENT] == PARTNER:
+    elif joint >= 0 and whole[joint, FORM] == REGION and whole[joint, CONTENT] == OTHER:
         _spliced(own, other, out, whole[joint])
     else:
         _copy(own.reshape(-1), out.reshape(-1))
-        if joint >= 0 and whole[joint, FORM] == TABLE_REGION:
-            paint(out, 0, out.shape[1], whole[joint], np.uint8(np.int64(real[joint, PAINT])), True, space)
+        if joint >= 0 and whole[joint, FORM] == REGION:
+            paint(out, 0, out.shape[1], whole[joint], np.uint8(np.int64(real[joint, PAINT])), True, hashes)
 
 
 @leaf
@@ -65,7 +108,8 @@ def _copy(source, target):
 
 @leaf
 def finish_values(
-    own, other, whole, real, other_whole, other_real, first_slot, joint, scale, shift, kind, last, out16, out32, bands, short, space
+    own, other, whole, real, other_whole, other_real, first_slot, joint,
+    scale, shift, kind, last, out16, out32, bands, short, hashes,
 ):  # fmt: skip
     """Finished uint8 [C,H,W] to values. Slots from first_slot on are painted on values; `joint` (or -1) reads the other image,
     whose own slots are other_whole and other_real. last: whether channels come last. out16, out32: flat, one of them counts.
@@ -73,17 +117,17 @@ def finish_values(
     channels, height, width = own.shape
     if kind == FLOAT32 and not last and joint < 0:
         _values(
-            own, out32.reshape(channels, height, width), 0, height, 0, width, whole, real, first_slot, joint, scale, shift, space
+            own, out32.reshape(channels, height, width), 0, height, 0, width, whole, real, first_slot, joint, scale, shift, hashes
         )
         return
     band, theirs = bands[0], bands[1]
     for first in range(0, height, BAND):
         count = min(BAND, height - first)
-        _values(own, band, first, count, 0, width, whole, real, first_slot, joint, scale, shift, space)
+        _values(own, band, first, count, 0, width, whole, real, first_slot, joint, scale, shift, hashes)
         if joint >= 0:
             _joined(
                 other, band, theirs, first, count, whole[joint], real[joint], other_whole, other_real, first_slot, joint,
-                scale, shift, space,
+                scale, shift, hashes,
             )  # fmt: skip
         if kind == FLOAT32:
             _emitted(band, first, count, height, last, out32)
@@ -99,28 +143,28 @@ def finish_values(
 
 @leaf
 def _joined(
-    other, band, theirs, first, count, whole, real, other_whole, other_real, first_slot, joint, scale, shift, space
+    other, band, theirs, first, count, whole, real, other_whole, other_real, first_slot, joint, scale, shift, hashes
 ):  # fmt: skip
     """A band of rows with what the slot `whole`, `real` brings from the other image, or paints over it."""
     channels, _, width = band.shape
-    if whole[FORM] == TABLE_MIX:
-        _values(other, theirs, first, count, 0, width, other_whole, other_real, first_slot, joint, scale, shift, space)
+    if whole[FORM] == MIX:
+        _values(other, theirs, first, count, 0, width, other_whole, other_real, first_slot, joint, scale, shift, hashes)
         for c in range(channels):
             _mixed(band[c, :count].reshape(-1), theirs[c, :count].reshape(-1), np.float32(real[KEEP]))
-    elif whole[FORM] == TABLE_REGION and whole[CONTENT] == PARTNER:
+    elif whole[FORM] == REGION and whole[CONTENT] == OTHER:
         above, below = max(whole[BOX], first), min(whole[BOX + 2], first + count)
         left, right = whole[BOX + 1], whole[BOX + 3]
         if above < below and left < right:
-            _values(other, theirs, first, count, left, right, other_whole, other_real, first_slot, joint, scale, shift, space)
+            _values(other, theirs, first, count, left, right, other_whole, other_real, first_slot, joint, scale, shift, hashes)
             for c in range(channels):
                 for y in range(above - first, below - first):
                     _copy(theirs[c, y, left:right], band[c, y, left:right])
-    elif whole[FORM] == TABLE_REGION:
-        paint(band, first, count, whole, np.float32(real[PAINT]), False, space)
+    elif whole[FORM] == REGION:
+        paint(band, first, count, whole, np.float32(real[PAINT]), False, hashes)
 
 
 @leaf
-def _values(pixels, band, first, count, left, right, whole, real, first_slot, joint, scale, shift, space):
+def _values(pixels, band, first, count, left, right, whole, real, first_slot, joint, scale, shift, hashes):
     """`count` rows from `first` on, columns left to right, normalised into float32 [C,n,W], with the boxes painted on values."""
     channels, _, width = band.shape
     for c in range(channels):
@@ -130,8 +174,8 @@ def _values(pixels, band, first, count, left, right, whole, real, first_slot, jo
             for y in range(count):
                 _normalised(pixels[c, first + y, left:right], band[c, y, left:right], scale[c], shift[c])
     for s in range(first_slot, whole.shape[0]):
-        if s != joint and whole[s, FORM] == TABLE_REGION:
-            paint(band, first, count, whole[s], np.float32(real[s, PAINT]), False, space)
+        if s != joint and whole[s, FORM] == REGION:
+            paint(band, first, count, whole[s], np.float32(real[s, PAINT]), False, hashes)
 
 
 @leaf
@@ -190,3 +234,112 @@ def _float16(bits, short):
         found = small if b < np.uint32(0x38800000) else normal
         found = np.uint32(0x7C00) if b >= np.uint32(0x477FF000) else found
         short[k] = np.uint16(sign | found)
+
+
+@leaf
+def paint(band, first, count, whole, fill, integer, hashes):
+    """A slot's box painted into `count` rows from `first` on of an image, [C,n,W]; what another image brings is left alone."""
+    kind = whole[CONTENT]
+    channels = band.shape[0]
+    top, left, bottom, right = whole[BOX], whole[BOX + 1], whole[BOX + 2], whole[BOX + 3]
+    above, below = max(top, first), min(bottom, first + count)
+    if below <= above or right <= left:
+        return
+    if kind == CONSTANT:
+        for c in range(channels):
+            for y in range(above - first, below - first):
+                _filled(band[c, y, left:right], fill)
+    elif kind == NOISE:
+        start = mixed(np.uint64(whole[PATTERN]) + GOLDEN)
+        for c in range(channels):
+            _noise(band[c], first, above, left, below, right, start, c, hashes, integer)
+    elif kind == GRIDS:
+        _grid(band, first, above, below, whole, fill)
+
+
+@leaf
+def _filled(into, fill):
+    for x in range(into.shape[0]):
+        into[x] = fill
+
+
+@leaf
+def _noise(plane, first, top, left, bottom, right, start, channel, hashes, integer):
+    """Noise by augury.core.noise.hashed, whose hash holds a level per byte, the lowest first, for eight neighbours. `hashes` is
+    scratch for some rows: bytes that were just written in eights are slow to read in other pieces."""
+    scale, eighth = np.float32(12**0.5 / 256), left >> 3
+    count, several = ((right + 7) >> 3) - eighth, ROWS
+    for begin in range(top, bottom, several):
+        for y in range(begin, min(begin + several, bottom)):
+            line = hashes[y - begin]
+            at = start + np.uint64((channel << 40) | (y << 20) | eighth) * GOLDEN  # neighbours' numbers follow each other
+            for k in range(count):
+                line[k] = mixed(at)
+                at += GOLDEN
+        for y in range(begin, min(begin + several, bottom)):
+            levels, into = hashes[y - begin].view(np.uint8)[left - 8 * eighth :], plane[y - first, left:right]
+            if integer:
+                for k in range(into.shape[0]):
+                    into[k] = levels[k]
+            else:
+                for k in range(into.shape[0]):
+                    into[k] = (np.float32(levels[k]) - np.float32(127.5)) * scale
+
+
+@leaf
+def _grid(band, first, above, below, whole, fill):
+    period, size, down, across = whole[GRID], whole[GRID + 1], whole[GRID + 2], whole[GRID + 3]
+    cosine, sine = whole[GRID + 4], whole[GRID + 5]
+    top, left, bottom, right = whole[BOX], whole[BOX + 1], whole[BOX + 2], whole[BOX + 3]
+    for y in range(above, below):
+        yy = 2 * y + 1 - top - bottom
+        for x in range(left, right):
+            xx = 2 * x + 1 - left - right
+            row = ((yy * cosine - xx * sine) >> 17) + down
+            column = ((xx * cosine + yy * sine) >> 17) + across
+            if row % period >= size and column % period >= size:
+                for c in range(band.shape[0]):
+                    band[c, y - first, x] = fill
+
+
+def _at(context, builder, kind, array, offset, vector):
+    """A pointer to the entries of an array from `offset` on, as a vector."""
+    data = context.make_array(kind)(context, builder, value=array).data
+    return builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
+
+
+def _read(context, builder, kind, array, offset, vector):
+    return builder.load(_at(context, builder, kind, array, offset, vector), align=1)
+
+
+@intrinsic
+def _interleaved(typing, one, other, third, k, into, start):
+    """into[start + 3 j + c] = (one, other, third)[c][k + j] for j < 16."""
+
+    def made(context, builder, signature, arguments):
+        kinds = signature.args
+        entry = context.get_data_type(kinds[0].dtype)
+        part, whole = ir.VectorType(entry, 16), ir.VectorType(entry, 48)
+        reads = [_read(context, builder, kinds[c], arguments[c], arguments[3], part) for c in range(3)]
+        number = ir.IntType(32)
+        pair = builder.shuffle_vector(reads[0], reads[1], ir.Constant(ir.VectorType(number, 32), list(range(32))))
+        last = builder.shuffle_vector(
+            reads[2], ir.Constant(part, ir.Undefined), ir.Constant(ir.VectorType(number, 32), list(range(32)))
+        )
+        order = [j + 16 * c for j in range(16) for c in range(3)]
+        mixed = builder.shuffle_vector(pair, last, ir.Constant(ir.VectorType(number, 48), order))
+        builder.store(mixed, _at(context, builder, kinds[4], arguments[4], arguments[5], whole), align=1)
+        return context.get_dummy_value()
+
+    return types.void(one, other, third, types.int64, into, types.int64), made
+
+
+@leaf
+def interleaved(one, other, third, into, start):
+    """Three flat arrays of one length, entry by entry side by side from into[start] on."""
+    count = one.shape[0]
+    whole = count - count % 16
+    for k in range(0, whole, 16):
+        _interleaved(one, other, third, k, into, start + 3 * k)
+    for k in range(whole, count):
+        into[start + 3 * k], into[start + 3 * k + 1], into[start + 3 * k + 2] = one[k], other[k], third[k]
