@@ -14,7 +14,7 @@ from PIL import Image
 from augury.core.errors import InputError
 from augury.train.data.decode import decode
 from augury.train.data.image import to_plain
-from augury.train.data.resize import fit, fit_tensor
+from augury.train.data.resize import Sizing, cut_away, resized, resized_tensor
 
 
 def one(tmp_path: Path, image: Image.Image, suffix: str = "png", **options: object) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -181,23 +181,23 @@ def test_a_common_size_that_is_not_square_gives_its_shorter_side(tmp_path: Path)
 def test_equal_sizes_that_are_not_square_stay(tmp_path: Path) -> None:
     paths = [save(tmp_path / f"{i}.png", picture(i, (4, 7))) for i in range(2)]
     assert decode(paths, ["a", "b"], "DATA x").images.shape == (2, 3, 4, 7)
-    assert decode(paths, ["a", "b"], "DATA x", image_size=5).images.shape == (2, 3, 5, 5)
+    assert decode(paths, ["a", "b"], "DATA x", sizing=Sizing((5, 5))).images.shape == (2, 3, 5, 5)
 
 
 def test_short_side_is_resized_and_the_centre_cut_out() -> None:
     wide = np.zeros((10, 30, 3), np.uint8)
     wide[:, 10:20] = 200
-    assert (np.asarray(fit(Image.fromarray(wide), (10, 10))) == 200).all()
+    assert (np.asarray(resized(Image.fromarray(wide), (10, 10))) == 200).all()
     reference = Image.fromarray(picture(4, (10, 30))).resize((15, 5), Image.Resampling.BILINEAR).crop((5, 0, 10, 5))
-    assert np.array_equal(np.asarray(fit(Image.fromarray(picture(4, (10, 30))), (5, 5))), np.asarray(reference))
+    assert np.array_equal(np.asarray(resized(Image.fromarray(picture(4, (10, 30))), (5, 5))), np.asarray(reference))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_arrays_are_resized_as_files_are(channels: int) -> None:
     pixels = [picture(i, (9, 7), channels) for i in range(3)]
     tensor = torch.from_numpy(np.stack(pixels).reshape(3, 9, 7, channels)).permute(0, 3, 1, 2)
-    expected = [np.asarray(fit(Image.fromarray(p), (4, 4))).reshape(4, 4, channels) for p in pixels]
-    assert np.array_equal(fit_tensor(tensor, (4, 4)).permute(0, 2, 3, 1).numpy(), np.stack(expected))
+    expected = [np.asarray(resized(Image.fromarray(p), (4, 4))).reshape(4, 4, channels) for p in pixels]
+    assert np.array_equal(resized_tensor(tensor, (4, 4)).permute(0, 2, 3, 1).numpy(), np.stack(expected))
 
 
 def test_unreadable_files_are_skipped_counted_and_named(tmp_path: Path) -> None:
@@ -245,3 +245,35 @@ def test_floating_point_pixels_are_skipped(tmp_path: Path) -> None:
 def test_bytes_are_decoded_like_files(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", picture(0))
     assert torch.equal(decode([path.read_bytes()], ["a"], "x").images, decode([path], ["a"], "x").images)
+
+
+def test_other_shapes_are_covered_fitted_or_stretched() -> None:
+    # Three bands of 10 rows: covering 10x10 keeps the middle one, fitting keeps all on black, stretching fills the square.
+    bands = np.repeat(np.array([50, 100, 200], np.uint8), 10)[:, None].repeat(10, 1)
+    image = Image.fromarray(bands)
+    covered, fitted, stretched = (np.asarray(resized(image, (10, 10), how)) for how in ("cover", "fit", "stretch"))  # type: ignore[arg-type]
+    assert (covered == 100).all()
+    assert (fitted[:, :3] == 0).all() and (fitted[:, 6:] == 0).all() and fitted[0, 4] == 50 and fitted[-1, 4] == 200
+    assert (stretched == stretched[:, :1]).all() and stretched[0, 0] == 50 and stretched[-1, -1] == 200
+    wide = Image.fromarray(bands.T.copy())
+    assert (np.asarray(resized(wide, (5, 10), "fit"))[0] == 0).all() and np.asarray(resized(wide, (5, 10))).shape == (5, 10)
+
+
+@pytest.mark.parametrize(("size", "target", "share"), [((30, 10), (10, 10), 2 / 3), ((10, 30), (20, 20), 2 / 3),
+                                                       ((128, 64), (256, 128), 0.0),
+                                                       ((128, 64), (256, 256), 0.5), ((100, 80), (50, 50), 0.2)])  # fmt: skip
+def test_the_share_that_covering_cuts_away(size: tuple[int, int], target: tuple[int, int], share: float) -> None:
+    assert cut_away(size, target) == pytest.approx(share)
+
+
+def test_the_note_says_what_was_cut_away(tmp_path: Path) -> None:
+    paths = []
+    for number, height in enumerate((20, 10, 40)):
+        paths.append(tmp_path / f"{number}.png")
+        Image.fromarray(np.zeros((height, 10), np.uint8)).save(paths[-1])
+    names = [path.name for path in paths]
+    (note,) = decode(paths, names, "DATA x", sizing=Sizing((10, 10))).notes
+    assert "62 % of each image cut away on average, 75 % at most" in note and "--resize fit or stretch" in note
+    assert "stretched" in decode(paths, names, "DATA x", sizing=Sizing((10, 10), "stretch")).notes[0]
+    small = decode(paths, names, "DATA x", sizing=Sizing((10, 10), "fit"), stream="yes").images
+    assert small[torch.arange(3)].shape == (3, 1, 10, 10) and small.how == "fit"

@@ -10,7 +10,7 @@ from torch import Tensor
 from augury.core import registry
 from augury.core.errors import InputError
 from augury.train.data.parts import Part, Parts
-from augury.train.data.resize import LARGEST_SIDE, fit_tensor
+from augury.train.data.resize import Resize, Sizing, resized_tensor
 from augury.train.data.splits import cut
 from augury.train.data.stream import Stream, sample_of
 from augury.train.data.words import count, few
@@ -60,26 +60,26 @@ def load(
     *,
     data_dir: str | None = None,
     validation: float = 0.1,
-    image_size: int | None = None,
+    image_size: int | tuple[int, ...] | None = None,
+    resize: Resize = "cover",
     stream: Stream = "auto",
 ) -> Dataset:
     """The data set that `data` names: a registered name, a folder, a CSV manifest or `hf:owner/name` (docs/data.md).
 
     data_dir: where a named data set is or is downloaded to. validation: the fraction in (0, 1) that is cut from the training
     part where the data bring no validation part beside a test part; the cut is stratified and always the same.
-    image_size: side in pixels that images are brought to (short side resized, centre cut out); by default images of one
-    size stay as they are, and others get the shorter side of the training part's most common size.
+    image_size: what images are brought to, a side or (rows, columns), in pixels; by default images of one size stay as they
+    are, and others get the shorter side of the training part's most common size. resize: how, see `resize.Sizing`.
     stream: whether files stay files, decoded while they are used (`augury.train.data.stream`); auto: beyond 8 GiB of pixels.
     Raises InputError for data that are not there or not as they should be, RunError where a download fails.
     """
     if not 0 < validation < 1:
         raise InputError(f"--validation: {validation:g} must lie between 0 and 1, for example 0.1")
-    if image_size is not None and not 1 <= image_size <= LARGEST_SIDE:
-        raise InputError(f"--image-size: {image_size} must be from 1 to {LARGEST_SIDE}")
-    found = _read(str(data), data_dir, image_size, stream)
+    sizing = Sizing.of(image_size, resize)
+    found = _read(str(data), data_dir, sizing, stream)
     made = found if isinstance(found, Dataset) else assemble(str(data), found, validation)
-    if image_size is not None and isinstance(found, Dataset):
-        made = _resized(made, image_size)
+    if sizing.size is not None and isinstance(found, Dataset):
+        made = _resized(made, sizing)
     if stream == "yes" and isinstance(made.train.images, Tensor):
         made = replace(made, notes=(*made.notes, "--stream yes: these data are arrays, held in memory"))
     return made
@@ -137,25 +137,30 @@ def statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(means), tuple(stds)
 
 
-def _read(data: str, data_dir: str | None, image_size: int | None, stream: Stream) -> Dataset | Parts:
+def _read(data: str, data_dir: str | None, sizing: Sizing, stream: Stream) -> Dataset | Parts:
     if registry.has("dataset", data):
         function = registry.get("dataset", data)
-        offered: dict[str, Any] = {"data_dir": data_dir, "image_size": image_size}
+        # image_size, for functions of others, is a side where rows and columns are as many.
+        size = sizing.size
+        side = size[0] if size is not None and size[0] == size[1] else size
+        offered: dict[str, Any] = {"data_dir": data_dir, "sizing": sizing, "image_size": side}
         return function(**{key: value for key, value in offered.items() if key in inspect.signature(function).parameters})
     from augury.train.data.source import read
 
-    return read(data, data_dir, image_size, stream)
+    return read(data, data_dir, sizing, stream)
 
 
 def _split(part: Part, ids: Tensor) -> Split:
     return Split(part.images, part.labels, ids, part.groups)
 
 
-def _resized(dataset: Dataset, side: int) -> Dataset:
-    """A ready-made data set with its images brought to `side`."""
+def _resized(dataset: Dataset, sizing: Sizing) -> Dataset:
+    """A ready-made data set with its images brought to a size."""
+    assert sizing.size is not None
+    size = sizing.size
 
     def of(split: Split) -> Split:
-        return replace(split, images=fit_tensor(split.images, (side, side)))
+        return replace(split, images=resized_tensor(split.images, size, sizing.how))
 
     train = of(dataset.train)
     mean, std = statistics(train.images)

@@ -13,7 +13,7 @@ from torch import Tensor
 from augury.core.errors import InputError
 from augury.train.data.image import Header, Source, header, open_image, to_plain
 from augury.train.data.pool import each
-from augury.train.data.resize import fit, planes
+from augury.train.data.resize import AS_THEY_ARE, Resize, Size, Sizing, planes, resized, words
 from augury.train.data.stream import FileImages
 from augury.train.data.words import count, few
 
@@ -44,13 +44,13 @@ def decode(
     names: Sequence[str],
     where: str,
     *,
-    image_size: int | None = None,
+    sizing: Sizing = AS_THEY_ARE,
     leading: int | None = None,
     stream: str = "no",
 ) -> Decoded:
     """Decode files (paths, or the files' bytes) into one array; grey only if all are grey, otherwise RGB.
 
-    names: what notes and refusals call the sources. image_size: side of the result; by default images of one size stay as
+    names: what notes and refusals call the sources. sizing: what they are brought to; by default images of one size stay as
     they are, otherwise the side is the shorter one of the most common size among the first `leading` sources (all).
     stream: `yes` leaves the pixels in the files (`FileImages`), of which only the headers are read; `auto` does so where they
     would take more than 8 GiB. Raises InputError, starting with `where`, when more than half cannot be read.
@@ -71,10 +71,10 @@ def decode(
         each(look, len(sources))
         known = [h for h in headers if h is not None]
         _refuse_mostly_unreadable(failed, names, where)
-        size = _target([h.size for h in known], [h.size for h in headers[:leading] if h is not None], image_size)
+        size = _target([h.size for h in known], [h.size for h in headers[:leading] if h is not None], sizing.size)
         channels = 1 if all(h.grey for h in known) else 3
         if stream == "yes" or (stream == "auto" and len(sources) * channels * size[0] * size[1] > STREAM_BEYOND):
-            return _left_in_files(sources, names, headers, failed, channels, size)
+            return _left_in_files(sources, names, headers, failed, channels, size, sizing.how)
         try:
             images = torch.empty(len(sources), channels, *size, dtype=torch.uint8)
         except (RuntimeError, MemoryError):
@@ -91,40 +91,43 @@ def decode(
             try:
                 with open_image(sources[row]) as image:
                     plain, kinds[row] = to_plain(image, channels)
-                target[row] = planes(fit(plain, size))
+                target[row] = planes(resized(plain, size, sizing.how))
             except Exception as error:
                 failed[row] = _reason(error)
 
         each(read, len(sources))
     _refuse_mostly_unreadable(failed, names, where)
     rows = torch.tensor([row for row in range(len(sources)) if row not in failed], dtype=torch.int64)
-    resized = sum(header is not None and header.size != size and row not in failed for row, header in enumerate(headers))
     if failed:
         images = images[rows]
-    return Decoded(images, rows, _notes(kinds, resized, size, failed, names))
+    return Decoded(images, rows, _notes(kinds, _others(headers, size, failed), size, sizing.how, failed, names))
 
 
 def _left_in_files(
     sources: Sequence[Source], names: Sequence[str], headers: list[Header | None], failed: dict[int, str], channels: int,
-    size: tuple[int, int],
+    size: tuple[int, int], how: Resize,
 ) -> Decoded:  # fmt: skip
     """The readable files as images that are decoded when they are asked for."""
     rows = torch.tensor([row for row in range(len(sources)) if row not in failed], dtype=torch.int64)
-    images: Any = FileImages([sources[row] for row in rows.tolist()], channels, size)
-    resized = sum(header is not None and header.size != size for header in headers)
-    notes = _notes([], resized, size, failed, names)
+    images: Any = FileImages([sources[row] for row in rows.tolist()], channels, size, how)
+    notes = _notes([], _others(headers, size, failed), size, how, failed, names)
     return Decoded(images, rows, (*notes, f"streamed: {count(len(rows), 'image')} decoded while they are used"))
 
 
-def _target(sizes: list[tuple[int, int]], leading: list[tuple[int, int]], image_size: int | None) -> tuple[int, int]:
+def _target(sizes: list[tuple[int, int]], leading: list[tuple[int, int]], wanted: Size | None) -> tuple[int, int]:
     """The size of all results (rows, columns)."""
-    if image_size is not None:
-        return image_size, image_size
+    if wanted is not None:
+        return wanted
     if len(set(sizes)) == 1:
         return sizes[0]
     # Ties go to the larger size, so that the order of files does not decide.
     _, common = max((number, size) for size, number in Counter(leading or sizes).items())
     return min(common), min(common)
+
+
+def _others(headers: Sequence[Header | None], size: Size, failed: dict[int, str]) -> list[Size]:
+    """The sizes of the readable images that have another one."""
+    return [h.size for row, h in enumerate(headers) if h is not None and h.size != size and row not in failed]
 
 
 def _reason(error: Exception) -> str:
@@ -143,7 +146,7 @@ def _refuse_mostly_unreadable(failed: dict[int, str], names: Sequence[str], wher
 
 
 def _notes(
-    kinds: list[tuple[str, ...]], resized: int, size: tuple[int, int], failed: dict[int, str], names: Sequence[str]
+    kinds: list[tuple[str, ...]], others: list[Size], size: Size, how: Resize, failed: dict[int, str], names: Sequence[str]
 ) -> tuple[str, ...]:
     counts = Counter(kind for row, found in enumerate(kinds) if row not in failed for kind in found)
     notes = []
@@ -152,10 +155,10 @@ def _notes(
             count(counts[kind], said.replace("|s", ""), said.replace("|s", "s")) for kind, said in _SAID.items() if counts[kind]
         ]
         notes.append("converted: " + ", ".join(found))
-    if resized:
+    if others:
         notes.append(
-            f"sizes: {count(resized, 'image')} brought to {size[0]}x{size[1]} (short side resized, centre cut out); --image-size N "
-            "chooses another side"
+            f"sizes: {count(len(others), 'image')} brought to {size[0]}x{size[1]} ({words(others, size, how)}); --image-size N or "
+            "H,W chooses another size"
         )
     if failed:
         shown = [f"{names[row]} ({failed[row]})" for row in sorted(failed)]

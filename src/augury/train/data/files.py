@@ -9,6 +9,7 @@ from augury.core.errors import InputError
 from augury.train.data.decode import decode
 from augury.train.data.image import Source
 from augury.train.data.parts import Part, Parts
+from augury.train.data.resize import AS_THEY_ARE, Sizing
 from augury.train.data.stream import Stream
 
 
@@ -28,7 +29,7 @@ def read_items(
     items: Mapping[str, Sequence[Item]],
     *,
     group_names: Sequence[str] = (),
-    image_size: int | None = None,
+    sizing: Sizing = AS_THEY_ARE,
     stream: Stream = "no",
     notes: Sequence[str] = (),
 ) -> Parts:
@@ -42,7 +43,7 @@ def read_items(
         [item.source for item in everything],
         [item.name for item in everything],
         where,
-        image_size=image_size,
+        sizing=sizing,
         stream=stream,
         leading=len(items["train"]),
     )

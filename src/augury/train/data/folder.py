@@ -7,6 +7,7 @@ from pathlib import Path
 from augury.core.errors import InputError
 from augury.train.data.files import Item, read_items
 from augury.train.data.parts import Parts
+from augury.train.data.resize import Sizing
 from augury.train.data.stream import Stream
 from augury.train.data.tiny_imagenet import ANNOTATIONS, read_annotated
 from augury.train.data.words import count, few, nearest
@@ -16,7 +17,7 @@ _IGNORED = ("thumbs.db", "desktop.ini", "__macosx")
 _CODE = (".pt", ".pth", ".pkl", ".pickle", ".joblib")
 
 
-def read_folder(root: Path, image_size: int | None, stream: Stream = "no") -> Parts:
+def read_folder(root: Path, sizing: Sizing, stream: Stream = "no") -> Parts:
     """The parts of a folder. Where there is no test/, val/ is the test part; beside a test/ it is the validation part.
 
     Classes are the folders of train/, sorted by name; images lie anywhere below them. Where every class folder of every
@@ -30,7 +31,7 @@ def read_folder(root: Path, image_size: int | None, stream: Stream = "no") -> Pa
     flat = {name: folder for name, folder in folders.items() if (folder / ANNOTATIONS).is_file()}
     if flat:
         items = {name: _tiny(root, name, folder, classes, flat) for name, folder in folders.items()}
-        return read_items(f"DATA {root}", classes, items, image_size=image_size, stream=stream, notes=notes)
+        return read_items(f"DATA {root}", classes, items, sizing=sizing, stream=stream, notes=notes)
     for folder in folders.values():
         notes += _loose(root, folder)
     grouped, group_note = _groups(folders)
@@ -43,7 +44,7 @@ def read_folder(root: Path, image_size: int | None, stream: Stream = "no") -> Pa
         if name in items and not items[name]:
             raise InputError(f"DATA {root}: {folders[name].name}/ holds no files in class folders; fill or remove it")
     return read_items(
-        f"DATA {root}", classes, items, group_names=grouped, image_size=image_size, stream=stream, notes=[*notes, *group_note]
+        f"DATA {root}", classes, items, group_names=grouped, sizing=sizing, stream=stream, notes=[*notes, *group_note]
     )  # fmt: skip
 
 

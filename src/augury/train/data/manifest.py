@@ -11,6 +11,7 @@ import torch
 from augury.core.errors import InputError
 from augury.train.data.files import Item, read_items
 from augury.train.data.parts import Parts
+from augury.train.data.resize import Sizing
 from augury.train.data.splits import cut
 from augury.train.data.stream import Stream
 from augury.train.data.words import count, nearest
@@ -31,7 +32,7 @@ class Line:
     split: str
 
 
-def read_manifest(file: Path, image_size: int | None, stream: Stream = "no") -> Parts:
+def read_manifest(file: Path, sizing: Sizing, stream: Stream = "no") -> Parts:
     """The parts that a CSV names; paths are relative to it, classes are the labels sorted by name.
 
     Without a column `split`, a fifth of every class is cut as test part, always the same. Raises InputError naming the line
@@ -55,7 +56,7 @@ def read_manifest(file: Path, image_size: int | None, stream: Stream = "no") -> 
     labels = {name: i for i, name in enumerate(classes)}
     groups = {name: i for i, name in enumerate(group_names)}
     items = {name: [_item(line, labels, groups) for line in part] for name, part in parts.items()}
-    return read_items(str(file), classes, items, group_names=group_names, image_size=image_size, stream=stream, notes=notes)
+    return read_items(str(file), classes, items, group_names=group_names, sizing=sizing, stream=stream, notes=notes)
 
 
 def _lines(file: Path) -> Iterator[Line]:

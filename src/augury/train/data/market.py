@@ -9,6 +9,7 @@ from augury.core.errors import InputError
 from augury.train.data.decode import decode
 from augury.train.data.folder import files_below
 from augury.train.data.parts import Part, Parts
+from augury.train.data.resize import Sizing
 from augury.train.data.splits import cut
 from augury.train.data.words import count, few
 
@@ -23,7 +24,7 @@ def is_market(root: Path) -> bool:
     return (root / FOLDERS[0]).is_dir()
 
 
-def read_market(root: Path, image_size: int | None) -> Parts:
+def read_market(root: Path, sizing: Sizing) -> Parts:
     """Training identities as classes, cameras as groups; queries and gallery beside them, as `retrieval`.
 
     Names begin with the identity and the camera: `0002_c1s1_000451_03.jpg`. In the gallery identity -1 is junk, which is
@@ -49,7 +50,7 @@ def read_market(root: Path, image_size: int | None) -> Parts:
             raise InputError(f"DATA {root}: {folder}/ holds no file named IDENTITY_cCAMERA..., such as 0002_c1s1_000451_03.jpg")
     leading = where.count(0)
     names = [path.relative_to(root).as_posix() for path, _, _ in named]
-    decoded = decode([path for path, _, _ in named], names, f"DATA {root}", image_size=image_size, leading=leading)
+    decoded = decode([path for path, _, _ in named], names, f"DATA {root}", sizing=sizing, leading=leading)
     identity = torch.tensor([i for _, i, _ in named])[decoded.rows]
     camera = torch.tensor([c for _, _, c in named])[decoded.rows]
     part = torch.tensor(where)[decoded.rows]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from augury.core.errors import InputError
 from augury.train.data.parts import Part, Parts
-from augury.train.data.resize import fit_tensor
+from augury.train.data.resize import Sizing, resized_tensor, words
 from augury.train.data.words import count, few, nearest
 
 _FIELDS = ("x", "y", "classes", "group")
@@ -28,7 +28,7 @@ class Arrays:
     group: np.ndarray | None
 
 
-def read_npz(root: Path, image_size: int | None) -> Parts:
+def read_npz(root: Path, sizing: Sizing) -> Parts:
     """x uint8 [N,H,W,3], [N,H,W,1] or [N,H,W]; y whole numbers or names [N]; optional `classes` (names) and `group` [N].
 
     Raises InputError naming file and field for wrong shapes, types, lengths and labels, damaged files and pickled objects.
@@ -46,19 +46,22 @@ def read_npz(root: Path, image_size: int | None) -> Parts:
     classes = _classes(train)
     group_names = _group_names(list(arrays.values()))
     channels = max(a.x.shape[3] for a in arrays.values())
-    size = (image_size, image_size) if image_size is not None else train.x.shape[1:3]
-    parts, resized, coloured = {}, 0, 0
+    size = sizing.size or tuple(train.x.shape[1:3])
+    parts, coloured = {}, 0
+    others: list[tuple[int, int]] = []
     for name, a in arrays.items():
         images = torch.from_numpy(np.ascontiguousarray(a.x.transpose(0, 3, 1, 2)))
         coloured += len(images) if images.shape[1] < channels else 0
-        resized += len(images) if tuple(images.shape[-2:]) != size else 0
-        images = fit_tensor(images, size)
+        own = (images.shape[-2], images.shape[-1])
+        others += [own] * len(images) if own != size else []
+        images = resized_tensor(images, size, sizing.how)
         groups = None if a.group is None else _numbers(a.group, group_names)
         parts[name] = Part(images.expand(-1, channels, -1, -1).contiguous(), _labels(a, classes), groups)
     if coloured:
         notes.append(f"converted: {count(coloured, 'grey image')} made colour")
-    if resized:
-        notes.append(f"sizes: {count(resized, 'image')} brought to {size[0]}x{size[1]} (short side resized, centre cut out)")
+    if others:
+        how = words(others, size, sizing.how)
+        notes.append(f"sizes: {count(len(others), 'image')} brought to {size[0]}x{size[1]} ({how})")
     return Parts(classes, parts["train"], parts["test"], parts.get("validation"), group_names, tuple(notes))
 
 

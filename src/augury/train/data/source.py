@@ -9,6 +9,7 @@ from augury.train.data.manifest import read_manifest
 from augury.train.data.market import is_market, read_market
 from augury.train.data.npz import read_npz
 from augury.train.data.parts import Parts
+from augury.train.data.resize import Sizing
 from augury.train.data.stream import Stream
 from augury.train.data.words import nearest
 
@@ -16,18 +17,18 @@ _EXECUTABLE = (".pt", ".pth", ".pkl", ".pickle", ".joblib", ".ckpt")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 
 
-def read(data: str, data_dir: str | None, image_size: int | None, stream: Stream = "no") -> Parts:
+def read(data: str, data_dir: str | None, sizing: Sizing, stream: Stream = "no") -> Parts:
     """The parts of whatever `data` names beside the registered names."""
     if data.startswith("hf:"):
         from augury.train.data.huggingface import read_hub
 
-        return read_hub(data, data_dir, image_size, stream)
+        return read_hub(data, data_dir, sizing, stream)
     path = Path(data).expanduser()
     try:
         if path.is_dir():
-            return _read_directory(path, image_size, stream)
+            return _read_directory(path, sizing, stream)
         if path.is_file():
-            return _read_file(path, image_size, stream)
+            return _read_file(path, sizing, stream)
     except PermissionError as error:
         raise InputError(f"DATA {error.filename or data}: may not be read (permission denied); change its permissions") from None
     except ValueError as error:
@@ -37,19 +38,19 @@ def read(data: str, data_dir: str | None, image_size: int | None, stream: Stream
     raise _not_there(data, path)
 
 
-def _read_directory(path: Path, image_size: int | None, stream: Stream = "no") -> Parts:
+def _read_directory(path: Path, sizing: Sizing, stream: Stream = "no") -> Parts:
     if is_market(path):
-        return read_market(path, image_size)
+        return read_market(path, sizing)
     arrays = (path / "train.npz").exists()
     if arrays and (path / "train").is_dir():
         raise InputError(f"DATA {path}: holds both train/ and train.npz; move one of them away")
-    return read_npz(path, image_size) if arrays else read_folder(path, image_size, stream)
+    return read_npz(path, sizing) if arrays else read_folder(path, sizing, stream)
 
 
-def _read_file(path: Path, image_size: int | None, stream: Stream = "no") -> Parts:
+def _read_file(path: Path, sizing: Sizing, stream: Stream = "no") -> Parts:
     suffix = path.suffix.lower()
     if suffix == ".csv":
-        return read_manifest(path, image_size, stream)
+        return read_manifest(path, sizing, stream)
     if suffix in _EXECUTABLE:
         raise InputError(f"DATA {path}: {suffix} files can execute code when read; give images, train.npz and test.npz, or a CSV")
     if suffix in (".npz", ".npy"):

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from augury.core.errors import RunError
 from augury.train.data.image import Source, open_image, to_plain
 from augury.train.data.pool import each
-from augury.train.data.resize import fit, planes
+from augury.train.data.resize import Resize, planes, resized
 
 Stream = Literal["auto", "yes", "no"]
 SAMPLE = 2048
@@ -31,6 +31,7 @@ class FileImages:
     sources: Sequence[Source]
     channels: int
     size: tuple[int, int]
+    how: Resize = "cover"
 
     @property
     def shape(self) -> torch.Size:
@@ -50,7 +51,7 @@ class FileImages:
     def __getitem__(self, rows: Any) -> Any:
         """Pixels for row numbers or a mask (a tensor) and for one number; another FileImages for a slice."""
         if isinstance(rows, slice):
-            return FileImages(self.sources[rows], self.channels, self.size)
+            return FileImages(self.sources[rows], self.channels, self.size, self.how)
         if isinstance(rows, int):
             return self[torch.tensor([rows])][0]
         rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
@@ -72,7 +73,7 @@ class FileImages:
         try:
             with open_image(self.sources[row]) as image:
                 plain, _ = to_plain(image, self.channels)
-            return planes(fit(plain, self.size))
+            return planes(resized(plain, self.size, self.how))
         except Exception as error:  # decoders raise whatever they like on damaged files
             source = self.sources[row]
             name = "an image" if isinstance(source, bytes) else str(source)
@@ -86,7 +87,7 @@ class FileImages:
     def chosen(self, rows: Tensor) -> "FileImages":
         """The images of some rows (numbers or a mask), still in their files."""
         rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
-        return FileImages([self.sources[row] for row in rows.tolist()], self.channels, self.size)
+        return FileImages([self.sources[row] for row in rows.tolist()], self.channels, self.size, self.how)
 
     def split(self, size: int, part: slice = slice(None)) -> Iterator[Tensor]:
         """Batches of the rows in `part`, in their order, decoded ahead."""
