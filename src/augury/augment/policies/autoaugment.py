@@ -40,7 +40,8 @@ def autoaugment(
     if table is not None or ladder is not None:
         chosen: Table = table or "cifar10"
         return from_levels(sub_policies(chosen), ladders.ladder(ladder or LADDER_OF[chosen]), fill)
-    return BySide(*(from_levels(sub_policies(own), ladders.ladder(LADDER_OF[own]), fill) for own in _BY_SIDE))
+    small, large = (from_levels(sub_policies(own), ladders.ladder(LADDER_OF[own]), fill) for own in _BY_SIDE)
+    return BySide(small, large)
 
 
 def sub_policies(table: str) -> list[list[tuple[str, float, float]]]:

@@ -96,7 +96,7 @@ def _pass(network: nn.Module, shape: tuple[int, ...]) -> None:
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             # Sizes pass through it, and without weights it takes longer than all the rest.
-            module.forward = _same  # type: ignore[method-assign]
+            module.forward = _same  # type: ignore[method-assign, assignment]
     network(torch.zeros(2, *shape))
 
 

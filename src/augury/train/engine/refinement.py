@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from augury.augment.pipeline import Pipeline
 from augury.augment.stages.normalize import Normalize
@@ -63,7 +64,7 @@ def check_statistics(settings: Settings, networks: Iterable[nn.Module]) -> None:
 
 
 def _normalises(module: nn.Module) -> bool:
-    return isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats
+    return isinstance(module, BatchNorm) and module.track_running_stats
 
 
 def estimates_only(settings: Settings, clock: Clock) -> bool:
@@ -74,7 +75,8 @@ def estimates_only(settings: Settings, clock: Clock) -> bool:
 @contextmanager
 def estimating(networks: Iterable[nn.Module]) -> Iterator[None]:
     """Batch normalisation's statistics from nothing, as the plain mean over the batches seen while this lasts."""
-    normal = [module for network in networks for module in network.modules() if _normalises(module)]
+    every = [module for network in networks for module in network.modules()]
+    normal = [module for module in every if isinstance(module, BatchNorm) and _normalises(module)]
     before = [module.momentum for module in normal]
     for module in normal:
         module.reset_running_stats()
