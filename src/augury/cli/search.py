@@ -22,6 +22,11 @@ FLAGS = (
     ("--operations", "A,B", "autoaugment, randaugment: what policies choose from (the published ones)"),
     ("--rule", "NAME", "autoaugment: how the controller learns, ppo or reinforce (ppo)"),
     ("--controller-lr", "RATE", "autoaugment: the controller's learning rate (0.01; 3.5e-4 from 1000 children on)"),
+    (
+        "--round-size",
+        "N",
+        "autoaugment: children that the controller learns from at a time; no fewer than --workers (8)",
+    ),
     ("--sampler", "NAME", "randaugment: grid, or tpe by Optuna with pruning (grid)"),
 )
 

@@ -189,19 +189,20 @@ def test_the_front_door() -> None:
 def test_a_data_set_from_outside_joins(tmp_path: Path) -> None:
     from augury.core import registry
     from augury.train.data.npz import read_npz
+    from augury.train.data.resize import Sizing
 
     root = array_folder(tmp_path, count=12)
 
     def mine(*, image_size: int | None = None) -> object:
         """Mine."""
-        return read_npz(root, image_size)
+        return read_npz(root, Sizing.of(image_size))
 
-    registry.register("dataset", "mine-for-a-test", source="this test")(mine)
+    registry.register("dataset", "mine_for_a_test", source="this test")(mine)
     try:
-        assert load("mine-for-a-test", image_size=5).train.images.shape[1:] == (3, 5, 5)
+        assert load("mine_for_a_test", image_size=5).train.images.shape[1:] == (3, 5, 5)
     finally:
-        registry._outside.pop(("dataset", "mine-for-a-test"))
-        registry._loaded.pop(("dataset", "mine-for-a-test"))
+        registry._outside.pop(("dataset", "mine_for_a_test"))
+        registry._loaded.pop(("dataset", "mine_for_a_test"))
 
 
 def test_both_forms_in_one_folder_are_refused(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from augury.core.options import Spec, parse_chain, parse_list
 from augury.jobs.compare import compare
 from augury.jobs.environment import environment
 from augury.jobs.progress import bar
+from augury.jobs.search.extend import EXTENDABLE, extends, forget_trainings
 from augury.jobs.search.report import report_page, sentence
 from augury.jobs.search.settings import SearchSettings, random_searcher, searcher_of, space_of
 from augury.train.data.dataset import Dataset
@@ -32,6 +33,7 @@ from augury.train.search.child import Outcome, Workshop, proxy
 from augury.train.search.journal import Journal
 from augury.train.search.pools import Pool, pool_of
 from augury.train.search.spaces import SearchSpace
+from augury.train.search.tanda_space import TandaSpace
 
 ARMS = ("found", "random")
 JOINED = 5
@@ -68,17 +70,20 @@ def search(
     child = _checked(settings, options, final, dataset)
     tpe = _study(options, settings, output, how)
     fresh = not output.exists()
-    directory = _opened(output, {**settings.dict(), **asdict(options)}, overwrite, resume)
+    config = {**settings.dict(), **asdict(options)}
+    extended = resume and extends(output, options, config)
+    directory = _opened(output, config, overwrite, resume)
     finished = directory.result()
-    if finished is not None:
+    if finished is not None and not extended:
         return finished
+    (output / "result.json").unlink(missing_ok=True)  # of before it was extended
     reduced = proxy(
         dataset, options.proxy if settings.labels is None and settings.labels_per_class is None else 10**9, settings.seed
     )
     journal = Journal.open(output)
     with ExitStack() as stack:
         try:
-            searcher, budget = searcher_of(options, space, settings, tpe)
+            searcher, budget = searcher_of(options, space, settings, tpe, journal.decisions("found"))
             pool = stack.enter_context(pool_of(Workshop(child, reduced, space), how.workers, how.ray))
         except InputError:
             if fresh:
@@ -116,7 +121,7 @@ def _leave_nothing(directory: RunDirectory) -> None:
 
 
 def _opened(output: Path, config: dict[str, Any], overwrite: bool, resume: bool) -> RunDirectory:
-    directory = RunDirectory.open(output, config, overwrite=overwrite, resume=resume)
+    directory = RunDirectory.open(output, config, overwrite=overwrite, resume=resume, may_change=EXTENDABLE)
     if overwrite and not resume:
         Journal(output).clear()
         RunDirectory(output / "retrained").clear()
@@ -134,7 +139,7 @@ def _study(options: SearchSettings, settings: Settings, output: Path, how: How) 
     from augury.train.search.tpe import optuna_module, owner_of
 
     optuna_module()
-    same = {**settings.dict(), **asdict(options), "budget": None, "seed": None, "device": None, "data_dir": None}
+    same = {**settings.dict(), **asdict(options), **dict.fromkeys(EXTENDABLE), "seed": None, "device": None, "data_dir": None}
     name = "augury " + " ".join(f"{k}={v}" for k, v in same.items() if v not in (None, []))
     storage = how.storage or str(output / "study.journal")
     return {
@@ -157,9 +162,16 @@ def _searched(
 
         found = run_arm("found", searcher, budget, pool, journal, seed=settings.seed, workers=workers, on_child=count)
         chance = random_searcher(space, settings.seed)
-        equal = Budget(len(found.outcomes))
+        equal = equal_budget(space, found, workers)
         random = run_arm("random", chance, equal, pool, journal, seed=settings.seed, workers=workers, on_child=count)
     return {"found": found, "random": random}
+
+
+def equal_budget(space: SearchSpace, found: ArmResult, workers: int) -> Budget:
+    """What random search may spend: as many children. TANDA's children train a generator first, which random ones do not, so
+    there it is as much time, and as many children at least."""
+    children = len(found.outcomes)
+    return Budget(None, found.seconds / workers, least=children) if isinstance(space, TandaSpace) else Budget(children)
 
 
 def joined(options: SearchSettings, children: int) -> int:
@@ -185,7 +197,11 @@ def _write_policy(
     }  # fmt: skip
     name = f"{arm} by augury search"
     text = write_policy(PolicyFile(name, ((1.0, rows),), "augury search", provenance, contents[0].repeat))
-    write_atomically(output / f"{arm}.yaml", text.encode())
+    file = output / f"{arm}.yaml"
+    before = read_policy_file(file).periods if file.exists() else None
+    write_atomically(file, text.encode())
+    if before is not None and read_policy_file(file).periods != before:
+        forget_trainings(output / "retrained", file)
     generator = journal.file(arm, best[0].number, "safetensors")
     if generator.exists():
         write_atomically(output / f"{arm}.safetensors", generator.read_bytes())
@@ -213,7 +229,9 @@ def _retrained(final: Settings, options: SearchSettings, output: Path, quiet: bo
     names = [*files.values(), *map(str, parse_list(options.controls, "--controls"))]
     augment = ",".join(_after(final.augment, name) for name in names)
     folder = output / "retrained"
-    found = compare(replace(final, augment=augment), options.seeds, folder, resume=True, quiet=quiet)
+    found = compare(
+        replace(final, augment=augment), options.seeds, folder, resume=True, quiet=quiet, may_change=("augment", "seeds")
+    )
     labels = ["random", "found", *names[2:]]
     found["rows"] = [
         {"name": label, **row, "path": row["augment"], "augment": label} for label, row in zip(labels, found["rows"], strict=True)
@@ -249,5 +267,6 @@ def _arm(arm: str, found: ArmResult, options: SearchSettings, space: SearchSpace
         "chosen": [outcome.number for outcome in best],
         "validation_accuracy": [outcome.accuracy for outcome in best],
         "policy": [space.words(outcome.decisions) for outcome in best],
+        "rewards": [outcome.accuracy for outcome in found.outcomes],
         "errors": sorted({outcome.error for outcome in found.outcomes if outcome.error})[:5],
     }
