@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -70,10 +71,13 @@ class FileImages:
 
         Raises RunError for a file that cannot be read any more.
         """
+        return planes(resized(self.whole(row), self.size, self.how))
+
+    def whole(self, row: int) -> Image.Image:
+        """One image at the size of its file, upright, in as many channels as the others; RunError as `read`."""
         try:
             with open_image(self.sources[row]) as image:
-                plain, _ = to_plain(image, self.channels)
-            return planes(resized(plain, self.size, self.how))
+                return to_plain(image, self.channels)[0]
         except Exception as error:  # decoders raise whatever they like on damaged files
             source = self.sources[row]
             name = "an image" if isinstance(source, bytes) else str(source)
