@@ -59,12 +59,25 @@ def randaugment(
     fires each operation with p = 0.5, `uda` does so too and draws the level from 1 to 9. `spread` is timm's mstd.
     """
 
-def tanda(*, functions: Sequence[str] | None = None, length: int = 10, file: str | None = None) -> Pipeline:
+def tanda(
+    *,
+    functions: Sequence[str] | None = None,
+    length: int = 10,
+    file: str | None = None,
+    p: float = 1.0,
+    p_first: float | None = None,
+    p_growth: float = 1.05,
+    clean_epochs: int = 0,
+) -> Pipeline:
     """`length` transformation functions per image, one after another, from a trained generator's `file`.
 
     Without a file every function is equally likely at every step: the random policy that a trained one has to beat.
     `functions`: operations with fixed values, or one of the published lists, `cifar10` (33) and `mnist` (25). A file
     brings its own functions and length. Geometric functions fill with black, where the released code repeats the edge.
+
+    An image is transformed with chance `p`. With `p_first` that chance starts there and grows by the factor `p_growth` after
+    every epoch up to `p`; in the last `clean_epochs` no image is transformed. The released CIFAR-10 training is
+    `clean_epochs=10`, the released default `p=0.5, p_first=0.1`. Raises InputError where no epoch would be left to transform.
     """
 
 def trivialaugment(*, space: Literal["wide", "standard"] = "wide") -> Pipeline:

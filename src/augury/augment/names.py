@@ -55,8 +55,8 @@ def stages_of(chain: Chain, where: str) -> list[Stage]:
 def _stages(spec: Spec, where: str) -> list[Stage]:
     if is_policy_file(spec.name):
         return _from_file(spec, where)
-    if registry.has("pipeline", spec.name):
-        made = registry.get("pipeline", spec.name)
+    if registry.has("preset", spec.name):
+        made = registry.get("preset", spec.name)
         result = made(**bind(made, spec, where))
         return stages_of(result, where) if isinstance(result, Chain) else list(result)
     if registry.has("policy", spec.name):
@@ -64,7 +64,7 @@ def _stages(spec: Spec, where: str) -> list[Stage]:
         return [_policy_stage(spec.name, found)]
     if registry.has("op", spec.name):
         return [op_stage(spec, where)]
-    known = sorted({*registry.names("pipeline"), *registry.names("policy"), *registry.names("op")})
+    known = sorted({*registry.names("preset"), *registry.names("policy"), *registry.names("op")})
     raise InputError(f"{where}: {registry.unknown('augmentation', spec.name, known)}")
 
 

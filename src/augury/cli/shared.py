@@ -60,6 +60,7 @@ SETTINGS = (
     ("--validation", "F", "fraction of the training part held out for validation (0.1)"),
     ("--image-size", "N", "side that images are brought to, or rows and columns, 256,128 (that of the images, where they agree)"),
     ("--resize", "HOW", "to another shape: cover, and cut the centre out; fit the whole image in, on black; or stretch (cover)"),
+    ("--intensity-range", "R", "values that become grey levels 0 to 255 in images of more than 8 bits: auto, or LOW,HIGH (auto)"),
     ("--fraction", "F", "share of the training images that is used, the same ones for every seed (1)"),
     ("--label-noise", "R", "share of the training labels that is drawn at random, the same for every seed (0)"),
     ("--labels", "N", "labels that are used, stratified; the other training images are unlabelled (all)"),

@@ -2,8 +2,7 @@
 
 from augury.augment.pipeline import Fill
 from augury.core.options import Chain
-from augury.explain.report.page import Sheet
-from augury.explain.report.sheet import sheet
+from augury.explain.report.sheet import Sheet, sheet
 from augury.jobs.sheets import draw, rows_of
 from augury.train.data.dataset import Dataset
 from augury.train.engine.settings import Settings

@@ -13,6 +13,7 @@ import augury
 from augury.cli import main
 from augury.core.errors import InputError
 from augury.train.data.dataset import Dataset, load, statistics
+from augury.train.data.preparation import ReadOptions
 
 
 def forms(root: Path) -> dict[str, Path]:
@@ -106,7 +107,7 @@ def test_single_image_classes_stay_in_training_and_are_told(tmp_path: Path) -> N
     image_folder(tmp_path, classes=("cat", "dog"), each=4)
     found = load(str(tmp_path))
     assert sorted(found.validation.labels.tolist()) == [0, 1] and 2 in found.train.labels
-    assert found.notes == ("1 class with a single training image: none is held out for validation",)
+    assert "1 class with a single training image: none is held out for validation" in found.notes
 
 
 def test_nothing_left_for_validation_is_refused(tmp_path: Path) -> None:
@@ -189,13 +190,12 @@ def test_the_front_door() -> None:
 def test_a_data_set_from_outside_joins(tmp_path: Path) -> None:
     from augury.core import registry
     from augury.train.data.npz import read_npz
-    from augury.train.data.resize import Sizing
 
     root = array_folder(tmp_path, count=12)
 
     def mine(*, image_size: int | None = None) -> object:
         """Mine."""
-        return read_npz(root, Sizing.of(image_size))
+        return read_npz(root, ReadOptions(image_size))
 
     registry.register("dataset", "mine_for_a_test", source="this test")(mine)
     try:

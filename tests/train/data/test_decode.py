@@ -13,8 +13,8 @@ from PIL import Image
 
 from augury.core.errors import InputError
 from augury.train.data.decode import decode
-from augury.train.data.image import to_plain
-from augury.train.data.resize import Sizing, cut_away, resized, resized_tensor
+from augury.train.data.preparation import Preparation, ReadOptions
+from augury.train.data.resize import cut_away, fit, fit_tensor
 
 
 def one(tmp_path: Path, image: Image.Image, suffix: str = "png", **options: object) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -66,7 +66,7 @@ def test_cmyk(tmp_path: Path) -> None:
 def test_16_bit_grey_keeps_the_high_byte(tmp_path: Path) -> None:
     values = np.array([[0, 255, 256], [32768, 65279, 65535]], np.uint16)
     found, notes = one(tmp_path, Image.fromarray(values))
-    assert np.array_equal(found[..., 0], (values >> 8).astype(np.uint8)) and "1 16-bit image" in notes[0]
+    assert np.array_equal(found[..., 0], (values >> 8).astype(np.uint8)) and "1 image of more than 8 bits" in notes[0]
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -81,7 +81,7 @@ def test_16_bit_colour_is_told_though_pillow_hides_it(tmp_path: Path) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
     found = decode([path], ["deep"], "DATA x")
     assert np.array_equal(found.images[0].permute(1, 2, 0).numpy(), (values >> 8).astype(np.uint8))
-    assert "1 16-bit image" in found.notes[0]
+    assert "1 image of more than 8 bits" in found.notes[0]
 
 
 def test_transparency_is_composited_on_white(tmp_path: Path) -> None:
@@ -181,23 +181,23 @@ def test_a_common_size_that_is_not_square_gives_its_shorter_side(tmp_path: Path)
 def test_equal_sizes_that_are_not_square_stay(tmp_path: Path) -> None:
     paths = [save(tmp_path / f"{i}.png", picture(i, (4, 7))) for i in range(2)]
     assert decode(paths, ["a", "b"], "DATA x").images.shape == (2, 3, 4, 7)
-    assert decode(paths, ["a", "b"], "DATA x", sizing=Sizing((5, 5))).images.shape == (2, 3, 5, 5)
+    assert decode(paths, ["a", "b"], "DATA x", ReadOptions(image_size=5)).images.shape == (2, 3, 5, 5)
 
 
 def test_short_side_is_resized_and_the_centre_cut_out() -> None:
     wide = np.zeros((10, 30, 3), np.uint8)
     wide[:, 10:20] = 200
-    assert (np.asarray(resized(Image.fromarray(wide), (10, 10))) == 200).all()
+    assert (np.asarray(fit(Image.fromarray(wide), (10, 10))) == 200).all()
     reference = Image.fromarray(picture(4, (10, 30))).resize((15, 5), Image.Resampling.BILINEAR).crop((5, 0, 10, 5))
-    assert np.array_equal(np.asarray(resized(Image.fromarray(picture(4, (10, 30))), (5, 5))), np.asarray(reference))
+    assert np.array_equal(np.asarray(fit(Image.fromarray(picture(4, (10, 30))), (5, 5))), np.asarray(reference))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_arrays_are_resized_as_files_are(channels: int) -> None:
     pixels = [picture(i, (9, 7), channels) for i in range(3)]
     tensor = torch.from_numpy(np.stack(pixels).reshape(3, 9, 7, channels)).permute(0, 3, 1, 2)
-    expected = [np.asarray(resized(Image.fromarray(p), (4, 4))).reshape(4, 4, channels) for p in pixels]
-    assert np.array_equal(resized_tensor(tensor, (4, 4)).permute(0, 2, 3, 1).numpy(), np.stack(expected))
+    expected = [np.asarray(fit(Image.fromarray(p), (4, 4))).reshape(4, 4, channels) for p in pixels]
+    assert np.array_equal(fit_tensor(tensor, (4, 4)).permute(0, 2, 3, 1).numpy(), np.stack(expected))
 
 
 def test_unreadable_files_are_skipped_counted_and_named(tmp_path: Path) -> None:
@@ -236,10 +236,11 @@ def test_formats_that_run_programs_are_no_images(name: str, content: bytes, tmp_
     assert found.rows.tolist() == [0, 1] and "c (not an image)" in found.notes[-1]
 
 
-def test_floating_point_pixels_are_skipped(tmp_path: Path) -> None:
-    Image.fromarray(np.random.default_rng(0).random((4, 4), np.float32)).save(tmp_path / "float.tif")
-    with Image.open(tmp_path / "float.tif") as image, pytest.raises(ValueError, match="no agreed range"):
-        to_plain(image, 1)
+def test_values_that_are_not_numbers_are_no_image(tmp_path: Path) -> None:
+    paths = [save(tmp_path / f"{i}.png", picture(i, (4, 4))) for i in range(2)]
+    Image.fromarray(np.full((4, 4), np.nan, np.float32)).save(tmp_path / "float.tif")
+    found = decode([*paths, tmp_path / "float.tif"], ["a", "b", "c"], "DATA x")
+    assert found.rows.tolist() == [0, 1] and "c (holds values that are not finite numbers)" in found.notes[-1]
 
 
 def test_bytes_are_decoded_like_files(tmp_path: Path) -> None:
@@ -251,12 +252,12 @@ def test_other_shapes_are_covered_fitted_or_stretched() -> None:
     # Three bands of 10 rows: covering 10x10 keeps the middle one, fitting keeps all on black, stretching fills the square.
     bands = np.repeat(np.array([50, 100, 200], np.uint8), 10)[:, None].repeat(10, 1)
     image = Image.fromarray(bands)
-    covered, fitted, stretched = (np.asarray(resized(image, (10, 10), how)) for how in ("cover", "fit", "stretch"))  # type: ignore[arg-type]
+    covered, fitted, stretched = (np.asarray(fit(image, (10, 10), how)) for how in ("cover", "fit", "stretch"))  # type: ignore[arg-type]
     assert (covered == 100).all()
     assert (fitted[:, :3] == 0).all() and (fitted[:, 6:] == 0).all() and fitted[0, 4] == 50 and fitted[-1, 4] == 200
     assert (stretched == stretched[:, :1]).all() and stretched[0, 0] == 50 and stretched[-1, -1] == 200
     wide = Image.fromarray(bands.T.copy())
-    assert (np.asarray(resized(wide, (5, 10), "fit"))[0] == 0).all() and np.asarray(resized(wide, (5, 10))).shape == (5, 10)
+    assert (np.asarray(fit(wide, (5, 10), "fit"))[0] == 0).all() and np.asarray(fit(wide, (5, 10))).shape == (5, 10)
 
 
 @pytest.mark.parametrize(("size", "target", "share"), [((30, 10), (10, 10), 2 / 3), ((10, 30), (20, 20), 2 / 3),
@@ -272,8 +273,11 @@ def test_the_note_says_what_was_cut_away(tmp_path: Path) -> None:
         paths.append(tmp_path / f"{number}.png")
         Image.fromarray(np.zeros((height, 10), np.uint8)).save(paths[-1])
     names = [path.name for path in paths]
-    (note,) = decode(paths, names, "DATA x", sizing=Sizing((10, 10))).notes
+    (note,) = decode(paths, names, "DATA x", ReadOptions((10, 10))).notes
     assert "62 % of each image cut away on average, 75 % at most" in note and "--resize fit or stretch" in note
-    assert "stretched" in decode(paths, names, "DATA x", sizing=Sizing((10, 10), "stretch")).notes[0]
-    small = decode(paths, names, "DATA x", sizing=Sizing((10, 10), "fit"), stream="yes").images
-    assert small[torch.arange(3)].shape == (3, 1, 10, 10) and small.how == "fit"
+    assert "stretched" in decode(paths, names, "DATA x", ReadOptions((10, 10), resize="stretch")).notes[0]
+    small = decode(paths, names, "DATA x", ReadOptions((10, 10), "yes", resize="fit"))
+    assert small.images[torch.arange(3)].shape == (3, 1, 10, 10) and small.images.how == "fit"  # type: ignore[attr-defined]
+    assert small.images.whole(2).size == (10, 40)  # type: ignore[attr-defined]
+    kept = Preparation.of(small.preparation.plain())
+    assert kept == small.preparation and kept.resize == "fit" and ReadOptions(like=kept).how == "fit"

@@ -15,7 +15,7 @@ Share = Annotated[float, Interval(0, 1)]
 Pixels = Annotated[int, Interval(0)]
 
 
-@register("pipeline", "keep", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 3 and algorithm 1")
+@register("preset", "keep", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 3 and algorithm 1")
 def keep(
     *,
     augment: Chain,
@@ -42,7 +42,7 @@ def keep(
     return (KeepStage(stages, tau, saliency, candidates, length, fraction, p, every),)
 
 
-@register("pipeline", "keep_cutout", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 4.1")
+@register("preset", "keep_cutout", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 4.1")
 def keep_cutout(
     *, length: Pixels | None = None, tau: Share = 0.6, saliency: Kind = "full", candidates: Candidates = "inside"
 ) -> Chain:
@@ -50,7 +50,7 @@ def keep_cutout(
     return _kept(Spec("cutout", {} if length is None else {"length": length}), tau, saliency, candidates=candidates)
 
 
-@register("pipeline", "keep_random_erasing", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 4.4")
+@register("preset", "keep_random_erasing", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 4.4")
 def keep_random_erasing(
     *,
     content: Literal["noise", "constant"] = "noise",
@@ -63,7 +63,7 @@ def keep_random_erasing(
     return _kept(Spec("random_erasing", {"content": content, "p": p}), tau, saliency, candidates=candidates)
 
 
-@register("pipeline", "keep_cutmix", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 4.2")
+@register("preset", "keep_cutmix", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 4.2")
 def keep_cutmix(
     *,
     alpha: Annotated[float, Interval(1e-3)] = 1.0,
@@ -76,7 +76,7 @@ def keep_cutmix(
     return _kept(Spec("cutmix", {"alpha": alpha, "p": p}), tau, saliency, candidates=candidates)
 
 
-@register("pipeline", "keep_autoaugment", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), sections 4.1 and 4.2")
+@register("preset", "keep_autoaugment", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), sections 4.1 and 4.2")
 def keep_autoaugment(
     *,
     table: Table | None = None,
@@ -101,7 +101,7 @@ def keep_autoaugment(
     return _kept(Chain((policy, *trailing)), tau, saliency, length=length)
 
 
-@register("pipeline", "keep_randaugment", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), sections 4.1 and 4.3")
+@register("preset", "keep_randaugment", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), sections 4.1 and 4.3")
 def keep_randaugment(
     *,
     num_ops: Annotated[int, Interval(1, 16)] = 2,

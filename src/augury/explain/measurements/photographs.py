@@ -10,7 +10,7 @@ from torch import Tensor
 from augury.core.errors import InputError
 from augury.train.data.dataset import Dataset, Split, load
 from augury.train.data.pool import each
-from augury.train.data.resize import resized_tensor
+from augury.train.data.resize import fit_tensor
 from augury.train.data.stream import FileImages
 from augury.train.engine.settings import Settings
 
@@ -52,7 +52,7 @@ def padded_photograph(photograph: Tensor, pixels: int, border: Any, size: tuple[
     height, width = photograph.shape[-2:]
     factor = max(size[0] / (height + 2 * pixels), size[1] / (width + 2 * pixels))
     inner = max(1, round(height * factor)), max(1, round(width * factor))
-    small = resized_tensor(photograph[None], inner, "stretch")
+    small = fit_tensor(photograph[None], inner, "stretch")
     # As far as the centre reaches beyond the photograph; cut there, as covering cuts the longer side.
     beside = max(0, -(-(size[0] - inner[0]) // 2), -(-(size[1] - inner[1]) // 2))
     whole = pad(small, beside, border)[0]

@@ -9,22 +9,22 @@ from augury.core.noise import Noise
 from augury.core.registry import register
 from augury.train.data.parts import Part, Parts
 from augury.train.data.photographs import find, published_size, read_photographs
-from augury.train.data.resize import AS_THEY_ARE, Sizing
+from augury.train.data.resize import ImageSize, Resize
 
 _ATTRIBUTES, _PARTITION = "list_attr_celeba.txt", "list_eval_partition.txt"
 _SQUARE = 178
 
 
 @register("dataset", "celeba", source="Liu et al. 2015, arXiv:1411.7766; undersampled: Goel et al. 2021, arXiv:2008.06775")
-def celeba(*, data_dir: str | None = None, sizing: Sizing = AS_THEY_ARE) -> Parts:
+def celeba(*, data_dir: str | None = None, image_size: ImageSize = None, resize: Resize = "cover") -> Parts:
     """Blond or not, female or male, with women who are not blond undersampled in training; reads the published files.
 
     Needs list_attr_celeba.txt, list_eval_partition.txt and img_align_celeba/ in the folder or its celeba/. Of the training
     part's women who are not blond as many are kept, always the same, as make their share of those who are not blond that
-    of men among the blond (71,629 become 4,054). The central 178x178 pixels, resized to `--image-size` (128): 95,195 + 19,867 +
+    of men among the blond (71,629 become 4,054). The central 178x178 pixels, resized to `image_size` (128): 95,195 + 19,867 +
     19,962 images, 6.6 GB of memory at 128.
     """
-    size = published_size(sizing, (128, 128), "celeba")
+    size = published_size(image_size, resize, (128, 128), "celeba")
     folder = find(data_dir, "celeba", (".", "celeba"), _ATTRIBUTES)
     attributes = _attributes(folder / _ATTRIBUTES)
     partition = _partition(folder / _PARTITION)

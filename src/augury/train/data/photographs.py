@@ -10,14 +10,14 @@ from torch import Tensor
 
 from augury.core.errors import InputError
 from augury.train.data.pool import each
-from augury.train.data.resize import Size, Sizing, planes
+from augury.train.data.resize import ImageSize, Resize, Size, planes, size_of
 
 
-def published_size(sizing: Sizing, default: Size, name: str) -> Size:
+def published_size(image_size: ImageSize, how: Resize, default: Size, name: str) -> Size:
     """The size of a data set whose way to it is published; InputError for another way."""
-    if sizing.how != "cover":
-        raise InputError(f"--resize {sizing.how}: {name} is cut as published; leave it out")
-    return sizing.size or default
+    if how != "cover":
+        raise InputError(f"--resize {how}: {name} is cut as published; leave it out")
+    return size_of(image_size) or default
 
 
 def read_photographs(paths: Sequence[Path], size: Size, *, resize: Size | None = None, cut: int | None = None) -> Tensor:

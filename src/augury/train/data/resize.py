@@ -1,7 +1,6 @@
-"""Bringing images to one size: the target is covered and its centre cut out, or the image is fitted into it, or stretched to it."""
+"""Bringing images to one size: the target is covered and its centre cut out, or the image is fitted into it, or stretched."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -13,67 +12,72 @@ from augury.core.errors import InputError
 from augury.train.data.pool import each
 
 LARGEST_SIDE = 4096
+# From this many times the kept pixels on, those that would be cut away are not computed.
+WASTE = 16
 # What lies beside an image that is fitted into another shape.
 BESIDE = 0
 
-Resize = Literal["cover", "fit", "stretch"]
 Size = tuple[int, int]
+# A side, or rows and columns; None: as the images are.
+ImageSize = int | tuple[int, ...] | None
+Resize = Literal["cover", "fit", "stretch"]
 
 
-@dataclass(frozen=True)
-class Sizing:
-    """What images are brought to. size: rows and columns; None leaves images of one size as they are, and brings others to
-    the shorter side of the most common size. how: `cover` resizes until the target is covered and cuts its centre out,
-    `fit` resizes until the whole image is inside and leaves black beside it, `stretch` changes the shape."""
-
-    size: Size | None = None
-    how: Resize = "cover"
-
-    @staticmethod
-    def of(image_size: int | tuple[int, ...] | None, how: Resize = "cover") -> "Sizing":
-        """From `--image-size` (a side, or rows and columns) and `--resize`; InputError for another number of sides or a size
-        out of range."""
-        if image_size is None:
-            return Sizing(None, how)
-        sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-        if len(sides) == 1:
-            sides = sides * 2
-        if len(sides) != 2:
-            raise InputError(f"--image-size: {','.join(map(str, sides))}: give one side, 224, or rows and columns, 256,128")
-        for side in sides:
-            if not 1 <= side <= LARGEST_SIDE:
-                raise InputError(f"--image-size: {side} must be from 1 to {LARGEST_SIDE}")
-        return Sizing((sides[0], sides[1]), how)
+def size_of(image_size: ImageSize) -> Size | None:
+    """Rows and columns; InputError for another number of sides and for sides out of range."""
+    if image_size is None:
+        return None
+    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    sides = sides * 2 if len(sides) == 1 else sides
+    if len(sides) != 2:
+        raise InputError(f"--image-size: {','.join(map(str, sides))}: give one side, 224, or rows and columns, 256,128")
+    for side in sides:
+        if not 1 <= side <= LARGEST_SIDE:
+            raise InputError(f"--image-size: {side} must be from 1 to {LARGEST_SIDE}")
+    return sides[0], sides[1]
 
 
-AS_THEY_ARE = Sizing()
+def fit(image: Image.Image, size: Size, how: Resize = "cover") -> Image.Image:
+    """`image` at `size` (rows, columns), bilinear with antialiasing; one of that size comes back untouched.
 
-
-def resized(image: Image.Image, size: Size, how: Resize = "cover") -> Image.Image:
-    """`image` at `size` (rows, columns), bilinear with antialiasing; one of that size comes back untouched."""
+    how: `cover` resizes until the target is covered and cuts its centre out, `fit` resizes until the whole image is inside and
+    leaves black beside it, `stretch` changes the shape.
+    """
     height, width = size
     if image.size == (width, height):
         return image
     if how == "stretch":
         return image.resize((width, height), Image.Resampling.BILINEAR)
-    ratios = height / image.height, width / image.width
     if how == "fit":
-        scale = min(ratios)
+        scale = min(height / image.height, width / image.width)
         inside = min(width, max(1, round(image.width * scale))), min(height, max(1, round(image.height * scale)))
-        whole = image if image.size == inside else image.resize(inside, Image.Resampling.BILINEAR)
         made = Image.new(image.mode, (width, height), BESIDE)
-        made.paste(whole, ((width - inside[0]) // 2, (height - inside[1]) // 2))
+        made.paste(image.resize(inside, Image.Resampling.BILINEAR), ((width - inside[0]) // 2, (height - inside[1]) // 2))
         return made
-    scale = max(ratios)
+    scale = max(height / image.height, width / image.width)
     covering = max(width, round(image.width * scale)), max(height, round(image.height * scale))
+    if covering[0] * covering[1] > WASTE * width * height:
+        return _fit_box(image, size, covering)
     if image.size != covering:
         image = image.resize(covering, Image.Resampling.BILINEAR)
     left, top = (covering[0] - width) // 2, (covering[1] - height) // 2
     return image.crop((left, top, left + width, top + height))
 
 
-def resized_tensor(images: Tensor, size: Size, how: Resize = "cover") -> Tensor:
-    """uint8 [N,C,H,W] at `size` (rows, columns), exactly as `resized` does it; C is 1 or 3."""
+def _fit_box(image: Image.Image, size: tuple[int, int], covering: tuple[int, int]) -> Image.Image:
+    """The kept box alone, of an image so long and thin that covering the target would take gigabytes.
+
+    Pillow reads the box as 32-bit floats, so that a pixel may differ by a grey level from resizing all and cutting.
+    """
+    height, width = size
+    left, top = (covering[0] - width) // 2, (covering[1] - height) // 2
+    across, down = image.width / covering[0], image.height / covering[1]
+    box = left * across, top * down, min(image.width, (left + width) * across), min(image.height, (top + height) * down)
+    return image.resize((width, height), Image.Resampling.BILINEAR, box=box)
+
+
+def fit_tensor(images: Tensor, size: Size, how: Resize = "cover") -> Tensor:
+    """uint8 [N,C,H,W] at `size` (rows, columns), exactly as `fit` does it; C is 1 or 3."""
     if tuple(images.shape[-2:]) == size:
         return images
     out = torch.empty(*images.shape[:2], *size, dtype=torch.uint8)
@@ -81,7 +85,7 @@ def resized_tensor(images: Tensor, size: Size, how: Resize = "cover") -> Tensor:
 
     def one(row: int) -> None:
         plain = Image.fromarray(source[row].squeeze(-1) if source.shape[-1] == 1 else source[row])
-        target[row] = planes(resized(plain, size, how))
+        target[row] = planes(fit(plain, size, how))
 
     each(one, len(images))
     return out
@@ -99,8 +103,8 @@ def cut_away(size: Size, target: Size) -> float:
     return 1 - min(tall, wide) / max(tall, wide)
 
 
-def words(sizes: Iterable[Size], target: Size, how: Resize) -> str:
-    """How images of other sizes came to the target, in words, and what they lost by it."""
+def in_words(sizes: Iterable[Size], target: Size, how: Resize) -> str:
+    """How images of these sizes came to the target, and what they lost by it."""
     if how == "stretch":
         return "stretched"
     if how == "fit":

@@ -6,21 +6,21 @@ from augury.core.errors import InputError
 from augury.core.registry import register
 from augury.train.data.parts import Part, Parts
 from augury.train.data.photographs import find, integer, published_size, read_photographs, read_table
-from augury.train.data.resize import AS_THEY_ARE, Sizing
+from augury.train.data.resize import ImageSize, Resize
 
 _FOLDERS = (".", "waterbird_complete95_forest2water2", "waterbirds_v1.0", "waterbirds")
 
 
 @register("dataset", "waterbirds", source="Sagawa et al. 2020, arXiv:1911.08731, section 4; github.com/kohpangwei/group_DRO")
-def waterbirds(*, data_dir: str | None = None, sizing: Sizing = AS_THEY_ARE) -> Parts:
+def waterbirds(*, data_dir: str | None = None, image_size: ImageSize = None, resize: Resize = "cover") -> Parts:
     """Landbird or waterbird, on land or on water; reads the published folder with its metadata.csv.
 
     metadata.csv has img_filename, y (1: waterbird), place (1: water) and split (0 training, 1 validation, 2 test). Images
-    are resized to 8/7 of `--image-size` (224 by default, so 256), whatever their shape, and the centre is cut out, as published;
+    are resized to 8/7 of `image_size` (224 by default, so 256), whatever their shape, and the centre is cut out, as published;
     4,795 + 1,199 + 5,794 of them, 1.8 GB of memory at 224. The labels are the published ones, with the three landbirds
     that they take for waterbirds ("eastern", "western" contain "tern").
     """
-    size = published_size(sizing, (224, 224), "waterbirds")
+    size = published_size(image_size, resize, (224, 224), "waterbirds")
     larger = round(size[0] * 8 / 7), round(size[1] * 8 / 7)
     folder = find(data_dir, "waterbirds", _FOLDERS, "metadata.csv")
     path = folder / "metadata.csv"

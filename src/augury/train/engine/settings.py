@@ -64,6 +64,7 @@ class Settings:
     validation: Annotated[float, Interval(0, 1)] = 0.1
     image_size: Annotated[int, Interval(1)] | tuple[Annotated[int, Interval(1)], ...] | None = None
     resize: Resize = "cover"
+    intensity_range: str = "auto"
     fraction: Annotated[float, Interval(0, 1)] = 1.0
     label_noise: Annotated[float, Interval(0, 1)] = 0.0
     labels: Annotated[int, Interval(1)] | None = None
