@@ -3,7 +3,7 @@
 import itertools
 import re
 import statistics
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,19 +56,22 @@ def compare(
     quiet: bool = False,
     parallel_seeds: bool = False,
     may_change: Collection[str] = (),
+    own: Mapping[str, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Train every row with seeds 0 .. seeds-1 (or from settings.seed on) and compare; `settings.augment` and `.strategy` are lists.
 
     All rows of a seed share the split, the initial weights, the order of the batches and the number of optimiser steps.
     parallel_seeds: the seeds of a row train side by side in this process, each as it does alone.
-    may_change: settings in which a comparison that is resumed may differ from what it was begun with.
+    own: settings of single rows in the place of the common ones, by their augmentation. may_change: settings in which a
+    comparison that is resumed may differ from what it was begun with.
     Writes config.yaml, result.json, metrics.jsonl, report.html and runs/ROW-seedK/ with each training's own files.
     """
     alone("compare")
     rows = rows_of(parse_list(settings.augment, "--augment"), parse_list(settings.strategy, "--strategy"))
     dataset = load_for(settings)
     settings = settings.resolved(len(dataset.train.ids))
-    each = {row: replace(settings, augment=row.augment, strategy=row.strategy) for row in rows}
+    singular = own or {}
+    each = {row: replace(settings, augment=row.augment, strategy=row.strategy, **singular.get(row.augment, {})) for row in rows}
     for row in rows:
         prepare(each[row], dataset)
     directory = RunDirectory.open(

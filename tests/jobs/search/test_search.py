@@ -26,6 +26,7 @@ from augury.jobs.search.search import How, joined, search
 from augury.jobs.search.settings import SearchSettings, controller_lr, searcher_of, space_of
 from augury.jobs.train import train
 from augury.train.search.budget import Budget
+from augury.train.search.child import refined_from
 from augury.train.search.searchers import Controlled, Listed
 from augury.train.search.spaces import AutoAugmentSpace
 
@@ -159,6 +160,27 @@ def test_a_policy_that_changes_is_trained_anew(data: str, tmp_path: Path) -> Non
         changed = read_policy_file(tmp_path / f"{arm}.yaml").periods != before[arm]
         (folder,) = (tmp_path / "retrained" / "runs").glob(f"{number}-*")
         assert ((folder / "result.json").stat().st_mtime_ns != runs[folder.name]) == changed
+
+
+def test_refinement_is_a_dimension_of_the_search(data: str, tmp_path: Path) -> None:
+    settings = replace(FAST, data=data, epochs=4)
+    wanted = options("randaugment", budget="6", seeds=1, controls="none", refine_shares=[0, 0.5], final_epochs=6)
+    result = search(settings, wanted, tmp_path, quiet=True)
+    tried = [row["decisions"] for row in journal(tmp_path) if row["arm"] == "found"]
+    assert {each["refine_share"] for each in tried} == {0, 0.5} and len({json.dumps(each) for each in tried}) == 6
+    steps = {row["counts"]["steps"] for row in result["rows"]}
+    assert len(steps) == 1, "refined or not, the trainings are of one budget"
+    for row in result["rows"][:2]:
+        share = read_policy_file(tmp_path / f"{row['name']}.yaml").provenance["refine_share"]
+        assert ("before_refinement" in row) == (share > 0)
+        assert ("without" in result["search"][row["name"]]["policy"][0]) == (share > 0)
+    with pytest.raises(InputError, match="--refine-shares: belongs to --method randaugment"):
+        options("autoaugment", refine_shares=[0, 0.5])
+
+
+def test_the_last_share_of_the_epochs_is_refined() -> None:
+    assert refined_from(10, 0.2) == {"refine_at": 8} and refined_from(10, 0.0) == {} and refined_from(1, 0.5) == {}
+    assert refined_from(3, 0.01) == {"refine_at": 2} and refined_from(3, 0.99) == {"refine_at": 1}
 
 
 def test_a_search_resumes_without_training_a_finished_child_again(

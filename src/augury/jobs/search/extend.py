@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from augury.augment.names import read_policy_file
 from augury.core.errors import InputError
 from augury.core.options import Spec
 from augury.jobs.search.settings import SearchSettings, controller_lr
@@ -40,3 +41,11 @@ def forget_trainings(retrained: Path, file: Path) -> None:
         config = RunDirectory(folder).config()
         if config is not None and str(Spec(str(file.resolve()))) in config["augment"]:
             RunDirectory(folder).clear()
+
+
+def trained_as(file: Path) -> Any:
+    """What the trainings of a policy file depend on; None where it is not there."""
+    if not file.exists():
+        return None
+    policy = read_policy_file(file)
+    return policy.periods, policy.repeat, policy.provenance.get("refine_share", 0.0)

@@ -17,7 +17,7 @@ from augury.core.options import Spec, parse_chain, parse_list
 from augury.jobs.compare import compare
 from augury.jobs.environment import environment
 from augury.jobs.progress import bar
-from augury.jobs.search.extend import EXTENDABLE, extends, forget_trainings
+from augury.jobs.search.extend import EXTENDABLE, extends, forget_trainings, trained_as
 from augury.jobs.search.report import report_page, sentence
 from augury.jobs.search.settings import SearchSettings, random_searcher, searcher_of, space_of
 from augury.train.data.dataset import Dataset
@@ -29,10 +29,10 @@ from augury.train.engine.setup import pick_device
 from augury.train.engine.source import load_for
 from augury.train.search.arm import ArmResult, run_arm
 from augury.train.search.budget import Budget
-from augury.train.search.child import Outcome, Workshop, proxy
+from augury.train.search.child import Outcome, Workshop, proxy, refined_from
 from augury.train.search.journal import Journal
 from augury.train.search.pools import Pool, pool_of
-from augury.train.search.spaces import SearchSpace
+from augury.train.search.spaces import RandAugmentSpace, SearchSpace
 from augury.train.search.tanda_space import TandaSpace
 
 ARMS = ("found", "random")
@@ -92,7 +92,8 @@ def search(
         arms = _searched(searcher, budget, space, settings, pool, journal, max(1, how.workers), quiet)
     for arm, found in arms.items():
         _write_policy(output, arm, found, space, reduced, settings, options, journal)
-    retrained = _retrained(final, options, output, quiet)
+    shares = {arm: _refine_share(found, space, reduced) for arm, found in arms.items()}
+    retrained = _retrained(final, options, output, shares, quiet)
     result = _result(options, arms, retrained, output, space, how)
     result["environment"] = environment(device)
     result["notes"] = list(dataset.notes)
@@ -193,14 +194,14 @@ def _write_policy(
         "model": options.child_model or settings.model, "epochs": settings.epochs, "augment_before": settings.augment,
         "seed": settings.seed, "children": len(found.outcomes), "chosen": [outcome.number for outcome in best],
         "validation_accuracy": [outcome.accuracy for outcome in best], "words": [space.words(o.decisions) for o in best],
-        "made_by": f"augury {environment()['augury']}",
+        "refine_share": _refine_share(found, space, dataset), "made_by": f"augury {environment()['augury']}",
     }  # fmt: skip
     name = f"{arm} by augury search"
     text = write_policy(PolicyFile(name, ((1.0, rows),), "augury search", provenance, contents[0].repeat))
     file = output / f"{arm}.yaml"
-    before = read_policy_file(file).periods if file.exists() else None
+    before = trained_as(file)
     write_atomically(file, text.encode())
-    if before is not None and read_policy_file(file).periods != before:
+    if before is not None and trained_as(file) != before:
         forget_trainings(output / "retrained", file)
     generator = journal.file(arm, best[0].number, "safetensors")
     if generator.exists():
@@ -223,15 +224,26 @@ def _after(before: str, policy: str) -> str:
     return str(replace(chain, stages=tuple(s for s in (*chain.stages, *policies.stages) if s != Spec("none"))))
 
 
-def _retrained(final: Settings, options: SearchSettings, output: Path, quiet: bool) -> dict[str, Any]:
-    """The comparison at the end: random search's winner is the reference."""
+def _refine_share(found: ArmResult, space: SearchSpace, dataset: Dataset) -> float:
+    """The share of the epochs that the arm's winner trains without its policy at the end."""
+    if not isinstance(space, RandAugmentSpace):
+        return 0.0
+    best = found.best(1)[0]
+    return space.made(best.decisions, dataset, best.seed).refine_share
+
+
+def _retrained(
+    final: Settings, options: SearchSettings, output: Path, shares: dict[str, float], quiet: bool
+) -> dict[str, Any]:  # fmt: skip
+    """The comparison at the end: random search's winner is the reference. shares: of the epochs without the policy, by arm."""
     files = {arm: str(Spec(str((output / f"{arm}.yaml").resolve()))) for arm in ("random", "found")}
     names = [*files.values(), *map(str, parse_list(options.controls, "--controls"))]
     augment = ",".join(_after(final.augment, name) for name in names)
     folder = output / "retrained"
     found = compare(
-        replace(final, augment=augment), options.seeds, folder, resume=True, quiet=quiet, may_change=("augment", "seeds")
-    )
+        replace(final, augment=augment), options.seeds, folder, resume=True, quiet=quiet, may_change=("augment", "seeds"),
+        own={_after(final.augment, files[arm]): refined_from(final.epochs, share) for arm, share in shares.items()},
+    )  # fmt: skip
     labels = ["random", "found", *names[2:]]
     found["rows"] = [
         {"name": label, **row, "path": row["augment"], "augment": label} for label, row in zip(labels, found["rows"], strict=True)

@@ -28,6 +28,7 @@ _ONLY = {
     "functions": ("tanda",), "length": ("tanda",), "generator": ("tanda",), "generator_steps": ("tanda",),
     "generator_lr": ("tanda",), "discriminator_lr": ("tanda",), "operations": ("autoaugment", "randaugment"),
     "rule": ("autoaugment",), "controller_lr": ("autoaugment",), "round_size": ("autoaugment",), "sampler": ("randaugment",),
+    "refine_shares": ("randaugment",),
 }  # fmt: skip
 
 
@@ -36,8 +37,8 @@ class SearchSettings:
     """A search. seeds, final_epochs: of the trainings on the full training part at the end. proxy: images children train on.
 
     child_model: the children's network, the final one by default. controls: augmentations trained at the end beside the
-    winner and random search's. round_size: children that the controller
-    learns from at a time. The others belong to one method each.
+    winner and random search's. The others belong to one method each; round_size: children that the controller learns from at a
+    time; refine_shares: shares of the epochs at the end to be tried without the policy.
     """
 
     method: Method
@@ -58,6 +59,7 @@ class SearchSettings:
     controller_lr: Annotated[float, Interval(0)] | None = None
     round_size: Annotated[int, Interval(2, 10_000)] = 8
     sampler: Literal["grid", "tpe"] = "grid"
+    refine_shares: tuple[Annotated[float, Interval(0, 0.99)], ...] = (0.0,)
 
     @staticmethod
     def of(values: dict[str, Any], where: str) -> "SearchSettings":
@@ -68,6 +70,8 @@ class SearchSettings:
             raise InputError("--method: name one of tanda, autoaugment, randaugment")
         made = SearchSettings(**checked(SearchSettings, {**values, "budget": str(values.get("budget", "40"))}, where))
         plain = {part.name: part.default for part in fields(SearchSettings)}
+        if made.sampler == "tpe" and len(made.refine_shares) > 1:
+            raise InputError("--refine-shares: --sampler tpe searches numbers of operations and magnitudes alone; use the grid")
         for name, methods in _ONLY.items():
             if getattr(made, name) != plain[name] and made.method not in methods:
                 raise InputError(f"--{name.replace('_', '-')}: belongs to --method {' or '.join(methods)}; leave it out")
@@ -79,7 +83,7 @@ def space_of(search: SearchSettings, dataset: Dataset, device: str) -> SearchSpa
     if search.method == "autoaugment":
         return AutoAugmentSpace(PolicySpace(operations=_operations(search, OPERATIONS)))
     if search.method == "randaugment":
-        return RandAugmentSpace(operations=_operations(search, TORCHVISION))
+        return RandAugmentSpace(operations=_operations(search, TORCHVISION), refine_shares=search.refine_shares)
     grey = dataset.train.images.shape[1] == 1
     default = "mnist" if grey else "cifar10"
     chains = parse_list(search.functions or default, "--functions")
