@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from augury.explain.report.summary import number
 from augury.jobs.compare import Row, compare, notes_of
 from augury.jobs.tables import comparison_table
 from augury.train.engine.settings import Settings
@@ -31,7 +32,7 @@ def test_before_and_after_stand_in_table_report_and_json(
         assert before["gain"] == pytest.approx(row["mean"] - before["mean"])
         for text in (f"{before['mean']:.2f}", f"{before['gain']:+.2f}"):
             assert text in table
-        assert f"{before['mean']:.2f}" in page
+        assert number(before["mean"]) in page and number(before["gain"], sign=True) in page
         assert row["selected_epochs"] == [3, 3]
 
 

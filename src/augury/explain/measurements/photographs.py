@@ -66,8 +66,13 @@ def photographs(dataset: Dataset, settings: Settings, split: Split) -> Photograp
     place = {int(number): row for row, number in enumerate(dataset.test.ids)}
     rows = torch.tensor([place[int(number)] for number in split.ids])
     if not isinstance(images, FileImages):
-        again = load(dataset.name, data_dir=settings.data_dir, image_size=tuple(images.shape[-2:]), validation=settings.validation,
-                     resize=settings.resize, stream="yes")  # fmt: skip
+        try:
+            again = load(
+                dataset.name, data_dir=settings.data_dir, image_size=(images.shape[-2], images.shape[-1]),
+                validation=settings.validation, resize=settings.resize, stream="yes",
+            )  # fmt: skip
+        except InputError:  # made in memory
+            return Photographs(split, None)
         if not isinstance(again.test.images, FileImages):
             return Photographs(split, None)
         if not torch.equal(again.test.ids, dataset.test.ids):

@@ -70,7 +70,8 @@ def search(
     child = _checked(settings, options, final, dataset)
     tpe = _study(options, settings, output, how)
     fresh = not output.exists()
-    config = {**settings.dict(), **asdict(options)}
+    told = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()}
+    config = {**settings.dict(), **told}
     extended = resume and extends(output, options, config)
     directory = _opened(output, config, overwrite, resume)
     finished = directory.result()
