@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from augury import ops as ops
     from augury import policies as policies
     from augury import presets as presets
-    from augury.augment.build import apply as apply
-    from augury.augment.build import pipeline as pipeline
-    from augury.augment.build import policy as policy
+    from augury.augment.apply import apply as apply
+    from augury.augment.names import pipeline as pipeline
+    from augury.augment.names import policy as policy
     from augury.augment.pipeline import Pipeline as Pipeline
     from augury.augment.saliency.fill import saliency as saliency
     from augury.core.batch import Batch as Batch
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from augury.core.plugins import load_plugin as load_plugin
     from augury.core.registry import names as names
     from augury.core.registry import register as register
+    from augury.core.stage import Stage as Stage
     from augury.core.targets import Targets as Targets
     from augury.jobs.front import compare as compare
     from augury.jobs.front import fit as fit
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
 
 # Public name: the module that holds it, and what it is called there.
 _HOME = {
-    "apply": ("augury.augment.build", "apply"),
+    "apply": ("augury.augment.apply", "apply"),
     "Batch": ("augury.core.batch", "Batch"),
     "Beta": ("augury.core.laws", "Beta"),
     "Choice": ("augury.core.laws", "Choice"),
@@ -78,16 +79,17 @@ _HOME = {
     "Noise": ("augury.core.noise", "Noise"),
     "Op": ("augury.core.op", "Op"),
     "Parameter": ("augury.core.op", "Parameter"),
-    "pipeline": ("augury.augment.build", "pipeline"),
+    "pipeline": ("augury.augment.names", "pipeline"),
     "Pipeline": ("augury.augment.pipeline", "Pipeline"),
     "Plan": ("augury.core.plan", "Plan"),
-    "policy": ("augury.augment.build", "policy"),
+    "policy": ("augury.augment.names", "policy"),
     "Policy": ("augury.core.plan", "Policy"),
     "register": ("augury.core.registry", "register"),
     "RunError": ("augury.core.errors", "RunError"),
     "saliency": ("augury.augment.saliency.fill", "saliency"),
     "Settings": ("augury.train.engine.settings", "Settings"),
     "Space": ("augury.core.plan", "Space"),
+    "Stage": ("augury.core.stage", "Stage"),
     "Step": ("augury.train.strategies.strategy", "Step"),
     "Stepped": ("augury.core.laws", "Stepped"),
     "strategy": ("augury.train.strategies.build", "strategy"),

@@ -13,9 +13,9 @@ from scipy import stats
 from torch import Tensor
 
 import augury
-from augury.augment.build import build
+from augury.augment.names import build
 from augury.augment.pipeline import Pipeline
-from augury.augment.stage import Normalize
+from augury.augment.stages.normalize import Normalize
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.noise import Noise
@@ -153,7 +153,7 @@ def test_an_option_given_twice_is_refused() -> None:
 
 
 def test_a_pipeline_shows_its_chain() -> None:
-    assert repr(augury.pipeline("crop+cutout(length=3)", seed=4)) == "Pipeline('crop+cutout(length=3)', seed=4)"
+    assert repr(augury.pipeline("crop+cutout(length=3)", seed=4)) == "augury.pipeline('crop+cutout(length=3)', seed=4)"
 
 
 def test_it_sits_in_torchvisions_compose() -> None:

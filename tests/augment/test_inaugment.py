@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 import augury
-from augury.augment.inaugment import InAugment
+from augury.augment.stages.inaugment import InAugment
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.noise import Noise

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 import augury
-from augury.augment.build import build
-from augury.augment.pipelines.keep_stage import KeepStage
+from augury.augment.names import build
 from augury.augment.saliency.regions import box_scores, threshold
+from augury.augment.stages.keep import KeepStage
 from augury.core import registry
 from augury.core.batch import Batch
 from augury.core.errors import InputError

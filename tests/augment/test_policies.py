@@ -11,7 +11,7 @@ from torchvision.transforms.v2 import functional
 
 import augury
 from augury.augment.policies.autoaugment import sub_policies
-from augury.augment.stage import PlanStage
+from augury.augment.stages.plan import PlanStage
 from augury.core.batch import Batch
 from augury.core.noise import Noise
 from augury.core.plan import Clock, Plan

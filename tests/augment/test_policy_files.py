@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import augury
+from augury.augment.names import check_augment
 from augury.augment.policies.convert import as_file, differences, from_timm, from_torchvision, words
 from augury.augment.policies.file import Entry, PolicyFile, policy_of, write_policy
 from augury.augment.policies.file_reader import parse_policy
@@ -37,7 +38,7 @@ policies:
 @given(ROWS, st.text(max_size=20))
 def test_what_is_written_is_read_back(rows: tuple, name: str) -> None:
     content = PolicyFile(name, ((1.0, rows),), provenance={"seed": 3})
-    again = parse_policy(write_policy(content), "file")
+    again = parse_policy(write_policy(content), "file", check_augment)
     assert again.provenance == {"seed": 3}
     for (_, one), (_, two) in zip(content.periods, again.periods, strict=True):
         for left, right in zip(one, two, strict=True):
@@ -58,7 +59,7 @@ def test_a_policy_from_its_file_makes_the_same_pictures(name: str) -> None:
         singles = {(row[0].op, row[0].strength) for _, rows in as_file(stage.policy, name).periods for row in rows}
         assert len(singles) == len(stage.space) * 31
         return
-    from augury.augment.stage import PlanStage
+    from augury.augment.stages.plan import PlanStage
 
     copy = PlanStage(stage.name, again)
     assert copy.apply(batch, copy.sample(batch, Noise.of(0, ids))).images.equal(stage.apply(batch, trace).images)
@@ -91,14 +92,14 @@ def test_a_files_path_stands_wherever_a_name_does(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_is_refused_by_line(old: str, new: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
-        parse_policy(VALID.replace(old, new), "mine.yaml")
+        parse_policy(VALID.replace(old, new), "mine.yaml", check_augment)
     assert str(caught.value).startswith("mine.yaml") and message in str(caught.value) and "\n" not in str(caught.value)
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
     try:
-        parse_policy(text, "f")
+        parse_policy(text, "f", check_augment)
     except InputError as error:
         assert "\n" not in str(error)
 
@@ -106,7 +107,7 @@ def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
 def test_a_schedule_changes_the_policy_over_the_training() -> None:
     rows = [((Entry("invert"),),), ((Entry("identity"), Entry("solarize", values={"threshold": 0.0})), (Entry("identity"),))]
     content = PolicyFile("s", ((0.25, rows[0]), (1.0, rows[1])))
-    policy = policy_of(parse_policy(write_policy(content), "s"))
+    policy = policy_of(parse_policy(write_policy(content), "s", check_augment))
     noise = Noise.of(0, torch.arange(1000))
     early, late = policy.ask(noise, Clock(0, 8)), policy.ask(noise, Clock(2, 8))
     assert early.choice.unique().tolist() == [0] and late.choice.unique().tolist() == [1, 2]
@@ -115,7 +116,7 @@ def test_a_schedule_changes_the_policy_over_the_training() -> None:
 
 
 def test_differences_name_the_sub_policy() -> None:
-    one, two = parse_policy(VALID, "a"), parse_policy(VALID.replace("degrees: 6", "degrees: 9"), "b")
+    one, two = parse_policy(VALID, "a", check_augment), parse_policy(VALID.replace("degrees: 6", "degrees: 9"), "b", check_augment)
     assert differences(one, one) == []
     assert differences(one, two) == ["- rotate 0.7 (+-6 degrees), invert 0.1", "+ rotate 0.7 (+-9 degrees), invert 0.1"]
 
@@ -214,7 +215,7 @@ def test_what_no_list_can_say_is_imported_as_an_augmentation(tmp_path: Path) -> 
 )
 def test_an_augmentation_in_a_file_is_checked(line: str, words: str) -> None:
     with pytest.raises(InputError, match="line 2") as refused:
-        parse_policy(f"augury_policy: 1\naugment: {line}\n", "file")
+        parse_policy(f"augury_policy: 1\naugment: {line}\n", "file", check_augment)
     assert words in str(refused.value)
 
 

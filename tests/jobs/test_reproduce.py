@@ -15,10 +15,10 @@ from augury.cli import main
 from augury.cli import reproduce as command
 from augury.core import registry
 from augury.core.errors import InputError, RunError
-from augury.jobs import reproduce_runs
-from augury.jobs.reproduce import Request, _row, _trained, compare, reproduce, within
-from augury.jobs.reproduce_page import cells_of, explained, overview, results_page
-from augury.jobs.reproduce_runs import Place, figure_of, planned
+from augury.jobs.reproduce import runs as reproduce_runs
+from augury.jobs.reproduce.page import cells_of, explained, overview, results_page
+from augury.jobs.reproduce.reproduce import Request, _row, _trained, compare, reproduce, within
+from augury.jobs.reproduce.runs import Place, figure_of, planned
 from augury.recipes.recipe import Recipe, Row, load
 from augury.recipes.scales import settings_at
 

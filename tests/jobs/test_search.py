@@ -17,12 +17,12 @@ import yaml
 from search_helpers import FAST, bars
 
 import augury
-from augury.augment.policies.file_reader import read_policy
+from augury.augment.names import read_policy_file
 from augury.augment.policies.tanda import load as load_generator
 from augury.cli import main
-from augury.jobs.search import How, joined, search
-from augury.jobs.search_report import sentence
-from augury.jobs.search_settings import SearchSettings, controller_lr, searcher_of, space_of
+from augury.jobs.search.report import sentence
+from augury.jobs.search.search import How, joined, search
+from augury.jobs.search.settings import SearchSettings, controller_lr, searcher_of, space_of
 from augury.jobs.train import train
 from augury.train.search.budget import Budget
 from augury.train.search.searchers import Controlled, Listed
@@ -74,7 +74,7 @@ def test_a_search_writes_what_it_found_beside_its_controls(method: str, more: di
     assert json.loads((output / "result.json").read_text()) == result
     assert len(journal(output)) == 6 and len({(row["arm"], row["seed"]) for row in journal(output)}) == 6
 
-    content = read_policy(output / "found.yaml")
+    content = read_policy_file(output / "found.yaml")
     best = max((row for row in journal(output) if row["arm"] == "found"), key=lambda row: (row["accuracy"], -row["number"]))
     assert content.provenance["chosen"] == [best["number"]] == result["search"]["found"]["chosen"]
     assert content.provenance["method"] == method and content.provenance["validation_accuracy"] == [best["accuracy"]]
@@ -107,7 +107,9 @@ def test_the_search_never_sees_the_test_part(tmp_path: Path, monkeypatch: pytest
         output = tmp_path / f"out{number}"
         data = written(tmp_path / f"data{number}", seed)
         result = search(replace(FAST, data=data), options("randaugment", budget="2", seeds=1), output, quiet=True)
-        found.append((journal(output), read_policy(output / "found.yaml").periods, [row["accuracies"] for row in result["rows"]]))
+        found.append(
+            (journal(output), read_policy_file(output / "found.yaml").periods, [row["accuracies"] for row in result["rows"]])
+        )
     assert found[0][:2] == found[1][:2]
     assert found[0][2] != found[1][2]
     children, rows = 4, 3

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 import augury
-from augury.augment.build import build
+from augury.augment.names import build
 from augury.core import registry
 from augury.core.errors import InputError
 from augury.core.options import bind, parse_chain, parse_spec
-from augury.jobs.patch_rows import rows_of
-from augury.jobs.patch_settings import PatchSettings
+from augury.jobs.patch.rows import rows_of
+from augury.jobs.patch.settings import PatchSettings
 from augury.recipes.needs import DATA, absent, hours
 from augury.recipes.recipe import FOLDER, Recipe, Row, load, read
 from augury.recipes.scales import changes, key_of, patch_at, scale_named, settings_at

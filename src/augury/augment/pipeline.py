@@ -1,22 +1,26 @@
 """Pipeline: stages in order, on a batch with addresses or on plain images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
+from augury.augment.inputs import as_pixels, targets_of
 from augury.augment.pil import from_pil, to_pil
-from augury.augment.stage import Trace
+from augury.core import plugins
 from augury.core.batch import Batch
-from augury.core.devices import is_host
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.plan import Clock
+from augury.core.stage import Stage, Trace
 from augury.core.targets import Targets
+
+if TYPE_CHECKING:
+    from augury.augment.shown import Samples
 
 Fill = Callable[[Batch], Batch]
 
@@ -29,11 +33,19 @@ class Pipeline:
     >>> images = torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
     >>> augury.pipeline("randaugment", num_ops=2, magnitude=9)(images).shape
     torch.Size([4, 3, 32, 32])
+
+    Pipelines are put together as sequences are: `a + b`, `a + "cutout"`, `len(a)` stages, `a[0]`, `a[1:]`. A stage draws by its
+    place, so that a piece draws otherwise than it did within the whole.
+
+    origin, builder: the text it was made from and the function that makes it again, by which it is pickled. texts: the text
+    of each stage, None where it has none.
     """
 
-    stages: tuple[Any, ...]
+    stages: tuple[Stage, ...]
     seed: int = 0
     origin: str | None = None
+    builder: Callable[..., "Pipeline"] | None = field(default=None, repr=False, compare=False)
+    texts: tuple[str | None, ...] | None = field(default=None, repr=False, compare=False)
     _calls: int = field(default=0, repr=False)
 
     def run(
@@ -65,8 +77,7 @@ class Pipeline:
                 raise InputError(
                     f"images: {stage.name} takes uint8 pixels in a Batch, got {batch.images.dtype}; augment before normalising"
                 )
-            address = getattr(stage, "address", stage.name)
-            trace = stage.sample(batch, noise.fold(f"{address}{number}"), clock, share)
+            trace = stage.sample(batch, noise.fold(f"{stage.address}{number}"), clock, share)
             batch = stage.apply(batch, trace)
             if len(batch) != len(noise):
                 noise = stage.repeat(noise)
@@ -82,8 +93,64 @@ class Pipeline:
         return batch
 
     def __repr__(self) -> str:
-        what = self.origin or "+".join(stage.name for stage in self.stages)
-        return f"Pipeline({what!r}, seed={self.seed})"
+        """Python that makes it again, where it has a text."""
+        if self.origin is None:
+            return f"<Pipeline of {', '.join(stage.name for stage in self.stages) or 'no stages'}; seed {self.seed}>"
+        return f"augury.pipeline({self.origin!r}{f', seed={self.seed}' if self.seed else ''})"
+
+    def _repr_html_(self) -> str:
+        """A table of its stages, for notebooks."""
+        from augury.augment.shown import table
+
+        return table(self.stages, self._texts(), self.origin)
+
+    def samples(self, images: Any, *, draws: int = 5, fill: Fill | None = None) -> "Samples":
+        """The first `draws` draws of some images, for a notebook to show: a row for each image, what was drawn under each picture.
+
+        images: as for a call, a few of them. fill: for stages that need saliency. Calls and their draws are not affected.
+        """
+        from augury.augment.shown import Samples
+
+        pixels, _ = as_pixels(from_pil(images) if isinstance(images, Image.Image) else images)
+        ids = torch.arange(len(pixels), device=pixels.device)
+        targets = Targets.of(torch.zeros_like(ids).cpu(), 1).to(pixels.device)
+        done, words = [], []
+        for epoch in range(draws):
+            batch, traces = self.run(Batch(pixels, targets, ids), Noise.of(self.seed, ids, epoch=epoch), fill=fill)
+            done.append(batch.images[: len(pixels)].cpu())
+            words.append([self.describe(traces, row) for row in range(len(pixels))])
+        return Samples(repr(self), pixels.cpu(), done, words)
+
+    def __len__(self) -> int:
+        return len(self.stages)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __getitem__(self, place: int | slice) -> "Pipeline":
+        """One stage, or several, as a pipeline."""
+        if not isinstance(place, slice):
+            if not -len(self) <= place < len(self):
+                raise IndexError(f"stage {place} of a pipeline of {len(self)}")
+            place = slice(place, place + 1 or None)
+        texts = self._texts()[place]
+        return Pipeline(self.stages[place], self.seed, _joined(texts), self.builder, texts)
+
+    def __add__(self, other: "Pipeline | str | Stage") -> "Pipeline":
+        return self._put_together(self, other)
+
+    def __radd__(self, other: "str | Stage") -> "Pipeline":
+        return self._put_together(other, self)
+
+    def _put_together(self, first: Any, second: Any) -> "Pipeline":
+        if not all(isinstance(part, Pipeline | str | Stage) for part in (first, second)):
+            return NotImplemented
+        if self.builder is None:
+            raise InputError("pipeline: of stages put together by hand; make it by augury.pipeline([...]) to add to it")
+        return self.builder([first, second], seed=self.seed)
+
+    def _texts(self) -> tuple[str | None, ...]:
+        return self.texts if self.texts is not None else (None,) * len(self.stages)
 
     @property
     def mixes(self) -> bool:
@@ -128,9 +195,9 @@ class Pipeline:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled by its names (for workers started by spawn), since operations hold functions."""
-        if self.origin is None:
+        if self.origin is None or self.builder is None:
             raise TypeError("a pipeline of stages put together by hand cannot be pickled; make it by augury.pipeline(...)")
-        return _unpickled, (self.origin, self.seed, self._calls)
+        return _rebuilt, (self.builder, self.origin, self.seed, self._calls, plugins.used_in(self.origin))
 
     def _seed(self) -> int:
         """The pipeline's seed; in a DataLoader worker also that worker's, or all workers would draw the same."""
@@ -144,63 +211,23 @@ class Pipeline:
         return self._calls
 
 
+def _joined(texts: Sequence[str | None]) -> str | None:
+    """The text of a chain of stages; None where one of them has none."""
+    return "+".join(map(str, texts)) or "none" if all(text is not None for text in texts) else None
+
+
+def _rebuilt(
+    builder: Callable[..., Pipeline], origin: str, seed: int, calls: int, used: Sequence[plugins.Plugin] = ()
+) -> Pipeline:  # fmt: skip
+    """A pickled pipeline, with the plug-ins loaded that it was made with."""
+    plugins.restore(used)
+    made = builder(origin, seed=seed)
+    made._calls = calls
+    return made
+
+
 @torch.compiler.assume_constant_result
 def _worker_seed() -> int | None:
     """The seed of the DataLoader worker that this process is."""
     worker = get_worker_info()
     return None if worker is None else worker.seed
-
-
-def _unpickled(origin: str, seed: int, calls: int) -> Pipeline:
-    from augury.augment.build import pipeline
-
-    made = pipeline(origin, seed=seed)
-    made._calls = calls
-    return made
-
-
-def targets_of(labels: Any, single: bool, count: int, classes: int | None) -> Targets:
-    """The labels of `count` images (of one image without a batch dimension where `single`), checked."""
-    try:
-        tensor = torch.as_tensor(labels)
-    except (TypeError, ValueError, RuntimeError):
-        raise InputError(f"labels: expected class indices or soft labels, got {type(labels).__name__}") from None
-    targets = Targets.of(tensor[None] if single else tensor, classes)
-    if len(targets) != count:
-        raise InputError(f"labels: {len(targets)} labels for {count} images")
-    return targets
-
-
-def as_pixels(images: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """uint8 [B,C,H,W] and the way back to what was given."""
-    if not isinstance(images, Tensor):
-        raise InputError(f"images: expected a tensor or a PIL image, got {type(images).__name__}")
-    if images.ndim not in (3, 4) or images.shape[-3] not in (1, 3):
-        raise InputError(f"images: expected [B,C,H,W] or [C,H,W] with 1 or 3 channels, got {list(images.shape)}")
-    batched = images if images.ndim == 4 else images[None]
-
-    def shape(result: Tensor) -> Tensor:
-        return result if images.ndim == 4 else result[0]
-
-    if images.dtype == torch.uint8:
-        return batched, shape
-    if not images.is_floating_point():
-        raise InputError(f"images: expected uint8, or float in [0, 1]; got {images.dtype}")
-    check_range(batched)
-    # In float32 at least: bfloat16 rounds 255.5 to 256, which is no uint8.
-    wide = batched if batched.dtype == torch.float64 else batched.float()
-    return (wide * 255 + 0.5).to(torch.uint8), lambda result: shape(result.to(images.dtype) / 255)
-
-
-def check_range(images: Tensor) -> None:
-    """Refuse floats outside [0, 1], normalised images above all: clamping them would destroy them silently.
-
-    On the CPU InputError; on a GPU an asynchronous device assertion, which does not stall the stream, and in a compiled graph an
-    assertion that does not break it.
-    """
-    good = ((images >= 0) & (images <= 1)).all()
-    message = "images: float pixels must lie in [0, 1]; augment before normalising, or pass uint8"
-    if not is_host(images.device):
-        torch._assert_async(good, message)
-    elif not bool(good):
-        raise InputError(message + (" (NaN found)" if bool(images.isnan().any()) else ""))

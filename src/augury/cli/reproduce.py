@@ -64,7 +64,7 @@ def _known(recipe: str) -> bool:
 
 
 def _write_page(options: argparse.Namespace) -> None:
-    from augury.jobs.reproduce_page import results_page
+    from augury.jobs.reproduce.page import results_page
 
     if not options.results.is_dir():
         raise InputError(f"--results {options.results}: no such folder")
@@ -77,7 +77,7 @@ def _write_page(options: argparse.Namespace) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    from augury.jobs.reproduce_page import overview, overview_table, results_in
+    from augury.jobs.reproduce.page import overview, overview_table, results_in
     from augury.recipes import load
 
     if options.recipe is None:
@@ -103,9 +103,9 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _reproduce(options: argparse.Namespace) -> None:
-    from augury.jobs.reproduce import Request, reproduce
-    from augury.jobs.reproduce_page import result_table
-    from augury.jobs.reproduce_runs import Place
+    from augury.jobs.reproduce.page import result_table
+    from augury.jobs.reproduce.reproduce import Request, reproduce
+    from augury.jobs.reproduce.runs import Place
     from augury.recipes.scales import scale_named
 
     keys = [flag.removeprefix("--").replace("-", "_") for flag, _, _ in CHANGES]

@@ -39,8 +39,8 @@ def run(options: argparse.Namespace) -> None:
     """Call the job and print what it found."""
     from dataclasses import fields
 
-    from augury.jobs.search import How, search
-    from augury.jobs.search_settings import CHILD_EPOCHS, SearchSettings
+    from augury.jobs.search.search import How, search
+    from augury.jobs.search.settings import CHILD_EPOCHS, SearchSettings
     from augury.jobs.tables import search_table
 
     names = [part.name for part in fields(SearchSettings)]

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 import augury
-from augury.augment.functions import Operations, function_space
+from augury.augment.functions import function_space
 from augury.augment.policies.generators import Generator
 from augury.augment.policies.tanda import PRESETS, Tanda, expanded, load, make, save_generator
-from augury.augment.stage import PlanStage
+from augury.augment.sequences import Operations
+from augury.augment.stages.plan import PlanStage
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.noise import Noise

@@ -12,7 +12,8 @@ from data_files import picture, save
 from PIL import Image
 
 from augury.core.errors import InputError
-from augury.train.data.decode import decode, to_plain
+from augury.train.data.decode import decode
+from augury.train.data.image import to_plain
 from augury.train.data.resize import fit, fit_tensor
 
 

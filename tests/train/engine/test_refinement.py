@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from augury.augment.pipeline import Pipeline
-from augury.augment.stage import PlanStage
+from augury.augment.stages.plan import PlanStage
 from augury.core.errors import InputError
 from augury.train.data.dataset import Dataset, load
 from augury.train.engine import checkpoint
@@ -216,7 +216,7 @@ def test_augmented_risk_of_manifold_mixup_has_its_label_entropy(digits: Dataset)
 
 
 def test_every_stage_says_whether_it_is_intensive() -> None:
-    from augury.augment.build import pipeline
+    from augury.augment.names import pipeline
 
     chain: Pipeline = pipeline("batch_augment(2)+crop+flip+flip_vertical+resized_crop+randaugment+augmix+inaugment+cutmix")
     assert [stage.name for stage in chain.stages if not stage.intensive] == [

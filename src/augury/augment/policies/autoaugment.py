@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 import yaml
 
-from augury.augment.by_side import BySide
 from augury.augment.policies import ladders
+from augury.augment.policies.by_side import BySide
 from augury.augment.policies.fixed import Step, SubPolicies
 from augury.augment.policies.ladders import Magnitudes
 from augury.core.options import Interval

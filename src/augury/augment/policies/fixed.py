@@ -117,3 +117,31 @@ class SubPolicies:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Has no state."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """A policy that says what it was told: `actions` int64 [B,S]. Draws nothing, learns nothing."""
+
+    space: Space
+    actions: Tensor
+
+    @property
+    def slots(self) -> int:
+        return self.actions.shape[1]
+
+    def ask(self, noise: Noise, clock: Clock) -> Plan:
+        on = torch.ones_like(self.actions, dtype=torch.bool)
+        return Plan(self.actions, on.to(torch.float32), on)
+
+    def log_prob(self, plan: Plan) -> Tensor:
+        return torch.zeros(len(plan.op), device=plan.op.device)
+
+    def tell(self, plan: Plan, reward: Tensor) -> None:
+        """Learns nothing."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Has no state."""

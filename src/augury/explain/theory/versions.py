@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from augury.augment.build import apply
+from augury.augment.apply import apply
 from augury.explain.theory.claim import pixels
 
 

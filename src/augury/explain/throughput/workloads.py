@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import load_sample_images
 from torch import Tensor
 
-from augury.augment.build import pipeline
+from augury.augment.names import pipeline
 from augury.augment.pipeline import Pipeline
 from augury.core import registry
 from augury.core.batch import Batch

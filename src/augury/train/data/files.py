@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 
 from augury.core.errors import InputError
-from augury.train.data.decode import Source, decode
+from augury.train.data.decode import decode
+from augury.train.data.image import Source
 from augury.train.data.parts import Part, Parts
 from augury.train.data.stream import Stream
 

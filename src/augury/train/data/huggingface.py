@@ -7,8 +7,8 @@ from types import ModuleType
 from typing import Any
 
 from augury.core.errors import InputError, RunError
-from augury.train.data.decode import Source
 from augury.train.data.files import Item, read_items
+from augury.train.data.image import Source
 from augury.train.data.parts import Parts
 from augury.train.data.stream import Stream
 from augury.train.data.words import few

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from augury.core.errors import RunError
-from augury.train.data.decode import Source, open_image, to_plain
+from augury.train.data.image import Source, open_image, to_plain
 from augury.train.data.pool import each
 from augury.train.data.resize import fit, planes
 

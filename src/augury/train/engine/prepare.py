@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from augury.augment.stage import Normalize
+from augury.augment.stages.normalize import Normalize
 from augury.core.options import parse_spec
 from augury.train.data.dataset import Dataset
 from augury.train.data.labels import labelled

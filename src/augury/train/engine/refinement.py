@@ -5,7 +5,7 @@ arXiv:1909.09148, section 3.4: the intensive augmentation is switched off for th
 """
 
 from augury.augment.pipeline import Pipeline
-from augury.augment.stage import Normalize
+from augury.augment.stages.normalize import Normalize
 from augury.core.errors import InputError
 from augury.core.plan import Clock
 from augury.train.engine.settings import Settings

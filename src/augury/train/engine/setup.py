@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 
-from augury.augment.build import build
+from augury.augment.names import build
 from augury.augment.pipeline import Pipeline
-from augury.augment.stage import Normalize
+from augury.augment.stages.normalize import Normalize
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.options import parse_chain

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from augury.augment.pipeline import Pipeline
-from augury.augment.stage import Normalize
+from augury.augment.stages.normalize import Normalize
 from augury.train.data.dataset import Dataset, Split
 from augury.train.data.groups import Groups
 from augury.train.engine.costs import Counts, WallClock

@@ -7,12 +7,13 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from augury.augment.functions import Operations, function_space
+from augury.augment.functions import function_space
 from augury.augment.policies.file import PolicyFile, Row, write_policy
 from augury.augment.policies.generators import Generator
 from augury.augment.policies.searched import entry_of
 from augury.augment.policies.tanda import Tanda, save_generator
-from augury.augment.stage import Normalize
+from augury.augment.sequences import Operations
+from augury.augment.stages.normalize import Normalize
 from augury.core.noise import Noise
 from augury.core.options import Spec
 from augury.core.plan import Space

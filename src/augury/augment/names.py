@@ -1,0 +1,181 @@
+"""The front doors to augmentation by registered names: pipelines, for users and for trainings, and policies."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from augury.augment.ops.build import single
+from augury.augment.pipeline import Pipeline
+from augury.augment.policies.by_side import BySide
+from augury.augment.policies.file import PolicyFile, policy_of
+from augury.augment.policies.file_reader import read_policy
+from augury.augment.stages.by_side import BySideStage
+from augury.augment.stages.normalize import Normalize
+from augury.augment.stages.plan import PlanStage
+from augury.core import registry
+from augury.core.errors import InputError
+from augury.core.laws import Law, written
+from augury.core.options import Chain, Spec, bind, chain_from, parse_chain
+from augury.core.plan import Policy
+from augury.core.stage import Stage
+
+# What stands for an augmentation: text, what YAML says, something built, or a list of those.
+Augmentation = str | Pipeline | Stage | Chain | Spec | Mapping[str, Any] | Sequence[Any] | None
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def pipeline(augmentation: Augmentation, /, *, seed: int = 0, **options: Any) -> Pipeline:
+    """An augmentation by name, `pipeline("randaugment", num_ops=2)`, as a chain, `pipeline("crop+flip+cutout")`, or put together.
+
+    augmentation: text, what YAML says (`[crop, {cutout: {length: 8}}]`), a pipeline, a stage, or a list of those, as in
+    `pipeline([augury.ops.rotate(degrees=(-15, 15)), "cutout(8)"])`; all make the same thing of the same stages.
+    Called on images it draws anew each time. `seed` alone chooses the draws, whatever `torch.manual_seed` says: two pipelines of
+    one seed draw alike, so keep one and call it again, and give views or runs that are to differ seeds of their own. Pipelines
+    that are put together must agree on a seed other than 0, unless one is given.
+    Raises InputError for unknown names and options.
+    """
+    if options:
+        chain = chain_from(augmentation, "pipeline")
+        if len(chain.stages) != 1:
+            raise InputError("pipeline: options belong inside the brackets of a chain's names")
+        (spec,) = chain.stages
+        given = {key: _written(value, _hint(spec.name, key)) for key, value in options.items()}
+        augmentation = Spec(spec.name, {**spec.options, **given}, spec.first)
+    if not isinstance(augmentation, Pipeline | Stage | list | tuple):
+        chain = chain_from(augmentation, "pipeline")
+        parts = _parts(chain, "pipeline")
+        return Pipeline(tuple(stage for _, stage in parts), seed, str(chain), pipeline, tuple(text for text, _ in parts))
+    pieces = [_piece(each, seed) for each in _flat(augmentation)]
+    seeds = {piece.seed for piece in pieces if piece.seed}
+    if not seed and len(seeds) > 1:
+        raise InputError(f"pipeline: its parts have the seeds {', '.join(map(str, sorted(seeds)))}; give seed=... for the whole")
+    origins = [piece.origin for piece in pieces if piece.origin != "none" or len(piece)]
+    return Pipeline(
+        tuple(stage for piece in pieces for stage in piece.stages),
+        seed or next(iter(seeds), 0),
+        None if None in origins else "+".join(map(str, origins)) or "none",
+        pipeline,
+        tuple(text for piece in pieces for text in piece.texts or (None,) * len(piece)),
+    )
+
+
+def _flat(value: Any) -> list[Any]:
+    return [part for each in value for part in _flat(each)] if isinstance(value, list | tuple) else [value]
+
+
+def _piece(value: Any, seed: int) -> Pipeline:
+    if isinstance(value, Pipeline):
+        return value
+    return Pipeline((value,), seed, texts=(None,)) if isinstance(value, Stage) else pipeline(value, seed=seed)
+
+
+def _hint(name: str, option: str) -> Any:
+    """The declared type of an augmentation's option; None for an operation's parameter, and where there is no such thing."""
+    kind = next((kind for kind in registry.AUGMENTATIONS if registry.has(kind, name)), None)
+    return None if kind is None else get_type_hints(registry.get(kind, name)).get(option)
+
+
+def _written(value: Any, hint: Any) -> Any:
+    """A value of Python as the grammar has it: laws, and pairs of numbers as ranges, by their names; pipelines as chains."""
+    if isinstance(value, Pipeline):
+        if value.origin is None:
+            raise InputError("pipeline: stages of your own have no text, and cannot be an option's value; register them by a name")
+        return parse_chain(value.origin, "pipeline")
+    if isinstance(value, Stage):
+        return _written(_piece(value, 0), hint)
+    if isinstance(value, Law):
+        return written(value)
+    takes_several = any(get_origin(part) in (tuple, list) for part in (hint, *get_args(hint)))
+    if hint in (Chain, Spec) or {Chain, Spec} & set(get_args(hint)):
+        return _written(pipeline(value), hint) if isinstance(value, list | tuple) else value
+    if isinstance(value, tuple) and not takes_several:
+        if len(value) != 2:
+            raise InputError(f"pipeline: {value}: a tuple is a range, (low, high); give a list for numbers to choose from")
+        return Spec("uniform", {}, value)
+    return [_written(each, hint) for each in value] if isinstance(value, list) else value
+
+
+def build(chain: Chain, statistics: Statistics, where: str = "--augment") -> Pipeline:
+    """The pipeline of a training: the chain's stages with `normalize` after the last one that needs pixels.
+
+    Cutout, random erasing and the mixes at the end of a chain therefore see normalised values, where 0 is the mean
+    colour, as their papers have it; a chain that goes on with pixel operations keeps them on pixels.
+    """
+    stages = stages_of(chain, where)
+    last = max((i for i, stage in enumerate(stages) if stage.domain == "pixels"), default=-1)
+    return Pipeline((*stages[: last + 1], Normalize(*statistics), *stages[last + 1 :]))
+
+
+def stages_of(chain: Chain, where: str) -> list[Stage]:
+    """The stages that a chain of names stands for: presets, then policies, then single operations are looked up."""
+    return [stage for _, stage in _parts(chain, where)]
+
+
+Part = tuple[str | None, Stage]  # a stage with its text, None where it cannot be written alone
+
+
+def _parts(chain: Chain, where: str) -> list[Part]:
+    return [part for spec in chain.stages for part in _parts_of(spec, where)]
+
+
+def _parts_of(spec: Spec, where: str) -> list[Part]:
+    if is_policy_file(spec.name):
+        return _from_file(spec, where)
+    if registry.has("pipeline", spec.name):
+        made = registry.get("pipeline", spec.name)
+        result = made(**bind(made, spec, where))
+        if isinstance(result, Chain):
+            return _parts(result, where)
+        return [(str(spec) if len(result) == 1 else None, stage) for stage in result]
+    if registry.has("policy", spec.name):
+        return [(str(spec), _policy_stage(spec.name, _policy(spec, where)))]
+    if registry.has("op", spec.name):
+        return [(str(spec), op_stage(spec, where))]
+    known = sorted({*registry.names("pipeline"), *registry.names("policy"), *registry.names("op")})
+    raise InputError(f"{where}: {registry.unknown('augmentation', spec.name, known)}")
+
+
+def _policy_stage(name: str, policy: Policy) -> Stage:
+    if isinstance(policy, BySide):
+        return BySideStage(PlanStage(name, policy.small), PlanStage(name, policy.large), policy.limit_pixels)
+    return PlanStage(name, policy)
+
+
+def op_stage(spec: Spec, where: str) -> PlanStage:
+    """A single operation as a stage, from its text."""
+    policy = single(spec, where)
+    return PlanStage(spec.name, policy, policy.choice.op.intensive)
+
+
+def is_policy_file(name: str) -> bool:
+    """Whether an augmentation's name is a policy file's path."""
+    return Path(name).suffix.lower() in (".yaml", ".yml")
+
+
+def _from_file(spec: Spec, where: str) -> list[Part]:
+    if spec.options or spec.first:
+        raise InputError(f"{where}: a policy file takes no options: {spec}")
+    content = read_policy_file(spec.name)
+    if content.augment:
+        return _parts(parse_chain(content.augment, spec.name), where)
+    return [(str(spec), PlanStage(Path(spec.name).stem, policy_of(content)))]
+
+
+def read_policy_file(path: Path | str) -> PolicyFile:
+    """A policy file, checked, its `augment:` among it. Raises InputError naming the file, the line and the remedy."""
+    return read_policy(path, check_augment)
+
+
+def check_augment(chain: Chain) -> None:
+    """Refuses a chain whose names or options are unknown."""
+    stages_of(chain, "augment")
+
+
+def policy(name: str, /, **options: Any) -> Policy:
+    """A policy by its registered name: `policy("randaugment", num_ops=2, magnitude=9)`."""
+    return _policy(Spec(name, options), "policy")
+
+
+def _policy(spec: Spec, where: str) -> Policy:
+    made = registry.get("policy", spec.name)
+    return made(**bind(made, spec, where))

@@ -1,0 +1,42 @@
+"""A policy that is published differently for small and for large images."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from augury.core.noise import Noise
+from augury.core.plan import Clock, Plan, Policy, Space
+
+
+@dataclass(frozen=True)
+class BySide:
+    """`small` for images whose shorter side is below `limit_pixels`, `large` from there on. Asked without images, `small`."""
+
+    small: Policy
+    large: Policy
+    limit_pixels: int = 64
+
+    @property
+    def space(self) -> Space:
+        return self.small.space
+
+    @property
+    def slots(self) -> int:
+        return self.small.slots
+
+    def ask(self, noise: Noise, clock: Clock) -> Plan:
+        return self.small.ask(noise, clock)
+
+    def log_prob(self, plan: Plan) -> Tensor:
+        return self.small.log_prob(plan)
+
+    def tell(self, plan: Plan, reward: Tensor) -> None:
+        self.small.tell(plan, reward)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"small": self.small.state_dict(), "large": self.large.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.small.load_state_dict(state["small"])
+        self.large.load_state_dict(state["large"])
