@@ -44,14 +44,6 @@ def test_the_probabilities_of_a_single_operations_plans_sum_to_one(p: float) -> 
     assert log.tolist() == pytest.approx([math.log(p) if p else -math.inf, math.log(1 - p) if p < 1 else -math.inf])
 
 
-def test_a_single_operation_has_no_state() -> None:
-    single = Single(Choice(ROTATE))
-    before = single.ask(NOISE, Clock())
-    single.tell(before, torch.ones(4000))
-    single.load_state_dict(single.state_dict())
-    assert single.state_dict() == {} and torch.equal(single.ask(NOISE, Clock(5, 9)).on, before.on)
-
-
 def test_the_clock_tells_how_much_has_passed() -> None:
     assert [Clock(e, 4).fraction for e in range(4)] == [0, 0.25, 0.5, 0.75]
     assert Clock(0, 0).fraction == 0

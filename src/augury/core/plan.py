@@ -92,8 +92,8 @@ class Plan:
 class Policy(Protocol):
     """Chooses operations and strengths; owns its distribution.
 
-    ask draws a plan from addressed noise. log_prob(plan) is float [B]. tell(plan, reward float [B]) lets it learn
-    (fixed policies ignore it). state_dict holds what it has learned, as plain tensors and numbers.
+    ask draws a plan from addressed noise. log_prob(plan) is float [B]. It holds nothing that changes while it is used: what
+    learns which operations to draw is a strategy, whose `stages` hold the policy and whose state hosts keep.
     """
 
     @property
@@ -102,9 +102,6 @@ class Policy(Protocol):
     def slots(self) -> int: ...
     def ask(self, noise: Noise, clock: Clock) -> Plan: ...
     def log_prob(self, plan: Plan) -> Tensor: ...
-    def tell(self, plan: Plan, reward: Tensor) -> None: ...
-    def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -128,12 +125,3 @@ class Single:
 
     def log_prob(self, plan: Plan) -> Tensor:
         return torch.where(plan.on, self.p, 1 - self.p).log().sum(1)
-
-    def tell(self, plan: Plan, reward: Tensor) -> None:
-        """Learns nothing."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Has no state."""

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from augury.augment.policies.controller import z_scores
 from augury.augment.policies.file import PolicyFile, policy_of, write_policy
 from augury.augment.policies.file_reader import parse_policy
 from augury.augment.policies.searched import OPERATIONS, ControllerPolicy, PolicySpace, entry_of
@@ -50,12 +51,12 @@ def test_log_prob_adds_up_and_is_the_same_on_replay() -> None:
     assert torch.isfinite(policy.log_prob(plan)).all()
 
 
-def test_tell_raises_what_is_rewarded() -> None:
-    policy = ControllerPolicy(PolicySpace(("invert", "rotate", "color")), lr=0.01, normalise="batch")
+def test_the_learner_raises_what_is_rewarded() -> None:
+    policy = ControllerPolicy(PolicySpace(("invert", "rotate", "color")), lr=0.01)
     for step in range(25):
         plan = policy.ask(Noise.of(step, torch.arange(32)), Clock())
         assert plan.choice is not None
-        policy.tell(plan, (plan.choice[:, 0:30:3] == 1).float().mean(1))
+        policy.learner.update(plan.choice[:, :-1], z_scores((plan.choice[:, 0:30:3] == 1).float().mean(1)))
     plan = policy.ask(NOISE, Clock())
     assert (plan.op == 1).float().mean() > 0.6
 
@@ -63,10 +64,10 @@ def test_tell_raises_what_is_rewarded() -> None:
 def test_state_is_kept() -> None:
     one, two = (ControllerPolicy(PolicySpace(("invert", "rotate")), lr=0.01, seed=s) for s in (0, 5))
     plan = one.ask(NOISE, Clock())
-    one.tell(plan, plan.op.float().sum(1))
-    two.load_state_dict(one.state_dict())
+    assert plan.choice is not None
+    one.learner.update(plan.choice[:, :-1], z_scores(plan.op.float().sum(1)))
+    two.learner.load_state_dict(one.learner.state_dict())
     assert torch.equal(one.ask(NOISE, Clock()).op, two.ask(NOISE, Clock()).op)
-    assert two.baseline.value == one.baseline.value
 
 
 def test_the_policy_file_of_decisions_does_what_they_say() -> None:

@@ -1,7 +1,6 @@
 """A policy that is published differently for small and for large images."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
@@ -30,13 +29,3 @@ class BySide:
 
     def log_prob(self, plan: Plan) -> Tensor:
         return self.small.log_prob(plan)
-
-    def tell(self, plan: Plan, reward: Tensor) -> None:
-        self.small.tell(plan, reward)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"small": self.small.state_dict(), "large": self.large.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.small.load_state_dict(state["small"])
-        self.large.load_state_dict(state["large"])

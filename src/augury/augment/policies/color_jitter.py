@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -31,15 +31,6 @@ class Shuffled:
 
     def log_prob(self, plan: Plan) -> Tensor:
         return torch.full((len(plan.op),), -math.lgamma(self.slots + 1), device=plan.op.device)
-
-    def tell(self, plan: Plan, reward: Tensor) -> None:
-        """Learns nothing."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Has no state."""
 
 
 Amount = Annotated[float, Interval(0, 1)]

@@ -102,15 +102,6 @@ class Scheduled:
         """Given that the period is the one the plan was drawn in, of as many sub-policies as the first."""
         return self.all.log_prob(plan)
 
-    def tell(self, plan: Plan, reward: Tensor) -> None:
-        """Learns nothing."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Has no state."""
-
 
 def policy_of(content: PolicyFile) -> SubPolicies | Scheduled:
     """The policy that a file describes."""

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,15 +42,6 @@ class Uniformly:
     def log_prob(self, plan: Plan) -> Tensor:
         each = -math.log(len(self.space)) - math.log(len(self.strengths))
         return torch.full((len(plan.op),), each * self.slots, device=plan.op.device) + _fired(plan.on, self.p)
-
-    def tell(self, plan: Plan, reward: Tensor) -> None:
-        """Learns nothing."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Has no state."""
 
 
 def _fired(on: Tensor, p: float) -> Tensor:
@@ -109,15 +99,6 @@ class SubPolicies:
             constant(self.numbers["strength"], torch.float32, device),
         )
 
-    def tell(self, plan: Plan, reward: Tensor) -> None:
-        """Learns nothing."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Has no state."""
-
 
 @dataclass(frozen=True)
 class Given:
@@ -136,12 +117,3 @@ class Given:
 
     def log_prob(self, plan: Plan) -> Tensor:
         return torch.zeros(len(plan.op), device=plan.op.device)
-
-    def tell(self, plan: Plan, reward: Tensor) -> None:
-        """Learns nothing."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Has no state."""

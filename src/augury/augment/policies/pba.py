@@ -52,15 +52,6 @@ class Walk:
         """Of the operations that fired is not in closed form; replay does not need it."""
         return torch.full((len(plan.op),), math.nan, device=plan.op.device)
 
-    def tell(self, plan: Plan, reward: Tensor) -> None:
-        """Learns nothing."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Has no state."""
-
 
 @register("policy", "pba", source="Ho et al. 2019 (PBA, arXiv:1905.05393), section 3 and released code")
 def pba(*, file: str) -> Policy:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -11,13 +10,11 @@ from torch import Tensor
 from augury.augment.policies.controller import (
     MAGNITUDES,
     PROBABILITIES,
-    Baseline,
     Controller,
     Learner,
     Rule,
     adversarial_controller,
     autoaugment_controller,
-    z_scores,
 )
 from augury.augment.policies.file import Entry, Row
 from augury.augment.policies.ladders import Magnitudes, ladder
@@ -116,21 +113,17 @@ class ControllerPolicy:
     """The controller as a policy: every image draws a whole policy of its own and one of that policy's sub-policies.
 
     plan.choice int64 [B,D+1] holds the decisions and the sub-policy's number. log_prob is of all of it: the decisions, the
-    sub-policy and which slots fired. tell(plan, reward) makes better than average decisions likelier; `normalise` says
-    what average: AutoAugment's moving one, or the batch's own (z-scores).
+    sub-policy and which slots fired. `learner.update` makes rewarded decisions likelier.
     """
 
     policy_space: PolicySpace
     rule: Rule = "ppo"
     lr: float = 3.5e-4
     seed: int = 0
-    normalise: Literal["moving", "batch"] = "moving"
     learner: Learner = field(init=False)
-    baseline: Baseline = field(init=False)
 
     def __post_init__(self) -> None:
         self.learner = Learner(self.policy_space.controller(self.seed), self.rule, self.lr)
-        self.baseline = Baseline()
 
     @property
     def space(self) -> Space:
@@ -153,17 +146,6 @@ class ControllerPolicy:
         decided = self.learner.controller.likelihood(actions)[0].sum(1)
         return decided + fired - math.log(self.policy_space.sub_policies)
 
-    def tell(self, plan: Plan, reward: Tensor) -> None:
-        gain = self.baseline.advantage(reward) if self.normalise == "moving" else z_scores(reward)
-        self.learner.update(_choice_of(plan)[0], gain)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"learner": self.learner.state_dict(), "baseline": self.baseline.value}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.learner.load_state_dict(state["learner"])
-        self.baseline.value = state["baseline"]
-
     def _of(self, actions: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Operation, probability and strength [B,S] of each row's sub-policy."""
         op, probability, strength = (
@@ -174,5 +156,5 @@ class ControllerPolicy:
 
 def _choice_of(plan: Plan) -> tuple[Tensor, Tensor]:
     if plan.choice is None:
-        raise ValueError("log_prob and tell need the plan's choice, the controller's decisions")
+        raise ValueError("log_prob needs the plan's choice, the controller's decisions")
     return plan.choice[:, :-1], plan.choice[:, -1:]

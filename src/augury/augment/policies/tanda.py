@@ -6,9 +6,9 @@ The generator is trained by `augury.train.tanda`; here is the policy that draws 
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -60,20 +60,11 @@ PRESETS: dict[str, tuple[str, ...]] = {
 
 @dataclass
 class Tanda:
-    """Sequences of `slots` functions of `space`, from a generator; every slot fires.
-
-    tell(plan, reward) takes one step of plain policy gradient, sum over rows and steps of log p x reward; `reward` is
-    float [B], or [B,S] where every step has its own. Plain SGD, as published; Adam makes such policies collapse.
-    """
+    """Sequences of `slots` functions of `space`, from a generator; every slot fires."""
 
     space: Space
     slots: int
     generator: Generator
-    lr: float = 1e-4
-    optimizer: torch.optim.SGD = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self.optimizer = torch.optim.SGD(self.generator.parameters(), lr=self.lr)
 
     def ask(self, noise: Noise, clock: Clock) -> Plan:
         u = noise.uniform(self.slots)
@@ -85,20 +76,6 @@ class Tanda:
     def log_prob(self, plan: Plan) -> Tensor:
         return self.generator.log_prob(_actions(plan)).sum(1)
 
-    def tell(self, plan: Plan, reward: Tensor) -> None:
-        log_prob = self.generator.log_prob(_actions(plan))
-        gain = reward.detach() if reward.ndim == 2 else reward.detach()[:, None]
-        loss = -(log_prob * gain).sum()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-
-    def state_dict(self) -> dict[str, Any]:
-        return dict(self.generator.state_dict())
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.generator.load_state_dict(state)
-
 
 def _actions(plan: Plan) -> Tensor:
     return plan.op if plan.choice is None else plan.choice
@@ -106,11 +83,11 @@ def _actions(plan: Plan) -> Tensor:
 
 def make(
     functions: Sequence[str | Spec | Function], *, length: int = 10, kind: Kind = "lstm", logit_range: float = 4.0,
-    lr: float = 1e-4, seed: int = 0,
+    seed: int = 0,
 ) -> Tanda:  # fmt: skip
     """An untrained policy over operations (`rotate(degrees=5)`) and callables on image batches, near uniform."""
     space = function_space(functions)
-    return Tanda(space, length, Generator(len(space), kind=kind, logit_range=logit_range, seed=seed), lr)
+    return Tanda(space, length, Generator(len(space), kind=kind, logit_range=logit_range, seed=seed))
 
 
 @register("policy", "tanda", source="Ratner et al. 2017 (TANDA, arXiv:1709.01643), section 4; Ratner et al. 2020 (Stanford AI Lab)")
@@ -161,6 +138,6 @@ def load(path: Path) -> Tanda:
         raise InputError(f"tanda(file={path}): not a generator file of this version")
     specs = [chain.stages[0] for chain in parse_list(header["functions"], f"tanda(file={path})")]
     made = make(specs, length=header["length"], kind=header["kind"], logit_range=header["logit_range"])
-    made.load_state_dict(tensors)
+    made.generator.load_state_dict(tensors)
     made.generator.requires_grad_(False)
     return made

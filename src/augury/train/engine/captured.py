@@ -180,7 +180,7 @@ def _refusal(t: Training, streams: dict[str, Drawn]) -> str | None:
         return f"the strategy {t.settings.strategy} reads further streams of images"
     if t.strategy.turns > 1:
         return f"the strategy {t.settings.strategy} keeps values between the turns of a step"
-    if getattr(t.strategy, "begin", None) is not None:
+    if t.strategy.needs_groups:
         return f"the strategy {t.settings.strategy} changes its weights on the host"
     if t.strategy.state_dict():
         return f"the strategy {t.settings.strategy} learns on the host"

@@ -11,7 +11,7 @@ from augury.core.options import Spec, parse_list
 from augury.train.data.dataset import Dataset
 from augury.train.engine.settings import Settings
 from augury.train.models.build import build
-from augury.train.strategies.strategy import Strategy, networks_of
+from augury.train.strategies.strategy import Strategy
 
 
 def network_specs(settings: Settings, strategy: Strategy | None = None) -> list[Spec]:
@@ -23,7 +23,7 @@ def network_specs(settings: Settings, strategy: Strategy | None = None) -> list[
     if any(len(chain.stages) > 1 for chain in chains):
         raise InputError(f"--model: {settings.model!r} holds a chain; part several networks by commas")
     named = [chain.stages[0] for chain in chains]
-    wanted = len(named) if strategy is None else networks_of(strategy)
+    wanted = len(named) if strategy is None else strategy.networks
     if len(named) == 1:
         return named * wanted
     if wanted == 1:

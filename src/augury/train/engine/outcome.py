@@ -59,8 +59,7 @@ def conclude(training: Training, rows: list[dict[str, Any]]) -> dict[str, Any]:
     if t.directory:
         for number, (network, test) in enumerate(zip(members(t.shown), tests, strict=True)):
             write_outcome(t.directory.path, number, network, part, test)
-        files = getattr(t.strategy, "files", None)
-        for name, text in ({} if files is None else files(Clock(t.epoch, t.settings.epochs, seed=t.settings.seed))).items():
+        for name, text in t.strategy.files(Clock(t.epoch, t.settings.epochs, seed=t.settings.seed)).items():
             checkpoint.write_atomically(t.directory.path / name, text.encode())
     found, named = figures(tests, rows), described(network_specs(t.settings, t.strategy))
     seconds = {"training": t.seconds, "device": t.device_seconds, "wall": t.clock.read()}

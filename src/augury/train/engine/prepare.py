@@ -41,9 +41,7 @@ def prepare(settings: Settings, dataset: Dataset, streams: dict[str, Tensor] | N
     settings = settings.resolved(len(dataset.train.ids))
     device, world = pick_device(settings.device), world or World()
     strategy = build_strategy(parse_spec(settings.strategy, "--strategy"))
-    seeded = getattr(strategy, "seeded", None)
-    if seeded is not None:
-        seeded(settings.seed)
+    strategy.seeded(settings.seed)
     pipelines = pipelines_for(settings, dataset, strategy)
     notes = check_refinement(settings, pipelines, strategy)
     check_update(settings, strategy, world)
@@ -69,7 +67,7 @@ def prepare(settings: Settings, dataset: Dataset, streams: dict[str, Tensor] | N
         training.average = ModelEma(model, settings.model_ema_decay)
     if "unlabelled" in strategy.streams:
         every = on_device(dataset.train, device)
-        training.unlabelled = Unlabelled(every, getattr(strategy, "stream_ratio", 1), settings.seed)
+        training.unlabelled = Unlabelled(every, strategy.stream_ratio, settings.seed)
     if training.fill is not None:
         training.fill.check(first_two(training.train_split, len(dataset.classes)))
     return training

@@ -9,9 +9,10 @@ from augury.augment.stages.normalize import Normalize
 from augury.core.errors import InputError
 from augury.core.plan import Clock
 from augury.train.engine.settings import Settings
+from augury.train.strategies.strategy import Strategy
 
 
-def check_refinement(settings: Settings, pipelines: tuple[Pipeline, ...], strategy: object) -> list[str]:
+def check_refinement(settings: Settings, pipelines: tuple[Pipeline, ...], strategy: Strategy) -> list[str]:
     """InputError for options that contradict each other; a note where there is nothing to switch off, as in a reference row."""
     s = settings
     if not s.refined:
@@ -24,7 +25,7 @@ def check_refinement(settings: Settings, pipelines: tuple[Pipeline, ...], strate
     if s.refine_at is not None and not s.refine_at < s.epochs:
         raise InputError(f"--refine-at {s.refine_at}: must lie before --epochs {s.epochs}; --refine-epochs N adds epochs")
     intensive = any(stage.intensive for pipeline in pipelines for stage in pipeline.stages)
-    if intensive or getattr(strategy, "intensive", False) or s.refine_mode == "nothing":
+    if intensive or strategy.intensive or s.refine_mode == "nothing":
         return []
     return [f"{s.augment} has no intensive stage: the refinement trains on with it, at its own rate"]
 

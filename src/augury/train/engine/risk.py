@@ -1,11 +1,8 @@
 """The gap itself: the empirical risk on clean and on augmented training images (He et al. 2019, section 4.1, table 2)."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from augury.core.batch import Batch
 from augury.core.targets import Targets
 from augury.train.engine.costs import Counts
 from augury.train.engine.feed import Share
@@ -63,19 +60,10 @@ def _sums(t: Training, network: nn.Module, rows: Tensor, epoch: int, step: int) 
     batch = seen()
     assert batch.targets is not None
     with torch.autocast(t.device.type, torch.bfloat16, enabled=use_bfloat16(t.settings, t.device)):
-        logits, targets = _augmented(t.strategy, network, batch, t.strategy.program(clock))
+        logits, targets = t.strategy.examples(network, batch, t.strategy.program(clock))
         plain = network(t.normalize.normalise(t.train_split.images[rows].to(t.device)))
     labels = Targets.of(t.train_split.labels[rows], len(t.dataset.classes))
     parts = [labels.loss(plain), targets.loss(logits), targets.entropy()]
     # Stages may repeat images: every mean is over its own rows.
     means = [part.double().mean() * len(rows) for part in parts]
     return torch.stack([*means, torch.tensor(float(len(rows)), dtype=torch.float64, device=t.device)])
-
-
-def _augmented(strategy: Any, network: nn.Module, batch: Batch, program: Any) -> tuple[Tensor, Targets]:
-    """Logits and labels of the augmented batch; a strategy that augments within the network does it here too."""
-    own = getattr(strategy, "examples", None)
-    if own is not None:
-        return own(network, batch, program)
-    assert batch.targets is not None
-    return network(batch.images), batch.targets

@@ -139,7 +139,7 @@ class Trainer:
         groups = t.groups.of_split(t.train_split) if t.settings.sampling == "groups" and t.groups is not None else None
         return epoch_batches(t.train_split, groups, t.settings.seed, t.epoch, batch_size=t.batch_size,
                              images=t.epoch_images, steps=t.steps_per_epoch,
-                             each=getattr(t.strategy, "images_per_class", 0))  # fmt: skip
+                             each=t.strategy.images_per_class)  # fmt: skip
 
     def _step(self, share: Share, streams: dict[str, Drawn]) -> tuple[Tensor, dict[str, Tensor]]:
         """One optimiser step on these rows: the sum of its turns' losses and of what they log."""

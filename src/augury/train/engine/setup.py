@@ -18,7 +18,7 @@ from augury.train.engine.schedule import check_schedule
 from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
 from augury.train.engine.world import World
-from augury.train.strategies.strategy import Strategy, pipelines_of
+from augury.train.strategies.strategy import Strategy
 
 
 def pipelines_for(settings: Settings, dataset: Dataset, strategy: Strategy) -> tuple[Pipeline, ...]:
@@ -27,15 +27,14 @@ def pipelines_for(settings: Settings, dataset: Dataset, strategy: Strategy) -> t
     statistics = (dataset.mean, dataset.std)
     found = [build(parse_chain(settings.augment, "--augment"), statistics)]
     if settings.augment2 is not None:
-        if pipelines_of(strategy) < 2:
+        if strategy.pipelines < 2:
             raise InputError(
                 f"--augment2: --strategy {settings.strategy} has no second view for it; leave it out, or use ait or multi_ait"
             )
         found.append(build(parse_chain(settings.augment2, "--augment2"), statistics, "--augment2"))
-    stages = getattr(strategy, "stages", ())
-    if stages:
-        found = [_with_stage(found[0], stage) for stage in stages]
-    return (*found, *(build(chain, statistics, "--strategy") for chain in getattr(strategy, "chains", ())))
+    if strategy.stages:
+        found = [_with_stage(found[0], stage) for stage in strategy.stages]
+    return (*found, *(build(chain, statistics, "--strategy") for chain in strategy.chains))
 
 
 def _with_stage(pipeline: Pipeline, stage: Any) -> Pipeline:
@@ -53,18 +52,17 @@ def begin_groups(
     missing = sorted(set(strategy.streams) - {"train", "unlabelled"} - streams)
     if missing:
         raise InputError(f"--strategy {settings.strategy}: needs {missing[0]} images; `augury patch` makes them")
-    begin = getattr(strategy, "begin", None)
-    needed = begin is not None or settings.sampling == "groups" or settings.select == "worst_group"
+    needed = strategy.needs_groups or settings.sampling == "groups" or settings.select == "worst_group"
     complete = dataset.train.groups is not None and bool((dataset.train.groups >= 0).all())
     groups = groups_of(dataset) if needed or complete else None
     if groups is not None and settings.sampling == "groups":
         check_balanced(groups, settings.batch_size or 0)
-    if begin is not None:
+    if groups is not None and strategy.needs_groups:
         if any(pipeline.mixes for pipeline in pipelines):
             raise InputError(
                 f"--augment {settings.augment}: mixes images of several groups; leave the mix out for {settings.strategy}"
             )
-        begin(groups)
+        strategy.begin(groups)
     Selection(settings.select, settings.patience, groups).check(dataset.validation)
     return groups
 
@@ -74,13 +72,13 @@ def check_update(settings: Settings, strategy: Strategy, world: World) -> None:
     check_schedule(settings)
     if settings.grad_accum_steps > 1 and strategy.turns > 1:
         raise InputError(f"--grad-accum-steps: --strategy {settings.strategy} keeps values between a step's updates; leave it out")
-    if settings.smoothing and getattr(strategy, "smoothing", 0.0):
+    if settings.smoothing and strategy.smoothing:
         raise InputError("--smoothing: given together with erm(smoothing=...); leave one out")
     if settings.grad_accum_steps > 1 or world.size > 1:
-        if getattr(strategy, "begin", None) is not None:
+        if strategy.needs_groups:
             what = "--grad-accum-steps" if world.size == 1 else "--nproc-per-node"
             raise InputError(f"{what}: --strategy {settings.strategy} weighs the groups of whole batches; train it in one piece")
-        if getattr(strategy, "images_per_class", 0):
+        if strategy.images_per_class:
             raise InputError(f"--strategy {settings.strategy}: compares the images of whole batches; train it in one piece")
         if settings.sampling == "groups":
             raise InputError("--sampling groups: balances whole batches; train in one process, without --grad-accum-steps")

@@ -69,7 +69,7 @@ class UnlabelledEpoch:
 
 def check_groups(strategy: Strategy, batch_size: int) -> None:
     """InputError where the strategy wants so many images of every class in a batch and the batch size is no multiple."""
-    each = getattr(strategy, "images_per_class", 0)
+    each = strategy.images_per_class
     if each and (batch_size % each or batch_size // each < 2):
         raise InputError(
             f"--batch-size {batch_size}: the strategy takes {each} images of each class; give a multiple, {2 * each} or more"

@@ -55,18 +55,9 @@ class Current:
         """Of the sub-policy; the decisions are the controller's."""
         return torch.full((len(plan.op),), -math.log(self.all.sub_policies), device=plan.op.device)
 
-    def tell(self, plan: Plan, reward: Tensor) -> None:
-        """The controller learns at the end of an epoch."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"decisions": self.decisions}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.decisions = None if state["decisions"] is None else tuple(state["decisions"])
-
 
 @dataclass
-class AdversarialAutoAugment:
+class AdversarialAutoAugment(Strategy):
     """See `adversarial_autoaugment`. stages: one per policy, which the host puts before `normalize` in a pipeline each."""
 
     policies: int
@@ -75,8 +66,6 @@ class AdversarialAutoAugment:
     searched: PolicySpace
     lr: float
     entropy_weight: float
-    streams: tuple[str, ...] = ("train",)
-    turns: int = 1
     stages: tuple[Any, ...] = field(init=False)
     seed: int = 0
     learner: Learner = field(init=False)
@@ -100,14 +89,11 @@ class AdversarialAutoAugment:
         self.history = []
         self._draw(0)
 
-    def modules(self, model: nn.Module) -> dict[str, nn.Module]:
-        return {}
-
     def program(self, clock: Clock) -> Any:
         """Every epoch has its own policies, so a step recorded in one is not the next one's."""
         return None if self.policy == "fixed" else clock.epoch
 
-    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int | None = None) -> Step:
+    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
         copies = [views(0 if self.share_base else number, number) for number in range(self.policies)]
         targets = [copy.targets for copy in copies if copy.targets is not None]
         if len(targets) < len(copies):
@@ -161,12 +147,17 @@ class AdversarialAutoAugment:
         return {"policies.yaml": text}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"history": self.history, "seed": self.seed, "learner": self.learner.state_dict()}
+        return {
+            "history": self.history, "seed": self.seed, "learner": self.learner.state_dict(),
+            "losses": self.losses, "steps": self.steps,
+        }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.seeded(state["seed"])
         self.history = state["history"]
         self.learner.load_state_dict(state["learner"])
+        # Of an epoch that was left in the middle; older checkpoints were all written at the end of one.
+        self.losses, self.steps = state.get("losses"), state.get("steps", 0)
         if self.history:
             self._take_up()
 

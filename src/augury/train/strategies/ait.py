@@ -28,7 +28,7 @@ def ait(*, weight: Weight = 1.0, mode: Mode = "paper", similarity: Similarity = 
     """
     apart = Divergence(similarity, detached=mode == "reference")
 
-    def loss_of(model: nn.Module, views: Views, turn: int) -> Step:
+    def loss_of(model: nn.Module, views: Views) -> Step:
         images, targets = concat_views([view(views, number, number, "ait") for number in range(2)])
         logits, seen = outputs(model, images, at)
         losses = targets.loss(logits)

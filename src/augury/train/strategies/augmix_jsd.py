@@ -19,7 +19,7 @@ def augmix_jsd(*, weight: Weight = 12.0) -> Strategy:
     network in one pass, as published. Each view has its own crop and flip; the authors' code shares one among the three.
     """
 
-    def loss_of(model: nn.Module, views: Views, turn: int) -> Step:
+    def loss_of(model: nn.Module, views: Views) -> Step:
         parts = [view(views, number, min(number, 1), "augmix_jsd") for number in range(3)]
         images, _ = concat_views(parts)
         logits = model(images).chunk(3)

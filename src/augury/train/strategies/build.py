@@ -1,21 +1,36 @@
 """The front door to strategies."""
 
+from functools import partial
 from typing import Any
 
 from augury.core import registry
 from augury.core.errors import InputError
 from augury.core.options import Spec, bind, parse_spec
+from augury.train.strategies.simple import LossFunction, SimpleStrategy, is_loss_function, name_of
 from augury.train.strategies.strategy import Strategy
 
 
-def strategy(name: str | Spec, /, **options: Any) -> Strategy:
+def strategy(name: str | Spec | Strategy | LossFunction, /, **options: Any) -> Strategy:
     """A strategy by its registered name with options, `strategy("erm", smoothing=0.1)` or `strategy("erm(smoothing=0.1)")`.
 
-    Raises InputError for unknown names and options.
+    A function `(model, views) -> loss or Step` is a strategy too, given here or registered; its keyword-only parameters are
+    its options. A strategy is given back as it is. Raises InputError for unknown names and options.
     """
+    if isinstance(name, Strategy):
+        if options:
+            raise InputError(f"strategy: {type(name).__name__} is made already; give its options where it is made")
+        return name
+    if not isinstance(name, str | Spec):
+        if not is_loss_function(name):
+            raise InputError(f"strategy: {name!r} is no strategy; give a name, a Strategy, or a function (model, views) -> loss")
+        return SimpleStrategy(partial(name, **bind(name, Spec(name_of(name), options), "strategy")))
     spec = parse_spec(name, "strategy") if isinstance(name, str) else name
     spec = Spec(spec.name, {**spec.options, **options}, spec.first)
     if not registry.has("strategy", spec.name):
         raise InputError(f"--strategy: {registry.unknown('strategy', spec.name, registry.names('strategy'))}")
     made = registry.get("strategy", spec.name)
-    return made(**bind(made, spec, "--strategy"))
+    bound = bind(made, spec, "--strategy")
+    found = SimpleStrategy(partial(made, **bound)) if is_loss_function(made) else made(**bound)
+    if not isinstance(found, Strategy):
+        raise InputError(f"--strategy: {spec.name} made {type(found).__name__}, which is no augury.Strategy; inherit from it")
+    return found

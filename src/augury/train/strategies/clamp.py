@@ -9,7 +9,6 @@ from torch.nn import functional
 
 from augury.core.errors import InputError
 from augury.core.options import Interval
-from augury.core.plan import Clock
 from augury.core.registry import register
 from augury.train.data.groups import Groups
 from augury.train.strategies.group_dro import Adjustment, GroupWeights, StepSize, group_means
@@ -76,7 +75,7 @@ def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
 
 
 @dataclass
-class Clamp:
+class Clamp(Strategy):
     """The strategy; see `clamp`."""
 
     weights: GroupWeights
@@ -84,19 +83,14 @@ class Clamp:
     kind: Consistency
     irm: float
     streams: tuple[str, ...] = ("train", STREAM)
-    turns: int = 1
+
+    needs_groups = True
 
     def begin(self, groups: Groups) -> None:
         """Learn which groups there are; called by the host before the first step."""
         self.weights.begin(groups)
 
-    def modules(self, model: nn.Module) -> dict[str, nn.Module]:
-        return {}
-
-    def program(self, clock: Clock) -> Any:
-        return None
-
-    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int | None = None) -> Step:
+    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
         batch, translated = views(), views(stream=STREAM)
         labels, cells = self.weights.cells(batch, "clamp")
         groups = self.weights.groups
@@ -116,9 +110,6 @@ class Clamp:
             loss = loss + self.irm * irm_penalty(original, labels, cells, len(groups))
         logs = {"worst_group_loss": means.detach().max(), "consistency": agreement.detach()}
         return Step(loss, logs=logs, per_sample=losses.detach())
-
-    def end_epoch(self, clock: Clock) -> None:
-        """Learns nothing between epochs; its weights move at every step."""
 
     def state_dict(self) -> dict[str, Any]:
         return self.weights.state_dict()

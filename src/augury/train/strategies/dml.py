@@ -27,7 +27,7 @@ def dml(*, weight: Weight = 1.0, networks: Networks = 2, updates: Updates = "sim
     pass leaves the running statistics of batch normalisation alone, since they have counted the batch.
     """
     if updates == "simultaneous":
-        return SimpleStrategy(lambda model, views, turn: _together(members(model), views, weight), networks=networks)
+        return SimpleStrategy(lambda model, views: _together(members(model), views, weight), networks=networks)
     return SimpleStrategy(_InTurn(weight), networks=networks, turns=networks)
 
 

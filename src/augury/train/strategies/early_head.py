@@ -1,6 +1,6 @@
 """A strategy with an auxiliary head on the network's first unit, trained along and dropped at test."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,9 @@ from augury.augment.saliency.early_head import early_head, first_unit
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.plan import Clock
-from augury.train.strategies.strategy import Step, Strategy, Views, members, networks_of, pipelines_of
+from augury.core.targets import Targets
+from augury.train.data.groups import Groups
+from augury.train.strategies.strategy import Step, Strategy, Views, members
 
 
 @dataclass
@@ -24,7 +26,7 @@ class _Seen:
     maps: list[Tensor] = field(default_factory=list)
 
 
-class WithEarlyHead:
+class WithEarlyHead(Strategy):
     """`strategy`, plus `weight` times the early head's cross-entropy on the labelled images the network is trained on.
 
     Gong et al. 2021 (KeepAugment), section 3.1: average pooling and a linear layer after the first block, with the auxiliary
@@ -35,25 +37,32 @@ class WithEarlyHead:
 
     def __init__(self, strategy: Strategy, classes: int, weight: float = 0.3) -> None:
         self.strategy, self.classes, self.weight = strategy, classes, weight
-        self.streams, self.turns = strategy.streams, strategy.turns
-        self.networks, self.pipelines = networks_of(strategy), pipelines_of(strategy)
+        self.streams, self.stream_ratio, self.turns = strategy.streams, strategy.stream_ratio, strategy.turns
+        self.networks, self.pipelines = strategy.networks, strategy.pipelines
+        self.stages, self.chains = strategy.stages, strategy.chains
+        self.images_per_class, self.needs_groups = strategy.images_per_class, strategy.needs_groups
+        self.smoothing, self.intensive = strategy.smoothing, strategy.intensive
         self._head: nn.Module | None = None
         self._known: set[Any] = set()
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "strategy":
-            raise AttributeError(name)
-        return getattr(self.strategy, name)
+    def seeded(self, seed: int) -> None:
+        self.strategy.seeded(seed)
+
+    def begin(self, groups: Groups) -> None:
+        self.strategy.begin(groups)
 
     def modules(self, model: nn.Module) -> dict[str, nn.Module]:
         parts = self.strategy.modules(model)
         self._head = early_head(members(model)[0], self.classes)
         return {**parts, "early_head": self._head}
 
-    def program(self, clock: Clock) -> Any:
+    def program(self, clock: Clock) -> Hashable:
         return self.strategy.program(clock)
 
-    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int | None = None) -> Step:
+    def examples(self, network: nn.Module, batch: Batch, program: Any) -> tuple[Tensor, Targets]:
+        return self.strategy.examples(network, batch, program)
+
+    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
         seen = _Seen()
 
         def noted(view: int = 0, pipeline: int = 0, stream: str = "train") -> Batch:
@@ -112,6 +121,9 @@ class WithEarlyHead:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.strategy.load_state_dict(state)
+
+    def files(self, clock: Clock) -> Mapping[str, str]:
+        return self.strategy.files(clock)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.options import Interval
-from augury.core.plan import Clock
 from augury.core.registry import register
 from augury.train.data.groups import Groups
 from augury.train.strategies.strategy import Step, Strategy, Views
@@ -107,33 +106,23 @@ def group_means(values: Tensor, cells: Tensor, count: int) -> tuple[Tensor, Tens
 
 
 @dataclass
-class GroupDro:
+class GroupDro(Strategy):
     """The strategy; see `group_dro`."""
 
     weights: GroupWeights
-    streams: tuple[str, ...] = ("train",)
-    turns: int = 1
+    needs_groups = True
 
     def begin(self, groups: Groups) -> None:
         """Learn which groups there are; called by the host before the first step."""
         self.weights.begin(groups)
 
-    def modules(self, model: nn.Module) -> dict[str, nn.Module]:
-        return {}
-
-    def program(self, clock: Clock) -> Any:
-        return None
-
-    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int | None = None) -> Step:
+    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
         batch = views()
         _, cells = self.weights.cells(batch, "group_dro")
         assert batch.targets is not None
         losses = batch.targets.loss(model(batch.images))
         loss, means = self.weights.loss(losses, cells)
         return Step(loss, logs={"worst_group_loss": means.detach().max()}, per_sample=losses.detach())
-
-    def end_epoch(self, clock: Clock) -> None:
-        """Learns nothing between epochs; its weights move at every step."""
 
     def state_dict(self) -> dict[str, Any]:
         return self.weights.state_dict()

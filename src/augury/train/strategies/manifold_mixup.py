@@ -24,15 +24,13 @@ Program = tuple[int, float] | None
 
 
 @dataclass
-class ManifoldMixup:
+class ManifoldMixup(Strategy):
     """See `manifold_mixup`. paths: the modules whose output is mixed; None is the input. Filled by `modules`."""
 
     alpha: float
     layers: tuple[int | str, ...] | None
     paths: tuple[str | None, ...] = ()
     intensive: bool = True
-    streams: tuple[str, ...] = ("train",)
-    turns: int = 1
 
     def modules(self, model: nn.Module) -> dict[str, nn.Module]:
         self.paths = _paths(members(model)[0], self.layers)
@@ -45,7 +43,7 @@ class ManifoldMixup:
         noise = Noise.of(clock.seed, torch.zeros(1, dtype=torch.int64), epoch=clock.step).fold(NAME)
         return int(noise.integers(1, max(1, len(self.paths)))), clock.intensity
 
-    def __call__(self, model: nn.Module, views: Views, *, program: Program = None, turn: int | None = None) -> Step:
+    def __call__(self, model: nn.Module, views: Views, *, program: Program = None, turn: int = 0) -> Step:
         logits, targets = self.examples(model, views(), program)
         losses = targets.loss(logits)
         return Step(losses.mean(), per_sample=losses.detach())
@@ -69,15 +67,6 @@ class ManifoldMixup:
             return model(_mixed(batch.images, partner, keep)), targets
         with _mixing(model.get_submodule(path), partner, keep):
             return model(batch.images), targets
-
-    def end_epoch(self, clock: Clock) -> None:
-        """Learns nothing between epochs."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Has no state."""
 
 
 def _mixed(maps: Tensor, partner: Tensor, keep: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ def multi_ait(
     """
     apart = Divergence(similarity, detached=mode == "reference")
 
-    def loss_of(model: nn.Module, views: Views, turn: int) -> Step:
+    def loss_of(model: nn.Module, views: Views) -> Step:
         losses, seen = [], []
         for number, network in enumerate(members(model)):
             images, targets = view(views, number, number, "multi_ait")

@@ -9,31 +9,25 @@ from torch.nn import functional
 
 from augury.core.errors import InputError
 from augury.core.options import Interval
-from augury.core.plan import Clock
 from augury.core.registry import register
 from augury.train.strategies.strategy import Step, Strategy, Views
 
 
 @dataclass
-class Reid:
-    """See `reid`. images_per_class: how many images of an identity the host is to put into a batch."""
+class Reid(Strategy):
+    """See `reid`."""
 
-    smoothing: float
     margin: float
     triplet: float
+    smoothing: float
     images_per_class: int
-    streams: tuple[str, ...] = ("train",)
-    turns: int = 1
 
     def modules(self, model: nn.Module) -> dict[str, nn.Module]:
         if not isinstance(getattr(model, "bottleneck", None), nn.BatchNorm1d):
             raise InputError("--strategy: reid needs a network with a BNNeck; write --model bnneck(resnet18)")
         return {}
 
-    def program(self, clock: Clock) -> Any:
-        return None
-
-    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int | None = None) -> Step:
+    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
         batch = views()
         if batch.targets is None:
             raise InputError("strategy: reid needs labels")
@@ -48,15 +42,6 @@ class Reid:
         apart = batch_hard(features[-1], batch.targets.top(), self.margin)
         logs = {"identity": identity.mean().detach(), "triplet": apart.mean().detach()}
         return Step(identity.mean() + self.triplet * apart.mean(), logs, identity.detach())
-
-    def end_epoch(self, clock: Clock) -> None:
-        """Learns nothing between epochs."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Has no state."""
 
 
 def batch_hard(features: Tensor, labels: Tensor, margin: float) -> Tensor:
@@ -95,4 +80,4 @@ def reid(
     K is images_per_class and P the batch size over K. The triplets are taken of the features before the BNNeck, the
     identity after it.
     """
-    return Reid(smoothing, margin, triplet, images_per_class)
+    return Reid(margin, triplet, smoothing, images_per_class)

@@ -1,23 +1,35 @@
-"""SimpleStrategy: a strategy that learns nothing and has no trained parts of its own, from one function."""
+"""SimpleStrategy: a strategy from one function, for losses that learn nothing and bring no trained parts."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from augury.core.plan import Clock
-from augury.train.strategies.strategy import Step, Views
+from augury.core.errors import InputError
+from augury.train.strategies.strategy import Step, Strategy, Views
 
-LossOf = Callable[[nn.Module, Views, int], Step]
+LossFunction = Callable[[nn.Module, Views], Tensor | Step]
 
 
 @dataclass
-class SimpleStrategy:
-    """`loss_of(model, views, turn)` as a strategy. networks, pipelines: see `Strategy`. check(model) raises InputError for a
-    network that the rule cannot train, before anything is written."""
+class SimpleStrategy(Strategy):
+    """`loss_of(model, views)`, or `loss_of(model, views, turn)` with several turns, as a strategy.
 
-    loss_of: LossOf
+    The function calls `views` as often as it needs and returns a scalar loss or a `Step`. Other fields: see `Strategy`.
+    check(model) raises InputError for a network that cannot be trained so, before anything is written.
+
+    >>> def entropy_regularised(model, views):
+    ...     batch = views()
+    ...     logits = model(batch.images)
+    ...     return batch.targets.loss(logits).mean() + 0.1 * (logits.softmax(1) * logits.log_softmax(1)).sum(1).mean()
+    >>> SimpleStrategy(entropy_regularised).turns
+    1
+    """
+
+    loss_of: Callable[..., Tensor | Step]
     networks: int = 1
     pipelines: int = 1
     turns: int = 1
@@ -29,17 +41,24 @@ class SimpleStrategy:
             self.check(model)
         return {}
 
-    def program(self, clock: Clock) -> Any:
-        return None
+    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
+        made = self.loss_of(model, views) if self.turns == 1 else self.loss_of(model, views, turn)
+        if isinstance(made, Step):
+            return made
+        if not isinstance(made, Tensor) or made.ndim:
+            found = f"a tensor {list(made.shape)}" if isinstance(made, Tensor) else type(made).__name__
+            raise InputError(f"strategy: {name_of(self.loss_of)} returned {found}; return a scalar loss or a Step")
+        return Step(made)
 
-    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int | None = None) -> Step:
-        return self.loss_of(model, views, turn or 0)
 
-    def end_epoch(self, clock: Clock) -> None:
-        """Learns nothing between epochs."""
+def is_loss_function(made: Callable[..., Any]) -> bool:
+    """Whether this takes `(model, views)`, rather than being a factory, whose options are all keywords."""
+    if isinstance(made, type) or not callable(made):
+        return False
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(p.kind in kinds and p.default is p.empty for p in inspect.signature(made).parameters.values()) == 2
 
-    def state_dict(self) -> dict[str, Any]:
-        return {}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Has no state."""
+def name_of(function: Callable[..., Any]) -> str:
+    """The function's name, for messages; that of its class where it has none."""
+    return name_of(function.func) if isinstance(function, partial) else getattr(function, "__name__", type(function).__name__)

@@ -4,13 +4,18 @@ Optimiser, precision, checkpoints and devices belong to the host; so does the au
 through `views`.
 """
 
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from torch import Tensor, nn
 
 from augury.core.batch import Batch
+from augury.core.errors import InputError
+from augury.core.options import Chain
 from augury.core.plan import Clock
+from augury.core.targets import Targets
+from augury.train.data.groups import Groups
 
 
 @dataclass(frozen=True)
@@ -31,35 +36,80 @@ class Views(Protocol):
     def __call__(self, view: int = 0, pipeline: int = 0, stream: str = "train") -> Batch: ...
 
 
-class Strategy(Protocol):
-    """streams: the sources of images it reads. turns: losses per step, each with an update of its own. modules(model):
-    extra trained parts by name. program(clock): what makes one epoch's step another program than the next's, hashable.
-    A call makes the loss of one turn. end_epoch lets it learn; state_dict is what a checkpoint must keep of it.
+class Strategy:
+    """The base of all strategies: everything a host may ask of one, each with a default, so that a strategy declares only
+    what it needs. A call is the one thing that every strategy defines.
 
-    Further attributes may be left out. networks: how many networks it trains (1; with more, `model` is an `nn.ModuleList`
-    of them). pipelines: how many pipelines its views can come from (1). stages: stages of its own, each of which the host
-    puts before `normalize` of the training's pipeline, one pipeline for each (None: without). seeded(seed): called before
-    the first step. files(clock): texts by file name, which a finished run keeps."""
+    What it is, read once by the host:
 
-    streams: tuple[str, ...]
-    turns: int
+    - streams: the sources of images it reads; `unlabelled`, and others by the names hosts give them.
+    - stream_ratio: unlabelled images per labelled one.
+    - turns: losses per step, each with an update of its own.
+    - networks: how many networks it trains; with more than one, `model` is an `nn.ModuleList` of them.
+    - pipelines: how many pipelines its views can come from.
+    - stages: stages of its own; the host puts each before `normalize` of the training's pipeline, one pipeline for each
+      (None: without).
+    - chains: further pipelines that the host builds beside the training's own.
+    - images_per_class: so many images of every class in a batch (0: as they come).
+    - needs_groups: whether the data must have groups, of which `begin` is told.
+    - smoothing: the label smoothing it applies itself.
+    - intensive: whether it augments within the network, which refinement switches off by the clock's `intensity`.
+    """
 
-    def modules(self, model: nn.Module) -> dict[str, nn.Module]: ...
-    def program(self, clock: Clock) -> Any: ...
-    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int | None = None) -> Step: ...
-    def end_epoch(self, clock: Clock) -> None: ...
-    def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+    streams: tuple[str, ...] = ("train",)
+    stream_ratio: int = 1
+    turns: int = 1
+    networks: int = 1
+    pipelines: int = 1
+    stages: tuple[Any, ...] = ()
+    chains: tuple[Chain, ...] = ()
+    images_per_class: int = 0
+    needs_groups: bool = False
+    smoothing: float = 0.0
+    intensive: bool = False
+
+    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
+        """The loss of one turn of a step. program: what `program(clock)` gave for it."""
+        raise NotImplementedError(f"{type(self).__name__} defines no __call__(model, views, *, program, turn)")
+
+    def seeded(self, seed: int) -> None:
+        """Told the training's seed before anything else."""
+
+    def begin(self, groups: Groups) -> None:
+        """Told the groups of the data before the first step, where `needs_groups`."""
+
+    def modules(self, model: nn.Module) -> dict[str, nn.Module]:
+        """Trained parts of its own, by name. Raises InputError for a network that it cannot train."""
+        return {}
+
+    def program(self, clock: Clock) -> Hashable:
+        """What makes this step another program than the last one; decided on the host."""
+        return None
+
+    def examples(self, network: nn.Module, batch: Batch, program: Any) -> tuple[Tensor, Targets]:
+        """Logits and labels of an augmented batch, as training sees them: other than plain where it augments within the network."""
+        return network(batch.images), labels_of(batch, type(self).__name__)
+
+    def end_epoch(self, clock: Clock) -> None:
+        """Told that an epoch has ended; clock: the start of the next one."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint must keep of it: tensors and plain values, nested."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+
+    def files(self, clock: Clock) -> Mapping[str, str]:
+        """Texts by file name, which a finished run keeps."""
+        return {}
 
 
-def networks_of(strategy: Strategy) -> int:
-    """How many networks the strategy trains together."""
-    return int(getattr(strategy, "networks", 1))
-
-
-def pipelines_of(strategy: Strategy) -> int:
-    """How many different pipelines the strategy's views can come from."""
-    return int(getattr(strategy, "pipelines", 1))
+def labels_of(batch: Batch, name: str) -> Targets:
+    """The batch's labels; InputError where it has none."""
+    if batch.targets is None:
+        raise InputError(f"strategy: {name} needs labels")
+    return batch.targets
 
 
 def members(model: nn.Module) -> list[nn.Module]:

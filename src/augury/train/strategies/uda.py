@@ -9,34 +9,22 @@ from torch.nn import functional
 
 from augury.core.errors import InputError
 from augury.core.options import Chain, Interval, Spec
-from augury.core.plan import Clock
 from augury.core.registry import register
 from augury.train.strategies.strategy import Step, Strategy, Views
 
 
 @dataclass
-class Uda:
-    """See `uda`. chains: pipelines the host is to build beside the training's own; stream_ratio: unlabelled images per labelled."""
+class Uda(Strategy):
+    """See `uda`."""
 
     weight: float
     temperature: float
     confidence: float
-    ratio: int
+    stream_ratio: int
     chains: tuple[Chain, ...]
     streams: tuple[str, ...] = ("train", "unlabelled")
-    turns: int = 1
 
-    @property
-    def stream_ratio(self) -> int:
-        return self.ratio
-
-    def modules(self, model: nn.Module) -> dict[str, nn.Module]:
-        return {}
-
-    def program(self, clock: Clock) -> Any:
-        return None
-
-    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int | None = None) -> Step:
+    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
         labelled = views(0, 1)
         if labelled.targets is None:
             raise InputError("strategy: uda needs labels in its `train` stream")
@@ -54,15 +42,6 @@ class Uda:
             "confident": confident.float().mean(),
         }
         return Step(losses.mean() + self.weight * apart.mean(), logs, losses.detach())
-
-    def end_epoch(self, clock: Clock) -> None:
-        """Learns nothing between epochs."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Has no state."""
 
 
 def consistency(weak: Tensor, strong: Tensor, temperature: float, confidence: float) -> tuple[Tensor, Tensor]:

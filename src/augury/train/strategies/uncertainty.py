@@ -15,7 +15,7 @@ from augury.augment.stages.plan import PlanStage
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.options import Interval
-from augury.core.plan import Choice, Clock, Space
+from augury.core.plan import Choice, Space
 from augury.core.registry import register
 from augury.core.targets import Targets
 from augury.train.strategies.strategy import Step, Strategy, Views
@@ -24,7 +24,7 @@ LEVELS = tuple(k / 1000 for k in range(1001))
 
 
 @dataclass
-class Uncertainty:
+class Uncertainty(Strategy):
     """See `uncertainty`. stages: what the host puts before `normalize`."""
 
     candidates: int
@@ -32,21 +32,13 @@ class Uncertainty:
     select: Literal["topk", "proportional"]
     stages: tuple[Any, ...]
     seed: int = 0
-    streams: tuple[str, ...] = ("train",)
-    turns: int = 1
     steps: int = 0
 
     def seeded(self, seed: int) -> None:
         """The training's seed, for `proportional` draws."""
         self.seed = seed
 
-    def modules(self, model: nn.Module) -> dict[str, nn.Module]:
-        return {}
-
-    def program(self, clock: Clock) -> Any:
-        return None
-
-    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int | None = None) -> Step:
+    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
         copies = [views(number) for number in range(self.candidates)]
         targets = [copy.targets for copy in copies if copy.targets is not None]
         if len(targets) < len(copies):
@@ -73,9 +65,6 @@ class Uncertainty:
             for start in range(0, len(images), count):
                 rows = torch.arange(start, start + count, device=images.device)
                 yield targets[rows].loss(model(images[rows]))
-
-    def end_epoch(self, clock: Clock) -> None:
-        """Learns nothing."""
 
     def state_dict(self) -> dict[str, Any]:
         return {"steps": self.steps}
