@@ -147,7 +147,7 @@ class Pipeline:
             return NotImplemented
         if self.builder is None:
             raise InputError("pipeline: of stages put together by hand; make it by augury.pipeline([...]) to add to it")
-        return self.builder([first, second], seed=self.seed)
+        return self.builder([first, second])
 
     def _texts(self) -> tuple[str | None, ...]:
         return self.texts if self.texts is not None else (None,) * len(self.stages)
