@@ -33,7 +33,7 @@ def my_policy(*, p: float = 0.5) -> augury.Policy:
     return SubPolicies(space, ((Slot(0, p, 1.0),),))
 
 
-@augury.register("pipeline", "my_preset")
+@augury.register("preset", "my_preset")
 def my_preset() -> Chain:
     """Flip and my policy."""
     return parse_chain("flip+my_policy(p=0.25)", "my_preset")

@@ -121,8 +121,8 @@ def _parts(chain: Chain, where: str) -> list[Part]:
 def _parts_of(spec: Spec, where: str) -> list[Part]:
     if is_policy_file(spec.name):
         return _from_file(spec, where)
-    if registry.has("pipeline", spec.name):
-        made = registry.get("pipeline", spec.name)
+    if registry.has("preset", spec.name):
+        made = registry.get("preset", spec.name)
         result = made(**bind(made, spec, where))
         if isinstance(result, Chain):
             return _parts(result, where)
@@ -131,7 +131,7 @@ def _parts_of(spec: Spec, where: str) -> list[Part]:
         return [(str(spec), _policy_stage(spec.name, _policy(spec, where)))]
     if registry.has("op", spec.name):
         return [(str(spec), op_stage(spec, where))]
-    known = sorted({*registry.names("pipeline"), *registry.names("policy"), *registry.names("op")})
+    known = sorted({*registry.names("preset"), *registry.names("policy"), *registry.names("op")})
     raise InputError(f"{where}: {registry.unknown('augmentation', spec.name, known)}")
 
 

@@ -34,7 +34,7 @@ def builder(kind: registry.Kind, name: str) -> Callable[..., Pipeline]:
 
     build.__name__ = build.__qualname__ = name
     build.__doc__ = registry.get(kind, name).__doc__
-    build.__module__ = {"op": "augury.ops", "policy": "augury.policies", "pipeline": "augury.presets"}[kind]
+    build.__module__ = {"op": "augury.ops", "policy": "augury.policies", "preset": "augury.presets"}[kind]
     build.__signature__ = signature(kind, name)  # type: ignore[attr-defined]
     return build
 

@@ -41,9 +41,7 @@ def content_of(text: str, *, side_pixels: int = 32) -> PolicyFile:
 def _source(name: str) -> str:
     from augury.core import registry
 
-    return next(
-        (entry.source for kind in ("policy", "pipeline", "op") for entry in registry.entries(kind) if entry.name == name), ""
-    )
+    return next((entry.source for kind in ("policy", "preset", "op") for entry in registry.entries(kind) if entry.name == name), "")
 
 
 def show(text: str, side_pixels: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from augury.augment.names import read_policy_file
 from augury.core.options import parse_chain
-from augury.explain.report.page import train_page
+from augury.explain.pages.page import train_page
 from augury.jobs.environment import environment
 from augury.jobs.progress import bar
 from augury.jobs.reporting import settings_shown, sheet_of

@@ -8,7 +8,7 @@ from augury.core.options import Interval
 from augury.core.registry import register
 
 
-@register("pipeline", "attentive_cutmix", source="Walawalkar et al. 2020 (Attentive CutMix, arXiv:2003.13048), section 3")
+@register("preset", "attentive_cutmix", source="Walawalkar et al. 2020 (Attentive CutMix, arXiv:2003.13048), section 3")
 def attentive_cutmix(
     *,
     cells: Annotated[int, Interval(1)] = 6,

@@ -17,7 +17,7 @@ OPERATIONS = (
 LEVELS = 256
 
 
-@register("pipeline", "augmix", source="Hendrycks et al. 2020 (AugMix, arXiv:1912.02781), algorithm 1 and released code")
+@register("preset", "augmix", source="Hendrycks et al. 2020 (AugMix, arXiv:1912.02781), algorithm 1 and released code")
 def augmix(
     *,
     severity: Annotated[float, Interval(0.1, 10)] = 3,

@@ -7,7 +7,7 @@ from augury.core.options import Interval
 from augury.core.registry import register
 
 
-@register("pipeline", "batch_augment", source="Hoffer et al. 2020 (arXiv:1901.09335), section 3")
+@register("preset", "batch_augment", source="Hoffer et al. 2020 (arXiv:1901.09335), section 3")
 def batch_augment(*, copies: Annotated[int, Interval(1, 64)] = 2) -> list[Repeat]:
     """Every image `copies` times in its batch, each copy augmented anew by what follows: `batch_augment(4)+standard`.
 

@@ -27,7 +27,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@register("pipeline", "inaugment", source="Arar, Shamir and Bermano 2021 (InAugment, arXiv:2104.03843), section 3")
+@register("preset", "inaugment", source="Arar, Shamir and Bermano 2021 (InAugment, arXiv:2104.03843), section 3")
 def inaugment(
     *,
     policy: Chain | None = AUTO,

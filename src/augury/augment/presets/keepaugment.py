@@ -15,7 +15,7 @@ Share = Annotated[float, Interval(0, 1)]
 Pixels = Annotated[int, Interval(0)]
 
 
-@register("pipeline", "keep", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 3 and algorithm 1")
+@register("preset", "keep", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 3 and algorithm 1")
 def keep(
     *,
     augment: Chain,
@@ -42,7 +42,7 @@ def keep(
     return (KeepStage(stages, tau, saliency, candidates, length, fraction, p, every),)
 
 
-@register("pipeline", "keep_cutout", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 4.1")
+@register("preset", "keep_cutout", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 4.1")
 def keep_cutout(
     *, length: Pixels | None = None, tau: Share = 0.6, saliency: Kind = "full", candidates: Candidates = "inside"
 ) -> Chain:
@@ -50,7 +50,7 @@ def keep_cutout(
     return _kept(Spec("cutout", {} if length is None else {"length": length}), tau, saliency, candidates=candidates)
 
 
-@register("pipeline", "keep_random_erasing", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 4.4")
+@register("preset", "keep_random_erasing", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 4.4")
 def keep_random_erasing(
     *,
     content: Literal["noise", "constant"] = "noise",
@@ -63,7 +63,7 @@ def keep_random_erasing(
     return _kept(Spec("random_erasing", {"content": content, "p": p}), tau, saliency, candidates=candidates)
 
 
-@register("pipeline", "keep_cutmix", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 4.2")
+@register("preset", "keep_cutmix", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 4.2")
 def keep_cutmix(
     *,
     alpha: Annotated[float, Interval(1e-3)] = 1.0,
@@ -76,10 +76,10 @@ def keep_cutmix(
     return _kept(Spec("cutmix", {"alpha": alpha, "p": p}), tau, saliency, candidates=candidates)
 
 
-@register("pipeline", "keep_autoaugment", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), sections 4.1 and 4.2")
+@register("preset", "keep_autoaugment", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), sections 4.1 and 4.2")
 def keep_autoaugment(
     *,
-    table: Table = "cifar10",
+    table: Table | None = None,
     magnitude: Annotated[float, Interval(0, 30)] | None = None,
     num_ops: Annotated[int, Interval(1, 16)] = 3,
     cutout: Pixels = 0,
@@ -89,18 +89,19 @@ def keep_autoaugment(
 ) -> Chain:
     """AutoAugment with a salient square of the image pasted back; by default half the side (16 of 32).
 
-    magnitude: the paper's table 4, `num_ops` operations of AutoAugment's space at that magnitude instead of the learned
-    table. cutout: side of a Cutout after the policy, under the paste, 16 in AutoAugment's CIFAR recipe, in mid-grey.
+    table: autoaugment's, by default the one for the images' side. magnitude: the paper's table 4, `num_ops` operations of
+    AutoAugment's space at that magnitude instead of the learned table. cutout: side of a Cutout after the policy, under
+    the paste, 16 in AutoAugment's CIFAR recipe, in mid-grey.
     """
     if magnitude is None:
-        policy = Spec("autoaugment", {"table": table})
+        policy = Spec("autoaugment", {} if table is None else {"table": table})
     else:
         policy = Spec("autoaugment_space", {"magnitude": magnitude, "num_ops": num_ops})
     trailing = (Spec("cutout", {"length": cutout, "fill": 128}),) if cutout else ()
     return _kept(Chain((policy, *trailing)), tau, saliency, length=length)
 
 
-@register("pipeline", "keep_randaugment", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), sections 4.1 and 4.3")
+@register("preset", "keep_randaugment", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), sections 4.1 and 4.3")
 def keep_randaugment(
     *,
     num_ops: Annotated[int, Interval(1, 16)] = 2,

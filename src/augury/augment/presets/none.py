@@ -4,7 +4,7 @@ from augury.core.options import Chain
 from augury.core.registry import register
 
 
-@register("pipeline", "none", source="the reference of every comparison")
+@register("preset", "none", source="the reference of every comparison")
 def none() -> Chain:
     """No augmentation at all."""
     return Chain(())

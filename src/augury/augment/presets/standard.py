@@ -4,7 +4,7 @@ from augury.core.options import Chain, Spec
 from augury.core.registry import register
 
 
-@register("pipeline", "standard", source="He et al. 2016 (arXiv:1512.03385), section 4.2")
+@register("preset", "standard", source="He et al. 2016 (arXiv:1512.03385), section 4.2")
 def standard(*, policy: Chain | None = None, policy_first: bool = False) -> Chain:
     """The usual augmentation of 32x32 images: pad by an eighth of the side, crop, flip with probability one half.
 

@@ -48,7 +48,7 @@ def sizes(device: str, quick: bool) -> tuple[Size, ...]:
 
 def jobs() -> tuple[list[str], list[str]]:
     """The names that are registered, and those that are not (yet)."""
-    known = [name for name in JOBS if any(registry.has(kind, name) for kind in ("pipeline", "policy", "op"))]
+    known = [name for name in JOBS if any(registry.has(kind, name) for kind in ("preset", "policy", "op"))]
     return known, [name for name in JOBS if name not in known]
 
 

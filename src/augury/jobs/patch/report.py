@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from augury.explain.measurements.measurement import Figure, Table
+from augury.explain.pages.patch import Part, patch_page
 from augury.explain.report.diagrams import curve_of, dot_panel
 from augury.explain.report.figures import learning_curves
-from augury.explain.report.page import Sheet
-from augury.explain.report.patch import Part, patch_page
+from augury.explain.report.sheet import Sheet
 from augury.explain.report.summary import bracketed, interval, interval_notes, number, percent
 from augury.jobs.patch.retrain import Trained
 from augury.jobs.reporting import settings_shown

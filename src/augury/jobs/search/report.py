@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from augury.core.options import parse_chain
-from augury.explain.report.page import comparison_page
+from augury.explain.pages.page import comparison_page
 from augury.explain.report.summary import interval, number
 from augury.jobs.reporting import settings_shown, sheet_of
 from augury.jobs.search.settings import SearchSettings

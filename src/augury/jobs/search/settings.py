@@ -25,8 +25,8 @@ GRID_POINTS = 30
 # Which methods an option belongs to, where not to all.
 _ONLY = {
     "functions": ("tanda",), "length": ("tanda",), "generator": ("tanda",), "generator_steps": ("tanda",),
-    "generator_lr": ("tanda",), "operations": ("autoaugment", "randaugment"), "rule": ("autoaugment",),
-    "controller_lr": ("autoaugment",), "sampler": ("randaugment",),
+    "generator_lr": ("tanda",), "discriminator_lr": ("tanda",), "operations": ("autoaugment", "randaugment"),
+    "rule": ("autoaugment",), "controller_lr": ("autoaugment",), "sampler": ("randaugment",),
 }  # fmt: skip
 
 
@@ -50,6 +50,7 @@ class SearchSettings:
     generator: Kind = "lstm"
     generator_steps: Annotated[int, Interval(1)] = 500
     generator_lr: Annotated[float, Interval(0)] = 1e-3
+    discriminator_lr: Annotated[float, Interval(0)] | None = None
     operations: str | None = None
     rule: Rule = "ppo"
     controller_lr: Annotated[float, Interval(0)] | None = None
@@ -76,7 +77,8 @@ def space_of(search: SearchSettings, dataset: Dataset, device: str) -> SearchSpa
         return AutoAugmentSpace(PolicySpace(operations=_operations(search, OPERATIONS)))
     if search.method == "randaugment":
         return RandAugmentSpace(operations=_operations(search, TORCHVISION))
-    default = "mnist" if dataset.train.images.shape[1] == 1 else "cifar10"
+    grey = dataset.train.images.shape[1] == 1
+    default = "mnist" if grey else "cifar10"
     chains = parse_list(search.functions or default, "--functions")
     if any(len(chain.stages) > 1 for chain in chains):
         raise InputError("--functions: a function is one operation, not a chain; part functions by commas")
@@ -84,7 +86,8 @@ def space_of(search: SearchSettings, dataset: Dataset, device: str) -> SearchSpa
     budget = Budget.of(search.budget)
     seconds = None if budget.seconds is None else budget.seconds / candidates_in(budget.seconds)
     return TandaSpace(
-        functions, search.length, search.generator, search.generator_steps, seconds, generator_lr=search.generator_lr, device=device
+        functions, search.length, search.generator, search.generator_steps, seconds, generator_lr=search.generator_lr,
+        discriminator_lr=search.discriminator_lr, grey=grey, device=device,
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from augury.jobs.reproduce.runs import Place, figure_of, planned
 from augury.recipes.recipe import Recipe, Row, load
 from augury.recipes.scales import settings_at
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MIXUP = "cifar100-preact18-mixup*"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from augury.explain.report.page import _cell, _embedded, _render
+from augury.explain.pages.page import _cell, _embedded, _render
 from augury.explain.report.sheet import Sheet
 
 if TYPE_CHECKING:

@@ -145,7 +145,7 @@ def test_a_search_resumes_without_training_a_finished_child_again(
 def test_a_search_killed_at_any_moment_resumes(data: str, tmp_path: Path) -> None:
     """kill -9 while children train in processes of their own."""
     output = tmp_path / "out"
-    source = str(Path(__file__).resolve().parents[2] / "src")
+    source = str(Path(__file__).resolve().parents[3] / "src")
     command = [
         sys.executable, "-m", "augury", "search", data, "--method", "randaugment", "--budget", "10", "--epochs", "2",
         "--final-epochs", "1", "--seeds", "1", "--model", "small_cnn(width=4)", "--batch-size", "8", "--lr", "0.05",

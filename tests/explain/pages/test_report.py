@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from augury.core.errors import InputError
+from augury.explain.pages.page import comparison_page, train_page
 from augury.explain.report.figures import accuracy_intervals, learning_curves
-from augury.explain.report.page import comparison_page, train_page
 from augury.explain.report.palette import row_style
 from augury.explain.report.sheet import Sheet
 from augury.explain.report.summary import comparison_summary, interval, number, row_labels
@@ -231,7 +231,7 @@ def test_the_page_of_a_training(comparison: dict[str, Any]) -> None:
 
 
 def test_cells_are_sorted_by_the_number_that_they_begin_with() -> None:
-    from augury.explain.report.page import _cell
+    from augury.explain.pages.page import _cell
 
     for text, value in (("1.05e-01", 0.105), ("256,000", 256000), ("+0.13", 0.13), ("98.0 (97.7 to 98.4)", 98), ("-2 points", -2)):
         shown, key = _cell(text, 2)

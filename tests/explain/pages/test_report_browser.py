@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from augury.explain.report.page import comparison_page
+from augury.explain.pages.page import comparison_page
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 FLAGS = [

@@ -26,7 +26,7 @@ needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, re
 
 def run(script: str, *arguments: str, **environment: str) -> Any:
     """What a script beside this file prints, as JSON; Triton decides how it works once per process."""
-    paths = os.pathsep.join(str(path) for path in (HERE.parents[1] / "src", HERE.parent, HERE))
+    paths = os.pathsep.join(str(path) for path in (HERE.parents[2] / "src", HERE.parents[1], HERE))
     done = subprocess.run(
         [sys.executable, str(HERE / script), *arguments], capture_output=True, text=True,
         env={**os.environ, **environment, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},

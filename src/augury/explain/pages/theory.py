@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from augury.explain.report.page import _cell, _render
+from augury.explain.pages.page import _cell, _render
 
 if TYPE_CHECKING:
     from augury.explain.theory.claim import Checked
