@@ -13,7 +13,9 @@ from typing import Any, Protocol
 
 import torch
 
+from augury.core import plugins
 from augury.core.errors import InputError
+from augury.core.registry import SESSION
 from augury.train.engine.setup import pick_device
 from augury.train.search.child import Job, Outcome, Workshop
 
@@ -84,9 +86,9 @@ class Processes:
             if worker.job is None:
                 return worker
         threads = max(1, len(os.sched_getaffinity(0)) // self.count) if hasattr(os, "sched_getaffinity") else 1
+        content = packed(replace(self.workshop, threads=threads), "--workers")
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        content = pickle.dumps(replace(self.workshop, threads=threads))
         process = context.Process(target=_serve, args=(theirs, content), daemon=True)
         process.start()
         theirs.close()
@@ -106,10 +108,25 @@ class Processes:
         return outcome
 
 
+def packed(workshop: Workshop, where: str) -> bytes:
+    """A workshop for another process, with the plug-ins that it may use; InputError where one cannot be handed on."""
+    plugins.portable(plugins.used_in(workshop.settings.dict()), where)
+    loaded = [plugin for plugin in plugins.loaded() if plugin.module != SESSION]
+    return pickle.dumps((loaded, pickle.dumps(workshop)))
+
+
+def unpacked(content: bytes) -> Workshop:
+    """What was packed, its plug-ins loaded first."""
+    loaded, inner = pickle.loads(content)
+    plugins.restore(loaded)
+    workshop: Workshop = pickle.loads(inner)
+    return workshop
+
+
 def _serve(connection: Connection, content: bytes) -> None:
     """A worker's life: train what comes until nobody is there."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    workshop: Workshop = pickle.loads(content)
+    workshop = unpacked(content)
     torch.set_num_threads(workshop.threads or 1)
     while True:
         try:
@@ -145,7 +162,7 @@ class Cluster:
 
 
 def _remote(content: bytes, job: bytes) -> bytes:
-    workshop: Workshop = pickle.loads(content)
+    workshop = unpacked(content)
     torch.set_num_threads(workshop.threads or 1)
     return pickle.dumps(workshop.run(pickle.loads(job)))
 
@@ -194,4 +211,4 @@ def _joined(workshop: Workshop, workers: int, address: str) -> tuple[Cluster, bo
     # As many as the cluster has room for: more would only wait there, decided on too early.
     room = int(ray.cluster_resources().get("GPU" if gpus else "CPU", 1))
     count = workers if address == "local" else max(workers, room)
-    return Cluster(ray, task, ray.put(pickle.dumps(replace(workshop, threads=1))), count), started
+    return Cluster(ray, task, ray.put(packed(replace(workshop, threads=1), "--ray")), count), started
