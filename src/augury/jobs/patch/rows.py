@@ -95,7 +95,7 @@ def _row(chain: Chain) -> PatchRow:
     first, *further = chain.stages
     where = f"--strategy {chain}"
     made = build_strategy(first)
-    own: dict[str, Any] = {"sampling": "groups"} if hasattr(made, "begin") else {}
+    own: dict[str, Any] = {"sampling": "groups"} if made.needs_groups else {}
     grid: tuple[dict[str, Any], ...] = ({},)
     true = False
     for spec in further:
