@@ -150,7 +150,16 @@ def _translations(output: Path, result: dict[str, Any]) -> list[Part]:
 
 def _qualities(found: list[dict[str, Any]], judge: dict[str, float | None]) -> Table:
     known = any(each["true_distance"] is not None for each in found)
-    columns = ("class", "from", "to", "images", "in the target subgroup, %", "class kept, %", "distance before", "distance after")
+    columns: tuple[str, ...] = (
+        "class",
+        "from",
+        "to",
+        "images",
+        "in the target subgroup, %",
+        "class kept, %",
+        "distance before",
+        "distance after",
+    )
     rows = [
         (
             each["label"], each["start"], each["target"], f"{each['images']:,}", number(each["flipped"]), number(each["kept"]),
