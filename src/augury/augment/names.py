@@ -1,9 +1,10 @@
 """The front doors to augmentation by registered names: pipelines, for users and for trainings, and policies."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
 
@@ -18,16 +19,19 @@ from augury.augment.stages.normalize import Normalize, checked_statistics
 from augury.augment.stages.plan import PlanStage
 from augury.core import registry
 from augury.core.errors import InputError
+from augury.core.laws import Law, written
 from augury.core.options import Chain, Spec, bind, chain_from, parse_chain
 from augury.core.plan import Policy
 from augury.core.stage import Stage
 
+# What stands for an augmentation: text, what YAML says, something built, or a list of those.
+Augmentation = str | Pipeline | Stage | Chain | Spec | Mapping[str, Any] | Sequence[Any] | None
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 VALUES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def pipeline(
-    name: str | Chain | Spec | list[Any] | dict[str, Any],
+    augmentation: Augmentation,
     /,
     *,
     seed: int = 0,
@@ -36,10 +40,13 @@ def pipeline(
     channels_last: bool = False,
     **options: Any,
 ) -> Pipeline:
-    """An augmentation by name, `pipeline("randaugment", num_ops=2)`, or as a chain, `pipeline("crop+flip+cutout")`.
+    """An augmentation by name, `pipeline("randaugment", num_ops=2)`, as a chain, `pipeline("crop+flip+cutout")`, or put together.
 
+    augmentation: text, what YAML says (`[crop, {cutout: {length: 8}}]`), a pipeline, a stage, or a list of those, as in
+    `pipeline([augury.ops.rotate(degrees=(-15, 15)), "cutout(8)"])`; all make the same thing of the same stages.
     Called on images it draws anew each time. `seed` alone chooses the draws, whatever `torch.manual_seed` says: two pipelines of
-    one seed draw alike, so keep one and call it again, and give views or runs that are to differ seeds of their own.
+    one seed draw alike, so keep one and call it again, and give views or runs that are to differ seeds of their own. Pipelines
+    that are put together must agree on a seed other than 0, unless one is given.
 
     normalize: (mean, std) per channel of pixels in [0, 1]; the pipeline then gives what the network reads, as in a training: pixels
     become values where the chain says `normalize`, or else after the last stage that needs pixels, so that cutout and mixes see
@@ -48,23 +55,81 @@ def pipeline(
 
     Raises InputError for unknown names and options, and for values that do not fit.
     """
-    chain = chain_from(name, "pipeline")
+    made = _made(augmentation, seed, options)
+    statistics = None if normalize is None else checked_statistics(*normalize)
+    if statistics is not None:
+        stages, texts = _normalised(made.stages, made.all_texts, statistics, "pipeline")
+        made = replace(made, stages=stages, texts=texts)
+    elif Normalize((), ()) in made.stages:
+        raise InputError("pipeline: normalize needs numbers; give normalize=(mean, std)")
+    if dtype is not None and (dtype not in VALUES or not made.normalises):
+        raise InputError("pipeline: dtype is float32, bfloat16 or float16, and of values; give normalize=(mean, std) too")
+    if statistics is None and dtype is None and not channels_last:
+        return made
+    builder = functools.partial(pipeline, normalize=statistics, dtype=dtype, channels_last=channels_last)
+    return replace(made, builder=builder, output=Output(dtype, channels_last))
+
+
+def _made(augmentation: Augmentation, seed: int, options: Mapping[str, Any]) -> Pipeline:
     if options:
+        chain = chain_from(augmentation, "pipeline")
         if len(chain.stages) != 1:
             raise InputError("pipeline: options belong inside the brackets of a chain's names")
-        spec = chain.stages[0]
-        chain = Chain((Spec(spec.name, {**spec.options, **options}, spec.first),))
-    statistics = None if normalize is None else checked_statistics(*normalize)
-    if statistics is None:
-        stages = stages_of(chain, "pipeline")
-        if Normalize((), ()) in stages:
-            raise InputError("pipeline: normalize needs numbers; give normalize=(mean, std)")
-    else:
-        stages = list(_normalised(chain, statistics, "pipeline"))
-    if dtype is not None and (dtype not in VALUES or not any(isinstance(stage, Normalize) for stage in stages)):
-        raise InputError("pipeline: dtype is float32, bfloat16 or float16, and of values; give normalize=(mean, std) too")
-    builder = functools.partial(pipeline, normalize=statistics, dtype=dtype, channels_last=channels_last)
-    return Pipeline(tuple(stages), seed, str(chain), builder, Output(dtype, channels_last))
+        (spec,) = chain.stages
+        given = {key: _written(value, _hint(spec.name, key)) for key, value in options.items()}
+        augmentation = Spec(spec.name, {**spec.options, **given}, spec.first)
+    if not isinstance(augmentation, Pipeline | Stage | list | tuple):
+        chain = chain_from(augmentation, "pipeline")
+        parts = _parts(chain, "pipeline")
+        return Pipeline(tuple(stage for _, stage in parts), seed, str(chain), pipeline, tuple(text for text, _ in parts))
+    pieces = [_piece(each, seed) for each in _flat(augmentation)]
+    seeds = {piece.seed for piece in pieces if piece.seed}
+    if not seed and len(seeds) > 1:
+        raise InputError(f"pipeline: its parts have the seeds {', '.join(map(str, sorted(seeds)))}; give seed=... for the whole")
+    origins = [piece.origin for piece in pieces if piece.origin != "none" or len(piece)]
+    return Pipeline(
+        tuple(stage for piece in pieces for stage in piece.stages),
+        seed or next(iter(seeds), 0),
+        None if None in origins else "+".join(map(str, origins)) or "none",
+        pipeline,
+        tuple(text for piece in pieces for text in piece.texts or (None,) * len(piece)),
+    )
+
+
+def _flat(value: Any) -> list[Any]:
+    return [part for each in value for part in _flat(each)] if isinstance(value, list | tuple) else [value]
+
+
+def _piece(value: Any, seed: int) -> Pipeline:
+    if isinstance(value, Pipeline):
+        return value
+    return Pipeline((value,), seed, texts=(None,)) if isinstance(value, Stage) else _made(value, seed, {})
+
+
+def _hint(name: str, option: str) -> Any:
+    """The declared type of an augmentation's option; None for an operation's parameter, and where there is no such thing."""
+    kind = next((kind for kind in registry.AUGMENTATIONS if registry.has(kind, name)), None)
+    return None if kind is None else get_type_hints(registry.get(kind, name)).get(option)
+
+
+def _written(value: Any, hint: Any) -> Any:
+    """A value of Python as the grammar has it: laws, and pairs of numbers as ranges, by their names; pipelines as chains."""
+    if isinstance(value, Pipeline):
+        if value.origin is None:
+            raise InputError("pipeline: stages of your own have no text, and cannot be an option's value; register them by a name")
+        return parse_chain(value.origin, "pipeline")
+    if isinstance(value, Stage):
+        return _written(_piece(value, 0), hint)
+    if isinstance(value, Law):
+        return written(value)
+    takes_several = any(get_origin(part) in (tuple, list) for part in (hint, *get_args(hint)))
+    if hint in (Chain, Spec) or {Chain, Spec} & set(get_args(hint)):
+        return _written(pipeline(value), hint) if isinstance(value, list | tuple) else value
+    if isinstance(value, tuple) and not takes_several:
+        if len(value) != 2:
+            raise InputError(f"pipeline: {value}: a tuple is a range, (low, high); give a list for numbers to choose from")
+        return Spec("uniform", {}, value)
+    return [_written(each, hint) for each in value] if isinstance(value, list) else value
 
 
 def build(chain: Chain, statistics: Statistics, where: str = "--augment") -> Pipeline:
@@ -74,40 +139,49 @@ def build(chain: Chain, statistics: Statistics, where: str = "--augment") -> Pip
     colour, as their papers have it; a chain that goes on with pixel operations keeps them on pixels. A chain that names
     `normalize` has it there.
     """
-    return Pipeline(_normalised(chain, statistics, where))
+    stages = tuple(stages_of(chain, where))
+    return Pipeline(_normalised(stages, (None,) * len(stages), statistics, where)[0])
 
 
-def _normalised(chain: Chain, statistics: Statistics, where: str) -> tuple[Stage, ...]:
-    """The chain's stages with one that normalises: where the chain names it, or after the last that needs pixels."""
-    stages = stages_of(chain, where)
+def _normalised(
+    stages: tuple[Stage, ...], texts: tuple[str | None, ...], statistics: Statistics, where: str
+) -> tuple[tuple[Stage, ...], tuple[str | None, ...]]:
+    """The stages, and their texts, with one that normalises: where `normalize` stands, or after the last that needs pixels."""
     named = [i for i, stage in enumerate(stages) if isinstance(stage, Normalize)]
     last = max((i for i, stage in enumerate(stages) if stage.domain == "pixels" and i not in named), default=-1)
-    if not named:
-        return (*stages[: last + 1], Normalize(*statistics), *stages[last + 1 :])
-    if len(named) > 1 or stages[named[0]] not in (Normalize((), ()), Normalize(*statistics)):
+    if len(named) > 1 or (named and stages[named[0]] not in (Normalize((), ()), Normalize(*statistics))):
         raise InputError(f"{where}: normalize stands in a chain once and without numbers, which are the data's or the argument's")
-    if last > named[0]:
+    if named and last > named[0]:
         raise InputError(f"{where}: {stages[last].name} takes pixels; put it before normalize")
-    return (*stages[: named[0]], Normalize(*statistics), *stages[named[0] + 1 :])
+    place, after = (named[0], named[0] + 1) if named else (last + 1, last + 1)
+    return (*stages[:place], Normalize(*statistics), *stages[after:]), (*texts[:place], "normalize", *texts[after:])
 
 
 def stages_of(chain: Chain, where: str) -> list[Stage]:
     """The stages that a chain of names stands for: presets, then policies, then single operations are looked up."""
-    return [stage for spec in chain.stages for stage in _stages(spec, where)]
+    return [stage for _, stage in _parts(chain, where)]
 
 
-def _stages(spec: Spec, where: str) -> list[Stage]:
+Part = tuple[str | None, Stage]  # a stage with its text, None where it cannot be written alone
+
+
+def _parts(chain: Chain, where: str) -> list[Part]:
+    return [part for spec in chain.stages for part in _parts_of(spec, where)]
+
+
+def _parts_of(spec: Spec, where: str) -> list[Part]:
     if is_policy_file(spec.name):
         return _from_file(spec, where)
     if registry.has("preset", spec.name):
         made = registry.get("preset", spec.name)
         result = made(**bind(made, spec, where))
-        return stages_of(result, where) if isinstance(result, Chain) else list(result)
+        if isinstance(result, Chain):
+            return _parts(result, where)
+        return [(str(spec) if len(result) == 1 else None, stage) for stage in result]
     if registry.has("policy", spec.name):
-        found = _policy(spec, where)
-        return [_policy_stage(spec.name, found)]
+        return [(str(spec), _policy_stage(spec.name, _policy(spec, where)))]
     if registry.has("op", spec.name):
-        return [op_stage(spec, where)]
+        return [(str(spec), op_stage(spec, where))]
     known = sorted({*registry.names("preset"), *registry.names("policy"), *registry.names("op")})
     raise InputError(f"{where}: {registry.unknown('augmentation', spec.name, known)}")
 
@@ -129,13 +203,13 @@ def is_policy_file(name: str) -> bool:
     return Path(name).suffix.lower() in (".yaml", ".yml")
 
 
-def _from_file(spec: Spec, where: str) -> list[Stage]:
+def _from_file(spec: Spec, where: str) -> list[Part]:
     if spec.options or spec.first:
         raise InputError(f"{where}: a policy file takes no options: {spec}")
     content = read_policy_file(spec.name)
     if content.augment:
-        return stages_of(parse_chain(content.augment, spec.name), where)
-    return [PlanStage(Path(spec.name).stem, policy_of(content))]
+        return _parts(parse_chain(content.augment, spec.name), where)
+    return [(str(spec), PlanStage(Path(spec.name).stem, policy_of(content)))]
 
 
 def read_policy_file(path: Path | str) -> PolicyFile:
