@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -116,11 +117,11 @@ def _pixels(lowered: Lowered, sides: np.ndarray) -> list[Pass]:
     if lowered.warp is None and lowered.table is None and lowered.blend is None:
         return []
     records = [None if part is None else _array(part) for part in pixel_records(lowered)]
-    form = _array(lowered.form)
+    form, kernel = _array(lowered.form), cast(Callable[..., None], numba_kernels.pixels)
 
     def run(images: np.ndarray, out: np.ndarray, start: int, stop: int) -> None:
         parts = [none if part is None else part[start:stop] for part, none in zip(records, _ABSENT, strict=True)]
-        numba_kernels.pixels(images, out, sides[start:stop], form[start:stop], *parts, 0, stop - start)
+        kernel(images, out, sides[start:stop], form[start:stop], *parts, 0, stop - start)
 
     return [run]
 

@@ -4,6 +4,9 @@ Normalised, with the boxes that are painted on values and the other image of a m
 before or after rows and columns. One file, as that of the other kernels is: numba's cache on disk notices edits of this file alone.
 """
 
+import functools
+from typing import Any
+
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
@@ -18,10 +21,10 @@ REGION, MIX = 3, 4  # positions in FORMS
 BAND = 16  # rows at a time: with both images of a mix they stay in the first cache
 ROWS = 32  # of hashes at a time
 
-_OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
-jit = njit(cache=True, **_OPTIONS)
+_compiler: Any = functools.partial(njit, nogil=True, boundscheck=False, error_model="numpy")
+jit = _compiler(cache=True)
 # Parts allocate nothing and do not count references to views of arrays, which costs more than a short row of pixels does.
-leaf = njit(_nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)
+leaf = _compiler(_nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 @jit
