@@ -16,6 +16,11 @@ STATISTICS = ((0.49, 0.48, 0.45), (0.25, 0.24, 0.26))
 CHAIN = "crop+flip+randaugment+random_erasing"
 
 
+@pytest.fixture(autouse=True)
+def _together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUGURY_FUSE", "1")
+
+
 def pair(text: str = CHAIN, **options: object) -> tuple[Pipeline, Pipeline]:
     """The same pipeline twice, as each call draws anew."""
     return augury.pipeline(text, **options), augury.pipeline(text, **options)

@@ -17,6 +17,11 @@ STATISTICS = ((0.49, 0.48, 0.45), (0.25, 0.24, 0.26))
 ON_VALUES = [name for name in OPS if registry.get("op", name)().domain == "any"]
 
 
+@pytest.fixture(autouse=True)
+def _together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUGURY_FUSE", "1")
+
+
 def one_by_one(pipeline: Pipeline, batch: Batch) -> Batch:
     """A pipeline's stages each for itself, as a reader of the documentation would run them."""
     noise = noise_of(batch)
