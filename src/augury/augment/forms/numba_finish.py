@@ -59,8 +59,12 @@ def finish(work, base, whole, real, joint, scale, shift, kind, last, out8, out16
 def _channels_last(image, out):
     if image.shape[0] == 3:
         interleaved(image[0].reshape(-1), image[1].reshape(-1), image[2].reshape(-1), out, 0)
-    else:
-        _copy(image.reshape(-1), out)
+        return
+    channels = image.shape[0]
+    for c in range(channels):
+        flat = image[c].reshape(-1)
+        for k in range(flat.shape[0]):
+            out[k * channels + c] = flat[k]
 
 
 @leaf
