@@ -105,15 +105,15 @@ def _list(options: argparse.Namespace) -> None:
 def _reproduce(options: argparse.Namespace) -> None:
     from augury.jobs.reproduce.page import result_table
     from augury.jobs.reproduce.reproduce import Request, reproduce
-    from augury.jobs.reproduce.runs import Place
+    from augury.jobs.reproduce.runs import RunContext
     from augury.recipes.scales import scale_named
 
     keys = [flag.removeprefix("--").replace("-", "_") for flag, _, _ in CHANGES]
     changed = {key: number(getattr(options, key)) for key in keys if hasattr(options, key)}
     seeds = None if options.seeds is None else whole(options.seeds, "--seeds", high=1000)
     request = Request(options.recipe, options.rows, scale_named(options.scale), seeds, changed, command_line())
-    place = Place(options.output, options.data_dir, options.device, options.precision, options.parallel_seeds)
-    result = reproduce(request, place, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
+    context = RunContext(options.output, options.data_dir, options.device, options.precision, options.parallel_seeds)
+    result = reproduce(request, context, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
     if options.json:
         print(json.dumps(result, indent=1))
         return

@@ -40,14 +40,14 @@ def run(options: argparse.Namespace) -> None:
     """Call the job and print what it found."""
     from dataclasses import fields
 
-    from augury.jobs.search.search import How, search
+    from augury.jobs.search.search import SearchOptions, search
     from augury.jobs.search.settings import CHILD_EPOCHS, SearchSettings
     from augury.jobs.tables import search_table
 
     names = [part.name for part in fields(SearchSettings)]
     settings, extra = settings_of(options, several=False, also=names, defaults={"epochs": CHILD_EPOCHS})
     chosen = SearchSettings.of({k: number(v) if isinstance(v, str) else v for k, v in extra.items() if v is not None}, "--flags")
-    how = How(whole(options.workers, "--workers", high=1000), options.ray, options.storage)
+    how = SearchOptions(whole(options.workers, "--workers", high=1000), options.ray, options.storage)
     result = search(settings, chosen, options.output, how, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
     if options.json:
         print(json.dumps(result, indent=1))

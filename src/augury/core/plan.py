@@ -33,7 +33,7 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Choice:
+class SpaceEntry:
     """One entry of a space: an operation, with the laws a strength drives (the operation's own where none are given).
 
     options: the fixed options the operation was made with, so that the entry can be written down.
@@ -55,7 +55,7 @@ class Space:
     and uses of uniform numbers.
     """
 
-    entries: tuple[Choice, ...]
+    entries: tuple[SpaceEntry, ...]
     distinct: tuple[tuple[Op, tuple[int, ...]], ...] = field(init=False, repr=False, compare=False)
     parameters: int = field(init=False, repr=False, compare=False)
     uniforms: int = field(init=False, repr=False, compare=False)
@@ -71,7 +71,7 @@ class Space:
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __getitem__(self, index: int) -> Choice:
+    def __getitem__(self, index: int) -> SpaceEntry:
         return self.entries[index]
 
 
@@ -108,12 +108,12 @@ class Policy(Protocol):
 class Single:
     """The policy of an operation that stands alone: one slot, its own laws, firing with probability p."""
 
-    choice: Choice
+    entry: SpaceEntry
     p: float = 1.0
 
     @property
     def space(self) -> Space:
-        return Space((self.choice,))
+        return Space((self.entry,))
 
     @property
     def slots(self) -> int:

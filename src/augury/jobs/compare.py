@@ -29,16 +29,16 @@ from augury.train.engine.world import alone
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparisonRow:
     """One combination of an augmentation and a strategy."""
 
     augment: str
     strategy: str
 
 
-def rows_of(augments: list[Chain], strategies: list[Chain]) -> list[Row]:
+def comparison_rows(augments: list[Chain], strategies: list[Chain]) -> list[ComparisonRow]:
     """Every combination, augmentation by augmentation; InputError when one is named twice."""
-    rows = [Row(str(a), str(s)) for a in augments for s in strategies]
+    rows = [ComparisonRow(str(a), str(s)) for a in augments for s in strategies]
     for row in rows:
         if rows.count(row) > 1:
             raise InputError(f"--augment: {row.augment!r} with {row.strategy!r} is named twice; name every row once")
@@ -62,14 +62,14 @@ def compare(
     Writes config.yaml, result.json, metrics.jsonl, report.html and runs/ROW-seedK/ with each training's own files.
     """
     alone("compare")
-    rows = rows_of(parse_list(settings.augment, "--augment"), parse_list(settings.strategy, "--strategy"))
+    rows = comparison_rows(parse_list(settings.augment, "--augment"), parse_list(settings.strategy, "--strategy"))
     dataset = load_for(settings)
     settings = settings.resolved(len(dataset.train.ids))
     each = {row: replace(settings, augment=row.augment, strategy=row.strategy) for row in rows}
     for row in rows:
         prepare(each[row], dataset)
     directory = RunDirectory.open(output, {**settings.dict(), "seeds": seeds}, overwrite=overwrite, resume=resume)
-    found: dict[Row, list[dict[str, Any]]] = {row: [] for row in rows}
+    found: dict[ComparisonRow, list[dict[str, Any]]] = {row: [] for row in rows}
     numbers = range(settings.seed, settings.seed + seeds)
     with bar(len(rows) * seeds * settings.total_epochs, quiet) as progress:
         if parallel_seeds:
@@ -90,7 +90,7 @@ def compare(
     return result
 
 
-def run_folder(output: Path, index: int, row: Row, seed: int) -> Path:
+def run_folder(output: Path, index: int, row: ComparisonRow, seed: int) -> Path:
     """The folder of one training of a comparison."""
     name = re.sub(r"[^A-Za-z0-9.=-]+", "_", f"{row.augment}-{row.strategy}").strip("_")[:60]
     return output / "runs" / f"{index}-{name}-seed{seed}"
@@ -125,7 +125,7 @@ def run_seeds(each: list[Settings], dataset: Dataset, folders: list[Path], progr
     return [{**(directory.result() or {}), "metrics": directory.metrics()} for directory in directories]
 
 
-def _table(found: dict[Row, list[dict[str, Any]]], images: int) -> list[dict[str, Any]]:
+def _table(found: dict[ComparisonRow, list[dict[str, Any]]], images: int) -> list[dict[str, Any]]:
     """The rows of result.json; `images`: source images that one training saw."""
     accuracies = [[run["accuracy"] for run in runs] for runs in found.values()]
     return [
@@ -166,8 +166,8 @@ def _page(
     result: dict[str, Any],
     settings: Settings,
     dataset: Dataset,
-    rows: list[Row],
-    found: dict[Row, list[dict[str, Any]]],
+    rows: list[ComparisonRow],
+    found: dict[ComparisonRow, list[dict[str, Any]]],
     seeds: list[int],
     output: Path,
 ) -> str:
@@ -191,7 +191,7 @@ def _page(
     )
 
 
-def _write_metrics(directory: RunDirectory, found: dict[Row, list[dict[str, Any]]], seeds: list[int]) -> None:
+def _write_metrics(directory: RunDirectory, found: dict[ComparisonRow, list[dict[str, Any]]], seeds: list[int]) -> None:
     directory.write_metrics([
         {"augment": row.augment, "strategy": row.strategy, "seed": seed, **line}
         for row, runs in found.items()

@@ -33,7 +33,7 @@ TABLES = {
 
 
 def values(name: str, operation: str, parameter: str, levels: int) -> list[float]:
-    law = ladder(name).choice(operation).law(parameter)
+    law = ladder(name).entry(operation).law(parameter)
     strength = torch.arange(levels, dtype=torch.float32) / (levels - 1)
     return law.value(torch.zeros(levels), strength).tolist()
 
@@ -67,7 +67,7 @@ def compare_with_torchvision(name: str, bins: int, theirs: type) -> None:
     for their_name, (operation, parameter, scale) in ours.items():
         magnitudes, signed = theirs._AUGMENTATION_SPACE[their_name]
         expected = magnitudes(bins, 331, 331).double() * scale
-        choice = ladder(name).choice(operation)
+        choice = ladder(name).entry(operation)
         if operation in ("brightness", "sharpness"):
             expected = 1 + expected
         if operation == "translate_y":
@@ -85,8 +85,8 @@ def compare_with_torchvision(name: str, bins: int, theirs: type) -> None:
 def test_geometric_operations_of_every_ladder_draw_their_sign() -> None:
     for name in LADDERS:
         for operation in ("shear_x", "translate_y", "rotate"):
-            (parameter,) = ladder(name).choice(operation).op.parameters
-            assert ladder(name).choice(operation).law(parameter).signed, (name, operation)
+            (parameter,) = ladder(name).entry(operation).op.parameters
+            assert ladder(name).entry(operation).law(parameter).signed, (name, operation)
 
 
 def test_the_published_contrast_slip_is_there_only_when_asked_for() -> None:
@@ -95,12 +95,12 @@ def test_the_published_contrast_slip_is_there_only_when_asked_for() -> None:
     images = torch.full((1, 3, 64, 64), 100, dtype=torch.uint8)
     assert augury.apply("contrast", images, factor=0.0).unique().tolist() == [100]
     assert augury.apply("contrast", images, factor=0.0, mean="pixel_count").unique().tolist() == [64 * 64 // 256]
-    assert ladder("tpu").choice("contrast").options == {}
-    assert ladder("tpu_published").choice("contrast").options == {"mean": "pixel_count"}
+    assert ladder("tpu").entry("contrast").options == {}
+    assert ladder("tpu_published").entry("contrast").options == {"mean": "pixel_count"}
 
 
 def test_an_unknown_ladder_and_an_absent_operation_are_refused() -> None:
     with pytest.raises(InputError, match="did you mean 'torchvision'"):
         ladder("torchvison")
     with pytest.raises(InputError, match="ladder torchvision: no values for 'solarize_add'"):
-        ladder("torchvision").choice("solarize_add")
+        ladder("torchvision").entry("solarize_add")

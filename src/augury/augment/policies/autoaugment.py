@@ -7,19 +7,19 @@ import yaml
 
 from augury.augment.policies import ladders
 from augury.augment.policies.by_side import BySide
-from augury.augment.policies.fixed import Step, SubPolicies
+from augury.augment.policies.fixed import SubPolicies, SubPolicyStep
 from augury.augment.policies.ladders import Magnitudes
 from augury.core.options import Interval
 from augury.core.plan import Policy, Space
 from augury.core.registry import register
 
-Table = Literal["cifar10", "imagenet", "svhn", "cifar10_95", "efficientnet_v0"]
+PolicyTable = Literal["cifar10", "imagenet", "svhn", "cifar10_95", "efficientnet_v0"]
 
 
 @register("policy", "autoaugment", source="Cubuk et al. 2019 (arXiv:1805.09501), tables 7 to 9 and released code")
 def autoaugment(
     *,
-    table: Table | None = None,
+    table: PolicyTable | None = None,
     ladder: str | None = None,
     fill: Annotated[int, Interval(0, 255)] | None = None,
 ) -> Policy:
@@ -50,6 +50,6 @@ def sub_policies(table: str) -> list[list[tuple[str, float, float]]]:
 def from_levels(rows: list[list[tuple[str, float, float]]], magnitudes: Magnitudes, fill: int | None = None) -> SubPolicies:
     """A policy from levels on a ladder's scale. Raises InputError for an operation that the ladder lacks."""
     names = list(dict.fromkeys(name for row in rows for name, _, _ in row))
-    space = Space(tuple(magnitudes.choice(name, fill) for name in names))
-    table = tuple(tuple(Step(names.index(name), p, level / magnitudes.top) for name, p, level in row) for row in rows)
+    space = Space(tuple(magnitudes.entry(name, fill) for name in names))
+    table = tuple(tuple(SubPolicyStep(names.index(name), p, level / magnitudes.top) for name, p, level in row) for row in rows)
     return SubPolicies(space, table)

@@ -12,7 +12,7 @@ from typing import Any
 from augury.augment.ops.build import op
 from augury.core.errors import InputError
 from augury.core.laws import Ladder, Law, Linear, Stepped
-from augury.core.plan import Choice
+from augury.core.plan import SpaceEntry
 from augury.core.registry import unknown
 
 Laws = Mapping[str, Law]
@@ -30,14 +30,14 @@ class Magnitudes:
     entries: Mapping[str, tuple[dict[str, Any], Laws]]
     fill: int = 0
 
-    def choice(self, name: str, fill: int | None = None) -> Choice:
+    def entry(self, name: str, fill: int | None = None) -> SpaceEntry:
         """The operation as an entry of a space. Raises InputError where the ladder has no values for it."""
         if name not in self.entries:
             raise InputError(f"ladder {self.name}: no values for {name!r}; it has {', '.join(sorted(self.entries))}")
         options, laws = self.entries[name]
         paint: dict[str, Any] = {"fill": self.fill if fill is None else fill} if name in (*GEOMETRIC, "cutout") else {}
         made = {**paint, **options}
-        return Choice(op(name, **made), laws, made)
+        return SpaceEntry(op(name, **made), laws, made)
 
 
 def ladder(name: str) -> Magnitudes:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from augury.augment.policies.fixed import Uniformly
+from augury.augment.policies.fixed import UniformPolicy
 from augury.augment.policies.ladders import ENHANCE, ladder
 from augury.core.options import Interval
 from augury.core.plan import Policy, Space
@@ -44,10 +44,10 @@ def randaugment(
     """
     name, operations, top = VERSIONS[version]
     magnitudes = ladder(name)
-    space = Space(tuple(magnitudes.choice(operation) for operation in operations))
+    space = Space(tuple(magnitudes.entry(operation) for operation in operations))
     if version == "uda" and magnitude is None:
         strengths = tuple(level / top for level in range(1, 10))
     else:
         strengths = ((9.0 if magnitude is None else magnitude) / top,)
     chance = p if p is not None else 0.5 if version in ("timm", "timm_increasing", "uda") else 1.0
-    return Uniformly(space, num_ops, strengths, chance, spread / top)
+    return UniformPolicy(space, num_ops, strengths, chance, spread / top)

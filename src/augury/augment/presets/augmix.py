@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from augury.augment.policies.fixed import Uniformly
+from augury.augment.policies.fixed import UniformPolicy
 from augury.augment.policies.ladders import ladder
 from augury.augment.policies.randaugment import ENHANCE
 from augury.augment.stages.augmix import AugMix
@@ -34,6 +34,6 @@ def augmix(
     """
     magnitudes = ladder("augmix")
     names = (*OPERATIONS, *ENHANCE) if all_ops else OPERATIONS
-    space = Space(tuple(magnitudes.choice(name) for name in names))
+    space = Space(tuple(magnitudes.entry(name) for name in names))
     strengths = tuple((0.1 + (severity - 0.1) * (k + 0.5) / LEVELS) / 10 for k in range(LEVELS))
-    return [AugMix(PlanStage("chain", Uniformly(space, depth or 3, strengths)), width, depth, alpha)]
+    return [AugMix(PlanStage("chain", UniformPolicy(space, depth or 3, strengths)), width, depth, alpha)]

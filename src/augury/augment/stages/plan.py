@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from augury.augment.forms.backends import backend
-from augury.augment.forms.lowered import Apart, Lowered
+from augury.augment.forms.lowered import Lowered, SubsetOp
 from augury.augment.forms.region import Content, clipped, kept_share
 from augury.augment.resample import separable
-from augury.augment.stages.lowering import contents, lower
+from augury.augment.stages.lowering import contents_of, lower
 from augury.core.batch import Batch
 from augury.core.devices import constant
 from augury.core.laws import Constant, Linear, Uniform
 from augury.core.noise import Noise
-from augury.core.plan import Choice, Clock, Policy, Space
+from augury.core.plan import Clock, Policy, Space, SpaceEntry
 from augury.core.stage import Domain, Trace
 
 LINEAR = (Constant, Uniform, Linear)  # a tuple: PyTorch 2.9 does not compile a union of types
@@ -47,7 +47,7 @@ class PlanStage:
         space = self.policy.space
         object.__setattr__(self, "space", space)
         object.__setattr__(self, "forms", frozenset(entry.op.form for entry in space.entries))
-        object.__setattr__(self, "contents", contents(space))
+        object.__setattr__(self, "contents", contents_of(space))
         rows = [[_linear(entry, k) for k in range(space.parameters)] for entry in space.entries]
         object.__setattr__(self, "linear", tuple(map(tuple, rows)))
 
@@ -111,7 +111,7 @@ class PlanStage:
         run = backend(images.device)
         if {"warp", "table", "blend"} & self.forms:
             images = run.pixels(images, lowered, size)
-        for item in lowered.apart[0]:
+        for item in lowered.subsets[0]:
             images = _on_subset(item, images, size)
         before, partner = images, column.get("partner")
         if lowered.region is not None:
@@ -161,7 +161,7 @@ class PlanStage:
         return torch.zeros(len(u), 4, dtype=torch.int64, device=u.device) if boxes is None else boxes
 
 
-def _on_subset(item: Apart, images: Tensor, size: Tensor) -> Tensor:
+def _on_subset(item: SubsetOp, images: Tensor, size: Tensor) -> Tensor:
     """The images with an operation done to its own rows."""
 
     def done(chosen: Tensor, own: Tensor) -> Tensor:
@@ -216,7 +216,7 @@ def _values(space: Space, linear: Coefficients, op: Tensor, strength: Tensor, u:
     return value
 
 
-def _linear(entry: Choice, k: int) -> tuple[float, ...]:
+def _linear(entry: SpaceEntry, k: int) -> tuple[float, ...]:
     """Coefficients of one law: low, span, signed, twice the centre, driven by strength rather than by the uniform."""
     names = list(entry.op.parameters)
     if k >= len(names):

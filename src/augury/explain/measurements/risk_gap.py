@@ -15,7 +15,7 @@ from augury.core.options import Chain, Interval, parse_chain
 from augury.core.plan import Clock
 from augury.core.registry import register
 from augury.core.targets import Targets
-from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of, mean_of
+from augury.explain.measurements.measurement import Figure, Measured, Spread, Subject, Table, TableRow, groups_of, mean_of
 from augury.explain.measurements.sets import BATCH, some
 from augury.explain.report.diagrams import dot_panel
 from augury.train.data.dataset import Dataset, Split
@@ -53,7 +53,7 @@ def risk_gap(
     for group, members in groups_of(subjects).items():
         for subject in members:
             found.setdefault(group, []).append(_risks(subject, split, len(dataset.classes), augment, draws, seed))
-    rows: list[Row] = [
+    rows: list[TableRow] = [
         (group, float(len(seeds)), *(Spread(tuple(1000 * s[key] for s in seeds)).text(1) for key in _COLUMNS))
         for group, seeds in found.items()
     ]

@@ -11,7 +11,7 @@ from augury.jobs.environment import environment
 from augury.jobs.patch.find import Model, before_and_after, found_groups, model_of
 from augury.jobs.patch.report import page
 from augury.jobs.patch.retrain import Trained, Trainings, table
-from augury.jobs.patch.rows import rows_of
+from augury.jobs.patch.rows import patch_rows
 from augury.jobs.patch.settings import FIND, TRANSLATE, TRANSLATED, PatchSettings, Stage, open_folder, stages_named
 from augury.jobs.patch.translate import pipeline_of, translate_stage, translated_images
 from augury.jobs.progress import bar
@@ -36,7 +36,7 @@ def patch(
     translate.json or result.json; result.json has a row per strategy with strategy, accuracy, worst_group, gaps, groups, n.
     Raises InputError before anything is written for data without groups, or whose groups cannot be patched.
     """
-    stages, rows = stages_named(stage), rows_of(settings.strategy)
+    stages, rows = stages_named(stage), patch_rows(settings.strategy)
     if settings.labels is not None or settings.labels_per_class is not None:
         raise InputError("--labels: every image is translated and needs its label; leave it out, or use --fraction")
     dataset = load_for(settings)

@@ -39,7 +39,7 @@ class PatchRow:
         return replace(common, strategy=self.strategy, seed=common.seed if seed is None else seed, **values)
 
 
-def rows_of(text: str) -> list[PatchRow]:
+def patch_rows(text: str) -> list[PatchRow]:
     """The rows written as `erm,erm+balanced,clamp(weight=5)+with(lr=0.001)`; InputError for what is not one.
 
     A row is a strategy and, after `+`, any of: `balanced` (every batch holds as many images of every group; what strategies

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
-from augury.augment.policies.controller import Rule
-from augury.augment.policies.generators import Kind
+from augury.augment.policies.controller import UpdateRule
+from augury.augment.policies.generators import GeneratorKind
 from augury.augment.policies.randaugment import TORCHVISION
 from augury.augment.policies.searched import OPERATIONS, PolicySpace
 from augury.augment.policies.tanda import expanded
@@ -13,7 +13,7 @@ from augury.core.options import Interval, parse_list
 from augury.train.data.dataset import Dataset
 from augury.train.engine.settings import Settings, checked
 from augury.train.search.budget import Budget
-from augury.train.search.searchers import Chance, Controlled, Listed, Searcher
+from augury.train.search.searchers import ControllerSearch, GridSearch, RandomSearch, Searcher
 from augury.train.search.spaces import AutoAugmentSpace, RandAugmentSpace, SearchSpace
 from augury.train.search.tanda_space import TandaSpace
 
@@ -47,12 +47,12 @@ class SearchSettings:
     controls: str = "trivialaugment"
     functions: str | None = None
     length: Annotated[int, Interval(1, 100)] = 10
-    generator: Kind = "lstm"
+    generator: GeneratorKind = "lstm"
     generator_steps: Annotated[int, Interval(1)] = 500
     generator_lr: Annotated[float, Interval(0)] = 1e-3
     discriminator_lr: Annotated[float, Interval(0)] | None = None
     operations: str | None = None
-    rule: Rule = "ppo"
+    rule: UpdateRule = "ppo"
     controller_lr: Annotated[float, Interval(0)] | None = None
     sampler: Literal["grid", "tpe"] = "grid"
 
@@ -101,17 +101,17 @@ def searcher_of(search: SearchSettings, space: SearchSpace, settings: Settings, 
     budget = Budget.of(search.budget)
     if isinstance(space, AutoAugmentSpace):
         rate = search.controller_lr or controller_lr(budget)
-        return Controlled(space.policies, settings.seed, search.rule, rate, moving_average=rate < 1e-3), budget
+        return ControllerSearch(space.policies, settings.seed, search.rule, rate, moving_average=rate < 1e-3), budget
     if isinstance(space, TandaSpace):
         count = budget.children or candidates_in(budget.seconds or 0)
         grid = space.candidates()
-        return Listed([grid[number % len(grid)] for number in range(count)]), Budget(count)
+        return GridSearch([grid[number % len(grid)] for number in range(count)]), Budget(count)
     assert isinstance(space, RandAugmentSpace)
     if search.sampler == "tpe":
         from augury.train.search.tpe import Tpe
 
         return Tpe(space, settings.seed, epochs=settings.epochs, **tpe), budget
-    return Listed(space.grid(budget.children or GRID_POINTS)), budget
+    return GridSearch(space.grid(budget.children or GRID_POINTS)), budget
 
 
 def controller_lr(budget: Budget) -> float:
@@ -119,9 +119,9 @@ def controller_lr(budget: Budget) -> float:
     return 3.5e-4 if (budget.children or 0) >= 1000 else 0.01
 
 
-def random_searcher(space: SearchSpace, seed: int) -> Chance:
+def random_searcher(space: SearchSpace, seed: int) -> RandomSearch:
     """The control: as many children, drawn uniformly."""
-    return Chance(space, seed)
+    return RandomSearch(space, seed)
 
 
 def _operations(search: SearchSettings, default: tuple[str, ...]) -> tuple[str, ...]:

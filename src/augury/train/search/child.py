@@ -19,7 +19,7 @@ from augury.train.data.dataset import Dataset, Split
 from augury.train.engine.prepare import prepare
 from augury.train.engine.run import Trainer
 from augury.train.engine.settings import Settings
-from augury.train.search.spaces import Decisions, Made, SearchSpace
+from augury.train.search.spaces import Candidate, Decisions, SearchSpace
 
 Report = Callable[[int, float], bool]
 
@@ -57,7 +57,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Workshop:
+class ChildRunner:
     """All that a child needs beside its decisions, picklable, so that children can run in any process.
 
     dataset: the proxy's; its test part is never read. settings.augment: the augmentation that goes before the policy.
@@ -73,7 +73,7 @@ class Workshop:
         """Train one child. An error is the outcome's, not the caller's; only an interruption passes through."""
         started = time.perf_counter()
         try:
-            made = self.space.made(job.decisions, self.dataset, job.seed)
+            made = self.space.candidate(job.decisions, self.dataset, job.seed)
             accuracy, epochs, pruned = self._train(job, made)
         except Exception as error:
             words = " ".join(f"{type(error).__name__}: {error}".split())
@@ -83,7 +83,7 @@ class Workshop:
             figures={name: value for name, value in made.figures.items() if math.isfinite(value)}, files=made.files,
         )  # fmt: skip
 
-    def _train(self, job: Job, made: Made) -> tuple[float, int, bool]:
+    def _train(self, job: Job, made: Candidate) -> tuple[float, int, bool]:
         settings = replace(self.settings, seed=job.seed)
         training = prepare(settings, self.dataset)
         trainer = Trainer(training)
@@ -97,7 +97,7 @@ class Workshop:
         return accuracy, settings.epochs, False
 
 
-def searched_pipeline(base: str, made: Made, dataset: Dataset) -> Pipeline:
+def searched_pipeline(base: str, made: Candidate, dataset: Dataset) -> Pipeline:
     """The base augmentation, the candidate's policy, and normalising after the last stage that needs pixels."""
     policy = PlanStage("policy", policy_of(PolicyFile("candidate", ((1.0, made.rows),), repeat=made.repeat)))
     stages = [*stages_of(parse_chain(base, "--augment"), "--augment"), policy]

@@ -16,7 +16,7 @@ import torch
 
 from augury.core.errors import InputError
 from augury.train.engine.setup import pick_device
-from augury.train.search.child import Job, Outcome, Workshop
+from augury.train.search.child import ChildRunner, Job, Outcome
 
 
 class Pool(Protocol):
@@ -26,13 +26,13 @@ class Pool(Protocol):
 
 
 @dataclass(frozen=True)
-class Here:
+class SerialPool:
     """One after another in this process."""
 
-    workshop: Workshop
+    runner: ChildRunner
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        yield from map(self.workshop.run, jobs)
+        yield from map(self.runner.run, jobs)
 
 
 @dataclass
@@ -45,13 +45,13 @@ class Worker:
 
 
 @dataclass
-class Processes:
+class ProcessPool:
     """`count` processes, each with its share of the processor's threads.
 
     One that dies (out of memory, a crash in a library) is its child's outcome, and another takes its place.
     """
 
-    workshop: Workshop
+    runner: ChildRunner
     count: int
     workers: list[Worker] = field(default_factory=list)
 
@@ -77,7 +77,7 @@ class Processes:
     def _employ(self, wanted: int) -> None:
         free = sum(worker.job is None for worker in self.workers)
         threads = max(1, len(os.sched_getaffinity(0)) // self.count) if hasattr(os, "sched_getaffinity") else 1
-        content = pickle.dumps(replace(self.workshop, threads=threads))
+        content = pickle.dumps(replace(self.runner, threads=threads))
         context = multiprocessing.get_context("spawn")
         while len(self.workers) < self.count and free < wanted:
             ours, theirs = context.Pipe()
@@ -103,26 +103,26 @@ class Processes:
 def _serve(connection: Connection, content: bytes) -> None:
     """A worker's life: train what comes until nobody is there."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    workshop: Workshop = pickle.loads(content)
-    torch.set_num_threads(workshop.threads or 1)
+    runner: ChildRunner = pickle.loads(content)
+    torch.set_num_threads(runner.threads or 1)
     while True:
         try:
             job: Job = pickle.loads(connection.recv_bytes())
-            connection.send_bytes(pickle.dumps(workshop.run(job)))
+            connection.send_bytes(pickle.dumps(runner.run(job)))
         except (EOFError, OSError):
             return
 
 
 @dataclass(frozen=True)
-class Cluster:
+class RayPool:
     """Children as tasks of a Ray cluster; one that fails is its child's outcome."""
 
     ray: Any
     task: Any
-    workshop: Any
+    runner: Any
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        pending = {self.task.remote(self.workshop, pickle.dumps(replace(job))): job for job in jobs}
+        pending = {self.task.remote(self.runner, pickle.dumps(replace(job))): job for job in jobs}
         while pending:
             ready, _ = self.ray.wait(list(pending), num_returns=1)
             job = pending.pop(ready[0])
@@ -133,9 +133,9 @@ class Cluster:
 
 
 def _remote(content: bytes, job: bytes) -> bytes:
-    workshop: Workshop = pickle.loads(content)
-    torch.set_num_threads(workshop.threads or 1)
-    return pickle.dumps(workshop.run(pickle.loads(job)))
+    runner: ChildRunner = pickle.loads(content)
+    torch.set_num_threads(runner.threads or 1)
+    return pickle.dumps(runner.run(pickle.loads(job)))
 
 
 def _broken(job: Job, error: str) -> Outcome:
@@ -143,29 +143,29 @@ def _broken(job: Job, error: str) -> Outcome:
 
 
 @contextmanager
-def pool_of(workshop: Workshop, workers: int = 1, ray: str | None = None) -> Iterator[Pool]:
+def pool_of(runner: ChildRunner, workers: int = 1, ray: str | None = None) -> Iterator[Pool]:
     """One process, several, or a Ray cluster: `local` starts one here, `auto` or an address joins one.
 
     Raises InputError where Ray is wanted and missing, or its cluster cannot be reached.
     """
     if ray is not None:
-        cluster, started = _joined(workshop, workers, ray)
+        cluster, started = _connected(runner, workers, ray)
         try:
             yield cluster
         finally:
             if started:
                 cluster.ray.shutdown()
     elif workers == 1:
-        yield Here(workshop)
+        yield SerialPool(runner)
     else:
-        processes = Processes(workshop, workers)
+        processes = ProcessPool(runner, workers)
         try:
             yield processes
         finally:
             processes.close()
 
 
-def _joined(workshop: Workshop, workers: int, address: str) -> tuple[Cluster, bool]:
+def _connected(runner: ChildRunner, workers: int, address: str) -> tuple[RayPool, bool]:
     try:
         import ray
     except ImportError:
@@ -177,6 +177,6 @@ def _joined(workshop: Workshop, workers: int, address: str) -> tuple[Cluster, bo
             ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **local)
         except Exception as error:  # Ray raises plain Exception where it does not start
             raise InputError(f"--ray {address}: cannot be reached ({' '.join(str(error).split())[:200]})") from None
-    gpus = 1 if pick_device(workshop.settings.device).type == "cuda" else 0
+    gpus = 1 if pick_device(runner.settings.device).type == "cuda" else 0
     task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(_remote)
-    return Cluster(ray, task, ray.put(pickle.dumps(replace(workshop, threads=1)))), started
+    return RayPool(ray, task, ray.put(pickle.dumps(replace(runner, threads=1)))), started

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import torch
 
-from augury.augment.policies.controller import Baseline, Learner, Rule, z_scores
+from augury.augment.policies.controller import Baseline, Learner, UpdateRule, z_scores
 from augury.augment.policies.searched import PolicySpace
 from augury.core.noise import Noise
 from augury.train.search.child import Outcome, Report
@@ -26,7 +26,7 @@ class Searcher(Protocol):
 
 
 @dataclass
-class Chance:
+class RandomSearch:
     """Random search: every child is drawn uniformly from the space, whatever the others came to."""
 
     space: SearchSpace
@@ -45,7 +45,7 @@ class Chance:
 
 
 @dataclass
-class Listed:
+class GridSearch:
     """A fixed list of candidates: a grid."""
 
     candidates: Sequence[Decisions]
@@ -62,7 +62,7 @@ class Listed:
 
 
 @dataclass
-class Controlled:
+class ControllerSearch:
     """AutoAugment's controller: proposes a round, learns from its accuracies on the validation part.
 
     normalise: rewards against their moving average, as published, or against their own round (z-scores), which learns from
@@ -71,7 +71,7 @@ class Controlled:
 
     space: PolicySpace
     seed: int
-    rule: Rule = "ppo"
+    rule: UpdateRule = "ppo"
     lr: float = 3.5e-4
     round_size: int = 8
     moving_average: bool = False

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Protocol
 
-from augury.augment.policies.file import Row
+from augury.augment.policies.file import PolicyRow
 from augury.augment.policies.ladders import Magnitudes, ladder
 from augury.augment.policies.randaugment import TORCHVISION
 from augury.augment.policies.searched import PolicySpace, entry_of
@@ -17,13 +17,13 @@ Decisions = Any
 
 
 @dataclass(frozen=True)
-class Made:
+class Candidate:
     """What decisions came to: the sub-policies, figures to log, and files worth keeping, by their ending.
 
     repeat: how many of the sub-policies an image gets.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[PolicyRow, ...]
     repeat: int = 1
     figures: Mapping[str, float] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class SearchSpace(Protocol):
     a policy; it may train something on the data for it. `words` says them in one line."""
 
     def uniform(self, noise: Noise, number: int) -> Decisions: ...
-    def made(self, decisions: Decisions, dataset: Dataset, seed: int) -> Made: ...
+    def candidate(self, decisions: Decisions, dataset: Dataset, seed: int) -> Candidate: ...
     def words(self, decisions: Decisions) -> str: ...
 
 
@@ -47,8 +47,8 @@ class AutoAugmentSpace:
     def uniform(self, noise: Noise, number: int) -> Decisions:
         return self.policies.uniform(noise)[0].tolist()
 
-    def made(self, decisions: Decisions, dataset: Dataset, seed: int) -> Made:
-        return Made(self.policies.rows(decisions))
+    def candidate(self, decisions: Decisions, dataset: Dataset, seed: int) -> Candidate:
+        return Candidate(self.policies.rows(decisions))
 
     def words(self, decisions: Decisions) -> str:
         rows = self.policies.rows(decisions)
@@ -68,7 +68,7 @@ class RandAugmentSpace:
         if len(set(self.operations)) < 2:
             raise InputError("operations: a search space of one operation leaves nothing to choose; name two or more")
         for name in self.operations:
-            self.magnitudes.choice(name)
+            self.magnitudes.entry(name)
         if len(self.operations) ** self.most_ops > 5000:
             raise InputError(
                 f"most_ops: {self.most_ops} of {len(self.operations)} operations are too many to tell apart; take fewer"
@@ -85,10 +85,10 @@ class RandAugmentSpace:
         count, magnitude = (int(noise.fold(name).integers(1, n)) for name, n in (("n", self.most_ops), ("m", self.highest + 1)))
         return {"num_ops": count + 1, "magnitude": magnitude}
 
-    def made(self, decisions: Decisions, dataset: Dataset, seed: int) -> Made:
+    def candidate(self, decisions: Decisions, dataset: Dataset, seed: int) -> Candidate:
         strength = decisions["magnitude"] / self.magnitudes.top
-        entries = [entry_of(self.magnitudes.choice(name), 1.0, strength) for name in self.operations]
-        return Made(tuple((entry,) for entry in entries), decisions["num_ops"])
+        entries = [entry_of(self.magnitudes.entry(name), 1.0, strength) for name in self.operations]
+        return Candidate(tuple((entry,) for entry in entries), decisions["num_ops"])
 
     def words(self, decisions: Decisions) -> str:
         return f"randaugment(num_ops={decisions['num_ops']}, magnitude={decisions['magnitude']})"
