@@ -55,8 +55,8 @@ def cutout(
     mean colour after normalising, as published, and black on uint8 pixels. With `reach`, `fraction` is of so many pixels.
     """
 
-def dilate(*, width: Drawn | None = None, p: float | None = None) -> Pipeline:
-    """Takes the brightest pixel of a square of `width` pixels a side: bright strokes get thicker."""
+def dilate(*, footprint: Literal["square", "cross"] = "square", width: Drawn | None = None, p: float | None = None) -> Pipeline:
+    """Takes the brightest pixel of a square, or of a cross, `width` pixels a side: bright strokes get thicker."""
 
 def elastic(*, sigma: float = 4.0, alpha: Drawn | None = None, pattern: Drawn | None = None, p: float | None = None) -> Pipeline:
     """Moves every pixel by uniform noise in [-1, 1], smoothed by a Gaussian of `sigma` pixels and multiplied by `alpha`.
@@ -67,8 +67,8 @@ def elastic(*, sigma: float = 4.0, alpha: Drawn | None = None, pattern: Drawn | 
 def equalize(*, p: float | None = None) -> Pipeline:
     """Spreads the levels of every channel so that all are used about equally often."""
 
-def erode(*, width: Drawn | None = None, p: float | None = None) -> Pipeline:
-    """Takes the darkest pixel of a square of `width` pixels a side: bright strokes get thinner."""
+def erode(*, footprint: Literal["square", "cross"] = "square", width: Drawn | None = None, p: float | None = None) -> Pipeline:
+    """Takes the darkest pixel of a square, or of a cross, `width` pixels a side: bright strokes get thinner."""
 
 def flip(*, p: float | None = None) -> Pipeline:
     """Mirrors the image left to right; alone, with probability one half."""
@@ -131,6 +131,7 @@ def mixup(*, alpha: float = 1.0, batch_wide: bool = False, keep: Drawn | None = 
     """Adds `keep` of the image and 1 - keep of another, labels likewise; keep from Beta(alpha, alpha).
 
     Every image draws its own weight and partner; with `batch_wide` one weight holds for the batch, as in the published code.
+    A gradual refinement lets alpha fall to 0 (He et al. 2019, arXiv:1909.09148, section 4.1).
     """
 
 def posterize(*, bits: Drawn | None = None, p: float | None = None) -> Pipeline:

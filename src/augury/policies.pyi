@@ -12,11 +12,12 @@ def autoaugment(
 ) -> Pipeline:
     """One of a table's sub-policies per image, two operations each with its own chance and strength.
 
-    Tables: the paper's three (25 sub-policies each), the 95 of the released TensorFlow code, EfficientNet's v0. By default
-    `cifar10` on images under 64 pixels and with a ladder, else `imagenet`: the large code translates by up to more than a
-    whole image, which its own table leaves out and the CIFAR table would use. Levels mean what `ladder` says: by default
-    `tf` on images under 64 pixels and the repaired `tpu` above; `torchvision` gives torchvision's policies. `fill` paints
-    what lies outside, 128 by default, 0 with torchvision's ladder.
+    Tables: the paper's three (25 sub-policies each), the 95 of the released TensorFlow code, EfficientNet's v0. Without
+    one, `cifar10` on images under 64 pixels or where a ladder is given, and `imagenet` on larger ones. Levels mean what
+    `ladder` says: by default what they mean in the code that the table was released with, whatever the image's size, so
+    `tf` for the CIFAR and SVHN tables (translations by up to 10/32 of the side) and the repaired `tpu` for the others
+    (translations by up to more than a whole image, which those tables leave out); `torchvision` gives torchvision's
+    policies. `fill` paints what lies outside, 128 by default, 0 with torchvision's ladder.
     """
 
 def autoaugment_space(*, magnitude: float = 9, num_ops: int = 2, scale: str = "ildoonet") -> Pipeline:
@@ -58,12 +59,25 @@ def randaugment(
     fires each operation with p = 0.5, `uda` does so too and draws the level from 1 to 9. `spread` is timm's mstd.
     """
 
-def tanda(*, functions: Sequence[str] | None = None, length: int = 10, file: str | None = None) -> Pipeline:
+def tanda(
+    *,
+    functions: Sequence[str] | None = None,
+    length: int = 10,
+    file: str | None = None,
+    p: float = 1.0,
+    p_first: float | None = None,
+    p_growth: float = 1.05,
+    clean_epochs: int = 0,
+) -> Pipeline:
     """`length` transformation functions per image, one after another, from a trained generator's `file`.
 
     Without a file every function is equally likely at every step: the random policy that a trained one has to beat.
     `functions`: operations with fixed values, or one of the published lists, `cifar10` (33) and `mnist` (25). A file
     brings its own functions and length. Geometric functions fill with black, where the released code repeats the edge.
+
+    An image is transformed with chance `p`. With `p_first` that chance starts there and grows by the factor `p_growth` after
+    every epoch up to `p`; in the last `clean_epochs` no image is transformed. The released CIFAR-10 training is
+    `clean_epochs=10`, the released default `p=0.5, p_first=0.1`. Raises InputError where no epoch would be left to transform.
     """
 
 def trivialaugment(*, space: Literal["wide", "standard"] = "wide") -> Pipeline:

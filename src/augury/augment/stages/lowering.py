@@ -29,7 +29,7 @@ def contents_of(space: Space) -> frozenset[Content]:
     return frozenset(found)
 
 
-def lower(space: Space, trace: Trace, size: Tensor, contents: frozenset[Content]) -> Lowered:
+def lower(space: Space, trace: Trace, size: Tensor, contents_of: frozenset[Content]) -> Lowered:
     """The records of a trace (op, on: [B,S]; value: [B,S,P]) for images of valid `size` int64 [B,2].
 
     Every operation is lowered on all rows, which takes fewer and simpler steps than picking its own: a batch's records are
@@ -54,7 +54,7 @@ def lower(space: Space, trace: Trace, size: Tensor, contents: frozenset[Content]
                 subsets[slot] += _subset_ops(op, mask[:, slot], own)
     records = {form: _record(form, made[form], active, slots) if form in made else None for form in BLANK}
     codes = active.looked_up([FORMS.index(entry.op.form) for entry in space.entries], -1, torch.int8)
-    return Lowered(codes.view(count, slots), **records, subsets=tuple(map(tuple, subsets)), contents=contents)
+    return Lowered(codes.view(count, slots), **records, subsets=tuple(map(tuple, subsets)), contents=contents_of)
 
 
 _Made = tuple[tuple[int, ...], Parts]

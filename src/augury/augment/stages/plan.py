@@ -70,11 +70,17 @@ class PlanStage:
 
     def sample(self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0) -> Trace:
         """All choices of this stage for a batch, as tensors with a row per image."""
-        plan = self.policy.ask(noise.fold("plan"), clock or Clock())
+        clock = clock or Clock()
+        plan = self.policy.ask(noise.fold("plan"), clock)
         space, slots = self.space, self.policy.slots
         on = plan.on
         if isinstance(intensity, Tensor) or intensity != 1:
-            on = on & (noise.fold("intensity").uniform(slots) < intensity)
+            stays = noise.fold("intensity").uniform(slots) < intensity
+            if clock.fading == "strength" and not isinstance(intensity, Tensor) and intensity > 0:
+                space = space.faded(intensity)
+                weakened = tuple(entry.op.faded is not None for entry in space.entries)
+                stays = stays | constant(weakened, torch.bool, stays.device)[plan.op]
+            on = on & stays
         u = noise.fold("values").uniform(slots * space.uniforms).reshape(len(batch), slots, space.uniforms)
         if any(entry.op.batch_wide for entry in space.entries) and len(batch):
             on, u = _batch_wide(space, noise, plan.op, on, u)

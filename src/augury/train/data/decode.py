@@ -2,17 +2,23 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from augury.core.errors import InputError
-from augury.train.data.image import Header, Source, header, open_image, to_plain
+from augury.core.files import read_bytes
+from augury.train.data.fingerprint import digest_of
+from augury.train.data.image import Header, Source, read_deep, read_header, read_plain
+from augury.train.data.intensity import Range, measured, parse_range
 from augury.train.data.pool import each
+from augury.train.data.preparation import AS_IS, Preparation, ReadOptions
 from augury.train.data.resize import fit, planes
 from augury.train.data.stream import FileImages
 from augury.train.data.words import count, few
@@ -23,7 +29,8 @@ _SAID = {
     "palette": "palette image|s",
     "cmyk": "CMYK image|s",
     "other": "image|s of another colour space",
-    "16-bit": "16-bit image|s cut to the high 8 bits",
+    "deep": "image|s of more than 8 bits",
+    "clipped": "image|s with values outside that range (clipped)",
     "alpha": "image|s with transparency (composited on white)",
     "rotated": "image|s turned upright by the EXIF tag",
     "frames": "animated or multi-page file|s (first frame taken)",
@@ -32,94 +39,162 @@ _SAID = {
 
 @dataclass(frozen=True)
 class Decoded:
-    """images uint8 [N,C,H,W]; rows int64 [N]: the numbers of the sources they came from (unreadable ones are left out)."""
+    """images uint8 [N,C,H,W]; rows int64 [N]: the numbers of the sources they came from (unreadable ones are left out).
+
+    marks: bytes and hash of every source, unreadable ones too. preparation: what the images were brought to.
+    """
 
     images: Tensor
     rows: Tensor
     notes: tuple[str, ...]
+    marks: tuple[tuple[int, str], ...]
+    preparation: Preparation
+
+
+@dataclass
+class _Files:
+    """The sources while they are read. failed: why, by row."""
+
+    sources: Sequence[Source]
+    names: Sequence[str]
+    where: str
+    failed: dict[int, str] = field(default_factory=dict)
+    kinds: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    resized: set[int] = field(default_factory=set)
+
+    def attempt(self, work: Callable[[int], None], rows: Sequence[int] | None = None) -> None:
+        """`work` on rows (all) that have not failed yet, on threads; what raises is noted as unreadable."""
+        rows = range(len(self.sources)) if rows is None else rows
+
+        def one(place: int) -> None:
+            row = rows[place]
+            if row in self.failed:
+                return
+            try:
+                work(row)
+            except Exception as error:  # decoders raise whatever they like on damaged files
+                self.failed[row] = _reason(error)
+
+        with _quietly():
+            each(one, len(rows))
+
+    def refuse_mostly_unreadable(self) -> None:
+        if 2 * len(self.failed) > len(self.names):
+            first = min(self.failed)
+            raise InputError(
+                f"{self.where}: {len(self.failed):,} of {count(len(self.names), 'file')} cannot be read as images, the first "
+                f"{self.names[first]!r} ({self.failed[first]}); remove or replace them"
+            )
 
 
 def decode(
-    sources: Sequence[Source],
-    names: Sequence[str],
-    where: str,
-    *,
-    image_size: int | None = None,
-    leading: int | None = None,
-    stream: str = "no",
-) -> Decoded:
+    sources: Sequence[Source], names: Sequence[str], where: str, options: ReadOptions = AS_IS, *, leading: int | None = None
+) -> Decoded:  # fmt: skip
     """Decode files (paths, or the files' bytes) into one array; grey only if all are grey, otherwise RGB.
 
-    names: what notes and refusals call the sources. image_size: side of the result; by default images of one size stay as
-    they are, otherwise the side is the shorter one of the most common size among the first `leading` sources (all).
-    stream: `yes` leaves the pixels in the files (`FileImages`), of which only the headers are read; `auto` does so where they
-    would take more than 8 GiB. Raises InputError, starting with `where`, when more than half cannot be read.
+    names: what notes and refusals call the sources. Without a size among the options, images of one size stay as they are, and
+    others get the shorter side of the most common size among the first `leading` sources (all), which are the training part.
+    Streamed images stay in their files (`FileImages`), and still every file is decoded once: what cannot be read is known, and
+    mean and deviation are exact, before a training begins. Raises InputError, starting with `where`, when more than half of
+    the files cannot be read.
     """
-    headers: list[Header | None] = [None] * len(sources)
-    kinds: list[tuple[str, ...]] = [()] * len(sources)
-    failed: dict[int, str] = {}
+    files = _Files(sources, names, where)
+    headers: dict[int, Header] = {}
 
     def look(row: int) -> None:
-        try:
-            with open_image(sources[row]) as image:
-                headers[row] = header(image)
-        except Exception as error:  # decoders raise whatever they like on damaged files
-            failed[row] = _reason(error)
+        headers[row] = read_header(sources[row])
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata; damaged pixels are errors
-        each(look, len(sources))
-        known = [h for h in headers if h is not None]
-        _refuse_mostly_unreadable(failed, names, where)
-        size = _target([h.size for h in known], [h.size for h in headers[:leading] if h is not None], image_size)
-        channels = 1 if all(h.grey for h in known) else 3
-        if stream == "yes" or (stream == "auto" and len(sources) * channels * size[0] * size[1] > STREAM_BEYOND):
-            return _left_in_files(sources, names, headers, failed, channels, size)
-        try:
-            images = torch.empty(len(sources), channels, *size, dtype=torch.uint8)
-        except (RuntimeError, MemoryError):
-            amount = len(sources) * channels * size[0] * size[1] / 2**30
-            raise InputError(
-                f"{where}: {len(sources):,} images of {size[0]}x{size[1]} need {amount:.1f} GiB of memory; "
-                "give a smaller --image-size"
-            ) from None
-        target = images.numpy()
+    files.attempt(look)
+    files.refuse_mostly_unreadable()
+    leading = len(sources) if leading is None else leading
+    preparation, intensity_notes = _prepared(files, headers, options, leading)
+    channels, size = preparation.channels, preparation.size
+    amount = len(sources) * channels * size[0] * size[1]
+    streamed = options.stream == "yes" or (options.stream == "auto" and amount > STREAM_BEYOND)
+    target = None if streamed else _room(files, (len(sources), channels, *size))
+    sums = np.zeros((len(sources), channels, 2), np.int64)
+    marks = [(0, "")] * len(sources)
 
-        def read(row: int) -> None:
-            if row in failed:
-                return
-            try:
-                with open_image(sources[row]) as image:
-                    plain, kinds[row] = to_plain(image, channels)
-                target[row] = planes(fit(plain, size))
-            except Exception as error:
-                failed[row] = _reason(error)
+    def read(row: int) -> None:
+        data = sources[row] if isinstance(sources[row], bytes) else read_bytes(sources[row])  # type: ignore[arg-type]
+        assert isinstance(data, bytes)
+        marks[row] = len(data), digest_of(data)
+        plain, files.kinds[row] = read_plain(data, channels, preparation.intensity)
+        if plain.size != (size[1], size[0]):
+            files.resized.add(row)
+        pixels = planes(fit(plain, size))
+        if target is None:
+            sums[row] = channel_sums(pixels)
+        else:
+            target.numpy()[row] = pixels
 
-        each(read, len(sources))
-    _refuse_mostly_unreadable(failed, names, where)
-    rows = torch.tensor([row for row in range(len(sources)) if row not in failed], dtype=torch.int64)
-    resized = sum(header is not None and header.size != size and row not in failed for row, header in enumerate(headers))
-    if failed:
-        images = images[rows]
-    return Decoded(images, rows, _notes(kinds, resized, size, failed, names))
-
-
-def _left_in_files(
-    sources: Sequence[Source], names: Sequence[str], headers: list[Header | None], failed: dict[int, str], channels: int,
-    size: tuple[int, int],
-) -> Decoded:  # fmt: skip
-    """The readable files as images that are decoded when they are asked for."""
-    rows = torch.tensor([row for row in range(len(sources)) if row not in failed], dtype=torch.int64)
-    images: Any = FileImages([sources[row] for row in rows.tolist()], channels, size)
-    resized = sum(header is not None and header.size != size for header in headers)
-    notes = _notes([], resized, size, failed, names)
-    return Decoded(images, rows, (*notes, f"streamed: {count(len(rows), 'image')} decoded while they are used"))
+    unopened = dict(files.failed)
+    files.failed.clear()
+    files.attempt(read)
+    files.failed |= unopened
+    files.refuse_mostly_unreadable()
+    rows = torch.tensor([row for row in range(len(sources)) if row not in files.failed], dtype=torch.int64)
+    notes = [*_notes(files, size), *intensity_notes]
+    if target is None:
+        images: Any = FileImages(
+            [sources[row] for row in rows.tolist()], channels, size, preparation.intensity, torch.from_numpy(sums)[rows]
+        )
+        notes.append(f"streamed: {count(len(rows), 'image')} decoded while they are used")
+    else:
+        images = target[rows] if files.failed else target
+    return Decoded(images, rows, tuple(notes), tuple(marks), preparation)
 
 
-def _target(sizes: list[tuple[int, int]], leading: list[tuple[int, int]], image_size: int | None) -> tuple[int, int]:
+def channel_sums(pixels: np.ndarray) -> np.ndarray:
+    """int64 [C,2]: the sum and the sum of squares of uint8 [C,H,W]."""
+    flat = pixels.reshape(len(pixels), -1).astype(np.int64)
+    return np.stack([flat.sum(1), (flat * flat).sum(1)], 1)
+
+
+def _prepared(files: _Files, headers: dict[int, Header], options: ReadOptions, leading: int) -> tuple[Preparation, list[str]]:
+    """What all images are brought to, and a note on the range of values where some have more than 8 bits."""
+    own = Preparation(
+        options.size or _common_size([h.size for h in headers.values()], [h.size for row, h in headers.items() if row < leading]),
+        options.like.channels if options.like else 1 if all(h.grey for h in headers.values()) else 3,
+        options.like.intensity if options.like else parse_range(options.intensity_range),
+    )
+    deep = [row for row, h in headers.items() if h.deep]
+    if not deep:
+        return own if options.like else Preparation(own.size, own.channels), []
+    if own.intensity is not None:
+        return own, []
+    judged = [row for row in deep if row < leading] or deep
+    found: dict[int, tuple[float, float, bool]] = {}
+
+    def measure(row: int) -> None:
+        values = read_deep(files.sources[row])
+        found[row] = float(values.min()), float(values.max()), values.dtype.kind == "i"
+
+    files.attempt(measure, judged)
+    if not found:
+        return Preparation(own.size, own.channels, Range(0, 65535)), []
+    taken = measured(list(found.values()))
+    low, high = min(v[0] for v in found.values()), max(v[1] for v in found.values())
+    note = (
+        f"intensity: {taken} became grey levels 0 to 255 in {count(len(deep), 'image')} of more than 8 bits, whose values run from "
+        f"{low:g} to {high:g} in the training part; --intensity-range LOW,HIGH chooses another range"
+    )
+    return Preparation(own.size, own.channels, taken), [note]
+
+
+def _room(files: _Files, shape: tuple[int, ...]) -> Tensor:
+    try:
+        return torch.empty(shape, dtype=torch.uint8)
+    except (RuntimeError, MemoryError):
+        amount = np.prod([float(n) for n in shape]) / 2**30
+        raise InputError(
+            f"{files.where}: {shape[0]:,} images of {shape[2]}x{shape[3]} need {amount:.1f} GiB of memory; "
+            "give a smaller --image-size"
+        ) from None
+
+
+def _common_size(sizes: list[tuple[int, int]], leading: list[tuple[int, int]]) -> tuple[int, int]:
     """The size of all results (rows, columns)."""
-    if image_size is not None:
-        return image_size, image_size
     if len(set(sizes)) == 1:
         return sizes[0]
     # Ties go to the larger size, so that the order of files does not decide.
@@ -127,37 +202,35 @@ def _target(sizes: list[tuple[int, int]], leading: list[tuple[int, int]], image_
     return min(common), min(common)
 
 
+@contextmanager
+def _quietly() -> Any:
+    """Without Pillow's remarks on odd metadata; damaged pixels are errors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, Image.UnidentifiedImageError):
         return "not an image"
-    return str(getattr(error, "strerror", None) or error or type(error).__name__).splitlines()[0]
+    return str(getattr(error, "strerror", None) or error or type(error).__name__).splitlines()[0][:200]
 
 
-def _refuse_mostly_unreadable(failed: dict[int, str], names: Sequence[str], where: str) -> None:
-    if 2 * len(failed) > len(names):
-        first = min(failed)
-        raise InputError(
-            f"{where}: {len(failed):,} of {count(len(names), 'file')} cannot be read as images, the first {names[first]!r} "
-            f"({failed[first]}); remove or replace them"
-        )
-
-
-def _notes(
-    kinds: list[tuple[str, ...]], resized: int, size: tuple[int, int], failed: dict[int, str], names: Sequence[str]
-) -> tuple[str, ...]:
-    counts = Counter(kind for row, found in enumerate(kinds) if row not in failed for kind in found)
+def _notes(files: _Files, size: tuple[int, int]) -> list[str]:
+    counts = Counter(kind for row, found in files.kinds.items() if row not in files.failed for kind in found)
     notes = []
     if counts:
         found = [
             count(counts[kind], said.replace("|s", ""), said.replace("|s", "s")) for kind, said in _SAID.items() if counts[kind]
         ]
         notes.append("converted: " + ", ".join(found))
+    resized = len(files.resized - set(files.failed))
     if resized:
         notes.append(
             f"sizes: {count(resized, 'image')} brought to {size[0]}x{size[1]} (short side resized, centre cut out); --image-size N "
             "chooses another side"
         )
-    if failed:
-        shown = [f"{names[row]} ({failed[row]})" for row in sorted(failed)]
-        notes.append(f"skipped: {count(len(failed), 'file')} that cannot be read as images: {few(shown)}")
-    return tuple(notes)
+    if files.failed:
+        shown = [f"{files.names[row]} ({files.failed[row]})" for row in sorted(files.failed)]
+        notes.append(f"skipped: {count(len(files.failed), 'file')} that cannot be read as images: {few(shown)}")
+    return notes

@@ -7,12 +7,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from augury.core.files import open_regular, read_bytes
+from augury.train.data.integrity import check_png
+from augury.train.data.intensity import Range, deep_values, is_deep, to_levels
+
 Source = Path | bytes
-# Named, because others run programs (EPS calls Ghostscript) or have no signature to be told by (TGA).
+# Allow-list: other formats run programs (EPS calls Ghostscript) or lack a signature (TGA).
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
 _GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 _ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 _ORIENTATION = 0x0112
+_ROWS, _COLUMNS = 257, 256
 # EXIF 2.32, table 6: what makes an image stored with this orientation upright.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -27,32 +32,78 @@ _UPRIGHT = {
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself before it is decoded: size (rows, columns) once upright, and whether it is grey."""
+    """What a file says of itself before it is decoded: size (rows, columns) once upright, whether it is grey, whether its
+    values have more than 8 bits."""
 
     size: tuple[int, int]
     grey: bool
+    deep: bool
 
 
-def to_plain(image: Image.Image, channels: int) -> tuple[Image.Image, tuple[str, ...]]:
-    """An open image as mode L (channels 1) or RGB (3), and the kinds of conversion it took (keys of `_SAID`).
+def read_header(source: Source) -> Header:
+    """Opens a file without decoding it. Raises OSError and whatever Pillow raises for what is no image."""
+    if isinstance(source, bytes):
+        with _opened(io.BytesIO(source)) as image:
+            return _header(image)
+    with open_regular(source) as file, _opened(file) as image:
+        return _header(image)
 
-    16-bit values are cut to their high byte, as Pillow does for 16-bit colour; transparency is composited on white.
-    Raises ValueError for pixels whose range is unknown (floating point, 32-bit integers).
+
+def read_plain(source: Source, channels: int, intensity: Range | None = None) -> tuple[Image.Image, tuple[str, ...]]:
+    """A file as mode L (channels 1) or RGB (3), and the kinds of conversion it took (`augury.train.data.decode` names them).
+
+    The first frame, upright by its orientation tag; transparency is composited on white; values of more than 8 bits are
+    mapped by `intensity`. Raises OSError for what cannot be read, ValueError for deep values without a range, and whatever
+    Pillow raises on damaged files: nothing that is only partly decoded is returned.
     """
+    data = source if isinstance(source, bytes) else read_bytes(source)
+    check_png(data)
+    with _opened(io.BytesIO(data)) as image:
+        kinds = []
+        if getattr(image, "is_animated", False) and image.format in ("GIF", "PNG", "WEBP", "TIFF", "AVIF"):
+            kinds.append("frames")
+            image.seek(0)
+        # Pillow turns TIFFs upright while it loads them, and takes the tag away.
+        turned = image.format == "TIFF" and _orientation(image) > 1
+        if is_deep(image):
+            plain, deep_kinds = _from_deep(image, data, intensity)
+            kinds += deep_kinds
+        else:
+            image.load()
+            plain = image
+        # Read after the pixels: asked before, PNGs are decoded in search of it, and what is wrong with them is lost.
+        orientation = _orientation(image)
+        if orientation in _UPRIGHT:
+            info, plain = plain.info, plain.transpose(_UPRIGHT[orientation])
+            plain.info = info
+        if turned or orientation > 1:
+            kinds.append("rotated")
+    found, more = _to_plain(plain, channels)
+    return found, (*kinds, *more)
+
+
+def read_deep(source: Source) -> np.ndarray:
+    """The values of a file of more than 8 bits as `augury.train.data.intensity.deep_values` gives them."""
+    data = source if isinstance(source, bytes) else read_bytes(source)
+    check_png(data)
+    with _opened(io.BytesIO(data)) as image, _opened(io.BytesIO(data)) as again:
+        return deep_values(image, again)
+
+
+def _from_deep(image: Image.Image, data: bytes, intensity: Range | None) -> tuple[Image.Image, list[str]]:
+    if intensity is None:
+        raise ValueError("has more than 8 bits, and no range of values is known; give --intensity-range LOW,HIGH")
+    with _opened(io.BytesIO(data)) as again:
+        levels, clipped = to_levels(deep_values(image, again), intensity)
+    plain = Image.fromarray(levels)
+    if image.mode == "RGBA":
+        alpha = image.getchannel("A")
+        plain = Image.merge("RGBA", (*plain.split(), alpha)) if levels.ndim == 3 else Image.merge("LA", (plain, alpha))
+    return plain, ["deep", *(["clipped"] if clipped else [])]
+
+
+def _to_plain(image: Image.Image, channels: int) -> tuple[Image.Image, list[str]]:
     kinds = []
-    if getattr(image, "is_animated", False) and image.format in ("GIF", "PNG", "WEBP", "TIFF", "AVIF"):
-        kinds.append("frames")
-        image.seek(0)
-    if ";16" in _raw_mode(image):
-        kinds.append("16-bit")
-    orientation = _orientation(image)
-    image.load()
-    if orientation in _UPRIGHT:
-        kinds.append("rotated")
-        image = image.transpose(_UPRIGHT[orientation])
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = _eight_bits(image)
-        kinds += [] if "16-bit" in kinds else ["16-bit"]
     if image.mode in ("P", "PA"):
         kinds.append("palette")
     elif image.mode == "CMYK":
@@ -65,7 +116,7 @@ def to_plain(image: Image.Image, channels: int) -> tuple[Image.Image, tuple[str,
         kinds.append("alpha")
         image = _on_white(image)
     plain = "L" if channels == 1 else "RGB"
-    return (image if image.mode == plain else image.convert(plain)), tuple(kinds)
+    return (image if image.mode == plain else image.convert(plain)), kinds
 
 
 def _on_white(image: Image.Image) -> Image.Image:
@@ -80,29 +131,26 @@ def _grey_on_white(image: Image.Image) -> Image.Image:
     return Image.composite(grey, Image.new("L", image.size, 255), alpha)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    values = np.asarray(image)
-    if values.dtype.kind == "f" or (values.size and not (values.min() >= 0 and values.max() <= 65535)):
-        raise ValueError(f"pixels of mode {image.mode} have no agreed range")
-    info = {k: v for k, v in image.info.items() if k != "transparency"}
-    plain = Image.fromarray((values.astype(np.int64) >> 8).astype(np.uint8))
-    plain.info = info
-    return plain
-
-
-def open_image(source: Source) -> Image.Image:
-    """A file (a path, or its bytes), opened by one of the formats that are read."""
+def _opened(file: object) -> Image.Image:
+    """A file, opened by one of the formats that are read."""
     Image.init()
     formats = [name for name in _FORMATS if name in Image.OPEN]
-    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats)
+    return Image.open(file, formats=formats)  # type: ignore[arg-type]
 
 
-def header(image: Image.Image) -> Header:
+def _header(image: Image.Image) -> Header:
     width, height = image.size
+    if image.format == "TIFF":  # versions of Pillow differ in whether `size` is that of the upright image
+        width, height = image.tag_v2.get(_COLUMNS, width), image.tag_v2.get(_ROWS, height)  # type: ignore[attr-defined]
     # A PNG without EXIF before its pixels would be decoded by getexif, in search of one behind them.
     if (image.format != "PNG" or "exif" in image.info) and _orientation(image) >= 5:
         width, height = height, width
-    return Header((height, width), image.mode in _GREY)
+    return Header((height, width), image.mode in _GREY or _is_grey_with_alpha(image), is_deep(image))
+
+
+def _is_grey_with_alpha(image: Image.Image) -> bool:
+    """16-bit grey with transparency, which Pillow opens as RGBA."""
+    return any(tile[3] == "LA;16B" for tile in getattr(image, "tile", ()))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -112,12 +160,3 @@ def _orientation(image: Image.Image) -> int:
     except Exception:
         return 1
     return value if value in _UPRIGHT else 1
-
-
-def _raw_mode(image: Image.Image) -> str:
-    """How the pixels lie in the file, by which a 16-bit colour PNG is told; Pillow's mode says RGB."""
-    for tile in getattr(image, "tile", ()):
-        arguments = tile[3] if isinstance(tile[3], tuple | list) else (tile[3],)
-        if arguments and isinstance(arguments[0], str):
-            return arguments[0]
-    return ""
