@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from augury.augment.names import check_augment
 from augury.augment.policies.controller import z_scores
 from augury.augment.policies.file import PolicyFile, policy_of, write_policy
 from augury.augment.policies.file_reader import parse_policy

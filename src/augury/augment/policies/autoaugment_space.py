@@ -26,4 +26,4 @@ def autoaugment_space(
     """
     magnitudes = ladder(scale)
     space = Space(tuple(magnitudes.entry(name) for name in OPERATIONS))
-    return UniformPolicy(space, num_ops, (magnitude / magnitudes.top,))
+    return UniformPolicy(space, num_ops, (magnitudes.strength(magnitude),))
