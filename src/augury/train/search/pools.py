@@ -16,7 +16,8 @@ import torch
 
 from augury.core.errors import InputError
 from augury.train.engine.setup import pick_device
-from augury.train.search.child import ChildRunner, Job, Outcome
+from augury.train.search.child import ChildRunner
+from augury.train.search.outcome import Job, Outcome
 
 
 class Pool(Protocol):
