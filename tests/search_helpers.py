@@ -9,8 +9,8 @@ from augury.augment.policies.file import PolicyEntry
 from augury.core.noise import Noise
 from augury.train.data.dataset import Dataset, Split
 from augury.train.engine.settings import Settings
-from augury.train.search.child import Outcome
-from augury.train.search.spaces import Candidate, Decisions
+from augury.train.search.outcome import Decisions, Outcome
+from augury.train.search.spaces import Candidate
 
 
 def split(count: int, start: int, seed: int, inverted: bool) -> Split:

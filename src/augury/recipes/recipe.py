@@ -31,7 +31,7 @@ class RecipeRow:
     """One published number and the training that should give it.
 
     settings: the training's at full scale. published: None where the paper draws a curve and prints no number. spread: as
-    published, a standard deviation. figure: where the number stands in a training's result.json, keys parted by `/`, or in
+    published, a standard deviation. figure: where the number stands in a training's result.json, keys separated by `/`, or in
     what `measure`, a measurement of `augury diagnose`, finds; `error` is 100 - accuracy. over: a second place, by which the
     first is divided, in percent. times: a factor on it. cited: the paper took the number from another one. reference: the
     row it is compared with. tolerance: in the place of the recipe's. unavailable: why Augury cannot run it.
@@ -71,7 +71,7 @@ class Recipe:
     patch: dict[str, Any] = field(default_factory=dict)
 
     def select(self, text: str | None) -> tuple[RecipeRow, ...]:
-        """The rows whose ids match one of the patterns, parted by commas (`*` stands for anything); InputError where none does."""
+        """The rows whose ids match one of the patterns, separated by commas (`*` stands for anything); InputError where none does."""
         if text is None:
             return self.rows
         patterns = [part.strip() for part in text.split(",") if part.strip()]

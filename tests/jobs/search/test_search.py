@@ -22,7 +22,8 @@ from augury.augment.policies.tanda import load as load_generator
 from augury.cli import main
 from augury.jobs.search.report import sentence
 from augury.jobs.search.search import SearchOptions, policies_kept, search
-from augury.jobs.search.settings import SearchSettings, controller_lr, searcher_of, space_of
+from augury.jobs.search.settings import SearchSettings
+from augury.jobs.search.setup import controller_lr, searcher_of, space_of
 from augury.jobs.train import train
 from augury.train.search.budget import Budget
 from augury.train.search.searchers import ControllerSearch, GridSearch

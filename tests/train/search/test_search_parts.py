@@ -20,8 +20,9 @@ from augury.core.errors import InputError, RunError
 from augury.core.noise import Noise
 from augury.train.search.arm import ArmResult, run_arm
 from augury.train.search.budget import Budget
-from augury.train.search.child import ChildRunner, Job, proxy
+from augury.train.search.child import ChildRunner, proxy
 from augury.train.search.journal import Journal
+from augury.train.search.outcome import Job
 from augury.train.search.pools import ProcessPool, SerialPool, pool_of
 from augury.train.search.searchers import ControllerSearch, GridSearch, RandomSearch
 from augury.train.search.spaces import AutoAugmentSpace, RandAugmentSpace

@@ -10,11 +10,12 @@ from torch import Tensor
 from augury.augment.names import build
 from augury.core.errors import RunError
 from augury.core.options import parse_chain
-from augury.train.translation.cyclegan import CycleGan, Source, TranslationSettings, translate
+from augury.train.translation.cyclegan import CycleGan, Source, translate
 from augury.train.translation.discriminator import Discriminator
 from augury.train.translation.generator import TranslationGenerator, down_levels, padded_side
 from augury.train.translation.losses import discriminator_loss, generator_losses
 from augury.train.translation.replay import ReplayBuffer
+from augury.train.translation.settings import TranslationSettings
 
 PIPELINE = build(parse_chain("none", "test"), ((0.5,), (0.5,)), "test")
 

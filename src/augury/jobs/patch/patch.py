@@ -9,10 +9,11 @@ from augury.core.errors import InputError
 from augury.explain.report.sheet import sheets
 from augury.jobs.environment import environment
 from augury.jobs.patch.find import Model, before_and_after, found_groups, model_of
+from augury.jobs.patch.folder import FIND, TRANSLATE, TRANSLATED, open_folder
 from augury.jobs.patch.report import page
 from augury.jobs.patch.retrain import Trained, Trainings, table
 from augury.jobs.patch.rows import patch_rows
-from augury.jobs.patch.settings import FIND, TRANSLATE, TRANSLATED, PatchSettings, Stage, open_folder, stages_named
+from augury.jobs.patch.settings import PatchSettings, Stage, stages_named
 from augury.jobs.patch.translate import pipeline_of, translate_stage, translated_images
 from augury.jobs.progress import bar
 from augury.train.data.dataset import Dataset

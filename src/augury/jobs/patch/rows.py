@@ -11,7 +11,6 @@ from augury.train.engine.settings import Settings
 from augury.train.strategies.build import strategy as build_strategy
 from augury.train.strategies.clamp import STREAM
 
-DEFAULT = "erm,erm+balanced,group_dro(adjustment=1),clamp(adjustment=1)"
 _MODIFIERS = ("balanced", "with", "tuned")
 Positive = Annotated[float, Interval(0)]
 

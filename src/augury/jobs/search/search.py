@@ -18,7 +18,8 @@ from augury.jobs.compare import compare
 from augury.jobs.environment import environment
 from augury.jobs.progress import bar
 from augury.jobs.search.report import report_page, sentence
-from augury.jobs.search.settings import SearchSettings, random_searcher, searcher_of, space_of
+from augury.jobs.search.settings import SearchSettings
+from augury.jobs.search.setup import random_searcher, searcher_of, space_of
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically
 from augury.train.engine.prepare import prepare
@@ -28,8 +29,9 @@ from augury.train.engine.setup import pick_device
 from augury.train.engine.source import load_for
 from augury.train.search.arm import ArmResult, run_arm
 from augury.train.search.budget import Budget
-from augury.train.search.child import ChildRunner, Outcome, proxy
+from augury.train.search.child import ChildRunner, proxy
 from augury.train.search.journal import Journal
+from augury.train.search.outcome import Outcome
 from augury.train.search.pools import Pool, pool_of
 from augury.train.search.spaces import SearchSpace
 

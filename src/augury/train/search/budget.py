@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from augury.core.errors import InputError
-from augury.train.search.child import Outcome
+from augury.train.search.outcome import Outcome
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 

@@ -2,9 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -19,41 +17,8 @@ from augury.train.data.dataset import Dataset, Split
 from augury.train.engine.prepare import prepare
 from augury.train.engine.run import Trainer
 from augury.train.engine.settings import Settings
-from augury.train.search.spaces import Candidate, Decisions, SearchSpace
-
-Report = Callable[[int, float], bool]
-
-
-@dataclass(frozen=True)
-class Job:
-    """One child to train. arm: whose it is. report(epoch, accuracy) may end it early by answering True."""
-
-    arm: str
-    number: int
-    decisions: Decisions
-    seed: int
-    report: Report | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a child came to: its accuracy on the validation part after its last epoch, in percent, or the error."""
-
-    arm: str
-    number: int
-    decisions: Decisions
-    seed: int
-    accuracy: float | None
-    seconds: float
-    epochs: int = 0
-    pruned: bool = False
-    error: str | None = None
-    figures: Mapping[str, float] = field(default_factory=dict)
-    files: Mapping[str, Any] = field(default_factory=dict)
-
-    def dict(self) -> dict[str, Any]:
-        """Plain values for the journal, without files."""
-        return {key: value for key, value in asdict(self).items() if key != "files"}
+from augury.train.search.outcome import Job, Outcome
+from augury.train.search.spaces import Candidate, SearchSpace
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from augury.core import plugins
 from augury.core.errors import InputError
 from augury.core.registry import SESSION
 from augury.train.engine.setup import pick_device
-from augury.train.search.child import ChildRunner, Job, Outcome
+from augury.train.search.child import ChildRunner
+from augury.train.search.outcome import Job, Outcome
 
 
 class Pool(Protocol):

@@ -9,8 +9,8 @@ import torch
 from augury.augment.policies.controller import Baseline, Learner, UpdateRule, z_scores
 from augury.augment.policies.searched import PolicySpace
 from augury.core.noise import Noise
-from augury.train.search.child import Outcome, Report
-from augury.train.search.spaces import Decisions, SearchSpace
+from augury.train.search.outcome import Decisions, Outcome, Report
+from augury.train.search.spaces import SearchSpace
 
 
 class Searcher(Protocol):

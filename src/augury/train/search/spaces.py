@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, Protocol
+from typing import Protocol
 
 from augury.augment.policies.file import PolicyRow
 from augury.augment.policies.ladders import Magnitudes, ladder
@@ -12,8 +12,7 @@ from augury.augment.policies.searched import PolicySpace, entry_of
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.train.data.dataset import Dataset
-
-Decisions = Any
+from augury.train.search.outcome import Decisions
 
 
 @dataclass(frozen=True)

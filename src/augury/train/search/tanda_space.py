@@ -18,7 +18,8 @@ from augury.core.noise import Noise
 from augury.core.options import Spec
 from augury.core.plan import Space
 from augury.train.data.dataset import Dataset
-from augury.train.search.spaces import Candidate, Decisions
+from augury.train.search.outcome import Decisions
+from augury.train.search.spaces import Candidate
 from augury.train.tanda.adversary import Adversary, Setup, figures
 from augury.train.tanda.discriminator import Dcgan
 

@@ -19,26 +19,12 @@ from augury.train.translation.discriminator import Discriminator
 from augury.train.translation.generator import TranslationGenerator
 from augury.train.translation.losses import discriminator_loss, generator_losses
 from augury.train.translation.replay import ReplayBuffer
+from augury.train.translation.settings import TranslationSettings
 
 _CAPACITY = 50
 _BETAS = 0.5, 0.999
 N = TypeVar("N", bound=nn.Module)
 OnSteps = Callable[[dict[str, Any]], None]
-
-
-@dataclass(frozen=True)
-class TranslationSettings:
-    """Adam with beta1 0.5 at constant rates. steps: of both generators and both discriminators.
-
-    Published for MNIST-Correlation: lr 1e-3, lr_discriminator 5e-5, batch 25, up to 1.6 million steps; for photographs 2e-4,
-    2e-4, batch 4 (Waterbirds) or 16 (CelebA), 4,000 epochs of the smaller subgroup.
-    """
-
-    steps: int = 2000
-    batch_size: int = 16
-    lr: float = 2e-4
-    lr_discriminator: float = 2e-4
-    seed: int = 0
 
 
 @dataclass(frozen=True)
