@@ -42,7 +42,7 @@ def _draws(stage: Stage) -> str:
     if not isinstance(stage, PlanStage):
         return ""
     if isinstance(stage.policy, Single):
-        laws = [f"{name} {_law(stage.policy.entry, name)}" for name in stage.policy.choice.op.parameters]
+        laws = [f"{name} {_law(stage.policy.entry, name)}" for name in stage.policy.entry.op.parameters]
         return ", ".join([*laws, f"fires with p = {stage.policy.p:g}"])
     names = list(dict.fromkeys(entry.op.name for entry in stage.space.entries))
     few = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

@@ -71,7 +71,7 @@ class Recipe:
     patch: dict[str, Any] = field(default_factory=dict)
 
     def select(self, text: str | None) -> tuple[RecipeRow, ...]:
-        """The rows whose ids match one of the patterns, separated by commas (`*` stands for anything); InputError where none does."""
+        """The rows whose ids match one of the patterns separated by commas (`*` matches anything); InputError where none does."""
         if text is None:
             return self.rows
         patterns = [part.strip() for part in text.split(",") if part.strip()]
