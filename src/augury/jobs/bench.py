@@ -16,8 +16,6 @@ from augury.augment.forms.backends import available
 from augury.core.errors import InputError
 from augury.explain.fidelity.libraries import using
 from augury.explain.throughput import cost, graph
-from augury.explain.throughput.chain_peers import chain_peers
-from augury.explain.throughput.chains import WORKS, Work, sizes_of, task_of
 from augury.explain.throughput.peers import installed, peers_of
 from augury.explain.throughput.timing import Rate, Task, rates
 from augury.explain.throughput.workloads import JOBS, Size, call_of, images_for, jobs, sizes
@@ -41,7 +39,7 @@ FULL, QUICK = Effort(9, 0.25, 128), Effort(2, 0.005, 8)
 
 
 @dataclass(frozen=True)
-class Row:
+class BenchRow:
     """One measured task: a library (or Augury's back end) and how it is used; `note`: why there is no rate."""
 
     job: str
@@ -70,18 +68,13 @@ def bench(
         open_output(output)
     effort, known = QUICK if quick else FULL, jobs()
     before = _load()
-    measured: list[Row] = []
+    measured: list[BenchRow] = []
     batches = {size: images_for(size).to(target) for size in sizes(target.type, quick)}
-    chains = [(name, work, size) for name, work in WORKS.items() for size in sizes_of(work, quick)]
-    rounds = (len(known[0]) * len(batches) + len(chains)) * effort.rounds
-    with one_thread(), bar(rounds, quiet, "rounds") as progress:
+    with one_thread(), bar(len(known[0]) * len(batches) * effort.rounds, quiet, "rounds") as progress:
         for size, images in batches.items():
             for job in known[0]:
                 progress.label(f"{job} {size.name}")
                 measured += _measure(job, size, images, effort, with_peers, compiled, progress.epoch)
-        for name, work, size in chains:
-            progress.label(f"{name} {size.batch}")
-            measured += _measure_chain(name, work, size, target, effort, with_peers, progress.epoch)
         versions, absent = installed() if with_peers else ({}, [])
         result = {
             "version": 1,
@@ -94,7 +87,6 @@ def bench(
             "quick": quick,
             "rounds": {"count": effort.rounds, "seconds_each": effort.seconds},
             "jobs": {job: JOBS[job] for job in known[0]},
-            "chains": {name: work.text for name, work in WORKS.items()},
             "not_registered": known[1],
             "peers": versions,
             "not_installed": absent,
@@ -124,11 +116,11 @@ def _names(device: torch.device) -> list[str]:
 
 def _measure(
     job: str, size: Size, images: Tensor, effort: Effort, with_peers: bool, compiled: bool, advance: Callable[[], None]
-) -> list[Row]:
+) -> list[BenchRow]:
     """Rates of all ways to do a job, in rounds that visit each of them in turn."""
-    found: list[tuple[Row, Task | None]] = []
+    found: list[tuple[BenchRow, Task | None]] = []
     for name in _names(images.device):
-        row = Row(job, size, "augury", name, True, None)
+        row = BenchRow(job, size, "augury", name, True, None)
         call = _asking(name, call_of(job, images))
         found.append((row, Task(call, len(images), str(images.device))))
         if images.device.type == "cuda":
@@ -139,28 +131,7 @@ def _measure(
         most = effort.few if size.side < 100 else max(2, effort.few // 4)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found += [(Row(job, size, p.library, p.how, p.equal_work, None), p.task) for p in peers_of(job, images, most)]
-    return _rated(found, effort, advance)
-
-
-def _measure_chain(
-    name: str, work: Work, size: Size, device: torch.device, effort: Effort, with_peers: bool, advance: Callable[[], None]
-) -> list[Row]:
-    """Rates of a chain by Augury's fastest back end and by peers, in rounds that visit each of them in turn."""
-    images = images_for(size).to(device)
-    backend = _names(device)[-1]
-    task = task_of(work, images)
-    row = Row(name, size, "augury", backend, True, None)
-    found: list[tuple[Row, Task | None]] = [(row, replace(task, call=_asking(backend, task.call)))]
-    if with_peers:
-        most = effort.few if size.side < 100 else max(2, effort.few // 4)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found += [(Row(name, size, p.library, p.how, p.equal_work, None), p.task) for p in chain_peers(work, images, most)]
-    return _rated(found, effort, advance)
-
-
-def _rated(found: list[tuple[Row, Task | None]], effort: Effort, advance: Callable[[], None]) -> list[Row]:
+            found += [(BenchRow(job, size, p.library, p.how, p.equal_work, None), p.task) for p in peers_of(job, images, most)]
     tasks = [task for _, task in found if task is not None]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -176,7 +147,7 @@ def _asking(name: str, call: Callable[[], object]) -> Callable[[], object]:
     return asked
 
 
-def _in_a_graph(row: Row, images: Tensor, compiled: bool = False) -> tuple[Row, Task | None]:
+def _in_a_graph(row: BenchRow, images: Tensor, compiled: bool = False) -> tuple[BenchRow, Task | None]:
     row = replace(row, how=f"{row.how}, in a CUDA graph")
     try:
         with using(row.how.split(",")[0]):
@@ -185,7 +156,7 @@ def _in_a_graph(row: Row, images: Tensor, compiled: bool = False) -> tuple[Row, 
         return replace(row, note=" ".join(str(error).split())[:200]), None
 
 
-def _table(measured: list[Row]) -> list[dict[str, Any]]:
+def _table(measured: list[BenchRow]) -> list[dict[str, Any]]:
     """Rows with the ratio to the best peer that does equal work, and to torchvision on PIL images."""
     rows = []
     for row in measured:
@@ -203,7 +174,7 @@ def _table(measured: list[Row]) -> list[dict[str, Any]]:
     return rows
 
 
-def _ratio(row: Row, other: Row | None) -> float | None:
+def _ratio(row: BenchRow, other: BenchRow | None) -> float | None:
     return row.rate.median / other.rate.median if row.library == "augury" and row.rate and other and other.rate else None
 
 

@@ -152,9 +152,9 @@ def _albumentations(job: str, images: Tensor) -> Iterator[Peer]:
     cv2.setNumThreads(1)
     side = images.shape[-1]
     made: dict[str, Callable[[], Any]] = {
-        "randaugment": lambda: A.SomeOf(albumentations_space(A, side, 9 / 30, 9 / 30), n=2, replace=True, p=1),
+        "randaugment": lambda: A.SomeOf(_albumentations_space(A, side, 9 / 30, 9 / 30), n=2, replace=True, p=1),
         "autoaugment": lambda: _albumentations_autoaugment(A, side),
-        "trivialaugment": lambda: A.OneOf(albumentations_space(A, side, 0.0, 1.0), p=1),
+        "trivialaugment": lambda: A.OneOf(_albumentations_space(A, side, 0.0, 1.0), p=1),
         "cutout": lambda: A.CoarseDropout((1, 1), (0.5, 0.5), (0.5, 0.5), fill=0, p=1),
         "random_erasing": lambda: A.Erasing((0.02, 0.4), (0.3, 3.3333), fill="random", p=1),
     }
@@ -164,7 +164,7 @@ def _albumentations(job: str, images: Tensor) -> Iterator[Peer]:
         yield Peer("albumentations", "arrays", True, _each(lambda x: compose(image=x)["image"], arrays))
 
 
-def albumentations_space(A: Any, side: int, low: float, high: float) -> list[Any]:
+def _albumentations_space(A: Any, side: int, low: float, high: float) -> list[Any]:
     """torchvision's 14 operations at strengths from `low` to `high` in [0,1]."""
     names = ("Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast", "Sharpness",
              "Posterize", "Solarize", "AutoContrast", "Equalize")  # fmt: skip
