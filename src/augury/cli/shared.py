@@ -30,7 +30,7 @@ SETTINGS = (
     ("--momentum", "M", "momentum; the first beta of Adam and AdamW (0.9)"),
     ("--nesterov", "BOOL", "sgd: Nesterov's momentum instead of plain (true)"),
     ("--weight-decay", "W", "weight decay (5e-4)"),
-    ("--sched", "NAME", "learning-rate schedule: cosine, multistep, step or constant (cosine)"),
+    ("--sched", "NAME", "learning-rate schedule: cosine, cosine_part, multistep, step or constant (cosine)"),
     ("--decay-milestones", "E,F", "multistep: epochs at which the rate falls; fractions of --epochs below 1 (0.3,0.6,0.8)"),
     ("--decay-epochs", "N", "step: the rate falls after every N epochs (a third of them)"),
     ("--decay-rate", "R", "step and multistep: the factor by which it falls (0.2)"),

@@ -38,7 +38,7 @@ class Settings:
     momentum: Annotated[float, Interval(0, 0.9999)] = 0.9
     nesterov: bool = True
     weight_decay: Annotated[float, Interval(0)] = 5e-4
-    sched: Literal["cosine", "multistep", "step", "constant"] = "cosine"
+    sched: Literal["cosine", "cosine_part", "multistep", "step", "constant"] = "cosine"
     decay_milestones: tuple[Annotated[float, Interval(0)], ...] = (0.3, 0.6, 0.8)
     decay_epochs: Annotated[float, Interval(0.01)] | None = None
     decay_rate: Annotated[float, Interval(0, 1)] = 0.2
