@@ -149,7 +149,7 @@ def test_controls_take_another_images_map_or_none() -> None:
         augury.pipeline("keep_cutout(map=foreign)").run(blind, noise)
 
 
-@pytest.mark.parametrize("chain", ["cutmix(p=1)", "randaugment+cutmix(p=1)", "cutmix(p=1)+invert", "mixup", "invert+mixup"])
+@pytest.mark.parametrize("chain", ["flip+cutmix(p=1)", "randaugment+cutmix(p=1)", "cutmix(p=1)+invert", "mixup", "invert+mixup"])
 def test_labels_follow_pixels_under_a_pasted_box(chain: str) -> None:
     """Against a count of whose every pixel is. Catches .675 where .774 of the pixels are the image's own."""
     batch = batch_of(32, 48)
