@@ -3,9 +3,9 @@
 from typing import Annotated, Any, Literal
 
 from augury.augment.names import stages_of
-from augury.augment.policies.autoaugment import Table
+from augury.augment.policies.autoaugment import PolicyTable
 from augury.augment.policies.randaugment import Version
-from augury.augment.saliency.maps import Kind
+from augury.augment.saliency.maps import SaliencyKind
 from augury.augment.saliency.regions import Map, Placing
 from augury.augment.stages.keep import KeepStage, cutting
 from augury.core.errors import InputError
@@ -22,7 +22,7 @@ def keep(
     *,
     augment: Chain,
     tau: Share = 0.6,
-    saliency: Kind = "full",
+    saliency: SaliencyKind = "full",
     length: Pixels | None = None,
     fraction: Share = 0.5,
     candidates: Placing = "own",
@@ -52,7 +52,7 @@ def keep_cutout(
     *,
     length: Pixels | None = None,
     tau: Share = 0.6,
-    saliency: Kind = "full",
+    saliency: SaliencyKind = "full",
     candidates: Placing = "own",
     map: Map = "own",
     p: Share = 1.0,
@@ -72,7 +72,7 @@ def keep_random_erasing(
     content: Literal["noise", "constant"] = "noise",
     p: Share = 0.5,
     tau: Share = 0.6,
-    saliency: Kind = "full",
+    saliency: SaliencyKind = "full",
     candidates: Placing = "own",
     map: Map = "own",
     every: Every = 1,
@@ -88,7 +88,7 @@ def keep_cutmix(
     alpha: Annotated[float, Interval(1e-3)] = 1.0,
     p: Share = 0.5,
     tau: Share = 0.6,
-    saliency: Kind = "full",
+    saliency: SaliencyKind = "full",
     candidates: Placing = "own",
     map: Map = "own",
     every: Every = 1,
@@ -101,13 +101,13 @@ def keep_cutmix(
 @register("preset", "keep_autoaugment", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), sections 4.1 and 4.2")
 def keep_autoaugment(
     *,
-    table: Table | None = None,
+    table: PolicyTable | None = None,
     magnitude: Annotated[float, Interval(0, 30)] | None = None,
     num_ops: Annotated[int, Interval(1, 16)] = 3,
     cutout: Pixels = 0,
     length: Pixels | None = None,
     tau: Share = 0.6,
-    saliency: Kind = "full",
+    saliency: SaliencyKind = "full",
     candidates: Placing = "own",
     map: Map = "own",
     p: Share = 1.0,
@@ -136,7 +136,7 @@ def keep_randaugment(
     version: Version = "torchvision",
     length: Pixels | None = None,
     tau: Share = 0.6,
-    saliency: Kind = "full",
+    saliency: SaliencyKind = "full",
     candidates: Placing = "own",
     map: Map = "own",
     p: Share = 1.0,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from augury.augment.forms.region import Content, inside
-from augury.augment.saliency.maps import Kind, map_of
+from augury.augment.saliency.maps import SaliencyKind, map_of
 from augury.augment.saliency.regions import Map, Placing, choose, usable
 from augury.augment.stages.plan import PlanStage
 from augury.core.batch import Batch
@@ -53,7 +53,7 @@ class KeepStage:
 
     stages: tuple[Stage, ...]
     tau: float = 0.6
-    saliency: Kind = "full"
+    saliency: SaliencyKind = "full"
     candidates: Placing = "own"
     map: Map = "own"
     length: int | None = None

@@ -10,7 +10,7 @@ from augury.core import registry
 from augury.core.errors import InputError
 from augury.core.options import Chain, Interval, parse_chain
 from augury.core.registry import register
-from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of
+from augury.explain.measurements.measurement import Figure, Measured, Spread, Subject, Table, TableRow, groups_of
 from augury.explain.measurements.sets import check_set, logits_under, some
 from augury.explain.report.diagrams import dot_panel, plane_panel
 from augury.train.data.dataset import Dataset, Split
@@ -64,7 +64,7 @@ def affinity_diversity(
     diversity = _of_runs(subjects, clean[0].settings, affinity)
     if train:
         diversity |= _trained(clean[0].settings, dataset, chains, epochs)
-    rows: list[Row] = [
+    rows: list[TableRow] = [
         (name, Spread(tuple(values)).text(3), *([f"{diversity[name]:.3f}" if name in diversity else None] if diversity else []))
         for name, values in sorted(affinity.items(), key=lambda item: -sum(item[1]))
     ]
