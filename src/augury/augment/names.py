@@ -139,8 +139,12 @@ def build(chain: Chain, statistics: Statistics, where: str = "--augment") -> Pip
     colour, as their papers have it; a chain that goes on with pixel operations keeps them on pixels. A chain that names
     `normalize` has it there.
     """
-    stages = tuple(stages_of(chain, where))
-    return Pipeline(_normalised(stages, (None,) * len(stages), statistics, where)[0])
+    return normalising(stages_of(chain, where), statistics, where)
+
+
+def normalising(stages: list[Stage], statistics: Statistics, where: str = "--augment") -> Pipeline:
+    """The stages of a training, with `normalize` where they name it, or after the last one that needs pixels."""
+    return Pipeline(_normalised(tuple(stages), (None,) * len(stages), statistics, where)[0])
 
 
 def _normalised(
@@ -209,7 +213,12 @@ def _from_file(spec: Spec, where: str) -> list[Part]:
     content = read_policy_file(spec.name)
     if content.augment:
         return _parts(parse_chain(content.augment, spec.name), where)
-    return [(str(spec), PlanStage(Path(spec.name).stem, policy_of(content)))]
+    return [(str(spec), policy_stage(Path(spec.name).stem, content))]
+
+
+def policy_stage(name: str, content: PolicyFile) -> PlanStage:
+    """The stage of a policy file's sub-policies."""
+    return PlanStage(name, policy_of(content))
 
 
 def read_policy_file(path: Path | str) -> PolicyFile:
