@@ -102,7 +102,7 @@ def _through(
 def _passes(piece: Piece, sides: np.ndarray, size: Tensor) -> list[Pass]:
     """What a stage does to images that need no other, one pass after another."""
     lowered = piece.lowered
-    if lowered.region is None and not any(lowered.apart):
+    if lowered.region is None and not any(lowered.subsets):
         return _pixels(lowered, sides)
     found = []
     for number in range(piece.slots):
@@ -127,10 +127,10 @@ def _pixels(lowered: Lowered, sides: np.ndarray) -> list[Pass]:
 
 
 def _resizes(lowered: Lowered, sides: np.ndarray, size: Tensor) -> list[Pass]:
-    if not lowered.apart[0]:
+    if not lowered.subsets[0]:
         return []
     kernel, window = np.zeros(len(sides), np.int64), np.zeros((len(sides), 4))
-    for item in lowered.apart[0]:
+    for item in lowered.subsets[0]:
         assert item.rows is not None, "on a CPU rows are picked"
         record, rows = item.op.lower(item.values, size[item.rows]), item.rows.numpy()
         kernel[rows], window[rows] = int(record.kernel), torch.cat([record.rows, record.columns], 1).numpy()

@@ -14,7 +14,7 @@ from augury.augment.forms.memory import Buffers
 from augury.augment.forms.mix import Mix
 from augury.augment.forms.packing import Piece
 from augury.augment.forms.region import NO_GRID, Content, Region
-from augury.augment.forms.table import Table
+from augury.augment.forms.table import LookupTable
 from augury.augment.forms.warp import Warp
 from augury.core import warmup
 from augury.core.noise import Noise
@@ -52,7 +52,7 @@ def _nothing(count: int) -> Lowered:
     whole = torch.zeros(count, 1, dtype=torch.int64)
     region = Region(whole, zero, whole, torch.tensor(NO_GRID).expand(count, 1, 6))
     warp = Warp(torch.tensor([1.0, 0, 0, 0, 1, 0], dtype=torch.float64).expand(count, 1, 6), whole.bool(), zero)
-    table, blend, mix = Table(whole, zero.double()), Blend(whole, one), Mix(one, whole.bool())
+    table, blend, mix = LookupTable(whole, zero.double()), Blend(whole, one), Mix(one, whole.bool())
     return Lowered(whole.to(torch.int8) - 1, warp, table, blend, region, mix, ((),), frozenset({Content.NONE}))
 
 
