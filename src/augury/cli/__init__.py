@@ -7,14 +7,19 @@ import argparse
 import os
 import sys
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from augury import __version__
 from augury.core.errors import InputError, RunError
 
+# Flags whose value is a list with commas.
+LISTS = frozenset({
+    "--augment", "--strategy", "--model", "--what", "--ids", "--rows", "--controls", "--functions", "--operations",
+    "--decay-milestones", "--risk-epochs",
+})  # fmt: skip
 COMMANDS = (
-    "list", "preview", "train", "compare", "evaluate", "diagnose", "search", "patch", "export", "policy", "verify", "bench",
-    "reproduce", "theory",
+    "list", "preview", "train", "compare", "evaluate", "predict", "diagnose", "search", "patch", "export", "policy", "verify",
+    "bench", "reproduce", "theory",
 )  # fmt: skip
 
 
@@ -57,8 +62,46 @@ def _load_plugins(given: list[str]) -> None:
             load_plugin(plugin)
 
 
+class _Once(argparse.Action):
+    """Stores a value, and refuses a second one."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:  # fmt: skip
+        if _given(namespace, self.dest):
+            parser.error(f"{option} is given twice; keep one of them")
+        setattr(namespace, self.dest, values)
+
+
+class _Joined(argparse.Action):
+    """Stores a list as text with commas; given again, it adds to it."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:  # fmt: skip
+        if _given(namespace, self.dest):
+            if not isinstance(values, str):  # a path, which is no list here
+                parser.error(f"{option} is given twice; keep one of them")
+            values = f"{getattr(namespace, self.dest)},{values}"
+        setattr(namespace, self.dest, values)
+
+
+def _given(namespace: argparse.Namespace, name: str) -> bool:
+    """Whether a flag stood before; it counts as given from now on."""
+    given = vars(namespace).setdefault("given", set())
+    found = name in given
+    given.add(name)
+    return found
+
+
 class _Parser(argparse.ArgumentParser):
-    """Refuses in one line, with the nearest flag."""
+    """Refuses in one line, with the nearest flag; of a flag that is given twice no value is lost."""
+
+    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
+        """A flag with one value may stand once; one that holds a list may stand again, and adds to it."""
+        if names and names[0].startswith("-") and "action" not in options and "nargs" not in options:
+            options["action"] = _Joined if LISTS & set(names) else _Once
+        return super().add_argument(*names, **options)
 
     def error(self, message: str) -> NoReturn:
         from augury.core.registry import unknown

@@ -11,7 +11,7 @@ HELP = "a finished run's network on a test part"
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     parser.add_argument("run_folder", metavar="RUN", type=named_path, help="the --output folder of `augury train`")
-    parser.add_argument("--data", metavar="DATA", help="other data with the same classes")
+    parser.add_argument("--data", metavar="DATA", help="other data, or labelled images alone; classes are matched by name")
     parser.add_argument("--data-dir", metavar="D", help="where a named data set already is")
     parser.add_argument("--device", default="auto", metavar="D", help="cpu, cuda, ...")
     add_json(parser)

@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from augury.cli.shared import add_flags, add_settings, number, print_notes, settings_of, whole
+from augury.cli.shared import add_flags, add_settings, print_notes, settings_of, told, whole
 
 HELP = "find a policy on your own images, with random search at equal budget beside it"
 FLAGS = (
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
 
     names = [part.name for part in fields(SearchSettings)]
     settings, extra = settings_of(options, several=False, also=names, defaults={"epochs": CHILD_EPOCHS})
-    chosen = SearchSettings.of({k: number(v) if isinstance(v, str) else v for k, v in extra.items() if v is not None}, "--flags")
+    chosen = SearchSettings.of(told(SearchSettings, extra), "--flags")
     how = How(whole(options.workers, "--workers", high=1000), options.ray, options.storage)
     result = search(settings, chosen, options.output, how, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
     if options.json:

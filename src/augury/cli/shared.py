@@ -117,7 +117,7 @@ def config_of(path: Path | None, known: Sequence[str]) -> dict[str, Any]:
     from augury.core.registry import unknown
     from augury.train.engine.config_file import read_config
 
-    values = {} if path is None else read_config(path)
+    values = {} if path is None else read_config(path, ("data", "data_dir", "what"))
     for key in values:
         if key not in known:
             raise InputError(f"-c {path}: {unknown('setting', key, list(known))}")
@@ -130,9 +130,12 @@ def settings_of(
     """Settings from the flags over the -c file over `defaults`; what is no training's setting (`also`) comes back beside them."""
     from augury.core.options import text_from
     from augury.train.engine.config_file import read_config
-    from augury.train.engine.settings import Settings
+    from augury.train.engine.policy_files import refuse_edited
+    from augury.train.engine.settings import POLICY_FILES, Settings, text_fields
 
-    values = {**(defaults or {}), **(read_config(options.config) if options.config else {})}
+    texts = text_fields(Settings)
+    values = {**(defaults or {}), **(read_config(options.config, texts) if options.config else {})}
+    refuse_edited(values.pop(POLICY_FILES, None), f"-c {options.config}")
     for key in ("augment", "augment2", "strategy", "model"):
         if values.get(key) is not None:
             parted = key == "model" or (key != "augment2" and several)
@@ -144,7 +147,7 @@ def settings_of(
     merged = {
         **(defaults or {}),
         **values,
-        **{key: listed(value) if key in LISTS else number(value) for key, value in flags.items()},
+        **{key: listed(value) if key in LISTS else value if key in texts else number(value) for key, value in flags.items()},
     }
     if "data" not in merged:
         command = options.parser.prog
@@ -158,8 +161,18 @@ def listed(text: Any) -> list[Any]:
     return [number(part.strip()) for part in str(text).split(",") if part.strip()]
 
 
+def told(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Flags' texts as the settings of `kind` want them: text stays text, everything else becomes a number where it is one."""
+    from augury.train.engine.settings import text_fields
+
+    texts = text_fields(kind)
+    return {k: number(v) if isinstance(v, str) and k not in texts else v for k, v in values.items() if v is not None}
+
+
 def number(text: Any) -> Any:
-    """A flag's text as a number where it is one, so that flags and YAML meet the same check."""
+    """A flag's text as a number where it is one, so that flags and YAML meet the same check; 1_000 is none."""
+    if isinstance(text, str) and "_" in text:
+        return text
     try:
         return int(text)
     except (TypeError, ValueError):

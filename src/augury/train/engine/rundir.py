@@ -11,16 +11,26 @@ import yaml
 
 from augury.core.errors import InputError, RunError
 from augury.train.engine.checkpoint import NAME, PREVIOUS, STAGE_ONE, write_atomically, write_json
-from augury.train.engine.settings import HARMLESS, Settings
+from augury.train.engine.policy_files import by_content, contents
+from augury.train.engine.settings import HARMLESS, POLICY_FILES, Settings
 
 FILES = (
-    "config.yaml", "result.json", "metrics.jsonl", "predictions.npz", "report.html", "model.safetensors", NAME, PREVIOUS,
-    STAGE_ONE, "failure.json", "failure.safetensors",
+    "config.yaml", "data.json", "data_files.csv", "result.json", "metrics.jsonl", "predictions.npz", "predictions.csv",
+    "report.html", "model.safetensors", NAME, PREVIOUS, STAGE_ONE, "failure.json", "failure.safetensors",
 )  # fmt: skip
 
 
 # The files of a run's further networks.
-_FURTHER = re.compile(r"model_\d+\.safetensors|predictions_\d+\.npz")
+_FURTHER = re.compile(r"model_\d+\.safetensors|predictions_\d+\.(npz|csv)")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Text of several lines as it stands."""
+
+
+_Dumper.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,8 @@ class RunDirectory:
         when a resumed run's settings differ from the ones given (naming them), but for those that cannot alter the result.
         Overwriting removes a run's own files and no others.
         """
-        made = RunDirectory(path)
+        made, files = RunDirectory(path), contents(config)
+        config = {**config, **({POLICY_FILES: files} if files else {})}
         made._make()
         if overwrite and not resume:
             made.clear()
@@ -48,7 +59,7 @@ class RunDirectory:
         if old is not None:
             made._compare(old, config)
         if old != config:
-            write_atomically(path / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
+            write_atomically(path / "config.yaml", yaml.dump(config, Dumper=_Dumper, sort_keys=False).encode())
         return made
 
     def _compare(self, old: dict[str, Any], config: dict[str, Any]) -> None:
@@ -60,7 +71,13 @@ class RunDirectory:
         def said(values: dict[str, Any], key: str) -> Any:
             return values.get(key, defaults.get(key))
 
-        changed = sorted(k for k in {**old, **config} if k not in HARMLESS and said(old, k) != said(config, k))
+        kept, files = old.get(POLICY_FILES) or {}, config.get(POLICY_FILES) or {}
+        edited = [name for name, text in kept.items() if files.get(name, text) != text]
+        if edited:
+            raise InputError(f"--resume: the policy file {edited[0]} was edited since {self.path} was started; put its text back")
+        before, now = by_content(old, kept or files), by_content(config, files)
+        keys = {**old, **config}.keys() - HARMLESS - {POLICY_FILES}
+        changed = sorted(k for k in keys if said(before, k) != said(now, k))
         if changed:
             words = ", ".join(f"{k} (was {said(old, k)}, now {said(config, k)})" for k in changed)
             raise InputError(f"--resume: {self.path} was started with other settings: {words}; set them back")
