@@ -1,7 +1,8 @@
 """The front doors to augmentation by registered names: pipelines, for users and for trainings, and policies."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from augury.augment.ops.build import single
 from augury.augment.pipeline import Pipeline
@@ -13,27 +14,85 @@ from augury.augment.stages.normalize import Normalize
 from augury.augment.stages.plan import PlanStage
 from augury.core import registry
 from augury.core.errors import InputError
+from augury.core.laws import Law, written
 from augury.core.options import Chain, Spec, bind, chain_from, parse_chain
 from augury.core.plan import Policy
 from augury.core.stage import Stage
 
+# What stands for an augmentation: text, what YAML says, something built, or a list of those.
+Augmentation = str | Pipeline | Stage | Chain | Spec | Mapping[str, Any] | Sequence[Any] | None
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 
-def pipeline(name: str | Chain | Spec | list[Any] | dict[str, Any], /, *, seed: int = 0, **options: Any) -> Pipeline:
-    """An augmentation by name, `pipeline("randaugment", num_ops=2)`, or as a chain, `pipeline("crop+flip+cutout")`.
+def pipeline(augmentation: Augmentation, /, *, seed: int = 0, **options: Any) -> Pipeline:
+    """An augmentation by name, `pipeline("randaugment", num_ops=2)`, as a chain, `pipeline("crop+flip+cutout")`, or put together.
 
+    augmentation: text, what YAML says (`[crop, {cutout: {length: 8}}]`), a pipeline, a stage, or a list of those, as in
+    `pipeline([augury.ops.rotate(degrees=(-15, 15)), "cutout(8)"])`; all make the same thing of the same stages.
     Called on images it draws anew each time. `seed` alone chooses the draws, whatever `torch.manual_seed` says: two pipelines of
-    one seed draw alike, so keep one and call it again, and give views or runs that are to differ seeds of their own.
+    one seed draw alike, so keep one and call it again, and give views or runs that are to differ seeds of their own. Pipelines
+    that are put together must agree on a seed other than 0, unless one is given.
     Raises InputError for unknown names and options.
     """
-    chain = chain_from(name, "pipeline")
     if options:
+        chain = chain_from(augmentation, "pipeline")
         if len(chain.stages) != 1:
             raise InputError("pipeline: options belong inside the brackets of a chain's names")
-        spec = chain.stages[0]
-        chain = Chain((Spec(spec.name, {**spec.options, **options}, spec.first),))
-    return Pipeline(tuple(stages_of(chain, "pipeline")), seed, origin=str(chain), builder=pipeline)
+        (spec,) = chain.stages
+        given = {key: _written(value, _hint(spec.name, key)) for key, value in options.items()}
+        augmentation = Spec(spec.name, {**spec.options, **given}, spec.first)
+    if not isinstance(augmentation, Pipeline | Stage | list | tuple):
+        chain = chain_from(augmentation, "pipeline")
+        parts = _parts(chain, "pipeline")
+        return Pipeline(tuple(stage for _, stage in parts), seed, str(chain), pipeline, tuple(text for text, _ in parts))
+    pieces = [_piece(each, seed) for each in _flat(augmentation)]
+    seeds = {piece.seed for piece in pieces if piece.seed}
+    if not seed and len(seeds) > 1:
+        raise InputError(f"pipeline: its parts have the seeds {', '.join(map(str, sorted(seeds)))}; give seed=... for the whole")
+    origins = [piece.origin for piece in pieces if piece.origin != "none" or len(piece)]
+    return Pipeline(
+        tuple(stage for piece in pieces for stage in piece.stages),
+        seed or next(iter(seeds), 0),
+        None if None in origins else "+".join(map(str, origins)) or "none",
+        pipeline,
+        tuple(text for piece in pieces for text in piece.texts or (None,) * len(piece)),
+    )
+
+
+def _flat(value: Any) -> list[Any]:
+    return [part for each in value for part in _flat(each)] if isinstance(value, list | tuple) else [value]
+
+
+def _piece(value: Any, seed: int) -> Pipeline:
+    if isinstance(value, Pipeline):
+        return value
+    return Pipeline((value,), seed, texts=(None,)) if isinstance(value, Stage) else pipeline(value, seed=seed)
+
+
+def _hint(name: str, option: str) -> Any:
+    """The declared type of an augmentation's option; None for an operation's parameter, and where there is no such thing."""
+    kind = next((kind for kind in registry.AUGMENTATIONS if registry.has(kind, name)), None)
+    return None if kind is None else get_type_hints(registry.get(kind, name)).get(option)
+
+
+def _written(value: Any, hint: Any) -> Any:
+    """A value of Python as the grammar has it: laws, and pairs of numbers as ranges, by their names; pipelines as chains."""
+    if isinstance(value, Pipeline):
+        if value.origin is None:
+            raise InputError("pipeline: stages of your own have no text, and cannot be an option's value; register them by a name")
+        return parse_chain(value.origin, "pipeline")
+    if isinstance(value, Stage):
+        return _written(_piece(value, 0), hint)
+    if isinstance(value, Law):
+        return written(value)
+    takes_several = any(get_origin(part) in (tuple, list) for part in (hint, *get_args(hint)))
+    if hint in (Chain, Spec) or {Chain, Spec} & set(get_args(hint)):
+        return _written(pipeline(value), hint) if isinstance(value, list | tuple) else value
+    if isinstance(value, tuple) and not takes_several:
+        if len(value) != 2:
+            raise InputError(f"pipeline: {value}: a tuple is a range, (low, high); give a list for numbers to choose from")
+        return Spec("uniform", {}, value)
+    return [_written(each, hint) for each in value] if isinstance(value, list) else value
 
 
 def build(chain: Chain, statistics: Statistics, where: str = "--augment") -> Pipeline:
@@ -49,21 +108,29 @@ def build(chain: Chain, statistics: Statistics, where: str = "--augment") -> Pip
 
 def stages_of(chain: Chain, where: str) -> list[Stage]:
     """The stages that a chain of names stands for: presets, then policies, then single operations are looked up."""
-    return [stage for spec in chain.stages for stage in _stages(spec, where)]
+    return [stage for _, stage in _parts(chain, where)]
 
 
-def _stages(spec: Spec, where: str) -> list[Stage]:
+Part = tuple[str | None, Stage]  # a stage with its text, None where it cannot be written alone
+
+
+def _parts(chain: Chain, where: str) -> list[Part]:
+    return [part for spec in chain.stages for part in _parts_of(spec, where)]
+
+
+def _parts_of(spec: Spec, where: str) -> list[Part]:
     if is_policy_file(spec.name):
         return _from_file(spec, where)
     if registry.has("preset", spec.name):
         made = registry.get("preset", spec.name)
         result = made(**bind(made, spec, where))
-        return stages_of(result, where) if isinstance(result, Chain) else list(result)
+        if isinstance(result, Chain):
+            return _parts(result, where)
+        return [(str(spec) if len(result) == 1 else None, stage) for stage in result]
     if registry.has("policy", spec.name):
-        found = _policy(spec, where)
-        return [_policy_stage(spec.name, found)]
+        return [(str(spec), _policy_stage(spec.name, _policy(spec, where)))]
     if registry.has("op", spec.name):
-        return [op_stage(spec, where)]
+        return [(str(spec), op_stage(spec, where))]
     known = sorted({*registry.names("preset"), *registry.names("policy"), *registry.names("op")})
     raise InputError(f"{where}: {registry.unknown('augmentation', spec.name, known)}")
 
@@ -85,13 +152,13 @@ def is_policy_file(name: str) -> bool:
     return Path(name).suffix.lower() in (".yaml", ".yml")
 
 
-def _from_file(spec: Spec, where: str) -> list[Stage]:
+def _from_file(spec: Spec, where: str) -> list[Part]:
     if spec.options or spec.first:
         raise InputError(f"{where}: a policy file takes no options: {spec}")
     content = read_policy_file(spec.name)
     if content.augment:
-        return stages_of(parse_chain(content.augment, spec.name), where)
-    return [PlanStage(Path(spec.name).stem, policy_of(content))]
+        return _parts(parse_chain(content.augment, spec.name), where)
+    return [(str(spec), PlanStage(Path(spec.name).stem, policy_of(content)))]
 
 
 def read_policy_file(path: Path | str) -> PolicyFile:

@@ -9,7 +9,7 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,9 +17,11 @@ from torch import Tensor
 
 from augury.core.devices import constant
 from augury.core.errors import InputError
+from augury.core.levels import Ladder, Levels, Stepped
 from augury.core.options import Interval, Spec, bind
 
 
+@runtime_checkable
 class Law(Protocol):
     """`value(u, strength)`: u float32 in [0, 1) and strength float32 in [0, 1] of one shape, native values of that shape.
 
@@ -144,67 +146,6 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Stepped:
-    """`low` at strength 0, then whole steps towards `high` at strength 1, each worth `unit`: what int() makes of levels.
-
-    With `signed`, the sign is drawn.
-    """
-
-    low: float
-    high: float
-    unit: float = 1.0
-    signed: bool = False
-
-    @property
-    def support(self) -> Interval:
-        ends = [self.low * self.unit, self.high * self.unit]
-        ends += [-end for end in ends] if self.signed else []
-        return Interval(min(ends), max(ends))
-
-    def magnitude(self, strength: Tensor) -> Tensor:
-        return ((strength * (self.high - self.low)).trunc() + self.low) * self.unit
-
-    def value(self, u: Tensor, strength: Tensor) -> Tensor:
-        magnitude = self.magnitude(strength)
-        return torch.where(u < 0.5, magnitude, -magnitude) if self.signed else magnitude
-
-    def log_prob(self, value: Tensor, strength: Tensor) -> Tensor:
-        magnitude = self.magnitude(strength)
-        other = -magnitude if self.signed else magnitude
-        return (((value == magnitude).float() + (value == other).float()) / 2).log()
-
-
-@dataclass(frozen=True)
-class Ladder:
-    """A published table of values, one per level; strength picks the nearest level. With `signed`, the sign is drawn."""
-
-    numbers: tuple[float, ...]
-    signed: bool = False
-    centre: float = 0.0
-
-    @property
-    def support(self) -> Interval:
-        ends = list(self.numbers) + ([2 * self.centre - n for n in self.numbers] if self.signed else [])
-        return Interval(min(ends), max(ends))
-
-    def level(self, strength: Tensor) -> Tensor:
-        top = len(self.numbers) - 1
-        return (strength * top + 0.5).floor().clamp(0, top).to(torch.int64)
-
-    def value(self, u: Tensor, strength: Tensor) -> Tensor:
-        table = constant(self.numbers, torch.float32, u.device)
-        magnitude = table[self.level(strength)]
-        return torch.where(u < 0.5, magnitude, 2 * self.centre - magnitude) if self.signed else magnitude
-
-    def log_prob(self, value: Tensor, strength: Tensor) -> Tensor:
-        magnitude = constant(self.numbers, value.dtype, value.device)[self.level(strength)]
-        if not self.signed:
-            return torch.where(value == magnitude, 0.0, -math.inf)
-        half = ((value == magnitude).float() + (value == 2 * self.centre - magnitude).float()) / 2
-        return half.log()
-
-
-@dataclass(frozen=True)
 class Beta:
     """The Beta(a, b) law of Mixup and CutMix, by its quantile function, to a relative 3e-6 in both tails (shapes from 0.2).
 
@@ -276,7 +217,7 @@ def law_from(value: object, where: str) -> Law:
         make, keys = _NAMED[value.name]
         spec = Spec(value.name, {**dict(zip(keys, value.first, strict=False)), **value.options}, value.first[len(keys) :])
         return make(**bind(make, spec, where))
-    if isinstance(value, Constant | Uniform | LogUniform | Choice | Linear | Stepped | Ladder | Beta):
+    if isinstance(value, Constant | Uniform | LogUniform | Choice | Linear | Stepped | Levels | Ladder | Beta):
         return value
     raise InputError(f"{where} must be a number, a list of numbers or a law such as uniform(-30, 30)")
 
@@ -307,8 +248,47 @@ def _beta(*, a: float, b: float | None = None) -> Law:
     return Beta(a, a if b is None else b)
 
 
+def _linear(*, low: float, high: float, signed: bool = False, centre: float = 0.0) -> Law:
+    return Linear(_finite(low, "linear"), _finite(high, "linear"), signed, _finite(centre, "linear"))
+
+
+def _stepped(*, low: float, high: float, unit: float = 1.0, signed: bool = False) -> Law:
+    return Stepped(_finite(low, "stepped"), _finite(high, "stepped"), _finite(unit, "stepped"), signed)
+
+
+def _ladder(*, numbers: tuple[float, ...], signed: bool = False, centre: float = 0.0) -> Law:
+    if not numbers:
+        raise InputError("ladder: needs at least one number, as ladder([0, 10, 20])")
+    return Ladder(tuple(_finite(n, "ladder") for n in numbers), signed, _finite(centre, "ladder"))
+
+
+def written(law: Law) -> object:
+    """A law as the grammar has it: a number, a list of numbers, or a `Spec`; InputError for one that is not Augury's own."""
+    match law:
+        case Constant(number):
+            return number
+        case Choice(numbers):
+            return list(numbers)
+        case Uniform(low, high):
+            return Spec("uniform", {}, (low, high))
+        case LogUniform(low, high):
+            return Spec("log_uniform", {}, (low, high))
+        case Beta(a, b):
+            return Spec("beta", {}, (a, b))
+        case Linear(low, high, signed, centre):
+            return Spec("linear", {"signed": signed, "centre": centre}, (low, high))
+        case Stepped(low, high, unit, signed):
+            return Spec("stepped", {"unit": unit, "signed": signed}, (low, high))
+        case Ladder(numbers, signed, centre):
+            return Spec("ladder", {"signed": signed, "centre": centre}, (list(numbers),))
+    raise InputError(f"{type(law).__name__}: a law of your own has no text; make it the default of an operation of your own")
+
+
 _NAMED: dict[str, tuple[Callable[..., Law], tuple[str, ...]]] = {
     "uniform": (_uniform, ("low", "high")),
     "log_uniform": (_log_uniform, ("low", "high")),
     "beta": (_beta, ("a", "b")),
+    "linear": (_linear, ("low", "high")),
+    "stepped": (_stepped, ("low", "high")),
+    "ladder": (_ladder, ("numbers",)),
 }

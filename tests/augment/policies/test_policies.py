@@ -133,6 +133,26 @@ def test_autoaugment_takes_the_ladder_for_the_side() -> None:
         assert got.equal(by_hand[name].run(Batch(batch, None, ids), Noise.of(1, ids))[0].images)
 
 
+@pytest.mark.parametrize("side", [32, 64, 96])
+@pytest.mark.parametrize("table", ["cifar10", "svhn", "cifar10_95", "imagenet", "efficientnet_v0"])
+def test_a_named_table_keeps_its_own_ladder_whatever_the_side(table: str, side: int) -> None:
+    # The CIFAR tables on the large code's ladder would translate by up to 1.1 of the side: images of one colour.
+    ids = torch.arange(300)
+    images = torch.randint(0, 256, (300, 3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    stage = augury.pipeline("autoaugment", table=table).stages[0]
+    assert isinstance(stage, PlanStage)
+    trace = stage.sample(Batch(images, None, ids), Noise.of(0, ids))
+    for slot in range(trace["op"].shape[1]):
+        for index, entry in enumerate(stage.space.entries):
+            rows = (trace["op"][:, slot] == index) & trace["on"][:, slot]
+            if entry.op.name.startswith("translate") and bool(rows.any()):
+                largest = 10 / 32 if table not in ("imagenet", "efficientnet_v0") else 250 / 224
+                assert float(trace["value"][rows, slot, 0].abs().max()) <= largest + 1e-6
+    out = stage.apply(Batch(images, None, ids), trace).images.flatten(1).float()
+    blank = float((out.std(1) < 1).float().mean())
+    assert blank == 0 or table == "efficientnet_v0", blank
+
+
 def test_a_policy_by_side_says_what_it_drew() -> None:
     # Catches words taken from the small images' table for a large image.
     for side, name in ((32, "autoaugment(ladder=tf)"), (64, "autoaugment(table=imagenet, ladder=tpu)")):

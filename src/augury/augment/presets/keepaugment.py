@@ -79,7 +79,7 @@ def keep_cutmix(
 @register("preset", "keep_autoaugment", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), sections 4.1 and 4.2")
 def keep_autoaugment(
     *,
-    table: Table = "cifar10",
+    table: Table | None = None,
     magnitude: Annotated[float, Interval(0, 30)] | None = None,
     num_ops: Annotated[int, Interval(1, 16)] = 3,
     cutout: Pixels = 0,
@@ -89,11 +89,12 @@ def keep_autoaugment(
 ) -> Chain:
     """AutoAugment with a salient square of the image pasted back; by default half the side (16 of 32).
 
-    magnitude: the paper's table 4, `num_ops` operations of AutoAugment's space at that magnitude instead of the learned
-    table. cutout: side of a Cutout after the policy, under the paste, 16 in AutoAugment's CIFAR recipe, in mid-grey.
+    table: autoaugment's, by default the one for the images' side. magnitude: the paper's table 4, `num_ops` operations of
+    AutoAugment's space at that magnitude instead of the learned table. cutout: side of a Cutout after the policy, under
+    the paste, 16 in AutoAugment's CIFAR recipe, in mid-grey.
     """
     if magnitude is None:
-        policy = Spec("autoaugment", {"table": table})
+        policy = Spec("autoaugment", {} if table is None else {"table": table})
     else:
         policy = Spec("autoaugment_space", {"magnitude": magnitude, "num_ops": num_ops})
     trailing = (Spec("cutout", {"length": cutout, "fill": 128}),) if cutout else ()

@@ -6,12 +6,14 @@ from typing import Any
 
 import yaml
 
+from augury.core import plugins
 from augury.core.errors import InputError
 from augury.core.files import NotRegularError, read_text
 
 
 def read_config(path: Path, texts: Collection[str] = ()) -> dict[str, Any]:
-    """A YAML file of settings, dashes in keys allowed; InputError for what cannot be read. Never executes anything.
+    """A YAML file of settings, dashes in keys allowed; InputError for what cannot be read. Never executes anything: of the
+    plug-ins that it records, those that are missing or differ are asked for.
 
     texts: settings that are text as it stands there: `data: 2024_01_15` is a folder, which YAML takes for a number.
     """
@@ -32,6 +34,7 @@ def read_config(path: Path, texts: Collection[str] = ()) -> dict[str, Any]:
         raise InputError(f"-c {path}{f' line {mark.line + 1}' if mark else ''}: not readable as YAML ({problem})") from None
     if not isinstance(values, dict):
         raise InputError(f"-c {path}: expected `setting: value` lines")
+    plugins.check(values.pop("plugins", {}), f"-c {path}")
     found = {str(key).replace("-", "_"): value for key, value in values.items()}
     return found | {key: written for key, written in _scalars(root).items() if key in texts}
 

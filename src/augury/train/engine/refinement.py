@@ -4,10 +4,16 @@ He et al. 2019, "Data augmentation revisited: rethinking the distribution gap be
 arXiv:1909.09148, section 3.4: the intensive augmentation is switched off for the last epochs of a training.
 """
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
+
 from augury.augment.pipeline import Pipeline
 from augury.augment.stages.normalize import Normalize
 from augury.core.errors import InputError
-from augury.core.plan import Clock
+from augury.core.plan import Clock, Fading
 from augury.train.engine.settings import Settings
 from augury.train.strategies.strategy import Strategy
 
@@ -16,7 +22,9 @@ def check_refinement(settings: Settings, pipelines: tuple[Pipeline, ...], strate
     """InputError for options that contradict each other; a note where there is nothing to switch off, as in a reference row."""
     s = settings
     if not s.refined:
-        given = [n for n in ("refine_lr", "refine_mode") if getattr(s, n) != Settings.__dataclass_fields__[n].default]
+        given = [
+            n for n in ("refine_lr", "refine_mode", "refine_sched") if getattr(s, n) != Settings.__dataclass_fields__[n].default
+        ]
         if given:
             raise InputError(f"--{given[0].replace('_', '-')}: nothing is refined; add --refine-epochs N or --refine-at EPOCH")
         return []
@@ -31,21 +39,59 @@ def check_refinement(settings: Settings, pipelines: tuple[Pipeline, ...], strate
 
 
 def intensity_at(settings: Settings, epoch: int) -> float:
-    """The chance with which intensive stages still fire in an epoch (0-based): 1, 0 once refined, in between where gradual.
+    """How much is left of intensive stages in an epoch (0-based): 1, 0 once refined, in between where gradual.
 
-    gradual: falls linearly over the refinement's epochs, to 0 in the last one.
+    gradual: falls linearly over the refinement's epochs, to 0 in the last one. It is the factor on an operation's own
+    strength where that can fade (Mixup's alpha, as in the paper's section 4.1), and else on the chance to fire; with
+    gradual_chance on the chance of all.
     """
     s = settings
     if not s.refined or epoch < s.stage_one:
         return 1.0
-    if s.refine_mode != "gradual":
+    if s.refine_mode not in ("gradual", "gradual_chance"):
         return 0.0
     return 1 - (epoch - s.stage_one + 1) / (s.total_epochs - s.stage_one)
 
 
+def check_statistics(settings: Settings, networks: Iterable[nn.Module]) -> None:
+    """InputError where there are no statistics to estimate, or where averaged weights would move on all the same."""
+    if settings.refine_mode != "statistics":
+        return
+    if not all(any(map(_normalises, network.modules())) for network in networks):
+        raise InputError(f"--refine-mode statistics: {settings.model} has no batch normalisation; leave the refinement out")
+    if settings.model_ema_decay is not None:
+        raise InputError("--refine-mode statistics: the weights stay, but --model-ema-decay goes on averaging them; leave one out")
+
+
+def _normalises(module: nn.Module) -> bool:
+    return isinstance(module, BatchNorm) and module.track_running_stats
+
+
+def estimates_only(settings: Settings, clock: Clock) -> bool:
+    """Whether a step leaves the weights alone and estimates the statistics of batch normalisation."""
+    return settings.refine_mode == "statistics" and clock.intensity == 0
+
+
+@contextmanager
+def estimating(networks: Iterable[nn.Module]) -> Iterator[None]:
+    """Batch normalisation's statistics from nothing, as the plain mean over the batches seen while this lasts."""
+    every = [module for network in networks for module in network.modules()]
+    normal = [module for module in every if isinstance(module, BatchNorm) and _normalises(module)]
+    before = [module.momentum for module in normal]
+    for module in normal:
+        module.reset_running_stats()
+        module.momentum = None  # PyTorch's word for the mean over all batches
+    try:
+        yield
+    finally:
+        for module, momentum in zip(normal, before, strict=True):
+            module.momentum = momentum
+
+
 def clock_at(settings: Settings, epoch: int, step: int) -> Clock:
     """The clock of a step. `epochs` counts stage one alone, so that schedules of policies do not depend on the refinement."""
-    return Clock(epoch, max(settings.epochs, epoch + 1), step, intensity_at(settings, epoch), settings.seed)
+    fading: Fading = "chance" if settings.refine_mode == "gradual_chance" else "strength"
+    return Clock(epoch, max(settings.epochs, epoch + 1), step, intensity_at(settings, epoch), settings.seed, fading)
 
 
 def pipelines_at(settings: Settings, pipelines: tuple[Pipeline, ...], clock: Clock) -> tuple[Pipeline, ...]:
