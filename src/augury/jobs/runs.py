@@ -11,6 +11,7 @@ from torch import nn
 
 from augury.augment.stages.normalize import Normalize
 from augury.core.errors import InputError
+from augury.core.files import open_regular
 from augury.core.options import Spec, parse_spec
 from augury.train.data.dataset import Dataset, load
 from augury.train.engine.identity import Identity
@@ -112,6 +113,7 @@ def _network(spec: Spec, file: Path, identity: Identity) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         network = build(spec, classes=len(identity.classes), channels=identity.channels)
     try:
+        open_regular(file).close()
         network.load_state_dict(load_file(file))
     except (SafetensorError, RuntimeError, OSError):
         raise InputError(f"{file}: damaged, or of another network; put it back from a copy, or train again elsewhere") from None

@@ -18,6 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from augury.core.errors import InputError, RunError
+from augury.core.files import open_regular
 
 # Of the format of a checkpoint's state; older ones are read.
 VERSION = 2
@@ -130,6 +131,7 @@ def newest(directory: Path) -> Found | None:
 def read(path: Path) -> Found | None:
     """One checkpoint; None where it is damaged. Nothing in it is executed."""
     try:
+        open_regular(path).close()
         with safe_open(path, framework="pt") as file:
             about = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)

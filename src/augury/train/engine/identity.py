@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from augury.core.errors import InputError
+from augury.core.files import read_bytes, read_text
 from augury.train.data.dataset import Dataset, identified
 from augury.train.data.fingerprint import Fingerprint
 from augury.train.data.intensity import Range
@@ -107,12 +108,12 @@ class Identity:
         if not file.exists():
             return None
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))
+            found = json.loads(read_text(file))
             version = found["version"]
             if version > VERSION:
                 raise InputError(f"{file}: written by a newer version of Augury (format {version}); update Augury to read it")
             preparation = Preparation.of(found)
-            text = (folder / DATA_FILES).read_bytes().decode("utf-8", "surrogateescape")
+            text = read_bytes(folder / DATA_FILES).decode("utf-8", "surrogateescape")
             fingerprint = Fingerprint.from_csv(text, str(folder / DATA_FILES))
             if fingerprint.digest() != found["hash"]:
                 raise InputError(f"{folder / DATA_FILES}: is not as it was written; take both files back from a copy")

@@ -11,6 +11,7 @@ import yaml
 
 from augury.core import plugins
 from augury.core.errors import InputError, RunError
+from augury.core.files import NotRegularError, read_text
 from augury.train.engine.checkpoint import NAME, PREVIOUS, STAGE_ONE, write_atomically, write_json
 from augury.train.engine.policy_files import by_content, contents
 from augury.train.engine.settings import HARMLESS, POLICY_FILES, Settings
@@ -92,11 +93,13 @@ class RunDirectory:
         if not file.exists():
             return None
         try:
-            config = yaml.safe_load(file.read_text(encoding="utf-8"))
+            config = yaml.safe_load(read_text(file))
+        except NotRegularError as error:
+            raise InputError(f"{file}: is {error.strerror}; put the file back") from None
         except (yaml.YAMLError, UnicodeDecodeError):
             config = None
         if not isinstance(config, dict):
-            raise InputError(f"{file}: damaged; start again with --overwrite")
+            raise InputError(f"{file}: damaged; put it back from a copy, or name another folder")
         plugins.check(config.pop("plugins", {}), str(file))
         return config
 
@@ -104,11 +107,13 @@ class RunDirectory:
         """The finished run's result; None while it is unfinished."""
         file = self.path / "result.json"
         try:
-            return json.loads(file.read_text(encoding="utf-8"))
+            return json.loads(read_text(file))
         except FileNotFoundError:
             return None
+        except NotRegularError as error:
+            raise InputError(f"{file}: is {error.strerror}; put the file back") from None
         except ValueError:
-            raise InputError(f"{file}: damaged; start again with --overwrite") from None
+            raise InputError(f"{file}: damaged; remove it, and --resume writes it again from the last checkpoint") from None
 
     def metrics(self) -> list[dict[str, Any]]:
         """The epochs logged so far."""

@@ -100,7 +100,7 @@ def check_images(model: nn.Module, settings: Settings, dataset: Dataset) -> None
         except (RuntimeError, ValueError, AssertionError, IndexError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0][:150]
             raise InputError(
-                f"--model {settings.model}: cannot take images of {height}x{width} ({reason}); give --image-size, or another network"
+                f"--model {settings.model}: cannot take images of {height}x{width} ({reason}); give --image-size or another network"
             ) from None
         finally:
             network.train(training)
