@@ -1,6 +1,7 @@
 """A checkpoint goes on with the training it is of, or not at all; what a run was told stands in its folder."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +32,8 @@ def digits() -> Dataset:
 @pytest.fixture
 def begun(tmp_path: Path, digits: Dataset) -> Path:
     """The folder of a training whose first epoch is done."""
-    settings = Settings("digits", epochs=2, batch_size=100)
-    directory = RunDirectory.open(tmp_path / "run", settings.dict())
-    trainer = Trainer(prepare(settings, digits))
+    directory = RunDirectory.open(tmp_path / "run", SETTINGS.dict())
+    trainer = Trainer(prepare(SETTINGS, digits))
     trainer.begin(directory)
     trainer.record(trainer.train_epoch())
     return tmp_path / "run"
@@ -41,7 +41,7 @@ def begun(tmp_path: Path, digits: Dataset) -> Path:
 
 def resumed(folder: Path, digits: Dataset, **changes: object) -> int:
     """The epoch that a training with these settings goes on from."""
-    settings = Settings(**{**SETTINGS.dict(), **changes})  # type: ignore[arg-type]
+    settings = replace(SETTINGS, **changes)  # type: ignore[arg-type]
     trainer = Trainer(prepare(settings, digits))
     trainer.begin(RunDirectory(folder))
     return trainer.training.epoch

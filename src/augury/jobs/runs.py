@@ -88,10 +88,10 @@ def open_run(path: Path, device: str = "auto", data: dict[Any, Dataset] | None =
 def other_data(run: Run, data: str, data_dir: str | None = None) -> Dataset:
     """Other data for a run's networks, brought to what they take; InputError where the classes or channels are not the run's."""
     known = run.identity
-    dataset = load(data, data_dir=data_dir, validation=run.settings.validation, like=known.preparation)
-    side = known.size[0] if known.size[0] == known.size[1] else None
-    if tuple(dataset.train.images.shape[-2:]) != known.size and side is not None:  # named data and arrays of another size
-        dataset = load(data, data_dir=data_dir, validation=run.settings.validation, image_size=side)
+    dataset = load(
+        data, data_dir=data_dir, validation=run.settings.validation, image_size=known.size, resize=known.resize,
+        like=known.preparation,
+    )  # fmt: skip
     if dataset.classes != known.classes:
         raise InputError(f"--data {data}: its classes {_few(dataset.classes)} are not the run's {_few(known.classes)}")
     if dataset.train.images.shape[1] != known.channels:

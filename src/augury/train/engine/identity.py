@@ -15,6 +15,7 @@ from augury.train.data.dataset import Dataset, identified
 from augury.train.data.fingerprint import Fingerprint
 from augury.train.data.intensity import Range
 from augury.train.data.preparation import Preparation
+from augury.train.data.resize import Resize
 from augury.train.data.words import few
 from augury.train.engine.checkpoint import write_atomically, write_json
 from augury.train.engine.settings import Settings
@@ -26,7 +27,8 @@ VERSION = 1
 @dataclass(frozen=True)
 class Identity:
     """A run's data. classes in the network's order; mean and std per channel, in [0, 1]; size (rows, columns) and channels of
-    its images; intensity: the range of values of images of more than 8 bits, None where there were none.
+    its images; intensity: the range of values of images of more than 8 bits, None where there were none; resize: how images of
+    another shape came to the size.
 
     place: absolute path of the folder or file, None for named data; data_dir: absolute, where one was given.
     """
@@ -37,6 +39,7 @@ class Identity:
     size: tuple[int, int]
     channels: int
     intensity: Range | None
+    resize: Resize
     place: str | None
     data_dir: str | None
     fingerprint: Fingerprint
@@ -46,17 +49,18 @@ class Identity:
         """The identity of a training's data."""
         origin = identified(dataset).origin
         assert origin is not None
+        made = origin.preparation
         shape = dataset.train.images.shape
         return Identity(
             dataset.classes, dataset.mean, dataset.std, (int(shape[-2]), int(shape[-1])), int(shape[1]),
-            None if origin.preparation is None else origin.preparation.intensity, origin.place,
+            None if made is None else made.intensity, settings.resize if made is None else made.resize, origin.place,
             None if settings.data_dir is None else os.path.abspath(Path(settings.data_dir).expanduser()), origin.fingerprint,
         )  # fmt: skip
 
     @property
     def preparation(self) -> Preparation:
         """What every image has to be brought to for the network."""
-        return Preparation(self.size, self.channels, self.intensity)
+        return Preparation(self.size, self.channels, self.intensity, self.resize)
 
     def settings(self, settings: Settings) -> Settings:
         """The run's settings with its data at their absolute place. Raises InputError where nothing is there any more."""
@@ -97,7 +101,7 @@ class Identity:
         parts = {name: {"files": len(m), "hash": self.fingerprint.digest(name)} for name, m in self.fingerprint.parts.items()}
         return {
             "version": VERSION, "place": self.place, "data_dir": self.data_dir, "classes": list(self.classes),
-            "mean": list(self.mean), "std": list(self.std), **self.preparation.plain(), "resize": "cover", "parts": parts,
+            "mean": list(self.mean), "std": list(self.std), **self.preparation.plain(), "parts": parts,
             "hash": self.fingerprint.digest(),
         }  # fmt: skip
 
@@ -119,7 +123,7 @@ class Identity:
                 raise InputError(f"{folder / DATA_FILES}: is not as it was written; take both files back from a copy")
             return Identity(
                 tuple(found["classes"]), tuple(found["mean"]), tuple(found["std"]), preparation.size, preparation.channels,
-                preparation.intensity, found["place"], found["data_dir"], fingerprint,
+                preparation.intensity, preparation.resize, found["place"], found["data_dir"], fingerprint,
             )  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, InputError):

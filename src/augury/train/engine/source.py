@@ -11,7 +11,7 @@ from augury.train.engine.settings import Settings
 def data_key(settings: Settings) -> tuple[Any, ...]:
     """What decides which data `load_for` gives: settings with the same key share them."""
     s = settings
-    return s.data, s.data_dir, s.validation, s.image_size, s.intensity_range, s.fraction, s.label_noise
+    return s.data, s.data_dir, s.validation, s.image_size, s.resize, s.intensity_range, s.fraction, s.label_noise
 
 
 def load_for(settings: Settings, like: Preparation | None = None) -> Dataset:
@@ -21,6 +21,6 @@ def load_for(settings: Settings, like: Preparation | None = None) -> Dataset:
     """
     dataset = load(
         settings.data, data_dir=settings.data_dir, validation=settings.validation, image_size=settings.image_size,
-        stream=settings.stream, intensity_range=settings.intensity_range, like=like,
+        resize=settings.resize, stream=settings.stream, intensity_range=settings.intensity_range, like=like,
     )  # fmt: skip
     return reduced(dataset, fraction=settings.fraction, label_noise=settings.label_noise)
