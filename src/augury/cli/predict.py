@@ -4,10 +4,10 @@ import argparse
 import io
 import sys
 
-from augury.cli.shared import named_path, print_notes, whole
+from augury.cli.shared import add_setting, named_path, print_notes, whole
 from augury.core.errors import InputError
 
-HELP = "what a finished run's network says of images without labels, as CSV"
+HELP = "predict the classes of images without labels, as CSV"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +17,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=named_path, metavar="FILE", help="a .csv file (standard output)")
     parser.add_argument("--every-class", action="store_true", help="a column with the probability of every class")
     parser.add_argument("--network", default=1, metavar="N", help="which of several networks (1)")
-    parser.add_argument("--device", default="auto", metavar="D", help="cpu, cuda, ...")
+    add_setting(parser, "device", default="auto")
     parser.add_argument("--overwrite", action="store_true", help="replace the file")
 
 
