@@ -64,25 +64,14 @@ def _load_plugins(given: list[str]) -> None:
             load_plugin(plugin)
 
 
-class _Once(argparse.Action):
-    """Stores a value, and refuses a second one."""
+class _Value(argparse.Action):
+    """Stores a flag's value. Given again, a list is added to, and anything else is refused."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
     ) -> None:  # fmt: skip
-        if _given(namespace, self.dest):
-            parser.error(f"{option} is given twice; keep one of them")
-        setattr(namespace, self.dest, values)
-
-
-class _Joined(argparse.Action):
-    """Stores a list as text with commas; given again, it adds to it."""
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
-    ) -> None:  # fmt: skip
-        if _given(namespace, self.dest):
-            if not isinstance(values, str):  # a path, which is no list here
+        if option is not None and _given(namespace, self.dest):
+            if not (LISTS & set(self.option_strings) and isinstance(values, str)):
                 parser.error(f"{option} is given twice; keep one of them")
             values = f"{getattr(namespace, self.dest)},{values}"
         setattr(namespace, self.dest, values)
@@ -107,11 +96,10 @@ class Help(RichHelpFormatter):
 class _Parser(argparse.ArgumentParser):
     """Refuses in one line, with the nearest flag; of a flag that is given twice no value is lost."""
 
-    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
-        """A flag with one value may stand once; one that holds a list may stand again, and adds to it."""
-        if names and names[0].startswith("-") and "action" not in options and "nargs" not in options:
-            options["action"] = _Joined if LISTS & set(names) else _Once
-        return super().add_argument(*names, **options)
+    def __init__(self, *names: Any, **options: Any) -> None:
+        super().__init__(*names, **options)
+        for action in (None, "store"):  # for its groups of flags too
+            self.register("action", action, _Value)
 
     def error(self, message: str) -> NoReturn:
         from augury.core.registry import unknown
