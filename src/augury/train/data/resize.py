@@ -1,4 +1,4 @@
-"""Bringing images to one size: the target is covered (short side resized) and its centre cut out."""
+"""Brings images to one size: the shorter side is resized and the centre cropped."""
 
 import numpy as np
 import torch
