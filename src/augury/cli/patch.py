@@ -14,7 +14,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     texts = {
         "augment": "augmentation of the trainings",
-        "strategy": "rows separated by commas: a strategy, optionally with +balanced, +with(lr=...,weight_decay=...) or "
+        "strategy": "rows separated by commas: a strategy, optionally with +balanced, +true, +with(lr=...,weight_decay=...) or "
         "+tuned(weight_decay=[...])",
         "lr": "highest learning rate; training with consistency may diverge at 0.1",
     }

@@ -111,13 +111,25 @@ def settings_of(
     merged = {
         **(defaults or {}),
         **values,
-        **{key: listed(value) if key in LISTS else number(value) for key, value in flags.items()},
+        **{key: listed(value) if key in LISTS or _sides(key, value) else number(value) for key, value in flags.items()},
     }
     if "data" not in merged:
         command = options.parser.prog
         example = EXAMPLES.get(command.split()[-1], "digits")
         raise InputError(f"DATA: name the data, for example `{command} {example} --output DIR`")
     return Settings.of(merged, "--flags"), extra
+
+
+def _sides(key: str, value: Any) -> bool:
+    return key == "image_size" and "," in str(value)
+
+
+def image_size(text: str | None) -> int | tuple[int, ...] | None:
+    """`--image-size` as a side, or as rows and columns."""
+    if text is None:
+        return None
+    sides = tuple(whole(part.strip(), "--image-size") for part in text.split(","))
+    return sides[0] if len(sides) == 1 else sides
 
 
 def listed(text: Any) -> list[Any]:

@@ -20,7 +20,7 @@ class PatchSettings:
     strategy's. translate: a CycleGAN for each class, or one for all. translate_*: their training (`TranslationSettings`);
     translate_augment: what their images go through."""
 
-    seeds: Annotated[int, Interval(1, 1000)] = flag(3, "Patching", "trainings per strategy")
+    seeds: Annotated[int, Interval(1, 1000)] = flag(8, "Patching", "trainings per strategy")
     from_run: str | None = flag(
         None, "Patching", "finished run whose network is to be patched", value="RUN", unset="one trained by the first strategy"
     )

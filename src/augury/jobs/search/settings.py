@@ -16,7 +16,8 @@ CHILD_EPOCHS = 10
 _ONLY = {
     "functions": ("tanda",), "length": ("tanda",), "generator": ("tanda",), "generator_steps": ("tanda",),
     "generator_lr": ("tanda",), "discriminator_lr": ("tanda",), "operations": ("autoaugment", "randaugment"),
-    "rule": ("autoaugment",), "controller_lr": ("autoaugment",), "sampler": ("randaugment",),
+    "rule": ("autoaugment",), "controller_lr": ("autoaugment",), "round_size": ("autoaugment",), "sampler": ("randaugment",),
+    "refine_shares": ("randaugment",),
 }  # fmt: skip
 
 
@@ -25,7 +26,8 @@ class SearchSettings:
     """A search. seeds, final_epochs: of the trainings on the full training part at the end. proxy: images children train on.
 
     child_model: the children's network, the final one by default. controls: augmentations trained at the end beside the
-    winner and random search's. The others belong to one method each.
+    winner and random search's. The others belong to one method each; round_size: children that the controller learns from at a
+    time; refine_shares: shares of the epochs at the end to be tried without the policy.
     """
 
     method: Method = required("Search", "what searches")
@@ -69,6 +71,15 @@ class SearchSettings:
     controller_lr: Annotated[float, Interval(0)] | None = flag(
         None, "Search", "autoaugment: the controller's learning rate", value="RATE", unset="0.01; 3.5e-4 from 1000 children on"
     )
+    round_size: Annotated[int, Interval(2, 10_000)] = flag(
+        8, "Search", "autoaugment: children that the controller learns from at a time; at least --workers"
+    )
+    refine_shares: tuple[Annotated[float, Interval(0, 0.99)], ...] = flag(
+        (0.0,),
+        "Search",
+        "randaugment: shares of the epochs at the end that are tried without the policy, such as 0,0.2",
+        value="F,G,...",
+    )
     sampler: Literal["grid", "tpe"] = flag("grid", "Search", "randaugment: a grid, or Optuna's tpe with pruning")
 
     @staticmethod
@@ -83,4 +94,6 @@ class SearchSettings:
         for name, methods in _ONLY.items():
             if getattr(made, name) != plain[name] and made.method not in methods:
                 raise InputError(f"--{name.replace('_', '-')}: belongs to --method {' or '.join(methods)}; leave it out")
+        if made.sampler == "tpe" and len(made.refine_shares) > 1:
+            raise InputError("--refine-shares: --sampler tpe searches numbers of operations and magnitudes alone; use the grid")
         return made

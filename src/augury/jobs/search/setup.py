@@ -1,5 +1,6 @@
 """The space, the searcher and the budget that a search's settings ask for."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from augury.augment.policies.randaugment import TORCHVISION
@@ -11,6 +12,7 @@ from augury.jobs.search.settings import SearchSettings
 from augury.train.data.dataset import Dataset
 from augury.train.engine.settings import Settings
 from augury.train.search.budget import Budget
+from augury.train.search.outcome import Decisions
 from augury.train.search.searchers import ControllerSearch, GridSearch, RandomSearch, Searcher
 from augury.train.search.spaces import AutoAugmentSpace, RandAugmentSpace, SearchSpace
 from augury.train.search.tanda_space import TandaSpace
@@ -24,7 +26,7 @@ def space_of(search: SearchSettings, dataset: Dataset, device: str) -> SearchSpa
     if search.method == "autoaugment":
         return AutoAugmentSpace(PolicySpace(operations=_operations(search, OPERATIONS)))
     if search.method == "randaugment":
-        return RandAugmentSpace(operations=_operations(search, TORCHVISION))
+        return RandAugmentSpace(operations=_operations(search, TORCHVISION), refine_shares=search.refine_shares)
     grey = dataset.train.images.shape[1] == 1
     default = "mnist" if grey else "cifar10"
     chains = parse_list(search.functions or default, "--functions")
@@ -44,12 +46,18 @@ def candidates_in(seconds: float) -> int:
     return max(1, min(12, int(seconds / 60 / MINUTES_PER_CANDIDATE)))
 
 
-def searcher_of(search: SearchSettings, space: SearchSpace, settings: Settings, tpe: dict[str, Any]) -> tuple[Searcher, Budget]:
-    """Who proposes the method's children, and how many. tpe: where Optuna keeps its study."""
+def searcher_of(
+    search: SearchSettings, space: SearchSpace, settings: Settings, tpe: dict[str, Any], known: Sequence[Decisions] = ()
+) -> tuple[Searcher, Budget]:
+    """Who proposes the method's children, and how many. tpe: where Optuna keeps its study. known: what was tried before, by a
+    search that is extended; a grid continues with points that are not among them.
+    """
     budget = Budget.of(search.budget)
     if isinstance(space, AutoAugmentSpace):
         rate = search.controller_lr or controller_lr(budget)
-        return ControllerSearch(space.policies, settings.seed, search.rule, rate, moving_average=rate < 1e-3), budget
+        return ControllerSearch(
+            space.policies, settings.seed, search.rule, rate, search.round_size, moving_average=rate < 1e-3
+        ), budget
     if isinstance(space, TandaSpace):
         count = budget.children or candidates_in(budget.seconds or 0)
         grid = space.candidates()
@@ -59,7 +67,8 @@ def searcher_of(search: SearchSettings, space: SearchSpace, settings: Settings, 
         from augury.train.search.tpe import Tpe
 
         return Tpe(space, settings.seed, epochs=settings.epochs, **tpe), budget
-    return GridSearch(space.grid(budget.children or GRID_POINTS)), budget
+    new = [point for point in space.grid(budget.children or GRID_POINTS) if point not in known]
+    return GridSearch([*known, *new]), budget
 
 
 def controller_lr(budget: Budget) -> float:

@@ -17,7 +17,7 @@ class Settings:
     """One training. Names, augmentations and strategies are written in the grammar of `augury.core.grammar`.
 
     augment2: the second pipeline, for strategies whose views may differ in it. model: a network, or as many as the strategy
-    trains, separated by commas. fraction, label_noise: see `augury.train.data.subsets`.
+    trains, parted by commas. fraction, label_noise: see `augury.train.data.subsets`.
 
     lr is what one batch is trained with; with `lr_base_size` it is the rate of that many images, scaled linearly to the batch.
     decay_milestones: epochs, or fractions of `epochs` where below 1. grad_accum_steps: parts into which a batch is cut, one
@@ -107,11 +107,7 @@ class Settings:
         None, "Refinement", "switch intensive stages off after this epoch, within --epochs", value="EPOCH"
     )
     refine_mode: Literal["standard", "nothing", "gradual", "gradual_chance", "statistics"] = flag(
-        "standard",
-        "Refinement",
-        "standard keeps crop and flip; nothing removes all augmentation; gradual fades it out by strength, gradual_chance by "
-        "chance; statistics only re-estimates those of batch normalisation, as a control",
-        value="NAME",
+        "standard", "Refinement", "standard keeps crop and flip; nothing removes all augmentation; gradual fades it out"
     )
     refine_sched: Literal["constant", "cosine"] = flag(
         "constant", "Refinement", "schedule of the refinement's learning rate; cosine falls to 0"
@@ -147,8 +143,17 @@ class Settings:
         None, "Data", "folder of a named data set: torchvision's layout, or DIR/NAME/train.npz", value="DIR"
     )
     validation: Annotated[float, Interval(0, 1)] = flag(0.1, "Data", "fraction of the training part held out for validation")
-    image_size: Annotated[int, Interval(1)] | None = flag(
-        None, "Data", "side to which images of different sizes are resized and cropped", unset="the most common shorter side"
+    image_size: Annotated[int, Interval(1)] | tuple[Annotated[int, Interval(1)], ...] | None = flag(
+        None,
+        "Data",
+        "side to which images are brought, or rows and columns, such as 256,128",
+        value="N|ROWS,COLUMNS",
+        unset="the images' own, where they agree",
+    )
+    resize: Literal["cover", "fit", "stretch"] = flag(
+        "cover",
+        "Data",
+        "how images of another shape are brought to --image-size: cover crops the centre, fit pads with black, stretch distorts",
     )
     intensity_range: str = flag(
         "auto", "Data", "values that become grey levels 0 to 255 in images of more than 8 bits: auto, or LOW,HIGH", value="RANGE"
