@@ -1,4 +1,4 @@
-"""Brings images to one size: the shorter side is resized and the centre cropped."""
+"""Brings images to one size: covers it and crops the centre, fits the image into it, or stretches the image."""
 
 from collections.abc import Iterable
 from typing import Literal
