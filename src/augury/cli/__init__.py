@@ -144,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _usage(parser: argparse.ArgumentParser) -> str:
-    """What must be given, and that there is more: dozens of flags in a row tell nobody anything."""
+    """The required arguments only, since dozens of flags in a row are not readable."""
     words = []
     for action in parser._actions:
         if not action.option_strings:

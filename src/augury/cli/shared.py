@@ -1,4 +1,4 @@
-"""What several commands share: the flags of a training, their conversion, and lines printed about results."""
+"""Shared by several commands: the flags of a training, their conversion, and lines printed about results."""
 
 import argparse
 import shlex

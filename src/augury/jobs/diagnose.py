@@ -1,4 +1,4 @@
-"""`augury diagnose`: measurements of finished runs, side by side."""
+"""`augury diagnose`: measurements of finished runs, compared with each other."""
 
 import inspect
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Reading policy files: every refusal names the line."""
+"""Reads policy files; every error names the line."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

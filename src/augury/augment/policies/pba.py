@@ -1,4 +1,4 @@
-"""Population based augmentation: replay of a found schedule."""
+"""Population based augmentation: replays a schedule found by a search."""
 
 import json
 import math

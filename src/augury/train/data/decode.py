@@ -1,4 +1,4 @@
-"""Image files to uint8 arrays: what was converted is counted, what cannot be read is skipped, counted and named."""
+"""Decodes image files to uint8 arrays; conversions are counted, and unreadable files are skipped, counted and named."""
 
 import warnings
 from collections import Counter

@@ -1,4 +1,4 @@
-"""A CSV manifest: one line per image with path and label, and perhaps group and split."""
+"""A CSV manifest: one line per image with path and label, and optionally group and split."""
 
 import csv
 import os

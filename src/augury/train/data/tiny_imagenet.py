@@ -1,4 +1,4 @@
-"""Tiny-ImageNet's flat val/: all images in one folder, their classes in a tab-separated annotation file."""
+"""Tiny-ImageNet's flat val/ folder, whose classes are given in a tab-separated annotation file."""
 
 from pathlib import Path
 

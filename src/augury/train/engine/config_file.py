@@ -1,4 +1,4 @@
-"""Reading a -c file: YAML of plain values, in which nothing is said twice; every refusal names the line."""
+"""Reads a -c file; duplicate keys are refused with their line."""
 
 from collections.abc import Collection
 from pathlib import Path

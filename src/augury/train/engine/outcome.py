@@ -1,4 +1,4 @@
-"""What a finished training leaves: result.json's content, weights and test predictions."""
+"""The results of a finished training: result.json's content, weights and test predictions."""
 
 import copy
 import csv

@@ -1,4 +1,4 @@
-"""A training, put together from its settings; every refusal is made before anything is written."""
+"""Prepares a training from its settings; whatever is refused is refused before anything is written."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

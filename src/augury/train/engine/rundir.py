@@ -1,4 +1,4 @@
-"""The folder of a run: opened with care, so that nothing of anybody's is lost or half-written."""
+"""The folder of a run, opened so that nothing is lost or half-written."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a training is put together from, with every refusal made before anything is written."""
+"""The parts of a training, checked before anything is written."""
 
 from typing import Any
 
