@@ -104,8 +104,14 @@ def compare(
 
 def run_folder(output: Path, index: int, row: ComparisonRow, seed: int) -> Path:
     """The folder of one training of a comparison."""
-    name = re.sub(r"[^A-Za-z0-9.=-]+", "_", f"{row.augment}-{row.strategy}").strip("_")[:60]
-    return output / "runs" / f"{index}-{name}-seed{seed}"
+
+    def named(augment: str) -> Path:
+        name = re.sub(r"[^A-Za-z0-9.=-]+", "_", f"{augment}-{row.strategy}").strip("_")[:60]
+        return output / "runs" / f"{index}-{name}-seed{seed}"
+
+    # Of a policy file only its own name, so that a folder can be moved; folders from before have the whole path.
+    before = named(row.augment)
+    return before if before.exists() else named(re.sub(r"[^\s\"'+(),]*/([^/\s\"'+(),]+)\.ya?ml", r"\1", row.augment))
 
 
 def run_one(settings: Settings, dataset: Dataset, where: Path, progress: Any) -> dict[str, Any]:
