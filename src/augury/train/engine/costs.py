@@ -1,4 +1,4 @@
-"""What a training costs, counted so that nothing looks free: images, passes, steps, and the device's time."""
+"""Counts the cost of a training so that nothing looks free: images, passes, steps and device time."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A training, put together from its settings; every refusal is made before anything is written."""
+"""Prepares a training from its settings; whatever is refused is refused before anything is written."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
 from augury.train.engine.setup import (
     begin_groups,
+    check_images,
     check_update,
     cuda_devices,
     first_two,
@@ -80,6 +81,7 @@ def prepare(settings: Settings, dataset: Dataset, streams: dict[str, Tensor] | N
     settings, device, world, strategy, pipelines = found.settings, found.device, found.world, found.strategy, found.pipelines
     with torch.random.fork_rng(devices=cuda_devices(device)):
         model = make_networks(settings, dataset, strategy).to(device).to(memory_format=torch.channels_last)
+        check_images(model, settings, dataset)
         extra = nn.ModuleDict(strategy.modules(model)).to(device)
     check_statistics(settings, members(model))
     parameters = [*model.parameters(), *extra.parameters()]
