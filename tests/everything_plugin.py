@@ -1,7 +1,6 @@
 """A plug-in with a method of every kind, in one file, as a user would write it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -39,33 +38,14 @@ def my_preset() -> Chain:
     return parse_chain("flip+my_policy(p=0.25)", "my_preset")
 
 
-@dataclass
-class Squared:
+class Squared(augury.Strategy):
     """Squared distance of the probabilities from the labels."""
 
-    streams: tuple[str, ...] = ("train",)
-    turns: int = 1
-    seen: list[int] = field(default_factory=list)
-
-    def modules(self, model: nn.Module) -> dict[str, nn.Module]:
-        return {}
-
-    def program(self, clock: augury.Clock) -> object:
-        return None
-
-    def __call__(self, model: nn.Module, views: augury.Views, *, program: object = None, turn: int | None = None) -> augury.Step:
+    def __call__(self, model: nn.Module, views: augury.Views, *, program: object = None, turn: int = 0) -> augury.Step:
         batch = views()
         assert batch.targets is not None
-        logits = model(batch.images)
-        losses = (logits.softmax(1) - batch.targets.dense()).square().sum(1)
+        losses = (model(batch.images).softmax(1) - batch.targets.dense()).square().sum(1)
         return augury.Step(losses.mean(), per_sample=losses.detach())
-
-    def end_epoch(self, clock: augury.Clock) -> None: ...
-
-    def state_dict(self) -> dict[str, object]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, object]) -> None: ...
 
 
 @augury.register("strategy", "my_strategy")

@@ -103,17 +103,19 @@ __version__ = "0.1.0"
 __all__ = ["__version__", *_HOME, *_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
-def __getattr__(name: str) -> object:
-    from importlib import import_module
+if not TYPE_CHECKING:  # a checker that saw it would accept any name
 
-    if name in _MODULES:
-        return import_module(f"augury.{name}")
-    if name not in _HOME:
-        raise AttributeError(f"module 'augury' has no attribute {name!r}")
-    module, own = _HOME[name]
-    value = getattr(import_module(module), own)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
+
+        if name in _MODULES:
+            return import_module(f"augury.{name}")
+        if name not in _HOME:
+            raise AttributeError(f"module 'augury' has no attribute {name!r}")
+        module, own = _HOME[name]
+        value = getattr(import_module(module), own)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
