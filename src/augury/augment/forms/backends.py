@@ -38,8 +38,8 @@ def backend(device: torch.device) -> Backend:
 
 def fuses(images: torch.Tensor) -> bool:
     """Whether compiled kernels take these images through a whole chain at once; elsewhere stages run one after another, with the
-    same result. `AUGURY_FUSE=1` in the environment asks for it."""
-    if os.environ.get("AUGURY_FUSE") != "1":
+    same result. `AUGURY_FUSE=0` in the environment has them do so everywhere."""
+    if os.environ.get("AUGURY_FUSE") == "0":
         return False
     if torch.compiler.is_compiling() or images.device.type != "cpu" or images.dtype != torch.uint8 or images.numel() == 0:
         return False
