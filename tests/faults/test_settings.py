@@ -15,7 +15,7 @@ from augury.core.errors import InputError
 from augury.train.engine.config_file import read_config
 from augury.train.engine.settings import Settings, text_fields
 
-TEXTS = ("1.10", "2024_01_15", "1e3", "007", "true", "null", "1_000", "nan", "0x10", "yes", "1:30", " 5", "-0")
+TEXTS = ("1.10", "2024_01_15", "1e3", "007", "true", "null", "1_000", "nan", "0x10", "yes", "1:30", " 5")
 TRAININGS = ("train", "compare", "search", "patch")
 
 

@@ -68,3 +68,8 @@ def _in(value: Any) -> Iterator[str]:
             yield str(Path(value.name))
         for inner in (*value.first, *value.options.values()):
             yield from _in(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _in(inner)
+    elif isinstance(value, str) and is_policy_file(value):
+        yield value
