@@ -185,7 +185,7 @@ def test_the_risk_gap_against_a_plain_computation(digits: Dataset) -> None:
     risks = [row["risk"] for row in rows]
     model, split = training.model.eval(), digits.train
     with torch.no_grad():
-        clean = functional.cross_entropy(model(training.normalize.normalise(split.images)), split.labels)
+        clean = functional.cross_entropy(model(training.method.normalize.normalise(split.images)), split.labels)
     assert risks[-1]["clean"] == pytest.approx(clean.item(), rel=1e-5)
     for epoch, risk in enumerate(risks, start=1):
         assert risk["excess"] == pytest.approx(risk["augmented"] - risk["label_entropy"])

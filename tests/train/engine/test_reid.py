@@ -149,7 +149,7 @@ def test_a_training_learns_to_find_people_it_never_saw(tmp_path: Path, folder: P
 
 def test_the_loss_is_the_sum_of_its_parts(people: Dataset) -> None:
     training = prepare(Settings("x", strategy="reid(triplet=2, smoothing=0.2)", model="bnneck(small_cnn)", batch_size=16), people)
-    split = training.train_split
+    split = training.data.train
     batch = augury.Batch(split.images[:16].float() / 255, augury.Targets.of(split.labels[:16], 8), split.ids[:16])
     training.model.train()
     step = training.strategy(training.model, lambda view=0, pipeline=0, stream="train": batch)

@@ -19,7 +19,7 @@ from augury.explain.measurements.measurement import Figure, Measured, Row, Sprea
 from augury.explain.measurements.sets import BATCH, some
 from augury.explain.report.diagrams import dot_panel
 from augury.train.data.dataset import Dataset, Split
-from augury.train.engine.saliency import fill_of, wanted
+from augury.train.method.saliency import fill_of, wanted
 
 _COLUMNS = {
     "clean": "un-augmented (R)",

@@ -1,73 +1,71 @@
 """A training, put together from its settings; every refusal is made before anything is written."""
 
-from functools import partial
+from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from augury.augment.stage import Normalize
 from augury.core.options import parse_spec
 from augury.train.data.dataset import Dataset
 from augury.train.data.labels import labelled
 from augury.train.engine.captured import Capture
-from augury.train.engine.costs import Counts
 from augury.train.engine.networks import make_networks
-from augury.train.engine.refinement import check_refinement
-from augury.train.engine.saliency import HostFill, given_network, with_early_head
+from augury.train.engine.refinement import check_refinement, refinement_of
 from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
-from augury.train.engine.setup import (
-    begin_groups,
-    check_update,
-    cuda_devices,
-    first_two,
-    on_device,
-    pick_device,
-    pipelines_for,
-)
+from augury.train.engine.setup import begin_groups, check_update, cuda_devices, first_two, on_device, pick_device
 from augury.train.engine.streams import Unlabelled, check_groups
-from augury.train.engine.training import Training
+from augury.train.engine.training import Progress, Training, TrainingData
 from augury.train.engine.update import ModelEma, Update, make_optimizer
 from augury.train.engine.world import World
+from augury.train.method.build import assembled
+from augury.train.method.pipelines import method_pipelines
+from augury.train.method.saliency import with_early_head
 from augury.train.strategies.build import strategy as build_strategy
+from augury.train.strategies.simple import LossFunction
+from augury.train.strategies.strategy import Strategy
 
 
-def prepare(settings: Settings, dataset: Dataset, streams: dict[str, Tensor] | None = None, world: World | None = None) -> Training:
+def prepare(
+    settings: Settings,
+    dataset: Dataset,
+    streams: dict[str, Tensor] | None = None,
+    world: World | None = None,
+    strategy: Strategy | LossFunction | None = None,
+) -> Training:
     """Build everything named in the settings; InputError before anything is written when a name or value is wrong.
 
     streams: further images beside the training part, uint8 [N,K,C,H,W], by the names strategies ask for. world: the
-    processes that train together.
+    processes that train together. strategy: one made in Python, in place of the one that the settings name.
     """
     settings = settings.resolved(len(dataset.train.ids))
     device, world = pick_device(settings.device), world or World()
-    strategy = build_strategy(parse_spec(settings.strategy, "--strategy"))
-    strategy.seeded(settings.seed)
-    pipelines = pipelines_for(settings, dataset, strategy)
-    notes = check_refinement(settings, pipelines, strategy)
-    check_update(settings, strategy, world)
-    groups = begin_groups(settings, dataset, strategy, pipelines, set(streams or ()))
-    strategy = with_early_head(strategy, pipelines, len(dataset.classes))
+    made = build_strategy(parse_spec(settings.strategy, "--strategy") if strategy is None else strategy)
+    made.seeded(settings.seed)
+    pipelines = method_pipelines(settings.augment, settings.augment2, made, (dataset.mean, dataset.std), settings.strategy)
+    notes = check_refinement(settings, pipelines, made)
+    check_update(settings, made, world)
+    groups = begin_groups(settings, dataset, made, pipelines, set(streams or ()))
+    made = with_early_head(made, pipelines, len(dataset.classes))
     kept = labelled(dataset, labels=settings.labels, per_class=settings.labels_per_class, seed=settings.seed)
-    check_groups(strategy, settings.batch_size or 0)
+    check_groups(made, settings.batch_size or 0)
     with torch.random.fork_rng(devices=cuda_devices(device)):
-        model = make_networks(settings, dataset, strategy).to(device).to(memory_format=torch.channels_last)
-        extra = nn.ModuleDict(strategy.modules(model)).to(device)
-    parameters = [*model.parameters(), *extra.parameters()]
-    captured = Capture.wanted(settings, device, world)
-    update = Update(make_optimizer(settings, parameters, tensor_rate=captured), parameters, settings.clip_grad, world)
-    normalize = next(stage for stage in pipelines[0].stages if isinstance(stage, Normalize))
-    counts, channels = Counts(), dataset.train.images.shape[1]
-    named = partial(given_network, classes=len(dataset.classes), channels=channels, device=device)
-    training = Training(settings, dataset, pipelines, normalize, model, extra, strategy, update, device,
-                        on_device(kept, device), on_device(dataset.validation, device), counts, world=world, notes=notes,
-                        fill=HostFill.of(pipelines, model, extra, normalize, counts, named), groups=groups,
-                        selection=Selection(settings.select, settings.patience, groups),
-                        further={name: images.to(device) for name, images in (streams or {}).items()})  # fmt: skip
-    if settings.model_ema_decay is not None:
-        training.average = ModelEma(model, settings.model_ema_decay)
-    if "unlabelled" in strategy.streams:
-        every = on_device(dataset.train, device)
-        training.unlabelled = Unlabelled(every, strategy.stream_ratio, settings.seed)
-    if training.fill is not None:
-        training.fill.check(first_two(training.train_split, len(dataset.classes)))
-    return training
+        model = make_networks(settings, dataset, made).to(device).to(memory_format=torch.channels_last)
+        method = assembled(
+            model, made, pipelines, name=settings.strategy, classes=len(dataset.classes), seed=settings.seed,
+            smoothing=settings.smoothing, refinement=refinement_of(settings),
+        )  # fmt: skip
+    parameters = list(method.parameters())
+    tensor_rate = Capture.wanted(settings, device, world)
+    update = Update(make_optimizer(settings, parameters, tensor_rate=tensor_rate), parameters, settings.clip_grad, world)
+    data = TrainingData(
+        on_device(kept, device), on_device(dataset.validation, device), groups=groups,
+        further={name: images.to(device) for name, images in (streams or {}).items()},
+    )  # fmt: skip
+    if "unlabelled" in made.streams:
+        data = replace(data, unlabelled=Unlabelled(on_device(dataset.train, device), made.stream_ratio, settings.seed))
+    if method.fill is not None:
+        method.fill.check(first_two(data.train, len(dataset.classes)))
+    average = None if settings.model_ema_decay is None else ModelEma(model, settings.model_ema_decay)
+    selection = Selection(settings.select, settings.patience, groups)
+    return Training(settings, dataset, method, update, data, selection, average, Progress(notes=notes))

@@ -1,15 +1,10 @@
 """What a training is put together from, with every refusal made before anything is written."""
 
-from typing import Any
-
 import torch
 
-from augury.augment.build import build
 from augury.augment.pipeline import Pipeline
-from augury.augment.stage import Normalize
 from augury.core.batch import Batch
 from augury.core.errors import InputError
-from augury.core.options import parse_chain
 from augury.core.targets import Targets
 from augury.train.data.dataset import Dataset, Split
 from augury.train.data.groups import Groups, groups_of
@@ -19,30 +14,6 @@ from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
 from augury.train.engine.world import World
 from augury.train.strategies.strategy import Strategy
-
-
-def pipelines_for(settings: Settings, dataset: Dataset, strategy: Strategy) -> tuple[Pipeline, ...]:
-    """The pipelines of `--augment` and `--augment2`, then those the strategy brings; InputError for a second one that no
-    view would come from."""
-    statistics = (dataset.mean, dataset.std)
-    found = [build(parse_chain(settings.augment, "--augment"), statistics)]
-    if settings.augment2 is not None:
-        if strategy.pipelines < 2:
-            raise InputError(
-                f"--augment2: --strategy {settings.strategy} has no second view for it; leave it out, or use ait or multi_ait"
-            )
-        found.append(build(parse_chain(settings.augment2, "--augment2"), statistics, "--augment2"))
-    if strategy.stages:
-        found = [_with_stage(found[0], stage) for stage in strategy.stages]
-    return (*found, *(build(chain, statistics, "--strategy") for chain in strategy.chains))
-
-
-def _with_stage(pipeline: Pipeline, stage: Any) -> Pipeline:
-    """The pipeline with a strategy's own stage before `normalize`; None leaves it as it is."""
-    if stage is None:
-        return pipeline
-    place = next(number for number, each in enumerate(pipeline.stages) if isinstance(each, Normalize))
-    return Pipeline((*pipeline.stages[:place], stage, *pipeline.stages[place:]))
 
 
 def begin_groups(
