@@ -1,5 +1,6 @@
 """Pipeline: stages in order, on a batch with addresses or on plain images."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -125,6 +126,10 @@ class Pipeline:
         if copies > 1 and not self.mixes:
             labels = torch.as_tensor(labels).repeat(copies, *[1] * (torch.as_tensor(labels).ndim - 1))
         return out, batch.targets if self.mixes else labels
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Pipeline":
+        """Stages that learn are copied with those who share them; a copy of a network keeps a copy of its pipeline."""
+        return Pipeline(copy.deepcopy(self.stages, memo), self.seed, self.origin, self._calls)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled by its names (for workers started by spawn), since operations hold functions."""

@@ -1,6 +1,5 @@
 """What a loop hands to a method, checked, as the streams of a step."""
 
-import os
 import warnings
 from collections.abc import Mapping
 from functools import partial
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from augury.core.batch import Batch
 from augury.core.errors import InputError
+from augury.core.processes import process_rank
 from augury.core.registry import unknown
 from augury.core.targets import Targets
 from augury.train.method.views import Source, belonging
@@ -167,17 +167,3 @@ def _whole(given: Tensor, count: int, device: torch.device, name: str) -> Tensor
     if value.shape != (count,) or value.is_floating_point() or value.dtype == torch.bool:
         raise InputError(f"method: {name}: expected whole numbers [{count}], got {value.dtype} {list(value.shape)}")
     return value.to(device=device, dtype=torch.int64)
-
-
-def process_rank() -> int:
-    """This process's number among those that train together, whoever started them."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank()
-    return int(os.environ.get("RANK", "0"))
-
-
-def process_count() -> int:
-    """How many processes train together, whoever started them."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_world_size()
-    return 1

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from augury.augment.pipeline import Pipeline
 from augury.core.errors import InputError
 from augury.core.plan import Clock
+from augury.core.processes import process_count
 from augury.train.method.counts import Counts, counting
-from augury.train.method.inputs import Inputs, process_count
+from augury.train.method.inputs import Inputs
 from augury.train.method.pipelines import normalize_of
 from augury.train.method.refinement import Refinement
 from augury.train.method.saliency import HostFill
