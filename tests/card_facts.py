@@ -9,7 +9,7 @@ from augury.core import registry
 from augury.core.laws import Beta, Choice, Constant, Ladder, Law, Linear, LogUniform, Uniform
 from augury.core.options import Interval
 
-KINDS: tuple[registry.Kind, ...] = ("op", "policy", "pipeline", "strategy", "measurement", "theory")
+KINDS: tuple[registry.Kind, ...] = ("op", "policy", "preset", "strategy", "measurement", "theory")
 
 
 @contextmanager

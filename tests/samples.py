@@ -7,8 +7,8 @@ import torch
 from hypothesis import settings
 from torch import Tensor
 
-from augury.augment.build import op_stage
-from augury.augment.stage import PlanStage
+from augury.augment.names import op_stage
+from augury.augment.stages.plan import PlanStage
 from augury.core import registry
 from augury.core.batch import Batch
 from augury.core.noise import Noise

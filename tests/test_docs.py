@@ -110,7 +110,7 @@ def test_the_table_of_networks_is_true() -> None:
 
 
 def test_the_augmentations_of_documented_commands_exist() -> None:
-    from augury.augment.build import build
+    from augury.augment.names import build
     from augury.core.options import parse_list
 
     found = [

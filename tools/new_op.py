@@ -73,7 +73,7 @@ def create(name: str, root: Path) -> list[Path]:
     """Write the operation's file and its card under `root`; InputError for a bad or taken name, with nothing written."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise InputError(f"NAME: {name!r} must be lower-case letters, digits and underscores, for example solarize_add")
-    for kind in ("op", "policy", "pipeline"):
+    for kind in ("op", "policy", "preset"):
         if registry.has(kind, name):  # type: ignore[arg-type]
             raise InputError(f"NAME: {name!r} is already the name of a registered {kind}; choose another")
     paths = [root / "src/augury/augment/ops" / f"{name}.py", root / "docs/cards/op" / f"{name}.md"]

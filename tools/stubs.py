@@ -23,7 +23,7 @@ from augury.jobs import front  # noqa: E402
 from augury.train.engine.settings import Settings  # noqa: E402
 
 HEAD = "# Written by tools/stubs.py; do not edit.\n"
-DOORS: dict[str, registry.Kind] = {"ops": "op", "policies": "policy", "presets": "pipeline"}
+DOORS: dict[str, registry.Kind] = {"ops": "op", "policies": "policy", "presets": "preset"}
 NAMED = ((typed.Drawn, "Drawn"), (typed.Augmentation, "Augmentation"), (Pipeline, "Pipeline"), (Law, "Law"))
 WIDTH = 132
 

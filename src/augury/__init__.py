@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from augury import ops as ops
     from augury import policies as policies
     from augury import presets as presets
-    from augury.augment.build import apply as apply
-    from augury.augment.build import pipeline as pipeline
-    from augury.augment.build import policy as policy
+    from augury.augment.apply import apply as apply
+    from augury.augment.names import pipeline as pipeline
+    from augury.augment.names import policy as policy
     from augury.augment.pipeline import Pipeline as Pipeline
     from augury.augment.saliency.fill import saliency as saliency
     from augury.core.batch import Batch as Batch
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 
 # Public name: the module that holds it, and what it is called there.
 _HOME = {
-    "apply": ("augury.augment.build", "apply"),
+    "apply": ("augury.augment.apply", "apply"),
     "Batch": ("augury.core.batch", "Batch"),
     "Beta": ("augury.core.laws", "Beta"),
     "Choice": ("augury.core.laws", "Choice"),
@@ -84,10 +84,10 @@ _HOME = {
     "Noise": ("augury.core.noise", "Noise"),
     "Op": ("augury.core.op", "Op"),
     "Parameter": ("augury.core.op", "Parameter"),
-    "pipeline": ("augury.augment.build", "pipeline"),
+    "pipeline": ("augury.augment.names", "pipeline"),
     "Pipeline": ("augury.augment.pipeline", "Pipeline"),
     "Plan": ("augury.core.plan", "Plan"),
-    "policy": ("augury.augment.build", "policy"),
+    "policy": ("augury.augment.names", "policy"),
     "Policy": ("augury.core.plan", "Policy"),
     "register": ("augury.core.registry", "register"),
     "RunError": ("augury.core.errors", "RunError"),

@@ -131,6 +131,7 @@ def mixup(*, alpha: float = 1.0, batch_wide: bool = False, keep: Drawn | None = 
     """Adds `keep` of the image and 1 - keep of another, labels likewise; keep from Beta(alpha, alpha).
 
     Every image draws its own weight and partner; with `batch_wide` one weight holds for the batch, as in the published code.
+    A gradual refinement lets alpha fall to 0 (He et al. 2019, arXiv:1909.09148, section 4.1).
     """
 
 def posterize(*, bits: Drawn | None = None, p: float | None = None) -> Pipeline:

@@ -12,11 +12,12 @@ def autoaugment(
 ) -> Pipeline:
     """One of a table's sub-policies per image, two operations each with its own chance and strength.
 
-    Tables: the paper's three (25 sub-policies each), the 95 of the released TensorFlow code, EfficientNet's v0. By default
-    `cifar10` on images under 64 pixels and with a ladder, else `imagenet`: the large code translates by up to more than a
-    whole image, which its own table leaves out and the CIFAR table would use. Levels mean what `ladder` says: by default
-    `tf` on images under 64 pixels and the repaired `tpu` above; `torchvision` gives torchvision's policies. `fill` paints
-    what lies outside, 128 by default, 0 with torchvision's ladder.
+    Tables: the paper's three (25 sub-policies each), the 95 of the released TensorFlow code, EfficientNet's v0. Without
+    one, `cifar10` on images under 64 pixels or where a ladder is given, and `imagenet` on larger ones. Levels mean what
+    `ladder` says: by default what they mean in the code that the table was released with, whatever the image's size, so
+    `tf` for the CIFAR and SVHN tables (translations by up to 10/32 of the side) and the repaired `tpu` for the others
+    (translations by up to more than a whole image, which those tables leave out); `torchvision` gives torchvision's
+    policies. `fill` paints what lies outside, 128 by default, 0 with torchvision's ladder.
     """
 
 def autoaugment_space(*, magnitude: float = 9, num_ops: int = 2, scale: str = "ildoonet") -> Pipeline:

@@ -10,10 +10,10 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from augury.augment.typed import builder
 
-    return builder("pipeline", name)
+    return builder("preset", name)
 
 
 def __dir__() -> list[str]:
     from augury.core.registry import names
 
-    return names("pipeline")
+    return names("preset")

@@ -77,7 +77,7 @@ def keep(
 
 def keep_autoaugment(
     *,
-    table: Literal["cifar10", "imagenet", "svhn", "cifar10_95", "efficientnet_v0"] = "cifar10",
+    table: Literal["cifar10", "imagenet", "svhn", "cifar10_95", "efficientnet_v0"] | None = None,
     magnitude: float | None = None,
     num_ops: int = 3,
     cutout: int = 0,
@@ -87,8 +87,9 @@ def keep_autoaugment(
 ) -> Pipeline:
     """AutoAugment with a salient square of the image pasted back; by default half the side (16 of 32).
 
-    magnitude: the paper's table 4, `num_ops` operations of AutoAugment's space at that magnitude instead of the learned
-    table. cutout: side of a Cutout after the policy, under the paste, 16 in AutoAugment's CIFAR recipe, in mid-grey.
+    table: autoaugment's, by default the one for the images' side. magnitude: the paper's table 4, `num_ops` operations of
+    AutoAugment's space at that magnitude instead of the learned table. cutout: side of a Cutout after the policy, under
+    the paste, 16 in AutoAugment's CIFAR recipe, in mid-grey.
     """
 
 def keep_cutmix(

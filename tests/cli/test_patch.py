@@ -11,8 +11,8 @@ import torch
 from test_cli import run
 
 from augury.core.errors import InputError
-from augury.jobs.patch import checked_groups
-from augury.jobs.patch_rows import rows_of
+from augury.jobs.patch.patch import checked_groups
+from augury.jobs.patch.rows import rows_of
 from augury.train.data.dataset import Dataset, Split, load
 from augury.train.data.groups import groups_of
 from augury.train.engine.prepare import prepare

@@ -14,7 +14,7 @@ from scipy import stats
 from torch import Tensor
 
 import augury
-from augury.augment.stage import PlanStage
+from augury.augment.stages.plan import PlanStage
 from augury.core import laws, registry
 from augury.core.batch import Batch
 from augury.core.errors import InputError

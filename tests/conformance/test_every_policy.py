@@ -47,7 +47,7 @@ def policy_of(name: str) -> Policy:
 
 
 def pipeline_of(name: str) -> Any:
-    options = next((options_of(kind, name) for kind in ("policy", "pipeline") if registry.has(kind, name)), {})
+    options = next((options_of(kind, name) for kind in ("policy", "preset") if registry.has(kind, name)), {})
     if options is None:
         pytest.skip("needs an option")
     return augury.pipeline(name, **options)
@@ -55,7 +55,7 @@ def pipeline_of(name: str) -> Any:
 
 POLICIES = registry.names("policy")
 LONGER = {"batch_augment"}  # gives a longer batch than it gets; tests/augment/test_policies.py
-NAMES = [*POLICIES, *(name for name in registry.names("pipeline") if name not in LONGER)]
+NAMES = [*POLICIES, *(name for name in registry.names("preset") if name not in LONGER)]
 CHAINS = ["crop+flip+cutout", "randaugment+randaugment", "mixup+cutmix", "cutmix+rotate+mixup+randaugment+cutout(length=3)"]
 
 

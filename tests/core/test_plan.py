@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from augury.augment.build import op
+from augury.augment.ops.build import op
 from augury.core.laws import Constant, Uniform
 from augury.core.noise import Noise
 from augury.core.plan import Choice, Clock, Plan, Single, Space

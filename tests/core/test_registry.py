@@ -63,7 +63,19 @@ def test_an_unknown_name_is_refused_with_the_nearest(wrong: str, near: str) -> N
 
 def test_a_name_near_nothing_is_refused_with_all_that_are_known() -> None:
     with pytest.raises(InputError, match="known: .*standard"):
-        registry.get("pipeline", "qqqq")
+        registry.get("preset", "qqqq")
+
+
+def test_presets_are_found_by_the_word_they_were_called_before() -> None:
+    # Catches a plug-in or a script of before that registers or asks for a "pipeline" and is refused, or is not found.
+    assert registry.names("pipeline") == registry.names("preset") and registry.has("pipeline", "standard")
+    with forgetting_new_names():
+
+        @registry.register("pipeline", "of_before", source="here")
+        def mine() -> tuple[str, ...]:
+            return ()
+
+        assert registry.get("preset", "of_before") is mine and registry.get("pipeline", "of_before") is mine
 
 
 def test_a_name_from_outside_joins_and_a_taken_one_is_refused() -> None:

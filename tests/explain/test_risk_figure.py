@@ -1,6 +1,6 @@
 """The figure of the gap: what it draws, and when there is nothing to draw."""
 
-from augury.explain.report.page import train_page
+from augury.explain.pages.page import train_page
 from augury.explain.report.risk import risk_curves
 
 EPOCHS = [

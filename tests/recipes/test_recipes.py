@@ -8,12 +8,12 @@ import pytest
 import torch
 
 import augury
-from augury.augment.build import build
+from augury.augment.names import build
 from augury.core import registry
 from augury.core.errors import InputError
 from augury.core.options import bind, parse_chain, parse_spec
-from augury.jobs.patch_rows import rows_of
-from augury.jobs.patch_settings import PatchSettings
+from augury.jobs.patch.rows import rows_of
+from augury.jobs.patch.settings import PatchSettings
 from augury.recipes.needs import DATA, absent, hours
 from augury.recipes.recipe import FOLDER, Recipe, Row, load, read
 from augury.recipes.scales import changes, key_of, patch_at, scale_named, settings_at
@@ -26,7 +26,7 @@ RUNNABLE = [(recipe, row) for recipe in RECIPES.values() for row in recipe.rows 
 STATISTICS = ((0.5,), (0.5,))
 EXPECTED = (
     [f"inaugment_table{n}" for n in (1, 2, 3, 4)] + [f"inaugment_figure{n}" for n in (3, 4)]
-    + [f"refined_table{n}" for n in range(1, 7)] + [f"refined_figure{n}" for n in (3, 4)]
+    + [f"refined_table{n}" for n in range(1, 7)] + [f"refined_figure{n}" for n in (1, 3, 4)] + ["refined_ablation"]
     + [f"keepaugment_table{n}" for n in range(1, 10)] + [f"keepaugment_figure{n}" for n in (2, 3)]
     + [f"adversarial_table{n}" for n in range(1, 8)] + ["adversarial_figure5"]
     + [f"patching_table1_{data}" for data in ("mnist", "celeba", "waterbirds")]
@@ -98,7 +98,7 @@ def test_settings_hold_at_every_scale(name: str) -> None:
 def test_published_numbers_are_possible(name: str) -> None:
     recipe = RECIPES[name]
     printed = [row for row in recipe.rows if row.published is not None]
-    assert printed or "figure" in name or name == "adversarial_table7"
+    assert printed or "figure" in name or name in ("adversarial_table7", "refined_ablation")
     assert recipe.seeds in (1, 3, 5) and recipe.source and recipe.title
     for row in recipe.rows:
         assert row.settings["data"] in DATA, row.id

@@ -67,14 +67,19 @@ def test_gaussian_blur_keeps_a_constant_image_and_mirrors_a_small_one() -> None:
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("footprint", ["square", "cross"])
 @pytest.mark.parametrize("name", ["erode", "dilate"])
-def test_erosion_and_dilation_are_scipys(name: str, width: int) -> None:
-    for shape in IMAGES:
-        image = image_of(shape)
-        function = {"erode": ndimage.minimum_filter, "dilate": ndimage.maximum_filter}[name]
-        outside = {"erode": 255, "dilate": 0}[name]
-        expected = function(image.numpy(), size=(1, width, width), mode="constant", cval=outside)
-        assert augury.apply(name, image, width=width).equal(torch.from_numpy(expected))
+def test_erosion_and_dilation_are_scipys(name: str, footprint: str, width: int) -> None:
+    # Catches a dilation of even width that reaches to the wrong side, and a cross that is a square or a diamond.
+    shape = np.ones((1, width, width)) if footprint == "square" else np.zeros((1, width, width))
+    shape[:, width // 2, :] = shape[:, :, width // 2] = 1
+    for size in IMAGES:
+        image = image_of(size)
+        if name == "erode":
+            expected = ndimage.grey_erosion(image.numpy(), footprint=shape, mode="constant", cval=255)
+        else:
+            expected = ndimage.grey_dilation(image.numpy(), footprint=shape, mode="constant", cval=0)
+        assert augury.apply(name, image, width=width, footprint=footprint).equal(torch.from_numpy(expected))
 
 
 def test_swirl_is_its_own_definition_by_scipy() -> None:

@@ -10,14 +10,13 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
+from augury.augment.inputs import as_pixels, targets_of
 from augury.augment.pil import from_pil, to_pil
-from augury.augment.stage import Trace
 from augury.core.batch import Batch
-from augury.core.devices import is_host
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.plan import Clock
-from augury.core.targets import Targets
+from augury.core.stage import Stage, Trace
 
 Fill = Callable[[Batch], Batch]
 
@@ -30,11 +29,14 @@ class Pipeline:
     >>> images = torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
     >>> augury.pipeline("randaugment", num_ops=2, magnitude=9)(images).shape
     torch.Size([4, 3, 32, 32])
+
+    origin, builder: the text it was made from and the function that makes it again, by which it is pickled.
     """
 
-    stages: tuple[Any, ...]
+    stages: tuple[Stage, ...]
     seed: int = 0
     origin: str | None = None
+    builder: Callable[..., "Pipeline"] | None = field(default=None, repr=False, compare=False)
     _calls: int = field(default=0, repr=False)
 
     def run(
@@ -66,8 +68,7 @@ class Pipeline:
                 raise InputError(
                     f"images: {stage.name} takes uint8 pixels in a Batch, got {batch.images.dtype}; augment before normalising"
                 )
-            address = getattr(stage, "address", stage.name)
-            trace = stage.sample(batch, noise.fold(f"{address}{number}"), clock, share)
+            trace = stage.sample(batch, noise.fold(f"{stage.address}{number}"), clock, share)
             batch = stage.apply(batch, trace)
             if len(batch) != len(noise):
                 noise = stage.repeat(noise)
@@ -133,9 +134,9 @@ class Pipeline:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled by its names (for workers started by spawn), since operations hold functions."""
-        if self.origin is None:
+        if self.origin is None or self.builder is None:
             raise TypeError("a pipeline of stages put together by hand cannot be pickled; make it by augury.pipeline(...)")
-        return _unpickled, (self.origin, self.seed, self._calls)
+        return _rebuilt, (self.builder, self.origin, self.seed, self._calls)
 
     def _seed(self) -> int:
         """The pipeline's seed; in a DataLoader worker also that worker's, or all workers would draw the same."""
@@ -149,63 +150,14 @@ class Pipeline:
         return self._calls
 
 
+def _rebuilt(builder: Callable[..., Pipeline], origin: str, seed: int, calls: int) -> Pipeline:
+    made = builder(origin, seed=seed)
+    made._calls = calls
+    return made
+
+
 @torch.compiler.assume_constant_result
 def _worker_seed() -> int | None:
     """The seed of the DataLoader worker that this process is."""
     worker = get_worker_info()
     return None if worker is None else worker.seed
-
-
-def _unpickled(origin: str, seed: int, calls: int) -> Pipeline:
-    from augury.augment.build import pipeline
-
-    made = pipeline(origin, seed=seed)
-    made._calls = calls
-    return made
-
-
-def targets_of(labels: Any, single: bool, count: int, classes: int | None) -> Targets:
-    """The labels of `count` images (of one image without a batch dimension where `single`), checked."""
-    try:
-        tensor = torch.as_tensor(labels)
-    except (TypeError, ValueError, RuntimeError):
-        raise InputError(f"labels: expected class indices or soft labels, got {type(labels).__name__}") from None
-    targets = Targets.of(tensor[None] if single else tensor, classes)
-    if len(targets) != count:
-        raise InputError(f"labels: {len(targets)} labels for {count} images")
-    return targets
-
-
-def as_pixels(images: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """uint8 [B,C,H,W] and the way back to what was given."""
-    if not isinstance(images, Tensor):
-        raise InputError(f"images: expected a tensor or a PIL image, got {type(images).__name__}")
-    if images.ndim not in (3, 4) or images.shape[-3] not in (1, 3):
-        raise InputError(f"images: expected [B,C,H,W] or [C,H,W] with 1 or 3 channels, got {list(images.shape)}")
-    batched = images if images.ndim == 4 else images[None]
-
-    def shape(result: Tensor) -> Tensor:
-        return result if images.ndim == 4 else result[0]
-
-    if images.dtype == torch.uint8:
-        return batched, shape
-    if not images.is_floating_point():
-        raise InputError(f"images: expected uint8, or float in [0, 1]; got {images.dtype}")
-    check_range(batched)
-    # In float32 at least: bfloat16 rounds 255.5 to 256, which is no uint8.
-    wide = batched if batched.dtype == torch.float64 else batched.float()
-    return (wide * 255 + 0.5).to(torch.uint8), lambda result: shape(result.to(images.dtype) / 255)
-
-
-def check_range(images: Tensor) -> None:
-    """Refuse floats outside [0, 1], normalised images above all: clamping them would destroy them silently.
-
-    On the CPU InputError; on a GPU an asynchronous device assertion, which does not stall the stream, and in a compiled graph an
-    assertion that does not break it.
-    """
-    good = ((images >= 0) & (images <= 1)).all()
-    message = "images: float pixels must lie in [0, 1]; augment before normalising, or pass uint8"
-    if not is_host(images.device):
-        torch._assert_async(good, message)
-    elif not bool(good):
-        raise InputError(message + (" (NaN found)" if bool(images.isnan().any()) else ""))

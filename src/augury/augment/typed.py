@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, get_type_hints
 
-from augury.augment.build import pipeline
+from augury.augment.names import pipeline
 from augury.augment.pipeline import Pipeline
 from augury.core import registry
 from augury.core.laws import Law
@@ -33,7 +33,7 @@ def builder(kind: registry.Kind, name: str) -> Callable[..., Pipeline]:
 
     build.__name__ = build.__qualname__ = name
     build.__doc__ = registry.get(kind, name).__doc__
-    build.__module__ = {"op": "augury.ops", "policy": "augury.policies", "pipeline": "augury.presets"}[kind]
+    build.__module__ = {"op": "augury.ops", "policy": "augury.policies", "preset": "augury.presets"}[kind]
     build.__signature__ = signature(kind, name)  # type: ignore[attr-defined]
     return build
 

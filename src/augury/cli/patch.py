@@ -36,9 +36,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Call the job and print what it found."""
-    from augury.jobs.patch import patch
-    from augury.jobs.patch_rows import DEFAULT
-    from augury.jobs.patch_settings import PatchSettings
+    from augury.jobs.patch.patch import patch
+    from augury.jobs.patch.rows import DEFAULT
+    from augury.jobs.patch.settings import PatchSettings
     from augury.jobs.tables import found_table, patch_table
 
     names = tuple(PatchSettings.__dataclass_fields__)

@@ -3,6 +3,7 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from augury.cli.shared import add_flags, add_json, command_line, named_path, number, whole
 from augury.core.errors import InputError
@@ -21,6 +22,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     parser.add_argument("recipe", metavar="RECIPE", nargs="?", help="a recipe of `augury reproduce --list`")
     parser.add_argument("--list", action="store_true", help="every recipe: what it needs, what has been measured; RECIPE: its rows")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="train nothing: put every row together on a stand-in, and say which would be refused"
+    )
     parser.add_argument("--rows", metavar="A,B", help="these rows alone; * stands for anything")
     parser.add_argument("--scale", metavar="S", default="full", help="smoke (an epoch of digits), short or full (full)")
     parser.add_argument("--seeds", metavar="N", help="trainings per row (the paper's; at most 3 at short, 1 at smoke)")
@@ -50,6 +54,8 @@ def run(options: argparse.Namespace) -> None:
         _list(options)
     elif options.recipe is None:
         raise InputError("RECIPE: name one of `augury reproduce --list`")
+    elif options.dry_run:
+        _dry_run(options)
     elif options.output is None and _known(options.recipe):
         raise InputError("--output: name a folder for the results, for example --output runs/reproduced")
     else:
@@ -64,7 +70,7 @@ def _known(recipe: str) -> bool:
 
 
 def _write_page(options: argparse.Namespace) -> None:
-    from augury.jobs.reproduce_page import results_page
+    from augury.jobs.reproduce.page import results_page
 
     if not options.results.is_dir():
         raise InputError(f"--results {options.results}: no such folder")
@@ -77,8 +83,10 @@ def _write_page(options: argparse.Namespace) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    from augury.jobs.reproduce_page import overview, overview_table, results_in
+    from augury.jobs.reproduce.dry_run import DryRun
+    from augury.jobs.reproduce.page import overview, overview_table, results_in
     from augury.recipes import load
+    from augury.recipes.scales import scale_named
 
     if options.recipe is None:
         rows = overview(results_in(options.results))
@@ -86,9 +94,10 @@ def _list(options: argparse.Namespace) -> None:
         return
     recipe = load(options.recipe)
     listed = recipe.select(options.rows)
+    refused = DryRun().refused(recipe, listed, scale_named(options.scale))
     if options.json:
         keys = ("id", "published", "spread", "unavailable", "settings")
-        print(json.dumps([{key: getattr(row, key) for key in keys} for row in listed], indent=1))
+        print(json.dumps([{key: getattr(row, key) for key in keys} | {"refused": refused.get(row.id)} for row in listed], indent=1))
         return
     wide = max(len(row.id) for row in listed)
     print(f"{recipe.title} ({recipe.source})")
@@ -97,19 +106,46 @@ def _list(options: argparse.Namespace) -> None:
         shown = " ".join(
             str(row.settings[key]) for key in ("data", "model", "augment", "augment2", "strategy") if key in row.settings
         )
-        print(f"{row.id:<{wide}}  {published:>7}  {f'not run: {row.unavailable}' if row.unavailable else shown}")
+        mark = f"not run: {row.unavailable}" if row.unavailable else f"REFUSED: {refused[row.id]}" if row.id in refused else shown
+        print(f"{row.id:<{wide}}  {published:>7}  {mark}")
     for note in recipe.notes:
         print(f"note: {note}")
 
 
-def _reproduce(options: argparse.Namespace) -> None:
-    from augury.jobs.reproduce import Request, reproduce
-    from augury.jobs.reproduce_page import result_table
-    from augury.jobs.reproduce_runs import Place
+def _dry_run(options: argparse.Namespace) -> None:
+    from augury.jobs.reproduce.dry_run import DryRun
+    from augury.recipes import load
     from augury.recipes.scales import scale_named
 
+    recipe, scale = load(options.recipe), scale_named(options.scale)
+    rows = recipe.select(options.rows)
+    refused = DryRun().refused(recipe, rows, scale, _changed(options) if scale == "short" else None)
+    if options.json:
+        told = [{"id": row.id, "unavailable": row.unavailable, "refused": refused.get(row.id)} for row in rows]
+        print(json.dumps(told, indent=1))
+        return
+    for row in rows:
+        if row.unavailable:
+            print(f"{row.id}: not run: {row.unavailable}")
+        elif row.id in refused:
+            print(f"{row.id}: REFUSED: {refused[row.id]}")
+    able = sum(row.unavailable is None and row.id not in refused for row in rows)
+    print(f"{able} of {len(rows)} rows can be trained at {scale} scale, given their data; {len(refused)} would be refused")
+
+
+def _changed(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings that --model, --epochs and so on replace."""
     keys = [flag.removeprefix("--").replace("-", "_") for flag, _, _ in CHANGES]
-    changed = {key: number(getattr(options, key)) for key in keys if hasattr(options, key)}
+    return {key: number(getattr(options, key)) for key in keys if hasattr(options, key)}
+
+
+def _reproduce(options: argparse.Namespace) -> None:
+    from augury.jobs.reproduce.page import result_table
+    from augury.jobs.reproduce.reproduce import Request, reproduce
+    from augury.jobs.reproduce.runs import Place
+    from augury.recipes.scales import scale_named
+
+    changed = _changed(options)
     seeds = None if options.seeds is None else whole(options.seeds, "--seeds", high=1000)
     request = Request(options.recipe, options.rows, scale_named(options.scale), seeds, changed, command_line())
     place = Place(options.output, options.data_dir, options.device, options.precision, options.parallel_seeds)

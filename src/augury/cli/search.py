@@ -19,6 +19,7 @@ FLAGS = (
     ("--generator", "KIND", "tanda: lstm, gru or mean_field (lstm)"),
     ("--generator-steps", "N", "tanda: steps of a generator's training, where --budget counts children (500)"),
     ("--generator-lr", "RATE", "tanda: the generator's learning rate (1e-3)"),
+    ("--discriminator-lr", "RATE", "tanda: the discriminator's learning rate (a grid of the released ones, 5e-6 to 5e-5)"),
     ("--operations", "A,B", "autoaugment, randaugment: what policies choose from (the published ones)"),
     ("--rule", "NAME", "autoaugment: how the controller learns, ppo or reinforce (ppo)"),
     ("--controller-lr", "RATE", "autoaugment: the controller's learning rate (0.01; 3.5e-4 from 1000 children on)"),
@@ -39,8 +40,8 @@ def run(options: argparse.Namespace) -> None:
     """Call the job and print what it found."""
     from dataclasses import fields
 
-    from augury.jobs.search import How, search
-    from augury.jobs.search_settings import CHILD_EPOCHS, SearchSettings
+    from augury.jobs.search.search import How, search
+    from augury.jobs.search.settings import CHILD_EPOCHS, SearchSettings
     from augury.jobs.tables import search_table
 
     names = [part.name for part in fields(SearchSettings)]

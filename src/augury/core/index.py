@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-Kind = Literal["op", "pipeline", "policy", "strategy", "model", "dataset", "measurement", "theory", "recipe"]
+Kind = Literal["op", "preset", "policy", "strategy", "model", "dataset", "measurement", "theory", "recipe"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+# What presets were called before; plug-ins and scripts that still say so work as they did.
+OLD_KINDS: dict[str, Kind] = {"pipeline": "preset"}
 PACKAGE = Path(__file__).resolve().parents[1]
 FORM = "write `from augury.core.registry import register` and `@register(...)` above a function of the module"
 
@@ -84,7 +86,16 @@ def _entry_of(call: ast.Call, node: ast.FunctionDef | ast.ClassDef, module: str)
     except (ValueError, StopIteration):
         form = '@register("KIND", "NAME", source="...")'
         raise ValueError(f"{module} line {call.lineno}: write `{form}` with string literals, which the index reads") from None
-    return Entry(kind, name, source, first_line(ast.get_docstring(node)), module)
+    return Entry(kind_of(kind), name, source, first_line(ast.get_docstring(node)), module)
+
+
+def kind_of(word: str) -> Kind:
+    """The kind that a word stands for today; ValueError for a word that stands for none."""
+    found = OLD_KINDS.get(word, word)
+    for kind in KINDS:
+        if kind == found:
+            return kind
+    raise ValueError(f"kind {word!r} is not one of {', '.join(KINDS)}")
 
 
 def first_line(text: str | None) -> str:

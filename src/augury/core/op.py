@@ -54,6 +54,8 @@ class Op:
     shape, place: region operations only. shape(values, size) -> rows and columns of the box, int64 [n,2];
     place(u float32 [n,2], extent, size) -> its top left corner, int64 [n,2], which may lie outside and is clipped.
     identity: parameter values at which the operation changes nothing, where there are such.
+    faded: the laws at an intensity in (0, 1), where a gradual refinement weakens the operation's strength; without it, it
+    lowers the chance to fire.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Op:
     shape: Callable[[Values, Tensor], Tensor] | None = None
     place: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
     identity: dict[str, float] | None = None
+    faded: Callable[[float], dict[str, Law]] | None = None
 
     def __hash__(self) -> int:
         return hash((self.name, id(self.lower)))

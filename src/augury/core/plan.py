@@ -1,8 +1,8 @@
 """Space, Plan, Policy: what a policy chooses from, what it chose, and the policy itself."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -11,13 +11,16 @@ from augury.core.laws import Law
 from augury.core.noise import Noise
 from augury.core.op import Op
 
+Fading = Literal["strength", "chance"]
+
 
 @dataclass(frozen=True)
 class Clock:
     """Where a training is: epoch (0-based) of `epochs`, optimiser step since the start.
 
-    intensity in [0, 1]: the chance with which intensive stages still fire; 0 while a training is refined. seed: the
-    training's, for what a strategy decides for a whole step.
+    intensity in [0, 1]: how much is left of intensive stages; 0 while a training is refined. fading: what it weakens, the
+    operations' own strength where they have one and else their chance to fire, or every chance. seed: the training's,
+    for what a strategy decides for a whole step.
     """
 
     epoch: int = 0
@@ -25,6 +28,7 @@ class Clock:
     step: int = 0
     intensity: float = 1.0
     seed: int = 0
+    fading: Fading = "strength"
 
     @property
     def fraction(self) -> float:
@@ -70,6 +74,10 @@ class Space:
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    def faded(self, intensity: float) -> "Space":
+        """The space with the laws of those operations weakened that have a strength to fade (see `Op.faded`)."""
+        return Space(tuple(replace(e, laws={**e.laws, **e.op.faded(intensity)}) if e.op.faded else e for e in self.entries))
 
     def __getitem__(self, index: int) -> Choice:
         return self.entries[index]

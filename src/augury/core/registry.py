@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from augury.core.errors import InputError
 from augury.core.importing import import_plugin
-from augury.core.index import FORM, KINDS, PACKAGE, Entry, Kind, first_line, index
+from augury.core.index import FORM, KINDS, OLD_KINDS, PACKAGE, Entry, Kind, first_line, index, kind_of
 
 __all__ = [
     "KINDS", "PACKAGE", "Entry", "Kind", "all_or_nothing", "distributions", "entries", "get", "has", "load_installed", "names",
@@ -26,7 +26,7 @@ __all__ = [
 GROUP = "augury.plugins"
 SESSION = "__main__"
 # Kinds that stand in one chain and therefore share their names.
-AUGMENTATIONS: tuple[Kind, ...] = ("op", "pipeline", "policy")
+AUGMENTATIONS: tuple[Kind, ...] = ("op", "preset", "policy")
 T = TypeVar("T")
 _LONGEST_ECHO = 60  # characters of a name that nobody knows, repeated to whoever typed it
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -43,8 +43,9 @@ def register(kind: Kind, name: str, *, source: str = "") -> Callable[[T], T]:
     Raises InputError when the name is taken, because two definitions of one name would make results depend on the order
     of imports; a cell or a file that is run again replaces its own names.
     """
-    if kind not in KINDS:
+    if kind not in KINDS and kind not in OLD_KINDS:
         raise InputError(f"register: {unknown('kind', str(kind), [*KINDS])}")
+    kind = kind_of(kind)
 
     def keep(value: T) -> T:
         module = getattr(value, "__module__", None) or type(value).__module__
@@ -87,6 +88,7 @@ def _called(value: Any) -> str:
 def entries(kind: Kind | None = None) -> list[Entry]:
     """Every registered entry, those of installed plug-ins included, sorted by kind and name; of one kind where one is given."""
     load_installed()
+    kind = kind if kind is None else kind_of(kind)
     found = {**index(), **_outside}.values()
     return sorted((e for e in found if kind in (None, e.kind)), key=lambda e: (KINDS.index(e.kind), e.name))
 
@@ -98,7 +100,7 @@ def names(kind: Kind) -> list[str]:
 
 def has(kind: Kind, name: str) -> bool:
     """Whether the name is registered; installed plug-ins are loaded where it is not Augury's own."""
-    own = index()
+    kind, own = kind_of(kind), index()
     if (kind, name) in own or (kind, name) in _outside:
         return True
     if kind in AUGMENTATIONS and any((other, name) in own for other in AUGMENTATIONS):
@@ -109,6 +111,7 @@ def has(kind: Kind, name: str) -> bool:
 
 def get(kind: Kind, name: str) -> Any:
     """The registered object; InputError with the nearest name where there is none."""
+    kind = kind_of(kind)
     if (kind, name) not in _loaded:
         if not has(kind, name):
             raise InputError(unknown(kind, name, names(kind)))

@@ -9,7 +9,7 @@ from typing import Any
 
 from augury.core.errors import InputError
 from augury.core.options import Chain, parse_chain, parse_list
-from augury.explain.report.page import comparison_page
+from augury.explain.pages.page import comparison_page
 from augury.explain.report.summary import row_labels
 from augury.explain.statistics import compare_rows
 from augury.jobs.environment import environment

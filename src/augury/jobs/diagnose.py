@@ -10,7 +10,7 @@ from augury.core import registry
 from augury.core.errors import InputError
 from augury.core.options import Spec
 from augury.explain.measurements.measurement import Measured, Subject
-from augury.explain.report.page import diagnosis_page
+from augury.explain.pages.page import diagnosis_page
 from augury.jobs.environment import environment
 from augury.jobs.named import named
 from augury.jobs.progress import bar

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from augury.augment.stage import Normalize
+from augury.augment.stages.normalize import Normalize
 from augury.jobs.runs import open_run, other_data
 from augury.train.engine.evaluate import evaluate as evaluate_model
 from augury.train.engine.retrieval import retrieve

@@ -20,7 +20,7 @@ def origin(entry: registry.Entry) -> str:
 
 def stages(augment: str) -> list[dict[str, Any]]:
     """The stages of an augmentation in the order in which a training runs them, normalisation included."""
-    from augury.augment.build import build
+    from augury.augment.names import build
     from augury.core.options import parse_chain
 
     pipeline = build(parse_chain(augment, "--pipeline"), ((0.5,), (0.25,)), "--pipeline")

@@ -4,13 +4,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from augury.augment import build
-from augury.augment.by_side import BySideStage
+from augury.augment.names import is_policy_file, read_policy_file, stages_of
 from augury.augment.policies.convert import TORCHVISION, as_file, counted, differences, done, from_timm, from_torchvision
 from augury.augment.policies.fast_autoaugment import NAMES, read_list
 from augury.augment.policies.file import PolicyFile, write_policy
-from augury.augment.policies.file_reader import read_policy
-from augury.augment.stage import PlanStage
+from augury.augment.stages.by_side import BySideStage
+from augury.augment.stages.plan import PlanStage
 from augury.core.errors import InputError
 from augury.core.options import parse_chain
 from augury.train.engine.checkpoint import write_atomically
@@ -22,10 +21,10 @@ def content_of(text: str, *, side_pixels: int = 32) -> PolicyFile:
     side_pixels: for policies whose ladder depends on the image's side. What no list of sub-policies can say stands as an
     augmentation's text. Raises InputError for a chain.
     """
-    if build.is_policy_file(text):
-        return read_policy(text)
+    if is_policy_file(text):
+        return read_policy_file(text)
     chain = parse_chain(text, "POLICY")
-    stages = build.stages_of(chain, "POLICY")
+    stages = stages_of(chain, "POLICY")
     if len(chain.stages) != 1:
         raise InputError(f"POLICY {text}: one policy is needed, not a chain")
     stage, name = stages[0] if stages else None, chain.stages[0].name
@@ -42,9 +41,7 @@ def content_of(text: str, *, side_pixels: int = 32) -> PolicyFile:
 def _source(name: str) -> str:
     from augury.core import registry
 
-    return next(
-        (entry.source for kind in ("policy", "pipeline", "op") for entry in registry.entries(kind) if entry.name == name), ""
-    )
+    return next((entry.source for kind in ("policy", "preset", "op") for entry in registry.entries(kind) if entry.name == name), "")
 
 
 def show(text: str, side_pixels: int) -> dict[str, Any]:

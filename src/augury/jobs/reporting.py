@@ -2,14 +2,17 @@
 
 from augury.augment.pipeline import Fill
 from augury.core.options import Chain
-from augury.explain.report.page import Sheet
-from augury.explain.report.sheet import sheet
+from augury.explain.report.sheet import Sheet, sheet
 from augury.jobs.sheets import draw, rows_of
 from augury.train.data.dataset import Dataset
 from augury.train.engine.settings import Settings
 
 IMAGES, DRAWS = 8, 6
-_OPTIMISERS = {"sgd": "SGD", "rmsprop": "RMSProp", "adamw": "AdamW"}
+_REFINED = {
+    "standard": "", "nothing": ", without any augmentation", "gradual": ", fading out by strength",
+    "gradual_chance": ", fading out by chance", "statistics": ", statistics of batch normalisation alone",
+}  # fmt: skip
+_OPTIMISERS = {"sgd": "SGD", "rmsprop": "RMSProp", "adam": "Adam", "adamw": "AdamW"}
 
 
 def sheet_of(dataset: Dataset, augment: Chain, seed: int, fill: Fill | None = None) -> Sheet:
@@ -37,16 +40,23 @@ def settings_shown(settings: Settings, environment: dict[str, str]) -> dict[str,
         **{name: text for name, text in harder.items() if text is not None},
         "model": s.model,
         "epochs": str(s.epochs),
-        "optimiser": f"{_OPTIMISERS[s.opt]}, batch {s.batch_size}, lr {s.peak_lr:g} ({s.sched}), weight decay {s.weight_decay:g}",
+        "optimiser": f"{_OPTIMISERS[s.opt]}, {momentum_of(s)}batch {s.batch_size}, lr {s.peak_lr:g} ({s.sched}), "
+        f"weight decay {s.weight_decay:g}",
         **{name: text for name, text in _refinement(s).items() if text is not None},
         "hardware": environment["device"],
         "versions": ", ".join(f"{name} {environment[name]}" for name in ("augury", "torch", "python")),
     }
 
 
+def momentum_of(s: Settings) -> str:
+    """Which momentum SGD has, in words; nothing for other optimisers."""
+    return f"{'Nesterov' if s.nesterov else 'plain'} momentum {s.momentum:g}, " if s.opt == "sgd" and s.momentum else ""
+
+
 def _refinement(s: Settings) -> dict[str, str | None]:
-    how = {"standard": "", "nothing": ", without any augmentation", "gradual": ", fading out"}[s.refine_mode]
+    how = _REFINED[s.refine_mode]
     rate = "" if s.refine_lr is None else f", lr {s.refine_lr:g}"
+    rate += "" if s.refine_sched == "constant" else f" ({s.refine_sched})"
     return {
         "refinement": f"epochs {s.stage_one + 1} to {s.total_epochs}{how}{rate}" if s.refined else None,
         "label smoothing": f"{s.smoothing:g}" if s.smoothing else None,

@@ -5,13 +5,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from augury.augment.build import build
+from augury.augment.names import build
 from augury.augment.pipeline import Fill, Pipeline
-from augury.augment.pipelines.keep_stage import KeepStage
 from augury.augment.saliency.early_head import EarlyHead
-from augury.augment.saliency.fill import AnyKind
+from augury.augment.saliency.maps import AnyKind
 from augury.augment.saliency.regions import Scores, allowed_places, box_scores, threshold
-from augury.augment.stage import Normalize
+from augury.augment.stages.keep import KeepStage
+from augury.augment.stages.normalize import Normalize
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.noise import Noise

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from augury.augment.build import build
+from augury.augment.names import build
 from augury.augment.pipeline import Fill
-from augury.augment.stage import Normalize
+from augury.augment.stages.normalize import Normalize
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.noise import Noise

@@ -7,7 +7,7 @@ from augury.explain.measurements.measurement import Measured
 from augury.explain.report.summary import NO_SPREAD, interval_notes, paired, percent
 from augury.explain.theory.claim import Checked
 from augury.jobs.fitted import print_table, table
-from augury.jobs.search_report import arm_words
+from augury.jobs.search.report import arm_words
 
 _COSTS = {"images": "images", "forward": "forward passes", "backward": "backward passes", "steps": "steps"}
 

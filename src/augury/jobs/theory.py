@@ -6,7 +6,7 @@ from typing import Any
 
 from augury.core import registry
 from augury.core.options import Spec
-from augury.explain.report.theory import theory_page
+from augury.explain.pages.theory import theory_page
 from augury.explain.theory.claim import Checked, Pictures
 from augury.jobs.environment import environment
 from augury.jobs.named import named

@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from augury.augment.policies.file_reader import read_policy
+from augury.augment.names import read_policy_file
 from augury.core.options import parse_chain
-from augury.explain.report.page import train_page
+from augury.explain.pages.page import train_page
 from augury.jobs.environment import environment
 from augury.jobs.progress import bar
 from augury.jobs.reporting import settings_shown, sheet_of
@@ -67,5 +67,5 @@ def _page(training: Training, dataset: Dataset, settings: Settings, directory: R
         curves=directory.metrics(),
         sheets=[sheet_of(dataset, parse_chain(name, "--augment"), settings.seed, fill) for name in augments],
         notes=result["notes"],
-        schedule=read_policy(found) if (found := directory.path / "policies.yaml").exists() else None,
+        schedule=read_policy_file(found) if (found := directory.path / "policies.yaml").exists() else None,
     )

@@ -7,7 +7,7 @@ from augury.augment.policies.controller import z_scores
 from augury.augment.policies.file import PolicyFile, policy_of, write_policy
 from augury.augment.policies.file_reader import parse_policy
 from augury.augment.policies.searched import OPERATIONS, ControllerPolicy, PolicySpace, entry_of
-from augury.augment.stage import PlanStage
+from augury.augment.stages.plan import PlanStage
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.noise import Noise

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 import augury
-from augury.augment.functions import Operations, function_space
+from augury.augment.functions import function_space
 from augury.augment.policies.generators import Generator
 from augury.augment.policies.tanda import PRESETS, Tanda, expanded, load, make, save_generator
-from augury.augment.stage import PlanStage
+from augury.augment.sequences import Operations
+from augury.augment.stages.plan import PlanStage
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.noise import Noise
@@ -148,3 +149,18 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"nothing of the kind")
     with pytest.raises(InputError, match="not a generator file"):
         load(tmp_path / "x")
+
+
+def test_an_image_is_transformed_by_the_chance_of_the_epoch_and_not_in_the_last_ones() -> None:
+    # Catches a chance per slot instead of per image, a growth that never ends, and clean epochs at the wrong end.
+    noise, spec = Noise.of(0, torch.arange(4000)), [Spec("flip"), Spec("invert")]
+    policy = augury.policy("tanda", functions=spec, length=3, p=0.4, p_first=0.1, p_growth=2.0, clean_epochs=2)
+    for epoch, chance in ((0, 0.1), (1, 0.2), (2, 0.4), (3, 0.4), (4, 0.4), (5, 0.0), (6, 0.0)):
+        on = policy.ask(noise, Clock(epoch=epoch, epochs=7)).on
+        assert bool((on.all(1) == on.any(1)).all())
+        assert on[:, 0].double().mean().item() == pytest.approx(chance, abs=0.03 if chance else 0)
+    with pytest.raises(InputError, match="leaves none to transform"):
+        policy.ask(noise, Clock(epochs=2))
+    always = augury.policy("tanda", functions=spec, length=3, clean_epochs=2)
+    assert bool(always.ask(noise, Clock()).on.all())
+    assert torch.equal(always.ask(noise, Clock()).op, policy.ask(noise, Clock(epochs=9)).op)

@@ -1,6 +1,7 @@
 """The experiments on digits: what must hold by theorem holds, draws depend on the seed alone, wrong data are refused."""
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -8,10 +9,13 @@ import torch
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.explain.theory.claim import Checked, Pictures, pixels
+from augury.explain.theory.group_invariance import group_invariance
 from augury.explain.theory.kernel_view import kernel_view
 from augury.explain.theory.linear_model import linear_model
+from augury.explain.theory.margin import margin
 from augury.explain.theory.markov_chain import markov_chain
-from augury.explain.theory.mlp import ensemble, instability, probabilities
+from augury.explain.theory.minimum_norm import minimum_norm
+from augury.explain.theory.mlp import Mix, ensemble, instability, probabilities
 from augury.explain.theory.taylor import expansion
 from augury.explain.theory.versions import FAMILIES, information, versions
 from augury.train.data.dataset import load
@@ -19,7 +23,9 @@ from augury.train.data.dataset import load
 # True whatever the data; a claim that fails here is a mistake of ours, not of a paper.
 THEOREMS = (
     "For cross-entropy", "The expansion to second order", "Feature averaging never", "A label-invariant", "A point inside",
-    "The chain's absorbing", "A composition", "Averaging features is a kernel",
+    "The chain's absorbing", "A composition", "Averaging features is a kernel", "Points that the true function fits",
+    "Where all directions count alike", "X-regularisation towards", "The d + 1 corners", "With at most d added", "Random points",
+    "A separator trained on images with simplices", "Averaging over the group", "Trained on whole orbits",
 )  # fmt: skip
 
 
@@ -54,7 +60,7 @@ def test_the_expansion(digits: Pictures) -> None:
 
 
 def test_the_linear_model(digits: Pictures) -> None:
-    found = linear_model(digits, problems=20, images=100, networks=3)
+    found = linear_model(digits, problems=20, images=100, networks=3, epochs=5)
     assert theorems(found) == 3
 
 
@@ -62,6 +68,24 @@ def test_the_kernel_view(digits: Pictures) -> None:
     found = kernel_view(digits, images=50, trial=100, seeds=1)
     assert theorems(found) == 1
     assert found.claims[1].holds  # the second order is the closer one
+
+
+def test_minimum_norm(digits: Pictures) -> None:
+    assert theorems(minimum_norm(digits, problems=40)) == 3
+
+
+def test_the_margin(digits: Pictures) -> None:
+    found = margin(digits, draws=40)
+    assert theorems(found) == 5
+    plain = found.claims[-1].values["plain"]
+    assert min(plain) < found.claims[-1].values["expected"]  # without the simplices the margin is not kept
+
+
+def test_group_invariance(digits: Pictures) -> None:
+    found = group_invariance(digits, images=60, repeats=10)
+    assert theorems(found) == 2
+    bias = found.claims[-1].values  # digits are not invariant: a turned 6 is a 9
+    assert bias["augmented"]["accuracy"] < bias["plain"]["accuracy"]
 
 
 def test_versions_start_with_the_original(digits: Pictures) -> None:
@@ -90,7 +114,7 @@ def test_pictures_become_grey_and_join_their_parts(digits: Pictures) -> None:
 def test_networks_of_an_ensemble_do_not_meet(digits: Pictures) -> None:
     few = digits.some(50, 20, 0)
     inputs, queries = pixels(few.train.images, 8), pixels(few.test.images, 8)
-    for mix in (False, True):
+    for mix in get_args(Mix):
         both = probabilities(ensemble(inputs, few.train.labels, 10, 2, mix=mix, epochs=3), queries)
         alone = probabilities(ensemble(inputs, few.train.labels, 10, 1, mix=mix, epochs=3), queries)
         torch.testing.assert_close(both[:1], alone, rtol=0, atol=1e-4)

@@ -13,6 +13,7 @@ import augury
 from augury.cli import main
 from augury.core.errors import InputError
 from augury.train.data.dataset import Dataset, load, statistics
+from augury.train.data.preparation import ReadOptions
 
 
 def forms(root: Path) -> dict[str, Path]:
@@ -94,7 +95,7 @@ def test_single_image_classes_stay_in_training_and_are_told(tmp_path: Path) -> N
     image_folder(tmp_path, classes=("cat", "dog"), each=4)
     found = load(str(tmp_path))
     assert sorted(found.validation.labels.tolist()) == [0, 1] and 2 in found.train.labels
-    assert found.notes == ("1 class with a single training image: none is held out for validation",)
+    assert "1 class with a single training image: none is held out for validation" in found.notes
 
 
 def test_nothing_left_for_validation_is_refused(tmp_path: Path) -> None:
@@ -182,14 +183,14 @@ def test_a_data_set_from_outside_joins(tmp_path: Path) -> None:
 
     def mine(*, image_size: int | None = None) -> object:
         """Mine."""
-        return read_npz(root, image_size)
+        return read_npz(root, ReadOptions(image_size))
 
-    registry.register("dataset", "mine-for-a-test", source="this test")(mine)
+    registry.register("dataset", "mine_for_a_test", source="this test")(mine)
     try:
-        assert load("mine-for-a-test", image_size=5).train.images.shape[1:] == (3, 5, 5)
+        assert load("mine_for_a_test", image_size=5).train.images.shape[1:] == (3, 5, 5)
     finally:
-        registry._outside.pop(("dataset", "mine-for-a-test"))
-        registry._loaded.pop(("dataset", "mine-for-a-test"))
+        registry._outside.pop(("dataset", "mine_for_a_test"))
+        registry._loaded.pop(("dataset", "mine_for_a_test"))
 
 
 def test_both_forms_in_one_folder_are_refused(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from data_files import picture, save
 from PIL import Image
 
 from augury.core.errors import InputError
-from augury.train.data.decode import decode, to_plain
+from augury.train.data.decode import decode
+from augury.train.data.preparation import ReadOptions
 from augury.train.data.resize import fit, fit_tensor
 
 
@@ -65,7 +66,7 @@ def test_cmyk(tmp_path: Path) -> None:
 def test_16_bit_grey_keeps_the_high_byte(tmp_path: Path) -> None:
     values = np.array([[0, 255, 256], [32768, 65279, 65535]], np.uint16)
     found, notes = one(tmp_path, Image.fromarray(values))
-    assert np.array_equal(found[..., 0], (values >> 8).astype(np.uint8)) and "1 16-bit image" in notes[0]
+    assert np.array_equal(found[..., 0], (values >> 8).astype(np.uint8)) and "1 image of more than 8 bits" in notes[0]
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -80,7 +81,7 @@ def test_16_bit_colour_is_told_though_pillow_hides_it(tmp_path: Path) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
     found = decode([path], ["deep"], "DATA x")
     assert np.array_equal(found.images[0].permute(1, 2, 0).numpy(), (values >> 8).astype(np.uint8))
-    assert "1 16-bit image" in found.notes[0]
+    assert "1 image of more than 8 bits" in found.notes[0]
 
 
 def test_transparency_is_composited_on_white(tmp_path: Path) -> None:
@@ -180,7 +181,7 @@ def test_a_common_size_that_is_not_square_gives_its_shorter_side(tmp_path: Path)
 def test_equal_sizes_that_are_not_square_stay(tmp_path: Path) -> None:
     paths = [save(tmp_path / f"{i}.png", picture(i, (4, 7))) for i in range(2)]
     assert decode(paths, ["a", "b"], "DATA x").images.shape == (2, 3, 4, 7)
-    assert decode(paths, ["a", "b"], "DATA x", image_size=5).images.shape == (2, 3, 5, 5)
+    assert decode(paths, ["a", "b"], "DATA x", ReadOptions(image_size=5)).images.shape == (2, 3, 5, 5)
 
 
 def test_short_side_is_resized_and_the_centre_cut_out() -> None:
@@ -235,10 +236,11 @@ def test_formats_that_run_programs_are_no_images(name: str, content: bytes, tmp_
     assert found.rows.tolist() == [0, 1] and "c (not an image)" in found.notes[-1]
 
 
-def test_floating_point_pixels_are_skipped(tmp_path: Path) -> None:
-    Image.fromarray(np.random.default_rng(0).random((4, 4), np.float32)).save(tmp_path / "float.tif")
-    with Image.open(tmp_path / "float.tif") as image, pytest.raises(ValueError, match="no agreed range"):
-        to_plain(image, 1)
+def test_values_that_are_not_numbers_are_no_image(tmp_path: Path) -> None:
+    paths = [save(tmp_path / f"{i}.png", picture(i, (4, 4))) for i in range(2)]
+    Image.fromarray(np.full((4, 4), np.nan, np.float32)).save(tmp_path / "float.tif")
+    found = decode([*paths, tmp_path / "float.tif"], ["a", "b", "c"], "DATA x")
+    assert found.rows.tolist() == [0, 1] and "c (holds values that are not finite numbers)" in found.notes[-1]
 
 
 def test_bytes_are_decoded_like_files(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_val_beside_test_and_alone(tmp_path: Path) -> None:
     array_folder(tmp_path)
     arrays(tmp_path / "val.npz", count=4)
     found = load(str(tmp_path))
-    assert (len(found.train.ids), len(found.validation.ids), len(found.test.ids), found.notes) == (8, 4, 8, ())
+    assert (len(found.train.ids), len(found.validation.ids), len(found.test.ids)) == (8, 4, 8)
     (tmp_path / "test.npz").unlink()
     found = load(str(tmp_path))
     assert (len(found.train.ids), len(found.validation.ids), len(found.test.ids)) == (6, 2, 4)

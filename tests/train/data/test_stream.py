@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from augury.augment.stage import Normalize, PlanStage
+from augury.augment.stages.normalize import Normalize
+from augury.augment.stages.plan import PlanStage
 from augury.core.errors import RunError
 from augury.train.data.dataset import load
 from augury.train.data.stream import FileImages

@@ -130,7 +130,7 @@ def test_an_image_gets_the_same_draws_in_any_batch(digits: Dataset) -> None:
 
 def test_no_address_is_used_twice(digits: Dataset, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over a real run, every (address, stage) pair that draws is new."""
-    from augury.augment.stage import PlanStage
+    from augury.augment.stages.plan import PlanStage
 
     seen: set[tuple[int, str]] = set()
     plain = PlanStage.sample

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from augury.augment.pipelines.keep_stage import KeepStage
+from augury.augment.stages.keep import KeepStage
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.targets import Targets

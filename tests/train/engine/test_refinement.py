@@ -9,12 +9,16 @@ import torch
 from torch.nn import functional
 
 from augury.augment.pipeline import Pipeline
-from augury.augment.stage import PlanStage
+from augury.augment.stages.plan import PlanStage
+from augury.core.batch import Batch
 from augury.core.errors import InputError
+from augury.core.noise import Noise
+from augury.core.targets import Targets
 from augury.train.data.dataset import Dataset, load
 from augury.train.engine import checkpoint
+from augury.train.engine.feed import Share
 from augury.train.engine.prepare import prepare
-from augury.train.engine.refinement import clock_at, intensity_at
+from augury.train.engine.refinement import clock_at, estimating, intensity_at
 from augury.train.engine.run import Trainer
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.schedule import rate_at
@@ -73,21 +77,53 @@ def test_intensive_stages_are_off_in_the_refinement(
     assert max(seen) <= len(expected)
 
 
-def test_gradual_falls_linearly_to_zero_and_so_does_the_share_of_mixed_images(digits: Dataset) -> None:
-    settings = replace(SHORT, refine_mode="gradual", refine_epochs=4)
+def test_gradual_chance_falls_linearly_to_zero_and_so_does_the_share_of_mixed_images(digits: Dataset) -> None:
+    settings = replace(SHORT, refine_mode="gradual_chance", refine_epochs=4)
     assert [intensity_at(settings, epoch) for epoch in range(6)] == pytest.approx([1, 1, 0.75, 0.5, 0.25, 0])
     assert [intensity_at(replace(SHORT, refine_epochs=0, refine_at=1), epoch) for epoch in range(2)] == [1, 0]
     training = prepare(replace(settings, augment="mixup"), load("digits"))
     shares = []
     for epoch in range(6):
-        from augury.train.engine.feed import Share
-
         rows = torch.arange(200)
         batch = views(training, Share(rows, rows * 0, 1.0, 200), clock_at(settings, epoch, 0), {})()
         assert batch.targets is not None
         shares.append(float((batch.targets.weight.max(1).values < 1).float().mean()))
     assert shares[0] > 0.95 and shares[5] == 0
     assert shares[2:5] == pytest.approx([0.75, 0.5, 0.25], abs=0.1)
+
+
+@pytest.mark.parametrize(("augment", "strategy"), [("mixup(alpha=1)", "erm"), ("none", "manifold_mixup(alpha=1, layers=[0])")])
+def test_gradual_lets_mixups_parameter_fall(augment: str, strategy: str) -> None:
+    # The paper's section 4.1. E[w (1 - w)] of Beta(a, a) is a / (2 (2 a + 1)); a chance that falls instead gives 1/6 of it each.
+    settings = Settings(
+        "digits", augment=augment, strategy=strategy, epochs=1, batch_size=64, refine_epochs=2, refine_mode="gradual"
+    )
+    training = prepare(settings, load("digits"))
+    rows = torch.arange(200)
+    for epoch, alpha in ((0, 1.0), (1, 0.5), (2, 0.0)):
+        clock, products = clock_at(settings, epoch, 0), []
+        for visit in range(8):
+            batch = views(training, Share(rows, torch.full_like(rows, visit), 1.0, len(rows)), clock, {})()
+            targets = batch.targets
+            if strategy != "erm":
+                _, targets = training.strategy.examples(training.model, batch, training.strategy.program(clock))
+            assert targets is not None
+            # Rows whose partner has the same label do not show their weight.
+            differ = targets.index[:, 0] != targets.index[:, -1]
+            weight = targets.weight[differ, 0].double()
+            products.append(weight * (1 - weight))
+        found = torch.cat(products)
+        assert (float(found.mean()) if len(found) else 0.0) == pytest.approx(alpha / (2 * (2 * alpha + 1)), abs=0.012)
+
+
+def test_gradual_lowers_the_chance_of_what_has_no_strength_to_fade() -> None:
+    settings = Settings("digits", augment="mixup+cutmix(p=1)", epochs=1, batch_size=64, refine_epochs=2, refine_mode="gradual")
+    training = prepare(settings, load("digits"))
+    ids = torch.arange(1000)
+    batch = Batch(training.data.train.images.repeat(5, 1, 1, 1), Targets.of(training.data.train.labels.repeat(5), 10), ids)
+    _, trace = training.pipeline.run(batch, Noise.of(0, ids), clock=clock_at(settings, 1, 0), intensity=0.5)
+    mixed, cut = (float(drawn["on"].float().mean()) for drawn in trace if drawn)
+    assert mixed == 1.0 and cut == pytest.approx(0.5, abs=0.06)
 
 
 def test_stage_one_does_not_know_of_the_refinement(digits: Dataset) -> None:
@@ -97,7 +133,7 @@ def test_stage_one_does_not_know_of_the_refinement(digits: Dataset) -> None:
     rows: list[dict] = []
     result = Trainer(refined).run(None, rows.append)
     for name, value in plain.model.state_dict().items():
-        assert torch.equal(value, refined.stage_one[name])
+        assert torch.equal(value, refined.progress.stage_one[name])
     assert {k: result["stage_one"][k] for k in ("accuracy", "loss", "best")} == {k: before[k] for k in ("accuracy", "loss", "best")}
     assert result["stage_one"]["epoch"] == 2 and result["accuracy"] != before["accuracy"]
     assert result["counts"]["steps"] == 2 * before["counts"]["steps"]
@@ -116,6 +152,14 @@ def test_momentum_is_kept(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> N
 
 def rates(settings: Settings, steps: int = 10) -> list[float]:
     return [rate_at(settings, epoch * steps, steps) for epoch in range(settings.total_epochs)]
+
+
+def test_the_refinement_may_have_a_schedule_of_its_own() -> None:
+    whole = Settings("x", epochs=4, sched="constant", lr=0.1, refine_epochs=4, refine_sched="cosine")
+    assert rates(whole)[4:] == pytest.approx([0.1, 0.1 * (1 + 0.5**0.5) / 2, 0.05, 0.1 * (1 - 0.5**0.5) / 2])
+    assert rates(replace(whole, refine_lr=0.02))[4::2] == pytest.approx([0.02, 0.01])
+    assert rates(replace(whole, refine_epochs=0, refine_at=2))[2:] == pytest.approx([0.1, 0.05])
+    assert rates(replace(whole, sched="cosine"))[4] == pytest.approx(1e-3)
 
 
 def test_the_rate_of_the_refinement() -> None:
@@ -216,9 +260,42 @@ def test_augmented_risk_of_manifold_mixup_has_its_label_entropy(digits: Dataset)
 
 
 def test_every_stage_says_whether_it_is_intensive() -> None:
-    from augury.augment.build import pipeline
+    from augury.augment.names import pipeline
 
     chain: Pipeline = pipeline("batch_augment(2)+crop+flip+flip_vertical+resized_crop+randaugment+augmix+inaugment+cutmix")
     assert [stage.name for stage in chain.stages if not stage.intensive] == [
         "batch_augment", "crop", "flip", "flip_vertical", "resized_crop"
     ]  # fmt: skip
+
+
+def test_statistics_alone_are_estimated_anew_and_the_weights_stay(digits: Dataset) -> None:
+    settings = replace(SHORT, refine_mode="statistics", epochs=1, refine_epochs=1, model="resnet20")
+    training = prepare(settings, digits)
+    trainer = Trainer(training)
+    trainer.record(trainer.train_epoch())
+    before = {name: value.clone() for name, value in training.model.state_dict().items()}
+    counts = replace(training.counts)
+    trainer.record(trainer.train_epoch())
+    after = training.model.state_dict()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved and all(name.split(".")[-1] in ("running_mean", "running_var", "num_batches_tracked") for name in moved)
+    assert training.counts.backward == counts.backward and training.counts.forward > counts.forward
+    # The plain mean over the epoch's batches, of the crops and flips that the refinement sees, not a moving average.
+    first = next(m for m in training.model.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    assert first.momentum == 0.1 and int(first.num_batches_tracked) == 2
+
+
+def test_statistics_are_the_mean_over_the_batches() -> None:
+    layer = torch.nn.BatchNorm1d(3)
+    layer.running_mean += 100
+    batches = torch.randn(5, 8, 3, generator=torch.Generator().manual_seed(0))
+    with estimating([layer]):
+        for each in batches:
+            layer(each)
+    torch.testing.assert_close(layer.running_mean, batches.mean((0, 1)))
+    torch.testing.assert_close(layer.running_var, batches.var(1).mean(0))
+
+
+def test_statistics_without_batch_normalisation_are_refused(digits: Dataset) -> None:
+    with pytest.raises(InputError, match="goes on averaging them"):
+        prepare(replace(SHORT, refine_mode="statistics", model_ema_decay=0.9), digits)

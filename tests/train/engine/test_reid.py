@@ -18,7 +18,7 @@ from augury.train.engine.prepare import prepare
 from augury.train.engine.retrieval import ranked
 from augury.train.engine.settings import Settings
 from augury.train.engine.streams import grouped_order
-from augury.train.strategies.reid import batch_hard
+from augury.train.strategies.reid import Centres, batch_hard
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +126,49 @@ def test_the_bnneck_stands_between_features_and_a_head_without_bias() -> None:
         assert augury.saliency(model).map(images, torch.zeros(4, dtype=torch.int64)).shape == (4, 32, 32)
 
 
+@pytest.mark.parametrize("name", ["resnet18", "torchvision:resnet18", "torchvision:resnet50"])
+def test_the_last_stage_may_keep_its_size(name: str) -> None:
+    images = torch.randn(1, 3, 64, 32)
+    sizes = {}
+    for stride in (1, 2):
+        model = augury.model(f"bnneck({name}, last_stride={stride})", classes=5).eval()
+        seen: list[torch.Tensor] = []
+        last = model.get_submodule(model.taps[-1])
+        last.register_forward_hook(lambda module, given, made, seen=seen: seen.append(made))
+        model(images)
+        sizes[stride] = tuple(seen[0].shape[-2:])
+    assert sizes[1] == (2 * sizes[2][0], 2 * sizes[2][1])
+
+
+def test_a_network_whose_last_stage_halves_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match="last_stride=1"):
+        augury.model("bnneck(small_cnn, last_stride=1)", classes=5)
+
+
+def test_centres_follow_the_features_by_the_published_rule() -> None:
+    centres = Centres(3, 2)
+    centres.centres.copy_(torch.tensor([[1.0, 0.0], [0.0, 4.0], [7.0, 7.0]]))
+    features, labels = torch.tensor([[3.0, 0.0], [5.0, 2.0], [0.0, 0.0]]), torch.tensor([0, 0, 1])
+    assert centres.distances(features, labels).tolist() == pytest.approx([4.0, 20.0, 16.0])
+    centres.move(features, labels, 0.5)
+    # Wen et al., equation 4: class 0 by .5 ((1-3) + (1-5), (0-0) + (0-2)) / 3, class 1 by .5 (0, 4) / 2, class 2 not at all.
+    assert centres.centres.flatten().tolist() == pytest.approx([2.0, 1 / 3, 0.0, 3.0, 7.0, 7.0])
+
+
+def test_the_centre_loss_is_added_and_its_centres_are_kept(people: Dataset, tmp_path: Path) -> None:
+    settings = Settings("x", strategy="reid(centre=0.1)", model="bnneck(small_cnn)", batch_size=16)
+    training, without = (prepare(s, people) for s in (settings, replace(settings, strategy="reid(centre=0)")))
+    assert len(without.extra) == 0
+    split = training.data.train
+    batch = augury.Batch(split.images[:16].float() / 255, augury.Targets.of(split.labels[:16], 8), split.ids[:16])
+    steps = [t.strategy(t.model, lambda view=0, pipeline=0, stream="train": batch) for t in (training, without)]
+    features = training.model.network(batch.images)
+    torch.testing.assert_close(steps[0].loss, steps[1].loss + 0.1 * features.square().sum(1).mean())
+    assert float(steps[0].logs["centre"]) > 0
+    kept = training.method.extra.state_dict()["centres.centres"]
+    assert bool(kept[split.labels[:16]].abs().sum() > 0)
+
+
 def test_what_reid_needs_is_said(people: Dataset) -> None:
     settings = Settings("digits", strategy="reid", batch_size=32)
     with pytest.raises(InputError, match=r"--model bnneck\(resnet18\)"):
@@ -148,7 +191,9 @@ def test_a_training_learns_to_find_people_it_never_saw(tmp_path: Path, folder: P
 
 
 def test_the_loss_is_the_sum_of_its_parts(people: Dataset) -> None:
-    training = prepare(Settings("x", strategy="reid(triplet=2, smoothing=0.2)", model="bnneck(small_cnn)", batch_size=16), people)
+    training = prepare(
+        Settings("x", strategy="reid(triplet=2, smoothing=0.2, centre=0)", model="bnneck(small_cnn)", batch_size=16), people
+    )
     split = training.data.train
     batch = augury.Batch(split.images[:16].float() / 255, augury.Targets.of(split.labels[:16], 8), split.ids[:16])
     training.model.train()

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import augury
 from augury.train.data.dataset import Dataset, Split, load
+from augury.train.data.groups import groups_of
 from augury.train.engine.feed import Share
 from augury.train.engine.prepare import prepare
 from augury.train.engine.run import Trainer
@@ -112,11 +113,10 @@ def method_of(case: Case) -> augury.Method:
     model, extra = networks_of(case)
     more = dict(case.options)
     if case.groups:
-        assert dataset.train.groups is not None
-        more["groups"] = (dataset.train.labels, dataset.train.groups)
+        more["groups"] = groups_of(dataset)  # of all parts, as the own engine counts them
     method = augury.method(
-        model, augment=case.augment, strategy=case.strategy, classes=len(dataset.classes), mean=dataset.mean, std=dataset.std, seed=5,
-        **more,
+        model, augment=case.augment, strategy=case.strategy, classes=len(dataset.classes), mean=dataset.mean, std=dataset.std,
+        seed=5, **more,
     )  # fmt: skip
     method.extra.load_state_dict(extra.state_dict())
     return method

@@ -9,10 +9,10 @@ import pytest
 import torch
 from search_helpers import FAST, Breaking, bars, outcome
 
+from augury.augment.names import read_policy_file
 from augury.augment.policies.file import PolicyFile, policy_of, write_policy
-from augury.augment.policies.file_reader import read_policy
 from augury.augment.policies.searched import PolicySpace
-from augury.augment.stage import PlanStage
+from augury.augment.stages.plan import PlanStage
 from augury.core.batch import Batch
 from augury.core.errors import InputError, RunError
 from augury.core.noise import Noise
@@ -84,13 +84,13 @@ def test_sizes_of_the_spaces() -> None:
 
 def test_randaugment_found_equals_randaugment_named(tmp_path: Path) -> None:
     """The written file draws every pair of operations equally often, with the values that the registered policy has."""
-    from augury.augment.build import policy
+    from augury.augment.names import policy
 
     space = RandAugmentSpace()
     made = space.made({"num_ops": 2, "magnitude": 12}, bars(), 0)
     path = tmp_path / "found.yaml"
     path.write_text(write_policy(PolicyFile("x", ((1.0, made.rows),), repeat=made.repeat)))
-    content = read_policy(path)
+    content = read_policy_file(path)
     assert content.repeat == 2 and len(content.periods[0][1]) == 14
     found = policy_of(content)
     ids = torch.arange(6000)
@@ -115,7 +115,7 @@ def test_a_policy_file_refuses_a_repeat_that_makes_no_sense(tmp_path: Path) -> N
         path = tmp_path / "x.yaml"
         path.write_text(f"augury_policy: 1\n{text}\npolicies:\n  - - {{op: flip}}\n  - - {{op: invert}}\n")
         with pytest.raises(InputError, match="line 2: repeat"):
-            read_policy(path)
+            read_policy_file(path)
 
 
 def test_chance_draws_every_child_anew_and_always_the_same() -> None:

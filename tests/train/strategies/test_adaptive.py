@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import augury
+from augury.augment.names import check_augment
 from augury.augment.policies.file import policy_of
 from augury.augment.policies.file_reader import parse_policy
 from augury.cli import main
@@ -127,7 +128,7 @@ def test_the_policies_of_a_run_are_replayed_in_its_epochs(tmp_path: Path) -> Non
     run = tmp_path / "run"
     command = ["train", "digits", "--augment", "crop", "--epochs", "2", "--batch-size", "64", "--quiet"]
     assert main([*command, "--strategy", "adversarial_autoaugment(policies=2)", "--output", str(run)]) == 0
-    replay = policy_of(parse_policy((run / "policies.yaml").read_text(), "policies.yaml"))
+    replay = policy_of(parse_policy((run / "policies.yaml").read_text(), "policies.yaml", check_augment))
     training = trained("adversarial_autoaugment(policies=2)", 2, "crop", seed=0)
     for epoch in range(2):
         plan = replay.ask(Noise.of(0, torch.arange(4000)), Clock(epoch, 2))

@@ -37,7 +37,7 @@ def drawn(alpha: float) -> tuple[Tensor, Tensor]:
     """Partners and weights, told from the labels of one call."""
     made = strategy("manifold_mixup", alpha=alpha, layers=(0,))
     made.modules(Stages())
-    _, targets = made.examples(Stages(), batch(), (0, 1.0))
+    _, targets = made.examples(Stages(), batch(), (0, 1.0, alpha))
     return targets.index, targets.weight
 
 
@@ -46,7 +46,7 @@ def test_the_chosen_layer_is_mixed_and_no_other(layer: int) -> None:
     model = Stages()
     made = strategy("manifold_mixup", alpha=1.0, layers=(layer,))
     made.modules(model)
-    logits, targets = made.examples(model, batch(), (0, 1.0))
+    logits, targets = made.examples(model, batch(), (0, 1.0, 1.0))
     keep = targets.dense()
     own = batch()
     # The partner is the same whatever the layer: find it from the input mix of a network that shows its images.
@@ -71,12 +71,12 @@ def test_weights_follow_beta_and_are_drawn_for_every_image() -> None:
     big = Batch(torch.zeros(4000, 3, 2, 2), Targets.of(rows % 4, 4), rows, key=Noise.of(0, rows).key)
     made = strategy("manifold_mixup", alpha=2.0, layers=(0,))
     made.modules(Stages())
-    _, targets = made.examples(Stages(), big, (0, 1.0))
+    _, targets = made.examples(Stages(), big, (0, 1.0, 2.0))
     weight = targets.weight[:, 0]
     assert weight.unique().numel() > 3000
     assert float(weight.mean()) == pytest.approx(0.5, abs=0.02)
     assert float(weight.var()) == pytest.approx(1 / (4 * 5), rel=0.08)  # Beta(2, 2)
-    _, half = made.examples(Stages(), big, (0, 0.25))
+    _, half = made.examples(Stages(), big, (0, 0.25, 2.0))
     assert float((half.weight.max(1).values < 1).float().mean()) == pytest.approx(0.25, abs=0.03)
 
 
@@ -85,11 +85,26 @@ def test_the_programs_of_a_training() -> None:
     made.modules(build("preact_resnet18", classes=10))
     assert made.paths == (None, "stage1", "stage2")  # type: ignore[attr-defined]
     programs = [made.program(Clock(step=step, seed=3)) for step in range(300)]
-    assert {layer for layer, _ in programs} == {0, 1, 2}
+    assert {layer for layer, *_ in programs} == {0, 1, 2}
     assert all(abs(sum(p[0] == layer for p in programs) - 100) < 40 for layer in range(3))
     assert programs == [made.program(Clock(step=step, seed=3)) for step in range(300)]
     assert programs != [made.program(Clock(step=step, seed=4)) for step in range(300)]
-    assert made.program(Clock(intensity=0)) is None and made.program(Clock(intensity=0.5))[1] == 0.5
+    assert made.program(Clock(intensity=0)) is None and made.program(Clock(intensity=0.5, fading="chance"))[1:] == (0.5, made.alpha)
+    assert made.program(Clock(intensity=0.5))[1:] == (1.0, made.alpha / 2)
+
+
+def test_one_weight_may_hold_for_the_batch_whatever_its_order() -> None:
+    made = strategy("manifold_mixup", alpha=1.0, layers=(0,), batch_wide=True)
+    made.modules(Stages())
+    backwards = ROWS.flip(0)
+    other = Batch(batch().images[backwards], Targets.of(backwards % 4, 4), backwards, key=Noise.of(0, backwards).key)
+    weights = []
+    for each in (batch(), other):
+        _, targets = made.examples(Stages(), each, (0, 1.0, 1.0))
+        weight = targets.weight[targets.index[:, 0] != targets.index[:, 1], 0]
+        assert len(weight) > 4 and len(weight.unique()) == 1
+        weights.append(float(weight[0]))
+    assert weights[0] == weights[1]
 
 
 def test_refined_it_is_plain_training() -> None:
@@ -112,4 +127,4 @@ def test_modules_by_name_and_refusals() -> None:
     without = strategy("manifold_mixup", layers=(0,))
     without.modules(Stages())
     with pytest.raises(InputError, match="key=noise.key"):
-        without.examples(Stages(), batch().replace(key=None), (0, 1.0))
+        without.examples(Stages(), batch().replace(key=None), (0, 1.0, 1.0))

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from augury.augment.functions import Callables, Operations, function_space
+from augury.augment.functions import function_space
 from augury.augment.policies.generators import Generator
+from augury.augment.sequences import Callables, Operations
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.train.tanda.adversary import Adversary, Setup

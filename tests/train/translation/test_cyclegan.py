@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from augury.augment.build import build
+from augury.augment.names import build
 from augury.core.errors import RunError
 from augury.core.options import parse_chain
 from augury.train.translation.cyclegan import CycleGan, Source, TranslationSettings, translate

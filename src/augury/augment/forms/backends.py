@@ -6,17 +6,17 @@ All three give the same bits. `AUGURY_BACKEND=plain`, `numba` or `triton` in the
 import functools
 import importlib.util
 import os
-from types import ModuleType
 
 import torch
 
+from augury.augment.forms.backend import Backend
 from augury.core.errors import InputError
 
 NAMES = ("plain", "numba", "triton")
 
 
-def backend(device: torch.device) -> ModuleType:
-    """The module whose functions run on this device: those of `augury.augment.forms.plain`.
+def backend(device: torch.device) -> Backend:
+    """The back end that runs on this device.
 
     Raises InputError for a back end that is unknown or not installed.
     """

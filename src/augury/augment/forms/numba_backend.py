@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from augury.augment.forms import numba_hue, numba_kernels, numba_regions, numba_separable, plain
+from augury.augment.forms.lowered import Lowered
 from augury.augment.forms.operators import PIXELS, REGIONS, operator, pixel_records
 
 SMALLEST_PART_BYTES = 1 << 20
 
 
-def pixels(images: Tensor, lowered: Any, size: Tensor) -> Tensor:
+def pixels(images: Tensor, lowered: Lowered, size: Tensor) -> Tensor:
     """Warp, table and blend of every slot in turn, on uint8 [B,C,H,W]; returns new images."""
     if images.device.type != "cpu" or images.numel() == 0:
         return plain.pixels(images, lowered, size)
@@ -22,10 +23,11 @@ def pixels(images: Tensor, lowered: Any, size: Tensor) -> Tensor:
     return run(images, size, lowered.form, *pixel_records(lowered))
 
 
-def regions(images: Tensor, lowered: Any, box: Tensor, partner: Tensor) -> Tensor:
+def regions(images: Tensor, lowered: Lowered, box: Tensor, partner: Tensor) -> Tensor:
     """The first slot's boxes (int64 [B,4]) filled, on uint8 or float images; returns new images."""
     if not _takes(images):
         return plain.regions(images, lowered, box, partner)
+    assert lowered.region is not None
     run: Any = torch.ops.augury.host_regions if torch.compiler.is_compiling() else _regions
     return run(images, *(part[:, 0] for part in lowered.region), box, partner)
 

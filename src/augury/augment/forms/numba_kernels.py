@@ -11,7 +11,7 @@ from numba import njit
 from augury.augment.forms.blend import Degenerate
 from augury.augment.forms.table import Recipe
 
-WARP, TABLE, BLEND = 0, 1, 2  # positions in augury.augment.lowering.FORMS
+WARP, TABLE, BLEND = 0, 1, 2  # positions in augury.augment.forms.lowered.FORMS
 INVERT, SOLARIZE, SOLARIZE_ADD = int(Recipe.INVERT), int(Recipe.SOLARIZE), int(Recipe.SOLARIZE_ADD)
 POSTERIZE, BRIGHTNESS, CONTRAST = int(Recipe.POSTERIZE), int(Recipe.BRIGHTNESS), int(Recipe.CONTRAST)
 AUTO_CONTRAST, EQUALIZE = int(Recipe.AUTO_CONTRAST), int(Recipe.EQUALIZE)

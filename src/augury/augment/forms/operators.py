@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from augury.augment.forms.lowered import Lowered
+
 PIXELS = (
     "(Tensor images, Tensor size, Tensor form, Tensor? matrix, Tensor? bilinear, Tensor? fill,"
     " Tensor? recipe, Tensor? value, Tensor? degenerate, Tensor? factor) -> Tensor"
@@ -24,7 +26,7 @@ def operator(name: str, schema: str) -> Callable[[Callable[..., Tensor]], Any]:
     return register
 
 
-def pixel_records(lowered: Any) -> list[Tensor | None]:
+def pixel_records(lowered: Lowered) -> list[Tensor | None]:
     """The parts of the warp, table and blend records, None for those of absent forms, in the order of PIXELS."""
     records = [lowered.warp or (None,) * 3, lowered.table or (None,) * 2, lowered.blend or (None,) * 2]
     return [part for record in records for part in record]

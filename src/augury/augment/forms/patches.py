@@ -1,10 +1,7 @@
-"""Patches: windows cut out of images, resized, and pasted over images."""
+"""Patches: windows cut out of images, and pasted over images."""
 
 import torch
 from torch import Tensor
-
-from augury.augment.forms.separable import Kernel, Separable, resampled, taps_of
-from augury.augment.forms.warp import Warp, warp
 
 
 def cut(images: Tensor, box: Tensor, side: int) -> Tensor:
@@ -19,24 +16,6 @@ def cut(images: Tensor, box: Tensor, side: int) -> Tensor:
     index = y.clamp(0, height - 1)[:, :, None] * width + x.clamp(0, width - 1)[:, None]
     read = images.flatten(2).gather(2, index.flatten(1)[:, None].expand(-1, channels, -1)).reshape(n, channels, side, side)
     return torch.where(inside[:, None], read, 0)
-
-
-def resize(patches: Tensor, size: Tensor, target: Tensor, side: int, resample: str, shrink: float) -> Tensor:
-    """uint8 [n,C,side,side]: patches of valid `size` resized to `target` (int64 [n,2]), as Pillow resizes them.
-
-    shrink: at most how many times larger than its target a patch is, which bounds the sums' length.
-    """
-    ends = torch.stack([torch.zeros_like(size), size], 2).double()
-    if resample == "nearest":
-        scale = size.double() / target.clamp(min=1)
-        zero = torch.zeros_like(scale[:, 0])
-        matrix = torch.stack([scale[:, 1], zero, zero, zero, scale[:, 0], zero], 1)
-        canvas = torch.nn.functional.pad(patches, (0, max(0, side - patches.shape[3]), 0, max(0, side - patches.shape[2])))
-        nearest = Warp(matrix, torch.zeros(len(size), dtype=torch.bool, device=size.device), zero.float())
-        return warp(canvas, nearest, size)[:, :, :side, :side]
-    kernel = Kernel.CUBIC if resample == "bicubic" else Kernel.TRIANGLE
-    record = Separable(kernel, taps_of(kernel, shrink), ends[:, 0], ends[:, 1])
-    return resampled(patches, record, size, target, side, side)
 
 
 def paste(images: Tensor, patches: Tensor, corner: Tensor, size: Tensor, on: Tensor) -> Tensor:

@@ -1,32 +1,35 @@
 """The reference back end: PyTorch, on every device; sub-batches on a CPU, the masked whole batch on a GPU."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from augury.augment.forms import patches
-from augury.augment.forms.blend import blend
+from augury.augment.forms.blend import Blend, blend
 from augury.augment.forms.hue import hue as hue
+from augury.augment.forms.lowered import Lowered
 from augury.augment.forms.mix import mix
-from augury.augment.forms.region import Content, region
+from augury.augment.forms.region import Content, Region, region
 from augury.augment.forms.separable import weighted as weighted
-from augury.augment.forms.table import table
-from augury.augment.forms.warp import warp
+from augury.augment.forms.table import Table, table
+from augury.augment.forms.warp import Warp, warp
 
 
-def pixels(images: Tensor, lowered: Any, size: Tensor) -> Tensor:
+def pixels(images: Tensor, lowered: Lowered, size: Tensor) -> Tensor:
     """Warp, table and blend of every slot in turn, on uint8 [B,C,H,W]; returns new images."""
     for slot in range(lowered.form.shape[1]):
-        for form, record in ((warp, lowered.warp), (table, lowered.table), (blend, lowered.blend)):
-            if record is not None:
-                images = form(images, type(record)(*(part[:, slot] for part in record)), size)
+        if lowered.warp is not None:
+            images = warp(images, Warp(*(part[:, slot] for part in lowered.warp)), size)
+        if lowered.table is not None:
+            images = table(images, Table(*(part[:, slot] for part in lowered.table)), size)
+        if lowered.blend is not None:
+            images = blend(images, Blend(*(part[:, slot] for part in lowered.blend)), size)
     return images
 
 
-def regions(images: Tensor, lowered: Any, box: Tensor, partner: Tensor) -> Tensor:
+def regions(images: Tensor, lowered: Lowered, box: Tensor, partner: Tensor) -> Tensor:
     """The first slot's boxes (int64 [B,4]) filled, on uint8 or float images; partner: int64 [B], the rows read from."""
-    record = type(lowered.region)(*(part[:, 0] for part in lowered.region))
+    assert lowered.region is not None
+    record = Region(*(part[:, 0] for part in lowered.region))
     others = images[partner] if Content.PARTNER in lowered.contents else images
     return region(images, record, box, others, lowered.contents)
 

@@ -13,9 +13,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from augury.augment.forms.backends import backend
-from augury.core import devices
-
 PRECISION_BITS = 22
 
 
@@ -38,40 +35,12 @@ class Separable(NamedTuple):
     columns: Tensor
 
 
-def separable(images: Tensor, record: Separable, size: Tensor) -> Tensor:
-    """images uint8 [n,C,H,W] resized or blurred inside their valid `size`; what lies outside it stays."""
-    if images.numel() == 0:
-        return images.clone()
-    height, width = images.shape[-2:]
-    made = resampled(images, record, size, size, height, width)
-    if devices.is_host(size.device) and bool((size == torch.tensor([height, width])).all()):
-        return made
-    y = torch.arange(height, device=images.device)[:, None]
-    x = torch.arange(width, device=images.device)
-    valid = (y < size[:, 0, None, None]) & (x < size[:, 1, None, None])
-    return torch.where(valid[:, None], made, images)
-
-
-def resampled(images: Tensor, record: Separable, size: Tensor, target: Tensor, height: int, width: int) -> Tensor:
-    """images uint8 [n,C,H,W] of valid `size` as [n,C,height,width], of which the first `target` rows and columns
-    (int64 [n,2]) are meant."""
-    if devices.is_host(images.device) and record.kernel != Kernel.GAUSSIAN and len(images):
-        # Where looking costs nothing: no more weights than these rows need.
-        lengths = torch.stack([record.rows[:, 1] - record.rows[:, 0], record.columns[:, 1] - record.columns[:, 0]], 1)
-        record = record._replace(taps=taps_of(record.kernel, float((lengths / target.clamp(min=1)).max())))
-    across = _weights(record, record.columns, size[:, 1], target[:, 1], width)
-    down = _weights(record, record.rows, size[:, 0], target[:, 0], height)
-    run = backend(images.device)
-    made: Tensor = run.weighted(run.weighted(images, *across, 3), *down, 2)
-    return made
-
-
 def taps_of(kernel: Kernel, shrink: float) -> int:
     """How many weights a resize needs whose window is `shrink` times its result (1 where it enlarges)."""
     return 2 * math.ceil((1 if kernel == Kernel.TRIANGLE else 2) * max(1.0, shrink)) + 1
 
 
-def _weights(record: Separable, ends: Tensor, side: Tensor, target: Tensor, length: int) -> tuple[Tensor, Tensor]:
+def weights(record: Separable, ends: Tensor, side: Tensor, target: Tensor, length: int) -> tuple[Tensor, Tensor]:
     """Positions int64 [n,length,taps] and integer weights float64 of the sums along one axis."""
     if record.kernel == Kernel.GAUSSIAN:
         return _blur(record.taps, ends[:, 0], side, length)

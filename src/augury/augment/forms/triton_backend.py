@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from augury.augment.forms import plain, triton_kernels, triton_statistics
+from augury.augment.forms.lowered import Lowered
 from augury.augment.forms.operators import PIXELS, REGIONS, operator, pixel_records
 
 # Gathers of a few large pieces: PyTorch's own kernels, equal by construction.
@@ -27,15 +28,16 @@ STATISTICS_BLOCK = 4096
 LAUNCH = {"num_warps": 8, "enable_fp_fusion": False}
 
 
-def pixels(images: Tensor, lowered: Any, size: Tensor) -> Tensor:
+def pixels(images: Tensor, lowered: Lowered, size: Tensor) -> Tensor:
     """Warp, table and blend of every slot in turn, on uint8 [B,C,H,W]; returns new images."""
     return torch.ops.augury.pixels(images, size, lowered.form, *pixel_records(lowered))
 
 
-def regions(images: Tensor, lowered: Any, box: Tensor, partner: Tensor) -> Tensor:
+def regions(images: Tensor, lowered: Lowered, box: Tensor, partner: Tensor) -> Tensor:
     """The first slot's boxes (int64 [B,4]) filled, on uint8 or float images; returns new images."""
     if images.dtype not in (torch.uint8, torch.float32):
         return plain.regions(images, lowered, box, partner)
+    assert lowered.region is not None
     return torch.ops.augury.regions(images, *(part[:, 0] for part in lowered.region), box, partner)
 
 

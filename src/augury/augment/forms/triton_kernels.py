@@ -13,7 +13,7 @@ from augury.augment.forms.region import Content
 from augury.augment.forms.table import Recipe
 from augury.core.hash_triton import GOLDEN, mixed
 
-WARP, TABLE, BLEND = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)  # positions in augury.augment.lowering.FORMS
+WARP, TABLE, BLEND = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)  # positions in augury.augment.forms.lowered.FORMS
 INVERT, SOLARIZE = tl.constexpr(int(Recipe.INVERT)), tl.constexpr(int(Recipe.SOLARIZE))
 SOLARIZE_ADD, POSTERIZE = tl.constexpr(int(Recipe.SOLARIZE_ADD)), tl.constexpr(int(Recipe.POSTERIZE))
 BRIGHTNESS, CONTRAST = tl.constexpr(int(Recipe.BRIGHTNESS)), tl.constexpr(int(Recipe.CONTRAST))

@@ -2,7 +2,7 @@
 
 import torch
 
-from augury.augment.ops._neighbourhood import MOST_PIXELS, extreme
+from augury.augment.ops._neighbourhood import MOST_PIXELS, Footprint, extreme
 from augury.core.laws import Choice
 from augury.core.op import Op, Parameter
 from augury.core.options import Interval
@@ -10,7 +10,8 @@ from augury.core.registry import register
 
 
 @register("op", "dilate", source="Ratner et al. 2017 (TANDA, arXiv:1709.01643), section 5; scipy.ndimage grey morphology")
-def dilate() -> Op:
-    """Takes the brightest pixel of a square of `width` pixels a side: bright strokes get thicker."""
+def dilate(*, footprint: Footprint = "square") -> Op:
+    """Takes the brightest pixel of a square, or of a cross, `width` pixels a side: bright strokes get thicker."""
     width = Parameter(Choice((2.0, 3.0)), Interval(1, MOST_PIXELS), "pixels")
-    return Op("dilate", "map", extreme(torch.maximum, 0), {"width": width}, identity={"width": 1.0})
+    lowered = extreme(torch.maximum, 0, footprint, longer="after")
+    return Op("dilate", "map", lowered, {"width": width}, identity={"width": 1.0})

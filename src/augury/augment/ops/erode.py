@@ -2,7 +2,7 @@
 
 import torch
 
-from augury.augment.ops._neighbourhood import MOST_PIXELS, extreme
+from augury.augment.ops._neighbourhood import MOST_PIXELS, Footprint, extreme
 from augury.core.laws import Choice
 from augury.core.op import Op, Parameter
 from augury.core.options import Interval
@@ -10,7 +10,8 @@ from augury.core.registry import register
 
 
 @register("op", "erode", source="Ratner et al. 2017 (TANDA, arXiv:1709.01643), section 5; scipy.ndimage grey morphology")
-def erode() -> Op:
-    """Takes the darkest pixel of a square of `width` pixels a side: bright strokes get thinner."""
+def erode(*, footprint: Footprint = "square") -> Op:
+    """Takes the darkest pixel of a square, or of a cross, `width` pixels a side: bright strokes get thinner."""
     width = Parameter(Choice((2.0, 3.0)), Interval(1, MOST_PIXELS), "pixels")
-    return Op("erode", "map", extreme(torch.minimum, 255), {"width": width}, identity={"width": 1.0})
+    lowered = extreme(torch.minimum, 255, footprint, longer="before")
+    return Op("erode", "map", lowered, {"width": width}, identity={"width": 1.0})

@@ -15,6 +15,7 @@ def mixup(*, alpha: Annotated[float, Interval(1e-3)] = 1.0, batch_wide: bool = F
     """Adds `keep` of the image and 1 - keep of another, labels likewise; keep from Beta(alpha, alpha).
 
     Every image draws its own weight and partner; with `batch_wide` one weight holds for the batch, as in the published code.
+    A gradual refinement lets alpha fall to 0 (He et al. 2019, arXiv:1909.09148, section 4.1).
     """
     keep = Parameter(Beta(alpha, alpha), Interval(0, 1), "of the image")
     return Op(
@@ -27,6 +28,7 @@ def mixup(*, alpha: Annotated[float, Interval(1e-3)] = 1.0, batch_wide: bool = F
         mixes_labels=True,
         batch_wide=batch_wide,
         identity={"keep": 1.0},
+        faded=lambda intensity: {"keep": Beta(alpha * intensity, alpha * intensity)},
     )
 
 

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 import yaml
 
-from augury.augment.by_side import BySide
 from augury.augment.policies import ladders
+from augury.augment.policies.by_side import BySide
 from augury.augment.policies.fixed import Step, SubPolicies
 from augury.augment.policies.ladders import Magnitudes
 from augury.core.options import Interval
@@ -14,6 +14,11 @@ from augury.core.plan import Policy, Space
 from augury.core.registry import register
 
 Table = Literal["cifar10", "imagenet", "svhn", "cifar10_95", "efficientnet_v0"]
+# The ladder of the code that each table was released with.
+LADDER_OF: dict[Table, str] = {
+    "cifar10": "tf", "svhn": "tf", "cifar10_95": "tf", "imagenet": "tpu", "efficientnet_v0": "tpu",
+}  # fmt: skip
+_BY_SIDE: tuple[Table, Table] = ("cifar10", "imagenet")
 
 
 @register("policy", "autoaugment", source="Cubuk et al. 2019 (arXiv:1805.09501), tables 7 to 9 and released code")
@@ -25,19 +30,18 @@ def autoaugment(
 ) -> Policy:
     """One of a table's sub-policies per image, two operations each with its own chance and strength.
 
-    Tables: the paper's three (25 sub-policies each), the 95 of the released TensorFlow code, EfficientNet's v0. By default
-    `cifar10` on images under 64 pixels and with a ladder, else `imagenet`: the large code translates by up to more than a
-    whole image, which its own table leaves out and the CIFAR table would use. Levels mean what `ladder` says: by default
-    `tf` on images under 64 pixels and the repaired `tpu` above; `torchvision` gives torchvision's policies. `fill` paints
-    what lies outside, 128 by default, 0 with torchvision's ladder.
+    Tables: the paper's three (25 sub-policies each), the 95 of the released TensorFlow code, EfficientNet's v0. Without
+    one, `cifar10` on images under 64 pixels or where a ladder is given, and `imagenet` on larger ones. Levels mean what
+    `ladder` says: by default what they mean in the code that the table was released with, whatever the image's size, so
+    `tf` for the CIFAR and SVHN tables (translations by up to 10/32 of the side) and the repaired `tpu` for the others
+    (translations by up to more than a whole image, which those tables leave out); `torchvision` gives torchvision's
+    policies. `fill` paints what lies outside, 128 by default, 0 with torchvision's ladder.
     """
-    small, large = sub_policies(table or "cifar10"), sub_policies(table or "imagenet")
-    if ladder is not None:
-        return from_levels(small, ladders.ladder(ladder), fill)
-    above = from_levels(large, ladders.ladder("tpu"), fill)
-    if any(name == "solarize_add" for row in small for name, _, _ in row):
-        return above  # the smaller ladder has no values for it
-    return BySide(from_levels(small, ladders.ladder("tf"), fill), above)
+    if table is not None or ladder is not None:
+        chosen: Table = table or "cifar10"
+        return from_levels(sub_policies(chosen), ladders.ladder(ladder or LADDER_OF[chosen]), fill)
+    small, large = (from_levels(sub_policies(own), ladders.ladder(LADDER_OF[own]), fill) for own in _BY_SIDE)
+    return BySide(small, large)
 
 
 def sub_policies(table: str) -> list[list[tuple[str, float, float]]]:

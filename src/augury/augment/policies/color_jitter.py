@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from augury.augment.build import op
+from augury.augment.ops.build import op
 from augury.core.laws import Uniform
 from augury.core.noise import Noise
 from augury.core.options import Interval

@@ -26,7 +26,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from augury.augment.build import op
+from augury.augment.ops.build import op
 from augury.augment.policies.fixed import Step, SubPolicies
 from augury.augment.policies.ladders import ENHANCE
 from augury.core.devices import constant

@@ -1,28 +1,35 @@
 """Reading policy files: every refusal names the line."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from augury.augment.build import op, stages_of
+from augury.augment.ops.build import op
 from augury.augment.policies.file import MOST_ROWS, VERSION, Entry, PolicyFile, Row
 from augury.core import registry
 from augury.core.errors import InputError
-from augury.core.options import parse_chain
+from augury.core.options import Chain, parse_chain
+
+# What `augment:` may say is known to those who know all names; a reader of files is handed their check.
+Check = Callable[[Chain], None]
 
 
-def read_policy(path: Path | str) -> PolicyFile:
-    """A policy file, checked. Raises InputError naming the file, the line and the remedy."""
+def read_policy(path: Path | str, check_augment: Check) -> PolicyFile:
+    """A policy file, checked. Raises InputError naming the file, the line and the remedy.
+
+    check_augment: refuses a chain under `augment:` whose names are unknown, by an InputError.
+    """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a policy file ({type(error).__name__}); give a YAML file") from None
-    return parse_policy(text, str(path))
+    return parse_policy(text, str(path), check_augment)
 
 
-def parse_policy(text: str, where: str) -> PolicyFile:
+def parse_policy(text: str, where: str, check_augment: Check) -> PolicyFile:
     """The content of a policy file's text. Raises InputError naming `where` and the line."""
     try:
         # The loader in C, where PyYAML has it, is ten times faster; files of thousands of lines are common.
@@ -30,7 +37,7 @@ def parse_policy(text: str, where: str) -> PolicyFile:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise InputError(f"{where}{f' line {mark.line + 1}' if mark else ''}: not valid YAML") from None
-    reader = _Reader(where, text.splitlines())
+    reader = _Reader(where, text.splitlines(), check_augment)
     top = reader.mapping(
         node, {"augury_policy", "name", "source", "policies", "repeat", "schedule", "augment", "provenance"}, "a policy file"
     )
@@ -56,6 +63,7 @@ class _Reader:
 
     where: str
     lines: list[str]
+    check_augment: Check
     seen: dict[str, Entry] = field(default_factory=dict)
 
     def fail(self, node: Any, message: str) -> InputError:
@@ -68,7 +76,7 @@ class _Reader:
             chain = parse_chain(text, "augment")
             if any(Path(spec.name).suffix for spec in chain.stages):
                 raise InputError("augment: a registered augmentation, not another file")
-            stages_of(chain, "augment")
+            self.check_augment(chain)
         except InputError as error:
             raise self.fail(node, str(error)) from None
         return text

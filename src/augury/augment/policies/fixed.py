@@ -98,3 +98,22 @@ class SubPolicies:
             constant(self.numbers["p"], torch.float32, device),
             constant(self.numbers["strength"], torch.float32, device),
         )
+
+
+@dataclass(frozen=True)
+class Given:
+    """A policy that says what it was told: `actions` int64 [B,S]. Draws nothing, learns nothing."""
+
+    space: Space
+    actions: Tensor
+
+    @property
+    def slots(self) -> int:
+        return self.actions.shape[1]
+
+    def ask(self, noise: Noise, clock: Clock) -> Plan:
+        on = torch.ones_like(self.actions, dtype=torch.bool)
+        return Plan(self.actions, on.to(torch.float32), on)
+
+    def log_prob(self, plan: Plan) -> Tensor:
+        return torch.zeros(len(plan.op), device=plan.op.device)

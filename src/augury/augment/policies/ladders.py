@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from augury.augment.build import op
+from augury.augment.ops.build import op
 from augury.core.errors import InputError
 from augury.core.laws import Ladder, Law, Linear, Stepped
 from augury.core.plan import Choice

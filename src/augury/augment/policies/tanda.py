@@ -6,7 +6,7 @@ The generator is trained by `augury.train.tanda`; here is the policy that draws 
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -52,26 +52,59 @@ PRESETS: dict[str, tuple[str, ...]] = {
         *_warps((2.5, 5, 10), (0.9, 1.1), (0.1, 0.2, 0.4)),
         *_both("swirl(strength={})", (0.1, 0.2, 0.4)),
         *[f"elastic(sigma=1, alpha={alpha})" for alpha in (1, 1.25, 1.5)],
-        "erode(width=3)",
-        "dilate(width=3)",
+        "erode(width=3, footprint=cross)",
+        "dilate(width=3, footprint=cross)",
     ),
 }
 
 
+@dataclass(frozen=True)
+class TransformChance:
+    """The chance that an image is transformed at all, epoch by epoch: `first`, times `growth` after each, at most `highest`.
+
+    In the last `clean_epochs` of a training no image is. Defaults: every image, always.
+    """
+
+    first: float = 1.0
+    growth: float = 1.0
+    highest: float = 1.0
+    clean_epochs: int = 0
+
+    def at(self, clock: Clock) -> float:
+        """The chance in an epoch; InputError where the whole training would be clean."""
+        # A clock of one epoch is what a pipeline outside a training has: there is no last epoch to keep clean.
+        if self.clean_epochs and clock.epochs > 1:
+            if self.clean_epochs >= clock.epochs:
+                raise InputError(
+                    f"tanda: clean_epochs={self.clean_epochs} of a training of {clock.epochs} epochs leaves none to transform"
+                )
+            if clock.epoch >= clock.epochs - self.clean_epochs:
+                return 0.0
+        return min(self.highest, self.first * self.growth**clock.epoch)
+
+
 @dataclass
 class Tanda:
-    """Sequences of `slots` functions of `space`, from a generator; every slot fires."""
+    """Sequences of `slots` functions of `space`, from a generator; every slot fires on an image that is transformed.
+
+    log_prob is that of the sequence; the chance to be transformed is not the generator's.
+    """
 
     space: Space
     slots: int
     generator: Generator
+    chance: TransformChance = TransformChance()
 
     def ask(self, noise: Noise, clock: Clock) -> Plan:
         u = noise.uniform(self.slots)
         device = next(self.generator.parameters()).device
         actions = self.generator.sample(u.to(device)).to(u.device)
-        on = torch.ones_like(actions, dtype=torch.bool)
-        return Plan(actions, on.to(torch.float32), on, actions)
+        strength = torch.ones_like(actions, dtype=torch.float32)
+        chance = self.chance.at(clock)
+        if chance >= 1:
+            return Plan(actions, strength, torch.ones_like(actions, dtype=torch.bool), actions)
+        transformed = noise.fold("transformed").uniform(1) < chance
+        return Plan(actions, strength, transformed.expand(-1, self.slots), actions)
 
     def log_prob(self, plan: Plan) -> Tensor:
         return self.generator.log_prob(_actions(plan)).sum(1)
@@ -92,20 +125,32 @@ def make(
 
 @register("policy", "tanda", source="Ratner et al. 2017 (TANDA, arXiv:1709.01643), section 4; Ratner et al. 2020 (Stanford AI Lab)")
 def tanda(
-    *, functions: tuple[Spec, ...] | None = None, length: Annotated[int, Interval(1, 100)] = 10, file: str | None = None
+    *,
+    functions: tuple[Spec, ...] | None = None,
+    length: Annotated[int, Interval(1, 100)] = 10,
+    file: str | None = None,
+    p: Annotated[float, Interval(0, 1)] = 1.0,
+    p_first: Annotated[float, Interval(0, 1)] | None = None,
+    p_growth: Annotated[float, Interval(1, 100)] = 1.05,
+    clean_epochs: Annotated[int, Interval(0)] = 0,
 ) -> Policy:
     """`length` transformation functions per image, one after another, from a trained generator's `file`.
 
     Without a file every function is equally likely at every step: the random policy that a trained one has to beat.
     `functions`: operations with fixed values, or one of the published lists, `cifar10` (33) and `mnist` (25). A file
     brings its own functions and length. Geometric functions fill with black, where the released code repeats the edge.
+
+    An image is transformed with chance `p`. With `p_first` that chance starts there and grows by the factor `p_growth` after
+    every epoch up to `p`; in the last `clean_epochs` no image is transformed. The released CIFAR-10 training is
+    `clean_epochs=10`, the released default `p=0.5, p_first=0.1`. Raises InputError where no epoch would be left to transform.
     """
+    chance = TransformChance(p if p_first is None else min(p_first, p), 1.0 if p_first is None else p_growth, p, clean_epochs)
     if file is not None:
         if functions is not None:
             raise InputError("tanda: a file brings its own functions; give one of the two")
-        return load(Path(file))
+        return replace(load(Path(file)), chance=chance)
     space = function_space(expanded(functions or (Spec("cifar10"),)), "tanda(functions)")
-    return Tanda(space, length, Generator(len(space), kind="mean_field"))
+    return Tanda(space, length, Generator(len(space), kind="mean_field"), chance=chance)
 
 
 def expanded(functions: Sequence[Spec]) -> tuple[str | Spec, ...]:

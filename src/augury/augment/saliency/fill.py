@@ -2,20 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from functools import partial
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
+from augury.augment.forms.normalize import normalised
 from augury.augment.saliency.attention import attention_map
 from augury.augment.saliency.early_head import EarlyHead, early_maps
 from augury.augment.saliency.gradient import evaluating, gradient_map, low_resolution_map
-from augury.augment.stage import Normalize
+from augury.augment.saliency.maps import AnyKind
 from augury.core.batch import Batch
 from augury.core.errors import InputError
-
-Kind = Literal["full", "low_resolution", "early_head"]
-AnyKind = Literal["full", "low_resolution", "early_head", "attention"]
 
 
 @dataclass(frozen=True)
@@ -96,5 +95,5 @@ def saliency(
         )
     if (mean is None) != (std is None):
         raise InputError("saliency: give both mean and std, or neither")
-    normalise = None if mean is None or std is None else Normalize(tuple(mean), tuple(std)).normalise
+    normalise = None if mean is None or std is None else partial(normalised, mean=tuple(mean), std=tuple(std))
     return Saliency(model, kind, normalise, head)

@@ -1,9 +1,14 @@
 """A batch's saliency map, or one line on where it comes from."""
 
+from typing import Literal
+
 from torch import Tensor
 
 from augury.core.batch import Batch
 from augury.core.errors import InputError
+
+Kind = Literal["full", "low_resolution", "early_head"]
+AnyKind = Literal["full", "low_resolution", "early_head", "attention"]
 
 
 def map_of(batch: Batch, name: str) -> Tensor:

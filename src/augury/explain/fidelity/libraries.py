@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from augury.augment.build import apply
+from augury.augment.apply import apply
 from augury.augment.forms.backends import available
 from augury.explain.fidelity.cases import Case
 from augury.explain.fidelity.pillow import window

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
-from augury.augment.build import build
+from augury.augment.names import build
 from augury.core import registry
 from augury.core.errors import InputError
 from augury.core.options import Chain, Interval, parse_chain

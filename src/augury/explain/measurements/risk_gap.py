@@ -6,9 +6,9 @@ from typing import Annotated
 
 import torch
 
-from augury.augment.build import build
+from augury.augment.names import build
 from augury.augment.pipeline import Pipeline
-from augury.augment.stage import Normalize
+from augury.augment.stages.normalize import Normalize
 from augury.core.batch import Batch
 from augury.core.noise import Noise
 from augury.core.options import Chain, Interval, parse_chain

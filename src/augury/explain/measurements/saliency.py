@@ -10,7 +10,7 @@ from torch import Tensor
 
 from augury.augment.saliency.fill import saliency as filled
 from augury.augment.saliency.grad_cam import grad_cam
-from augury.augment.stage import Normalize
+from augury.augment.stages.normalize import Normalize
 from augury.core.errors import InputError
 from augury.core.options import Interval, parse_chain
 from augury.core.registry import register

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from augury.augment.stage import Normalize
+from augury.augment.stages.normalize import Normalize
 from augury.core.errors import InputError
 from augury.core.options import Interval
 from augury.core.registry import register

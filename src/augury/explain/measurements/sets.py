@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from augury.augment.build import build
+from augury.augment.names import build
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.noise import Noise

@@ -15,7 +15,7 @@ from augury.explain.report.diagrams import dot_panel
 from augury.explain.theory.claim import Checked, Claim, Pictures, pixels
 from augury.explain.theory.expansion import exact, first_order, fit, regulariser_alone, second_order
 from augury.explain.theory.kernels import alignment, averaged_kernel, fourier_features, trained_lenet
-from augury.explain.theory.versions import FAMILIES, transformed
+from augury.explain.theory.versions import STRENGTHS, transformed
 from augury.train.data.dataset import Split
 
 _SOURCE = "Dao et al. 2019, sections 4 to 6"
@@ -73,7 +73,7 @@ def _run(pictures: Pictures, images: int, trial: int, seed: int) -> dict[str, An
     )  # fmt: skip
     tried = some(rest, trial, seed)
     kinds = _kinds(few, pictures.classes, seed)
-    shown = {family: (transformed(few.images, family), transformed(tried.images, family)) for family in FAMILIES}
+    shown = {f: (transformed(few.images, f), transformed(tried.images, f)) for f in dict.fromkeys((*_TRAINED_UNDER, *STRENGTHS))}
     found: dict[str, Any] = {"trial": len(tried.ids), "kinds": {}, "alignment": {}, "identity": _identity(few.images, seed)}
     for kind, features in kinds.items():
         found["kinds"][kind], found["alignment"][kind] = {}, {}
@@ -83,6 +83,8 @@ def _run(pictures: Pictures, images: int, trial: int, seed: int) -> dict[str, An
             psi = sum((features(each) for each in test), torch.zeros(1, dtype=torch.float64)) / len(test)
             if family in _TRAINED_UNDER:
                 found["kinds"][kind][family] = _compare(phi, psi, few.labels, tried.labels, pictures.classes)
+            if family not in STRENGTHS:
+                continue
             averaged = _score(phi.mean(1), psi, few.labels, tried.labels, pictures.classes)
             found["alignment"][kind][family] = {key: averaged[key] - plain[key] for key in plain}
     return found
@@ -200,15 +202,16 @@ def _alignment_claim(runs: list[dict[str, Any]]) -> Claim:
     found = {kind: _correlation(runs, kind) for kind in runs[0]["alignment"]}
     return Claim(
         "Kernel target alignment of averaged features tells which augmentation helps.", _SOURCE,
-        f"Over the {len(FAMILIES)} augmentations, the rank correlation of the change in alignment with the change in accuracy, "
-        "both means over seeds, is at least 0.5 for each kind of features.",
+        f"Over {len(STRENGTHS)} augmentations, the rank correlation of the change in alignment with the change in accuracy, both "
+        "means over seeds, is at least 0.5 for each kind of features. (Changed after the first runs, which had six augmentations, "
+        "too few to tell; the tolerance was kept.)",
         "; ".join(f"{kind} {value:+.2f}" for kind, value in found.items()) + f" (n = {len(runs)} seeds).",
         all(value >= 0.5 for value in found.values()), {"rank_correlation": found, "runs": [run["alignment"] for run in runs]},
     )  # fmt: skip
 
 
 def _correlation(runs: list[dict[str, Any]], kind: str) -> float:
-    means = {key: [_mean([run["alignment"][kind][f][key] for run in runs]) for f in FAMILIES] for key in ("alignment", "accuracy")}
+    means = {key: [_mean([run["alignment"][kind][f][key] for run in runs]) for f in STRENGTHS] for key in ("alignment", "accuracy")}
     if len(set(means["accuracy"])) < 2 or len(set(means["alignment"])) < 2:
         return 0.0
     return float(spearmanr(means["alignment"], means["accuracy"]).statistic)
@@ -242,7 +245,7 @@ def _alignment_table(runs: list[dict[str, Any]]) -> Table:
     rows: list[Row] = [
         (family, *(f"{Spread(tuple(scale * run['alignment'][k][family][key] for run in runs)).mean:+.2f}"
                    for k in kinds for key, scale in (("alignment", 100.0), ("accuracy", 1.0))))
-        for family in FAMILIES
+        for family in STRENGTHS
     ]  # fmt: skip
     columns = ("augmentation", *(f"{kind}, {key}" for kind in kinds for key in ("alignment", "accuracy")))
     return Table("Change by averaging features, in points", columns, tuple(rows), "Kernel target alignment on the training images "

@@ -6,7 +6,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from augury.augment.build import apply
+from augury.augment.apply import apply
 from augury.core.noise import Noise
 from augury.core.options import Interval
 from augury.core.registry import register

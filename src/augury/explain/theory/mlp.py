@@ -1,18 +1,31 @@
 """Many small networks trained at once, one per seed, with and without mixing images of one class."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from augury.core.noise import Noise
 
+Mix = Literal["none", "replace", "add"]
+
 
 def ensemble(
-    inputs: Tensor, labels: Tensor, classes: int, seeds: int, *, mix: bool, hidden: int = 64, epochs: int = 40, decay: float = 1e-3
+    inputs: Tensor,
+    labels: Tensor,
+    classes: int,
+    seeds: int,
+    *,
+    mix: Mix = "none",
+    hidden: int = 64,
+    epochs: int = 40,
+    decay: float = 1e-3,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Weights and biases of `seeds` networks with one hidden layer, [S,D,H], [S,1,H], [S,H,C], [S,1,C], in float32.
 
     A seed sets the first weights, the order and the mixes. SGD with momentum 0.9, rate 0.1 falling to 0, batches of 50.
-    mix: in every batch each image is mixed with another of its class (of the whole part), weight uniform in [0, 1].
+    mix: in every batch each image is mixed with another of its class (of the whole part), weight uniform in [0, 1]; the mixes
+    take the images' place, or are added to them.
     """
     inputs, sizes = inputs.float(), (inputs.shape[1], hidden, classes)
     made = [_first(sizes, seed) for seed in range(seeds)]
@@ -30,10 +43,12 @@ def ensemble(
         for columns in torch.arange(len(labels)).split(50):
             rows = order[:, columns]
             batch, target = inputs[rows], labels[rows]
-            if mix:
+            if mix != "none":
                 draw = keep.gather(1, rows[..., None].expand(-1, -1, 2))
                 place = (draw[..., 0] * sizes_of[target]).long().clamp(max=padded.shape[1] - 1)
-                batch = torch.lerp(inputs[padded[target, place]], batch, draw[..., 1:])
+                mixed = torch.lerp(inputs[padded[target, place]], batch, draw[..., 1:])
+                batch = mixed if mix == "replace" else torch.cat([batch, mixed], 1)
+                target = target if mix == "replace" else torch.cat([target, target], 1)
             optimiser.zero_grad()
             logits = _logits(weights, batch)
             # Summed over seeds, so that each network has its own loss; their weights do not meet.

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from augury.augment.build import apply
+from augury.augment.apply import apply
 from augury.explain.theory.claim import pixels
 
 
@@ -26,9 +26,28 @@ FAMILIES: dict[str, tuple[str, list[dict[str, float]]]] = {
 35 % as in Dao et al. 2019, section 6 (their resized crop, which draws its place, is an enlargement here)."""
 
 
+def _even(name: str, key: str, low: float, high: float) -> tuple[str, list[dict[str, float]]]:
+    """Six settings of an operation from low to high."""
+    return name, [{key: low + (high - low) * k / 5} for k in range(6)]
+
+
+STRENGTHS: dict[str, tuple[str, list[dict[str, float]]]] = {
+    **{f"rotation to {d}": _even("rotate", "degrees", -d, d) for d in (5, 15, 30, 60, 120)},
+    **{f"enlargement to {f:g}": _even("zoom", "factor", 1, f) for f in (1.1, 1.25, 1.5, 2.0)},
+    **{f"blur to {s:g}": _even("gaussian_blur", "sigma", 0.05, s) for s in (1.0, 2.0)},
+    **{f"shift to {f:g}": _even("translate_x", "fraction", -f, f) for f in (0.06, 0.12, 0.25)},
+    **{f"shear to {s:g}": _even("shear_x", "slope", -s, s) for s in (0.15, 0.4)},
+    **{f"brightness by {b:g}": _even("brightness", "factor", 1 - b, 1 + b) for b in (0.25, 0.5)},
+    **{f"contrast by {c:g}": _even("contrast", "factor", 1 - c, 1 + c) for c in (0.35, 0.7)},
+    "mirroring": ("flip", [{}]),
+    "turning upside down": ("flip_vertical", [{}]),
+}
+"""Augmentations that differ in kind and in strength, six settings each: enough points for a rank correlation."""
+
+
 def transformed(images: Tensor, family: str) -> list[Tensor]:
-    """uint8 [N,1,H,W] for the originals, then for each setting of the family."""
-    name, settings = FAMILIES[family]
+    """uint8 [N,1,H,W] for the originals, then for each setting of a family of `FAMILIES` or `STRENGTHS`."""
+    name, settings = FAMILIES[family] if family in FAMILIES else STRENGTHS[family]
     return [images, *(apply(name, images, **dict[str, Any](values)) for values in settings)]
 
 

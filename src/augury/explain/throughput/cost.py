@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from augury.augment.build import pipeline
 from augury.augment.forms.backends import backend
-from augury.augment.lowering import lower
+from augury.augment.names import pipeline
+from augury.augment.stages.lowering import lower
+from augury.augment.stages.plan import PlanStage
 from augury.core.batch import Batch
 from augury.core.noise import Noise
 from augury.explain.throughput.timing import Task, rates
@@ -26,6 +27,7 @@ def shares(job: str, images: Tensor, rounds: int, seconds: float) -> dict[str, f
     """Microseconds per batch of a policy's parts: hashing (all random numbers), drawing (with it), lowering, executing."""
     made = pipeline(JOBS[job])
     stage = made.stages[0]
+    assert isinstance(stage, PlanStage)
     ids = torch.arange(len(images))
     batch = Batch(images, None, ids)
     space, slots = stage.space, stage.policy.slots
@@ -53,7 +55,7 @@ def shares(job: str, images: Tensor, rounds: int, seconds: float) -> dict[str, f
 
 
 _FIRST_CALLS = """
-import json, sys, time, torch, augury, augury.augment.build
+import json, sys, time, torch, augury, augury.augment.names
 torch.set_num_threads(1)
 images, found = torch.zeros(8, 3, 32, 32, dtype=torch.uint8), {}
 for name in ("randaugment", "cutout(p=1)"):

@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import load_sample_images
 from torch import Tensor
 
-from augury.augment.build import pipeline
+from augury.augment.names import pipeline
 from augury.augment.pipeline import Pipeline
 from augury.core import registry
 from augury.core.batch import Batch
@@ -48,7 +48,7 @@ def sizes(device: str, quick: bool) -> tuple[Size, ...]:
 
 def jobs() -> tuple[list[str], list[str]]:
     """The names that are registered, and those that are not (yet)."""
-    known = [name for name in JOBS if any(registry.has(kind, name) for kind in ("pipeline", "policy", "op"))]
+    known = [name for name in JOBS if any(registry.has(kind, name) for kind in ("preset", "policy", "op"))]
     return known, [name for name in JOBS if name not in known]
 
 

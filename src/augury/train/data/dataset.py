@@ -9,10 +9,13 @@ from torch import Tensor
 
 from augury.core import registry
 from augury.core.errors import InputError
+from augury.train.data.fingerprint import Fingerprint, mark_arrays, repetition_note
+from augury.train.data.intensity import AUTO, parse_range
 from augury.train.data.parts import Part, Parts
+from augury.train.data.preparation import Preparation, ReadOptions
 from augury.train.data.resize import LARGEST_SIDE, fit_tensor
 from augury.train.data.splits import cut
-from augury.train.data.stream import Stream, sample_of
+from augury.train.data.stream import FileImages, Stream
 from augury.train.data.words import count, few
 
 
@@ -35,12 +38,26 @@ class Retrieval:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a data set came from. place: absolute path of its folder or file, None where it has none. names: by image id.
+
+    fingerprint: of the parts as the data bring them. preparation: what files were brought to; None where data are arrays.
+    """
+
+    place: str | None
+    names: tuple[str, ...]
+    fingerprint: Fingerprint
+    preparation: Preparation | None = None
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Train, validation and test parts; mean and std per channel of the training part, in [0, 1].
 
     `ids` number the images of the data set and are unique over its parts. `group_names` name the numbers in
     `Split.groups`, where the data have groups. `notes` say in one line each what was converted, skipped or cut.
-    retrieval: queries and gallery, where the data are for re-identification.
+    retrieval: queries and gallery, where the data are for re-identification. origin: where the data came from, and what they
+    were; `load` fills it in.
     """
 
     name: str
@@ -53,6 +70,12 @@ class Dataset:
     group_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     retrieval: Retrieval | None = None
+    origin: Origin | None = None
+
+    def name_of(self, number: int) -> str:
+        """What the image with this id is called within the data, such as its file's path; "" where images have no names."""
+        names = () if self.origin is None else self.origin.names
+        return names[number] if number < len(names) else ""
 
 
 def load(
@@ -62,6 +85,8 @@ def load(
     validation: float = 0.1,
     image_size: int | None = None,
     stream: Stream = "auto",
+    intensity_range: str = AUTO,
+    like: Preparation | None = None,
 ) -> Dataset:
     """The data set that `data` names: a registered name, a folder, a CSV manifest or `hf:owner/name` (docs/data.md).
 
@@ -70,14 +95,18 @@ def load(
     image_size: side in pixels that images are brought to (short side resized, centre cut out); by default images of one
     size stay as they are, and others get the shorter side of the training part's most common size.
     stream: whether files stay files, decoded while they are used (`augury.train.data.stream`); auto: beyond 8 GiB of pixels.
+    Still every file is decoded once, so that the images, mean and deviation are those of data in memory.
+    intensity_range: what becomes grey levels 0 to 255 in images of more than 8 bits; `auto` measures the training part.
+    like: bring files to exactly this instead, as a trained network needs it (`Dataset.origin` of its training has it).
     Raises InputError for data that are not there or not as they should be, RunError where a download fails.
     """
     if not 0 < validation < 1:
         raise InputError(f"--validation: {validation:g} must lie between 0 and 1, for example 0.1")
     if image_size is not None and not 1 <= image_size <= LARGEST_SIDE:
         raise InputError(f"--image-size: {image_size} must be from 1 to {LARGEST_SIDE}")
-    found = _read(str(data), data_dir, image_size, stream)
-    made = found if isinstance(found, Dataset) else assemble(str(data), found, validation)
+    parse_range(intensity_range)
+    found = _read(str(data), data_dir, ReadOptions(image_size, stream, intensity_range, like))
+    made = _with_origin(found) if isinstance(found, Dataset) else assemble(str(data), found, validation)
     if image_size is not None and isinstance(found, Dataset):
         made = _resized(made, image_size)
     if stream == "yes" and isinstance(made.train.images, Tensor):
@@ -90,6 +119,8 @@ def assemble(name: str, parts: Parts, fraction: float) -> Dataset:
     _check_classes(name, parts)
     numbers = torch.arange(len(parts.train))
     train, held, notes = parts.train, parts.validation, list(parts.notes)
+    origin = _origin(parts)
+    notes += repetition_note(origin.fingerprint)
     start = len(parts.train)
     if held is None:
         kept, chosen = cut(train.labels, fraction, train.groups)
@@ -113,38 +144,70 @@ def assemble(name: str, parts: Parts, fraction: float) -> Dataset:
         looked, among = torch.arange(start, middle), torch.arange(middle, middle + len(gallery))
         retrieval = Retrieval(_split(query, looked), _split(gallery, among))
     return Dataset(
-        name, parts.classes, _split(train, numbers), validation, test, mean, std, parts.group_names, tuple(notes), retrieval
+        name, parts.classes, _split(train, numbers), validation, test, mean, std, parts.group_names, tuple(notes), retrieval,
+        origin,
     )  # fmt: skip
 
 
 def statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel of uint8 [N,C,H,W], in [0, 1].
 
-    Exact, from each channel's histogram. The deviation is at least 1/255 (one grey level), so that normalising constant
-    images divides by no zero. Of images that stay in their files, 2,048 are read.
+    Exact, from whole-number sums, which images that stay in their files bring along. The deviation is at least 1/255 (one grey
+    level), so that normalising constant images divides by no zero.
     """
-    levels = torch.arange(256, dtype=torch.float64) / 255
-    images = sample_of(images)
+    pixels = len(images) * images.shape[-2] * images.shape[-1]
     means, stds = [], []
-    for channel in range(images.shape[1]):
-        counts = torch.zeros(256, dtype=torch.int64)
-        for chunk in images[:, channel].split(4096):
-            counts += torch.bincount(chunk.flatten(), minlength=256)
-        share = counts / counts.sum()
-        mean = (share * levels).sum()
-        means.append(mean.item())
-        stds.append(max((share * (levels - mean) ** 2).sum().sqrt().item(), 1 / 255))
+    for total, squares in _channel_sums(images):
+        variance = (pixels * squares - total * total) / pixels**2
+        means.append(total / (255 * pixels))
+        stds.append(max(variance**0.5, 1.0) / 255)
     return tuple(means), tuple(stds)
 
 
-def _read(data: str, data_dir: str | None, image_size: int | None, stream: Stream) -> Dataset | Parts:
+def _channel_sums(images: Any) -> list[tuple[int, int]]:
+    """Sum and sum of squares per channel."""
+    if isinstance(images, FileImages) and images.sums is not None:
+        return [(int(total), int(squares)) for total, squares in images.sums.sum(0).tolist()]
+    counts = torch.zeros(images.shape[1], 256, dtype=torch.int64)
+    for chunk in images.split(4096):
+        for channel in range(images.shape[1]):
+            counts[channel] += torch.bincount(chunk[:, channel].flatten().cpu(), minlength=256)
+    levels = torch.arange(256)
+    return [(int((row * levels).sum()), int((row * levels * levels).sum())) for row in counts]
+
+
+def _origin(parts: Parts) -> Origin:
+    """Where parts came from; what came as arrays is told by its values."""
+    named = {"train": parts.train, "validation": parts.validation, "test": parts.test}
+    given = {name: part for name, part in named.items() if part is not None}
+    given |= dict(zip(("query", "gallery"), parts.retrieval or (), strict=False))
+    names = tuple(name for part in given.values() for name in part.names)
+    if len(names) != sum(map(len, given.values())):
+        names = ()
+    marks = {name: part.marks or (mark_arrays(name, _arrays(part)),) for name, part in given.items() if part.marks or name in named}
+    place = None if parts.place is None else str(parts.place)
+    return Origin(place, names, Fingerprint(marks), parts.preparation)
+
+
+def _with_origin(dataset: Dataset) -> Dataset:
+    """A ready-made data set with the fingerprint of its arrays."""
+    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    fingerprint = Fingerprint({name: (mark_arrays(name, _arrays(split)),) for name, split in parts.items()})
+    return dataset if dataset.origin is not None else replace(dataset, origin=Origin(None, (), fingerprint))
+
+
+def _arrays(part: Part | Split) -> tuple[Tensor | None, ...]:
+    return part.images, part.labels, part.groups
+
+
+def _read(data: str, data_dir: str | None, options: ReadOptions) -> Dataset | Parts:
     if registry.has("dataset", data):
         function = registry.get("dataset", data)
-        offered: dict[str, Any] = {"data_dir": data_dir, "image_size": image_size}
+        offered: dict[str, Any] = {"data_dir": data_dir, "image_size": options.image_size}
         return function(**{key: value for key, value in offered.items() if key in inspect.signature(function).parameters})
     from augury.train.data.source import read
 
-    return read(data, data_dir, image_size, stream)
+    return read(data, data_dir, options)
 
 
 def _split(part: Part, ids: Tensor) -> Split:

@@ -6,19 +6,25 @@ from dataclasses import dataclass
 import torch
 
 from augury.core.errors import InputError
-from augury.train.data.decode import Source, decode
+from augury.train.data.decode import decode
+from augury.train.data.fingerprint import FileMark
+from augury.train.data.image import Source
 from augury.train.data.parts import Part, Parts
-from augury.train.data.stream import Stream
+from augury.train.data.preparation import AS_IS, ReadOptions
 
 
 @dataclass(frozen=True)
 class Item:
-    """One file: what to decode, what to call it in notes, its class and, where there are groups, its group."""
+    """One file: what to decode, what to call it in notes, its class and, where there are groups, its group.
+
+    file: its path within the data, where that is not what notes call it.
+    """
 
     source: Source
     name: str
     label: int
     group: int = 0
+    file: str = ""
 
 
 def read_items(
@@ -27,8 +33,7 @@ def read_items(
     items: Mapping[str, Sequence[Item]],
     *,
     group_names: Sequence[str] = (),
-    image_size: int | None = None,
-    stream: Stream = "no",
+    options: ReadOptions = AS_IS,
     notes: Sequence[str] = (),
 ) -> Parts:
     """Decode the parts `train`, `test` and, where there is one, `validation` together, to one size and number of channels.
@@ -41,8 +46,7 @@ def read_items(
         [item.source for item in everything],
         [item.name for item in everything],
         where,
-        image_size=image_size,
-        stream=stream,
+        options,
         leading=len(items["train"]),
     )
     labels = torch.tensor([item.label for item in everything], dtype=torch.int64)[decoded.rows]
@@ -52,12 +56,21 @@ def read_items(
     for name in order:
         last_source = first_source + len(items[name])
         stop = start + int(((decoded.rows >= first_source) & (decoded.rows < last_source)).sum())
-        parts[name] = Part(decoded.images[start:stop], labels[start:stop], groups[start:stop] if group_names else None)
+        found = [everything[row] for row in decoded.rows[start:stop].tolist()]
+        marks = tuple(
+            FileMark(item.file or item.name, classes[item.label], *decoded.marks[first_source + number])
+            for number, item in enumerate(items[name])
+        )
+        parts[name] = Part(
+            decoded.images[start:stop], labels[start:stop], groups[start:stop] if group_names else None,
+            tuple(item.file or item.name for item in found), marks,
+        )  # fmt: skip
         start, first_source = stop, last_source
     _refuse_unreadable_classes(where, classes, items["train"], parts["train"])
     return Parts(
-        tuple(classes), parts["train"], parts["test"], parts.get("validation"), tuple(group_names), (*notes, *decoded.notes)
-    )
+        tuple(classes), parts["train"], parts["test"], parts.get("validation"), tuple(group_names), (*notes, *decoded.notes),
+        preparation=decoded.preparation,
+    )  # fmt: skip
 
 
 def _refuse_unreadable_classes(where: str, classes: Sequence[str], items: Sequence[Item], part: Part) -> None:

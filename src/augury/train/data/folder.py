@@ -7,16 +7,16 @@ from pathlib import Path
 from augury.core.errors import InputError
 from augury.train.data.files import Item, read_items
 from augury.train.data.parts import Parts
-from augury.train.data.stream import Stream
+from augury.train.data.preparation import AS_IS, ReadOptions
 from augury.train.data.tiny_imagenet import ANNOTATIONS, read_annotated
-from augury.train.data.words import count, few, nearest
+from augury.train.data.words import count, few, forms_note, nearest, one_form
 
 VALIDATION = ("val", "valid", "validation")
 _IGNORED = ("thumbs.db", "desktop.ini", "__macosx")
 _CODE = (".pt", ".pth", ".pkl", ".pickle", ".joblib")
 
 
-def read_folder(root: Path, image_size: int | None, stream: Stream = "no") -> Parts:
+def read_folder(root: Path, options: ReadOptions = AS_IS) -> Parts:
     """The parts of a folder. Where there is no test/, val/ is the test part; beside a test/ it is the validation part.
 
     Classes are the folders of train/, sorted by name; images lie anywhere below them. Where every class folder of every
@@ -24,13 +24,14 @@ def read_folder(root: Path, image_size: int | None, stream: Stream = "no") -> Pa
     Raises InputError for folders and classes that are missing or empty and for classes that only another part has.
     """
     folders, notes = _part_folders(root)
-    classes = [p.name for p in directories(folders["train"])]
+    classes = sorted({one_form(p.name) for p in directories(folders["train"])})
+    notes += forms_note(p.name for folder in folders.values() for p in directories(folder))
     if not classes:
         raise InputError(f"DATA {root}: train/ holds no class folders; put the images into one folder per class")
     flat = {name: folder for name, folder in folders.items() if (folder / ANNOTATIONS).is_file()}
     if flat:
         items = {name: _tiny(root, name, folder, classes, flat) for name, folder in folders.items()}
-        return read_items(f"DATA {root}", classes, items, image_size=image_size, stream=stream, notes=notes)
+        return read_items(f"DATA {root}", classes, items, options=options, notes=notes)
     for folder in folders.values():
         notes += _loose(root, folder)
     grouped, group_note = _groups(folders)
@@ -43,7 +44,7 @@ def read_folder(root: Path, image_size: int | None, stream: Stream = "no") -> Pa
         if name in items and not items[name]:
             raise InputError(f"DATA {root}: {folders[name].name}/ holds no files in class folders; fill or remove it")
     return read_items(
-        f"DATA {root}", classes, items, group_names=grouped, image_size=image_size, stream=stream, notes=[*notes, *group_note]
+        f"DATA {root}", classes, items, group_names=grouped, options=options, notes=[*notes, *group_note]
     )  # fmt: skip
 
 
@@ -136,12 +137,13 @@ def _tiny(root: Path, name: str, folder: Path, classes: list[str], flat: dict[st
 
 def _items(root: Path, folder: Path, classes: list[str], groups: list[str]) -> Iterator[Item]:
     for place in directories(folder):
-        if place.name not in classes:
+        class_name = one_form(place.name)
+        if class_name not in classes:
             raise InputError(
-                f"DATA {root}: class {place.name!r} is only in {folder.name}/{nearest(place.name, classes)}"
-                f"{'' if nearest(place.name, classes) else ' and not in train/; add training images or remove it'}"
+                f"DATA {root}: class {class_name!r} is only in {folder.name}/{nearest(class_name, classes)}"
+                f"{'' if nearest(class_name, classes) else ' and not in train/; add training images or remove it'}"
             )
-        label = classes.index(place.name)
+        label = classes.index(class_name)
         for inner in directories(place) if groups else [place]:
             group = groups.index(inner.name) if groups else 0
             for path in files_below(inner):

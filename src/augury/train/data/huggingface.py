@@ -7,17 +7,17 @@ from types import ModuleType
 from typing import Any
 
 from augury.core.errors import InputError, RunError
-from augury.train.data.decode import Source
 from augury.train.data.files import Item, read_items
+from augury.train.data.image import Source
 from augury.train.data.parts import Parts
-from augury.train.data.stream import Stream
+from augury.train.data.preparation import AS_IS, ReadOptions
 from augury.train.data.words import few
 
 _LABELS = ("label", "labels", "fine_label", "class", "target")
 _HELD = ("validation", "val", "valid", "dev")
 
 
-def read_hub(data: str, data_dir: str | None, image_size: int | None, stream: Stream = "no") -> Parts:
+def read_hub(data: str, data_dir: str | None, options: ReadOptions = AS_IS) -> Parts:
     """`hf:owner/name`, or `hf:owner/name:CONFIGURATION`; downloaded into `data_dir` or the package's own cache.
 
     The image column is the one of type Image, the label column the one of type ClassLabel (of several, the one called label
@@ -42,7 +42,7 @@ def read_hub(data: str, data_dir: str | None, image_size: int | None, stream: St
             Item(_source(row), f"{split_name}[{i}]", _number(data, split_name, i, value, numbers, split.features[label]))
             for i, (row, value) in enumerate(zip(split[image], split[label], strict=True))
         ]
-    return read_items(f"DATA {data}", list(names), items, image_size=image_size, stream=stream, notes=notes)
+    return read_items(f"DATA {data}", list(names), items, options=options, notes=notes)
 
 
 def _datasets(data: str) -> ModuleType:

@@ -4,16 +4,16 @@ import csv
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 
-import torch
-
 from augury.core.errors import InputError
+from augury.core.files import kind_of, open_regular
 from augury.train.data.files import Item, read_items
 from augury.train.data.parts import Parts
-from augury.train.data.splits import cut
-from augury.train.data.stream import Stream
-from augury.train.data.words import count, nearest
+from augury.train.data.preparation import AS_IS, ReadOptions
+from augury.train.data.splits import cut_by_name
+from augury.train.data.words import count, forms_note, nearest, one_form
 
 COLUMNS = ("path", "label", "group", "split")
 SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
@@ -22,26 +22,32 @@ TEST_FRACTION = 0.2
 
 @dataclass(frozen=True)
 class Line:
-    """One checked line of the manifest; `number` is its line in the file, from 1."""
+    """One checked line of the manifest; `number` is its line in the file, from 1, `name` the path as it stands there.
+
+    label: in Unicode's composed form; written: as it stands there.
+    """
 
     number: int
     path: Path
+    name: str
     label: str
+    written: str
     group: str
     split: str
 
 
-def read_manifest(file: Path, image_size: int | None, stream: Stream = "no") -> Parts:
+def read_manifest(file: Path, options: ReadOptions = AS_IS) -> Parts:
     """The parts that a CSV names; paths are relative to it, classes are the labels sorted by name.
 
-    Without a column `split`, a fifth of every class is cut as test part, always the same. Raises InputError naming the line
-    for missing or repeated files, missing values and unknown splits, and for labels without training images.
+    Without a column `split`, about a fifth of every class is the test part (`cut_test`). Raises InputError naming the line for
+    missing or repeated files, missing values and unknown splits, and for labels without training images.
     """
     lines = list(_lines(file))
     if not lines:
         raise InputError(f"{file}: names no images; add lines below the header")
     _refuse_repeated(file, lines)
     parts, notes = _parts(file, lines)
+    notes += forms_note(line.written for line in lines)
     classes = sorted({line.label for line in parts["train"]})
     known = set(classes)
     for name in ("validation", "test"):
@@ -55,12 +61,12 @@ def read_manifest(file: Path, image_size: int | None, stream: Stream = "no") -> 
     labels = {name: i for i, name in enumerate(classes)}
     groups = {name: i for i, name in enumerate(group_names)}
     items = {name: [_item(line, labels, groups) for line in part] for name, part in parts.items()}
-    return read_items(str(file), classes, items, group_names=group_names, image_size=image_size, stream=stream, notes=notes)
+    return read_items(str(file), classes, items, group_names=group_names, options=options, notes=notes)
 
 
 def _lines(file: Path) -> Iterator[Line]:
     try:
-        with open(file, encoding="utf-8-sig", newline="") as stream:
+        with open_regular(file) as opened, TextIOWrapper(opened, encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, strict=True)
             header = _header(file, next(reader, []))
             for fields in reader:
@@ -104,13 +110,13 @@ def _line(file: Path, number: int, header: list[str], fields: list[str]) -> Line
         raise InputError(f"{where}: unknown split {values['split']!r}{nearest(split, SPLITS)}; use train, val or test")
     path = file.parent / values["path"]
     try:
-        there = path.is_file()
+        kind = kind_of(path.stat().st_mode)
     except (OSError, ValueError):
-        there = False
-    if not there:
-        folder = "is a folder" if "\0" not in values["path"] and path.is_dir() else "does not exist"
-        raise InputError(f"{where}: {values['path']!r} {folder}; paths are relative to {file.parent}")
-    return Line(number, path, values["label"], values.get("group", ""), SPLITS.get(split, ""))
+        raise InputError(f"{where}: {values['path']!r} does not exist; paths are relative to {file.parent}") from None
+    if kind:
+        raise InputError(f"{where}: {values['path']!r} is {kind}; name a file, relative to {file.parent}")
+    label = values["label"]
+    return Line(number, path, values["path"], one_form(label), label, values.get("group", ""), SPLITS.get(split, ""))
 
 
 def _refuse_repeated(file: Path, lines: list[Line]) -> None:
@@ -140,18 +146,23 @@ def _parts(file: Path, lines: list[Line]) -> tuple[dict[str, list[Line]], list[s
 
 
 def _cut_test(file: Path, lines: list[Line]) -> tuple[dict[str, list[Line]], list[str]]:
-    names = {name: i for i, name in enumerate(sorted({line.label for line in lines}))}
-    groups = {name: i for i, name in enumerate(sorted({line.group for line in lines}))}
-    labels = torch.tensor([names[line.label] for line in lines])
-    kept, held = cut(labels, TEST_FRACTION, torch.tensor([groups[line.group] for line in lines]), name="test")
-    if len(held) == 0:
+    held = cut_by_name([_as_address(line.name) for line in lines], [line.label for line in lines], TEST_FRACTION)
+    if not any(held):
         raise InputError(f"{file}: no class has two images, so none is left for a test part; add images or a column split")
     note = (
-        f"the manifest has no column split: {count(len(held), 'image')} of {len(lines):,} (20 % of every class, always the same) "
-        "are the test part"
+        f"the manifest has no column split: {count(sum(held), 'image')} of {len(lines):,} are the test part (about 20 % of every "
+        "class, chosen by their paths, always the same)"
     )
-    return {"train": [lines[i] for i in kept.tolist()], "test": [lines[i] for i in held.tolist()]}, [note]
+    parts: dict[str, list[Line]] = {"train": [], "test": []}
+    for line, is_held in zip(lines, held, strict=True):
+        parts["test" if is_held else "train"].append(line)
+    return parts, [note]
+
+
+def _as_address(name: str) -> str:
+    """A path as it stands in the manifest, without what can be written in several ways."""
+    return one_form(os.path.normpath(name).replace(os.sep, "/"))
 
 
 def _item(line: Line, labels: dict[str, int], groups: dict[str, int]) -> Item:
-    return Item(line.path, f"{line.path.name} (line {line.number})", labels[line.label], groups.get(line.group, 0))
+    return Item(line.path, f"{line.path.name} (line {line.number})", labels[line.label], groups.get(line.group, 0), line.name)

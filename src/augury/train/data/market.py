@@ -1,14 +1,17 @@
 """Folders as Market-1501 has them: who and which camera stand in the file's name; the people to find are none of the training's."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from augury.core.errors import InputError
 from augury.train.data.decode import decode
+from augury.train.data.fingerprint import FileMark
 from augury.train.data.folder import files_below
 from augury.train.data.parts import Part, Parts
+from augury.train.data.preparation import AS_IS, ReadOptions
 from augury.train.data.splits import cut
 from augury.train.data.words import count, few
 
@@ -23,7 +26,7 @@ def is_market(root: Path) -> bool:
     return (root / FOLDERS[0]).is_dir()
 
 
-def read_market(root: Path, image_size: int | None) -> Parts:
+def read_market(root: Path, options: ReadOptions = AS_IS) -> Parts:
     """Training identities as classes, cameras as groups; queries and gallery beside them, as `retrieval`.
 
     Names begin with the identity and the camera: `0002_c1s1_000451_03.jpg`. In the gallery identity -1 is junk, which is
@@ -49,16 +52,17 @@ def read_market(root: Path, image_size: int | None) -> Parts:
             raise InputError(f"DATA {root}: {folder}/ holds no file named IDENTITY_cCAMERA..., such as 0002_c1s1_000451_03.jpg")
     leading = where.count(0)
     names = [path.relative_to(root).as_posix() for path, _, _ in named]
-    decoded = decode([path for path, _, _ in named], names, f"DATA {root}", image_size=image_size, leading=leading)
+    decoded = decode([path for path, _, _ in named], names, f"DATA {root}", options, leading=leading)
     identity = torch.tensor([i for _, i, _ in named])[decoded.rows]
     camera = torch.tensor([c for _, _, c in named])[decoded.rows]
     part = torch.tensor(where)[decoded.rows]
-    every = Part(decoded.images, identity, camera)
+    every = Part(decoded.images, identity, camera, tuple(names[row] for row in decoded.rows.tolist()))
     train, query, gallery = (every[(part == number).nonzero()[:, 0]] for number in range(3))
     _check(root, query, gallery)
     people, labels = train.labels.unique(return_inverse=True)
     cameras, groups = train.groups.unique(return_inverse=True)  # type: ignore[union-attr]
-    known = Part(train.images, labels, groups)
+    marks = tuple(FileMark(names[row], str(named[row][1]), *decoded.marks[row]) for row in range(leading))
+    known = Part(train.images, labels, groups, train.names, marks)
     kept, held = cut(labels, _TEST, name="closed set")
     notes = [*decoded.notes, *([f"left out: {count(len(odd), 'file')} with other names: {few(odd)}"] if odd else [])]
     notes.append(
@@ -67,8 +71,8 @@ def read_market(root: Path, image_size: int | None) -> Parts:
     )
     classes = tuple(f"{int(person):04d}" for person in people)
     return Parts(
-        classes, known[kept], known[held], group_names=tuple(f"c{int(c)}" for c in cameras), notes=tuple(notes),
-        retrieval=(query, gallery),
+        classes, known[kept], replace(known[held], marks=()), group_names=tuple(f"c{int(c)}" for c in cameras), notes=tuple(notes),
+        retrieval=(query, gallery), preparation=decoded.preparation,
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Arrays: a folder with train.npz and test.npz (and perhaps val.npz), read without ever unpickling."""
 
+import io
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -10,25 +11,32 @@ import torch
 from torch import Tensor
 
 from augury.core.errors import InputError
+from augury.core.files import NotRegularError, read_bytes
+from augury.train.data.fingerprint import FileMark, Fingerprint, digest_of, repetition_note
 from augury.train.data.parts import Part, Parts
+from augury.train.data.preparation import AS_IS, ReadOptions
 from augury.train.data.resize import fit_tensor
-from augury.train.data.words import count, few, nearest
+from augury.train.data.words import count, few, forms_of, nearest, one_form
 
 _FIELDS = ("x", "y", "classes", "group")
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """One checked file: x uint8 [N,H,W,C], C 1 or 3; y and group as stored [N]; classes names, where the file has them."""
+    """One checked file: x uint8 [N,H,W,C], C 1 or 3; y and group as stored [N]; classes names, where the file has them.
+
+    mark: the file's size and hash.
+    """
 
     path: Path
     x: np.ndarray
     y: np.ndarray
     classes: tuple[str, ...] | None
     group: np.ndarray | None
+    mark: FileMark
 
 
-def read_npz(root: Path, image_size: int | None) -> Parts:
+def read_npz(root: Path, options: ReadOptions = AS_IS) -> Parts:
     """x uint8 [N,H,W,3], [N,H,W,1] or [N,H,W]; y whole numbers or names [N]; optional `classes` (names) and `group` [N].
 
     Raises InputError naming file and field for wrong shapes, types, lengths and labels, damaged files and pickled objects.
@@ -46,25 +54,32 @@ def read_npz(root: Path, image_size: int | None) -> Parts:
     classes = _classes(train)
     group_names = _group_names(list(arrays.values()))
     channels = max(a.x.shape[3] for a in arrays.values())
-    size = (image_size, image_size) if image_size is not None else train.x.shape[1:3]
+    if options.like is not None:
+        channels = options.like.channels
+    size = options.size or train.x.shape[1:3]
     parts, resized, coloured = {}, 0, 0
     for name, a in arrays.items():
         images = torch.from_numpy(np.ascontiguousarray(a.x.transpose(0, 3, 1, 2)))
+        if images.shape[1] > channels:
+            raise InputError(f"{a.path}: x holds colour images, and the network takes grey ones; store [N,H,W]")
         coloured += len(images) if images.shape[1] < channels else 0
         resized += len(images) if tuple(images.shape[-2:]) != size else 0
         images = fit_tensor(images, size)
         groups = None if a.group is None else _numbers(a.group, group_names)
-        parts[name] = Part(images.expand(-1, channels, -1, -1).contiguous(), _labels(a, classes), groups)
+        names = tuple(f"{a.path.name}[{row}]" for row in range(len(images)))
+        images = images.expand(-1, channels, -1, -1).contiguous()
+        parts[name] = Part(images, _labels(a, classes), groups, names, (a.mark,))
     if coloured:
         notes.append(f"converted: {count(coloured, 'grey image')} made colour")
     if resized:
         notes.append(f"sizes: {count(resized, 'image')} brought to {size[0]}x{size[1]} (short side resized, centre cut out)")
+    notes += _repeated(arrays)
     return Parts(classes, parts["train"], parts["test"], parts.get("validation"), group_names, tuple(notes))
 
 
 def read_arrays(path: Path) -> Arrays:
     """One file, checked by itself."""
-    fields, present = _load(path)
+    fields, present, mark = _load(path)
     for name in ("x", "y"):
         if name not in fields:
             raise InputError(f"{path}: has no array {name!r}; it has {few(present) or 'none'}; rename or add it")
@@ -91,7 +106,10 @@ def read_arrays(path: Path) -> Arrays:
         raise InputError(
             f"{path}: classes must be a list of different names; it has shape {_shape(classes)} and type {classes.dtype}"
         )
-    return Arrays(path, x, y, None if classes is None else tuple(map(str, classes.tolist())), group)
+    names = None if classes is None else tuple(map(str, classes.tolist()))
+    if names is not None and forms_of(names):
+        raise InputError(f"{path}: classes holds {few(forms_of(names))} in several Unicode forms; store every name once")
+    return Arrays(path, x, y, None if names is None else tuple(map(one_form, names)), group, mark)
 
 
 _KINDS = {"i": "numbers", "u": "numbers", "U": "names"}
@@ -108,16 +126,19 @@ def _files(root: Path) -> tuple[dict[str, Path], list[str]]:
     raise InputError(f"DATA {root}: holds train.npz but neither test.npz nor val.npz{near or '; add one'}")
 
 
-def _load(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The fields that are used (others stay unread), and the names of all."""
+def _load(path: Path) -> tuple[dict[str, np.ndarray], list[str], FileMark]:
+    """The fields that are used (others stay unread), the names of all, and the file's mark."""
     try:
-        with open(path, "rb") as stream:
-            if stream.read(6) == b"\x93NUMPY":
-                raise InputError(f"{path}: is a single array; store x and y with numpy.savez")
+        data = read_bytes(path)
+        if data.startswith(b"\x93NUMPY"):
+            raise InputError(f"{path}: is a single array; store x and y with numpy.savez")
         # Asked first, because numpy leaves a half-made object behind where the archive is damaged.
-        zipfile.ZipFile(path).close()
-        with np.load(path, allow_pickle=False) as file:
-            return {name: _field(path, file, name) for name in file.files if name in _FIELDS}, file.files
+        zipfile.ZipFile(io.BytesIO(data)).close()
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            fields = {name: _field(path, file, name) for name in file.files if name in _FIELDS}
+            return fields, file.files, FileMark(path.name, "", len(data), digest_of(data))
+    except NotRegularError as error:
+        raise InputError(f"{path}: is {error.strerror}; store arrays with numpy.savez") from None
     except (InputError, PermissionError):
         raise
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, KeyError, NotImplementedError, AttributeError) as error:
@@ -136,8 +157,23 @@ def _field(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
     if not isinstance(value, np.ndarray):
         raise InputError(f"{path}: {name} is not stored as an array; write it with numpy.savez")
     if value.dtype.kind == "S":
-        value = np.char.decode(value, "utf-8")
+        try:
+            value = np.char.decode(value, "utf-8")
+        except UnicodeDecodeError:
+            raise InputError(f"{path}: {name} holds bytes that are no UTF-8 text; store the names as text") from None
+    if value.dtype.kind == "U" and value.ndim == 1 and name in ("y", "group"):
+        distinct, inverse = np.unique(value, return_inverse=True)
+        value = np.array([one_form(text) for text in distinct.tolist()])[inverse.reshape(-1)]
     return value
+
+
+def _repeated(arrays: dict[str, Arrays]) -> list[str]:
+    """A note where images of one file are in another one too."""
+
+    def mark(file: Arrays, row: int) -> FileMark:
+        return FileMark(f"{file.path.name}[{row}]", str(file.y[row]), file.x[row].nbytes, digest_of(file.x[row].tobytes()))
+
+    return repetition_note(Fingerprint({part: tuple(mark(a, row) for row in range(len(a.x))) for part, a in arrays.items()}))
 
 
 def _classes(train: Arrays) -> tuple[str, ...]:

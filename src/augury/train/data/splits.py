@@ -1,5 +1,8 @@
 """Fixed, stratified cuts: which images are held out never depends on a training's seed, on order or on a library's version."""
 
+import hashlib
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -27,6 +30,33 @@ def cut(labels: Tensor, fraction: float, groups: Tensor | None = None, *, name: 
             if len(rows) > 1 and not held[rows].any():
                 held[rows[0]] = True
     return (~held).nonzero()[:, 0], held.nonzero()[:, 0]
+
+
+def cut_by_name(names: Sequence[str], classes: Sequence[str], fraction: float) -> list[bool]:
+    """Whether each image is held out: about `fraction` of every class, by a hash of its own name alone.
+
+    Neither the order of the images nor others that come or go change what happens to one, so that what was trained on is never
+    tested with later. Only where that would leave a class of two or more images without a held one is its first by hash held,
+    and only where it would leave a class without any other is its last one kept.
+    """
+    share = [_share(name) for name in names]
+    held = [value < fraction for value in share]
+    rows: dict[str, list[int]] = {}
+    for row, name in enumerate(classes):
+        rows.setdefault(name, []).append(row)
+    for members in rows.values():
+        members.sort(key=lambda row: (share[row], names[row]))
+        if len(members) > 1 and not held[members[0]]:
+            held[members[0]] = True
+        if held[members[-1]]:
+            held[members[-1]] = False
+    return held
+
+
+def _share(name: str) -> float:
+    """A number in [0, 1) that only the name decides."""
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8, person=b"augury test").digest()
+    return int.from_bytes(digest, "big") / 2**64
 
 
 def _by_value(values: Tensor, rank: Tensor) -> list[Tensor]:

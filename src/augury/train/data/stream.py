@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from augury.core.errors import RunError
-from augury.train.data.decode import Source, open_image, to_plain
+from augury.train.data.image import Source, read_plain
+from augury.train.data.intensity import Range
 from augury.train.data.pool import each
 from augury.train.data.resize import fit, planes
 
 Stream = Literal["auto", "yes", "no"]
-SAMPLE = 2048
 # Batches that are decoded ahead, per worker.
 AHEAD = 2
 
@@ -25,12 +25,15 @@ AHEAD = 2
 class FileImages:
     """uint8 [N,C,H,W] that is read from `sources` when it is asked for; stands where a data set's tensor does.
 
-    Indexing decodes at once, on threads; `batches` decodes ahead, in worker processes.
+    Indexing decodes at once, on threads; `batches` decodes ahead, in worker processes. intensity: the range of values of images
+    of more than 8 bits. sums int64 [N,C,2]: every image's sum and sum of squares, taken when it was first decoded.
     """
 
     sources: Sequence[Source]
     channels: int
     size: tuple[int, int]
+    intensity: Range | None = None
+    sums: Tensor | None = None
 
     @property
     def shape(self) -> torch.Size:
@@ -50,7 +53,7 @@ class FileImages:
     def __getitem__(self, rows: Any) -> Any:
         """Pixels for row numbers or a mask (a tensor) and for one number; another FileImages for a slice."""
         if isinstance(rows, slice):
-            return FileImages(self.sources[rows], self.channels, self.size)
+            return replace(self, sources=self.sources[rows], sums=None if self.sums is None else self.sums[rows])
         if isinstance(rows, int):
             return self[torch.tensor([rows])][0]
         rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
@@ -70,14 +73,13 @@ class FileImages:
         Raises RunError for a file that cannot be read any more.
         """
         try:
-            with open_image(self.sources[row]) as image:
-                plain, _ = to_plain(image, self.channels)
+            plain, _ = read_plain(self.sources[row], self.channels, self.intensity)
             return planes(fit(plain, self.size))
         except Exception as error:  # decoders raise whatever they like on damaged files
             source = self.sources[row]
             name = "an image" if isinstance(source, bytes) else str(source)
             reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise RunError(f"{name}: cannot be read ({reason}); replace or remove it, then --resume") from None
+            raise RunError(f"{name}: cannot be read any more ({reason}); put it back as it was, then --resume") from None
 
     def to(self, device: Any) -> "FileImages":
         """Itself: its batches are moved as they come."""
@@ -86,7 +88,8 @@ class FileImages:
     def chosen(self, rows: Tensor) -> "FileImages":
         """The images of some rows (numbers or a mask), still in their files."""
         rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
-        return FileImages([self.sources[row] for row in rows.tolist()], self.channels, self.size)
+        sums = None if self.sums is None else self.sums[rows.cpu()]
+        return replace(self, sources=[self.sources[row] for row in rows.tolist()], sums=sums)
 
     def split(self, size: int, part: slice = slice(None)) -> Iterator[Tensor]:
         """Batches of the rows in `part`, in their order, decoded ahead."""
@@ -137,10 +140,3 @@ def _as_it_is(batch: Any) -> Any:
 def picked(images: Any, rows: Any) -> Any:
     """Some rows of a data set's images; those in files stay there."""
     return images.chosen(torch.as_tensor(rows)) if isinstance(images, FileImages) else images[rows]
-
-
-def sample_of(images: Any) -> Any:
-    """The images, or those of 2,048 rows spread evenly where they are in files."""
-    if not isinstance(images, FileImages):
-        return images
-    return images[torch.linspace(0, len(images) - 1, min(SAMPLE, len(images))).round().to(torch.int64)]

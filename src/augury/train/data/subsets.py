@@ -7,8 +7,8 @@ from torch import Tensor
 
 from augury.core.errors import InputError
 from augury.core.noise import Noise
-from augury.train.data.dataset import Dataset, Split
-from augury.train.data.stream import picked, sample_of
+from augury.train.data.dataset import Dataset, Split, statistics
+from augury.train.data.stream import picked
 
 # Not the training's seed: every seed of a comparison must meet the same images and the same wrong labels.
 _SEED = 0
@@ -61,7 +61,7 @@ def _with_fewer(dataset: Dataset, fraction: float) -> Dataset:
     old = dataset.train
     groups = None if old.groups is None else old.groups[rows]
     train = replace(old, images=picked(old.images, rows), labels=old.labels[rows], ids=old.ids[rows], groups=groups)
-    mean, std = _statistics(train.images)
+    mean, std = statistics(train.images)
     note = f"fraction {fraction:g}: {len(rows)} of {len(old.ids)} training images are used"
     return replace(dataset, train=train, mean=mean, std=std, notes=(*dataset.notes, note))
 
@@ -75,18 +75,3 @@ def _with_noise(dataset: Dataset, share: float) -> Dataset:
 
 def _draw(split: Split, name: str) -> Tensor:
     return Noise.of(_SEED, split.ids).fold(name).bits(1)[:, 0]
-
-
-def _statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel in [0, 1], from exact counts of the 256 levels; a constant channel gets 1."""
-    levels = torch.arange(256, dtype=torch.float64) / 255
-    images = sample_of(images)
-    means, deviations = [], []
-    for channel in range(images.shape[1]):
-        parts = images[:, channel].split(4096)
-        counts = torch.stack([torch.bincount(part.flatten().to(torch.int64), minlength=256) for part in parts]).sum(0).double()
-        mean = float((counts * levels).sum() / counts.sum())
-        deviation = float((counts * (levels - mean) ** 2).sum() / counts.sum()) ** 0.5
-        means.append(mean)
-        deviations.append(deviation or 1.0)
-    return tuple(means), tuple(deviations)

@@ -5,6 +5,7 @@ import importlib
 import socket
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from augury.core.errors import InputError, RunError
 from augury.core.registry import register
 from augury.train.data.npz import read_npz
 from augury.train.data.parts import Part, Parts
+from augury.train.data.preparation import ReadOptions
 from augury.train.data.resize import fit_tensor
 
 _TIMEOUT_SECONDS = 30
@@ -53,7 +55,7 @@ def _named(name: str, kind: str, data_dir: str | None, image_size: int | None) -
     if root.exists() and not root.is_dir():
         raise InputError(f"--data-dir {root}: is a file; give the folder that {name} is in")
     if (root / name / "train.npz").exists():
-        return read_npz(root / name, image_size)
+        return replace(read_npz(root / name, ReadOptions(image_size)), place=root / name)
     found = _open(name, kind, root, True), _open(name, kind, root, False)
     train, test = (_part(one, image_size) for one in found)
     classes = tuple(map(str, found[0].classes)) if name.startswith("cifar") else tuple(map(str, range(10)))

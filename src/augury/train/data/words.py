@@ -1,6 +1,7 @@
 """Words for notes and refusals: counts, short lists, nearest names."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 
@@ -12,6 +13,25 @@ def count(number: int, one: str, many: str | None = None) -> str:
 def few(names: Sequence[str], shown: int = 3) -> str:
     """The first names and how many more there are."""
     return ", ".join(map(repr, names[:shown])) + (f" and {len(names) - shown} more" if len(names) > shown else "")
+
+
+def one_form(name: str) -> str:
+    """A name in Unicode's composed form: file systems and editors write the same letters in several."""
+    return unicodedata.normalize("NFC", name)
+
+
+def forms_of(names: Iterable[str]) -> list[str]:
+    """The names that are there in several Unicode forms."""
+    forms: dict[str, set[str]] = {}
+    for name in names:
+        forms.setdefault(one_form(name), set()).add(name)
+    return sorted(name for name, written in forms.items() if len(written) > 1)
+
+
+def forms_note(names: Iterable[str]) -> list[str]:
+    """A note where names that differ in nothing but their Unicode form were taken as one."""
+    several = forms_of(names)
+    return [f"class names in several Unicode forms are the same class: {few(several)}"] if several else []
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

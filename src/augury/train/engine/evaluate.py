@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from augury.augment.stage import Normalize
+from augury.augment.stages.normalize import Normalize
 from augury.core.targets import Targets
 from augury.train.data.dataset import Split
 from augury.train.engine.world import World

@@ -65,7 +65,8 @@ def make_networks(settings: Settings, dataset: Dataset, strategy: Strategy) -> n
 
 def derived_seed(seed: int, name: str, epoch: int = 0) -> int:
     """A seed for PyTorch's generators, by address."""
-    bits = Noise.of(seed, torch.zeros(1, dtype=torch.int64), epoch=epoch).fold(name).bits(1)
+    # On the CPU, wherever networks are being made.
+    bits = Noise.of(seed, torch.zeros(1, dtype=torch.int64, device="cpu"), epoch=epoch).fold(name).bits(1)
     return int(bits) & (2**63 - 1)
 
 

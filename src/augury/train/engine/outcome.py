@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from augury.train.data.dataset import Split
 from augury.train.engine import checkpoint
+from augury.train.engine.collapse import collapsed
 from augury.train.engine.evaluate import Evaluation, evaluate
 from augury.train.engine.networks import described, network_specs, predictions_file, weights_file
 from augury.train.engine.refinement import intensity_at
@@ -73,8 +74,16 @@ def conclude(training: Training, rows: list[dict[str, Any]]) -> dict[str, Any]:
         before = copy.deepcopy(t.shown)
         before.load_state_dict(t.progress.stage_one)
         own = [row for row in rows if row["epoch"] <= t.settings.stage_one]
-        result["stage_one"] = {"epoch": t.settings.stage_one, **figures(_tests(t, before, part), own)[0]}
-    return result | ({"notes": list(t.progress.notes)} if t.progress.notes else {})
+        _, chosen = t.selection.ended or (t.settings.stage_one, t.settings.stage_one)
+        result["stage_one"] = {"epoch": chosen, **figures(_tests(t, before, part), own)[0]}
+    if t.selection.epoch:
+        result["selected"] = t.selection.outcome()
+    fallen = collapsed(rows, t.data.validation.labels, len(t.dataset.classes))
+    if fallen:
+        result["collapsed"] = [each.dict() for each in fallen]
+    last = rows[-1]["epoch"] if rows else t.epoch
+    notes = [*t.progress.notes, *t.selection.notes(last), *(each.note(len(members(t.shown))) for each in fallen)]
+    return result | ({"notes": notes} if notes else {})
 
 
 def _tests(t: Training, model: nn.Module, part: Split) -> list[Evaluation]:

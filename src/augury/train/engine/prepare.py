@@ -1,16 +1,19 @@
 """A training, put together from its settings; every refusal is made before anything is written."""
 
-from dataclasses import replace
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from augury.augment.pipeline import Pipeline
 from augury.core.options import parse_spec
-from augury.train.data.dataset import Dataset
+from augury.train.data.dataset import Dataset, Split
+from augury.train.data.groups import Groups
 from augury.train.data.labels import labelled
 from augury.train.engine.captured import Capture
 from augury.train.engine.networks import make_networks
-from augury.train.engine.refinement import check_refinement, refinement_of
+from augury.train.engine.refinement import check_refinement, check_statistics, refinement_of
 from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
 from augury.train.engine.setup import begin_groups, check_update, cuda_devices, first_two, on_device, pick_device
@@ -23,7 +26,46 @@ from augury.train.method.pipelines import method_pipelines
 from augury.train.method.saliency import with_early_head
 from augury.train.strategies.build import strategy as build_strategy
 from augury.train.strategies.simple import LossFunction
-from augury.train.strategies.strategy import Strategy
+from augury.train.strategies.strategy import Strategy, members
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a training's settings come to before any network is built. train: the training images whose labels are used."""
+
+    settings: Settings
+    device: torch.device
+    world: World
+    strategy: Strategy
+    pipelines: tuple[Pipeline, ...]
+    groups: Groups | None
+    train: Split
+    notes: list[str]
+
+
+def check(
+    settings: Settings,
+    dataset: Dataset,
+    streams: Collection[str] = (),
+    world: World | None = None,
+    strategy: Strategy | LossFunction | None = None,
+) -> Checked:
+    """All that can be refused without a network: names, values, what contradicts itself, what the data do not have.
+
+    streams: the names of images beside the training part. strategy: see `prepare`.
+    """
+    settings = settings.resolved(len(dataset.train.ids))
+    device, world = pick_device(settings.device), world or World()
+    made = build_strategy(parse_spec(settings.strategy, "--strategy") if strategy is None else strategy)
+    made.seeded(settings.seed)
+    pipelines = method_pipelines(settings.augment, settings.augment2, made, (dataset.mean, dataset.std), settings.strategy)
+    notes = check_refinement(settings, pipelines, made)
+    check_update(settings, made, world)
+    groups = begin_groups(settings, dataset, made, pipelines, set(streams))
+    made = with_early_head(made, pipelines, len(dataset.classes))
+    kept = labelled(dataset, labels=settings.labels, per_class=settings.labels_per_class, seed=settings.seed)
+    check_groups(made, settings.batch_size or 0)
+    return Checked(settings, device, world, made, pipelines, groups, kept, notes)
 
 
 def prepare(
@@ -38,34 +80,26 @@ def prepare(
     streams: further images beside the training part, uint8 [N,K,C,H,W], by the names strategies ask for. world: the
     processes that train together. strategy: one made in Python, in place of the one that the settings name.
     """
-    settings = settings.resolved(len(dataset.train.ids))
-    device, world = pick_device(settings.device), world or World()
-    made = build_strategy(parse_spec(settings.strategy, "--strategy") if strategy is None else strategy)
-    made.seeded(settings.seed)
-    pipelines = method_pipelines(settings.augment, settings.augment2, made, (dataset.mean, dataset.std), settings.strategy)
-    notes = check_refinement(settings, pipelines, made)
-    check_update(settings, made, world)
-    groups = begin_groups(settings, dataset, made, pipelines, set(streams or ()))
-    made = with_early_head(made, pipelines, len(dataset.classes))
-    kept = labelled(dataset, labels=settings.labels, per_class=settings.labels_per_class, seed=settings.seed)
-    check_groups(made, settings.batch_size or 0)
+    found = check(settings, dataset, streams or (), world, strategy)
+    settings, device = found.settings, found.device
     with torch.random.fork_rng(devices=cuda_devices(device)):
-        model = make_networks(settings, dataset, made).to(device).to(memory_format=torch.channels_last)
+        model = make_networks(settings, dataset, found.strategy).to(device).to(memory_format=torch.channels_last)
         method = assembled(
-            model, made, pipelines, name=settings.strategy, classes=len(dataset.classes), seed=settings.seed,
+            model, found.strategy, found.pipelines, name=settings.strategy, classes=len(dataset.classes), seed=settings.seed,
             smoothing=settings.smoothing, refinement=refinement_of(settings),
         )  # fmt: skip
+    check_statistics(settings, members(model))
     parameters = list(method.parameters())
-    tensor_rate = Capture.wanted(settings, device, world)
-    update = Update(make_optimizer(settings, parameters, tensor_rate=tensor_rate), parameters, settings.clip_grad, world)
+    tensor_rate = Capture.wanted(settings, device, found.world)
+    update = Update(make_optimizer(settings, parameters, tensor_rate=tensor_rate), parameters, settings.clip_grad, found.world)
     data = TrainingData(
-        on_device(kept, device), on_device(dataset.validation, device), groups=groups,
+        on_device(found.train, device), on_device(dataset.validation, device), groups=found.groups,
         further={name: images.to(device) for name, images in (streams or {}).items()},
     )  # fmt: skip
-    if "unlabelled" in made.streams:
-        data = replace(data, unlabelled=Unlabelled(on_device(dataset.train, device), made.stream_ratio, settings.seed))
+    if "unlabelled" in found.strategy.streams:
+        data = replace(data, unlabelled=Unlabelled(on_device(dataset.train, device), found.strategy.stream_ratio, settings.seed))
     if method.fill is not None:
         method.fill.check(first_two(data.train, len(dataset.classes)))
     average = None if settings.model_ema_decay is None else ModelEma(model, settings.model_ema_decay)
-    selection = Selection(settings.select, settings.patience, groups)
-    return Training(settings, dataset, method, update, data, selection, average, Progress(notes=notes))
+    selection = Selection(settings.select, settings.patience, found.groups)
+    return Training(settings, dataset, method, update, data, selection, average, Progress(notes=found.notes))

@@ -1,5 +1,11 @@
 """The refinement that the settings ask for."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
+
 from augury.augment.pipeline import Pipeline
 from augury.core.errors import InputError
 from augury.core.plan import Clock
@@ -16,7 +22,9 @@ def check_refinement(settings: Settings, pipelines: tuple[Pipeline, ...], strate
     """InputError for options that contradict each other; a note where there is nothing to switch off, as in a reference row."""
     s = settings
     if not s.refined:
-        given = [n for n in ("refine_lr", "refine_mode") if getattr(s, n) != Settings.__dataclass_fields__[n].default]
+        given = [
+            n for n in ("refine_lr", "refine_mode", "refine_sched") if getattr(s, n) != Settings.__dataclass_fields__[n].default
+        ]
         if given:
             raise InputError(f"--{given[0].replace('_', '-')}: nothing is refined; add --refine-epochs N or --refine-at EPOCH")
         return []
@@ -31,8 +39,43 @@ def check_refinement(settings: Settings, pipelines: tuple[Pipeline, ...], strate
 
 
 def intensity_at(settings: Settings, epoch: int) -> float:
-    """The chance with which intensive stages still fire in an epoch (0-based)."""
+    """How much is left of intensive stages in an epoch (0-based), see `Refinement`."""
     return refinement_of(settings).intensity(epoch, settings.total_epochs)
+
+
+def check_statistics(settings: Settings, networks: Iterable[nn.Module]) -> None:
+    """InputError where there are no statistics to estimate, or where averaged weights would move on all the same."""
+    if settings.refine_mode != "statistics":
+        return
+    if not all(any(map(_normalises, network.modules())) for network in networks):
+        raise InputError(f"--refine-mode statistics: {settings.model} has no batch normalisation; leave the refinement out")
+    if settings.model_ema_decay is not None:
+        raise InputError("--refine-mode statistics: the weights stay, but --model-ema-decay goes on averaging them; leave one out")
+
+
+def _normalises(module: nn.Module) -> bool:
+    return isinstance(module, BatchNorm) and module.track_running_stats
+
+
+def estimates_only(settings: Settings, clock: Clock) -> bool:
+    """Whether a step leaves the weights alone and estimates the statistics of batch normalisation."""
+    return settings.refine_mode == "statistics" and clock.intensity == 0
+
+
+@contextmanager
+def estimating(networks: Iterable[nn.Module]) -> Iterator[None]:
+    """Batch normalisation's statistics from nothing, as the plain mean over the batches seen while this lasts."""
+    every = [module for network in networks for module in network.modules()]
+    normal = [module for module in every if isinstance(module, BatchNorm) and _normalises(module)]
+    before = [module.momentum for module in normal]
+    for module in normal:
+        module.reset_running_stats()
+        module.momentum = None  # PyTorch's word for the mean over all batches
+    try:
+        yield
+    finally:
+        for module, momentum in zip(normal, before, strict=True):
+            module.momentum = momentum
 
 
 def clock_at(settings: Settings, epoch: int, step: int) -> Clock:

@@ -40,16 +40,31 @@ def save(training: Training, folder: Path, *, stage_one: bool = False) -> None:
 
 
 def record_epoch(training: Training, row: dict[str, Any]) -> None:
-    """Write an epoch's metrics and, where it is time, its checkpoint; remember the weights at the end of stage one."""
+    """Write an epoch's metrics and, where it is time, its checkpoint; end stage one where it is over.
+
+    What stage one ends with is the network that it chose; the refinement goes on from its last weights, as published. Where
+    patience ended it early, the refinement's epochs keep their numbers, so that its rates and draws do.
+    """
     t = training
-    ends = t.settings.refined and t.epoch == t.settings.stage_one
+    ends = t.settings.refined and t.selection.ended is None and _stage_one_over(t)
     if ends:
-        t.progress.stage_one = {name: tensor.detach().cpu().clone() for name, tensor in t.shown.state_dict().items()}
+        chosen = t.selection.weights or t.shown.state_dict()
+        t.progress.stage_one = {name: tensor.detach().cpu().clone() for name, tensor in chosen.items()}
     if t.output.directory is not None:
         t.output.directory.append_metrics(row)
-        if ends or t.done or time.monotonic() - t.output.saved_at >= t.settings.checkpoint_seconds:
-            save(t, t.output.directory.path, stage_one=ends)
-            t.output.saved_at = time.monotonic()
+        if ends:
+            save(t, t.output.directory.path, stage_one=True)
+    if ends:
+        t.selection.end_stage_one(t.epoch)
+        t.progress.epoch = t.settings.stage_one
+    due = ends or t.done or time.monotonic() - t.output.saved_at >= t.settings.checkpoint_seconds
+    if t.output.directory is not None and due:
+        save(t, t.output.directory.path)
+        t.output.saved_at = time.monotonic()
+
+
+def _stage_one_over(t: Training) -> bool:
+    return t.epoch == t.settings.stage_one or (t.epoch < t.settings.stage_one and t.selection.stopped(t.epoch))
 
 
 def resume(training: Training, directory: RunDirectory | None) -> list[dict[str, Any]]:
@@ -72,7 +87,12 @@ def resume(training: Training, directory: RunDirectory | None) -> list[dict[str,
         directory.write_metrics(rows)
         if t.settings.refined and t.epoch >= t.settings.stage_one:
             t.progress.stage_one = _stage_one(directory.path, t.average is not None)
-    return t.world.from_first(rows)
+    rows = t.world.from_first(rows)
+    if t.settings.refined and t.selection.ended is None and (t.epoch >= t.settings.stage_one or t.selection.stopped(t.epoch)):
+        # Killed between the two checkpoints of stage one's end, or a checkpoint of before the stages chose for themselves.
+        t.selection.end_stage_one(min(t.epoch, t.settings.stage_one))
+        t.progress.epoch = max(t.epoch, t.settings.stage_one)
+    return rows
 
 
 def _restore(t: Training, found: checkpoint.Found) -> None:
@@ -101,7 +121,9 @@ def _restore(t: Training, found: checkpoint.Found) -> None:
 
 def _stage_one(folder: Path, averaged: bool) -> dict[str, Tensor]:
     found = checkpoint.read(folder / checkpoint.STAGE_ONE)
-    return {} if found is None else _part(found.tensors, "average." if averaged else "model.")
+    if found is None:
+        return {}
+    return _part(found.tensors, "selected.") or _part(found.tensors, "average." if averaged else "model.")
 
 
 def _part(tensors: dict[str, Tensor], start: str) -> dict[str, Tensor]:

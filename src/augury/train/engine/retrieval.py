@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from augury.augment.stage import Normalize
+from augury.augment.stages.normalize import Normalize
 from augury.train.data.dataset import Retrieval, Split
 
 

@@ -1,6 +1,7 @@
 """The training loop: augment, forward, loss, backward, update; resumable at every epoch, bit for bit on the CPU."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,13 +14,14 @@ from augury.train.engine.failure import Watch, explained
 from augury.train.engine.feed import Share, load_batches
 from augury.train.engine.networks import derived_seed
 from augury.train.engine.outcome import conclude, epoch_row
+from augury.train.engine.refinement import clock_at, estimates_only, estimating
 from augury.train.engine.resume import record_epoch, resume
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.sampling import epoch_batches
 from augury.train.engine.schedule import rate_at
 from augury.train.engine.setup import cuda_devices
 from augury.train.engine.step import compute
-from augury.train.engine.streams import Drawn
+from augury.train.engine.streams import Drawn, UnlabelledEpoch
 from augury.train.engine.training import Training
 from augury.train.engine.update import set_rate
 
@@ -94,6 +96,14 @@ class Trainer:
         t = self.training
         other = None if t.data.unlabelled is None else t.data.unlabelled.epoch(t.epoch, t.steps_per_epoch, t.batch_size)
         before, watch = replace(t.counts), Watch(t)
+        only = estimates_only(t.settings, clock_at(t.settings, t.epoch, t.counts.steps))
+        with estimating(t.networks) if only else nullcontext():
+            yield from self._steps(tally, watch, other)
+        watch.check()
+        gather(t.counts, before, t.world)
+
+    def _steps(self, tally: Tally, watch: Watch, other: UnlabelledEpoch | None) -> Iterator[None]:
+        t = self.training
         for number, share in enumerate(load_batches(t.data.train, self.shares(), t.settings, t.device)):
             tally.rate = rate_at(t.settings, t.epoch * t.steps_per_epoch + number, t.steps_per_epoch)
             set_rate(t.optimizer, tally.rate)
@@ -108,8 +118,6 @@ class Trainer:
             tally.images += share.count
             with tally.watch.paused():
                 yield
-        watch.check()
-        gather(t.counts, before, t.world)
 
     def close_epoch(self, tally: Tally) -> dict[str, Any]:
         """Evaluate, measure what is asked for, and say how the epoch was."""

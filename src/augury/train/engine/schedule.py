@@ -50,20 +50,31 @@ def learning_rate(
 
 
 def rate_at(settings: Settings, step: int, steps_per_epoch: int) -> float:
-    """The learning rate of a training's step: its schedule over `epochs`, and the constant one of refinement after it.
+    """The learning rate of a training's step: its schedule over `epochs`, and that of the refinement.
 
-    With `refine_at` the schedule goes on unless `refine_lr` is given.
+    The refinement's is constant, or with refine_sched=cosine falls to 0 from where it starts: `refine_lr`, or else the rate
+    of stage one's last step. With `refine_at` alone the training's own schedule goes on.
     """
     s = settings
-    steps, refined = s.epochs * steps_per_epoch, step // steps_per_epoch >= s.stage_one
-    if refined and s.refine_lr is not None:
+    if step // steps_per_epoch < s.stage_one or (s.refine_epochs == 0 and s.refine_lr is None and s.refine_sched == "constant"):
+        return _scheduled(s, step, steps_per_epoch)
+    first = s.stage_one * steps_per_epoch
+    return learning_rate(step - first, s.total_epochs * steps_per_epoch - first, base=_refined(s, first, steps_per_epoch),
+                         sched=s.refine_sched)  # fmt: skip
+
+
+def _refined(s: Settings, first: int, steps_per_epoch: int) -> float:
+    """The rate that the refinement starts from."""
+    if s.refine_lr is not None:
         return s.refine_lr
-    if s.refine_epochs and refined:
+    if s.refine_epochs and s.sched == "cosine":
         # The paper: the last epoch's rate, and after a cosine, which ends at 0, "a reasonably small value".
-        adaptive = s.opt != "sgd"
-        if s.sched == "cosine":
-            return s.peak_lr / 100 if adaptive else REFINED_LR
-        step = steps - 1
+        return s.peak_lr / 100 if s.opt != "sgd" else REFINED_LR
+    return _scheduled(s, first - 1, steps_per_epoch)
+
+
+def _scheduled(s: Settings, step: int, steps_per_epoch: int) -> float:
+    steps = s.epochs * steps_per_epoch
     milestones = tuple(m * steps if m < 1 else m * steps_per_epoch for m in s.decay_milestones)
     every = s.epochs / 3 if s.decay_epochs is None else s.decay_epochs
     return learning_rate(

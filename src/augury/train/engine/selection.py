@@ -1,4 +1,8 @@
-"""Which epoch's network a training ends with, and when it stops: the last, or the best on the validation part."""
+"""Which epoch's network a training ends with, and when it stops: the last, or the best on the validation part.
+
+A refined training has two stages, and both choose for themselves: stage one which network is its own, and the refinement
+among its own epochs, so that it neither falls short of beginning nor is thrown away for an epoch before it.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +18,10 @@ from augury.train.engine.evaluate import Evaluation
 @dataclass
 class Selection:
     """select: `last`; `validation`, the epoch with the highest validation accuracy; `worst_group`, the one with the highest
-    accuracy of the worst group there (the first of equals). patience: epochs without a better one after which to stop."""
+    accuracy of the worst group there (the first of equals). patience: epochs without a better one after which the stage
+    stops. best, epoch, weights: of the stage that is being trained. ended: the epoch (1-based) that stage one ended after,
+    and the one whose network it chose, once it is over.
+    """
 
     select: str
     patience: int | None
@@ -22,6 +29,7 @@ class Selection:
     best: float = -1.0
     epoch: int = 0
     weights: dict[str, Tensor] = field(default_factory=dict)
+    ended: tuple[int, int] | None = None
 
     def check(self, validation: Split) -> None:
         """InputError where the validation part cannot answer what is selected by."""
@@ -46,17 +54,39 @@ class Selection:
         return row
 
     def stopped(self, epoch: int) -> bool:
-        """Whether `patience` epochs have passed since the best one."""
+        """Whether `patience` epochs of this stage have passed since its best one."""
         return self.patience is not None and self.epoch > 0 and epoch - self.epoch >= self.patience
+
+    def end_stage_one(self, epoch: int) -> None:
+        """Stage one is over after this epoch; the refinement chooses among its own."""
+        self.ended = (epoch, self.epoch or epoch)
+        self.best, self.epoch, self.weights = -1.0, 0, {}
 
     def restore(self, model: nn.Module) -> None:
         """Give the model the selected epoch's weights."""
         if self.weights:
             model.load_state_dict(self.weights)
 
+    def notes(self, last: int) -> list[str]:
+        """Which epochs' networks the figures are those of, in words; nothing where it is the last of every stage."""
+        said = []
+        by = "accuracy of the worst group on the validation part" if self.select == "worst_group" else "validation accuracy"
+        if self.ended is not None and self.patience is not None and self.ended[0] - self.ended[1] >= self.patience:
+            said.append(f"stage one ended after epoch {self.ended[0]}: no better {by} for {self.patience} epochs")
+        if self.select != "last" and self.epoch:
+            before = "" if self.ended is None else f"; before refinement that of epoch {self.ended[1]}"
+            said.append(f"the network is that of epoch {self.epoch} of {last}, chosen by {by} ({self.best:.2f} %){before}")
+        return said
+
+    def outcome(self) -> dict[str, Any]:
+        """For result.json: what chose, the epoch (1-based) it chose, and that epoch's figure in percent."""
+        return {"by": self.select, "epoch": self.epoch, "validation": self.best}
+
     def state(self) -> dict[str, Any]:
-        return {"best": self.best, "epoch": self.epoch}
+        return {"best": self.best, "epoch": self.epoch, "ended": self.ended}
 
     def load(self, state: dict[str, Any], weights: dict[str, Tensor]) -> None:
         """Put back what a checkpoint kept."""
         self.best, self.epoch, self.weights = state["best"], state["epoch"], weights
+        ended = state.get("ended")  # older checkpoints do not have it
+        self.ended = None if ended is None else (ended[0], ended[1])

@@ -30,7 +30,7 @@ class Settings:
     model: str = "small_cnn"
     epochs: Annotated[int, Interval(1)] = 60
     batch_size: Annotated[int, Interval(2)] | None = None
-    opt: Literal["sgd", "rmsprop", "adamw"] = "sgd"
+    opt: Literal["sgd", "rmsprop", "adam", "adamw"] = "sgd"
     opt_eps: Annotated[float, Interval(1e-20)] | None = None
     opt_alpha: Annotated[float, Interval(0, 0.99999)] = 0.9
     lr: Annotated[float, Interval(0)] = 0.1
@@ -50,7 +50,8 @@ class Settings:
     model_ema_decay: Annotated[float, Interval(0, 0.9999999)] | None = None
     refine_epochs: Annotated[int, Interval(0)] = 0
     refine_at: Annotated[int, Interval(1)] | None = None
-    refine_mode: Literal["standard", "nothing", "gradual"] = "standard"
+    refine_mode: Literal["standard", "nothing", "gradual", "gradual_chance", "statistics"] = "standard"
+    refine_sched: Literal["constant", "cosine"] = "constant"
     refine_lr: Annotated[float, Interval(0)] | None = None
     risk_every: Annotated[int, Interval(1)] | None = None
     risk_epochs: tuple[Annotated[int, Interval(1)], ...] = ()
@@ -61,6 +62,7 @@ class Settings:
     data_dir: str | None = None
     validation: Annotated[float, Interval(0, 1)] = 0.1
     image_size: Annotated[int, Interval(1)] | None = None
+    intensity_range: str = "auto"
     fraction: Annotated[float, Interval(0, 1)] = 1.0
     label_noise: Annotated[float, Interval(0, 1)] = 0.0
     labels: Annotated[int, Interval(1)] | None = None

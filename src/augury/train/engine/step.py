@@ -11,6 +11,7 @@ from augury.core.plan import Clock
 from augury.core.targets import Targets
 from augury.train.data.dataset import Split
 from augury.train.engine.feed import Share
+from augury.train.engine.refinement import estimates_only
 from augury.train.engine.setup import use_bfloat16
 from augury.train.engine.streams import Drawn
 from augury.train.engine.training import Training
@@ -36,31 +37,38 @@ def check_now(loss: Tensor) -> None:
 def compute(
     training: Training, share: Share, streams: dict[str, Drawn], clock: Clock, program: Any, epoch: Tensor | None = None
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """A step's turns, each with an update of its own. epoch: the clock's as a tensor, for a step that is captured."""
+    """A step's turns, each with an update of its own; without any where only statistics are estimated.
+
+    epoch: the clock's as a tensor, for a step that is captured.
+    """
     t = training
     total = torch.zeros((), device=t.device)
     logs: dict[str, Tensor] = {}
     pieces = share.pieces(t.settings.grad_accum_steps)
+    learns = not estimates_only(t.settings, clock)
     for turn in range(t.strategy.turns):
         t.update.begin()
         loss = torch.zeros((), device=t.device)
         for number, piece in enumerate(pieces):
             own = {name: drawn.share(number, len(pieces)) for name, drawn in streams.items()}
-            with torch.autocast(
+            half = torch.autocast(
                 t.device.type, torch.bfloat16, enabled=use_bfloat16(t.settings, t.device), cache_enabled=epoch is None
-            ):
+            )  # fmt: skip
+            with torch.set_grad_enabled(learns), half:
                 step = t.method.loss(
                     sources(t, piece, own), clock, program=program, turn=turn, images=share.count, address=epoch
                 )  # fmt: skip
             part = step.loss if piece.weight == 1 else step.loss * piece.weight
-            part.backward()
+            if learns:
+                part.backward()
             loss = loss + part.detach()
             for name, value in step.logs.items():
                 value = value * (piece.weight / share.weight) if len(pieces) > 1 else value
                 logs[name] = logs[name] + value if name in logs else value
         loss = t.update.gather(loss)
         check_now(loss)
-        t.update.finish()
+        if learns:
+            t.update.finish()
         total = total + loss
     return total, logs
 

@@ -121,5 +121,7 @@ class Training:
 
     @property
     def done(self) -> bool:
-        """Whether all epochs are trained, or the validation has stopped getting better."""
-        return self.epoch >= self.settings.total_epochs or self.selection.stopped(self.epoch)
+        """Whether all epochs are trained, or the validation has stopped getting better in the last stage."""
+        s = self.settings
+        last_stage = not s.refined or self.selection.ended is not None
+        return self.epoch >= s.total_epochs or (last_stage and self.selection.stopped(self.epoch))

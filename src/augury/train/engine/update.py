@@ -31,7 +31,9 @@ def make_optimizer(settings: Settings, parameters: list[nn.Parameter], *, tensor
         return torch.optim.RMSprop(
             parameters, lr=rate, alpha=s.opt_alpha, eps=s.opt_eps or 1e-3, momentum=s.momentum, weight_decay=s.weight_decay, **more
         )  # fmt: skip
-    return torch.optim.AdamW(
+    # Adam adds the decay to the gradient, as the papers that name it do; AdamW takes it off the weights.
+    kind = torch.optim.Adam if s.opt == "adam" else torch.optim.AdamW
+    return kind(
         parameters, lr=rate, betas=(s.momentum, 0.999), eps=s.opt_eps or 1e-8, weight_decay=s.weight_decay, **more
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from augury.augment.build import Statistics
+from augury.augment.names import Statistics
 from augury.augment.pipeline import Pipeline
 from augury.core.errors import InputError
 from augury.core.options import Spec

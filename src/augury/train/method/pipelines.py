@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from augury.augment.build import Statistics, build
+from augury.augment.names import Statistics, build
 from augury.augment.pipeline import Pipeline
-from augury.augment.stage import Normalize
+from augury.augment.stages.normalize import Normalize
 from augury.core.errors import InputError
 from augury.core.options import Chain, chain_from
 from augury.train.strategies.strategy import Strategy

@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from augury.augment.pipeline import Pipeline
-from augury.augment.stage import Normalize
+from augury.augment.stages.normalize import Normalize
 from augury.core.errors import InputError
-from augury.core.plan import Clock
+from augury.core.plan import Clock, Fading
 
-Mode = Literal["standard", "nothing", "gradual"]
+Mode = Literal["standard", "nothing", "gradual", "gradual_chance", "statistics"]
 
 
 @dataclass(frozen=True)
 class Refinement:
     """The last `epochs` epochs of a training are refined, or those from epoch `at` on (0-based, within the schedule).
 
-    mode: `standard` switches the intensive stages off, `nothing` all but `normalize`, `gradual` lets the chance that an
-    intensive stage fires fall linearly, to 0 in the last epoch.
+    mode: `standard` switches the intensive stages off, `nothing` all but `normalize`. `gradual` lets them fade linearly, to 0 in
+    the last epoch: an operation's own strength where that can fade (Mixup's alpha, as in the paper's section 4.1), else its
+    chance to fire; `gradual_chance` fades the chance of all. `statistics` is for hosts that then leave the weights alone.
     """
 
     epochs: int = 0
@@ -32,15 +33,16 @@ class Refinement:
             raise InputError("refine_at: given together with refine_epochs; leave one out")
 
     def intensity(self, epoch: int, total: int) -> float:
-        """The chance with which intensive stages still fire in an epoch (0-based) of `total`: 1 before the refinement."""
+        """How much is left of intensive stages in an epoch (0-based) of `total`: 1 before the refinement, 0 once refined."""
         start = total - self.epochs if self.at is None else self.at
         if epoch < start or (self.at is None and not self.epochs):
             return 1.0
-        return 0.0 if self.mode != "gradual" else 1 - (epoch - start + 1) / (total - start)
+        return 0.0 if self.mode not in ("gradual", "gradual_chance") else 1 - (epoch - start + 1) / (total - start)
 
     def clock(self, epoch: int, total: int, step: int, seed: int) -> Clock:
         """The clock of a step. Its `epochs` leave out those that refinement adds, which no policy's schedule depends on."""
-        return Clock(epoch, max(total - self.epochs, epoch + 1), step, self.intensity(epoch, total), seed)
+        fading: Fading = "chance" if self.mode == "gradual_chance" else "strength"
+        return Clock(epoch, max(total - self.epochs, epoch + 1), step, self.intensity(epoch, total), seed, fading)
 
     def pipelines(self, pipelines: tuple[Pipeline, ...], clock: Clock) -> tuple[Pipeline, ...]:
         """The pipelines of a step: with mode `nothing`, those of the refinement only normalise."""

@@ -14,8 +14,9 @@ from torch import nn
 
 from augury.augment.pipeline import Pipeline
 from augury.augment.saliency.early_head import EarlyHead
-from augury.augment.saliency.fill import AnyKind, Saliency, saliency
-from augury.augment.stage import Normalize
+from augury.augment.saliency.fill import Saliency, saliency
+from augury.augment.saliency.maps import AnyKind
+from augury.augment.stages.normalize import Normalize
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.options import Spec, parse_list

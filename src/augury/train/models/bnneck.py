@@ -1,6 +1,6 @@
 """BNNeck: batch normalisation between a network's features and its head, for re-identification."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -39,12 +39,37 @@ class BnNeck(nn.Module):
 
 
 @register("model", "bnneck", source="Luo et al. 2019 (bag of tricks for re-identification, arXiv:1903.07071), section 3.5")
-def bnneck(*, classes: Classes, channels: Channels = 3, of: Chain = Chain((Spec("resnet18"),))) -> nn.Module:  # noqa: B008
-    """Any network with batch normalisation before a head without bias: `bnneck(torchvision:resnet50(pretrained=true))`."""
+def bnneck(
+    *,
+    classes: Classes,
+    channels: Channels = 3,
+    of: Chain = Chain((Spec("resnet18"),)),  # noqa: B008
+    last_stride: Literal[1, 2] = 2,
+) -> nn.Module:
+    """Any network with batch normalisation before a head without bias: `bnneck(torchvision:resnet50(pretrained=true))`.
+
+    last_stride: 1 leaves out the last halving of the maps, which the paper does (section 3.4): the last stage's maps have
+    twice the rows and columns, and its weights stay what they are.
+    """
     from augury.train.models.build import build
 
     if len(of.stages) != 1:
         raise InputError(f"--model: bnneck(of={of}): name one network")
     made: Any = build(of.stages[0], classes=classes, channels=channels)
     with torch.no_grad():
+        if last_stride == 1:
+            _keep_size_in_last_stage(made, str(of))
         return BnNeck(made)
+
+
+def _keep_size_in_last_stage(network: nn.Module, name: str) -> None:
+    """Give the convolutions of the last stage stride 1; InputError where none halves, or a pooling does."""
+    taps = tuple(getattr(network, "taps", ()))
+    stage = network.get_submodule(taps[-1]) if taps else nn.Identity()
+    halving = [module for module in stage.modules() if isinstance(module, nn.Conv2d) and module.stride == (2, 2)]
+    pools = [m for m in stage.modules() if isinstance(m, nn.AvgPool2d | nn.MaxPool2d) and m.stride in (2, (2, 2))]
+    if not halving or pools:
+        why = "a pooling halves its last stage" if pools else "no convolution halves its last stage"
+        raise InputError(f"--model: bnneck(of={name}, last_stride=1): {why}; leave last_stride out")
+    for module in halving:
+        module.stride = (1, 1)

@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
-from augury.augment.build import stages_of
+from augury.augment.names import stages_of
 from augury.augment.pipeline import Pipeline
 from augury.augment.policies.file import PolicyFile, policy_of
-from augury.augment.stage import Normalize, PlanStage
+from augury.augment.stages.normalize import Normalize
+from augury.augment.stages.plan import PlanStage
 from augury.core.noise import Noise
 from augury.core.options import parse_chain
 from augury.train.data.dataset import Dataset, Split

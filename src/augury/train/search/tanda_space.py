@@ -7,12 +7,13 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from augury.augment.functions import Operations, function_space
+from augury.augment.functions import function_space
 from augury.augment.policies.file import PolicyFile, Row, write_policy
 from augury.augment.policies.generators import Generator
 from augury.augment.policies.searched import entry_of
 from augury.augment.policies.tanda import Tanda, save_generator
-from augury.augment.stage import Normalize
+from augury.augment.sequences import Operations
+from augury.augment.stages.normalize import Normalize
 from augury.core.noise import Noise
 from augury.core.options import Spec
 from augury.core.plan import Space
@@ -21,15 +22,22 @@ from augury.train.search.spaces import Decisions, Made
 from augury.train.tanda.adversary import Adversary, Setup, figures
 from augury.train.tanda.discriminator import Dcgan
 
+# By whether the images are grey: the released searches on CIFAR-10 (False) and on MNIST (True).
+RELEASED_RATES = {False: (1e-5, 5e-5), True: (1e-5, 5e-6)}
+RELEASED_DIVERSITIES = {False: (1e-3, 2.5e-3, 5e-3), True: (1e-4, 3e-5, 3e-4, 1e-3)}
+RELEASED_LOGIT_RANGE = {False: 6.0, True: 4.0}
+
 
 @dataclass(frozen=True)
 class TandaSpace:
     """Distributions over sequences of `length` functions.
 
     A candidate's decisions name the generator's kind, the discriminator's learning rate and the weight of diversity, from
-    the grids of the released experiments. Random search draws distributions at random, without any training: the first
-    is uniform, the others independent steps with frequencies from a flat Dirichlet. steps, seconds: how long a generator
-    is trained. sequences: how many of its sequences the policy file holds. width: of the discriminator's first layer.
+    the grids of the released experiments, which are for colour images (CIFAR-10) and for grey ones (MNIST). Random search draws
+    distributions at random, without any training: the first is uniform, the others independent steps with frequencies from a
+    flat Dirichlet. steps, seconds: how long a generator is trained. sequences: how many of its sequences the policy file
+    holds. width: of the discriminator's first layer. discriminator_lr: in the place of the grid's rates. grey: whether the
+    images are; decides the grid and the span of the logits (6 for colour, 4 for grey, as released).
     """
 
     functions: tuple[str | Spec, ...]
@@ -40,6 +48,8 @@ class TandaSpace:
     sequences: int = 200
     width: int = 16
     generator_lr: float = 1e-3
+    discriminator_lr: float | None = None
+    grey: bool = False
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -53,7 +63,8 @@ class TandaSpace:
     def candidates(self) -> list[Decisions]:
         """The grid; its first is the default."""
         kinds = [self.kind, *(kind for kind in ("lstm", "gru", "mean_field") if kind != self.kind)]
-        grid = product(kinds, (1e-4, 1e-3), (1e-3, 1e-4))
+        rates = RELEASED_RATES[self.grey] if self.discriminator_lr is None else (self.discriminator_lr,)
+        grid = product(kinds, rates, RELEASED_DIVERSITIES[self.grey])
         return [{"kind": kind, "discriminator_lr": lr, "diversity": diversity} for kind, lr, diversity in grid]
 
     def uniform(self, noise: Noise, number: int) -> Decisions:
@@ -79,7 +90,7 @@ class TandaSpace:
             if decisions["kind"] == "random":
                 generator.logits.data = torch.tensor(decisions["frequencies"]).clamp(min=1e-9).log()
             return Tanda(space, self.length, generator), {}
-        generator = Generator(len(space), kind=decisions["kind"], seed=seed)
+        generator = Generator(len(space), kind=decisions["kind"], logit_range=RELEASED_LOGIT_RANGE[self.grey], seed=seed)
         images, normalize = dataset.train.images.to(self.device), Normalize(dataset.mean, dataset.std)
         generator.to(self.device)
         setup = Setup(

@@ -11,7 +11,7 @@ from augury.augment.policies.controller import Learner, z_scores
 from augury.augment.policies.file import PolicyFile, write_policy
 from augury.augment.policies.ladders import ladder
 from augury.augment.policies.searched import PolicySpace
-from augury.augment.stage import PlanStage
+from augury.augment.stages.plan import PlanStage
 from augury.core.devices import constant
 from augury.core.errors import InputError
 from augury.core.noise import Noise

@@ -19,8 +19,8 @@ from augury.core.targets import Targets
 from augury.train.strategies.strategy import Step, Strategy, Views, members
 
 NAME = "manifold_mixup"
-# A step's program: the layer (0 the input, else a module's place in `paths`), and the chance to mix.
-Program = tuple[int, float] | None
+# A step's program: the layer (0 the input, else a module's place in `paths`), the chance to mix, the law's parameter.
+Program = tuple[int, float, float] | None
 
 
 @dataclass
@@ -29,6 +29,7 @@ class ManifoldMixup(Strategy):
 
     alpha: float
     layers: tuple[int | str, ...] | None
+    batch_wide: bool = False
     paths: tuple[str | None, ...] = ()
     intensive: bool = True
 
@@ -41,7 +42,10 @@ class ManifoldMixup(Strategy):
         if clock.intensity == 0:
             return None
         noise = Noise.of(clock.seed, torch.zeros(1, dtype=torch.int64), epoch=clock.step).fold(NAME)
-        return int(noise.integers(1, max(1, len(self.paths)))), clock.intensity
+        layer = int(noise.integers(1, max(1, len(self.paths))))
+        if clock.fading == "strength":
+            return layer, 1.0, self.alpha * clock.intensity
+        return layer, clock.intensity, self.alpha
 
     def __call__(self, model: nn.Module, views: Views, *, program: Program = None, turn: int = 0) -> Step:
         logits, targets = self.examples(model, views(), program)
@@ -56,10 +60,13 @@ class ManifoldMixup(Strategy):
             return model(batch.images), batch.targets
         if batch.key is None:
             raise InputError("strategy: manifold_mixup draws weights and partners: give Batch(..., key=noise.key)")
-        number, chance = program
+        number, chance, alpha = program
         noise = Noise(batch.key).fold(NAME)
         partner, u = noise.fold("partner").partners(), noise.uniform(2)
-        keep = Beta(self.alpha, self.alpha).value(u[:, 0], torch.ones_like(u[:, 0]))
+        if self.batch_wide and len(batch):
+            # The row with the smallest key, whatever the order of the batch.
+            u = u.index_select(0, noise.key.argmin()[None]).expand_as(u)
+        keep = Beta(alpha, alpha).value(u[:, 0], torch.ones_like(u[:, 0]))
         keep = torch.where(u[:, 1] < chance, keep, 1.0)
         targets = batch.targets.mix(partner, keep)
         path = self.paths[number]
@@ -117,11 +124,14 @@ def _paths(network: nn.Module, layers: tuple[int | str, ...] | None) -> tuple[st
 
 
 @register("strategy", "manifold_mixup", source="Verma et al. 2019, Manifold Mixup (arXiv:1806.05236), section 2 and released code")
-def manifold_mixup(*, alpha: Annotated[float, Interval(1e-3)] = 2.0, layers: tuple[int | str, ...] | None = None) -> Strategy:
+def manifold_mixup(
+    *, alpha: Annotated[float, Interval(1e-3)] = 2.0, layers: tuple[int | str, ...] | None = None, batch_wide: bool = False
+) -> Strategy:
     """Mixes pairs of images at a layer drawn anew for every step: the input, or the output of an early stage.
 
     layers: numbers (0 the input, then the network's stages in their order, the stem first) or modules' names; by default the
     input and the first two stages after the stem. Every image draws its own weight from Beta(alpha, alpha) and its own
-    partner in the batch; the released code draws one weight per batch. Refinement switches it off.
+    partner in the batch; with `batch_wide` one weight holds for the batch, as in the released code. Refinement switches it
+    off; a gradual one lets alpha fall to 0.
     """
-    return ManifoldMixup(alpha, layers)
+    return ManifoldMixup(alpha, layers, batch_wide)

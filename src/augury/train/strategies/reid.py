@@ -13,19 +13,48 @@ from augury.core.registry import register
 from augury.train.strategies.strategy import Step, Strategy, Views
 
 
+class Centres(nn.Module):
+    """A centre for every identity among the features, float32 [classes, D]; moved by its own rule, not by the optimiser."""
+
+    centres: Tensor
+
+    def __init__(self, classes: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("centres", torch.zeros(classes, width))
+
+    def distances(self, features: Tensor, labels: Tensor) -> Tensor:
+        """float32 [B]: the squared distance of every row from its identity's centre."""
+        return (features.float() - self.centres[labels]).square().sum(1)
+
+    @torch.no_grad()
+    def move(self, features: Tensor, labels: Tensor, rate: float) -> None:
+        """Wen et al. 2016, equation 4: each centre by `rate` times its rows' summed offsets over one more than their number."""
+        offsets = self.centres[labels] - features.detach().float()
+        sums = torch.zeros_like(self.centres).index_add_(0, labels, offsets)
+        counts = torch.zeros_like(self.centres[:, :1]).index_add_(0, labels, torch.ones_like(offsets[:, :1]))
+        self.centres -= rate * sums / (1 + counts)
+
+
 @dataclass
 class Reid(Strategy):
-    """See `reid`."""
+    """See `reid`. centres: made by `modules`, for the network's features."""
 
     margin: float
     triplet: float
     smoothing: float
     images_per_class: int
+    centre: float = 0.0
+    centre_rate: float = 0.5
+    centres: Centres | None = None
 
     def modules(self, model: nn.Module) -> dict[str, nn.Module]:
         if not isinstance(getattr(model, "bottleneck", None), nn.BatchNorm1d):
             raise InputError("--strategy: reid needs a network with a BNNeck; write --model bnneck(resnet18)")
-        return {}
+        if self.centre == 0:
+            return {}
+        head: Any = model.head
+        self.centres = Centres(head.out_features, head.in_features)
+        return {"centres": self.centres}
 
     def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
         batch = views()
@@ -41,7 +70,13 @@ class Reid(Strategy):
         identity = batch.targets.loss(logits, self.smoothing)
         apart = batch_hard(features[-1], batch.targets.top(), self.margin)
         logs = {"identity": identity.mean().detach(), "triplet": apart.mean().detach()}
-        return Step(identity.mean() + self.triplet * apart.mean(), logs, identity.detach())
+        loss = identity.mean() + self.triplet * apart.mean()
+        if self.centres is not None:
+            from_centre = self.centres.distances(features[-1], batch.targets.top()).mean()
+            loss = loss + self.centre * from_centre
+            logs["centre"] = from_centre.detach()
+            self.centres.move(features[-1], batch.targets.top(), self.centre_rate)
+        return Step(loss, logs, identity.detach())
 
 
 def batch_hard(features: Tensor, labels: Tensor, margin: float) -> Tensor:
@@ -66,7 +101,8 @@ def batch_hard(features: Tensor, labels: Tensor, margin: float) -> Tensor:
 @register(
     "strategy",
     "reid",
-    source="Luo et al. 2019 (arXiv:1903.07071), section 3; batch-hard triplets: Hermans et al. 2017 (arXiv:1703.07737)",
+    source="Luo et al. 2019 (arXiv:1903.07071), section 3; batch-hard triplets: Hermans et al. 2017 (arXiv:1703.07737); "
+    "centre loss: Wen et al. 2016 (ECCV)",
 )
 def reid(
     *,
@@ -74,10 +110,15 @@ def reid(
     margin: Annotated[float, Interval(0)] = 0.3,
     triplet: Annotated[float, Interval(0)] = 1.0,
     images_per_class: Annotated[int, Interval(2)] = 4,
+    centre: Annotated[float, Interval(0)] = 5e-4,
+    centre_rate: Annotated[float, Interval(0, 1)] = 0.5,
 ) -> Strategy:
-    """Re-identification: smoothed cross-entropy of the identity plus batch-hard triplets, on P identities of K images each.
+    """Re-identification: smoothed cross-entropy of the identity, batch-hard triplets and the centre loss, on P identities of
+    K images each.
 
-    K is images_per_class and P the batch size over K. The triplets are taken of the features before the BNNeck, the
-    identity after it.
+    K is images_per_class and P the batch size over K. Triplets and centres are taken of the features before the BNNeck, the
+    identity after it. The centre loss is `centre` times the mean squared distance of the features from their identity's
+    centre, as in the released code (the paper's equation has half the sum); the centres follow the features by the rule of
+    Wen et al. at `centre_rate`. centre=0 leaves it out.
     """
-    return Reid(margin, triplet, smoothing, images_per_class)
+    return Reid(margin, triplet, smoothing, images_per_class, centre, centre_rate)

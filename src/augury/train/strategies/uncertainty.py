@@ -11,7 +11,7 @@ from augury.augment.policies.fixed import Uniformly
 from augury.augment.policies.ladders import ladder
 from augury.augment.policies.searched import OPERATIONS
 from augury.augment.saliency.gradient import evaluating
-from augury.augment.stage import PlanStage
+from augury.augment.stages.plan import PlanStage
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.options import Interval
@@ -94,7 +94,7 @@ def candidates_stage(length: int) -> PlanStage:
     SamplePairing; levels are those of Adversarial AutoAugment, in which a larger posterize or solarize level is stronger,
     where the released code gives black images below a quarter.
     """
-    from augury.augment.build import op
+    from augury.augment.ops.build import op
 
     levels = ladder("adversarial")
     entries = [levels.choice(name) for name in OPERATIONS if name != "sample_pairing"]

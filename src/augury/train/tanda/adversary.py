@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from augury.augment.functions import Functions
 from augury.augment.policies.generators import Generator
+from augury.augment.sequences import Functions
 from augury.core.errors import InputError, RunError
 from augury.core.noise import Noise
 from augury.train.tanda.rewards import advantages, diversity_costs, realism_costs

@@ -1,0 +1,58 @@
+"""What users hand over as images and labels, checked and brought to one form, with the way back."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from augury.core.devices import is_host
+from augury.core.errors import InputError
+from augury.core.targets import Targets
+
+
+def targets_of(labels: Any, single: bool, count: int, classes: int | None) -> Targets:
+    """The labels of `count` images (of one image without a batch dimension where `single`), checked."""
+    try:
+        tensor = torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"labels: expected class indices or soft labels, got {type(labels).__name__}") from None
+    targets = Targets.of(tensor[None] if single else tensor, classes)
+    if len(targets) != count:
+        raise InputError(f"labels: {len(targets)} labels for {count} images")
+    return targets
+
+
+def as_pixels(images: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """uint8 [B,C,H,W] and the way back to what was given."""
+    if not isinstance(images, Tensor):
+        raise InputError(f"images: expected a tensor or a PIL image, got {type(images).__name__}")
+    if images.ndim not in (3, 4) or images.shape[-3] not in (1, 3):
+        raise InputError(f"images: expected [B,C,H,W] or [C,H,W] with 1 or 3 channels, got {list(images.shape)}")
+    batched = images if images.ndim == 4 else images[None]
+
+    def shape(result: Tensor) -> Tensor:
+        return result if images.ndim == 4 else result[0]
+
+    if images.dtype == torch.uint8:
+        return batched, shape
+    if not images.is_floating_point():
+        raise InputError(f"images: expected uint8, or float in [0, 1]; got {images.dtype}")
+    check_range(batched)
+    # In float32 at least: bfloat16 rounds 255.5 to 256, which is no uint8.
+    wide = batched if batched.dtype == torch.float64 else batched.float()
+    return (wide * 255 + 0.5).to(torch.uint8), lambda result: shape(result.to(images.dtype) / 255)
+
+
+def check_range(images: Tensor) -> None:
+    """Refuse floats outside [0, 1], normalised images above all: clamping them would destroy them silently.
+
+    On the CPU InputError; on a GPU an asynchronous device assertion, which does not stall the stream, and in a compiled graph an
+    assertion that does not break it.
+    """
+    good = ((images >= 0) & (images <= 1)).all()
+    message = "images: float pixels must lie in [0, 1]; augment before normalising, or pass uint8"
+    if not is_host(images.device):
+        torch._assert_async(good, message)
+    elif not bool(good):
+        raise InputError(message + (" (NaN found)" if bool(images.isnan().any()) else ""))

@@ -1,0 +1,118 @@
+"""KeepAugment: around any operation, policy or chain, and the paper's own as presets."""
+
+from typing import Annotated, Any, Literal
+
+from augury.augment.names import stages_of
+from augury.augment.policies.autoaugment import Table
+from augury.augment.saliency.maps import Kind
+from augury.augment.saliency.regions import Candidates
+from augury.augment.stages.keep import KeepStage, cutting
+from augury.core.errors import InputError
+from augury.core.options import Chain, Interval, Spec
+from augury.core.registry import register
+
+Share = Annotated[float, Interval(0, 1)]
+Pixels = Annotated[int, Interval(0)]
+
+
+@register("preset", "keep", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 3 and algorithm 1")
+def keep(
+    *,
+    augment: Chain,
+    tau: Share = 0.6,
+    saliency: Kind = "full",
+    length: Pixels | None = None,
+    fraction: Share = 0.5,
+    candidates: Candidates = "inside",
+    p: Share = 1.0,
+    every: Annotated[int, Interval(1)] = 1,
+) -> tuple[Any, ...]:
+    """Any augmentation with the image's important regions kept: `keep(cutout(length=8))`, `keep(randaugment+cutout)`.
+
+    A region operation (cutout, random_erasing, cutmix) cuts where the network's saliency is low; over the result of
+    anything else, a box of the image where it is high is pasted back.
+    """
+    stages = tuple(stages_of(augment, "keep"))
+    if not stages:
+        raise InputError("keep: nothing to wrap; name an operation, a policy or a chain, as in keep(cutout)")
+    if any("saliency" in stage.needs for stage in stages) and any(isinstance(stage, KeepStage) for stage in stages):
+        raise InputError(f"keep: {augment} is kept already; wrap it once")
+    if length is not None and cutting(stages) is not None:
+        raise InputError(f"keep: length is the side of a pasted box, and {augment} cuts one; write {augment.stages[0].name}(...)")
+    return (KeepStage(stages, tau, saliency, candidates, length, fraction, p, every),)
+
+
+@register("preset", "keep_cutout", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 4.1")
+def keep_cutout(
+    *, length: Pixels | None = None, tau: Share = 0.6, saliency: Kind = "full", candidates: Candidates = "inside"
+) -> Chain:
+    """Cutout of a square that holds little of the saliency; by default half the side (16 of 32)."""
+    return _kept(Spec("cutout", {} if length is None else {"length": length}), tau, saliency, candidates=candidates)
+
+
+@register("preset", "keep_random_erasing", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 4.4")
+def keep_random_erasing(
+    *,
+    content: Literal["noise", "constant"] = "noise",
+    p: Share = 0.5,
+    tau: Share = 0.6,
+    saliency: Kind = "full",
+    candidates: Candidates = "inside",
+) -> Chain:
+    """Random erasing of a rectangle that holds little of the saliency, with probability p."""
+    return _kept(Spec("random_erasing", {"content": content, "p": p}), tau, saliency, candidates=candidates)
+
+
+@register("preset", "keep_cutmix", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 4.2")
+def keep_cutmix(
+    *,
+    alpha: Annotated[float, Interval(1e-3)] = 1.0,
+    p: Share = 0.5,
+    tau: Share = 0.6,
+    saliency: Kind = "full",
+    candidates: Candidates = "inside",
+) -> Chain:
+    """CutMix into a box that holds little of the image's own saliency; the other image is not looked at."""
+    return _kept(Spec("cutmix", {"alpha": alpha, "p": p}), tau, saliency, candidates=candidates)
+
+
+@register("preset", "keep_autoaugment", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), sections 4.1 and 4.2")
+def keep_autoaugment(
+    *,
+    table: Table | None = None,
+    magnitude: Annotated[float, Interval(0, 30)] | None = None,
+    num_ops: Annotated[int, Interval(1, 16)] = 3,
+    cutout: Pixels = 0,
+    length: Pixels | None = None,
+    tau: Share = 0.6,
+    saliency: Kind = "full",
+) -> Chain:
+    """AutoAugment with a salient square of the image pasted back; by default half the side (16 of 32).
+
+    table: autoaugment's, by default the one for the images' side. magnitude: the paper's table 4, `num_ops` operations of
+    AutoAugment's space at that magnitude instead of the learned table. cutout: side of a Cutout after the policy, under
+    the paste, 16 in AutoAugment's CIFAR recipe, in mid-grey.
+    """
+    if magnitude is None:
+        policy = Spec("autoaugment", {} if table is None else {"table": table})
+    else:
+        policy = Spec("autoaugment_space", {"magnitude": magnitude, "num_ops": num_ops})
+    trailing = (Spec("cutout", {"length": cutout, "fill": 128}),) if cutout else ()
+    return _kept(Chain((policy, *trailing)), tau, saliency, length=length)
+
+
+@register("preset", "keep_randaugment", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), sections 4.1 and 4.3")
+def keep_randaugment(
+    *,
+    num_ops: Annotated[int, Interval(1, 16)] = 2,
+    magnitude: Annotated[float, Interval(0, 30)] = 9,
+    length: Pixels | None = None,
+    tau: Share = 0.6,
+    saliency: Kind = "full",
+) -> Chain:
+    """RandAugment with a salient square of the image pasted back; by default half the side (16 of 32)."""
+    return _kept(Spec("randaugment", {"num_ops": num_ops, "magnitude": magnitude}), tau, saliency, length=length)
+
+
+def _kept(inner: Spec | Chain, tau: float, saliency: Kind, **options: Any) -> Chain:
+    return Chain((Spec("keep", {"augment": inner, "tau": tau, "saliency": saliency, **options}),))

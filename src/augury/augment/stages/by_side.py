@@ -1,0 +1,74 @@
+"""The stage of a policy that is published differently for small and for large images."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from augury.augment.stages.plan import PlanStage
+from augury.core.batch import Batch
+from augury.core.noise import Noise
+from augury.core.plan import Clock, Policy
+from augury.core.stage import Domain, Trace
+
+
+@dataclass(frozen=True)
+class BySideStage:
+    """The stage of a BySide policy: it looks at the images and hands them to the stage for their side."""
+
+    small: PlanStage
+    large: PlanStage
+    limit_pixels: int
+
+    @property
+    def name(self) -> str:
+        return self.small.name
+
+    @property
+    def address(self) -> str:
+        return self.small.address
+
+    @property
+    def policy(self) -> Policy:
+        return self.small.policy
+
+    @property
+    def intensive(self) -> bool:
+        return self.small.intensive
+
+    @property
+    def domain(self) -> Domain:
+        return self.small.domain
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return self.small.needs | self.large.needs
+
+    @property
+    def mixes_labels(self) -> bool:
+        return self.small.mixes_labels
+
+    def at(self, batch: Batch) -> PlanStage:
+        """The stage for these images."""
+        return self.small if min(batch.images.shape[-2:]) < self.limit_pixels else self.large
+
+    def sample(self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0) -> Trace:
+        """The chosen stage's trace with `large`, bool [B]: which stage it is."""
+        stage = self.at(batch)
+        trace = stage.sample(batch, noise, clock, intensity)
+        return trace | {"large": torch.full_like(trace["op"][:, 0], stage is self.large, dtype=torch.bool)}
+
+    def apply(self, batch: Batch, trace: Trace) -> Batch:
+        return self.at(batch).apply(batch, _of_stage(trace))
+
+    def repeat(self, noise: Noise) -> Noise:
+        return noise
+
+    def describe(self, trace: Trace, row: int) -> str:
+        """In words, by the stage that drew it."""
+        stage = self.large if bool(trace["large"][row]) else self.small
+        return stage.describe(_of_stage(trace), row)
+
+
+def _of_stage(trace: Trace) -> Trace:
+    return {name: part for name, part in trace.items() if name != "large"}

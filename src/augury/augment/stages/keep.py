@@ -1,0 +1,183 @@
+"""KeepStage: a stage around stages, so that important regions survive them."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from augury.augment.forms.region import Content, inside
+from augury.augment.saliency.maps import Kind, map_of
+from augury.augment.saliency.regions import Candidates, choose, usable
+from augury.augment.stages.plan import PlanStage
+from augury.core.batch import Batch
+from augury.core.errors import InputError
+from augury.core.noise import Noise
+from augury.core.plan import Clock
+from augury.core.stage import Domain, Stage, Trace
+
+_BOXES = frozenset({Content.NONE, Content.CONSTANT, Content.PARTNER, Content.NOISE})
+
+
+def cutting(stages: tuple[Stage, ...]) -> PlanStage | None:
+    """The stage, where it is a single one that only fills boxes, so that the box can be placed where little is lost."""
+    if len(stages) == 1 and isinstance(stage := stages[0], PlanStage) and stage.forms == {"region"} and stage.contents <= _BOXES:
+        return stage
+    return None
+
+
+@dataclass(frozen=True)
+class KeepStage:
+    """`stages` with the image's important regions kept (Gong et al. 2021, KeepAugment, algorithm 1).
+
+    Around a region operation, selective-cut: its box keeps the size that was drawn and is placed among the candidates that
+    hold less than the tau-quantile of the saliency. Around anything else, selective-paste: a box of the image as it was,
+    drawn among those above the quantile, goes back over what came out, at the same place; labels stay as the stages left
+    them. The box is in the trace, so that a replay needs neither model nor map.
+
+    The draws of the stages inside are those they would make alone; with p = 0 this is exactly the plain method. An image
+    whose map is not finite is treated plainly too.
+
+    length: the pasted square's side in pixels; None takes `fraction` of the shorter side. p: the chance that an image is
+    kept. every: the host makes a map in every so many steps only; between them images are treated plainly.
+    """
+
+    stages: tuple[Stage, ...]
+    tau: float = 0.6
+    saliency: Kind = "full"
+    candidates: Candidates = "inside"
+    length: int | None = None
+    fraction: float = 0.5
+    p: float = 1.0
+    every: int = 1
+
+    @property
+    def name(self) -> str:
+        return f"keep({self.address})"
+
+    @property
+    def address(self) -> str:
+        """The name under which noise is drawn: the wrapped stages' own, so that they draw what they draw alone."""
+        return "+".join(stage.address for stage in self.stages)
+
+    @property
+    def cuts(self) -> bool:
+        """Whether it places a cut, rather than pasting the image back."""
+        return cutting(self.stages) is not None
+
+    @property
+    def intensive(self) -> bool:
+        return any(stage.intensive for stage in self.stages)
+
+    @property
+    def domain(self) -> Domain:
+        return "any" if all(stage.domain == "any" for stage in self.stages) else "pixels"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        own = frozenset({"saliency"}) if self.p > 0 else frozenset()
+        return own.union(*(stage.needs for stage in self.stages))
+
+    @property
+    def mixes_labels(self) -> bool:
+        return any(stage.mixes_labels for stage in self.stages)
+
+    def sample(self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0) -> Trace:
+        """All choices, the box among them. Raises InputError where the batch has no saliency map."""
+        if len(self.stages) == 1:
+            traces = [self.stages[0].sample(batch, noise, clock, intensity)]
+        else:
+            each = enumerate(self.stages)
+            traces = [s.sample(batch, noise.fold(f"{s.name}{number}"), clock, intensity) for number, s in each]
+        if self.p == 0:
+            keep = torch.zeros(len(batch), dtype=torch.bool, device=batch.images.device)
+            chosen = _Chooser(self, torch.zeros_like(batch.images[:, 0], dtype=torch.float32), keep, noise)
+        else:
+            map_ = map_of(batch, self.name)
+            gate = noise.fold("keep").uniform(1)[:, 0] < self.p
+            chosen = _Chooser(self, map_, gate & usable(map_), noise)
+        if (stage := cutting(self.stages)) is not None:
+            return self._placed(stage, traces[0], batch, chosen)
+        side = self._paste_extent(batch.sizes())
+        box = chosen.box("paste", side, side, batch.sizes(), torch.zeros(len(batch), 4, dtype=torch.int64, device=side.device))
+        return {f"{number}.{key}": part for number, trace in enumerate(traces) for key, part in trace.items()} | {"box": box}
+
+    def apply(self, batch: Batch, trace: Trace) -> Batch:
+        """The batch after the traced choices; a pure function of both."""
+        if self.cuts:
+            return self.stages[0].apply(batch, trace)
+        done = batch
+        for number, stage in enumerate(self.stages):
+            done = stage.apply(done, self._part(trace, number))
+        if done.images.shape != batch.images.shape:
+            raise InputError(f"{self.name}: the images come out in another size, so nothing can be pasted back; wrap less")
+        mask = inside(trace["box"], *batch.images.shape[-2:])[:, None]
+        return done.replace(images=torch.where(mask, batch.images, done.images))
+
+    def repeat(self, noise: Noise) -> Noise:
+        return noise
+
+    def describe(self, trace: Trace, row: int) -> str:
+        """What was drawn for one row, in words."""
+        if self.cuts:
+            words = self.stages[0].describe(trace, row)
+            return f"{words} where little is lost" if words else words
+        parts = (stage.describe(self._part(trace, number), row) for number, stage in enumerate(self.stages))
+        top, left, bottom, right = trace["box"][row].tolist()
+        kept = f"kept {bottom - top}x{right - left}" if bottom > top and right > left else ""
+        return ", ".join(word for word in (*parts, kept) if word)
+
+    def _part(self, trace: Trace, number: int) -> Trace:
+        start = f"{number}."
+        return {key.removeprefix(start): part for key, part in trace.items() if key.startswith(start)}
+
+    def _placed(self, stage: PlanStage, trace: Trace, batch: Batch, chosen: "_Chooser") -> Trace:
+        """The trace of a region stage with its boxes moved."""
+        size = batch.sizes()
+        boxes = trace["box"].clone()
+        for slot in range(stage.policy.slots):
+            height, width = _cut_extent(stage, trace, slot, size).unbind(1)
+            box = chosen.box(f"cut{slot}", height, width, size, boxes[:, slot])
+            boxes[:, slot] = torch.where(trace["on"][:, slot, None], box, boxes[:, slot])
+        return {**trace, "box": boxes}
+
+    def _paste_extent(self, size: Tensor) -> Tensor:
+        """The side of the pasted square, int64 [B]."""
+        side = size.amin(1)
+        return (side * self.fraction).to(torch.int64) if self.length is None else torch.full_like(side, self.length)
+
+    def extent(self, batch: Batch, trace: Trace) -> tuple[Tensor, Tensor]:
+        """Height and width of the box that was to be placed (the first slot's), int64 [B]; 0 where none was cut."""
+        stage = cutting(self.stages)
+        if stage is None:
+            side = self._paste_extent(batch.sizes())
+            return side, side
+        height, width = (_cut_extent(stage, trace, 0, batch.sizes()) * trace["on"][:, :1]).unbind(1)
+        return height, width
+
+
+@dataclass(frozen=True)
+class _Chooser:
+    """Draws boxes for the rows in `keep`; the others take the plain method's."""
+
+    stage: KeepStage
+    saliency: Tensor
+    keep: Tensor
+    noise: Noise
+
+    def box(self, name: str, height: Tensor, width: Tensor, size: Tensor, plain: Tensor) -> Tensor:
+        pick = (self.noise.fold(f"keep {name}").bits(1)[:, 0] >> 32) & 0xFFFFFFFF
+        found = choose(
+            self.saliency, height, width, size, pick,
+            tau=self.stage.tau, salient=not name.startswith("cut"), candidates=self.stage.candidates,
+        )  # fmt: skip
+        return torch.where(self.keep[:, None], found.box, plain)
+
+
+def _cut_extent(stage: PlanStage, trace: Trace, slot: int, size: Tensor) -> Tensor:
+    """Rows and columns that the operation of a slot drew, int64 [B,2]."""
+    extent = torch.zeros_like(size)
+    for index, entry in enumerate(stage.space.entries):
+        values = {name: trace["value"][:, slot, k] for k, name in enumerate(entry.op.parameters)}
+        assert entry.op.shape is not None
+        extent = torch.where(trace["op"][:, slot, None] == index, entry.op.shape(values, size), extent)
+    return extent

@@ -1,0 +1,237 @@
+"""PlanStage: a policy's plan, drawn for every image of a batch and applied in a constant number of passes.
+
+An operation that stands alone is the same stage around a policy of one entry, so that there is one way from a draw to
+pixels. One operation fires per image and slot. Per slot the order of the forms is fixed, because the order is meaning:
+warp, table, blend, separable, map, region, then one mix, which reads the partner as this slot's pixel operations left it.
+"""
+
+from dataclasses import dataclass, field
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from augury.augment.forms.backends import backend
+from augury.augment.forms.lowered import Apart, Lowered
+from augury.augment.forms.region import Content, clipped, kept_share
+from augury.augment.resample import separable
+from augury.augment.stages.lowering import contents, lower
+from augury.core.batch import Batch
+from augury.core.devices import constant
+from augury.core.laws import Constant, Linear, Uniform
+from augury.core.noise import Noise
+from augury.core.plan import Choice, Clock, Policy, Space
+from augury.core.stage import Domain, Trace
+
+LINEAR = (Constant, Uniform, Linear)  # a tuple: PyTorch 2.9 does not compile a union of types
+Coefficients = tuple[tuple[tuple[float, ...], ...], ...]
+
+
+@dataclass(frozen=True)
+class PlanStage:
+    """A stage that draws a plan from `policy` and applies it.
+
+    The trace holds op, strength and on [B,S], value float32 [B,S,P], box int64 [B,S,4] where regions may be drawn, and
+    partner int64 [B,S] where samples are mixed: everything `apply` needs, so that a replay draws nothing.
+    """
+
+    name: str
+    policy: Policy
+    intensive: bool = True
+    forms: frozenset[str] = field(init=False)
+    contents: frozenset[Content] = field(init=False, repr=False)
+    space: Space = field(init=False, repr=False)
+    linear: Coefficients = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        space = self.policy.space
+        object.__setattr__(self, "space", space)
+        object.__setattr__(self, "forms", frozenset(entry.op.form for entry in space.entries))
+        object.__setattr__(self, "contents", contents(space))
+        rows = [[_linear(entry, k) for k in range(space.parameters)] for entry in space.entries]
+        object.__setattr__(self, "linear", tuple(map(tuple, rows)))
+
+    @property
+    def address(self) -> str:
+        return self.name
+
+    @property
+    def domain(self) -> Domain:
+        """`any` where every operation also takes normalised values, otherwise `pixels`."""
+        return "any" if all(e.op.domain == "any" for e in self.space.entries) else "pixels"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset().union(*(e.op.needs for e in self.space.entries))
+
+    @property
+    def mixes_labels(self) -> bool:
+        return any(e.op.mixes_labels for e in self.space.entries)
+
+    def sample(self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0) -> Trace:
+        """All choices of this stage for a batch, as tensors with a row per image."""
+        clock = clock or Clock()
+        plan = self.policy.ask(noise.fold("plan"), clock)
+        space, slots = self.space, self.policy.slots
+        on = plan.on
+        if isinstance(intensity, Tensor) or intensity != 1:
+            stays = noise.fold("intensity").uniform(slots) < intensity
+            if clock.fading == "strength" and not isinstance(intensity, Tensor) and intensity > 0:
+                space = space.faded(intensity)
+                weakened = tuple(entry.op.faded is not None for entry in space.entries)
+                stays = stays | constant(weakened, torch.bool, stays.device)[plan.op]
+            on = on & stays
+        u = noise.fold("values").uniform(slots * space.uniforms).reshape(len(batch), slots, space.uniforms)
+        if any(entry.op.batch_wide for entry in space.entries) and len(batch):
+            on, u = _batch_wide(space, noise, plan.op, on, u)
+        trace = {
+            "op": plan.op,
+            "strength": plan.strength,
+            "on": on,
+            "value": _values(space, self.linear, plan.op, plan.strength, u),
+        }
+        if plan.choice is not None:
+            trace["choice"] = plan.choice
+        if "region" in self.forms:
+            trace["box"] = self._boxes(trace, u, batch.sizes())
+        if "partner" in self.needs:
+            trace["partner"] = torch.stack([noise.fold(f"partner{s}").partners() for s in range(slots)], 1)
+        return trace
+
+    def apply(self, batch: Batch, trace: Trace) -> Batch:
+        """The batch after the traced choices; a pure function of both."""
+        size = batch.sizes()
+        lowered = lower(self.space, trace, size, self.contents)
+        if self.forms <= {"warp", "table", "blend"}:
+            images, targets = backend(batch.images.device).pixels(batch.images, lowered, size), batch.targets
+        else:
+            for slot in range(self.policy.slots):
+                column = {name: part[:, slot] for name, part in trace.items() if name in ("box", "partner")}
+                batch = self._slot(batch, lowered.slot(slot), column, size)
+            images, targets = batch.images, batch.targets
+        moved = bool({"warp", "map", "separable"} & self.forms)
+        return batch.replace(images=images, targets=targets, saliency=None if moved else batch.saliency)
+
+    def _slot(self, batch: Batch, lowered: Lowered, column: Trace, size: Tensor) -> Batch:
+        images, targets = batch.images, batch.targets
+        run = backend(images.device)
+        if {"warp", "table", "blend"} & self.forms:
+            images = run.pixels(images, lowered, size)
+        for item in lowered.apart[0]:
+            images = _on_subset(item, images, size)
+        before, partner = images, column.get("partner")
+        if lowered.region is not None:
+            reads = torch.arange(len(batch), device=images.device) if partner is None else partner
+            images = run.regions(images, lowered, column["box"], reads)
+        if lowered.mix is not None and partner is not None:
+            images = run.mixed(images, before, partner, lowered.mix.keep[:, 0])
+        if targets is not None and partner is not None and self.mixes_labels:
+            targets = targets.mix(partner, _kept(lowered, column, size))
+        return batch.replace(images=images, targets=targets)
+
+    def repeat(self, noise: Noise) -> Noise:
+        return noise
+
+    def describe(self, trace: Trace, row: int) -> str:
+        """What was drawn for one row, in words: `rotate 12.5, invert`."""
+        words = []
+        for slot in range(self.policy.slots):
+            if bool(trace["on"][row, slot]):
+                op = self.space[int(trace["op"][row, slot])].op
+                if op.form == "region":
+                    top, left, bottom, right = trace["box"][row, slot].tolist()
+                    words.append(f"{op.name} {max(0, bottom - top)}x{max(0, right - left)}")
+                else:
+                    values = trace["value"][row, slot, : len(op.parameters)].tolist()
+                    words.append(" ".join([op.name, *(f"{value:.3g}" for value in values)]))
+        return ", ".join(words)
+
+    def _boxes(self, trace: Trace, u: Tensor, size: Tensor) -> Tensor:
+        boxes = [self._slot_boxes(trace, u, size, slot) for slot in range(self.policy.slots)]
+        return boxes[0][:, None] if len(boxes) == 1 else torch.stack(boxes, 1)
+
+    def _slot_boxes(self, trace: Trace, u: Tensor, size: Tensor, slot: int) -> Tensor:
+        boxes: Tensor | None = None
+        for index, entry in enumerate(self.space.entries):
+            op = entry.op
+            if op.shape is None or op.place is None:
+                continue
+            count = len(op.parameters)
+            values = {name: trace["value"][:, slot, k] for k, name in enumerate(op.parameters)}
+            extent = op.shape(values, size)
+            box = clipped(op.place(u[:, slot, count : count + 2], extent, size), extent, size)
+            chosen = trace["on"][:, slot]
+            if len(self.space) > 1:
+                chosen = chosen & (trace["op"][:, slot] == index)
+            boxes = box * chosen[:, None] if boxes is None else torch.where(chosen[:, None], box, boxes)
+        return torch.zeros(len(u), 4, dtype=torch.int64, device=u.device) if boxes is None else boxes
+
+
+def _on_subset(item: Apart, images: Tensor, size: Tensor) -> Tensor:
+    """The images with an operation done to its own rows."""
+
+    def done(chosen: Tensor, own: Tensor) -> Tensor:
+        if item.op.form == "map":
+            return cast(Tensor, item.op.lower(chosen, item.values, own))
+        return separable(chosen, item.op.lower(item.values, own), own)
+
+    if item.rows is None:
+        return torch.where(item.mask[:, None, None, None], done(images, size), images)
+    if item.op.form == "separable" and len(item.rows) == len(images):
+        return done(images, size)
+    images = images.clone()
+    images[item.rows] = done(images[item.rows], size[item.rows])
+    return images
+
+
+def _kept(lowered: Lowered, column: Trace, size: Tensor) -> Tensor:
+    """float32 [B]: the weight that each image's own label keeps in a slot."""
+    keep = torch.ones(len(size), device=size.device)
+    if lowered.region is not None:
+        keep = torch.where(lowered.region.content[:, 0] == int(Content.PARTNER), kept_share(column["box"], size), keep)
+    if lowered.mix is not None:
+        keep = torch.where(lowered.mix.labels[:, 0], lowered.mix.keep[:, 0], keep)
+    return keep
+
+
+def _batch_wide(space: Space, noise: Noise, op: Tensor, on: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """`on` and uniforms where batch-wide operations have those of one row: the one with the smallest key, whatever the
+    order of the batch."""
+    row = noise.key.argmin()[None]
+    shared = constant(tuple(entry.op.batch_wide for entry in space.entries), torch.bool, op.device)[op]
+    return torch.where(shared, on.index_select(0, row), on), torch.where(shared[..., None], u.index_select(0, row), u)
+
+
+def _values(space: Space, linear: Coefficients, op: Tensor, strength: Tensor, u: Tensor) -> Tensor:
+    """Native values float32 [B,S,P]: the linear laws as one table gathered by op, the others law by law."""
+    count = space.parameters
+    if len(space) == 1 and count:
+        laws = [space[0].law(name) for name in space[0].op.parameters]
+        return torch.stack([law.value(u[..., k], strength) for k, law in enumerate(laws)], -1)
+    coefficients = constant(linear, torch.float32, op.device).reshape(len(space), count, 5)[op]
+    low, span, signed, twice_centre, by_strength = coefficients.unbind(-1)
+    drawn = u[..., :count]
+    driver = torch.where(by_strength > 0, strength[..., None].expand_as(drawn), drawn)
+    value = driver * span + low
+    value = torch.where((signed > 0) & (drawn >= 0.5), twice_centre - value, value)
+    for index, entry in enumerate(space.entries):
+        for k, name in enumerate(entry.op.parameters):
+            law = entry.law(name)
+            if not isinstance(law, LINEAR):
+                value[..., k] = torch.where(op == index, law.value(drawn[..., k], strength), value[..., k])
+    return value
+
+
+def _linear(entry: Choice, k: int) -> tuple[float, ...]:
+    """Coefficients of one law: low, span, signed, twice the centre, driven by strength rather than by the uniform."""
+    names = list(entry.op.parameters)
+    if k >= len(names):
+        return (0.0,) * 5
+    match entry.law(names[k]):
+        case Constant(number):
+            return number, 0.0, 0.0, 0.0, 0.0
+        case Uniform(low, high):
+            return low, high - low, 0.0, 0.0, 0.0
+        case Linear(low, high, signed, centre):
+            return low, high - low, float(signed), 2 * centre, 1.0
+    return (0.0,) * 5

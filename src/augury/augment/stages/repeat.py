@@ -1,0 +1,37 @@
+"""Repeat: every image of a batch several times, so that what follows draws for each copy."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from augury.core.batch import Batch
+from augury.core.noise import Noise
+from augury.core.plan import Clock
+from augury.core.stage import Domain, Trace
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Repeats the rows of a batch `copies` times; the stages after it draw for each copy on its own."""
+
+    copies: int
+    name: str = "batch_augment"
+    address: str = "batch_augment"
+    intensive: bool = False
+    domain: Domain = "any"
+    needs: frozenset[str] = frozenset()
+    mixes_labels: bool = False
+
+    def sample(self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0) -> Trace:
+        return {}
+
+    def apply(self, batch: Batch, trace: Trace) -> Batch:
+        return batch[torch.arange(len(batch), device=batch.images.device).repeat(self.copies)]
+
+    def repeat(self, noise: Noise) -> Noise:
+        """The noise of the repeated rows: the first copy keeps its own, so that one copy is no change."""
+        return Noise(torch.cat([noise.key, *(noise.fold(f"copy{k}").key for k in range(1, self.copies))]))
+
+    def describe(self, trace: Trace, row: int) -> str:
+        return ""

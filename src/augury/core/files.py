@@ -1,0 +1,55 @@
+"""Opening files: only regular ones. A named pipe, a socket or a device in a file's place is refused, never waited for."""
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+_KINDS = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISDIR, "a folder"),
+)
+
+
+class NotRegularError(OSError):
+    """What lies at the path is no regular file; `strerror` says what it is."""
+
+
+def open_regular(path: Path | str) -> BinaryIO:
+    """The file, open for reading. Raises NotRegularError at once for anything else, OSError as `open` does.
+
+    What is opened is asked, not the path, so that nothing can be exchanged in between.
+    """
+    _refuse(os.stat(path).st_mode, path)
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        _refuse(os.fstat(descriptor).st_mode, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "rb")
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """A regular file's content; errors as `open_regular`."""
+    with open_regular(path) as file:
+        return file.read()
+
+
+def read_text(path: Path | str) -> str:
+    """A regular file's content as UTF-8; errors as `open_regular`, and UnicodeDecodeError. Line ends become \\n."""
+    return read_bytes(path).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def kind_of(mode: int) -> str:
+    """What a file's mode says it is: nothing for a regular file, else `a named pipe`, `a folder`, ..."""
+    return next((kind for is_kind, kind in _KINDS if is_kind(mode)), "" if stat.S_ISREG(mode) else "no file")
+
+
+def _refuse(mode: int, path: Path | str) -> None:
+    kind = kind_of(mode)
+    if kind:
+        raise NotRegularError(0, f"{kind}, not a file", str(path))

@@ -1,0 +1,1 @@
+"""Pages: what was measured, drawn and told, as one self-contained HTML file."""

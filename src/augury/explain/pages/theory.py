@@ -1,0 +1,32 @@
+"""The page of `augury theory`: what is claimed, what was measured, whether it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from augury.explain.pages.page import _cell, _render
+
+if TYPE_CHECKING:
+    from augury.explain.theory.claim import Checked
+
+
+def theory_page(
+    parts: Mapping[str, Checked], *, summary: str, settings: Mapping[str, str], notes: Sequence[str], title: str = "Theory checked"
+) -> str:
+    """The report as HTML; parts: experiment, as it was named -> what it found. Everything is escaped but the figures."""
+    shown = [
+        {
+            "title": name,
+            "summary": found.summary,
+            "claims": found.claims,
+            "figures": [{"html": Markup(figure.html), "caption": figure.caption} for figure in found.figures],
+            "tables": [
+                {**vars(table), "rows": [[_cell(v, table.digits) for v in r] for r in table.rows]} for table in found.tables
+            ],
+        }
+        for name, found in parts.items()
+    ]
+    return _render("theory.html", title=title, summary=summary, parts=shown, settings=settings, curves="", sheets=[], notes=notes)

@@ -1,0 +1,169 @@
+"""The report of `augury patch`."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from augury.explain.measurements.measurement import Figure, Table
+from augury.explain.pages.patch import Part, patch_page
+from augury.explain.report.diagrams import curve_of, dot_panel
+from augury.explain.report.figures import learning_curves
+from augury.explain.report.sheet import Sheet
+from augury.explain.report.summary import bracketed, interval, interval_notes, number, percent
+from augury.jobs.patch.retrain import Trained
+from augury.jobs.reporting import settings_shown
+from augury.train.data.dataset import Dataset
+from augury.train.data.groups import Groups
+from augury.train.engine.settings import Settings
+
+
+def page(
+    output: Path,
+    result: dict[str, Any],
+    settings: Settings,
+    dataset: Dataset,
+    groups: Groups,
+    found: list[Trained],
+    seeds: list[int],
+) -> str:
+    """report.html: strategies side by side, what was found before, translations, saliency before and after, curves."""
+    rows = result["rows"]
+    shown = settings_shown(replace(settings, strategy=rows[0]["strategy"]), result["environment"]) | {
+        "seeds": ", ".join(map(str, seeds)),
+        "selection": {"last": "last epoch", "validation": "best validation accuracy"}.get(
+            settings.select, "best worst group of the validation part"
+        ),
+        "images": f"{len(dataset.train.ids)} training, {len(dataset.validation.ids)} validation, {len(dataset.test.ids)} test",
+    }
+    parts = [
+        _before(result["before"]),
+        _compared(rows, groups),
+        *_translations(output, result["translations"]),
+        _saliency(output, rows),
+    ]
+    return patch_page(parts + [_curves(found)], summary=summary(rows), settings=shown, notes=result["notes"])
+
+
+def summary(rows: list[dict[str, Any]]) -> str:
+    """One paragraph: the worst group's accuracy before and after, and what is shown to be better."""
+    first, others = rows[0], rows[1:]
+    said = [f"The worst group of {first['label']} is right in {number(first['worst_group'])} % of its test images."]
+    for row in sorted(others, key=lambda r: -(r["worst_group"] or 0)):
+        said.append(f"{row['label']}: {number(row['worst_group'])} %, {_verdict(row)}.")
+    if others and not any(row["verdict"] == "better" for row in others):
+        said.append(f"Nothing here is shown to be better than {first['label']}.")
+    n = first["n"]
+    said.append(f"{n} seeds; differences are paired by seed." if n > 1 else "One seed cannot tell a difference from noise.")
+    return " ".join(said)
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    if row["difference_low"] is None:
+        return f"a difference of {number(row['difference'], sign=True)} points that has no interval"
+    brackets = interval(row["difference_low"], row["difference_high"], sign=True)
+    if row["verdict"] in ("better", "worse"):
+        return f"{row['verdict']} by {number(abs(row['difference']))} points {brackets}"
+    return f"no difference shown ({number(row['difference'], sign=True)} {brackets})"
+
+
+def _worst_brackets(row: dict[str, Any]) -> str:
+    return bracketed(*percent(row["worst_group_low"], row["worst_group_high"]), row["n"])
+
+
+def _brackets(row: dict[str, Any]) -> str:
+    return bracketed(row["difference_low"], row["difference_high"], row["n"], sign=True)
+
+
+def _before(found: dict[str, Any]) -> Part:
+    rows = tuple((g["name"], float(g["training_images"]), float(g["images"]), _text(g["accuracy"])) for g in found["groups"])
+    columns = ("group", "training images", "validation images", "accuracy, %")
+    gaps = "; ".join(f"{name} {number(gap)} points" for name, gap in found["gaps"].items() if gap is not None)
+    worst = f"worst in {found['worst_group_name']}: {number(found['worst_group'])} %" if found["worst_group"] is not None else ""
+    words = f"{found['model']} on the validation part: {number(found['accuracy'])} % in all, {worst}. Gaps: {gaps}."
+    return Part("What fails", words, tables=(Table("Before", columns, rows, digits=0),))
+
+
+def _compared(rows: list[dict[str, Any]], groups: Groups) -> Part:
+    classes = [name for name in groups.class_names if any(row["gaps"].get(name) is not None for row in rows)]
+    tested = [name for name in groups.names if any(row["groups"].get(name) is not None for row in rows)]
+    columns = ("strategy", "accuracy, %", "worst group, %", "difference", "verdict", *(f"gap {name}" for name in classes))
+    table = tuple(
+        (
+            row["label"], _text(row["accuracy"]),
+            f"{number(row['worst_group'])} {_worst_brackets(row)}".strip(),
+            "" if row is rows[0] else
+            f"{number(row['difference'], sign=True)} {_brackets(row)}".strip(),
+            row["verdict"], *(_text(row["gaps"][name]) for name in classes),
+        )
+        for row in rows
+    )  # fmt: skip
+    per_group = tuple((row["label"], *(_text(row["groups"][name]) for name in tested)) for row in rows)
+    settings = tuple(
+        (
+            row["label"], f"{row['settings']['lr']:g}", f"{row['settings']['weight_decay']:g}", row["settings"]["sampling"],
+            str(row["tried"]), f"{row['counts']['steps']:,}", f"{row['counts']['images']:,}", number(row["seconds_training"]),
+        )
+        for row in rows
+    )  # fmt: skip
+    costs = ("strategy", "lr", "weight decay", "sampling", "settings tried", "steps", "images seen", "seconds")
+    series = {row["label"]: [[s["groups"][name] for s in row["seeds"]] for name in tested] for row in rows}
+    caption = (
+        "Test part, means over seeds. The worst group is the lowest accuracy of a group, per seed; its 95 % interval in brackets. "
+        "Differences are of the worst group, to the first row, paired by seed, with intervals that hold for all rows at once. A "
+        "gap is the difference between the best and the worst group of a class, in points."
+    )
+    caption = " ".join([caption, *interval_notes(rows, "worst_group_low", "worst_group_high")])
+    tables = (
+        Table("Accuracy, worst group and gaps", columns, table, caption),
+        Table("Every group, accuracy in percent", ("strategy", *tested), per_group),
+        Table(
+            "Settings and cost",
+            costs,
+            settings,
+            "Steps and images are of one training; the translations' cost stands with their sheets.",
+        ),
+    )
+    panel = dot_panel("Test accuracy of every group, %", tested, series)
+    return Part(
+        "Strategies compared", "", (Figure("groups", panel, "Dots: means over seeds. Lines: lowest to highest seed."),), tables
+    )
+
+
+def _translations(output: Path, pairs: list[dict[str, Any]]) -> list[Part]:
+    if not pairs:
+        return []
+    made = [
+        Sheet(
+            pair["title"],
+            f"Left: training images of both subgroups ({pair['images'][0]:,} and {pair['images'][1]:,} to learn from). Right: what "
+            f"retraining sees of them in either subgroup, after {pair['steps']:,} steps ({number(pair['seconds'], 0)} s). A good "
+            "translation changes what sets the subgroups apart, and not the class.",
+            (output / pair["sheet"]).read_bytes(),
+        )
+        for pair in pairs
+    ]
+    words = "CycleGANs, learned from the training part alone. Where they change the class, do not trust what is built on them."
+    return [Part("Translations between subgroups", words, sheets=tuple(made))]
+
+
+def _saliency(output: Path, rows: list[dict[str, Any]]) -> Part:
+    caption = (
+        "The same test images under both networks, of every group first those that the first one gets wrong, so that one looks "
+        "worse here than it is. Bright: the pixels that move the true class's logit most (absolute gradient, each map up to its "
+        "own 99th percentile). Under each map: what the network says, and how surely."
+    )
+    shown = Sheet(f"{rows[0]['label']} and {rows[-1]['label']}", caption, (output / "saliency.png").read_bytes())
+    return Part("Where the networks look", "", sheets=(shown,))
+
+
+def _curves(found: list[Trained]) -> Part:
+    curves = {one.row.label: [run["metrics"] for run in one.runs] for one in found}
+    figures = [Figure("curves", learning_curves(curves), "Line: mean over seeds. Band: lowest to highest seed.")]
+    worst = curve_of("Worst group, validation part, %", curves, "validation_worst_group")
+    if worst:
+        figures.append(Figure("worst group", worst))
+    return Part("Learning curves", "", tuple(figures))
+
+
+def _text(value: float | None) -> str:
+    return number(value)

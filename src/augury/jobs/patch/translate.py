@@ -1,0 +1,114 @@
+"""The second stage of `augury patch`: CycleGANs between subgroups, sheets to judge them by, and every image translated."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from augury.augment.names import build
+from augury.augment.pipeline import Pipeline
+from augury.core.errors import InputError
+from augury.core.options import parse_chain
+from augury.explain.report.sheet import Block, sheets
+from augury.jobs.patch.settings import TRANSLATE, TRANSLATED, PatchSettings
+from augury.jobs.progress import bar
+from augury.train.data.dataset import Dataset
+from augury.train.data.groups import Groups
+from augury.train.engine.checkpoint import write_atomically, write_json
+from augury.train.translation.cyclegan import CycleGan
+from augury.train.translation.pairs import Pair, Translators, pairs_of, sources, translate_split
+
+_SHOWN = 6
+
+
+def pipeline_of(patch: PatchSettings, dataset: Dataset) -> Pipeline:
+    """What the CycleGANs' images go through, ending in [-1, 1]; InputError where it mixes images."""
+    channels = len(dataset.mean)
+    chain = parse_chain(patch.translate_augment, "--translate-augment")
+    made = build(chain, ((0.5,) * channels, (0.5,) * channels), "--translate-augment")
+    if made.mixes:
+        raise InputError(f"--translate-augment {patch.translate_augment}: mixes images, and a translation learns from single ones")
+    return made
+
+
+def translate_stage(
+    output: Path, dataset: Dataset, groups: Groups, patch: PatchSettings, seed: int, device: torch.device, quiet: bool
+) -> dict[str, Any]:
+    """Train what is not trained yet, write translated.npy and a sheet per pair; what translate.json holds."""
+    if (output / TRANSLATE).exists() and (output / TRANSLATED).exists():
+        return json.loads((output / TRANSLATE).read_text(encoding="utf-8"))
+    pairs, pipeline, settings = pairs_of(groups, patch.translate), pipeline_of(patch, dataset), patch.translation(seed)
+    translators = Translators(pairs)
+    rows = []
+    with bar(len(pairs) * settings.steps, quiet, "steps") as progress:
+        for number, pair in enumerate(pairs):
+            progress.label(f"translate {pair.title}")
+            folder = output / "translations" / pair.name
+            folder.mkdir(parents=True, exist_ok=True)
+            seen = [0]
+
+            def told(row: dict[str, Any], seen: list[int] = seen) -> None:
+                progress.epoch(count=row["step"] - seen[0])
+                seen[0] = row["step"]
+
+            gan = CycleGan.prepare(*sources(dataset.train, pair), pipeline, settings, device)
+            gan.run(folder, told)
+            translators.generators[number] = gan.to_b, gan.to_a
+            rows.append(_described(groups, pair, gan))
+    images = translate_split(dataset, groups, translators, seed=seed)
+    for pair, row in zip(pairs, rows, strict=True):
+        write_atomically(output / row["sheet"], sheets([_block(dataset, groups, pair, images, row["steps"])]))
+    packed = io.BytesIO()
+    np.save(packed, images.numpy())
+    write_atomically(output / TRANSLATED, packed.getvalue())
+    found = {"version": 1, "pairs": rows, "images": list(images.shape)}
+    write_json(output / TRANSLATE, found)
+    return found
+
+
+def translated_images(output: Path, dataset: Dataset) -> Tensor:
+    """What the stage wrote, uint8 [N,K,C,H,W]; InputError where it is not there or of other images."""
+    try:
+        array = np.load(output / TRANSLATED, allow_pickle=False)
+    except OSError:
+        raise InputError(f"--stage: {output} has no translations yet; run --stage translate first") from None
+    except ValueError:
+        raise InputError(f"{output / TRANSLATED}: damaged; run --stage translate again") from None
+    images = torch.from_numpy(array)
+    if images.ndim != 5 or images.shape[0] != len(dataset.train.ids) or images.shape[2:] != dataset.train.images.shape[1:]:
+        raise InputError(f"{output / TRANSLATED}: is not of this data's training images; run --stage translate again")
+    return images
+
+
+def _described(groups: Groups, pair: Pair, gan: CycleGan) -> dict[str, Any]:
+    names = groups.subgroup_names
+    return {
+        "classes": [groups.class_names[y] for y in pair.classes], "subgroups": [names[pair.a], names[pair.b]],
+        "images": [len(gan.a.ids), len(gan.b.ids)], "steps": gan.step, "seconds": round(gan.seconds, 3), "losses": gan.logs[-1],
+        "title": pair.title, "sheet": f"translations/{pair.name}.png",
+    }  # fmt: skip
+
+
+def _block(dataset: Dataset, groups: Groups, pair: Pair, translated: Tensor, steps: int) -> Block:
+    """Training images of both subgroups beside what the training sees as their translations."""
+    names, each = groups.subgroup_names, max(2, _SHOWN // (2 * len(pair.classes)))
+    split = dataset.train
+    assert split.groups is not None
+    images, words = [], []
+    made: list[list[Tensor]] = [[], []]
+    captions: list[list[str]] = [[], []]
+    for label in pair.classes:
+        places = [int(groups.subgroups[g]) for g in groups.trained(label)]
+        for start in (pair.a, pair.b):
+            rows = ((split.labels == label) & (split.groups == start)).nonzero()[:each, 0]
+            images.append(split.images[rows])
+            words += [f"{dataset.classes[label]}, {names[start]}"] * len(rows)
+            for column, target in enumerate((pair.a, pair.b)):
+                made[column].append(translated[rows, places.index(target)])
+                captions[column] += [f"to {names[target]}" + (", its own" if start == target else "")] * len(rows)
+    after = [torch.cat(column) for column in made]
+    return Block(f"{pair.title}, {steps:,} steps", torch.cat(images), after, captions, words, ("translations",))

@@ -1,0 +1,1 @@
+"""Reproducing the tables of the papers."""

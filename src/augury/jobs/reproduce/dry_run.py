@@ -1,0 +1,104 @@
+"""What a recipe's rows would be refused for, without their data and without training: each is put together on a stand-in."""
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from augury.core.errors import InputError, RunError
+from augury.jobs.patch.rows import rows_of
+from augury.recipes.needs import where_of
+from augury.recipes.recipe import Recipe, Row
+from augury.recipes.scales import Scale, settings_at
+from augury.recipes.stand_in import stand_in
+from augury.train.data.dataset import Dataset
+from augury.train.engine.networks import make_networks, network_specs
+from augury.train.engine.prepare import check
+from augury.train.engine.settings import Settings
+from augury.train.strategies.clamp import STREAM
+from augury.train.strategies.strategy import Strategy, members
+
+
+class DryRun:
+    """Puts rows' trainings together; what several rows have in common is looked at once."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, str | None] = {}
+        self.networks: dict[tuple[Any, ...], str | None] = {}
+        self.taken: set[tuple[str, tuple[int, ...]]] = set()
+
+    def refused(self, recipe: Recipe, rows: Sequence[Row], scale: Scale, overrides: dict[str, Any] | None = None) -> dict[str, str]:
+        """The rows that would be refused, by id, each with the reason; rows that are known not to run are left out.
+
+        What depends on the pixels, on the machine or on weights that are fetched shows only in the run itself.
+        """
+        found = {}
+        for row in rows:
+            if row.unavailable is None:
+                reason = self._reason(recipe, row, settings_at(recipe, row, scale, overrides))
+                if reason is not None:
+                    found[row.id] = reason
+        return found
+
+    def _reason(self, recipe: Recipe, row: Row, values: dict[str, Any]) -> str | None:
+        key = repr(sorted((name, value) for name, value in values.items() if name != "seed"))
+        if key not in self.known:
+            try:
+                self._look(recipe, values, f"row {row.id!r}")
+                self.known[key] = None
+            except (InputError, RunError) as error:
+                self.known[key] = str(error)
+        return self.known[key]
+
+    def _look(self, recipe: Recipe, values: dict[str, Any], where: str) -> None:
+        dataset = stand_in(values)
+        model = re.sub(r"pretrained=true", "pretrained=false", values.get("model", "small_cnn"))
+        settings = Settings.of({**values, "model": model, "data": where_of(values["data"], None), "device": "cpu"}, where)
+        if recipe.job == "train":
+            self._check(settings, dataset)
+            return
+        for patched in rows_of(settings.strategy):
+            for choice in range(len(patched.grid)):
+                self._check(patched.settings(settings, choice), dataset, {STREAM} if patched.translated else ())
+
+    def _check(self, settings: Settings, dataset: Dataset, streams: Collection[str] = ()) -> None:
+        found = check(settings, dataset, streams)
+        shape = tuple(dataset.train.images.shape[1:])
+        key = (settings.model, settings.strategy, len(dataset.classes), shape)
+        if key not in self.networks:
+            self.networks[key] = self._network_refusal(found.settings, dataset, found.strategy)
+        reason = self.networks[key]
+        if reason is not None:
+            raise InputError(reason)
+
+    def _network_refusal(self, settings: Settings, dataset: Dataset, strategy: Strategy) -> str | None:
+        """Why the networks cannot be made, or do not take the images; they are made without weights."""
+        shape = tuple(dataset.train.images.shape[1:])
+        try:
+            with torch.random.fork_rng(devices=[]), torch.device("meta"):
+                model = make_networks(settings, dataset, strategy)
+                strategy.modules(model)
+                for spec, network in zip(network_specs(settings, strategy), members(model), strict=True):
+                    if (str(spec), shape) not in self.taken:
+                        _pass(network, shape)
+                        self.taken.add((str(spec), shape))
+        except (InputError, RunError) as error:
+            return str(error)
+        except RuntimeError as error:
+            return f"--model {settings.model}: does not take these images ({str(error).splitlines()[0]})"
+        return None
+
+
+def _pass(network: nn.Module, shape: tuple[int, ...]) -> None:
+    """Two images through the network, for their sizes alone."""
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            # Sizes pass through it, and without weights it takes longer than all the rest.
+            module.forward = _same  # type: ignore[method-assign, assignment]
+    network(torch.zeros(2, *shape))
+
+
+def _same(images: torch.Tensor) -> torch.Tensor:
+    return images

@@ -1,0 +1,210 @@
+"""`augury reproduce`: a table or a figure of a paper, row by row, beside the published numbers."""
+
+import statistics
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from augury.core.errors import InputError, RunError
+from augury.jobs.environment import environment
+from augury.jobs.progress import bar
+from augury.jobs.reproduce.runs import Place, Planned, figure_of, measured, patch_all, planned, train_all
+from augury.recipes.needs import incomplete
+from augury.recipes.recipe import Recipe, Row, load
+from augury.recipes.scales import Scale, changes, patch_at, settings_at
+from augury.train.engine.checkpoint import write_json
+from augury.train.engine.rundir import RunDirectory
+from augury.train.engine.settings import Settings, checked
+from augury.train.engine.setup import pick_device
+from augury.train.engine.world import alone
+
+SHORT_SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be reproduced. rows: patterns of ids. seeds: by default the paper's at full scale, at most 3 at short, 1 at
+    smoke. overrides: settings that replace a short row's."""
+
+    recipe: str
+    rows: str | None = None
+    scale: Scale = "full"
+    seeds: int | None = None
+    overrides: dict[str, Any] | None = None
+    command: str = ""
+
+
+def reproduce(
+    request: Request, place: Place, *, resume: bool = False, overwrite: bool = False, quiet: bool = False
+) -> dict[str, Any]:
+    """Train what the rows ask for and write result.json: per row published, ours, n, spread, within.
+
+    Rows that were measured into the folder before stay in result.json; `resume` may name other rows and more seeds.
+    Raises InputError for an unknown recipe or row, and for changed settings at full scale; a row that cannot run says why,
+    and where none could, here or before, RunError does.
+    """
+    alone("reproduce")
+    recipe = load(request.recipe)
+    rows = recipe.select(request.rows)
+    checked(Settings, request.overrides or {}, "--flags")
+    if request.overrides and request.scale != "short":
+        named = ", ".join(f"--{key.replace('_', '-')}" for key in request.overrides)
+        raise InputError(f"{named}: changes what the paper trained; use it with --scale short")
+    each = [(row, settings_at(recipe, row, request.scale, request.overrides)) for row in rows]
+    seeds = seeds_of(recipe, request)
+    pick_device(place.device)
+    for plan in planned([(row, settings) for row, settings in each if row.unavailable is None]):
+        place.settings(plan)
+    config = {"recipe": recipe.name, "scale": request.scale, "changed": request.overrides or {}}
+    directory = RunDirectory.open(place.output, config, overwrite=overwrite, resume=resume)
+    if overwrite and not resume:
+        for file in place.output.glob("runs/*/measure-*.json"):
+            file.unlink()
+    before = {row["id"]: row for row in (directory.result() or {"rows": []})["rows"]}
+    found = (
+        _patched(recipe, each, seeds, place, request.scale, quiet) if recipe.job == "patch" else _trained(each, seeds, place, quiet)
+    )
+    made = {row.id: _row(recipe, row, settings, request.scale, found[row.id]) for row, settings in each}
+    every = [made.get(row.id) or before.get(row.id) for row in recipe.rows]
+    shown = [row for row in every if row is not None]
+    if all(row["status"].startswith(("not run", "failed")) for row in shown):
+        if all(row["status"].startswith("not run") for row in shown):
+            _leave_nothing(directory)
+        raise RunError(f"RECIPE {recipe.name}: no row ran, nothing was measured. {'; '.join(reasons(shown))}")
+    compare(shown)
+    result = {
+        "version": 1, "recipe": recipe.name, "title": recipe.title, "source": recipe.source, "scale": request.scale,
+        "unit": recipe.unit, "tolerance": recipe.tolerance, "seeds": seeds, "command": request.command, "rows": shown,
+        "notes": list(recipe.notes), "environment": environment(pick_device(place.device)),
+    }  # fmt: skip
+    write_json(place.output / "result.json", result)
+    return result
+
+
+def reasons(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Why rows have no number, each reason with its rows."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row["status"] != "measured":
+            found.setdefault(row["status"], []).append(row["id"])
+    return [f"{reason}: {', '.join(ids)}" for reason, ids in found.items()]
+
+
+def _leave_nothing(directory: RunDirectory) -> None:
+    """A folder in which nothing was done must not stand in the way of the next try."""
+    directory.clear()
+    with suppress(OSError):  # others' files are in it
+        directory.path.rmdir()
+
+
+def seeds_of(recipe: Recipe, request: Request) -> list[int]:
+    """The seeds that are trained: counted from the recipe's own first one."""
+    default = {"full": recipe.seeds, "short": min(SHORT_SEEDS, recipe.seeds), "smoke": 1}[request.scale]
+    first = recipe.rows[0].settings.get("seed", 0)
+    return list(range(first, first + (request.seeds or default)))
+
+
+# A row's numbers, one per seed, with what the training cost; or why there is none.
+Found = tuple[list[float] | None, dict[str, Any] | str]
+
+
+def _trained(each: Sequence[tuple[Row, dict[str, Any]]], seeds: list[int], place: Place, quiet: bool) -> dict[str, Found]:
+    found: dict[str, Found] = {row.id: (None, f"not run: {row.unavailable}") for row, _ in each if row.unavailable}
+    plans = planned([(row, settings) for row, settings in each if row.unavailable is None])
+    with bar(len(seeds) * sum(plan.epochs for plan in plans), quiet) as progress:
+        for plan in plans:
+            progress.label(plan.rows[0].id)
+            try:
+                results = train_all(plan, seeds, place, progress)
+            except (InputError, RunError) as error:
+                word = "not run" if isinstance(error, InputError) else "failed"
+                found |= {row.id: (None, f"{word}: {error}") for row in plan.rows}
+                continue
+            for row in plan.rows:
+                found[row.id] = _read(plan, row, results, seeds, place)
+    return found
+
+
+def _read(plan: Planned, row: Row, results: list[dict[str, Any]], seeds: list[int], place: Place) -> Found:
+    """A row's number in every result."""
+    try:
+        sources = results if row.measure is None else measured(plan, row, seeds, place)
+    except (InputError, RunError) as error:
+        return None, f"failed: {error}"
+    values = [figure_of(row, plan.settings, source) for source in sources]
+    if any(value is None for value in values):
+        return None, f"not measured: a training on {plan.settings['data']} has no {row.figure.split('/')[0]}"
+    cost = {
+        "images": results[0]["images"], "counts": results[0]["counts"],
+        "seconds_training": round(statistics.mean(r["seconds"]["training"] for r in results), 3),
+        "folders": [plan.folder(place.output, seed).name for seed in seeds],
+    }  # fmt: skip
+    return [value for value in values if value is not None], cost
+
+
+def _patched(
+    recipe: Recipe, each: Sequence[tuple[Row, dict[str, Any]]], seeds: list[int], place: Place, scale: Scale, quiet: bool
+) -> dict[str, Found]:
+    try:
+        results = patch_all(each, patch_at(recipe, scale), seeds, place, quiet)
+    except (InputError, RunError) as error:
+        word = "not run" if isinstance(error, InputError) else "failed"
+        return {row.id: (None, f"{word}: {error}") for row, _ in each}
+    found: dict[str, Found] = {}
+    for row, settings in each:
+        values = [figure_of(row, settings, one) for one in results[settings["strategy"]]]
+        complete = [value for value in values if value is not None]
+        missing = f"not measured: {settings['data']} has no {row.figure}"
+        found[row.id] = (complete, {}) if len(complete) == len(values) else (None, missing)
+    return found
+
+
+def _row(recipe: Recipe, row: Row, settings: dict[str, Any], scale: Scale, found: Found) -> dict[str, Any]:
+    values, about = found
+    made: dict[str, Any] = {
+        "id": row.id, "published": row.published, "published_spread": row.spread, "cited": row.cited, "figure": row.figure,
+        "reference": row.reference, "note": row.note, "settings": settings, "changed": changes(row.settings, settings),
+    }  # fmt: skip
+    if values is None or isinstance(about, str):
+        return {**made, "status": about, "n": 0, "values": [], "ours": None, "spread": None, "within": None}
+    ours = statistics.mean(values)
+    lacking = incomplete(settings["data"], about["images"]["training"]) if "images" in about else None
+    if lacking is not None:
+        made["changed"].append(lacking)
+    return {
+        **made, "status": "measured", "n": len(values), "values": values, "ours": ours,
+        "spread": statistics.stdev(values) if len(values) > 1 else None,
+        "within": within(recipe, row, ours) if scale == "full" and lacking is None else None, **about,
+    }  # fmt: skip
+
+
+def within(recipe: Recipe, row: Row, ours: float) -> bool | None:
+    """Whether ours lies within the row's or the recipe's tolerance of the published number, or twice its spread if that is more.
+
+    None where the paper prints none, or where numbers of other hardware cannot be compared.
+    """
+    if row.published is None or recipe.tolerance is None or row.figure in ("seconds_per_epoch", "device_hours"):
+        return None
+    return abs(ours - row.published) <= max(row.tolerance or recipe.tolerance, 2 * (row.spread or 0.0)) + 1e-9
+
+
+def compare(rows: list[dict[str, Any]]) -> None:
+    """Give every row its difference to its reference, published and ours (paired by seed); ratios for times."""
+    by_id = {row["id"]: row for row in rows}
+    for row in rows:
+        other = by_id.get(row["reference"])
+        ratio = row["figure"] in ("seconds_per_epoch", "device_hours")
+        row["ratio"] = ratio
+        row["published_difference"] = row["difference"] = None
+        if other is None:
+            continue
+        if row["published"] is not None and other["published"] is not None:
+            row["published_difference"] = _between(row["published"], other["published"], ratio)
+        pairs = list(zip(row["values"], other["values"], strict=False))
+        if pairs:
+            row["difference"] = statistics.mean(_between(a, b, ratio) for a, b in pairs)
+
+
+def _between(value: float, reference: float, ratio: bool) -> float:
+    return value / reference if ratio and reference else value - reference

@@ -1,0 +1,1 @@
+"""Searching augmentation policies, with random search at equal budget."""

@@ -1,0 +1,61 @@
+"""What a search came to, in a sentence, a page and a table."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from augury.core.options import parse_chain
+from augury.explain.pages.page import comparison_page
+from augury.explain.report.summary import interval, number
+from augury.jobs.reporting import settings_shown, sheet_of
+from augury.jobs.search.settings import SearchSettings
+from augury.train.data.dataset import Dataset
+from augury.train.engine.rundir import RunDirectory
+from augury.train.engine.settings import Settings
+
+SHEETS = 2
+
+
+def sentence(found: Mapping[str, Any]) -> str:
+    """What is shown of the found policy against random search's, from its row's paired difference to it."""
+    if found["n"] < 2 or found["difference"] is None:
+        return "one seed cannot tell it from random search; run it with three seeds or more"
+    brackets = interval(found["difference_low"], found["difference_high"], sign=True)
+    points = f"{number(found['difference'], sign=True)} points {brackets}".rstrip()
+    words = {"better": "better than random search", "worse": "worse than random search"}
+    return f"{words.get(found['verdict'], 'not shown to be better or worse than random search')} ({points}, {found['n']} seeds)"
+
+
+def arm_words(name: str, arm: Mapping[str, Any]) -> str:
+    """One line on an arm of the search."""
+    extras = [f"{arm[key]} {word}" for key, word in (("failed", "crashed"), ("pruned", "ended early")) if arm[key]]
+    said = ", ".join([f"{arm['children']} children", *extras, f"{arm['epochs']} epochs", f"{arm['seconds']:.0f} s"])
+    accuracies = ", ".join(f"{value:.1f} %" for value in arm["validation_accuracy"])
+    return f"{name}: {said}; chosen on the validation part at {accuracies}: {' | '.join(arm['policy'])}"
+
+
+def report_page(result: dict[str, Any], final: Settings, options: SearchSettings, dataset: Dataset, output: Path) -> str:
+    """report.html: the comparison of the winners, what the search did, and what the policies do to the user's images."""
+    metrics = RunDirectory(output / "retrained").metrics()
+    curves = {}
+    for row in result["rows"]:
+        lines = [line for line in metrics if line["augment"] == row["path"]]
+        curves[row["name"]] = [[x for x in lines if x["seed"] == seed] for seed in dict.fromkeys(x["seed"] for x in lines)]
+    shown = settings_shown(final, result["environment"]) | {
+        "seeds": str(options.seeds),
+        "search": f"{options.method}, {options.budget} children or minutes, {final.seed} the seed, children of "
+        f"{options.child_model or final.model} on at most {options.proxy} images",
+        "before the policy": final.augment,
+    }
+    sheets = [
+        replace(sheet_of(dataset, parse_chain(row["path"], "--augment"), final.seed), title=row["name"])
+        for row in sorted(result["rows"][:SHEETS], key=lambda row: row["name"] != "found")
+    ]
+    notes = [
+        f"The found policy is {result['verdict']}. Both searches trained as many children and chose by the validation part "
+        "alone; the test part was read once, at the end of the trainings shown here.",
+        *(arm_words(name, arm) for name, arm in result["search"].items()),
+        *result["notes"],
+    ]
+    return comparison_page(result, settings=shown, curves=curves, sheets=sheets, notes=notes, title="Policy search")

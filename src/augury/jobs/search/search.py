@@ -1,0 +1,253 @@
+"""`augury search`: find a policy on the user's own images, beside random search at equal budget, and say what it is worth.
+
+The search sees the training and the validation part. Children train on a proxy whose test part is empty, so that nothing
+can be selected by it. The winner, random search's winner and the controls are then trained on the full training part, and
+the test part is read once, at the end of each of those trainings.
+"""
+
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from augury.augment.names import read_policy_file
+from augury.augment.policies.file import PolicyFile, write_policy
+from augury.core.errors import InputError
+from augury.core.options import Spec, parse_chain, parse_list
+from augury.jobs.compare import compare
+from augury.jobs.environment import environment
+from augury.jobs.progress import bar
+from augury.jobs.search.report import report_page, sentence
+from augury.jobs.search.settings import SearchSettings, random_searcher, searcher_of, space_of
+from augury.train.data.dataset import Dataset
+from augury.train.engine.checkpoint import write_atomically
+from augury.train.engine.prepare import prepare
+from augury.train.engine.rundir import RunDirectory
+from augury.train.engine.settings import Settings
+from augury.train.engine.setup import pick_device
+from augury.train.engine.source import load_for
+from augury.train.search.arm import ArmResult, run_arm
+from augury.train.search.budget import Budget
+from augury.train.search.child import Outcome, Workshop, proxy
+from augury.train.search.journal import Journal
+from augury.train.search.pools import Pool, pool_of
+from augury.train.search.spaces import SearchSpace
+
+ARMS = ("found", "random")
+JOINED = 5
+
+
+@dataclass(frozen=True)
+class How:
+    """How a search is run, which does not decide what it finds. workers: children at a time. ray: a cluster's address.
+
+    storage: where Optuna keeps its study, a file in the output folder by default.
+    """
+
+    workers: int = 1
+    ray: str | None = None
+    storage: str | None = None
+
+
+def search(
+    settings: Settings, options: SearchSettings, output: Path, how: How | None = None, *, resume: bool = False,
+    overwrite: bool = False, quiet: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """Search, then train the winner and its controls with several seeds; returns result.json's content.
+
+    settings.augment goes before the searched policy and settings.epochs is a child's. Writes config.yaml, journal.jsonl (a
+    line per child), found.yaml and random.yaml (policy files; TANDA's generators beside them), retrained/ (the comparison),
+    result.json and report.html. A killed search resumes without losing finished children.
+    """
+    how = how or How()
+    dataset = load_for(settings)
+    settings = settings.resolved(len(dataset.train.ids)) if settings.batch_size else settings
+    final = replace(settings, epochs=options.final_epochs)
+    device = str(pick_device(settings.device))
+    space = space_of(options, dataset, device)
+    child = _checked(settings, options, final, dataset)
+    tpe = _study(options, settings, output, how)
+    fresh = not output.exists()
+    directory = _opened(output, {**settings.dict(), **asdict(options)}, overwrite, resume)
+    finished = directory.result()
+    if finished is not None:
+        return finished
+    reduced = proxy(
+        dataset, options.proxy if settings.labels is None and settings.labels_per_class is None else 10**9, settings.seed
+    )
+    journal = Journal.open(output)
+    with ExitStack() as stack:
+        try:
+            searcher, budget = searcher_of(options, space, settings, tpe)
+            pool = stack.enter_context(pool_of(Workshop(child, reduced, space), how.workers, how.ray))
+        except InputError:
+            if fresh:
+                _leave_nothing(directory)
+            raise
+        arms = _searched(searcher, budget, space, settings, pool, journal, max(1, how.workers), quiet)
+    for arm, found in arms.items():
+        _write_policy(output, arm, found, space, reduced, settings, options, journal)
+    retrained = _retrained(final, options, output, quiet)
+    result = _result(options, arms, retrained, output, space, how)
+    result["environment"] = environment(device)
+    result["notes"] = list(dataset.notes)
+    write_atomically(output / "report.html", report_page(result, final, options, dataset, output).encode())
+    directory.finish(result)
+    return result
+
+
+def _checked(settings: Settings, options: SearchSettings, final: Settings, dataset: Dataset) -> Settings:
+    """The children's settings; InputError, before anything is written, for what no training could be made of."""
+    child = replace(settings, model=options.child_model or settings.model)
+    prepare(child, dataset)
+    for chain in parse_list(options.controls, "--controls"):
+        if str(chain) in ARMS:
+            raise InputError(f"--controls: {chain} is the search's own row; name other augmentations")
+        prepare(replace(final, augment=_after(settings.augment, str(chain))), dataset)
+    return child
+
+
+def _leave_nothing(directory: RunDirectory) -> None:
+    """Remove what a search that was refused late had begun."""
+    directory.clear()
+    (directory.path / "study.journal").unlink(missing_ok=True)
+    with suppress(OSError):
+        directory.path.rmdir()
+
+
+def _opened(output: Path, config: dict[str, Any], overwrite: bool, resume: bool) -> RunDirectory:
+    directory = RunDirectory.open(output, config, overwrite=overwrite, resume=resume)
+    if overwrite and not resume:
+        Journal(output).clear()
+        RunDirectory(output / "retrained").clear()
+        for name in ("found.yaml", "random.yaml", "found.safetensors", "random.safetensors", "study.journal"):
+            (output / name).unlink(missing_ok=True)
+    return directory
+
+
+def _study(options: SearchSettings, settings: Settings, output: Path, how: How) -> dict[str, Any]:
+    """Where Optuna keeps the study and what it is called: the same for the same search, wherever it runs."""
+    if how.storage is not None and options.sampler != "tpe":
+        raise InputError("--storage: belongs to --sampler tpe; leave it out")
+    if options.sampler != "tpe":
+        return {}
+    from augury.train.search.tpe import optuna_module, owner_of
+
+    optuna_module()
+    same = {**settings.dict(), **asdict(options), "budget": None, "seed": None, "device": None, "data_dir": None}
+    name = "augury " + " ".join(f"{k}={v}" for k, v in same.items() if v not in (None, []))
+    storage = how.storage or str(output / "study.journal")
+    return {
+        "storage": storage, "study_name": name[:500], "owner": owner_of(str(output.resolve()), settings.seed),
+        "round_size": max(1, how.workers),
+    }  # fmt: skip
+
+
+def _searched(
+    searcher: Any, budget: Budget, space: SearchSpace, settings: Settings, pool: Pool, journal: Journal, workers: int, quiet: bool
+) -> dict[str, ArmResult]:
+    """Both arms: the method's, then random search with as many children."""
+    total = 2 * (budget.children or int(budget.seconds or 0))
+    with bar(total, quiet, "children" if budget.children else "seconds") as progress:
+
+        def count(outcome: Outcome) -> None:
+            said = f"{outcome.accuracy:.1f} %" if outcome.accuracy is not None else "crashed"
+            progress.label(f"{outcome.arm} {outcome.number + 1}: {said}")
+            progress.epoch(count=1 if budget.children else max(1, round(outcome.seconds / workers)))
+
+        found = run_arm("found", searcher, budget, pool, journal, seed=settings.seed, workers=workers, on_child=count)
+        chance = random_searcher(space, settings.seed)
+        equal = Budget(len(found.outcomes))
+        random = run_arm("random", chance, equal, pool, journal, seed=settings.seed, workers=workers, on_child=count)
+    return {"found": found, "random": random}
+
+
+def joined(options: SearchSettings, children: int) -> int:
+    """How many of the best policies make the result: AutoAugment's 5, or a quarter of fewer than 20 children; else 1."""
+    return max(1, min(JOINED, children // 4)) if options.method == "autoaugment" else 1
+
+
+def _write_policy(
+    output: Path, arm: str, found: ArmResult, space: SearchSpace, dataset: Dataset, settings: Settings, options: SearchSettings,
+    journal: Journal,
+) -> None:  # fmt: skip
+    """ARM.yaml with its provenance, and the generator beside it where there is one."""
+    best = found.best(joined(options, len(found.outcomes)))
+    contents = [_content(outcome, space, dataset, journal) for outcome in best]
+    rows = tuple(row for content in contents for row in content.periods[0][1])
+    provenance = {
+        "method": options.method if arm == "found" else f"random search over the space of {options.method}",
+        "data": settings.data, "training_images": len(dataset.train.ids), "validation_images": len(dataset.validation.ids),
+        "model": options.child_model or settings.model, "epochs": settings.epochs, "augment_before": settings.augment,
+        "seed": settings.seed, "children": len(found.outcomes), "chosen": [outcome.number for outcome in best],
+        "validation_accuracy": [outcome.accuracy for outcome in best], "words": [space.words(o.decisions) for o in best],
+        "made_by": f"augury {environment()['augury']}",
+    }  # fmt: skip
+    name = f"{arm} by augury search"
+    text = write_policy(PolicyFile(name, ((1.0, rows),), "augury search", provenance, contents[0].repeat))
+    write_atomically(output / f"{arm}.yaml", text.encode())
+    generator = journal.file(arm, best[0].number, "safetensors")
+    if generator.exists():
+        write_atomically(output / f"{arm}.safetensors", generator.read_bytes())
+
+
+def _content(outcome: Outcome, space: SearchSpace, dataset: Dataset, journal: Journal) -> PolicyFile:
+    """A child's policy: from its own file where making it again would mean training, else from its decisions."""
+    file = journal.file(outcome.arm, outcome.number, "yaml")
+    if file.exists():
+        return read_policy_file(file)
+    made = space.made(outcome.decisions, dataset, outcome.seed)
+    return PolicyFile(outcome.arm, ((1.0, made.rows),), repeat=made.repeat)
+
+
+def _after(before: str, policy: str) -> str:
+    """A chain of the augmentation that goes before and a policy's file or name."""
+    chain = parse_chain(before, "--augment")
+    policies = parse_chain(policy, "--controls")
+    return str(replace(chain, stages=tuple(s for s in (*chain.stages, *policies.stages) if s != Spec("none"))))
+
+
+def _retrained(final: Settings, options: SearchSettings, output: Path, quiet: bool) -> dict[str, Any]:
+    """The comparison at the end: random search's winner is the reference."""
+    files = {arm: str(Spec(str((output / f"{arm}.yaml").resolve()))) for arm in ("random", "found")}
+    names = [*files.values(), *map(str, parse_list(options.controls, "--controls"))]
+    augment = ",".join(_after(final.augment, name) for name in names)
+    folder = output / "retrained"
+    found = compare(replace(final, augment=augment), options.seeds, folder, resume=True, quiet=quiet)
+    labels = ["random", "found", *names[2:]]
+    found["rows"] = [
+        {"name": label, **row, "path": row["augment"], "augment": label} for label, row in zip(labels, found["rows"], strict=True)
+    ]
+    return found
+
+
+def _result(
+    options: SearchSettings, arms: dict[str, ArmResult], retrained: dict[str, Any], output: Path, space: SearchSpace, how: How
+) -> dict[str, Any]:
+    found = next(row for row in retrained["rows"] if row["name"] == "found")
+    own, spent = arms["found"].own_seconds, arms["found"].seconds
+    return {
+        "version": 1,
+        "method": options.method,
+        "verdict": sentence(found),
+        "rows": retrained["rows"],
+        "policy": "found.yaml",
+        "search": {arm: _arm(arm, result, options, space) for arm, result in arms.items()},
+        "controller": {"seconds": round(own, 4), "share": round(own / spent, 6) if spent else None},
+        "workers": how.workers,
+    }
+
+
+def _arm(arm: str, found: ArmResult, options: SearchSettings, space: SearchSpace) -> dict[str, Any]:
+    best = found.best(joined(options, len(found.outcomes)))
+    return {
+        "children": len(found.outcomes),
+        "failed": sum(outcome.error is not None for outcome in found.outcomes),
+        "pruned": sum(outcome.pruned for outcome in found.outcomes),
+        "epochs": sum(outcome.epochs for outcome in found.outcomes),
+        "seconds": round(found.seconds, 3),
+        "chosen": [outcome.number for outcome in best],
+        "validation_accuracy": [outcome.accuracy for outcome in best],
+        "policy": [space.words(outcome.decisions) for outcome in best],
+        "errors": sorted({outcome.error for outcome in found.outcomes if outcome.error})[:5],
+    }

@@ -1,0 +1,286 @@
+"""`augury search` as a whole, on bars: what it writes, that it is honest, and that a kill loses no finished child."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from search_helpers import FAST, bars
+
+import augury
+from augury.augment.names import read_policy_file
+from augury.augment.policies.tanda import load as load_generator
+from augury.cli import main
+from augury.jobs.search.report import sentence
+from augury.jobs.search.search import How, joined, search
+from augury.jobs.search.settings import SearchSettings, controller_lr, searcher_of, space_of
+from augury.jobs.train import train
+from augury.train.search.budget import Budget
+from augury.train.search.searchers import Controlled, Listed
+from augury.train.search.spaces import AutoAugmentSpace
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    return written(tmp_path / "data")
+
+
+def written(folder: Path, test_seed: int | None = None) -> str:
+    """Bars as npz files; with `test_seed`, another test part."""
+    folder.mkdir(parents=True, exist_ok=True)
+    dataset = bars(40)
+    for name, part in (("train", dataset.train), ("test", dataset.test)):
+        images, labels = part.images[:, 0].numpy(), part.labels.numpy()
+        if name == "test" and test_seed is not None:
+            random = np.random.default_rng(test_seed)
+            images, labels = random.integers(0, 256, images.shape, dtype=np.uint8), random.permutation(labels)
+        np.savez(folder / f"{name}.npz", x=images, y=labels)
+    return str(folder)
+
+
+def options(method: str, **more: Any) -> SearchSettings:
+    return SearchSettings.of({"method": method, "budget": "3", "seeds": 2, "final_epochs": 1, **more}, "test")
+
+
+FUNCTIONS = {"functions": "flip,translate_x(fraction=0.125),invert", "length": 2, "generator_steps": 4, "generator": "mean_field"}
+
+
+def journal(output: Path) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in (output / "journal.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("method", "more"), [("randaugment", {}), ("autoaugment", {"operations": "invert,rotate,flip"}), ("tanda", FUNCTIONS)]
+)
+def test_a_search_writes_what_it_found_beside_its_controls(method: str, more: dict[str, Any], data: str, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    more = {**more, "operations": "invert,rotate,shear_x"} if method == "autoaugment" else more
+    settings = replace(FAST, data=data, augment="crop(1)")
+    result = search(settings, options(method, **more), output, quiet=True)
+    assert [row["name"] for row in result["rows"]] == ["random", "found", "trivialaugment"]
+    assert result["rows"][0]["verdict"] == "reference" and all(row["n"] == 2 for row in result["rows"])
+    assert {row["counts"]["steps"] for row in result["rows"]} == {result["rows"][0]["counts"]["steps"]}
+    assert {name: arm["children"] for name, arm in result["search"].items()} == {"found": 3, "random": 3}
+    assert json.loads((output / "result.json").read_text()) == result
+    assert len(journal(output)) == 6 and len({(row["arm"], row["seed"]) for row in journal(output)}) == 6
+
+    content = read_policy_file(output / "found.yaml")
+    best = max((row for row in journal(output) if row["arm"] == "found"), key=lambda row: (row["accuracy"], -row["number"]))
+    assert content.provenance["chosen"] == [best["number"]] == result["search"]["found"]["chosen"]
+    assert content.provenance["method"] == method and content.provenance["validation_accuracy"] == [best["accuracy"]]
+    images = bars().train.images
+    changed = augury.pipeline(str(output / "found.yaml"))(images)
+    assert changed.shape == images.shape and changed.dtype == torch.uint8
+    assert train(replace(settings, augment=f"flip+{output / 'found.yaml'}"), tmp_path / "run", quiet=True)["accuracy"] >= 0
+    page = (output / "report.html").read_text()
+    assert "random search" in page and "data:image/png;base64," in page
+    if method == "tanda":
+        generator = load_generator(output / "found.safetensors")
+        assert generator.slots == 2 and len(generator.space) == 3
+        assert all(len(row) == 2 for row in content.periods[0][1]) and len(content.periods[0][1]) == 200
+        assert augury.pipeline(f"tanda(file='{output / 'found.safetensors'}')")(images).shape == images.shape
+
+
+def test_the_search_never_sees_the_test_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With another test part all but the final accuracies stays as it was, and each final training reads it once."""
+    import augury.train.engine.outcome as outcome
+
+    plain, sizes = outcome.evaluate, []
+
+    def counted(model: Any, part: Any, *rest: Any, **more: Any) -> Any:
+        sizes.append(len(part.ids))
+        return plain(model, part, *rest, **more)
+
+    monkeypatch.setattr(outcome, "evaluate", counted)
+    found = []
+    for number, seed in enumerate((None, 1)):
+        output = tmp_path / f"out{number}"
+        data = written(tmp_path / f"data{number}", seed)
+        result = search(replace(FAST, data=data), options("randaugment", budget="2", seeds=1), output, quiet=True)
+        found.append(
+            (journal(output), read_policy_file(output / "found.yaml").periods, [row["accuracies"] for row in result["rows"]])
+        )
+    assert found[0][:2] == found[1][:2]
+    assert found[0][2] != found[1][2]
+    children, rows = 4, 3
+    assert sizes.count(40) == 2 * rows and 40 not in sizes[:children], "children come first, and see no test part"
+
+
+def test_a_search_resumes_without_training_a_finished_child_again(
+    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from augury.train.search.child import Workshop
+
+    settings, wanted = replace(FAST, data=data), options("autoaugment", budget="4", operations="invert,rotate", seeds=1)
+    whole = search(settings, wanted, tmp_path / "whole", quiet=True)
+    plain, trained = Workshop.run, []
+
+    def interrupted(self: Workshop, job: Any) -> Any:
+        if len(trained) == 3:
+            raise KeyboardInterrupt
+        trained.append((job.arm, job.number))
+        return plain(self, job)
+
+    monkeypatch.setattr(Workshop, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        search(settings, wanted, tmp_path / "part", quiet=True)
+    assert len(journal(tmp_path / "part")) == 3
+    monkeypatch.setattr(Workshop, "run", lambda self, job: trained.append((job.arm, job.number)) or plain(self, job))
+    resumed = search(settings, wanted, tmp_path / "part", resume=True, quiet=True)
+    assert len(trained) == len(set(trained)) == 8
+    assert journal(tmp_path / "part") == journal(tmp_path / "whole")
+    assert [row["accuracies"] for row in resumed["rows"]] == [row["accuracies"] for row in whole["rows"]]
+
+
+def test_a_search_killed_at_any_moment_resumes(data: str, tmp_path: Path) -> None:
+    """kill -9 while children train in processes of their own."""
+    output = tmp_path / "out"
+    source = str(Path(__file__).resolve().parents[3] / "src")
+    command = [
+        sys.executable, "-m", "augury", "search", data, "--method", "randaugment", "--budget", "10", "--epochs", "2",
+        "--final-epochs", "1", "--seeds", "1", "--model", "small_cnn(width=4)", "--batch-size", "8", "--lr", "0.05",
+        "--output", str(output), "--quiet", "--device", "cpu",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": source}, stderr=subprocess.PIPE)
+    path, end = output / "journal.jsonl", time.monotonic() + 120
+    while time.monotonic() < end and process.poll() is None and not (path.exists() and path.read_text().count("\n") >= 3):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert process.stderr is not None
+    process.stderr.close()
+    kept = journal(output)
+    assert 3 <= len(kept) < 20
+    assert not (output / "result.json").exists()
+    assert main([*command[3:], "--resume"]) == 0
+    assert journal(output)[: len(kept)] == kept and len(journal(output)) == 20
+
+
+def test_workers_change_nothing_but_the_time(data: str, tmp_path: Path) -> None:
+    settings, wanted = replace(FAST, data=data), options("randaugment", seeds=1)
+    one = search(settings, wanted, tmp_path / "one", quiet=True)
+    two = search(settings, wanted, tmp_path / "two", How(workers=2), quiet=True)
+
+    def order(row: dict[str, Any]) -> tuple[str, int]:
+        return row["arm"], row["number"]
+
+    assert sorted(journal(tmp_path / "one"), key=order) == sorted(journal(tmp_path / "two"), key=order)
+    assert [row["accuracies"] for row in one["rows"]] == [row["accuracies"] for row in two["rows"]]
+
+
+def test_optuna_searches_the_same_space(data: str, tmp_path: Path) -> None:
+    pytest.importorskip("optuna", reason="Optuna is not installed (the extra `search`)")
+    result = search(
+        replace(FAST, data=data), options("randaugment", sampler="tpe", seeds=1), tmp_path / "out",
+        How(storage=str(tmp_path / "shared")), quiet=True,
+    )  # fmt: skip
+    assert result["search"]["found"]["children"] == 3 and (tmp_path / "shared").exists()
+    assert all(set(row["decisions"]) == {"num_ops", "magnitude"} for row in journal(tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "difference", "n", "said"),
+    [
+        ("better", 1.0, 3, "better than random search"), ("worse", -1.0, 3, "worse than random search"),
+        ("no difference shown", 0.4, 3, "not shown to be better or worse than random search"),
+        ("no difference shown", 5.0, 1, "one seed cannot tell"),
+    ],
+)  # fmt: skip
+def test_the_sentence(verdict: str, difference: float, n: int, said: str) -> None:
+    row = {"verdict": verdict, "difference": difference, "difference_low": -0.2, "difference_high": 1.0, "n": n}
+    assert sentence(row).startswith(said)
+
+
+def test_budgets_by_method() -> None:
+    dataset = bars()
+    tanda = options("tanda", **{**FUNCTIONS, "budget": "20m"})
+    searcher, budget = searcher_of(tanda, space := space_of(tanda, dataset, "cpu"), FAST, {})
+    assert budget == Budget(4) and isinstance(searcher, Listed) and getattr(space, "seconds", 0) == 300
+    many = options("tanda", **{**FUNCTIONS, "budget": "14"})
+    searcher, _ = searcher_of(many, space_of(many, dataset, "cpu"), FAST, {})
+    asked = searcher.ask(0, 14)
+    assert asked[12:] == asked[:2] and len({str(each) for each in asked}) == 12
+    auto = options("autoaugment", budget="1000")
+    searcher, _ = searcher_of(auto, space_of(auto, dataset, "cpu"), FAST, {})
+    assert isinstance(searcher, Controlled) and searcher.lr == 3.5e-4 == controller_lr(Budget(5000)) and searcher.moving_average
+    assert [joined(auto, n) for n in (1, 4, 11, 20, 500)] == [1, 1, 2, 5, 5]
+    space = space_of(auto, dataset, "cpu")
+    assert isinstance(space, AutoAugmentSpace) and space.policies.size == 1760**10
+
+
+REFUSED = [
+    (["--method", "tanda", "--budget", "0"], "--budget: 0"),
+    (["--method", "tanda", "--budget", "soon"], "--budget"),
+    ([], "--method"),
+    (["--method", "autoaugmnt"], "--method"),
+    (["--method", "autoaugment", "--operations", "rotate"], "one operation"),
+    (["--method", "autoaugment", "--operations", "rotat,invert"], "rotat"),
+    (["--method", "randaugment", "--operations", "rotate(degrees=5),invert"], "without options"),
+    (["--method", "tanda", "--functions", "rotate(degrees=5)"], "one function"),
+    (["--method", "tanda", "--functions", "rotate(degrees=5),flop"], "'flip'"),
+    (["--method", "tanda", "--functions", "flip+invert,invert"], "not a chain"),
+    (["--method", "tanda", "--functions", "rotate(degrees=uniform(-5, 5)),invert"], "one value"),
+    (["--method", "tanda", "--rule", "ppo2"], "--rule"),
+    (["--method", "tanda", "--operations", "flip,invert"], "--operations: belongs to"),
+    (["--method", "randaugment", "--functions", "mnist"], "--functions: belongs to"),
+    (["--method", "randaugment", "--storage", "x"], "--storage"),
+    (["--method", "randaugment", "--controls", "trivialaugmnt"], "trivialaugment"),
+    (["--method", "randaugment", "--controls", "found"], "--controls"),
+    (["--method", "randaugment", "--child-model", "resnet2"], "resnet"),
+    (["--method", "randaugment", "--workers", "0"], "--workers"),
+    (["--method", "randaugment", "--seeds", "0"], "--seeds"),
+    (["--method", "randaugment", "--proxy", "1"], "--proxy"),
+    (["--method", "randaugment", "--buget", "3"], "--budget"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "named"), REFUSED, ids=[" ".join(a) or "nothing" for a, _ in REFUSED])
+def test_refused_in_one_line_with_nothing_written(
+    arguments: list[str], named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    try:
+        code = main(["search", "digits", *arguments, "--output", str(output)])
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    error = capsys.readouterr().err
+    assert code == 2 and error.startswith("augury: ") and error.count("\n") == 1 and named in error
+    assert not output.exists()
+
+
+def test_missing_extras_are_one_line_with_nothing_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module, flags in (("optuna", ["--sampler", "tpe"]), ("ray", ["--ray", "local"])):
+        monkeypatch.setitem(sys.modules, module, None)
+        output = tmp_path / module
+        assert main(["search", "digits", "--method", "randaugment", *flags, "--output", str(output)]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and "pip install 'augury[" in error
+        assert not output.exists()
+
+
+def test_a_search_can_be_run_again_from_its_config(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--budget", "2", "--epochs", "1", "--final-epochs", "1", "--seeds", "1", "--model", "small_cnn(width=4)", "--quiet"]
+    first, second = tmp_path / "a", tmp_path / "b"
+    assert main(["search", data, "--method", "randaugment", *flags, "--output", str(first)]) == 0
+    out = capsys.readouterr().out
+    assert "found.yaml" in out and "one seed cannot tell" in out and "trivialaugment" in out
+    assert main(["search", "-c", str(first / "config.yaml"), "--quiet", "--output", str(second), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["method"] == "randaugment"
+    assert yaml.safe_load((first / "config.yaml").read_text()) == yaml.safe_load((second / "config.yaml").read_text())
+    assert journal(first) == journal(second)
+    assert main(["search", data, "--method", "randaugment", *flags, "--output", str(first)]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert main(["search", data, "--method", "autoaugment", *flags, "--output", str(first), "--overwrite"]) == 0
+    assert {row["arm"] for row in journal(first)} == {"found", "random"} and len(journal(first)) == 4
