@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from augury.core import registry
-from augury.core.laws import Beta, Choice, Constant, Ladder, Law, Linear, LogUniform, Uniform
+from augury.core.laws import Beta, Choice, Constant, Law, Linear, LogUniform, Uniform
+from augury.core.levels import Ladder
 from augury.core.options import Interval
 
 KINDS: tuple[registry.Kind, ...] = ("op", "policy", "preset", "strategy", "measurement", "theory")

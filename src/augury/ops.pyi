@@ -55,8 +55,8 @@ def cutout(
     mean colour after normalising, as published, and black on uint8 pixels. With `reach`, `fraction` is of so many pixels.
     """
 
-def dilate(*, width: Drawn | None = None, p: float | None = None) -> Pipeline:
-    """Takes the brightest pixel of a square of `width` pixels a side: bright strokes get thicker."""
+def dilate(*, footprint: Literal["square", "cross"] = "square", width: Drawn | None = None, p: float | None = None) -> Pipeline:
+    """Takes the brightest pixel of a square, or of a cross, `width` pixels a side: bright strokes get thicker."""
 
 def elastic(*, sigma: float = 4.0, alpha: Drawn | None = None, pattern: Drawn | None = None, p: float | None = None) -> Pipeline:
     """Moves every pixel by uniform noise in [-1, 1], smoothed by a Gaussian of `sigma` pixels and multiplied by `alpha`.
@@ -67,8 +67,8 @@ def elastic(*, sigma: float = 4.0, alpha: Drawn | None = None, pattern: Drawn | 
 def equalize(*, p: float | None = None) -> Pipeline:
     """Spreads the levels of every channel so that all are used about equally often."""
 
-def erode(*, width: Drawn | None = None, p: float | None = None) -> Pipeline:
-    """Takes the darkest pixel of a square of `width` pixels a side: bright strokes get thinner."""
+def erode(*, footprint: Literal["square", "cross"] = "square", width: Drawn | None = None, p: float | None = None) -> Pipeline:
+    """Takes the darkest pixel of a square, or of a cross, `width` pixels a side: bright strokes get thinner."""
 
 def flip(*, p: float | None = None) -> Pipeline:
     """Mirrors the image left to right; alone, with probability one half."""
@@ -149,8 +149,8 @@ def random_erasing(
     """Fills a rectangle of drawn area and aspect with noise per pixel, or with `fill`; alone, with probability one half.
 
     The rectangle lies inside the image. The published code redraws, up to 100 times, what does not fit; here the aspect
-    is moved to the nearest that fits, which changes only areas above 0.3. Noise is uniform over 0..255 on pixels and has
-    mean 0 and variance 1 on normalised values.
+    is moved to the nearest that fits, in rows and in columns alike, and the area stays. Noise is uniform over 0..255 on
+    pixels and has mean 0 and variance 1 on normalised values.
     """
 
 def resized_crop(
@@ -213,15 +213,17 @@ def swirl(*, radius: float = 100.0, strength: Drawn | None = None, p: float | No
 def translate_x(*, fill: int = 0, reach: int | None = None, fraction: Drawn | None = None, p: float | None = None) -> Pipeline:
     """Moves the image by a fraction of its width: left for positive ones, as Pillow's coefficient does.
 
-    The shift is cut to whole pixels, towards zero, as in the published policies. With `reach`, `fraction` is of so many
-    pixels instead, whatever the width, for policies that are published in pixels.
+    The shift is cut to whole pixels, towards zero, as in the published policies; a fraction of k/W moves an image of
+    width W by k. With `reach`, `fraction` is of so many pixels instead, whatever the width, for policies that are
+    published in pixels.
     """
 
 def translate_y(*, fill: int = 0, reach: int | None = None, fraction: Drawn | None = None, p: float | None = None) -> Pipeline:
     """Moves the image by a fraction of its height: up for positive ones, as Pillow's coefficient does.
 
-    The shift is cut to whole pixels, towards zero, as in the published policies. With `reach`, `fraction` is of so many
-    pixels instead, whatever the height, for policies that are published in pixels.
+    The shift is cut to whole pixels, towards zero, as in the published policies; a fraction of k/W moves an image of
+    height W by k. With `reach`, `fraction` is of so many pixels instead, whatever the height, for policies that are
+    published in pixels.
     """
 
 def zoom(

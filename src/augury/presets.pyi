@@ -11,12 +11,25 @@ def attentive_cutmix(*, cells: int = 6, grid: int = 7, network: str | None = Non
     name, such as torchvision:resnet50(pretrained=true, image_size=224), the paper's; by default the network in training.
     """
 
-def augmix(*, severity: float = 3, width: int = 3, depth: int | None = None, alpha: float = 1.0, all_ops: bool = False) -> Pipeline:
+def augmix(
+    *,
+    severity: float = 3,
+    width: int = 3,
+    depth: int | None = None,
+    alpha: float = 1.0,
+    all_ops: bool | None = None,
+    version: Literal["paper", "torchvision", "timm"] = "paper",
+    spread: float | None = None,
+) -> Pipeline:
     """`width` chains of 1 to 3 operations (or `depth`), averaged by Dirichlet weights, blended with the clean image.
 
     Every operation draws its own level between 0.1 and `severity` of 10 (on a fine grid). Brightness, color, contrast
     and sharpness are left out, since the paper's test corruptions hold them; all_ops takes them in. Without the
     paper's consistency loss, which is the strategy augmix_jsd.
+
+    `version` takes the ladder of another code, with all_ops: torchvision draws one of the first `severity` of ten bins, so
+    that severity 3 changes colours by factors from 0.8 to 1.2; timm draws between 0 and `severity`, or, with `spread`
+    (its mstd), about `severity`. Raises InputError for a severity that torchvision has no bins for.
     """
 
 def batch_augment(*, copies: int = 2) -> Pipeline:

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from augury.core import laws
 from augury.core.errors import InputError
-from augury.core.laws import Beta, Choice, Constant, Ladder, Linear, Uniform, law_from
+from augury.core.laws import Beta, Choice, Constant, Linear, Uniform, law_from
+from augury.core.levels import Ladder, Levels, Stepped
 from augury.core.noise import Noise
-from augury.core.options import parse_spec
+from augury.core.options import Interval, parse_spec
 
 N = 20000
 U = Noise.of(0, torch.arange(N)).uniform(1)[:, 0]
@@ -36,7 +37,8 @@ if hasattr(laws, "LogUniform"):
     CONTINUOUS[laws.LogUniform(0.75, 4 / 3)] = stats.loguniform(0.75, 4 / 3)
 DISCRETE = [Constant(3.5), Choice((4, 5, 6, 7, 8)), Choice((1.0, 1.0, 2.0)), Ladder((0.0, 1.0, 4.0)), Linear(2, 10)]
 DISCRETE += [Linear(1.0, 1.9, signed=True, centre=1.0), Ladder((0.0, 2.0, 5.0), signed=True)]
-DISCRETE += [Linear(-3, 3, signed=True, centre=1.0)]
+DISCRETE += [Linear(-3, 3, signed=True, centre=1.0), Levels((1.0, 1.3, 1.6), 2, signed=True, centre=1.0, least=0.5)]
+DISCRETE += [Levels((0.0, 3.0, 5.0, 6.0), 3), Stepped(4, -2, limits=Interval(0, 8)), Stepped(0, 3, 2.0, signed=True)]
 
 
 @pytest.mark.parametrize("law", CONTINUOUS, ids=law_text)
@@ -120,6 +122,30 @@ def test_a_ladder_takes_the_nearest_level(count: int) -> None:
         at = level / max(1, count - 1)
         near = torch.tensor([at, max(0.0, at - 0.49 / count), min(1.0, at + 0.49 / count)])
         assert law.value(torch.zeros(3), near).tolist() == [level] * 3
+
+
+def test_levels_are_their_numbers_and_straight_between() -> None:
+    # Catches a strength whose float32 lies a hair below its level, taken for the level before.
+    numbers = tuple(0.1 + 0.03 * k * k for k in range(31))
+    law = Levels(numbers, 30)
+    at = torch.arange(31, dtype=torch.float32) / 30
+    assert law.value(torch.zeros(31), at).tolist() == torch.tensor(numbers).tolist()
+    middle = law.value(torch.zeros(30), (torch.arange(30) + 0.5) / 30).tolist()
+    assert middle == pytest.approx([(a + b) / 2 for a, b in zip(numbers[:-1], numbers[1:], strict=True)], rel=1e-6)
+    assert law.value(torch.zeros(1), torch.tensor([1.5])).tolist() == pytest.approx([numbers[-1]])
+
+
+def test_both_sides_of_one_are_rounded_once() -> None:
+    # 1 - m in double precision, not 2 - float32(1 + m): an ulp that moves a grey level. Catches mirroring after rounding.
+    m = [float(v) for v in torch.linspace(0.0, 0.9, 31)]
+    law = Levels(tuple(1.0 + v for v in m), 30, signed=True, centre=1.0)
+    at = torch.arange(31, dtype=torch.float32) / 30
+    assert law.value(torch.full((31,), 0.7), at).tolist() == torch.tensor([1.0 - v for v in m]).tolist()
+
+
+def test_steps_end_at_their_limits() -> None:
+    law = Stepped(4, 0, limits=Interval(0, 8))
+    assert law.value(torch.zeros(3), torch.tensor([0.0, 1.0, 2.0])).tolist() == [4.0, 0.0, 0.0]
 
 
 def test_published_ladders_of_posterize() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -48,6 +49,27 @@ def test_the_table_has_a_row_per_operation_and_strength(capsys: pytest.CaptureFi
     lines = [line for line in out.splitlines() if line.strip().startswith("contrast")]
     assert len(lines) == 2 * 5, "five strengths, for Augury and for the others"
     assert "exact" in lines[0] and "within 1" in lines[5 + 2], "torchvision's tensor contrast is off by one"
+
+
+def test_a_ladder_that_is_not_its_librarys_is_caught_and_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from augury.augment.policies import ladders
+    from augury.core.laws import Linear
+    from augury.core.levels import Levels
+
+    before = ladders._of_torchvision
+
+    def off_by_an_ulp(*given: Any, **more: Any) -> Any:
+        entries = dict(before(*given, **more))
+        law = entries["rotate"][1]["degrees"]
+        assert isinstance(law, Levels)
+        return {**entries, "rotate": ({}, {"degrees": Linear(0, 29.99999, signed=True)})}
+
+    monkeypatch.setattr(ladders, "_of_torchvision", off_by_an_ulp)
+    assert main(["verify", "--peers"]) == 1
+    shown = capsys.readouterr()
+    assert "differ: rotate" in " ".join(shown.out.split()) and "TrivialAugmentWide" in shown.out
 
 
 def test_a_wrong_operation_is_caught_with_the_image_that_shows_it(

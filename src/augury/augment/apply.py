@@ -16,7 +16,7 @@ from augury.core import registry
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.op import Op
-from augury.core.options import Spec, bind
+from augury.core.options import Interval, Spec, bind
 from augury.core.plan import Choice, Single
 
 
@@ -94,9 +94,15 @@ def _column(operation: Op, name: str, given: Any, count: int, device: torch.devi
         low, high = float(value.min()), float(value.max())
         if not (math.isfinite(low) and math.isfinite(high)):
             raise InputError(f"{where}: expected numbers, got NaN or infinity")
-        if not (low in parameter.range and high in parameter.range):
+        if not (low in _as_float32(parameter.range) and high in _as_float32(parameter.range)):
             raise InputError(f"{where} must be {parameter.range} {parameter.unit}, got {low:g} to {high:g}")
     return value.expand(count)
+
+
+def _as_float32(accepted: Interval) -> Interval:
+    """The range as the values that are compared with it are: 0.01 is a hair below 0.01 there."""
+    low, high = torch.tensor([accepted.low, accepted.high], dtype=torch.float32).tolist()
+    return Interval(low, high)
 
 
 def _whole(given: Any, count: int, device: torch.device, name: str) -> Tensor:

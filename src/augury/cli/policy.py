@@ -38,7 +38,10 @@ def run(options: argparse.Namespace) -> None:
             lines.insert(0, f"every image gets {shown['repeat']} of these, one after another:")
         print(json.dumps(shown, indent=1) if options.json else "\n".join([f"{shown['name']}  [{shown['source']}]", *lines]))
     elif options.action == "import":
-        print(policy.import_policy(options.policy, options.output, overwrite=options.overwrite, side_pixels=side))
+        found = policy.import_policy(options.policy, options.output, overwrite=options.overwrite, side_pixels=side)
+        for line in found.notes:
+            print(f"note: {line}", file=sys.stderr)
+        print(found.text)
     elif options.action == "export":
         if options.output is None:
             raise InputError("--output: name the file to write")

@@ -6,7 +6,7 @@ import json
 from augury.cli.shared import add_json, command_line, named_path
 from augury.core.errors import RunError
 
-HELP = "compare every operation that Pillow has with Pillow's"
+HELP = "compare operations with Pillow's, policies and ladders with the libraries they come from"
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from augury.augment.names import is_policy_file, read_policy_file, stages_of
-from augury.augment.policies.convert import TORCHVISION, as_file, counted, differences, done, from_timm, from_torchvision
+from augury.augment.policies.convert import (
+    TIMM_KINDS,
+    TORCHVISION,
+    Imported,
+    as_file,
+    counted,
+    differences,
+    done,
+    from_timm,
+    from_torchvision,
+)
 from augury.augment.policies.fast_autoaugment import NAMES, read_list
 from augury.augment.policies.file import PolicyFile, write_policy
 from augury.augment.stages.by_side import BySideStage
@@ -60,20 +70,20 @@ def show(text: str, side_pixels: int) -> dict[str, Any]:
     }
 
 
-def import_policy(text: str, output: Path | None, *, overwrite: bool = False, side_pixels: int = 32) -> str:
-    """What another library calls `text`, as the grammar's text; written as a policy file where `output` is given.
+def import_policy(text: str, output: Path | None, *, overwrite: bool = False, side_pixels: int = 32) -> Imported:
+    """What another library calls `text`, as the grammar's text with notes; written as a policy file where `output` is given.
 
     timm strings, torchvision classes and enums, or a fast-autoaugment list in a file.
     """
     if Path(text).is_file():
         read_list(text)
-        made = f"fast_autoaugment(file={text})"
-    elif text.split("-")[0] in ("rand", "original", "originalr", "v0", "v0r", "augmix"):
+        made = Imported(f"fast_autoaugment(file={text})")
+    elif text.split("-")[0] in TIMM_KINDS:
         made = from_timm(text)
     else:
         made = from_torchvision(text)
     if output is not None:
-        _write(output, write_policy(content_of(made, side_pixels=side_pixels)).encode(), overwrite)
+        _write(output, write_policy(content_of(made.text, side_pixels=side_pixels)).encode(), overwrite)
     return made
 
 

@@ -145,7 +145,7 @@ def _interval(low: float | None, high: float | None, seeds: int, sign: str = "")
 def fidelity_table(result: dict[str, Any]) -> None:
     """Print `augury verify` on stdout: Augury by size, then the other libraries, a row per operation and strength."""
     sizes = [tuple(size) for size in result["sizes"]]
-    names = list(result["libraries"])
+    names = list(dict.fromkeys(row["library"] for row in result["rows"]))
     own = [name for name in names if name.startswith("augury")]
     cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in result["rows"]:
@@ -168,11 +168,26 @@ def fidelity_table(result: dict[str, Any]) -> None:
                 shown = [_worst_of([r for r in rows if r["library"] == name]) for name in libraries]
             made.add_row(operation, strength, *shown)
         print_table(made)
+    _policies_table(result)
     print(f"Exact: every value equal. Shares are of differing values, 3 and 1 channels, {len(sizes)} sizes, 7 kinds of images.")
     for name in result["not_installed"]:
         print(f"{name} is not installed and was not compared (pip install 'augury[peers]')")
     wrong = result["wrong"]
     print(f"Augury ({', '.join(own)}): " + ("as close to Pillow as promised" if not wrong else f"{wrong} of its rows are NOT"))
+
+
+def _policies_table(result: dict[str, Any]) -> None:
+    """Published policies and ladders, against the libraries they come from."""
+    if not result["policies"]:
+        return
+    made = table("Policies and ladders, chances and values to the bit")
+    for heading in ("library", "policy", "here", "entries", "the same"):
+        made.add_column(heading, justify="right" if heading == "entries" else "left")
+    for row in result["policies"]:
+        wrong = f"{row['different']} differ: {row['first']}" if row["different"] else "all"
+        library = f"{row['library']} {result['libraries'][row['library']]}"
+        made.add_row(library, row["name"], row["text"], str(row["entries"]), row["reason"] or wrong)
+    print_table(made)
 
 
 def _worst_of(rows: list[dict[str, Any]], brief: bool = False, where: bool = False) -> str:

@@ -1,8 +1,10 @@
-"""`augury verify`: every operation that Pillow has, compared with Pillow: Augury's, and other libraries' where installed."""
+"""`augury verify`: every operation that Pillow has, compared with Pillow: Augury's, and other libraries' where installed;
+published policies and ladders, compared with the libraries they come from."""
 
 import functools
 import warnings
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from augury.explain.fidelity.difference import VERDICTS, Difference, difference
 from augury.explain.fidelity.images import SIZES, images_of
 from augury.explain.fidelity.libraries import Function, Library, own, peers
 from augury.explain.fidelity.pillow import bounds, reference
+from augury.explain.fidelity.policies import comparisons
 from augury.jobs.environment import environment
 from augury.jobs.outputs import open_output
 from augury.jobs.progress import bar
@@ -27,12 +30,14 @@ def verify(
 ) -> dict[str, Any]:
     """Compare and, where `output` is given, write result.json there; `exact` says whether Augury is as close as promised.
 
-    A row per library, operation, strength, size and number of channels, each the worst over seven kinds of images.
+    A row per library, operation, strength, size and number of channels, each the worst over seven kinds of images; with
+    peers, a row in `policies` per policy or ladder of a library, entry by entry (see `augury.explain.fidelity.policies`).
     """
     if output is not None:
         open_output(output)
     nothing: tuple[list[Library], list[str]] = ([], [])
     others, absent = peers() if with_peers else nothing
+    policies, versions, without = comparisons() if with_peers else ([], {}, [])
     libraries = [*own(), *others]
     rows: list[dict[str, Any]] = []
     sizes, wanted = tuple(sizes), cases()
@@ -44,17 +49,19 @@ def verify(
                 rows += [row for library in libraries for row in _rows(library, case, pictures)]
                 progress.epoch()
     wrong = [r for r in rows if r["own"] and VERDICTS.index(r["verdict"]) > VERDICTS.index(r["allowed"])]
+    strange = sum(policy.different > 0 for policy in policies)
     result = {
         "version": 1,
         "command": command,
-        "exact": not wrong,
-        "wrong": len(wrong),
+        "exact": not wrong and not strange,
+        "wrong": len(wrong) + strange,
         "reference": "Pillow " + environment()["pillow"],
-        "libraries": {library.name: library.version for library in libraries},
-        "not_installed": absent,
+        "libraries": {library.name: library.version for library in libraries} | versions,
+        "not_installed": sorted({*absent, *without}),
         "environment": environment(),
         "sizes": [list(size) for size in sizes],
         "rows": rows,
+        "policies": [asdict(policy) for policy in policies],
     }
     if output is not None:
         write_json(output / "result.json", result)

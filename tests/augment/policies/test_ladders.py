@@ -82,6 +82,35 @@ def compare_with_torchvision(name: str, bins: int, theirs: type) -> None:
             assert torch.allclose(mirrored, 2 * centre - expected, atol=1e-4)
 
 
+def test_every_ladder_stays_within_its_operations_ranges() -> None:
+    # timm_increasing at 20 gave -4 bits and a brightness of -0.8. Catches a law that goes on beyond what an operation takes.
+    for name in LADDERS:
+        magnitudes = ladder(name)
+        most = magnitudes.top if magnitudes.most is None else magnitudes.most
+        strength = torch.arange(0, int(most * 4) + 1) / 4 / magnitudes.top
+        for operation in magnitudes.entries:
+            choice = magnitudes.choice(operation)
+            for parameter, law in choice.laws.items():
+                for u in (0.0, 0.9):
+                    got = law.value(torch.full_like(strength, u), strength)
+                    accepted = choice.op.parameters[parameter].range
+                    assert float(got.min()) >= accepted.low and float(got.max()) <= accepted.high, (name, operation)
+
+
+def test_timms_enhancements_stay_above_a_tenth() -> None:
+    law = ladder("timm_increasing").choice("brightness").law("factor")
+    got = law.value(torch.tensor([0.1, 0.9]), torch.tensor([2.0, 2.0]))
+    assert got.tolist() == pytest.approx([2.8, 0.1])
+
+
+@pytest.mark.parametrize(("scale", "magnitude"), [("torchvision", 10), ("adversarial", 12), ("fast_autoaugment", 9)])
+def test_a_level_beyond_a_ladder_is_refused(scale: str, magnitude: float) -> None:
+    import augury
+
+    with pytest.raises(InputError, match=f"ladder {scale}: its levels go from 0 to"):
+        augury.policy("autoaugment_space", scale=scale, magnitude=magnitude)
+
+
 def test_geometric_operations_of_every_ladder_draw_their_sign() -> None:
     for name in LADDERS:
         for operation in ("shear_x", "translate_y", "rotate"):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from augury.augment.names import check_augment
 from augury.augment.policies.controller import z_scores
 from augury.augment.policies.file import PolicyFile, policy_of, write_policy
 from augury.augment.policies.file_reader import parse_policy
@@ -74,7 +75,7 @@ def test_the_policy_file_of_decisions_does_what_they_say() -> None:
     space = PolicySpace()
     actions = space.uniform(Noise.of(3, torch.arange(1)))[0].tolist()
     rows = space.rows(actions)
-    read = parse_policy(write_policy(PolicyFile("x", ((1.0, rows),))), "x.yaml")
+    read = parse_policy(write_policy(PolicyFile("x", ((1.0, rows),))), "x.yaml", check_augment)
     policy = policy_of(read)
     assert len(rows) == 5 and policy.slots == 2
     for q in range(5):

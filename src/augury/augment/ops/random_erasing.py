@@ -18,8 +18,8 @@ def random_erasing(*, content: Literal["noise", "constant"] = "noise", fill: flo
     """Fills a rectangle of drawn area and aspect with noise per pixel, or with `fill`; alone, with probability one half.
 
     The rectangle lies inside the image. The published code redraws, up to 100 times, what does not fit; here the aspect
-    is moved to the nearest that fits, which changes only areas above 0.3. Noise is uniform over 0..255 on pixels and has
-    mean 0 and variance 1 on normalised values.
+    is moved to the nearest that fits, in rows and in columns alike, and the area stays. Noise is uniform over 0..255 on
+    pixels and has mean 0 and variance 1 on normalised values.
     """
 
     def lower(values: Values, size: Tensor) -> Parts:
@@ -38,7 +38,8 @@ def random_erasing(*, content: Literal["noise", "constant"] = "noise", fill: flo
 def _shape(values: Values, size: Tensor) -> Tensor:
     height, width = size[:, 0].double(), size[:, 1].double()
     whole = values["area"].double() * height * width
-    rows = torch.minimum((whole * values["aspect"].double()).sqrt().round(), height)
+    tall = (whole * values["aspect"].double()).sqrt()
+    rows = torch.minimum(torch.maximum(tall, whole / width.clamp(min=1)).round(), height)
     columns = torch.minimum((whole / rows.clamp(min=1)).round(), width)
     return torch.stack([rows, columns], 1).to(torch.int64)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from augury.augment.ops._lower import affine
+from augury.augment.ops._lower import affine, whole_pixels
 from augury.core.laws import Uniform
 from augury.core.op import Op, Parameter, Parts, Values
 from augury.core.options import Interval
@@ -20,13 +20,14 @@ from augury.core.registry import register
 def translate_x(*, fill: Annotated[int, Interval(0, 255)] = 0, reach: Annotated[int, Interval(1)] | None = None) -> Op:
     """Moves the image by a fraction of its width: left for positive ones, as Pillow's coefficient does.
 
-    The shift is cut to whole pixels, towards zero, as in the published policies. With `reach`, `fraction` is of so many
-    pixels instead, whatever the width, for policies that are published in pixels.
+    The shift is cut to whole pixels, towards zero, as in the published policies; a fraction of k/W moves an image of
+    width W by k. With `reach`, `fraction` is of so many pixels instead, whatever the width, for policies that are
+    published in pixels.
     """
 
     def lower(values: Values, size: Tensor) -> Parts:
         whole = size[:, 1] if reach is None else torch.full_like(size[:, 1], reach)
-        shift = (values["fraction"].double() * whole).trunc()
+        shift = whole_pixels(values["fraction"], whole)
         return affine((1.0, 0.0, shift, 0.0, 1.0, 0.0), bilinear=False, fill=fill)
 
     fraction = Parameter(Uniform(-150 / 331, 150 / 331), Interval(-1, 1), "of the width")

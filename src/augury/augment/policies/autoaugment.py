@@ -27,6 +27,7 @@ def autoaugment(
     table: Table | None = None,
     ladder: str | None = None,
     fill: Annotated[int, Interval(0, 255)] | None = None,
+    spread: Annotated[float, Interval(0, 100)] = 0.0,
 ) -> Policy:
     """One of a table's sub-policies per image, two operations each with its own chance and strength.
 
@@ -35,12 +36,13 @@ def autoaugment(
     `ladder` says: by default what they mean in the code that the table was released with, whatever the image's size, so
     `tf` for the CIFAR and SVHN tables (translations by up to 10/32 of the side) and the repaired `tpu` for the others
     (translations by up to more than a whole image, which those tables leave out); `torchvision` gives torchvision's
-    policies. `fill` paints what lies outside, 128 by default, 0 with torchvision's ladder.
+    policies. `fill` paints what lies outside, 128 by default, 0 with torchvision's ladder. `spread` is timm's mstd, the
+    deviation of a normal jitter of every level, which stays between 0 and the ladder's 10 (torchvision's 9).
     """
     if table is not None or ladder is not None:
         chosen: Table = table or "cifar10"
-        return from_levels(sub_policies(chosen), ladders.ladder(ladder or LADDER_OF[chosen]), fill)
-    small, large = (from_levels(sub_policies(own), ladders.ladder(LADDER_OF[own]), fill) for own in _BY_SIDE)
+        return from_levels(sub_policies(chosen), ladders.ladder(ladder or LADDER_OF[chosen]), fill, spread)
+    small, large = (from_levels(sub_policies(own), ladders.ladder(LADDER_OF[own]), fill, spread) for own in _BY_SIDE)
     return BySide(small, large)
 
 
@@ -51,9 +53,11 @@ def sub_policies(table: str) -> list[list[tuple[str, float, float]]]:
     return [[(name, p, level) for name, p, level in row] for row in content["sub_policies"]]
 
 
-def from_levels(rows: list[list[tuple[str, float, float]]], magnitudes: Magnitudes, fill: int | None = None) -> SubPolicies:
-    """A policy from levels on a ladder's scale. Raises InputError for an operation that the ladder lacks."""
+def from_levels(
+    rows: list[list[tuple[str, float, float]]], magnitudes: Magnitudes, fill: int | None = None, spread: float = 0.0
+) -> SubPolicies:
+    """A policy from levels on a ladder's scale. Raises InputError for an operation or a level that the ladder lacks."""
     names = list(dict.fromkeys(name for row in rows for name, _, _ in row))
     space = Space(tuple(magnitudes.choice(name, fill) for name in names))
-    table = tuple(tuple(Step(names.index(name), p, level / magnitudes.top) for name, p, level in row) for row in rows)
-    return SubPolicies(space, table)
+    table = tuple(tuple(Step(names.index(name), p, magnitudes.strength(level)) for name, p, level in row) for row in rows)
+    return SubPolicies(space, table, spread / magnitudes.top)

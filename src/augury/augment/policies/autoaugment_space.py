@@ -26,4 +26,4 @@ def autoaugment_space(
     """
     magnitudes = ladder(scale)
     space = Space(tuple(magnitudes.choice(name) for name in OPERATIONS))
-    return Uniformly(space, num_ops, (magnitude / magnitudes.top,))
+    return Uniformly(space, num_ops, (magnitudes.strength(magnitude),))

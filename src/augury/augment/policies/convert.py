@@ -3,18 +3,15 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from augury.augment.policies.file import MOST_ROWS, Entry, PolicyFile, Row, Scheduled
+from augury.augment.policies.file import MOST_ROWS, Entry, PolicyFile, Row, Scheduled, value_of
 from augury.augment.policies.fixed import SubPolicies, Uniformly
 from augury.augment.policies.ladders import ENHANCE
 from augury.core.errors import InputError
-from augury.core.laws import Constant, Ladder, Law, Linear, Stepped
 from augury.core.plan import Choice, Policy
-
-TIMM_KEYS = {"m", "n", "mstd", "inc", "p", "w", "d", "b", "t", "mmax"}
 
 
 def as_file(policy: Policy, name: str, source: str = "") -> PolicyFile:
@@ -23,13 +20,13 @@ def as_file(policy: Policy, name: str, source: str = "") -> PolicyFile:
         rows = [tuple(_entry(policy.space[s.op], s.p, s.strength) for s in row) for row in policy.all.table]
         periods = tuple((until, tuple(rows[k] for k in numbers)) for until, numbers in policy.periods)
         return PolicyFile(name, periods, source)
+    if isinstance(policy, SubPolicies | Uniformly) and policy.spread:
+        raise InputError(f"{name}: the spread of its magnitude cannot be written into a policy file")
     if isinstance(policy, SubPolicies):
         table = tuple(tuple(_entry(policy.space[s.op], s.p, s.strength) for s in row) for row in policy.table)
         return PolicyFile(name, ((1.0, table),), source)
     if isinstance(policy, Uniformly):
         singles = [_entry(choice, policy.p, strength) for choice in policy.space.entries for strength in policy.strengths]
-        if policy.spread:
-            raise InputError(f"{name}: the spread of its magnitude cannot be written into a policy file")
         count = len(singles) ** policy.slots
         if count > MOST_ROWS:
             raise InputError(f"{name}: {count} sub-policies are too many for a file; name it by its options instead")
@@ -41,75 +38,118 @@ def _entry(choice: Choice, p: float, strength: float) -> Entry:
     values, signed = {}, False
     for parameter in choice.op.parameters:
         law = choice.law(parameter)
-        values[parameter], mirrored = _value(choice.op.name, parameter, law, strength)
+        values[parameter], mirrored = value_of(choice.op.name, parameter, law, strength)
         signed = signed or mirrored
     return Entry(choice.op.name, p, strength, values, signed, dict(choice.options))
 
 
-def _value(op: str, parameter: str, law: Law, strength: float) -> tuple[float, bool]:
-    if not isinstance(law, Constant | Linear | Stepped | Ladder):
-        raise InputError(f"{op}({parameter}) is drawn from {law}; a policy file holds one value per entry")
-    at = law.value(torch.zeros(1), torch.full((1,), float(strength)))
-    return float(at), bool(getattr(law, "signed", False)) and float(at) != getattr(law, "centre", 0.0)
+@dataclass(frozen=True)
+class Imported:
+    """Another library's policy as the grammar's text, and in words what that text does not say or does otherwise."""
+
+    text: str
+    notes: tuple[str, ...] = ()
 
 
-def from_timm(text: str) -> str:
-    """A timm `--aa` string as the grammar's text. Raises InputError naming the part that is not known.
+_TIMM_TABLES = {
+    "original": ("imagenet", "timm_original"),
+    "originalr": ("imagenet", "timm_research"),
+    "v0": ("efficientnet_v0", "timm"),
+    "v0r": ("efficientnet_v0", "timm_research"),
+}
+TIMM_KINDS = ("rand", *_TIMM_TABLES, "augmix")
+_TIMM_END = 10  # where timm clips magnitudes without mmax
+_RESAMPLING = (
+    "translations are cut to whole pixels and geometric operations take the nearest pixel; timm moves by fractions of pixels "
+    "and resamples bilinearly or bicubically"
+)
+_PAINT = "what lies outside is 128; timm's create_transform paints the data's mean colour"
 
-    `rand-m9-n2-mstd0.5-inc1`, `original`, `originalr`, `v0`, `v0r`, `augmix-m3-w3`.
+
+def from_timm(text: str) -> Imported:
+    """A timm `--aa` string. Raises InputError naming the part that is not known or that cannot be said here.
+
+    `rand-m9-n2-mstd0.5-inc1`, `original-mstd0.5`, `originalr`, `v0`, `v0r`, `augmix-m3-w3`.
     """
     kind, *parts = text.split("-")
-    keys = _timm_keys(text, parts)
     if kind == "rand":
-        _refuse(text, keys, {"m", "n", "mstd", "inc", "p", "mmax", "t"})
-        version = "timm_increasing" if keys.get("inc") else "timm"
-        options = [f"num_ops={int(keys.get('n', 2))}", f"magnitude={keys.get('m', 10):g}", f"version={version}"]
-        options += [f"spread={keys['mstd']:g}"] if keys.get("mstd") else []
-        options += [f"p={keys['p']:g}"] if "p" in keys else []
-        return f"randaugment({', '.join(options)})"
-    if kind in ("original", "originalr", "v0", "v0r"):
-        _refuse(text, keys, set())
-        table = "imagenet" if kind.startswith("original") else "efficientnet_v0"
-        return f"autoaugment(table={table}, ladder={'timm_increasing' if kind.endswith('r') else 'timm'})"
+        return _timm_rand(text, parts)
+    if kind in _TIMM_TABLES:
+        keys = _timm_keys(text, parts, {"mstd"})
+        table, ladder = _TIMM_TABLES[kind]
+        spread = f", spread={keys['mstd']:g}" if keys.get("mstd") else ""
+        return Imported(f"autoaugment(table={table}, ladder={ladder}{spread})", (_RESAMPLING, _PAINT))
     if kind == "augmix":
-        _refuse(text, keys, {"m", "w", "d"})
-        options = [f"severity={keys.get('m', 3):g}", f"width={int(keys.get('w', 3))}", "all_ops=true"]
-        options += [f"depth={int(keys['d'])}"] if keys.get("d", -1) > 0 else []
-        return f"augmix({', '.join(options)})"
-    raise InputError(f"{text}: not a timm policy; known are rand, original, originalr, v0, v0r and augmix")
+        return _timm_augmix(text, parts)
+    raise InputError(f"{text}: not a timm policy; known are {', '.join(TIMM_KINDS)}")
 
 
-def _timm_keys(text: str, parts: list[str]) -> dict[str, float]:
+def _timm_rand(text: str, parts: list[str]) -> Imported:
+    notes = [_RESAMPLING, _PAINT]
+    for part in [part for part in parts if part.startswith("t")]:
+        if part[1:] in ("weights", "3a", "3aw"):
+            raise InputError(f"{text}: the operations and weights of {part!r} cannot be said here; leave it out")
+        notes.append(f"{part} names no set of operations, so that timm takes its usual ones")
+        parts = [other for other in parts if other != part]
+    keys = _timm_keys(text, parts, {"m", "n", "mstd", "inc", "p", "mmax"})
+    magnitude, end = keys.get("m", 10), keys.get("mmax") or _TIMM_END
+    if magnitude > end:
+        notes.append(f"m{magnitude:g} is {end:g}: timm clips magnitudes at {'mmax' if keys.get('mmax') else '10 without mmax'}")
+    version = "timm_increasing" if keys.get("inc") else "timm"
+    options = [f"num_ops={int(keys.get('n', 2))}", f"magnitude={min(magnitude, end):g}", f"version={version}"]
+    spread = keys.get("mstd", 0)
+    options += ["level=uniform"] if spread > 100 else [f"spread={spread:g}"] if spread else []
+    options += [f"max_magnitude={end:g}"] if spread and (end > _TIMM_END or keys.get("mmax")) else []
+    options += [f"p={keys['p']:g}"] if "p" in keys else []
+    return Imported(f"randaugment({', '.join(options)})", tuple(notes))
+
+
+def _timm_augmix(text: str, parts: list[str]) -> Imported:
+    keys = _timm_keys(text, parts, {"m", "w", "d", "a", "b", "mstd"})
+    notes = [_RESAMPLING, _PAINT, "the sum of the chains is rounded to the nearest level; timm cuts it twice"]
+    if keys.get("b"):
+        notes.append("b1 blends the chains one after the other, with the same weights up to rounding; here they are summed")
+    options = [f"severity={keys.get('m', 3):g}", f"width={int(keys.get('w', 3))}", "version=timm"]
+    options += [f"depth={int(keys['d'])}"] if keys.get("d", -1) > 0 else []
+    options += [f"alpha={keys['a']:g}"] if "a" in keys else []
+    if "mstd" in keys and keys["mstd"] <= 100:
+        options.append(f"spread={keys['mstd']:g}")
+    return Imported(f"augmix({', '.join(options)})", tuple(notes))
+
+
+def _timm_keys(text: str, parts: list[str], known: set[str]) -> dict[str, float]:
+    """The parts of a timm string, letters and a number each; those that timm reads as whole numbers must be ones."""
     keys: dict[str, float] = {}
     for part in parts:
         match = re.fullmatch(r"([a-z]+)(\d*\.?\d+)", part)
-        if match is None or match.group(1) not in TIMM_KEYS:
+        if match is None:
             raise InputError(f"{text}: {part!r} is not known; parts are letters and a number, such as m9")
-        keys[match.group(1)] = float(match.group(2))
+        key, value = match.group(1), float(match.group(2))
+        if key not in known:
+            raise InputError(f"{text}: {part!r} is not known to timm here; known are {', '.join(sorted(known))}")
+        if key not in ("mstd", "p", "a") and not value.is_integer():
+            raise InputError(f"{text}: {part!r} must be a whole number, as timm reads it")
+        keys.setdefault(key, value) if key in ("mstd", "mmax") else keys.update({key: value})
     return keys
 
 
-def _refuse(text: str, keys: dict[str, float], known: set[str]) -> None:
-    for key, value in keys.items():
-        if key not in known:
-            raise InputError(f"{text}: {key}{value:g} cannot be expressed here; leave it out")
-
-
+_BATCH = "torchvision draws one set of operations for a whole batch; here every image draws its own"
 TORCHVISION = {
     "AutoAugmentPolicy.IMAGENET": "autoaugment(table=imagenet, ladder=torchvision)",
     "AutoAugmentPolicy.CIFAR10": "autoaugment(table=cifar10, ladder=torchvision)",
     "AutoAugmentPolicy.SVHN": "autoaugment(table=svhn, ladder=torchvision)",
     "RandAugment": "randaugment",
     "TrivialAugmentWide": "trivialaugment",
-    "AugMix": "augmix(all_ops=true)",
+    "AugMix": "augmix(version=torchvision)",
 }
 
 
-def from_torchvision(text: str) -> str:
-    """A torchvision class or enum name as the grammar's text."""
+def from_torchvision(text: str) -> Imported:
+    """A torchvision class or enum name."""
+    rounding = ("the sum of the chains is rounded to the nearest level; torchvision cuts it",)
     for name, made in TORCHVISION.items():
         if text.removeprefix("torchvision.transforms.").removeprefix("v2.") in (name, name.rsplit(".", 1)[-1].lower()):
-            return made
+            return Imported(made, (_BATCH, *(rounding if name == "AugMix" else ())))
     raise InputError(f"{text}: not a torchvision policy; known are {', '.join(TORCHVISION)}")
 
 

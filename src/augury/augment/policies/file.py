@@ -30,7 +30,9 @@ from augury.augment.ops.build import op
 from augury.augment.policies.fixed import Step, SubPolicies
 from augury.augment.policies.ladders import ENHANCE
 from augury.core.devices import constant
+from augury.core.errors import InputError
 from augury.core.laws import Constant, Law, Linear
+from augury.core.levels import Ladder, Levels, Stepped
 from augury.core.noise import Noise
 from augury.core.plan import Choice, Clock, Plan, Space
 
@@ -132,10 +134,33 @@ def policy_of(content: PolicyFile) -> SubPolicies | Scheduled:
 
 def _choice(entry: Entry) -> Choice:
     laws: dict[str, Law] = {}
+    operation = op(entry.op, **entry.options)
     for name, value in entry.values.items():
-        centre = 1.0 if entry.op in ENHANCE else 0.0
-        laws[name] = Linear(value, value, signed=True, centre=centre) if entry.signed else Constant(value)
-    return Choice(op(entry.op, **entry.options), laws, entry.options)
+        least = operation.parameters[name].range.low
+        laws[name] = Levels((value,), 1, True, _centre(entry.op), least) if entry.signed else Constant(value)
+    return Choice(operation, laws, entry.options)
+
+
+def _centre(name: str) -> float:
+    """What a drawn sign mirrors an operation's value about."""
+    return 1.0 if name in ENHANCE else 0.0
+
+
+def value_of(name: str, parameter: str, law: Law, strength: float) -> tuple[float, bool]:
+    """What a file says of a parameter at a strength: the value, and whether its sign is drawn.
+
+    Raises InputError for a law that one value cannot say.
+    """
+    if not isinstance(law, Constant | Linear | Stepped | Levels | Ladder):
+        raise InputError(f"{name}({parameter}) is drawn from {law}; a policy file holds one value per entry, so give a number")
+    at = torch.full((1,), float(strength))
+    value, other = (float(law.value(torch.full((1,), u), at)) for u in (0.0, 0.9))
+    if not isinstance(law, Levels):
+        return value, value != other
+    exact = law.number(strength)
+    if law.signed and other != float(np.float32(2 * law.centre - exact)):
+        raise InputError(f"{name}({parameter}): {other:g} beside {value:g} cannot be written as one value with a sign")
+    return exact, value != other
 
 
 def write_policy(content: PolicyFile) -> str:
@@ -171,7 +196,8 @@ def _rows(rows: tuple[Row, ...], indent: str) -> list[str]:
 def _flow(entry: Entry) -> str:
     content: dict[str, Any] = {"op": entry.op, "probability": entry.probability, "strength": _round(entry.strength)}
     if entry.values:
-        content["values"] = {name: _round(value) for name, value in entry.values.items()}
+        mirrored = entry.signed and entry.op in ENHANCE
+        content["values"] = {name: _round(value, mirrored) for name, value in entry.values.items()}
     if entry.signed:
         content["signed"] = True
     if entry.options:
@@ -179,9 +205,15 @@ def _flow(entry: Entry) -> str:
     return yaml.safe_dump(content, default_flow_style=True, sort_keys=False, width=10**6).strip()
 
 
-def _round(value: float) -> float:
-    """The shortest decimal that is the same float32, which is what operations are given."""
-    return float(str(np.float32(value)))
+def _round(value: float, mirrored: bool = False) -> float:
+    """The shortest decimal that is the same float32, which is what operations are given; with `mirrored` its mirror image
+    about 1 too."""
+
+    def given(number: float) -> tuple[np.float32, np.float32]:
+        return np.float32(number), np.float32(2 - number if mirrored else 0)
+
+    shortened = (float(f"{value:.{digits}g}") for digits in range(1, 18))
+    return next((number for number in shortened if given(number) == given(value)), value)
 
 
 def _text(value: str) -> str:

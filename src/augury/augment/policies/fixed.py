@@ -16,7 +16,7 @@ class Uniformly:
     """`slots` operations per image, uniform over `space` with replacement.
 
     strengths: one is drawn per slot, uniformly. p: each slot's chance to fire. spread: standard deviation of a normal
-    jitter of the strength, clipped to [0, 1]; log_prob leaves it out.
+    jitter of the strength, clipped to [0, most]; log_prob leaves it out.
     """
 
     space: Space
@@ -24,6 +24,7 @@ class Uniformly:
     strengths: tuple[float, ...]
     p: float = 1.0
     spread: float = 0.0
+    most: float = 1.0
 
     def ask(self, noise: Noise, clock: Clock) -> Plan:
         chosen = noise.integers(self.slots, len(self.space))
@@ -33,15 +34,20 @@ class Uniformly:
             table = constant(self.strengths, torch.float32, chosen.device)
             strength = table[noise.fold("strength").integers(self.slots, len(self.strengths))]
         if self.spread:
-            # In float64, whose last bits rounding drops: the same for every batch length.
-            normal = torch.special.ndtri(noise.fold("spread").uniform(self.slots).double().clamp(2.0**-25, 1 - 2.0**-25))
-            strength = (strength + self.spread * normal.to(torch.float32)).clamp(0, 1)
+            strength = _jittered(strength, self.spread, self.most, noise.fold("spread").uniform(self.slots))
         on = torch.ones_like(chosen, dtype=torch.bool) if self.p == 1 else noise.fold("on").uniform(self.slots) < self.p
         return Plan(chosen, strength, on)
 
     def log_prob(self, plan: Plan) -> Tensor:
         each = -math.log(len(self.space)) - math.log(len(self.strengths))
         return torch.full((len(plan.op),), each * self.slots, device=plan.op.device) + _fired(plan.on, self.p)
+
+
+def _jittered(strength: Tensor, spread: float, most: float, u: Tensor) -> Tensor:
+    """Strengths with normal jitter of deviation `spread`, clipped to [0, most]."""
+    # In float64, whose last bits rounding drops: the same for every batch length.
+    normal = torch.special.ndtri(u.double().clamp(2.0**-25, 1 - 2.0**-25))
+    return (strength + spread * normal.to(torch.float32)).clamp(0, most)
 
 
 def _fired(on: Tensor, p: float) -> Tensor:
@@ -64,11 +70,14 @@ class Step:
 class SubPolicies:
     """One of `table` is drawn uniformly per image; its operations are applied in order, each by its own chance.
 
+    spread: standard deviation of a normal jitter of the strengths, clipped to [0, most]; log_prob leaves it out.
     numbers: op, p and strength of the table's steps, [Q,S] each.
     """
 
     space: Space
     table: tuple[tuple[Step, ...], ...]
+    spread: float = 0.0
+    most: float = 1.0
     slots: int = field(init=False)
     numbers: dict[str, tuple[tuple[float, ...], ...]] = field(init=False, repr=False, compare=False)
 
@@ -82,6 +91,8 @@ class SubPolicies:
     def ask(self, noise: Noise, clock: Clock) -> Plan:
         chosen = noise.integers(1, len(self.table))[:, 0]
         op, chance, strength = (part[chosen] for part in self._columns(chosen.device))
+        if self.spread:
+            strength = _jittered(strength, self.spread, self.most, noise.fold("spread").uniform(self.slots))
         return Plan(op, strength, noise.fold("on").uniform(self.slots) < chance, chosen)
 
     def log_prob(self, plan: Plan) -> Tensor:

@@ -1,9 +1,10 @@
 """RandAugment: a few operations drawn uniformly, all at one strength."""
 
+import math
 from typing import Annotated, Literal
 
 from augury.augment.policies.fixed import Uniformly
-from augury.augment.policies.ladders import ENHANCE, ladder
+from augury.augment.policies.ladders import ENHANCE, LARGEST_MAGNITUDE, ladder
 from augury.core.options import Interval
 from augury.core.plan import Policy, Space
 from augury.core.registry import register
@@ -13,6 +14,7 @@ TORCHVISION = ("identity", *SHIFTS, "rotate", *ENHANCE, "posterize", "solarize",
 TPU = ("invert", "rotate", "posterize", "solarize", *ENHANCE, *SHIFTS, "auto_contrast", "equalize", "cutout", "solarize_add")
 TIMM = tuple(name for name in TPU if name != "cutout")
 UDA = tuple(name for name in TPU if name != "solarize_add")
+STEPS = 256  # of a magnitude that is drawn
 # Name: ladder, operations, level at strength 1 of the published scale.
 VERSIONS = {
     "torchvision": ("torchvision_31", TORCHVISION, 30.0),
@@ -33,21 +35,30 @@ def randaugment(
     magnitude: Annotated[float, Interval(0, 30)] | None = None,
     version: Version = "torchvision",
     p: Annotated[float, Interval(0, 1)] | None = None,
-    spread: Annotated[float, Interval(0, 10)] = 0.0,
+    spread: Annotated[float, Interval(0, 100)] = 0.0,
+    max_magnitude: Annotated[float, Interval(0, 30)] | None = None,
+    level: Literal["fixed", "uniform"] = "fixed",
 ) -> Policy:
     """`num_ops` operations per image, drawn uniformly with replacement, all at one `magnitude`.
 
     The default is torchvision's (14 operations, 31 bins: magnitude 9 of 30 rotates by 9 degrees), which draws one set of
     operations for a whole batch; here every image draws its own. `version` takes the operations and the ladder of
     another code: the TPU and timm scales end at 10 and extrapolate above (magnitude 20 rotates by 60 degrees), `timm`
-    fires each operation with p = 0.5, `uda` does so too and draws the level from 1 to 9. `spread` is timm's mstd.
+    fires each operation with p = 0.5, `uda` does so too and draws the level from 1 to 9. No operation leaves its own
+    range. `spread` is timm's mstd, the deviation of a normal jitter of the magnitude; `max_magnitude` is its mmax, above
+    which no magnitude goes. With level=uniform every operation draws its magnitude between 0 and `magnitude`.
     """
     name, operations, top = VERSIONS[version]
     magnitudes = ladder(name)
     space = Space(tuple(magnitudes.choice(operation) for operation in operations))
-    if version == "uda" and magnitude is None:
-        strengths = tuple(level / top for level in range(1, 10))
+    highest = min(9.0 if magnitude is None else magnitude, math.inf if max_magnitude is None else max_magnitude)
+    if level == "uniform":
+        strengths = tuple((k + 0.5) / STEPS * highest / top for k in range(STEPS))
+    elif version == "uda" and magnitude is None:
+        strengths = tuple(each / top for each in range(1, 10))
     else:
-        strengths = ((9.0 if magnitude is None else magnitude) / top,)
+        strengths = (highest / top,)
     chance = p if p is not None else 0.5 if version in ("timm", "timm_increasing", "uda") else 1.0
-    return Uniformly(space, num_ops, strengths, chance, spread / top)
+    # Jitter stays on the published scale, or on what the magnitude itself goes on to.
+    most = max_magnitude if max_magnitude is not None else top if highest <= top else LARGEST_MAGNITUDE
+    return Uniformly(space, num_ops, strengths, chance, spread / top, most / top)

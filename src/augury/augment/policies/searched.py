@@ -16,7 +16,7 @@ from augury.augment.policies.controller import (
     adversarial_controller,
     autoaugment_controller,
 )
-from augury.augment.policies.file import Entry, Row
+from augury.augment.policies.file import Entry, Row, value_of
 from augury.augment.policies.ladders import Magnitudes, ladder
 from augury.core.errors import InputError
 from augury.core.noise import Noise
@@ -100,11 +100,8 @@ def entry_of(choice: Choice, probability: float, strength: float) -> Entry:
     operation. Raises InputError for a law that is drawn from (a file holds one value)."""
     values, signed = {}, False
     for name, law in choice.laws.items():
-        low, high = (law.value(torch.tensor([u]), torch.tensor([strength])).item() for u in (0.0, 0.49999))
-        if low != high:
-            raise InputError(f"{choice.op.name}({name}): a policy file holds one value, not {law}; give a number")
-        values[name] = low
-        signed = signed or (bool(getattr(law, "signed", False)) and low != getattr(law, "centre", 0.0))
+        values[name], mirrored = value_of(choice.op.name, name, law, strength)
+        signed = signed or mirrored
     return Entry(choice.op.name, probability, strength, values, signed, dict(choice.options))
 
 

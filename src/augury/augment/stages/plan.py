@@ -16,15 +16,12 @@ from augury.augment.forms.lowered import Apart, Lowered
 from augury.augment.forms.region import Content, clipped, kept_share
 from augury.augment.resample import separable
 from augury.augment.stages.lowering import contents, lower
+from augury.augment.stages.values import Numbers, values_of
 from augury.core.batch import Batch
 from augury.core.devices import constant
-from augury.core.laws import Constant, Linear, Uniform
 from augury.core.noise import Noise
-from augury.core.plan import Choice, Clock, Policy, Space
+from augury.core.plan import Clock, Policy, Space
 from augury.core.stage import Domain, Trace
-
-LINEAR = (Constant, Uniform, Linear)  # a tuple: PyTorch 2.9 does not compile a union of types
-Coefficients = tuple[tuple[tuple[float, ...], ...], ...]
 
 
 @dataclass(frozen=True)
@@ -41,15 +38,14 @@ class PlanStage:
     forms: frozenset[str] = field(init=False)
     contents: frozenset[Content] = field(init=False, repr=False)
     space: Space = field(init=False, repr=False)
-    linear: Coefficients = field(init=False, repr=False, compare=False)
+    numbers: Numbers = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         space = self.policy.space
         object.__setattr__(self, "space", space)
         object.__setattr__(self, "forms", frozenset(entry.op.form for entry in space.entries))
         object.__setattr__(self, "contents", contents(space))
-        rows = [[_linear(entry, k) for k in range(space.parameters)] for entry in space.entries]
-        object.__setattr__(self, "linear", tuple(map(tuple, rows)))
+        object.__setattr__(self, "numbers", Numbers.of(space))
 
     @property
     def address(self) -> str:
@@ -88,7 +84,7 @@ class PlanStage:
             "op": plan.op,
             "strength": plan.strength,
             "on": on,
-            "value": _values(space, self.linear, plan.op, plan.strength, u),
+            "value": values_of(space, self.numbers, plan.op, plan.strength, u),
         }
         if plan.choice is not None:
             trace["choice"] = plan.choice
@@ -200,38 +196,3 @@ def _batch_wide(space: Space, noise: Noise, op: Tensor, on: Tensor, u: Tensor) -
     row = noise.key.argmin()[None]
     shared = constant(tuple(entry.op.batch_wide for entry in space.entries), torch.bool, op.device)[op]
     return torch.where(shared, on.index_select(0, row), on), torch.where(shared[..., None], u.index_select(0, row), u)
-
-
-def _values(space: Space, linear: Coefficients, op: Tensor, strength: Tensor, u: Tensor) -> Tensor:
-    """Native values float32 [B,S,P]: the linear laws as one table gathered by op, the others law by law."""
-    count = space.parameters
-    if len(space) == 1 and count:
-        laws = [space[0].law(name) for name in space[0].op.parameters]
-        return torch.stack([law.value(u[..., k], strength) for k, law in enumerate(laws)], -1)
-    coefficients = constant(linear, torch.float32, op.device).reshape(len(space), count, 5)[op]
-    low, span, signed, twice_centre, by_strength = coefficients.unbind(-1)
-    drawn = u[..., :count]
-    driver = torch.where(by_strength > 0, strength[..., None].expand_as(drawn), drawn)
-    value = driver * span + low
-    value = torch.where((signed > 0) & (drawn >= 0.5), twice_centre - value, value)
-    for index, entry in enumerate(space.entries):
-        for k, name in enumerate(entry.op.parameters):
-            law = entry.law(name)
-            if not isinstance(law, LINEAR):
-                value[..., k] = torch.where(op == index, law.value(drawn[..., k], strength), value[..., k])
-    return value
-
-
-def _linear(entry: Choice, k: int) -> tuple[float, ...]:
-    """Coefficients of one law: low, span, signed, twice the centre, driven by strength rather than by the uniform."""
-    names = list(entry.op.parameters)
-    if k >= len(names):
-        return (0.0,) * 5
-    match entry.law(names[k]):
-        case Constant(number):
-            return number, 0.0, 0.0, 0.0, 0.0
-        case Uniform(low, high):
-            return low, high - low, 0.0, 0.0, 0.0
-        case Linear(low, high, signed, centre):
-            return low, high - low, float(signed), 2 * centre, 1.0
-    return (0.0,) * 5
