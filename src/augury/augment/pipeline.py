@@ -130,7 +130,7 @@ class Pipeline:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Pipeline":
         """Stages that learn are copied with those who share them; a copy of a network keeps a copy of its pipeline."""
-        return Pipeline(copy.deepcopy(self.stages, memo), self.seed, self.origin, self._calls)
+        return Pipeline(copy.deepcopy(self.stages, memo), self.seed, self.origin, self.builder, self._calls)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled by its names (for workers started by spawn), since operations hold functions."""
