@@ -47,3 +47,30 @@ class Normalize:
 
     def describe(self, trace: Trace, row: int) -> str:
         return ""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The type and memory layout in which normalised images come out. Draws nothing."""
+
+    dtype: torch.dtype
+    channels_last: bool
+    name: str = "layout"
+    address: str = "layout"
+    intensive: bool = False
+    domain: Domain = "any"
+    needs: frozenset[str] = frozenset()
+    mixes_labels: bool = False
+
+    def sample(self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0) -> Trace:
+        return {}
+
+    def apply(self, batch: Batch, trace: Trace) -> Batch:
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        return batch.replace(images=batch.images.to(self.dtype).contiguous(memory_format=layout))
+
+    def repeat(self, noise: Noise) -> Noise:
+        return noise
+
+    def describe(self, trace: Trace, row: int) -> str:
+        return ""

@@ -14,6 +14,7 @@ from augury.train.engine.failure import Watch, explained
 from augury.train.engine.feed import Share, load_batches
 from augury.train.engine.networks import derived_seed
 from augury.train.engine.outcome import conclude, epoch_row
+from augury.train.engine.parallel import overlapped
 from augury.train.engine.refinement import clock_at, estimates_only, estimating
 from augury.train.engine.resume import record_epoch, resume
 from augury.train.engine.rundir import RunDirectory
@@ -37,6 +38,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         t = self.training
+        self.first_step = t.counts.steps
         if self.capture is None and Capture.wanted(t.settings, t.device, t.world):
             self.capture = Capture(t.device)
 
@@ -68,7 +70,9 @@ class Trainer:
         t = self.training
         t.progress.clock = WallClock()
         t.output.directory = directory if t.world.leads else None
-        return resume(t, directory)
+        rows = resume(t, directory)
+        self.first_step = t.counts.steps
+        return rows
 
     def record(self, row: dict[str, Any]) -> None:
         """Write an epoch's metrics and, where it is time, its checkpoint; remember the weights at the end of stage one."""
@@ -156,6 +160,8 @@ class Trainer:
             done = compute(t, share, streams, clock, program)
         else:
             done = self.capture.step(t, share, streams, clock, program)
+        if t.overlapped is None and t.counts.steps == self.first_step:
+            t.overlapped = overlapped(t.method, t.world)
         t.counts.steps += 1
         if t.average is not None:
             t.average.update(t.model)

@@ -45,14 +45,16 @@ def check_update(settings: Settings, strategy: Strategy, world: World) -> None:
         raise InputError(f"--grad-accum-steps: --strategy {settings.strategy} keeps values between a step's updates; leave it out")
     if settings.smoothing and strategy.smoothing:
         raise InputError("--smoothing: given together with erm(smoothing=...); leave one out")
-    if settings.grad_accum_steps > 1 or world.size > 1:
+    if settings.grad_accum_steps > 1:
         if strategy.needs_groups:
-            what = "--grad-accum-steps" if world.size == 1 else "--nproc-per-node"
-            raise InputError(f"{what}: --strategy {settings.strategy} weighs the groups of whole batches; train it in one piece")
-        if strategy.images_per_class:
-            raise InputError(f"--strategy {settings.strategy}: compares the images of whole batches; train it in one piece")
+            raise InputError(
+                f"--grad-accum-steps: --strategy {settings.strategy} weighs the groups of whole batches; leave it out, or train in "
+                "several processes under torchrun"
+            )
         if settings.sampling == "groups":
-            raise InputError("--sampling groups: balances whole batches; train in one process, without --grad-accum-steps")
+            raise InputError("--sampling groups: balances whole batches; leave out --grad-accum-steps, or use several processes")
+    if strategy.images_per_class and (settings.grad_accum_steps > 1 or world.size > 1):
+        raise InputError(f"--strategy {settings.strategy}: compares the images of whole batches; train it in one piece")
 
 
 def first_two(split: Split, classes: int) -> Batch:

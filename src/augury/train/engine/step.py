@@ -1,6 +1,7 @@
 """One optimiser step on the rows it is given: views, losses, gradients, update."""
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -54,23 +55,30 @@ def compute(
             half = torch.autocast(
                 t.device.type, torch.bfloat16, enabled=use_bfloat16(t.settings, t.device), cache_enabled=epoch is None
             )  # fmt: skip
-            with torch.set_grad_enabled(learns), half:
-                step = t.method.loss(
-                    sources(t, piece, own), clock, program=program, turn=turn, images=share.count, address=epoch
-                )  # fmt: skip
-            part = step.loss if piece.weight == 1 else step.loss * piece.weight
-            if learns:
-                part.backward()
+            make = t.method.loss if t.overlapped is None else t.overlapped
+            with _summing(t, last=number == len(pieces) - 1):
+                with torch.set_grad_enabled(learns), half:
+                    step = make(
+                        sources(t, piece, own), clock, program=program, turn=turn, images=share.count, address=epoch
+                    )  # fmt: skip
+                part = step.loss if piece.weight == 1 else step.loss * piece.weight
+                if learns:
+                    part.backward()
             loss = loss + part.detach()
             for name, value in step.logs.items():
                 value = value * (piece.weight / share.weight) if len(pieces) > 1 else value
                 logs[name] = logs[name] + value if name in logs else value
-        loss = t.update.gather(loss)
+        loss = t.update.gather(loss) if t.overlapped is None else t.world.sum(loss)
         check_now(loss)
         if learns:
             t.update.finish()
         total = total + loss
     return total, logs
+
+
+def _summing(t: Training, *, last: bool) -> AbstractContextManager[None]:
+    """Gradients that are summed over processes during the backward pass are summed in that of the last piece alone."""
+    return nullcontext() if t.overlapped is None or last else t.overlapped.no_sync()
 
 
 def views(training: Training, share: Share, clock: Clock, streams: dict[str, Drawn]) -> StepViews:
@@ -81,7 +89,13 @@ def views(training: Training, share: Share, clock: Clock, streams: dict[str, Dra
 def sources(training: Training, share: Share, streams: dict[str, Drawn]) -> dict[str, Source]:
     """The step's images by stream."""
     data, classes = training.data, training.method.classes
-    found: dict[str, Source] = {"train": lambda: rows_of(data.train, share.rows, share.visits, classes, share.images)}
+
+    def train() -> Batch:
+        batch = rows_of(data.train, share.rows, share.visits, classes, share.images)
+        # A row that a process computes for nothing belongs to no group, or it would count in the group's mean.
+        return batch if share.weight or batch.groups is None else batch.replace(groups=torch.full_like(batch.groups, -1))
+
+    found: dict[str, Source] = {"train": train}
     for name, drawn in streams.items():
         found[name] = lambda drawn=drawn: rows_of(drawn.split, drawn.rows, drawn.visits, classes, labelled=drawn.labelled)  # type: ignore[misc]
     for name, images in data.further.items():

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from augury.train.data.dataset import Dataset, Split
 from augury.train.data.groups import Groups
@@ -54,7 +55,8 @@ class Output:
 
 @dataclass
 class Training:
-    """method: what makes the loss. update: what makes weights of gradients. average: averaged weights, where wanted."""
+    """method: what makes the loss. update: what makes weights of gradients. average: averaged weights, where wanted.
+    overlapped: the method's loss with gradients summed over processes during the backward pass, once that is known to work."""
 
     settings: Settings
     dataset: Dataset
@@ -63,6 +65,7 @@ class Training:
     data: TrainingData
     selection: Selection
     average: ModelEma | None = None
+    overlapped: DistributedDataParallel | None = None
     progress: Progress = field(default_factory=Progress)
     output: Output = field(default_factory=Output)
 
