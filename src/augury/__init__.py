@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from augury.core.plugins import load_plugin as load_plugin
     from augury.core.registry import names as names
     from augury.core.registry import register as register
+    from augury.core.stage import Stage as Stage
     from augury.core.targets import Targets as Targets
     from augury.jobs.front import compare as compare
     from augury.jobs.front import fit as fit
@@ -95,6 +96,7 @@ _HOME = {
     "Settings": ("augury.train.engine.settings", "Settings"),
     "SimpleStrategy": ("augury.train.strategies.simple", "SimpleStrategy"),
     "Space": ("augury.core.plan", "Space"),
+    "Stage": ("augury.core.stage", "Stage"),
     "Step": ("augury.train.strategies.strategy", "Step"),
     "Stepped": ("augury.core.laws", "Stepped"),
     "strategy": ("augury.train.strategies.build", "strategy"),

@@ -154,7 +154,7 @@ def test_an_option_given_twice_is_refused() -> None:
 
 
 def test_a_pipeline_shows_its_chain() -> None:
-    assert repr(augury.pipeline("crop+cutout(length=3)", seed=4)) == "Pipeline('crop+cutout(length=3)', seed=4)"
+    assert repr(augury.pipeline("crop+cutout(length=3)", seed=4)) == "augury.pipeline('crop+cutout(length=3)', seed=4)"
 
 
 def test_it_sits_in_torchvisions_compose() -> None:

@@ -11,7 +11,7 @@ import augury
 from augury.augment.names import build
 from augury.core import registry
 from augury.core.errors import InputError
-from augury.core.options import bind, parse_chain, parse_spec
+from augury.core.options import bind, parse_chain, parse_list, parse_spec
 from augury.jobs.patch.rows import rows_of
 from augury.jobs.patch.settings import PatchSettings
 from augury.recipes.needs import DATA, absent, hours
@@ -56,10 +56,11 @@ def test_strategies_build(text: str) -> None:
     assert strategy(parse_spec(text, "--strategy")).streams
 
 
-@pytest.mark.parametrize("model", sorted({m for text in unique("model") for m in text.split(",")}))
+@pytest.mark.parametrize("model", sorted({str(m) for text in unique("model") for m in parse_list(text, "--model")}))
 def test_networks_build(model: str) -> None:
-    inner = re.fullmatch(r"bnneck\((.*)\)", model)
-    spec = parse_spec(inner[1] if inner else model, "--model")
+    spec = parse_spec(model, "--model")
+    if spec.name == "bnneck":
+        spec = parse_spec(str(spec.first[0]), "--model")
     family, _, member = spec.name.partition(":")
     if family == "torchvision":
         assert external.torchvision_has(member)

@@ -1,9 +1,9 @@
 """The front doors to augmentation by registered names: pipelines, for users and for trainings, and policies."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
 
@@ -17,15 +17,18 @@ from augury.augment.stages.normalize import Layout, Normalize
 from augury.augment.stages.plan import PlanStage
 from augury.core import registry
 from augury.core.errors import InputError
+from augury.core.laws import Law, written
 from augury.core.options import Chain, Spec, bind, chain_from, parse_chain
 from augury.core.plan import Policy
 from augury.core.stage import Stage
 
+# What stands for an augmentation: text, what YAML says, something built, or a list of those.
+Augmentation = str | Pipeline | Stage | Chain | Spec | Mapping[str, Any] | Sequence[Any] | None
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def pipeline(
-    name: str | Chain | Spec | list[Any] | dict[str, Any],
+    augmentation: Augmentation,
     /,
     *,
     seed: int = 0,
@@ -34,35 +37,83 @@ def pipeline(
     channels_last: bool = False,
     **options: Any,
 ) -> Pipeline:
-    """An augmentation by name, `pipeline("randaugment", num_ops=2)`, or as a chain, `pipeline("crop+flip+cutout")`.
+    """An augmentation by name, `pipeline("randaugment", num_ops=2)`, as a chain, `pipeline("crop+flip+cutout")`, or put together.
 
+    augmentation: text, what YAML says (`[crop, {cutout: {length: 8}}]`), a pipeline, a stage, or a list of those, as in
+    `pipeline([augury.ops.rotate(degrees=(-15, 15)), "cutout(8)"])`; all make the same thing of the same stages.
     normalize: (mean, std) per channel of images in [0, 1]. The stage stands where a chain names it, `crop+normalize+cutout`, and
-    else after the last stage that needs pixels, as in a training: the very pipeline that a training runs. dtype, channels_last:
-    of what a normalising pipeline returns (float32).
+    else after the last stage that needs pixels: the very pipeline that a training runs. dtype, channels_last: of the images that
+    a normalising pipeline returns (float32).
 
     Called on images it draws anew each time. `seed` alone chooses the draws, whatever `torch.manual_seed` says: two pipelines of
-    one seed draw alike, so keep one and call it again, and give views or runs that are to differ seeds of their own.
+    one seed draw alike, so keep one and call it again, and give views or runs that are to differ seeds of their own. Pipelines
+    that are put together must agree on a seed other than 0, unless one is given.
     Raises InputError for unknown names and options.
     """
-    chain = chain_from(name, "pipeline")
+    made = _assembled(augmentation, seed, options)
+    if normalize is not None:
+        made = with_normalize(made, _statistics(*normalize))
+    if any(isinstance(stage, Normalize) and not stage.mean for stage in made.stages):
+        raise InputError(f"pipeline: normalize: {_NUMBERS}")
+    return _laid_out(made, dtype, channels_last) if dtype is not None or channels_last else made
+
+
+def _assembled(augmentation: Augmentation, seed: int, options: Mapping[str, Any]) -> Pipeline:
     if options:
+        chain = chain_from(augmentation, "pipeline")
         if len(chain.stages) != 1:
             raise InputError("pipeline: options belong inside the brackets of a chain's names")
-        spec = chain.stages[0]
-        chain = Chain((Spec(spec.name, {**spec.options, **options}, spec.first),))
-    if normalize is not None:
-        statistics = _statistics(*normalize)
-        stages, builder = build(chain, statistics, "pipeline").stages, partial(pipeline, normalize=statistics)
-    else:
-        stages, builder = tuple(stages_of(chain, "pipeline")), partial(pipeline)
-    if dtype is not None or channels_last:
-        if not any(isinstance(stage, Normalize) for stage in stages):
-            raise InputError("pipeline: dtype and channels_last say how normalised images come out; give normalize=(mean, std)")
-        if dtype is not None and not dtype.is_floating_point:
-            raise InputError(f"pipeline: dtype={dtype}: normalised images are floats")
-        stages = (*stages, Layout(dtype or torch.float32, channels_last))
-        builder = partial(builder, dtype=dtype, channels_last=channels_last)
-    return Pipeline(stages, seed, origin=str(chain), builder=builder)
+        (spec,) = chain.stages
+        given = {key: _written(value, _hint(spec.name, key)) for key, value in options.items()}
+        augmentation = Spec(spec.name, {**spec.options, **given}, spec.first)
+    if not isinstance(augmentation, Pipeline | Stage | list | tuple):
+        chain = chain_from(augmentation, "pipeline")
+        parts = _parts(chain, "pipeline")
+        return Pipeline(tuple(stage for _, stage in parts), seed, str(chain), pipeline, tuple(text for text, _ in parts))
+    pieces = [_piece(each, seed) for each in _flat(augmentation)]
+    seeds = {piece.seed for piece in pieces if piece.seed}
+    if not seed and len(seeds) > 1:
+        raise InputError(f"pipeline: its parts have the seeds {', '.join(map(str, sorted(seeds)))}; give seed=... for the whole")
+    origins = [piece.origin for piece in pieces if piece.origin != "none" or len(piece)]
+    return Pipeline(
+        tuple(stage for piece in pieces for stage in piece.stages),
+        seed or next(iter(seeds), 0),
+        None if None in origins else "+".join(map(str, origins)) or "none",
+        pipeline,
+        tuple(text for piece in pieces for text in piece.texts or (None,) * len(piece)),
+    )
+
+
+def with_normalize(made: Pipeline, statistics: Statistics) -> Pipeline:
+    """The pipeline with `normalize` after its last stage that needs pixels, or with the numbers of one that is named."""
+    texts = made.texts or (None,) * len(made.stages)
+    text = f"normalize(mean={list(statistics[0])}, std={list(statistics[1])})"
+    pairs: list[Part] = []
+    for stage, own in zip(made.stages, texts, strict=True):
+        bare = isinstance(stage, Normalize) and not stage.mean
+        pairs.append((text, Normalize(*statistics)) if bare else (own, stage))
+    if not any(isinstance(stage, Normalize) for _, stage in pairs):
+        last = max((i for i, (_, stage) in enumerate(pairs) if stage.domain == "pixels"), default=-1)
+        pairs.insert(last + 1, (text, Normalize(*statistics)))
+    stages, texts = tuple(stage for _, stage in pairs), tuple(own for own, _ in pairs)
+    if all(own is not None for own in texts):
+        return Pipeline(stages, made.seed, "+".join(map(str, texts)), pipeline, texts)
+    # A stage without a text of its own: made again from the whole text, and normalised again.
+    return Pipeline(stages, made.seed, made.origin, partial(pipeline, normalize=statistics), texts)
+
+
+def _laid_out(made: Pipeline, dtype: torch.dtype | None, channels_last: bool) -> Pipeline:
+    if not any(isinstance(stage, Normalize) for stage in made.stages):
+        raise InputError("pipeline: dtype and channels_last say how normalised images come out; give normalize=(mean, std)")
+    if dtype is not None and not dtype.is_floating_point:
+        raise InputError(f"pipeline: dtype={dtype}: normalised images are floats")
+    layout = Layout(dtype or torch.float32, channels_last)
+    builder = partial(made.builder or pipeline, dtype=dtype, channels_last=channels_last)
+    texts = None if made.texts is None else (*made.texts, None)
+    return Pipeline((*made.stages, layout), made.seed, made.origin, builder, texts)
+
+
+_NUMBERS = "give mean=[...] and std=[...] per channel, of images in [0, 1]"
 
 
 def _statistics(mean: Sequence[float], std: Sequence[float]) -> Statistics:
@@ -72,53 +123,87 @@ def _statistics(mean: Sequence[float], std: Sequence[float]) -> Statistics:
     return found
 
 
+def _normalize(spec: Spec, where: str) -> Normalize:
+    """`normalize(mean=[...], std=[...])`, or `normalize`, which is given the data's numbers."""
+
+    def given(*, mean: tuple[float, ...] = (), std: tuple[float, ...] = ()) -> Statistics:
+        return _statistics(mean, std) if mean or std else ((), ())
+
+    return Normalize(*given(**bind(given, spec, where)))
+
+
+def _flat(value: Any) -> list[Any]:
+    return [part for each in value for part in _flat(each)] if isinstance(value, list | tuple) else [value]
+
+
+def _piece(value: Any, seed: int) -> Pipeline:
+    if isinstance(value, Pipeline):
+        return value
+    return Pipeline((value,), seed, texts=(None,)) if isinstance(value, Stage) else pipeline(value, seed=seed)
+
+
+def _hint(name: str, option: str) -> Any:
+    """The declared type of an augmentation's option; None for an operation's parameter, and where there is no such thing."""
+    kind = next((kind for kind in registry.AUGMENTATIONS if registry.has(kind, name)), None)
+    return None if kind is None else get_type_hints(registry.get(kind, name)).get(option)
+
+
+def _written(value: Any, hint: Any) -> Any:
+    """A value of Python as the grammar has it: laws, and pairs of numbers as ranges, by their names; pipelines as chains."""
+    if isinstance(value, Pipeline):
+        if value.origin is None:
+            raise InputError("pipeline: stages of your own have no text, and cannot be an option's value; register them by a name")
+        return parse_chain(value.origin, "pipeline")
+    if isinstance(value, Stage):
+        return _written(_piece(value, 0), hint)
+    if isinstance(value, Law):
+        return written(value)
+    takes_several = any(get_origin(part) in (tuple, list) for part in (hint, *get_args(hint)))
+    if hint in (Chain, Spec) or {Chain, Spec} & set(get_args(hint)):
+        return _written(pipeline(value), hint) if isinstance(value, list | tuple) else value
+    if isinstance(value, tuple) and not takes_several:
+        if len(value) != 2:
+            raise InputError(f"pipeline: {value}: a tuple is a range, (low, high); give a list for numbers to choose from")
+        return Spec("uniform", {}, value)
+    return [_written(each, hint) for each in value] if isinstance(value, list) else value
+
+
 def build(chain: Chain, statistics: Statistics, where: str = "--augment") -> Pipeline:
     """The pipeline of a training: the chain's stages with `normalize` where it is named, or after the last that needs pixels.
 
     Cutout, random erasing and the mixes at the end of a chain therefore see normalised values, where 0 is the mean
     colour, as their papers have it; a chain that goes on with pixel operations keeps them on pixels.
     """
-    stages = stages_of(chain, where, statistics)
-    if any(isinstance(stage, Normalize) for stage in stages):
-        return Pipeline(tuple(stages))
-    last = max((i for i, stage in enumerate(stages) if stage.domain == "pixels"), default=-1)
-    return Pipeline((*stages[: last + 1], Normalize(*statistics), *stages[last + 1 :]))
+    return Pipeline(with_normalize(Pipeline(tuple(stages_of(chain, where))), statistics).stages)
 
 
-def stages_of(chain: Chain, where: str, statistics: Statistics | None = None) -> list[Stage]:
-    """The stages that a chain of names stands for: presets, then policies, then single operations are looked up.
-
-    statistics: what a `normalize` without numbers takes.
-    """
-    return [stage for spec in chain.stages for stage in _stages(spec, where, statistics)]
+def stages_of(chain: Chain, where: str) -> list[Stage]:
+    """The stages that a chain of names stands for: presets, then policies, then single operations are looked up."""
+    return [stage for _, stage in _parts(chain, where)]
 
 
-def _normalize(spec: Spec, where: str, statistics: Statistics | None) -> Normalize:
-    """`normalize(mean=[...], std=[...])`, or `normalize` with the data's own numbers."""
-
-    def given(*, mean: tuple[float, ...] = (), std: tuple[float, ...] = ()) -> Statistics:
-        return _statistics(mean, std) if mean or std else statistics or ((), ())
-
-    found = given(**bind(given, spec, where))
-    if not found[0]:
-        raise InputError(f"{where}: normalize: give mean=[...] and std=[...] per channel, of images in [0, 1]")
-    return Normalize(*found)
+Part = tuple[str | None, Stage]  # a stage with its text, None where it cannot be written alone
 
 
-def _stages(spec: Spec, where: str, statistics: Statistics | None) -> list[Stage]:
+def _parts(chain: Chain, where: str) -> list[Part]:
+    return [part for spec in chain.stages for part in _parts_of(spec, where)]
+
+
+def _parts_of(spec: Spec, where: str) -> list[Part]:
     if spec.name == "normalize":
-        return [_normalize(spec, where, statistics)]
+        return [(str(spec), _normalize(spec, where))]
     if is_policy_file(spec.name):
         return _from_file(spec, where)
     if registry.has("preset", spec.name):
         made = registry.get("preset", spec.name)
         result = made(**bind(made, spec, where))
-        return stages_of(result, where, statistics) if isinstance(result, Chain) else list(result)
+        if isinstance(result, Chain):
+            return _parts(result, where)
+        return [(str(spec) if len(result) == 1 else None, stage) for stage in result]
     if registry.has("policy", spec.name):
-        found = _policy(spec, where)
-        return [_policy_stage(spec.name, found)]
+        return [(str(spec), _policy_stage(spec.name, _policy(spec, where)))]
     if registry.has("op", spec.name):
-        return [op_stage(spec, where)]
+        return [(str(spec), op_stage(spec, where))]
     known = sorted({*registry.names("preset"), *registry.names("policy"), *registry.names("op"), "normalize"})
     raise InputError(f"{where}: {registry.unknown('augmentation', spec.name, known)}")
 
@@ -140,13 +225,13 @@ def is_policy_file(name: str) -> bool:
     return Path(name).suffix.lower() in (".yaml", ".yml")
 
 
-def _from_file(spec: Spec, where: str) -> list[Stage]:
+def _from_file(spec: Spec, where: str) -> list[Part]:
     if spec.options or spec.first:
         raise InputError(f"{where}: a policy file takes no options: {spec}")
     content = read_policy_file(spec.name)
     if content.augment:
-        return stages_of(parse_chain(content.augment, spec.name), where)
-    return [PlanStage(Path(spec.name).stem, policy_of(content))]
+        return _parts(parse_chain(content.augment, spec.name), where)
+    return [(str(spec), PlanStage(Path(spec.name).stem, policy_of(content)))]
 
 
 def read_policy_file(path: Path | str) -> PolicyFile:

@@ -1,9 +1,9 @@
 """Pipeline: stages in order, on a batch with addresses or on plain images."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
@@ -13,12 +13,17 @@ from torch.utils.data import get_worker_info
 from augury.augment.inputs import as_pixels, targets_of
 from augury.augment.pil import from_pil, to_pil
 from augury.augment.stages.normalize import Normalize
+from augury.core import plugins
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.plan import Clock
 from augury.core.processes import process_rank
 from augury.core.stage import Stage, Trace
+from augury.core.targets import Targets
+
+if TYPE_CHECKING:
+    from augury.augment.shown import Samples
 
 Fill = Callable[[Batch], Batch]
 
@@ -32,13 +37,18 @@ class Pipeline:
     >>> augury.pipeline("randaugment", num_ops=2, magnitude=9)(images).shape
     torch.Size([4, 3, 32, 32])
 
-    origin, builder: the text it was made from and the function that makes it again, by which it is pickled.
+    Pipelines are put together as sequences are: `a + b`, `a + "cutout"`, `len(a)` stages, `a[0]`, `a[1:]`. A stage draws by its
+    place, so that a piece draws otherwise than it did within the whole.
+
+    origin, builder: the text it was made from and the function that makes it again, by which it is pickled. texts: the text
+    of each stage, None where it has none.
     """
 
     stages: tuple[Stage, ...]
     seed: int = 0
     origin: str | None = None
     builder: Callable[..., "Pipeline"] | None = field(default=None, repr=False, compare=False)
+    texts: tuple[str | None, ...] | None = field(default=None, repr=False, compare=False)
     # A tensor, so that a graph compiled with the pipeline in it reads the number of calls instead of being made for each.
     _calls: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64), repr=False, compare=False)
 
@@ -87,8 +97,64 @@ class Pipeline:
         return batch
 
     def __repr__(self) -> str:
-        what = self.origin or "+".join(stage.name for stage in self.stages)
-        return f"Pipeline({what!r}, seed={self.seed})"
+        """Python that makes it again, where it has a text."""
+        if self.origin is None:
+            return f"<Pipeline of {', '.join(stage.name for stage in self.stages) or 'no stages'}; seed {self.seed}>"
+        return f"augury.pipeline({self.origin!r}{f', seed={self.seed}' if self.seed else ''})"
+
+    def _repr_html_(self) -> str:
+        """A table of its stages, for notebooks."""
+        from augury.augment.shown import table
+
+        return table(self.stages, self._texts(), self.origin)
+
+    def samples(self, images: Any, *, draws: int = 5, fill: Fill | None = None) -> "Samples":
+        """The first `draws` draws of some images, for a notebook to show: a row for each image, what was drawn under each picture.
+
+        images: as for a call, a few of them. fill: for stages that need saliency. Calls and their draws are not affected.
+        """
+        from augury.augment.shown import Samples
+
+        pixels, _ = as_pixels(from_pil(images) if isinstance(images, Image.Image) else images)
+        ids = torch.arange(len(pixels), device=pixels.device)
+        targets = Targets.of(torch.zeros_like(ids).cpu(), 1).to(pixels.device)
+        done, words = [], []
+        for epoch in range(draws):
+            batch, traces = self.run(Batch(pixels, targets, ids), Noise.of(self.seed, ids, epoch=epoch), fill=fill)
+            done.append(batch.images[: len(pixels)].cpu())
+            words.append([self.describe(traces, row) for row in range(len(pixels))])
+        return Samples(repr(self), pixels.cpu(), done, words)
+
+    def __len__(self) -> int:
+        return len(self.stages)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __getitem__(self, place: int | slice) -> "Pipeline":
+        """One stage, or several, as a pipeline."""
+        if not isinstance(place, slice):
+            if not -len(self) <= place < len(self):
+                raise IndexError(f"stage {place} of a pipeline of {len(self)}")
+            place = slice(place, place + 1 or None)
+        texts = self._texts()[place]
+        return Pipeline(self.stages[place], self.seed, _joined(texts), self.builder, texts)
+
+    def __add__(self, other: "Pipeline | str | Stage") -> "Pipeline":
+        return self._put_together(self, other)
+
+    def __radd__(self, other: "str | Stage") -> "Pipeline":
+        return self._put_together(other, self)
+
+    def _put_together(self, first: Any, second: Any) -> "Pipeline":
+        if not all(isinstance(part, Pipeline | str | Stage) for part in (first, second)):
+            return NotImplemented
+        if self.builder is None:
+            raise InputError("pipeline: of stages put together by hand; make it by augury.pipeline([...]) to add to it")
+        return self.builder([first, second])
+
+    def _texts(self) -> tuple[str | None, ...]:
+        return self.texts if self.texts is not None else (None,) * len(self.stages)
 
     @property
     def mixes(self) -> bool:
@@ -147,13 +213,13 @@ class Pipeline:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Pipeline":
         """Stages that learn are copied with those who share them; a copy of a network keeps a copy of its pipeline."""
-        return Pipeline(copy.deepcopy(self.stages, memo), self.seed, self.origin, self.builder, self._calls.clone())
+        return Pipeline(copy.deepcopy(self.stages, memo), self.seed, self.origin, self.builder, self.texts, self._calls.clone())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled by its names (for workers started by spawn), since operations hold functions."""
         if self.origin is None or self.builder is None:
             raise TypeError("a pipeline of stages put together by hand cannot be pickled; make it by augury.pipeline(...)")
-        return _rebuilt, (self.builder, self.origin, self.seed, int(self._calls))
+        return _rebuilt, (self.builder, self.origin, self.seed, int(self._calls), plugins.used_in(self.origin))
 
     def _seed(self) -> int:
         """The pipeline's seed; also that of the DataLoader's worker and the number of the process, or all would draw the same."""
@@ -168,7 +234,16 @@ class Pipeline:
         return int(self._calls)
 
 
-def _rebuilt(builder: Callable[..., Pipeline], origin: str, seed: int, calls: int) -> Pipeline:
+def _joined(texts: Sequence[str | None]) -> str | None:
+    """The text of a chain of stages; None where one of them has none."""
+    return "+".join(map(str, texts)) or "none" if all(text is not None for text in texts) else None
+
+
+def _rebuilt(
+    builder: Callable[..., Pipeline], origin: str, seed: int, calls: int, used: Sequence[plugins.Plugin] = ()
+) -> Pipeline:  # fmt: skip
+    """A pickled pipeline, with the plug-ins loaded that it was made with."""
+    plugins.restore(used)
     made = builder(origin, seed=seed)
     made._calls.fill_(calls)
     return made

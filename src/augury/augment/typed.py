@@ -14,12 +14,13 @@ from augury.augment.pipeline import Pipeline
 from augury.core import registry
 from augury.core.laws import Law
 from augury.core.options import Chain, Spec
+from augury.core.stage import Stage
 
 # What an operation's parameter may be: a number, a range (low, high) to draw uniformly from, a list of numbers to draw one
 # of, or a law.
 Drawn = float | tuple[float, float] | list[float] | Law
 # What an option that takes an augmentation may be: text of the grammar, something built, or a list of those.
-Augmentation = str | Pipeline | Sequence[str | Pipeline]
+Augmentation = str | Pipeline | Stage | Sequence[str | Pipeline | Stage]
 
 
 @functools.cache

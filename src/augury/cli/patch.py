@@ -12,7 +12,7 @@ HELPS = {
     "--select": "the network of which epoch is kept: last, validation or worst_group, by the validation part (worst_group)",
 }
 FLAGS = (
-    ("--seeds", "N", "trainings per strategy (3)"),
+    ("--seeds", "N", "trainings per strategy (8)"),
     ("--from-run", "RUN", "a finished run whose network is to be patched (the first strategy's)"),
     ("--translate", "SCOPE", "class: a CycleGAN for each class; all: one for all classes (class)"),
     ("--translate-steps", "N", "steps of each CycleGAN (1000)"),
@@ -26,7 +26,7 @@ FLAGS = (
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     strategy = (
-        "rows, parted by commas: a strategy, and after + balanced, with(lr=...,weight_decay=...) or tuned(weight_decay=[...]) "
+        "rows, parted by commas: a strategy, and after + balanced, true, with(lr=...) or tuned(weight_decay=[...]) "
         "(erm,erm+balanced,group_dro(adjustment=1),clamp(adjustment=1))"
     )
     add_settings(parser, "augmentation of the trainings (none)", strategy, HELPS)

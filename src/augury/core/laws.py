@@ -9,7 +9,7 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from augury.core.levels import Ladder, Levels, Stepped
 from augury.core.options import Interval, Spec, bind
 
 
+@runtime_checkable
 class Law(Protocol):
     """`value(u, strength)`: u float32 in [0, 1) and strength float32 in [0, 1] of one shape, native values of that shape.
 
@@ -247,8 +248,47 @@ def _beta(*, a: float, b: float | None = None) -> Law:
     return Beta(a, a if b is None else b)
 
 
+def _linear(*, low: float, high: float, signed: bool = False, centre: float = 0.0) -> Law:
+    return Linear(_finite(low, "linear"), _finite(high, "linear"), signed, _finite(centre, "linear"))
+
+
+def _stepped(*, low: float, high: float, unit: float = 1.0, signed: bool = False) -> Law:
+    return Stepped(_finite(low, "stepped"), _finite(high, "stepped"), _finite(unit, "stepped"), signed)
+
+
+def _ladder(*, numbers: tuple[float, ...], signed: bool = False, centre: float = 0.0) -> Law:
+    if not numbers:
+        raise InputError("ladder: needs at least one number, as ladder([0, 10, 20])")
+    return Ladder(tuple(_finite(n, "ladder") for n in numbers), signed, _finite(centre, "ladder"))
+
+
+def written(law: Law) -> object:
+    """A law as the grammar has it: a number, a list of numbers, or a `Spec`; InputError for one that is not Augury's own."""
+    match law:
+        case Constant(number):
+            return number
+        case Choice(numbers):
+            return list(numbers)
+        case Uniform(low, high):
+            return Spec("uniform", {}, (low, high))
+        case LogUniform(low, high):
+            return Spec("log_uniform", {}, (low, high))
+        case Beta(a, b):
+            return Spec("beta", {}, (a, b))
+        case Linear(low, high, signed, centre):
+            return Spec("linear", {"signed": signed, "centre": centre}, (low, high))
+        case Stepped(low, high, unit, signed):
+            return Spec("stepped", {"unit": unit, "signed": signed}, (low, high))
+        case Ladder(numbers, signed, centre):
+            return Spec("ladder", {"signed": signed, "centre": centre}, (list(numbers),))
+    raise InputError(f"{type(law).__name__}: a law of your own has no text; make it the default of an operation of your own")
+
+
 _NAMED: dict[str, tuple[Callable[..., Law], tuple[str, ...]]] = {
     "uniform": (_uniform, ("low", "high")),
     "log_uniform": (_log_uniform, ("low", "high")),
     "beta": (_beta, ("a", "b")),
+    "linear": (_linear, ("low", "high")),
+    "stepped": (_stepped, ("low", "high")),
+    "ladder": (_ladder, ("numbers",)),
 }

@@ -100,7 +100,7 @@ def plugin_of(module: str) -> Plugin:
     return Plugin(module, hashlib.sha256(text.encode()).hexdigest(), file, text)
 
 
-def plugins() -> list[Plugin]:
+def loaded() -> list[Plugin]:
     """The plug-ins that registered names so far."""
     return [plugin_of(module) for module in dict.fromkeys(entry.module for entry in registry.outside())]
 
@@ -142,9 +142,9 @@ def check(record: object, where: str) -> None:
             )
 
 
-def restore(plugins: Iterable[Plugin]) -> None:
+def restore(wanted: Iterable[Plugin]) -> None:
     """Load plug-ins as another process had them; InputError where this one has another version."""
-    for plugin in plugins:
+    for plugin in wanted:
         if plugin.module == SESSION:
             continue
         if plugin.module not in sys.modules and plugin.text is not None:
@@ -158,13 +158,13 @@ def restore(plugins: Iterable[Plugin]) -> None:
             )
 
 
-def portable(plugins: list[Plugin], where: str) -> list[Plugin]:
+def portable(found: list[Plugin], where: str) -> list[Plugin]:
     """The plug-ins, where all of them can be handed to processes that know nothing of this one; InputError otherwise."""
-    for plugin in plugins:
+    for plugin in found:
         if plugin.module == SESSION:
             names = ", ".join(e.name for e in registry.outside() if e.module == SESSION)
             raise InputError(f"{where}: {names}: defined in a notebook or script; write it into a file and load that as a plug-in")
-    return plugins
+    return found
 
 
 def _load_file(path: Path, where: str) -> str:

@@ -1,6 +1,6 @@
 """Stage: one step of a pipeline, which draws for every image of a batch and then applies what it drew."""
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -12,6 +12,7 @@ Trace = dict[str, Tensor]
 Domain = Literal["pixels", "any"]
 
 
+@runtime_checkable
 class Stage(Protocol):
     """A step of a pipeline. All random choices are made by `sample`; `apply` is a pure function of the batch and the trace.
 

@@ -1,6 +1,8 @@
 """The parts of a search: budgets, journals, the proxy, spaces, who proposes children, and where they are trained."""
 
 import json
+import os
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -248,8 +250,9 @@ def test_processes_train_the_same_children_and_outlive_one_that_dies() -> None:
     assert found[0].accuracy == alone[0].accuracy and found[3].accuracy == alone[3].accuracy
 
 
-def test_a_local_ray_instance_trains_the_same_children() -> None:
+def test_a_local_ray_instance_trains_the_same_children(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray", reason="Ray is not installed (the extra `ray`)")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # Ray's processes must find this test's helpers
     workshop = Workshop(FAST, proxy(bars(), 32, 0), Breaking())
     with pool_of(workshop, workers=2, ray="local") as pool:
         found = {o.number: o for o in pool.run(jobs("work", "die", "raise"))}

@@ -11,6 +11,7 @@
       - {until: 0.5, policies: [...]} # up to this share of the epochs
     augment: randaugment(spread=0.5)  # instead of both: a registered augmentation with options, where no list can say it
     provenance: {...}                 # how it was found; kept and shown
+    plugins: {mine: "sha256:..."}     # where its names come from, if not from Augury; asked for, never loaded
 
 `values` are what is executed, in the operation's own units; with `signed` the sign (for enhancement factors the side of
 1) is drawn. `strength` says where on its ladder the value lies, for logs and plots. `options` are the operation's fixed
@@ -29,6 +30,7 @@ from torch import Tensor
 from augury.augment.ops.build import op
 from augury.augment.policies.fixed import Step, SubPolicies
 from augury.augment.policies.ladders import ENHANCE
+from augury.core import plugins
 from augury.core.devices import constant
 from augury.core.errors import InputError
 from augury.core.laws import Constant, Law, Linear
@@ -170,6 +172,9 @@ def write_policy(content: PolicyFile) -> str:
         lines.append(f"source: {_text(content.source)}")
     if content.augment:
         lines.append(f"augment: {_text(content.augment)}")
+    used = plugins.recorded([content.augment, *{entry.op for _, rows in content.periods for row in rows for entry in row}])
+    if used:
+        lines.append(yaml.safe_dump({"plugins": used}).rstrip())
     if content.repeat > 1:
         lines.append(f"repeat: {content.repeat}")
     if len(content.periods) == 1:

@@ -9,7 +9,7 @@ import yaml
 
 from augury.augment.ops.build import op
 from augury.augment.policies.file import MOST_ROWS, VERSION, Entry, PolicyFile, Row
-from augury.core import registry
+from augury.core import plugins, registry
 from augury.core.errors import InputError
 from augury.core.options import Chain, parse_chain
 
@@ -38,14 +38,15 @@ def parse_policy(text: str, where: str, check_augment: Check) -> PolicyFile:
         mark = getattr(error, "problem_mark", None)
         raise InputError(f"{where}{f' line {mark.line + 1}' if mark else ''}: not valid YAML") from None
     reader = _Reader(where, text.splitlines(), check_augment)
-    top = reader.mapping(
-        node, {"augury_policy", "name", "source", "policies", "repeat", "schedule", "augment", "provenance"}, "a policy file"
-    )
+    known = {"augury_policy", "name", "source", "policies", "repeat", "schedule", "augment", "provenance", "plugins"}
+    top = reader.mapping(node, known, "a policy file")
     if "augury_policy" not in top:
         raise InputError(f"{where}: the line 'augury_policy: {VERSION}' is missing; this is no policy file")
     version = reader.plain(top["augury_policy"])
     if not isinstance(version, int) or version > VERSION or version < 1:
         raise reader.fail(top["augury_policy"], f"format {version} is not known to this version of Augury (it knows {VERSION})")
+    if "plugins" in top:
+        plugins.check(reader.plain(top["plugins"]), where)
     if sum(key in top for key in ("policies", "schedule", "augment")) != 1:
         raise InputError(f"{where}: give either policies, schedule or augment")
     augment = reader.augment(top["augment"]) if "augment" in top else ""

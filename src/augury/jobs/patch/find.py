@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from augury.augment.saliency.grad_cam import grad_cam
 from augury.augment.saliency.gradient import evaluating, gradient_map
 from augury.augment.stages.normalize import Normalize
 from augury.core.errors import InputError
@@ -61,7 +62,8 @@ def found_groups(model: Model, dataset: Dataset, groups: Groups) -> dict[str, An
 def before_and_after(before: Model, after: Model, dataset: Dataset, groups: Groups) -> Block:
     """Saliency maps of both networks on the same test images: of every group the first ones that `before` gets wrong, then others.
 
-    A map is the largest absolute derivative over the channels of the true class's logit, each map up to its 99th percentile.
+    Two maps of each: the largest absolute derivative over the channels of the true class's logit, and Grad-CAM, as in the paper's
+    figures; each map up to its 99th percentile.
     """
     cells = groups.of_split(dataset.test)
     seen = evaluate(before.network, on_device(dataset.test, before.device), before.normalize, len(dataset.classes))
@@ -75,19 +77,23 @@ def before_and_after(before: Model, after: Model, dataset: Dataset, groups: Grou
     after_maps, captions = [], []
     for model in (before, after):
         maps, words = _maps(model, images, labels, dataset.classes)
-        after_maps.append(maps)
-        captions.append([f"{model.name}: {word}" for word in words])
+        for kind, each in maps.items():
+            after_maps.append(each)
+            captions.append([f"{model.name}, {kind}: {word}" for word in words])
     names = [groups.names[cell] for cell in cells[chosen].tolist()]
     return Block("", images, after_maps, captions, names, ("saliency before and after",))
 
 
-def _maps(model: Model, images: Tensor, labels: Tensor, classes: tuple[str, ...]) -> tuple[Tensor, list[str]]:
-    """Saliency as uint8 [R,3,H,W] and the prediction in words, for each image."""
+def _maps(model: Model, images: Tensor, labels: Tensor, classes: tuple[str, ...]) -> tuple[dict[str, Tensor], list[str]]:
+    """Saliency as uint8 [R,3,H,W], by its kind, and the prediction in words, for each image."""
     shown = model.normalize.normalise(images.to(model.device))
     with evaluating(model.network):
-        maps = gradient_map(model.network, shown, labels.to(model.device))
+        maps = {
+            "gradient": gradient_map(model.network, shown, labels.to(model.device)),
+            "Grad-CAM": grad_cam(model.network, shown, labels.to(model.device)),
+        }
         with torch.no_grad():
             confidence, predicted = model.network(shown).float().softmax(1).max(1)
     pairs = zip(confidence.tolist(), predicted.tolist(), labels.tolist(), strict=True)
     words = [f"{classes[p]}{'' if p == y else ' (wrong)'}, {100 * c:.0f} %" for c, p, y in pairs]
-    return heat(maps.cpu()), words
+    return {kind: heat(each.cpu()) for kind, each in maps.items()}, words

@@ -1,6 +1,7 @@
 """`augury patch`: find the subgroup that a model fails on, learn translations between subgroups, retrain, compare."""
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from augury.jobs.environment import environment
 from augury.jobs.patch.find import Model, before_and_after, found_groups, model_of
 from augury.jobs.patch.report import page
 from augury.jobs.patch.retrain import Trained, Trainings, table
-from augury.jobs.patch.rows import rows_of
+from augury.jobs.patch.rows import DEFAULT, TRUE_ROW, rows_of
 from augury.jobs.patch.settings import FIND, TRANSLATE, TRANSLATED, PatchSettings, Stage, open_folder, stages_named
 from augury.jobs.patch.translate import pipeline_of, translate_stage, translated_images
 from augury.jobs.progress import bar
@@ -40,6 +41,9 @@ def patch(
     if settings.labels is not None or settings.labels_per_class is not None:
         raise InputError("--labels: every image is translated and needs its label; leave it out, or use --fraction")
     dataset = load_for(settings)
+    if settings.strategy == DEFAULT and settings.image_size is None and dataset.counterparts is not None:
+        settings = replace(settings, strategy=f"{DEFAULT},{TRUE_ROW}")
+        rows = rows_of(settings.strategy)
     settings = settings.resolved(len(dataset.train.ids))
     groups = checked_groups(dataset)
     device = pick_device(settings.device)
@@ -65,11 +69,14 @@ def patch(
         done = {"version": 1, "trainings": [str(f) for one in _retrained(trainings, seeds, quiet) for f in one.folders]}
     if "report" in stages:
         found = trainings.all(seeds, None)
+        translations = _read(output / TRANSLATE) if translating else {"pairs": []}
+        notes += translations.get("warnings", [])
         done = {
             "version": 1,
             "rows": table(found, dataset, groups, settings),
             "before": _read(output / FIND),
-            "translations": _read(output / TRANSLATE)["pairs"] if translating else [],
+            "translations": translations["pairs"],
+            **{key: translations[key] for key in ("qualities", "judge") if key in translations},
             "notes": notes,
             "environment": environment(device),
         }
@@ -82,7 +89,7 @@ def patch(
             for one in found for seed, run in zip(seeds, one.runs, strict=True) for line in run["metrics"]
         ])  # fmt: skip
         directory.finish(done)
-    return {**done, "notes": notes}
+    return {**done, "notes": [*notes, *(w for w in done.get("warnings", ()) if w not in notes)]}
 
 
 def checked_groups(dataset: Dataset) -> Groups:

@@ -38,7 +38,7 @@ def page(
     parts = [
         _before(result["before"]),
         _compared(rows, groups),
-        *_translations(output, result["translations"]),
+        *_translations(output, result),
         _saliency(output, rows),
     ]
     return patch_page(parts + [_curves(found)], summary=summary(rows), settings=shown, notes=result["notes"])
@@ -129,7 +129,8 @@ def _compared(rows: list[dict[str, Any]], groups: Groups) -> Part:
     )
 
 
-def _translations(output: Path, pairs: list[dict[str, Any]]) -> list[Part]:
+def _translations(output: Path, result: dict[str, Any]) -> list[Part]:
+    pairs = result["translations"]
     if not pairs:
         return []
     made = [
@@ -143,14 +144,48 @@ def _translations(output: Path, pairs: list[dict[str, Any]]) -> list[Part]:
         for pair in pairs
     ]
     words = "CycleGANs, learned from the training part alone. Where they change the class, do not trust what is built on them."
-    return [Part("Translations between subgroups", words, sheets=tuple(made))]
+    tables = (_qualities(result["qualities"], result["judge"]),) if "qualities" in result else ()
+    return [Part("Translations between subgroups", words, tables=tables, sheets=tuple(made))]
+
+
+def _qualities(found: list[dict[str, Any]], judge: dict[str, float | None]) -> Table:
+    known = any(each["true_distance"] is not None for each in found)
+    columns: tuple[str, ...] = (
+        "class",
+        "from",
+        "to",
+        "images",
+        "in the target subgroup, %",
+        "class kept, %",
+        "distance before",
+        "distance after",
+    )
+    rows = [
+        (
+            each["label"], each["start"], each["target"], f"{each['images']:,}", number(each["flipped"]), number(each["kept"]),
+            number(each["distance_before"]), number(each["distance_after"]),
+            *((number(each["untouched_distance"]), number(each["true_distance"])) if known else ()),
+        )
+        for each in found
+    ]  # fmt: skip
+    said = [
+        "Subgroup and class as a judge sees them: support-vector machines on the pixels of the training part, right on "
+        f"{number(judge['subgroup_accuracy'])} and {number(judge['label_accuracy'])} % of the validation part's real images. "
+        "Distance: energy distance, in grey levels a pixel, to the real images of the target subgroup; before: of the untouched "
+        "images."
+    ]
+    if known:
+        columns = (*columns, "true counterpart before", "true counterpart after")
+        said.append("True counterpart: mean absolute difference in grey levels to the image as it would really look.")
+    return Table("How good the translations are", columns, tuple(rows), " ".join(said))
 
 
 def _saliency(output: Path, rows: list[dict[str, Any]]) -> Part:
     caption = (
         "The same test images under both networks, of every group first those that the first one gets wrong, so that one looks "
-        "worse here than it is. Bright: the pixels that move the true class's logit most (absolute gradient, each map up to its "
-        "own 99th percentile). Under each map: what the network says, and how surely."
+        "worse here than it is. Gradient: the pixels that move the true class's logit most (absolute gradient). Grad-CAM: where "
+        "the last convolution's maps speak for the true class. Each map up to its own 99th percentile. Under each map: what the "
+        "network says, and how surely."
     )
     shown = Sheet(f"{rows[0]['label']} and {rows[-1]['label']}", caption, (output / "saliency.png").read_bytes())
     return Part("Where the networks look", "", sheets=(shown,))

@@ -45,8 +45,10 @@ class Trainings:
     def check(self) -> None:
         """Refuse what cannot be trained before anything is written."""
         for row in self.rows:
+            if row.true:
+                true_translations(self.dataset, row.name)
             for choice in range(len(row.grid)):
-                nothing = {STREAM: torch.zeros(0)} if row.translated else None
+                nothing = {STREAM: torch.zeros(0)} if row.reads_translations else None
                 prepare(row.settings(self.settings, choice), self.dataset, nothing)
 
     def train(self, row: PatchRow, seed: int, choice: int, advance: Advance | None) -> dict[str, Any]:
@@ -60,7 +62,9 @@ class Trainings:
         directory = RunDirectory.open(folder, settings.dict(), resume=True)
         result = directory.result()
         if result is None:
-            streams = {STREAM: self.translated()} if row.translated else None
+            streams = None
+            if row.reads_translations:
+                streams = {STREAM: true_translations(self.dataset, row.name) if row.true else self.translated()}
             result = Trainer(prepare(settings, self.dataset, streams)).run(directory, advance)
             directory.finish(result)
         return {**result, "metrics": directory.metrics()}
@@ -86,6 +90,16 @@ class Trainings:
             runs = [self.train(row, seed, choice, advance) for seed in seeds]
             found.append(Trained(row, choice, runs, [self.folder(row, seed, choice) for seed in seeds]))
         return found
+
+
+def true_translations(dataset: Dataset, row: str) -> Tensor:
+    """The training images' true counterparts, uint8 [N,K,C,H,W]; InputError where the data have none, or of another size."""
+    if dataset.counterparts is None:
+        raise InputError(f"--strategy {row}: {dataset.name} has no true translations; only data made to order have (*_correlation)")
+    found = dataset.counterparts(dataset.train.ids)
+    if found.shape[2:] != dataset.train.images.shape[1:]:
+        raise InputError(f"--strategy {row}: true translations have the data's own size; leave --image-size out")
+    return found
 
 
 @dataclass(frozen=True)

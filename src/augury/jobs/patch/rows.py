@@ -12,7 +12,8 @@ from augury.train.strategies.build import strategy as build_strategy
 from augury.train.strategies.clamp import STREAM
 
 DEFAULT = "erm,erm+balanced,group_dro(adjustment=1),clamp(adjustment=1)"
-_MODIFIERS = ("balanced", "with", "tuned")
+TRUE_ROW = "clamp(adjustment=1)+true"
+_MODIFIERS = ("balanced", "true", "with", "tuned")
 Positive = Annotated[float, Interval(0)]
 
 
@@ -20,18 +21,25 @@ Positive = Annotated[float, Interval(0)]
 class PatchRow:
     """A strategy as it is trained. name: as it was written. label: the shortest that tells it from the others. own: settings
     that differ from the command's. grid: settings to try, of which the best on the validation part is kept; one entry where
-    nothing is tried."""
+    nothing is tried. true: trained on the true counterparts, where the data are made to order, in the place of learned
+    translations."""
 
     name: str
     strategy: str
     own: dict[str, Any]
     grid: tuple[dict[str, Any], ...]
     label: str = ""
+    true: bool = False
+
+    @property
+    def reads_translations(self) -> bool:
+        """Whether it is trained on translations, learned or true."""
+        return STREAM in build_strategy(self.strategy).streams
 
     @property
     def translated(self) -> bool:
-        """Whether it is trained on translations."""
-        return STREAM in build_strategy(self.strategy).streams
+        """Whether it is trained on learned translations."""
+        return self.reads_translations and not self.true
 
     def settings(self, common: Settings, choice: int = 0, seed: int | None = None) -> Settings:
         """The training's settings with an entry of the grid."""
@@ -43,8 +51,8 @@ def rows_of(text: str) -> list[PatchRow]:
     """The rows written as `erm,erm+balanced,clamp(weight=5)+with(lr=0.001)`; InputError for what is not one.
 
     A row is a strategy and, after `+`, any of: `balanced` (every batch holds as many images of every group; what strategies
-    that weigh groups do anyway), `with(lr=..., weight_decay=..., sampling=...)` (settings of its own), `tuned(...)` (values to
-    choose from on the validation part).
+    that weigh groups do anyway), `true` (true translations, on data made to order), `with(lr=..., weight_decay=...,
+    sampling=...)` (settings of its own), `tuned(...)` (values to choose from on the validation part).
     """
     rows = [_row(chain) for chain in parse_list(text, "--strategy")]
     for row in rows:
@@ -87,19 +95,25 @@ def _row(chain: Chain) -> PatchRow:
     first, *further = chain.stages
     where = f"--strategy {chain}"
     made = build_strategy(first)
-    own: dict[str, Any] = {"sampling": "groups"} if hasattr(made, "begin") else {}
+    own: dict[str, Any] = {"sampling": "groups"} if made.needs_groups else {}
     grid: tuple[dict[str, Any], ...] = ({},)
+    true = False
     for spec in further:
         if spec.name == "balanced":
             _no_options(spec, where)
             own["sampling"] = "groups"
+        elif spec.name == "true":
+            _no_options(spec, where)
+            if STREAM not in made.streams:
+                raise InputError(f"{where}: {first.name} reads no translations, so there are no true ones to give it")
+            true = True
         elif spec.name == "with":
             own |= with_settings(**bind(with_settings, spec, where))
         elif spec.name == "tuned":
             grid = tuned(**bind(tuned, spec, where))
         else:
             raise InputError(f"{where}: {unknown('addition', spec.name, list(_MODIFIERS))}")
-    return PatchRow(str(chain), str(first), own, grid)
+    return PatchRow(str(chain), str(first), own, grid, true=true)
 
 
 def _no_options(spec: Spec, where: str) -> None:

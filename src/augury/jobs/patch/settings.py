@@ -22,7 +22,7 @@ class PatchSettings:
     strategy's. translate: a CycleGAN for each class, or one for all. translate_*: their training (`TranslationSettings`);
     translate_augment: what their images go through."""
 
-    seeds: Annotated[int, Interval(1, 1000)] = 3
+    seeds: Annotated[int, Interval(1, 1000)] = 8
     from_run: str | None = None
     translate: Literal["class", "all"] = "class"
     translate_steps: Annotated[int, Interval(1)] = 1000

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from augury.train.data.groups import Groups
 from augury.train.engine.checkpoint import write_atomically, write_json
 from augury.train.translation.cyclegan import CycleGan
 from augury.train.translation.pairs import Pair, Translators, pairs_of, sources, translate_split
+from augury.train.translation.quality import Judge, qualities
 
 _SHOWN = 6
 
@@ -65,9 +67,23 @@ def translate_stage(
     packed = io.BytesIO()
     np.save(packed, images.numpy())
     write_atomically(output / TRANSLATED, packed.getvalue())
-    found = {"version": 1, "pairs": rows, "images": list(images.shape)}
+    found = {"version": 1, "pairs": rows, "images": list(images.shape), **_judged(dataset, groups, images)}
     write_json(output / TRANSLATE, found)
     return found
+
+
+def _judged(dataset: Dataset, groups: Groups, images: Tensor) -> dict[str, Any]:
+    """How good every translation is, the judge's own accuracy, and warnings, for translate.json."""
+    judge = Judge.fit(dataset.train, dataset.validation, groups)
+    truth = None if dataset.counterparts is None else dataset.counterparts(dataset.train.ids)
+    if truth is not None and truth.shape[2:] != images.shape[2:]:
+        truth = None
+    found = qualities(dataset.train, groups, images, judge, truth)
+    return {
+        "qualities": [asdict(each) for each in found],
+        "judge": {"subgroup_accuracy": judge.subgroup_accuracy, "label_accuracy": judge.label_accuracy},
+        "warnings": [warning for each in found for warning in each.warnings(judge)],
+    }
 
 
 def translated_images(output: Path, dataset: Dataset) -> Tensor:

@@ -1,5 +1,7 @@
 """Digits whose parity is tied to a zigzag in training and not in the test: a spurious correlation made to order."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,18 @@ from augury.train.data.zigzag import zigzag
 
 CLASSES = ("even", "odd")
 SUBGROUPS = ("clean", "zigzag")
+
+
+@dataclass(frozen=True)
+class Counterparts:
+    """Training images, by id, clean and with the zigzag that is theirs. pool: clean images uint8 [N,1,H,W], numbered from 0."""
+
+    pool: Tensor
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        """uint8 [N,2,1,H,W], the subgroups in the order of `SUBGROUPS`."""
+        clean = self.pool[ids]
+        return torch.stack([clean, zigzag(clean, ids)], 1)
 
 
 def correlated(
@@ -39,7 +53,8 @@ def correlated(
     tested = _both(test[0], test[1], numbers, len(test[1]))
     pixels = train.images.double() / 255
     return Dataset(
-        name, CLASSES, train, validation, tested, (pixels.mean().item(),), (pixels.std(correction=0).item(),), SUBGROUPS, notes
+        name, CLASSES, train, validation, tested, (pixels.mean().item(),), (pixels.std(correction=0).item(),), SUBGROUPS, notes,
+        counterparts=Counterparts(images),
     )  # fmt: skip
 
 

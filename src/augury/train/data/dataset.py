@@ -1,6 +1,7 @@
 """Data sets: images, labels and splits, from a name, a folder, arrays or a manifest."""
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,7 +58,8 @@ class Dataset:
     `ids` number the images of the data set and are unique over its parts. `group_names` name the numbers in
     `Split.groups`, where the data have groups. `notes` say in one line each what was converted, skipped or cut.
     retrieval: queries and gallery, where the data are for re-identification. origin: where the data came from, and what they
-    were; `load` fills it in.
+    were; `load` fills it in. counterparts: ids int64 [N] of training images to uint8 [N,K,C,H,W], each as it would look in every
+    subgroup, where the data are made to order.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     retrieval: Retrieval | None = None
     origin: Origin | None = None
+    counterparts: Callable[[Tensor], Tensor] | None = None
 
     def name_of(self, number: int) -> str:
         """What the image with this id is called within the data, such as its file's path; "" where images have no names."""

@@ -5,11 +5,13 @@ from typing import Any
 
 import yaml
 
+from augury.core import plugins
 from augury.core.errors import InputError
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A YAML file of settings, dashes in keys allowed; InputError for what cannot be read. Never executes anything."""
+    """A YAML file of settings, dashes in keys allowed; InputError for what cannot be read. Never executes anything: of the
+    plug-ins that it records, those that are missing or differ are asked for."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -25,6 +27,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise InputError(f"-c {path}{f' line {mark.line + 1}' if mark else ''}: not readable as YAML ({problem})") from None
     if not isinstance(values, dict):
         raise InputError(f"-c {path}: expected `setting: value` lines")
+    plugins.check(values.pop("plugins", {}), f"-c {path}")
     return {str(key).replace("-", "_"): value for key, value in values.items()}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from augury.core import plugins
 from augury.core.errors import InputError, RunError
 from augury.train.engine.checkpoint import NAME, PREVIOUS, STAGE_ONE, write_atomically, write_json
 from augury.train.engine.settings import HARMLESS, Settings
@@ -47,8 +48,10 @@ class RunDirectory:
             raise InputError(f"--output {path}: holds {state}; add --overwrite to replace it or --resume to go on")
         if old is not None:
             made._compare(old, config)
+        used = plugins.recorded(config)
         if old != config:
-            write_atomically(path / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
+            written = {**config, **({"plugins": used} if used else {})}
+            write_atomically(path / "config.yaml", yaml.safe_dump(written, sort_keys=False).encode())
         return made
 
     def _compare(self, old: dict[str, Any], config: dict[str, Any]) -> None:
@@ -66,7 +69,8 @@ class RunDirectory:
             raise InputError(f"--resume: {self.path} was started with other settings: {words}; set them back")
 
     def config(self) -> dict[str, Any] | None:
-        """The settings the run was started with; None where there is no run."""
+        """The settings the run was started with; None where there is no run. InputError where it used a plug-in that is not
+        loaded, or another version of one."""
         file = self.path / "config.yaml"
         if not file.exists():
             return None
@@ -76,6 +80,7 @@ class RunDirectory:
             config = None
         if not isinstance(config, dict):
             raise InputError(f"{file}: damaged; start again with --overwrite")
+        plugins.check(config.pop("plugins", {}), str(file))
         return config
 
     def result(self) -> dict[str, Any] | None:

@@ -1,16 +1,16 @@
 """The pipelines that a method's views come from."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from augury.augment.names import Statistics, build
+from augury.augment.names import Augmentation as _Augmentation
+from augury.augment.names import Statistics, build, pipeline, with_normalize
 from augury.augment.pipeline import Pipeline
 from augury.augment.stages.normalize import Normalize
 from augury.core.errors import InputError
 from augury.core.options import Chain, chain_from
 from augury.train.strategies.strategy import Strategy
 
-Augmentation = str | Chain | Pipeline | Sequence[Any] | dict[str, Any]
+Augmentation = _Augmentation | Chain
 
 
 def method_pipelines(
@@ -32,12 +32,9 @@ def method_pipelines(
 
 def normalized(augment: Augmentation, statistics: Statistics, where: str) -> Pipeline:
     """The augmentation with `normalize` after its last stage that needs pixels, unless it stands in it already."""
-    if not isinstance(augment, Pipeline):
+    if isinstance(augment, str | Chain):
         return build(chain_from(augment, where), statistics, where)
-    if any(isinstance(stage, Normalize) for stage in augment.stages):
-        return augment
-    last = max((i for i, stage in enumerate(augment.stages) if stage.domain == "pixels"), default=-1)
-    return Pipeline((*augment.stages[: last + 1], Normalize(*statistics), *augment.stages[last + 1 :]))
+    return with_normalize(pipeline(augment), statistics)
 
 
 def normalize_of(pipeline: Pipeline) -> Normalize:

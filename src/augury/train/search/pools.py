@@ -14,7 +14,9 @@ from typing import Any, Protocol
 
 import torch
 
+from augury.core import plugins
 from augury.core.errors import InputError
+from augury.core.registry import SESSION
 from augury.train.engine.setup import pick_device
 from augury.train.search.child import Job, Outcome, Workshop
 
@@ -77,7 +79,7 @@ class Processes:
     def _employ(self, wanted: int) -> None:
         free = sum(worker.job is None for worker in self.workers)
         threads = max(1, len(os.sched_getaffinity(0)) // self.count) if hasattr(os, "sched_getaffinity") else 1
-        content = pickle.dumps(replace(self.workshop, threads=threads))
+        content = packed(replace(self.workshop, threads=threads), "--workers")
         context = multiprocessing.get_context("spawn")
         while len(self.workers) < self.count and free < wanted:
             ours, theirs = context.Pipe()
@@ -100,10 +102,25 @@ class Processes:
         return outcome
 
 
+def packed(workshop: Workshop, where: str) -> bytes:
+    """A workshop for another process, with the plug-ins that it may use; InputError where one cannot be handed on."""
+    plugins.portable(plugins.used_in(workshop.settings.dict()), where)
+    loaded = [plugin for plugin in plugins.loaded() if plugin.module != SESSION]
+    return pickle.dumps((loaded, pickle.dumps(workshop)))
+
+
+def unpacked(content: bytes) -> Workshop:
+    """What was packed, its plug-ins loaded first."""
+    loaded, inner = pickle.loads(content)
+    plugins.restore(loaded)
+    workshop: Workshop = pickle.loads(inner)
+    return workshop
+
+
 def _serve(connection: Connection, content: bytes) -> None:
     """A worker's life: train what comes until nobody is there."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    workshop: Workshop = pickle.loads(content)
+    workshop = unpacked(content)
     torch.set_num_threads(workshop.threads or 1)
     while True:
         try:
@@ -133,7 +150,7 @@ class Cluster:
 
 
 def _remote(content: bytes, job: bytes) -> bytes:
-    workshop: Workshop = pickle.loads(content)
+    workshop = unpacked(content)
     torch.set_num_threads(workshop.threads or 1)
     return pickle.dumps(workshop.run(pickle.loads(job)))
 
@@ -179,4 +196,4 @@ def _joined(workshop: Workshop, workers: int, address: str) -> tuple[Cluster, bo
             raise InputError(f"--ray {address}: cannot be reached ({' '.join(str(error).split())[:200]})") from None
     gpus = 1 if pick_device(workshop.settings.device).type == "cuda" else 0
     task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(_remote)
-    return Cluster(ray, task, ray.put(pickle.dumps(replace(workshop, threads=1)))), started
+    return Cluster(ray, task, ray.put(packed(replace(workshop, threads=1), "--ray"))), started
