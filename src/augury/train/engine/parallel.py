@@ -5,6 +5,7 @@ wants every parameter to get its gradient in one backward pass, which strategies
 networks with idle parts do not either; those are summed by `World.sum_gradients` afterwards.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -36,8 +37,11 @@ def overlapped(method: Method, world: World) -> DistributedDataParallel | None:
         return None
     if any(p.grad is None for p in method.parameters() if p.requires_grad):
         return None
-    # Processes agree already, and running statistics stay their own until an epoch ends.
-    wrapped = DistributedDataParallel(_Loss(method), broadcast_buffers=False, init_sync=False)
+    # Processes agree already, and running statistics stay their own until an epoch ends. The flag's name changed in PyTorch.
+    named = inspect.signature(DistributedDataParallel).parameters
+    buffers = "forward_sync_buffers" if "forward_sync_buffers" in named else "broadcast_buffers"
+    more: dict[str, Any] = {buffers: False}
+    wrapped = DistributedDataParallel(_Loss(method), init_sync=False, **more)
     wrapped.register_comm_hook(None, _sum)
     return wrapped
 

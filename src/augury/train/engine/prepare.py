@@ -102,4 +102,4 @@ def prepare(
         method.fill.check(first_two(data.train, len(dataset.classes)))
     average = None if settings.model_ema_decay is None else ModelEma(model, settings.model_ema_decay)
     selection = Selection(settings.select, settings.patience, found.groups)
-    return Training(settings, dataset, method, update, data, selection, average, Progress(notes=found.notes))
+    return Training(settings, dataset, method, update, data, selection, average, progress=Progress(notes=found.notes))
