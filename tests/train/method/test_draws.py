@@ -52,6 +52,7 @@ def expected() -> dict[tuple[int, int], Tensor]:
     return drawn(DataLoader(augury.with_ids(TensorDataset(IMAGES, LABELS)), 16))
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than a small machine has cores
 @pytest.mark.parametrize(
     "options",
     [
@@ -195,8 +196,8 @@ def test_how_it_is_called_is_checked() -> None:
         method.start_epoch(1, 1)
     with pytest.raises(InputError, match="mean="):
         augury.method(torch.nn.Linear(1, 1), classes=2)
-    floats = made(image_range=(0, 1))
-    for each in (floats, method.train()):
+    floats, method = made(image_range=(0, 1)), made()
+    for each in (floats, method):
         each.start_epoch(0, 1)
     assert torch.equal(floats(IMAGES[:4] / 255, LABELS[:4], ids=ids).loss, method(IMAGES[:4], LABELS[:4], ids=ids).loss)
     with pytest.raises(InputError, match="beyond image_range"):
