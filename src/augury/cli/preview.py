@@ -2,7 +2,7 @@
 
 import argparse
 
-from augury.cli.shared import DATA, named_path, print_notes, whole
+from augury.cli.shared import DATA, image_size, named_path, print_notes, whole
 from augury.core.errors import InputError
 
 HELP = "what an augmentation does to your own images"
@@ -30,13 +30,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--model", type=named_path, metavar="RUN", help="a run's folder, for augmentations that look at saliency")
     parser.add_argument("--data-dir", metavar="D", help="where a named data set already is")
-    parser.add_argument("--image-size", metavar="N", help="side that images of differing size are brought to")
+    parser.add_argument("--image-size", metavar="N", help="side that images are brought to, or rows and columns, 256,128")
+    parser.add_argument("--resize", metavar="HOW", default="cover", help="to another shape: cover, fit or stretch (cover)")
     parser.add_argument("--overwrite", action="store_true", help="replace the file")
 
 
 def run(options: argparse.Namespace) -> None:
     """Call the job and print what it found."""
+    from augury.core.options import convert
     from augury.jobs.preview import Request, preview
+    from augury.train.data.resize import Resize
 
     def number(name: str, low: int = 1) -> int | None:
         given = getattr(options, name)
@@ -47,7 +50,9 @@ def run(options: argparse.Namespace) -> None:
     ids = None if options.ids is None else [whole(part, "--ids", 0) for part in options.ids.split(",")]
     request = Request(
         options.data, options.augment, number("images") or 6, number("draws") or 6, number("seed", 0), number("epoch"), ids,
-        options.run_folder or options.worst, options.worst is not None, options.data_dir, number("image_size"), options.model,
+        options.run_folder or options.worst, options.worst is not None, options.data_dir,
+        image_size(options.image_size), options.model,
+        convert(options.resize, Resize, f"--resize: {options.resize!r}"),
     )  # fmt: skip
     print_notes({"notes": preview(request, options.output, overwrite=options.overwrite)})
     print(options.output)

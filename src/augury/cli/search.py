@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from augury.cli.shared import add_flags, add_settings, number, print_notes, settings_of, whole
+from augury.cli.shared import add_flags, add_settings, listed, number, print_notes, settings_of, whole
 
 HELP = "find a policy on your own images, with random search at equal budget beside it"
 FLAGS = (
@@ -23,6 +23,12 @@ FLAGS = (
     ("--operations", "A,B", "autoaugment, randaugment: what policies choose from (the published ones)"),
     ("--rule", "NAME", "autoaugment: how the controller learns, ppo or reinforce (ppo)"),
     ("--controller-lr", "RATE", "autoaugment: the controller's learning rate (0.01; 3.5e-4 from 1000 children on)"),
+    (
+        "--round-size",
+        "N",
+        "autoaugment: children that the controller learns from at a time; no fewer than --workers (8)",
+    ),
+    ("--refine-shares", "F,G", "randaugment: shares of the epochs at the end to be tried without the policy, such as 0,0.2 (0)"),
     ("--sampler", "NAME", "randaugment: grid, or tpe by Optuna with pruning (grid)"),
 )
 
@@ -46,6 +52,8 @@ def run(options: argparse.Namespace) -> None:
 
     names = [part.name for part in fields(SearchSettings)]
     settings, extra = settings_of(options, several=False, also=names, defaults={"epochs": CHILD_EPOCHS})
+    shares = extra.get("refine_shares")
+    extra["refine_shares"] = listed(shares) if isinstance(shares, str) else shares
     chosen = SearchSettings.of({k: number(v) if isinstance(v, str) else v for k, v in extra.items() if v is not None}, "--flags")
     how = How(whole(options.workers, "--workers", high=1000), options.ray, options.storage)
     result = search(settings, chosen, options.output, how, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)

@@ -58,7 +58,8 @@ SETTINGS = (
     ("--patience", "N", "epochs without a better one after which to stop; with --select validation or worst_group"),
     ("--data-dir", "D", "where a named data set already is: torchvision's layout, or D/NAME/train.npz"),
     ("--validation", "F", "fraction of the training part held out for validation (0.1)"),
-    ("--image-size", "N", "side that images of differing size are brought to"),
+    ("--image-size", "N", "side that images are brought to, or rows and columns, 256,128 (that of the images, where they agree)"),
+    ("--resize", "HOW", "to another shape: cover, and cut the centre out; fit the whole image in, on black; or stretch (cover)"),
     ("--intensity-range", "R", "values that become grey levels 0 to 255 in images of more than 8 bits: auto, or LOW,HIGH (auto)"),
     ("--fraction", "F", "share of the training images that is used, the same ones for every seed (1)"),
     ("--label-noise", "R", "share of the training labels that is drawn at random, the same for every seed (0)"),
@@ -151,13 +152,25 @@ def settings_of(
     merged = {
         **(defaults or {}),
         **values,
-        **{key: listed(value) if key in LISTS else number(value) for key, value in flags.items()},
+        **{key: listed(value) if key in LISTS or _sides(key, value) else number(value) for key, value in flags.items()},
     }
     if "data" not in merged:
         command = options.parser.prog
         example = EXAMPLES.get(command.split()[-1], "digits")
         raise InputError(f"DATA: name the data, for example `{command} {example} --output DIR`")
     return Settings.of(merged, "--flags"), extra
+
+
+def _sides(key: str, value: Any) -> bool:
+    return key == "image_size" and "," in str(value)
+
+
+def image_size(text: str | None) -> int | tuple[int, ...] | None:
+    """`--image-size` as a side, or as rows and columns."""
+    if text is None:
+        return None
+    sides = tuple(whole(part.strip(), "--image-size") for part in text.split(","))
+    return sides[0] if len(sides) == 1 else sides
 
 
 def listed(text: Any) -> list[Any]:

@@ -3,6 +3,7 @@
 import itertools
 import re
 import statistics
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,21 +55,28 @@ def compare(
     overwrite: bool = False,
     quiet: bool = False,
     parallel_seeds: bool = False,
+    may_change: Collection[str] = (),
+    own: Mapping[str, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Train every row with seeds 0 .. seeds-1 (or from settings.seed on) and compare; `settings.augment` and `.strategy` are lists.
 
     All rows of a seed share the split, the initial weights, the order of the batches and the number of optimiser steps.
     parallel_seeds: the seeds of a row train side by side in this process, each as it does alone.
+    own: settings of single rows in the place of the common ones, by their augmentation. may_change: settings in which a
+    comparison that is resumed may differ from what it was begun with.
     Writes config.yaml, result.json, metrics.jsonl, report.html and runs/ROW-seedK/ with each training's own files.
     """
     alone("compare")
     rows = rows_of(parse_list(settings.augment, "--augment"), parse_list(settings.strategy, "--strategy"))
     dataset = load_for(settings)
     settings = settings.resolved(len(dataset.train.ids))
-    each = {row: replace(settings, augment=row.augment, strategy=row.strategy) for row in rows}
+    singular = own or {}
+    each = {row: replace(settings, augment=row.augment, strategy=row.strategy, **singular.get(row.augment, {})) for row in rows}
     for row in rows:
         prepare(each[row], dataset)
-    directory = RunDirectory.open(output, {**settings.dict(), "seeds": seeds}, overwrite=overwrite, resume=resume)
+    directory = RunDirectory.open(
+        output, {**settings.dict(), "seeds": seeds}, overwrite=overwrite, resume=resume, may_change=may_change
+    )  # fmt: skip
     found: dict[Row, list[dict[str, Any]]] = {row: [] for row in rows}
     numbers = range(settings.seed, settings.seed + seeds)
     with bar(len(rows) * seeds * settings.total_epochs, quiet) as progress:
@@ -82,7 +90,11 @@ def compare(
                 progress.label(f"{row.augment} {row.strategy}, seed {seed}")
                 where = run_folder(output, index, row, seed)
                 found[row].append(run_one(replace(each[row], seed=seed), dataset, where, progress))
-    result = {"version": 1, "rows": _table(found, len(dataset.train.ids) * settings.total_epochs), "notes": list(dataset.notes)}
+    result = {
+        "version": 1,
+        "rows": _table(found, len(dataset.train.ids) * settings.total_epochs),
+        "notes": [*dataset.notes, *notes_of(found, list(numbers))],
+    }
     result["environment"] = environment(pick_device(settings.device))
     write_atomically(output / "report.html", _page(result, settings, dataset, rows, found, list(numbers), output).encode())
     _write_metrics(directory, found, list(numbers))
@@ -137,6 +149,7 @@ def _table(found: dict[Row, list[dict[str, Any]]], images: int) -> list[dict[str
             "seconds_device": _mean(runs, "device"),
             "networks": _networks(runs),
             **_before_refinement(runs),
+            **_chosen(runs),
         }
         for (row, runs), values, s in zip(found.items(), accuracies, compare_rows(accuracies), strict=True)
     ]  # fmt: skip
@@ -149,6 +162,31 @@ def _before_refinement(runs: list[dict[str, Any]]) -> dict[str, Any]:
     values = [run["stage_one"]["accuracy"] for run in runs]
     gains = [run["accuracy"] - value for run, value in zip(runs, values, strict=True)]
     return {"before_refinement": {"accuracies": values, "mean": statistics.mean(values), "gain": statistics.mean(gains)}}
+
+
+def _chosen(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The epochs whose networks the seeds' figures are those of, where the validation part chose; how many networks collapsed."""
+    made: dict[str, Any] = {}
+    if all("selected" in run for run in runs):
+        made["selected_epochs"] = [run["selected"]["epoch"] for run in runs]
+    fallen = sum(len(run.get("collapsed", ())) for run in runs)
+    return made | ({"collapsed": fallen} if fallen else {})
+
+
+def notes_of(found: dict[Row, list[dict[str, Any]]], seeds: list[int]) -> list[str]:
+    """What single trainings noted, each with its row and seeds; the same words stand once."""
+    said: dict[str, dict[Row, list[int]]] = {}
+    for row, runs in found.items():
+        for seed, run in zip(seeds, runs, strict=True):
+            for note in run.get("notes", ()):
+                said.setdefault(note, {}).setdefault(row, []).append(seed)
+    several = len({row.strategy for row in found}) > 1
+
+    def where(row: Row, numbers: list[int]) -> str:
+        name = f"{row.augment}, {row.strategy}" if several else row.augment
+        return f"{name}, seed{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+
+    return [f"{'; '.join(where(row, numbers) for row, numbers in rows.items())}: {note}" for note, rows in said.items()]
 
 
 def _mean(runs: list[dict[str, Any]], seconds: str) -> float:
@@ -187,7 +225,7 @@ def _page(
             label: [run["metrics"] for run in runs] for label, runs in zip(row_labels(result["rows"]), found.values(), strict=True)
         },
         sheets=[sheet_of(dataset, chain, seeds[0], fill_for(chain, dataset, folder)) for chain, folder in shown_chains],
-        notes=list(dataset.notes),
+        notes=result["notes"],
     )
 
 

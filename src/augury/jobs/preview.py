@@ -17,6 +17,7 @@ from augury.jobs.runs import Run, open_run
 from augury.jobs.saliency import fill_for, keep_block
 from augury.jobs.sheets import History, draw, rows_of, rows_with
 from augury.train.data.dataset import Dataset, load
+from augury.train.data.resize import Resize
 from augury.train.engine.checkpoint import write_atomically
 from augury.train.engine.evaluate import evaluate
 from augury.train.engine.rundir import RunDirectory
@@ -39,8 +40,9 @@ class Request:
     run: Path | None = None
     worst: bool = False
     data_dir: str | None = None
-    image_size: int | None = None
+    image_size: int | tuple[int, ...] | None = None
     model: Path | None = None
+    resize: Resize = "cover"
 
 
 def preview(request: Request, output: Path, *, overwrite: bool = False) -> list[str]:
@@ -82,7 +84,7 @@ def _shown(request: Request, run: Run | None) -> _Shown:
     if run is None:
         if request.data is None or request.augment is None:
             raise InputError("DATA, --augment: name both, or a finished run by --run or --worst")
-        dataset = load(request.data, data_dir=request.data_dir, image_size=request.image_size)
+        dataset = load(request.data, data_dir=request.data_dir, image_size=request.image_size, resize=request.resize)
         chains, history, seed, epoch = parse_list(request.augment, "--augment"), None, request.seed or 0, request.epoch or 1
     else:
         s, dataset = run.settings, run.dataset

@@ -40,12 +40,16 @@ def settings_shown(settings: Settings, environment: dict[str, str]) -> dict[str,
         **{name: text for name, text in harder.items() if text is not None},
         "model": s.model,
         "epochs": str(s.epochs),
-        "optimiser": f"{_OPTIMISERS[s.opt]}, {momentum_of(s)}batch {s.batch_size}, lr {s.peak_lr:g} ({s.sched}), "
+        "optimiser": f"{_OPTIMISERS[s.opt]}, {momentum_of(s)}batch {_batch(s)}, lr {s.peak_lr:g} ({s.sched}), "
         f"weight decay {s.weight_decay:g}",
         **{name: text for name, text in _refinement(s).items() if text is not None},
         "hardware": environment["device"],
         "versions": ", ".join(f"{name} {environment[name]}" for name in ("augury", "torch", "python")),
     }
+
+
+def _batch(s: Settings) -> str:
+    return "by the number of images" if s.batch_size is None else str(s.batch_size)
 
 
 def momentum_of(s: Settings) -> str:

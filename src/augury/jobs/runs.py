@@ -51,7 +51,7 @@ def open_run(path: Path, device: str = "auto", data: dict[Any, Dataset] | None =
     settings = Settings.of(config, str(path / "config.yaml"))
     s, target = settings, pick_device(device)
     data = {} if data is None else data
-    key = (s.data, s.data_dir, s.validation, s.image_size, s.fraction, s.label_noise)
+    key = (s.data, s.data_dir, s.validation, s.image_size, s.resize, s.fraction, s.label_noise)
     dataset = data[key] if key in data else data.setdefault(key, load_for(settings))
     specs = network_specs(settings, build_strategy(parse_spec(settings.strategy, f"{path / 'config.yaml'}: strategy")))
     networks = []
@@ -70,8 +70,8 @@ def open_run(path: Path, device: str = "auto", data: dict[Any, Dataset] | None =
 def other_data(run: Run, data: str, data_dir: str | None = None) -> Dataset:
     """Other data for a run's networks; InputError where its classes or channels are not the run's."""
     own = run.dataset
-    side = run.settings.image_size or own.train.images.shape[-1]
-    dataset = load(data, data_dir=data_dir, validation=run.settings.validation, image_size=side)
+    size = tuple(own.train.images.shape[-2:])
+    dataset = load(data, data_dir=data_dir, validation=run.settings.validation, image_size=size, resize=run.settings.resize)
     if dataset.classes != own.classes:
         raise InputError(f"--data {data}: its classes {_few(dataset.classes)} are not the run's {_few(own.classes)}")
     if dataset.train.images.shape[1] != own.train.images.shape[1]:

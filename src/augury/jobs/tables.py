@@ -29,7 +29,9 @@ def comparison_table(result: dict[str, Any]) -> None:
     rows = result["rows"]
     made = table()
     several = len({row["strategy"] for row in rows}) > 1
-    headings = ["augment", *(["strategy"] if several else []), "accuracy %", "95 % interval", "difference", "its interval"]
+    refined = any("before_refinement" in row for row in rows)
+    before = ["before refinement", "gain"] if refined else []
+    headings = ["augment", *(["strategy"] if several else []), "accuracy %", "95 % interval", *before, "difference", "its interval"]
     costs = [name for name in _COSTS if len({row["counts"][name] for row in rows}) > 1]
     for heading in [*headings, "verdict", *(_COSTS[name].split()[0] for name in costs), "seconds", "images/s"]:
         words = heading in ("augment", "strategy", "verdict")
@@ -40,6 +42,7 @@ def comparison_table(result: dict[str, Any]) -> None:
             *names,
             f"{row['mean']:.2f}",
             _interval(*percent(row["low"], row["high"]), row["n"]),
+            *(_before_refinement(row) if refined else ()),
             "" if row["difference"] is None else f"{row['difference']:+.2f}",
             _interval(row["difference_low"], row["difference_high"], paired(row, rows[0]), "+"),
             row["verdict"],
@@ -59,6 +62,12 @@ def comparison_table(result: dict[str, Any]) -> None:
         "their intervals hold for all rows at once."
     )
     print_lines(interval_notes(rows))
+
+
+def _before_refinement(row: dict[str, Any]) -> tuple[str, str]:
+    """A row's mean accuracy at the end of stage one, and what the refinement added."""
+    found = row.get("before_refinement")
+    return ("", "") if found is None else (f"{found['mean']:.2f}", f"{found['gain']:+.2f}")
 
 
 def search_table(result: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ SCALES: tuple[Scale, ...] = get_args(Scale)
 SHORT_EPOCHS = 30
 SMOKE: dict[str, Any] = {
     "data": "digits", "batch_size": 32, "lr": 0.02, "lr_base_size": None, "fraction": 0.15, "validation": 0.1, "image_size": None,
-    "model_ema_decay": None, "labels": None, "refine_lr": None, "grad_accum_steps": 1,
+    "resize": None, "model_ema_decay": None, "labels": None, "refine_lr": None, "grad_accum_steps": 1,
 }  # fmt: skip
 SMOKE_PATCH: dict[str, Any] = {"translate_steps": 2, "translate_batch_size": 4, "translate_augment": "none"}
 SMALL = ("small_cnn", "small_cnn(width=8)")

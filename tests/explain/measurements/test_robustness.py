@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torch import nn
 from toys import Brightest, chains, subject, toy
@@ -19,6 +20,7 @@ from augury.core.errors import InputError
 from augury.explain.measurements.affinity_diversity import affinity_diversity
 from augury.explain.measurements.cost import PARTS, advice, cost
 from augury.explain.measurements.harm import harm, intervals
+from augury.explain.measurements.photographs import photographs
 from augury.explain.measurements.saliency import saliency
 from augury.explain.measurements.scale import padded, scale
 
@@ -267,3 +269,32 @@ def test_advice_follows_from_the_shares() -> None:
     even = dict.fromkeys(PARTS, 0.0) | {"forward": 60.0, "backward": 35.0, "augmentation": 5.0}
     assert "no more than that" in advice(even, "cpu") and "already runs on the GPU" in advice(even, "cuda:0")
     assert "low_resolution" in advice(even | {"saliency": 30.0}, "cpu")
+
+
+def test_padding_in_pixels_follows_the_photographs_own_size(tmp_path: Path) -> None:
+    """White photographs of 16x16 and 64x32 in files, at 16x16, padded by 16 black pixels: a ninth and an eighth stay white."""
+    root = tmp_path / "data"
+    for part, count in (("train", 3), ("test", 2)):
+        for number in range(count):
+            for name, size in (("a", (16, 16)), ("b", (32, 64))):  # Pillow's order: width, height
+                folder = root / part / name
+                folder.mkdir(parents=True, exist_ok=True)
+                Image.new("RGB", size, (255, 255, 255)).save(folder / f"{number}.png")
+    dataset = augury.dataset(str(root), image_size=16)
+    settings = replace(subject().settings, data=str(root))
+    found = photographs(dataset, settings, dataset.test)
+    images = found.padded(torch.arange(len(dataset.test.ids)), 16, "zero", padded)
+    share = (images.double() / 255).mean((1, 2, 3))
+    small, large = share[dataset.test.labels == 0], share[dataset.test.labels == 1]
+    # 16 of 16 + 32 on a side; 64x32 becomes 96x64, of which the central 64x64 shows 32 columns and all its rows: a half.
+    assert small.tolist() == pytest.approx([1 / 9] * len(small), abs=0.03)
+    assert large.tolist() == pytest.approx([1 / 2] * len(large), abs=0.03)
+
+
+def test_arrays_are_photographs_of_their_own_size() -> None:
+    dataset = toy()
+    whole = photographs(dataset, subject().settings, dataset.test)
+    by_pixels = whole.padded(torch.arange(30), 8, "zero", padded)
+    assert by_pixels.shape == dataset.test.images.shape
+    centre = by_pixels[:, :, 3:5, 3:5].double().mean((2, 3)) / dataset.test.images.double().mean((2, 3))
+    assert float((centre - 1).abs().max()) < 0.25 and (by_pixels[:, :, :2] == 0).all() and (by_pixels[:, :, :, 6:] == 0).all()

@@ -29,7 +29,7 @@ def subject(
     group: str = "a", seed: int = 0, scale: float = 1.0, sharp: float = 5.0, augment: str = "none", folder: Path = Path()
 ) -> Subject:
     statistics = (0.0,) * 3, (1.0,) * 3
-    settings = Settings("toy", augment=augment, seed=seed, device="cpu")
+    settings = Settings("toy", augment=augment, seed=seed, device="cpu", batch_size=30)
     return Subject(group, seed, Brightest(scale, sharp).eval(), *statistics, settings, torch.device("cpu"), folder)
 
 

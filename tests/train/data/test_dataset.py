@@ -84,6 +84,18 @@ def test_image_size_in_every_form(form: str, tmp_path: Path) -> None:
     assert all(p.images.shape[1:] == (3, 4, 4) for p in (found.train, found.validation, found.test))
 
 
+@pytest.mark.parametrize("form", ["folder", "npz", "csv"])
+def test_rows_and_columns_in_every_form(form: str, tmp_path: Path) -> None:
+    found = load(str(forms(tmp_path)[form]), image_size=(6, 4), resize="stretch")
+    assert all(p.images.shape[1:] == (3, 6, 4) for p in (found.train, found.validation, found.test))
+
+
+@pytest.mark.parametrize("size", [(1, 2, 3), ()])
+def test_other_numbers_of_sides_are_refused(size: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="^--image-size: .*give one side, 224, or rows and columns"):
+        load("digits", image_size=size)
+
+
 def test_digits_keep_their_parts_and_take_an_image_size() -> None:
     plain, small = load("digits"), load("digits", image_size=16)
     assert plain.train.images.shape == (200, 1, 32, 32) and small.train.images.shape == (200, 1, 16, 16)

@@ -13,8 +13,8 @@ from PIL import Image
 
 from augury.core.errors import InputError
 from augury.train.data.decode import decode
-from augury.train.data.preparation import ReadOptions
-from augury.train.data.resize import fit, fit_tensor
+from augury.train.data.preparation import Preparation, ReadOptions
+from augury.train.data.resize import cut_away, fit, fit_tensor
 
 
 def one(tmp_path: Path, image: Image.Image, suffix: str = "png", **options: object) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -246,3 +246,38 @@ def test_values_that_are_not_numbers_are_no_image(tmp_path: Path) -> None:
 def test_bytes_are_decoded_like_files(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", picture(0))
     assert torch.equal(decode([path.read_bytes()], ["a"], "x").images, decode([path], ["a"], "x").images)
+
+
+def test_other_shapes_are_covered_fitted_or_stretched() -> None:
+    # Three bands of 10 rows: covering 10x10 keeps the middle one, fitting keeps all on black, stretching fills the square.
+    bands = np.repeat(np.array([50, 100, 200], np.uint8), 10)[:, None].repeat(10, 1)
+    image = Image.fromarray(bands)
+    covered, fitted, stretched = (np.asarray(fit(image, (10, 10), how)) for how in ("cover", "fit", "stretch"))  # type: ignore[arg-type]
+    assert (covered == 100).all()
+    assert (fitted[:, :3] == 0).all() and (fitted[:, 6:] == 0).all() and fitted[0, 4] == 50 and fitted[-1, 4] == 200
+    assert (stretched == stretched[:, :1]).all() and stretched[0, 0] == 50 and stretched[-1, -1] == 200
+    wide = Image.fromarray(bands.T.copy())
+    assert (np.asarray(fit(wide, (5, 10), "fit"))[0] == 0).all() and np.asarray(fit(wide, (5, 10))).shape == (5, 10)
+
+
+@pytest.mark.parametrize(("size", "target", "share"), [((30, 10), (10, 10), 2 / 3), ((10, 30), (20, 20), 2 / 3),
+                                                       ((128, 64), (256, 128), 0.0),
+                                                       ((128, 64), (256, 256), 0.5), ((100, 80), (50, 50), 0.2)])  # fmt: skip
+def test_the_share_that_covering_cuts_away(size: tuple[int, int], target: tuple[int, int], share: float) -> None:
+    assert cut_away(size, target) == pytest.approx(share)
+
+
+def test_the_note_says_what_was_cut_away(tmp_path: Path) -> None:
+    paths = []
+    for number, height in enumerate((20, 10, 40)):
+        paths.append(tmp_path / f"{number}.png")
+        Image.fromarray(np.zeros((height, 10), np.uint8)).save(paths[-1])
+    names = [path.name for path in paths]
+    (note,) = decode(paths, names, "DATA x", ReadOptions((10, 10))).notes
+    assert "62 % of each image cut away on average, 75 % at most" in note and "--resize fit or stretch" in note
+    assert "stretched" in decode(paths, names, "DATA x", ReadOptions((10, 10), resize="stretch")).notes[0]
+    small = decode(paths, names, "DATA x", ReadOptions((10, 10), "yes", resize="fit"))
+    assert small.images[torch.arange(3)].shape == (3, 1, 10, 10) and small.images.how == "fit"  # type: ignore[attr-defined]
+    assert small.images.whole(2).size == (10, 40)  # type: ignore[attr-defined]
+    kept = Preparation.of(small.preparation.plain())
+    assert kept == small.preparation and kept.resize == "fit" and ReadOptions(like=kept).how == "fit"

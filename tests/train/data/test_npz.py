@@ -57,7 +57,8 @@ def test_parts_of_other_size_and_depth_are_brought_together(tmp_path: Path) -> N
     assert found.test.images.shape == (8, 3, 6, 6)
     assert found.notes == (
         "converted: 8 grey images made colour",
-        "sizes: 8 images brought to 6x6 (short side resized, centre cut out)",
+        "sizes: 8 images brought to 6x6 (short side resized, centre cut out: 25 % of each image cut away on average, 25 % at "
+        "most; --resize fit or stretch keeps all)",
     )
 
 

@@ -4,8 +4,9 @@ import json
 import os
 import sys
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from augury.core.errors import InputError, RunError
 from augury.core.noise import Noise
 from augury.train.search.arm import ArmResult, run_arm
 from augury.train.search.budget import Budget
-from augury.train.search.child import Job, Workshop, proxy
+from augury.train.search.child import Job, Outcome, Workshop, proxy
 from augury.train.search.journal import Journal
 from augury.train.search.pools import Here, Processes, pool_of
 from augury.train.search.searchers import Chance, Controlled, Listed
@@ -33,10 +34,11 @@ OPS = ("invert", "rotate", "solarize", "posterize", "shear_x", "color", "equaliz
 def test_budgets() -> None:
     assert Budget.of("40") == Budget(40) and Budget.of("20m").seconds == 1200
     assert Budget.of("1.5h").seconds == 5400 and Budget.of("90s").seconds == 90
-    assert Budget(5).left([outcome(0, 1.0)] * 3, 1) == 2
+    assert Budget(5).allows(4, 1e9) and not Budget(5).allows(5, 0)
     timed = Budget(None, 10)
-    assert timed.left([outcome(0, 1.0)] * 9, 1) is None and timed.left([outcome(0, 1.0)] * 10, 1) == 0
-    assert timed.left([outcome(0, 1.0)] * 10, 2) is None, "two workers spend two seconds in one"
+    assert timed.allows(100, 9.9) and not timed.allows(0, 10)
+    assert Budget(None, 10, least=3).allows(2, 99) and not Budget(None, 10, least=3).allows(3, 99)
+    assert Budget(9).more_than(Budget(9)) and not Budget(8).more_than(Budget(9)) and not Budget(None, 60).more_than(Budget(1))
     for text in ("0", "0m", "-3", "many", "2.5", "", "3d", "1e3"):
         with pytest.raises(InputError, match="--budget"):
             Budget.of(text)
@@ -223,8 +225,12 @@ def test_pruned_children_are_not_chosen() -> None:
 def test_children_in_the_journal_are_not_trained_again(tmp_path: Path) -> None:
     class Counting(Here):
         def run(self, jobs):  # type: ignore[no-untyped-def]
-            trained.extend(job.number for job in jobs)
-            return super().run(jobs)
+            def noted():  # type: ignore[no-untyped-def]
+                for job in jobs:
+                    trained.append(job.number)
+                    yield job
+
+            return super().run(noted())
 
     workshop = Workshop(FAST, proxy(bars(), 32, 0), Breaking())
     trained: list[int] = []
@@ -234,6 +240,72 @@ def test_children_in_the_journal_are_not_trained_again(tmp_path: Path) -> None:
     assert trained == [0, 1, 2, 3]
     assert [o.dict() for o in second.outcomes[:2]] == [o.dict() for o in first.outcomes]
     assert len({o.seed for o in second.outcomes}) == 4, "every child has a seed of its own"
+
+
+@dataclass
+class Takes:
+    """A pool of so many workers whose every child takes so many seconds, by its own clock. taken: jobs in hand at a time."""
+
+    workers: int
+    seconds: float
+    taken: list[int] = field(default_factory=list)
+
+    def run(self, jobs):  # type: ignore[no-untyped-def]
+        upcoming, busy = iter(jobs), []
+        while True:
+            while len(busy) < self.workers and (job := next(upcoming, None)) is not None:
+                busy.append(job)
+            if not busy:
+                return
+            self.taken.append(len(busy))
+            job = busy.pop(0)
+            yield Outcome(job.arm, job.number, job.decisions, job.seed, 50.0, self.seconds)
+
+
+@dataclass
+class Learning:
+    """Learns in rounds of 8; told: the numbers it was told of, round by round."""
+
+    round_size: int = 8
+    told: list[list[int]] = field(default_factory=list)
+
+    def ask(self, first: int, count: int) -> list[int]:
+        return list(range(first, first + count))
+
+    def tell(self, outcomes) -> None:  # type: ignore[no-untyped-def]
+        self.told.append([o.number for o in outcomes])
+
+    def report(self, number: int) -> None:
+        return None
+
+
+@pytest.mark.parametrize("searcher", [Listed(["work"] * 100), Learning()])
+def test_a_budget_in_seconds_ends_in_the_middle_of_a_round(searcher: Any, tmp_path: Path) -> None:
+    # 90 seconds with children of 60: the second starts within them and the third does not; rounds of 8 took 480.
+    found = run_arm("found", searcher, Budget(None, 90), Takes(1, 60.0), Journal.open(tmp_path), seed=0)
+    assert [o.number for o in found.outcomes] == [0, 1]
+    again = run_arm("found", searcher, Budget(None, 90), Takes(1, 60.0), Journal.open(tmp_path), seed=0)
+    assert [o.number for o in again.outcomes] == [0, 1], "a finished arm does not grow when it is looked at again"
+    more = run_arm("found", searcher, Budget(None, 700), Takes(1, 60.0), Journal.open(tmp_path), seed=0)
+    assert [o.number for o in more.outcomes] == list(range(12)), "what is in the journal counts"
+
+
+def test_all_workers_are_busy_where_nothing_is_learnt(tmp_path: Path) -> None:
+    pool = Takes(32, 1.0)
+    assert len(run_arm("found", Listed(["work"] * 70), Budget(64), pool, Journal.open(tmp_path), seed=0).outcomes) == 64
+    assert pool.taken[:32] == [32] * 32
+    chance = Takes(32, 1.0)
+    run_arm("random", Chance(Breaking(), 0), Budget(40), chance, Journal.open(tmp_path), seed=0)
+    assert max(chance.taken) == 32
+
+
+def test_a_searcher_that_learns_is_told_round_by_round_in_order(tmp_path: Path) -> None:
+    searcher = Learning()
+    run_arm("found", searcher, Budget(20), Takes(3, 1.0), Journal.open(tmp_path), seed=0)
+    assert searcher.told == [list(range(8)), list(range(8, 16)), list(range(16, 20))]
+    extended = Learning()
+    run_arm("found", extended, Budget(26), Takes(3, 1.0), Journal.open(tmp_path), seed=0)
+    assert extended.told == [list(range(8)), list(range(8, 16)), list(range(16, 24)), [24, 25]]
 
 
 def test_processes_train_the_same_children_and_outlive_one_that_dies() -> None:

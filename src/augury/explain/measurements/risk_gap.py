@@ -5,21 +5,18 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
+from torch import Tensor
 
-from augury.augment.names import build
-from augury.augment.pipeline import Pipeline
 from augury.augment.stages.normalize import Normalize
-from augury.core.batch import Batch
-from augury.core.noise import Noise
-from augury.core.options import Chain, Interval, parse_chain
-from augury.core.plan import Clock
+from augury.core.options import Chain, Interval
 from augury.core.registry import register
 from augury.core.targets import Targets
+from augury.explain.measurements.as_trained import AsTrained, as_trained
 from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of, mean_of
-from augury.explain.measurements.sets import BATCH, some
+from augury.explain.measurements.sets import some
 from augury.explain.report.diagrams import dot_panel
-from augury.train.data.dataset import Dataset, Split
-from augury.train.method.saliency import fill_of, wanted
+from augury.train.data.dataset import Dataset
+from augury.train.engine.setup import on_device
 
 _COLUMNS = {
     "clean": "un-augmented (R)",
@@ -43,22 +40,24 @@ def risk_gap(
     """Training risk of un-augmented and of augmented images, with the floor that mixed labels put under it.
 
     Mean cross-entropies, in nats, of networks in evaluation mode on `images` images of the training part: with hard labels
-    as they are; under the network's own training augmentation (or `augment`), `draws` times each, against the labels as
-    augmented. No network can bring the latter below the mean entropy of those labels, so what lies above it is given too,
-    which the paper does not. `refined` has the intensive stages off, as after refinement: a refined network is to be
-    read there. Runs before and after refinement are compared by naming both.
+    as they are; as the training saw them in stage one's last epoch, with its policies and what its strategy mixes within
+    the network (or under `augment`), `draws` times each, against the labels as augmented. No network can bring the latter
+    below the mean entropy of those labels, so what lies above it is given too, which the paper does not. `refined` has the
+    intensive stages off, as after refinement: a refined network is to be read there. Runs before and after refinement are
+    compared by naming both.
     """
-    split = some(dataset.train, images, seed)
     found: dict[str, list[dict[str, float]]] = {}
+    count = 0
     for group, members in groups_of(subjects).items():
         for subject in members:
-            found.setdefault(group, []).append(_risks(subject, split, len(dataset.classes), augment, draws, seed))
+            risks, count = _risks(subject, as_trained(subject, dataset, augment), images, draws, seed)
+            found.setdefault(group, []).append(risks)
     rows: list[Row] = [
         (group, float(len(seeds)), *(Spread(tuple(1000 * s[key] for s in seeds)).text(1) for key in _COLUMNS))
         for group, seeds in found.items()
     ]
     note = (
-        f"Cross-entropy in thousandths of a nat on {len(split.ids)} training images, {draws} draw{'s' if draws > 1 else ''} each; "
+        f"Cross-entropy in thousandths of a nat on {count} training images, {draws} draw{'s' if draws > 1 else ''} each; "
         "over several seeds the mean, and in brackets the lowest and the highest."
     )
     shown = ["clean", "augmented", "excess", "refined"]
@@ -67,7 +66,7 @@ def risk_gap(
         {group: [[s[key] for s in seeds] for key in shown] for group, seeds in found.items()}, log=True,
     )  # fmt: skip
     values = {
-        "images": len(split.ids), "draws": draws, "seed": seed, "augment": None if augment is None else str(augment),
+        "images": count, "draws": draws, "seed": seed, "augment": None if augment is None else str(augment),
         "rows": [{"trained": group, "n": len(seeds), "measured": seeds} for group, seeds in found.items()],
     }  # fmt: skip
     table = Table("Risks", ("trained with", "n", *_COLUMNS.values()), tuple(rows), note, digits=0)
@@ -80,41 +79,36 @@ class _Mean:
     entropy: float = 0.0
     count: int = 0
 
+    def add(self, logits: Tensor, targets: Targets) -> None:
+        self.loss += targets.loss(logits).double().sum().item()
+        self.entropy += targets.entropy().double().sum().item()
+        self.count += len(logits)
 
-def _risks(subject: Subject, split: Split, classes: int, augment: Chain | None, draws: int, seed: int) -> dict[str, float]:
-    chain = augment or parse_chain(subject.settings.augment, f"{subject.folder}: augment")
-    statistics = (subject.mean, subject.std)
-    pipeline, plain = build(chain, statistics, "--what: risk_gap(augment)"), build(parse_chain("none", "none"), statistics)
-    clean = _risk(subject, split, classes, plain, 1, seed, False)
-    augmented = _risk(subject, split, classes, pipeline, draws, seed, False)
-    refined = _risk(subject, split, classes, pipeline, draws, seed, True)
-    return {
-        "clean": clean.loss, "augmented": augmented.loss, "floor": augmented.entropy,
-        "excess": augmented.loss - augmented.entropy, "refined": refined.loss,
-    }  # fmt: skip
+    @property
+    def mean_loss(self) -> float:
+        return self.loss / max(1, self.count)
+
+    @property
+    def mean_entropy(self) -> float:
+        return self.entropy / max(1, self.count)
 
 
 @torch.no_grad()
-def _risk(subject: Subject, split: Split, classes: int, pipeline: Pipeline, draws: int, seed: int, refined: bool) -> _Mean:
-    found, fill = _Mean(), None
-    asked = wanted((pipeline,))
-    if asked is not None and not refined:
-        # An early head is not among a run's networks; the full map stands in for its.
-        kind = "full" if asked.kind == "early_head" else asked.kind
-        fill = fill_of(subject.model, kind, Normalize(subject.mean, subject.std))
-    # Counters of a training's last epoch, so that what grows over a training is grown.
-    clock = Clock(max(0, subject.settings.epochs - 1), subject.settings.epochs)
-    for draw in range(draws):
-        for rows in torch.arange(len(split.ids)).split(BATCH):
-            noise = Noise.of(seed, split.ids[rows], epoch=draw).fold("risk")
-            batch = Batch(split.images[rows], Targets.of(split.labels[rows], classes), split.ids[rows])
-            done, _ = pipeline.run(batch, noise, fill=fill, refined=refined, clock=clock)
-            assert done.targets is not None
-            logits = subject.model(done.images.to(subject.device)).float().cpu()
-            found.loss += done.targets.loss(logits).double().sum().item()
-            found.entropy += done.targets.entropy().double().sum().item()
-            found.count += len(done)
-    return _Mean(found.loss / max(1, found.count), found.entropy / max(1, found.count), found.count)
+def _risks(subject: Subject, seen: AsTrained, images: int | None, draws: int, seed: int) -> tuple[dict[str, float], int]:
+    """The risks in nats, and on how many images they were measured."""
+    split = on_device(some(seen.train, images, seed), subject.device)
+    normalize = Normalize(subject.mean, subject.std)
+    clean, augmented, refined = _Mean(), _Mean(), _Mean()
+    for number, rows in enumerate(torch.arange(len(split.ids), device=subject.device).split(seen.batch_size)):
+        logits = subject.model(normalize.normalise(split.images[rows].to(subject.device))).float().cpu()
+        clean.add(logits, Targets.of(split.labels[rows].cpu(), seen.classes))
+        for draw in range(draws):
+            augmented.add(*seen.examples(split, rows, seen.clock(number), draw))
+            refined.add(*seen.examples(split, rows, seen.clock(number, refined=True), draw))
+    return {
+        "clean": clean.mean_loss, "augmented": augmented.mean_loss, "floor": augmented.mean_entropy,
+        "excess": augmented.mean_loss - augmented.mean_entropy, "refined": refined.mean_loss,
+    }, len(split.ids)  # fmt: skip
 
 
 def _summary(found: dict[str, list[dict[str, float]]]) -> str:

@@ -12,6 +12,7 @@ from augury.core.errors import InputError
 from augury.core.options import Interval
 from augury.core.registry import register
 from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of
+from augury.explain.measurements.photographs import Photographs, photographs
 from augury.explain.measurements.sets import BATCH, some
 from augury.explain.report.diagrams import Point, line_panel, side_by_side
 from augury.train.data.dataset import Dataset, Split
@@ -26,54 +27,57 @@ def scale(
     dataset: Dataset,
     *,
     padding: tuple[Annotated[float, Interval(0, 8)], ...] = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0),
+    pixels: tuple[Annotated[int, Interval(0, 4096)], ...] = (),
     borders: tuple[Border, ...] = ("symmetric", "zero", "tiled"),
     images: Annotated[int, Interval(1)] | None = 2000,
     seed: Annotated[int, Interval(0)] = 0,
 ) -> Measured:
     """Top-1 and top-5 accuracy of images padded on all sides and brought back to their size, relative to unpadded ones.
 
-    `padding` is D as a share of the side (the paper: 64 to 512 pixels before the usual preprocessing of photographs). At D
-    the object is 1 / (1 + 2 D) of its size. `symmetric` mirrors the image, as often as D needs, and blurs what was padded by a
-    Gaussian of standard deviation D / 8 pixels (the paper says "strongly"); `zero` is black; `tiled` repeats the image.
+    `padding` is D as a share of the side: at D the object is 1 / (1 + 2 D) of its size. `pixels` is D in pixels of the
+    photograph in its file, as in the paper (64 to 512), where it stands instead: the larger a photograph, the less a D
+    shrinks it; padding comes before the short side is resized and the centre cut out. `symmetric` mirrors the image, as
+    often as D needs, and blurs what was padded by a Gaussian of standard deviation D / 8 (the paper says "strongly"); `zero`
+    is black; `tiled` repeats the image.
     """
-    if 0 not in padding:
-        padding = (0.0, *padding)
-    padding = tuple(sorted(set(padding)))
-    if len(padding) < 2:
+    steps: tuple[float, ...] = tuple(sorted({0.0, *map(float, pixels or padding)}))
+    if len(steps) < 2:
         raise InputError("--what: scale(padding): name at least one padding above 0, for example padding=[0.5, 1]")
     split = some(dataset.test, images, seed)
+    whole = photographs(dataset, subjects[0].settings, split) if pixels else None
     tops = (1, 5) if len(dataset.classes) > 5 else (1,)
     found: dict[str, list[dict[str, list[list[float]]]]] = {}
     for group, members in groups_of(subjects).items():
         for subject in members:
             measured: dict[str, list[list[float]]] = {
-                b: [_accuracies(subject, split, share, b, tops) for share in padding] for b in borders
+                b: [_accuracies(subject, split, share, b, tops, whole) for share in steps] for b in borders
             }
             found.setdefault(group, []).append(measured)
-    note = f"{len(split.ids)} test images; D is the padding on every side as a share of the side."
+    unit = "in pixels of the photograph" if pixels else "as a share of the side"
+    note = f"{len(split.ids)} test images; D is the padding on every side {unit}."
     tables, figures = [], []
     for border in borders:
         rows: list[Row] = [
-            (group, float(len(seeds)), *(Spread(tuple(s[border][k][0] for s in seeds)).text() for k in range(len(padding))))
+            (group, float(len(seeds)), *(Spread(tuple(s[border][k][0] for s in seeds)).text() for k in range(len(steps))))
             for group, seeds in found.items()
         ]
-        heads = tuple(f"D = {share:g}" for share in padding)
+        heads = tuple(f"D = {share:g}" for share in steps)
         tables.append(Table(f"{_NAMES[border]} borders: accuracy, %", ("trained with", "n", *heads), tuple(rows), note, digits=0))
         panels = [
             line_panel(
                 f"Top-{top} accuracy relative to D = 0",
-                {g: _ratios(seeds, border, place, padding) for g, seeds in found.items()},
-                ("size of the object, %", "ratio, %"),
+                {g: _ratios(seeds, border, place, steps, in_pixels=bool(pixels)) for g, seeds in found.items()},
+                ("padding, pixels" if pixels else "size of the object, %", "ratio, %"),
             )
             for place, top in enumerate(tops)
         ]  # fmt: skip
         caption = f"{_NAMES[border]} borders. Mean over the seeds, band from lowest to highest. {note}"
         figures.append(Figure(f"{_NAMES[border]} borders", side_by_side(panels, list(found)), caption))
     values = {
-        "images": len(split.ids), "padding": list(padding), "top": list(tops),
+        "images": len(split.ids), "padding": list(steps), "unit": "pixels" if pixels else "share of the side", "top": list(tops),
         "rows": [{"trained": group, "n": len(seeds), "accuracies": seeds} for group, seeds in found.items()],
     }  # fmt: skip
-    return Measured(_summary(found, borders[0], padding), values, tuple(tables), tuple(figures))
+    return Measured(_summary(found, borders[0], steps, in_pixels=bool(pixels)), values, tuple(tables), tuple(figures))
 
 
 def padded(images: Tensor, pixels: int, border: Border) -> Tensor:
@@ -121,33 +125,49 @@ def _shrunk(images: Tensor, pixels: int, border: Border) -> Tensor:
 
 
 @torch.no_grad()
-def _accuracies(subject: Subject, split: Split, share: float, border: Border, tops: tuple[int, ...]) -> list[float]:
+def _accuracies(
+    subject: Subject, split: Split, share: float, border: Border, tops: tuple[int, ...], whole: Photographs | None
+) -> list[float]:
     """Top-k accuracies, percent."""
     normalize = Normalize(subject.mean, subject.std)
-    pixels = round(share * max(split.images.shape[-2:]))
-    few = max(1, int(BATCH / (1 + 2 * share) ** 2))  # as many padded pixels as a batch has: they are what takes memory
+    pixels = 0 if whole is not None else round(share * max(split.images.shape[-2:]))
+    # As many padded pixels as a batch has: they are what takes memory.
+    few = BATCH if whole is not None else max(1, int(BATCH / (1 + 2 * share) ** 2))
     right = torch.zeros(len(tops), dtype=torch.float64)
     for rows in torch.arange(len(split.ids)).split(BATCH):
-        whole = torch.cat([_shrunk(images, pixels, border) for images in split.images[rows].split(few)])
-        logits = subject.model(normalize.normalise(whole.to(subject.device))).float().cpu()
+        if whole is not None and share:
+            images = whole.padded(rows, int(share), border, padded)
+        else:
+            images = torch.cat([_shrunk(part, pixels, border) for part in split.images[rows].split(few)])
+        logits = subject.model(normalize.normalise(images.to(subject.device))).float().cpu()
         best = logits.topk(max(tops), 1).indices == split.labels[rows][:, None]
         right += torch.stack([best[:, :top].any(1).double().sum() for top in tops])
     return (100 * right / len(split.ids)).tolist()
 
 
-def _ratios(seeds: list[dict[str, list[list[float]]]], border: str, place: int, padding: Sequence[float]) -> list[Point]:
+def _ratios(
+    seeds: list[dict[str, list[list[float]]]], border: str, place: int, padding: Sequence[float], *, in_pixels: bool
+) -> list[Point]:
     found = []
     for k, share in enumerate(padding):
         values = [100 * s[border][k][place] / max(s[border][0][place], 1e-9) for s in seeds]
-        found.append((100 / (1 + 2 * share), sum(values) / len(values), min(values), max(values)))
+        at = share if in_pixels else 100 / (1 + 2 * share)
+        found.append((at, sum(values) / len(values), min(values), max(values)))
     return found
 
 
-def _summary(found: dict[str, list[dict[str, list[list[float]]]]], border: str, padding: Sequence[float]) -> str:
+def _summary(
+    found: dict[str, list[dict[str, list[list[float]]]]], border: str, padding: Sequence[float], *, in_pixels: bool
+) -> str:
     place = len(padding) - 1
 
     def kept(seeds: list[dict[str, list[list[float]]]]) -> float:
         return sum(100 * s[border][place][0] / max(s[border][0][0], 1e-9) for s in seeds) / len(seeds)
 
     said = "; ".join(f"{group}: {kept(seeds):.0f} %" for group, seeds in found.items())
-    return f"Of its top-1 accuracy a network keeps, with objects of {100 / (1 + 2 * padding[-1]):.0f} % of their size: {said}."
+    at = (
+        f"photographs padded by {padding[-1]:.0f} pixels"
+        if in_pixels
+        else f"objects of {100 / (1 + 2 * padding[-1]):.0f} % of their size"
+    )
+    return f"Of its top-1 accuracy a network keeps, with {at}: {said}."

@@ -40,6 +40,7 @@ def comparison_page(
     sheets: Sequence[Sheet],
     notes: Sequence[str],
     title: str = "Augmentations compared",
+    figures: Sequence[tuple[str, str, str]] = (),
 ) -> str:
     """The report of `augury compare` as HTML.
 
@@ -47,7 +48,8 @@ def comparison_page(
     "counts" with images, forward, backward and steps (columns where they differ, else one line).
     settings: what was run, name -> value, such as data, model, epochs, seeds, hardware. curves: label -> per seed -> epochs, with
     labels as `summary.row_labels` gives them, or in the order of the rows (validation_accuracy in percent). notes: plain text,
-    one paragraph each. Everything given is escaped. Raises InputError: a result without rows.
+    one paragraph each. figures: further ones below the
+    intervals, as title, HTML and caption. Everything else that is given is escaped. Raises InputError: a result without rows.
     """
     rows = list(result.get("rows", ()))
     if not rows:
@@ -67,6 +69,8 @@ def comparison_page(
         costs=costs,
         equal_costs=", ".join(f"{number(_cost(rows[0], key), 0)} {name.lower()}" for key, name in equal.items() if key != "steps"),
         simultaneous=len(rows) > 2,
+        figures=[(name, Markup(html), caption) for name, html, caption in figures],
+        refined=any("before_refinement" in row for row in rows),
         interval_notes=" ".join(interval_notes(rows)),
         seeds=max(len(row["accuracies"]) for row in rows),
         intervals=Markup(accuracy_intervals(rows)),
@@ -167,6 +171,7 @@ def _comparison_row(
         "mean": row["mean"],
         "mean_text": number(row["mean"]),
         "interval": bracketed(*percent(row["low"], row["high"]), row["n"]),
+        **_before_refinement(row),
         "difference": row["difference"],
         "difference_text": number(row["difference"], sign=True) if index else "",
         "difference_interval": bracketed(row["difference_low"], row["difference_high"], paired(row, first), sign=True),
@@ -176,6 +181,17 @@ def _comparison_row(
         "costs": [(_cost(row, key), number(_cost(row, key), 0)) for key in costs],
         "accuracies": [number(value, 2) for value in row["accuracies"]],
     }
+
+
+def _before_refinement(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row's accuracy at the end of stage one and what refinement added; empty for a row that was not refined."""
+    found = row.get("before_refinement")
+    if found is None:
+        return {"before": None, "before_text": "", "gain": None, "gain_text": ""}
+    return {
+        "before": found["mean"], "before_text": number(found["mean"]),
+        "gain": found["gain"], "gain_text": number(found["gain"], sign=True),
+    }  # fmt: skip
 
 
 def _breakable(name: object) -> Markup:

@@ -27,6 +27,7 @@ class DryRun:
     def __init__(self) -> None:
         self.known: dict[str, str | None] = {}
         self.networks: dict[tuple[Any, ...], str | None] = {}
+        self.made: dict[tuple[Any, ...], nn.Module] = {}
         self.taken: set[tuple[str, tuple[int, ...]]] = set()
 
     def refused(self, recipe: Recipe, rows: Sequence[Row], scale: Scale, overrides: dict[str, Any] | None = None) -> dict[str, str]:
@@ -76,9 +77,12 @@ class DryRun:
     def _network_refusal(self, settings: Settings, dataset: Dataset, strategy: Strategy) -> str | None:
         """Why the networks cannot be made, or do not take the images; they are made without weights."""
         shape = tuple(dataset.train.images.shape[1:])
+        key = (settings.model, strategy.networks, len(dataset.classes), shape[0])
         try:
             with torch.random.fork_rng(devices=[]), torch.device("meta"):
-                model = make_networks(settings, dataset, strategy)
+                if key not in self.made:
+                    self.made[key] = make_networks(settings, dataset, strategy)
+                model = self.made[key]
                 strategy.modules(model)
                 for spec, network in zip(network_specs(settings, strategy), members(model), strict=True):
                     if (str(spec), shape) not in self.taken:

@@ -76,7 +76,8 @@ class Place:
         """The data; InputError saying what the row needs where they cannot be had."""
         if name in self.refused:
             raise InputError(self.refused[name])
-        key = (settings.data, settings.data_dir, settings.validation, settings.image_size, settings.fraction, settings.label_noise)
+        key = (settings.data, settings.data_dir, settings.validation, settings.image_size, settings.resize,
+               settings.fraction, settings.label_noise)  # fmt: skip
         if self.read is not None and self.read[0] == key:
             return self.read[1]
         self.read = None

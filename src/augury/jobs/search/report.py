@@ -7,12 +7,14 @@ from typing import Any
 
 from augury.core.options import parse_chain
 from augury.explain.pages.page import comparison_page
+from augury.explain.report.diagrams import Point, line_panel, side_by_side
 from augury.explain.report.summary import interval, number
 from augury.jobs.reporting import settings_shown, sheet_of
 from augury.jobs.search.settings import SearchSettings
 from augury.train.data.dataset import Dataset
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
+from augury.train.search.budget import Budget
 
 SHEETS = 2
 
@@ -35,6 +37,17 @@ def arm_words(name: str, arm: Mapping[str, Any]) -> str:
     return f"{name}: {said}; chosen on the validation part at {accuracies}: {' | '.join(arm['policy'])}"
 
 
+def _equal(arms: Mapping[str, Any]) -> str:
+    """In what the two searches were equal."""
+    found, random = arms["found"], arms["random"]
+    if found["children"] == random["children"]:
+        return f"Both searches trained {found['children']} children."
+    return (
+        f"The method trained {found['children']} children in {found['seconds']:.0f} s, their generators included, and random "
+        f"search {random['children']} in {random['seconds']:.0f} s."
+    )
+
+
 def report_page(result: dict[str, Any], final: Settings, options: SearchSettings, dataset: Dataset, output: Path) -> str:
     """report.html: the comparison of the winners, what the search did, and what the policies do to the user's images."""
     metrics = RunDirectory(output / "retrained").metrics()
@@ -44,7 +57,7 @@ def report_page(result: dict[str, Any], final: Settings, options: SearchSettings
         curves[row["name"]] = [[x for x in lines if x["seed"] == seed] for seed in dict.fromkeys(x["seed"] for x in lines)]
     shown = settings_shown(final, result["environment"]) | {
         "seeds": str(options.seeds),
-        "search": f"{options.method}, {options.budget} children or minutes, {final.seed} the seed, children of "
+        "search": f"{options.method}, a budget of {Budget.of(options.budget)}, seed {final.seed}; children: "
         f"{options.child_model or final.model} on at most {options.proxy} images",
         "before the policy": final.augment,
     }
@@ -53,9 +66,30 @@ def report_page(result: dict[str, Any], final: Settings, options: SearchSettings
         for row in sorted(result["rows"][:SHEETS], key=lambda row: row["name"] != "found")
     ]
     notes = [
-        f"The found policy is {result['verdict']}. Both searches trained as many children and chose by the validation part "
+        f"The found policy is {result['verdict']}. {_equal(result['search'])} Both chose by the validation part "
         "alone; the test part was read once, at the end of the trainings shown here.",
         *(arm_words(name, arm) for name, arm in result["search"].items()),
         *result["notes"],
     ]
-    return comparison_page(result, settings=shown, curves=curves, sheets=sheets, notes=notes, title="Policy search")
+    return comparison_page(
+        result, settings=shown, curves=curves, sheets=sheets, notes=notes, title="Policy search",
+        figures=[rewards(result["search"])],
+    )  # fmt: skip
+
+
+def rewards(arms: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Every child's reward, in the order of their numbers, and the best so far: title, HTML and caption."""
+    names = {"found": "the method", "random": "random search"}
+    series: dict[str, list[Point]] = {}
+    best: dict[str, list[Point]] = {}
+    for arm, found in arms.items():
+        highest = 0.0
+        for child, reward in enumerate(found["rewards"], start=1):
+            if reward is not None:
+                highest = max(highest, reward)
+                series.setdefault(names[arm], []).append((child, reward, reward, reward))
+                best.setdefault(names[arm], []).append((child, highest, highest, highest))
+    axes = ("child", "validation accuracy, %")
+    panels = [line_panel("Reward of every child", series, axes), line_panel("Best so far", best, axes, points=False)]
+    caption = "A child's reward is its accuracy on the validation part after its last epoch. Children that crashed have none."
+    return "Rewards", side_by_side(panels, list(series)), caption

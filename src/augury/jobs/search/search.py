@@ -17,6 +17,7 @@ from augury.core.options import Spec, parse_chain, parse_list
 from augury.jobs.compare import compare
 from augury.jobs.environment import environment
 from augury.jobs.progress import bar
+from augury.jobs.search.extend import EXTENDABLE, extends, forget_trainings, trained_as
 from augury.jobs.search.report import report_page, sentence
 from augury.jobs.search.settings import SearchSettings, random_searcher, searcher_of, space_of
 from augury.train.data.dataset import Dataset
@@ -28,10 +29,11 @@ from augury.train.engine.setup import pick_device
 from augury.train.engine.source import load_for
 from augury.train.search.arm import ArmResult, run_arm
 from augury.train.search.budget import Budget
-from augury.train.search.child import Outcome, Workshop, proxy
+from augury.train.search.child import Outcome, Workshop, proxy, refined_from
 from augury.train.search.journal import Journal
 from augury.train.search.pools import Pool, pool_of
-from augury.train.search.spaces import SearchSpace
+from augury.train.search.spaces import RandAugmentSpace, SearchSpace
+from augury.train.search.tanda_space import TandaSpace
 
 ARMS = ("found", "random")
 JOINED = 5
@@ -68,17 +70,21 @@ def search(
     child = _checked(settings, options, final, dataset)
     tpe = _study(options, settings, output, how)
     fresh = not output.exists()
-    directory = _opened(output, {**settings.dict(), **asdict(options)}, overwrite, resume)
+    told = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()}
+    config = {**settings.dict(), **told}
+    extended = resume and extends(output, options, config)
+    directory = _opened(output, config, overwrite, resume)
     finished = directory.result()
-    if finished is not None:
+    if finished is not None and not extended:
         return finished
+    (output / "result.json").unlink(missing_ok=True)  # of before it was extended
     reduced = proxy(
         dataset, options.proxy if settings.labels is None and settings.labels_per_class is None else 10**9, settings.seed
     )
     journal = Journal.open(output)
     with ExitStack() as stack:
         try:
-            searcher, budget = searcher_of(options, space, settings, tpe)
+            searcher, budget = searcher_of(options, space, settings, tpe, journal.decisions("found"))
             pool = stack.enter_context(pool_of(Workshop(child, reduced, space), how.workers, how.ray))
         except InputError:
             if fresh:
@@ -87,7 +93,8 @@ def search(
         arms = _searched(searcher, budget, space, settings, pool, journal, max(1, how.workers), quiet)
     for arm, found in arms.items():
         _write_policy(output, arm, found, space, reduced, settings, options, journal)
-    retrained = _retrained(final, options, output, quiet)
+    shares = {arm: _refine_share(found, space, reduced) for arm, found in arms.items()}
+    retrained = _retrained(final, options, output, shares, quiet)
     result = _result(options, arms, retrained, output, space, how)
     result["environment"] = environment(device)
     result["notes"] = list(dataset.notes)
@@ -116,7 +123,7 @@ def _leave_nothing(directory: RunDirectory) -> None:
 
 
 def _opened(output: Path, config: dict[str, Any], overwrite: bool, resume: bool) -> RunDirectory:
-    directory = RunDirectory.open(output, config, overwrite=overwrite, resume=resume)
+    directory = RunDirectory.open(output, config, overwrite=overwrite, resume=resume, may_change=EXTENDABLE)
     if overwrite and not resume:
         Journal(output).clear()
         RunDirectory(output / "retrained").clear()
@@ -134,7 +141,7 @@ def _study(options: SearchSettings, settings: Settings, output: Path, how: How) 
     from augury.train.search.tpe import optuna_module, owner_of
 
     optuna_module()
-    same = {**settings.dict(), **asdict(options), "budget": None, "seed": None, "device": None, "data_dir": None}
+    same = {**settings.dict(), **asdict(options), **dict.fromkeys(EXTENDABLE), "seed": None, "device": None, "data_dir": None}
     name = "augury " + " ".join(f"{k}={v}" for k, v in same.items() if v not in (None, []))
     storage = how.storage or str(output / "study.journal")
     return {
@@ -157,9 +164,16 @@ def _searched(
 
         found = run_arm("found", searcher, budget, pool, journal, seed=settings.seed, workers=workers, on_child=count)
         chance = random_searcher(space, settings.seed)
-        equal = Budget(len(found.outcomes))
+        equal = equal_budget(space, found, workers)
         random = run_arm("random", chance, equal, pool, journal, seed=settings.seed, workers=workers, on_child=count)
     return {"found": found, "random": random}
+
+
+def equal_budget(space: SearchSpace, found: ArmResult, workers: int) -> Budget:
+    """What random search may spend: as many children. TANDA's children train a generator first, which random ones do not, so
+    there it is as much time, and as many children at least."""
+    children = len(found.outcomes)
+    return Budget(None, found.seconds / workers, least=children) if isinstance(space, TandaSpace) else Budget(children)
 
 
 def joined(options: SearchSettings, children: int) -> int:
@@ -181,11 +195,15 @@ def _write_policy(
         "model": options.child_model or settings.model, "epochs": settings.epochs, "augment_before": settings.augment,
         "seed": settings.seed, "children": len(found.outcomes), "chosen": [outcome.number for outcome in best],
         "validation_accuracy": [outcome.accuracy for outcome in best], "words": [space.words(o.decisions) for o in best],
-        "made_by": f"augury {environment()['augury']}",
+        "refine_share": _refine_share(found, space, dataset), "made_by": f"augury {environment()['augury']}",
     }  # fmt: skip
     name = f"{arm} by augury search"
     text = write_policy(PolicyFile(name, ((1.0, rows),), "augury search", provenance, contents[0].repeat))
-    write_atomically(output / f"{arm}.yaml", text.encode())
+    file = output / f"{arm}.yaml"
+    before = trained_as(file)
+    write_atomically(file, text.encode())
+    if before is not None and trained_as(file) != before:
+        forget_trainings(output / "retrained", file)
     generator = journal.file(arm, best[0].number, "safetensors")
     if generator.exists():
         write_atomically(output / f"{arm}.safetensors", generator.read_bytes())
@@ -207,13 +225,26 @@ def _after(before: str, policy: str) -> str:
     return str(replace(chain, stages=tuple(s for s in (*chain.stages, *policies.stages) if s != Spec("none"))))
 
 
-def _retrained(final: Settings, options: SearchSettings, output: Path, quiet: bool) -> dict[str, Any]:
-    """The comparison at the end: random search's winner is the reference."""
+def _refine_share(found: ArmResult, space: SearchSpace, dataset: Dataset) -> float:
+    """The share of the epochs that the arm's winner trains without its policy at the end."""
+    if not isinstance(space, RandAugmentSpace):
+        return 0.0
+    best = found.best(1)[0]
+    return space.made(best.decisions, dataset, best.seed).refine_share
+
+
+def _retrained(
+    final: Settings, options: SearchSettings, output: Path, shares: dict[str, float], quiet: bool
+) -> dict[str, Any]:  # fmt: skip
+    """The comparison at the end: random search's winner is the reference. shares: of the epochs without the policy, by arm."""
     files = {arm: str(Spec(str((output / f"{arm}.yaml").resolve()))) for arm in ("random", "found")}
     names = [*files.values(), *map(str, parse_list(options.controls, "--controls"))]
     augment = ",".join(_after(final.augment, name) for name in names)
     folder = output / "retrained"
-    found = compare(replace(final, augment=augment), options.seeds, folder, resume=True, quiet=quiet)
+    found = compare(
+        replace(final, augment=augment), options.seeds, folder, resume=True, quiet=quiet, may_change=("augment", "seeds"),
+        own={_after(final.augment, files[arm]): refined_from(final.epochs, share) for arm, share in shares.items()},
+    )  # fmt: skip
     labels = ["random", "found", *names[2:]]
     found["rows"] = [
         {"name": label, **row, "path": row["augment"], "augment": label} for label, row in zip(labels, found["rows"], strict=True)
@@ -249,5 +280,6 @@ def _arm(arm: str, found: ArmResult, options: SearchSettings, space: SearchSpace
         "chosen": [outcome.number for outcome in best],
         "validation_accuracy": [outcome.accuracy for outcome in best],
         "policy": [space.words(outcome.decisions) for outcome in best],
+        "rewards": [outcome.accuracy for outcome in found.outcomes],
         "errors": sorted({outcome.error for outcome in found.outcomes if outcome.error})[:5],
     }

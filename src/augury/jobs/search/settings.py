@@ -1,5 +1,6 @@
 """What decides a search's result, beside the settings of its trainings."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
@@ -14,7 +15,7 @@ from augury.train.data.dataset import Dataset
 from augury.train.engine.settings import Settings, checked
 from augury.train.search.budget import Budget
 from augury.train.search.searchers import Chance, Controlled, Listed, Searcher
-from augury.train.search.spaces import AutoAugmentSpace, RandAugmentSpace, SearchSpace
+from augury.train.search.spaces import AutoAugmentSpace, Decisions, RandAugmentSpace, SearchSpace
 from augury.train.search.tanda_space import TandaSpace
 
 Method = Literal["tanda", "autoaugment", "randaugment"]
@@ -26,7 +27,8 @@ GRID_POINTS = 30
 _ONLY = {
     "functions": ("tanda",), "length": ("tanda",), "generator": ("tanda",), "generator_steps": ("tanda",),
     "generator_lr": ("tanda",), "discriminator_lr": ("tanda",), "operations": ("autoaugment", "randaugment"),
-    "rule": ("autoaugment",), "controller_lr": ("autoaugment",), "sampler": ("randaugment",),
+    "rule": ("autoaugment",), "controller_lr": ("autoaugment",), "round_size": ("autoaugment",), "sampler": ("randaugment",),
+    "refine_shares": ("randaugment",),
 }  # fmt: skip
 
 
@@ -35,7 +37,8 @@ class SearchSettings:
     """A search. seeds, final_epochs: of the trainings on the full training part at the end. proxy: images children train on.
 
     child_model: the children's network, the final one by default. controls: augmentations trained at the end beside the
-    winner and random search's. The others belong to one method each.
+    winner and random search's. The others belong to one method each; round_size: children that the controller learns from at a
+    time; refine_shares: shares of the epochs at the end to be tried without the policy.
     """
 
     method: Method
@@ -54,7 +57,9 @@ class SearchSettings:
     operations: str | None = None
     rule: Rule = "ppo"
     controller_lr: Annotated[float, Interval(0)] | None = None
+    round_size: Annotated[int, Interval(2, 10_000)] = 8
     sampler: Literal["grid", "tpe"] = "grid"
+    refine_shares: tuple[Annotated[float, Interval(0, 0.99)], ...] = (0.0,)
 
     @staticmethod
     def of(values: dict[str, Any], where: str) -> "SearchSettings":
@@ -65,6 +70,8 @@ class SearchSettings:
             raise InputError("--method: name one of tanda, autoaugment, randaugment")
         made = SearchSettings(**checked(SearchSettings, {**values, "budget": str(values.get("budget", "40"))}, where))
         plain = {part.name: part.default for part in fields(SearchSettings)}
+        if made.sampler == "tpe" and len(made.refine_shares) > 1:
+            raise InputError("--refine-shares: --sampler tpe searches numbers of operations and magnitudes alone; use the grid")
         for name, methods in _ONLY.items():
             if getattr(made, name) != plain[name] and made.method not in methods:
                 raise InputError(f"--{name.replace('_', '-')}: belongs to --method {' or '.join(methods)}; leave it out")
@@ -76,7 +83,7 @@ def space_of(search: SearchSettings, dataset: Dataset, device: str) -> SearchSpa
     if search.method == "autoaugment":
         return AutoAugmentSpace(PolicySpace(operations=_operations(search, OPERATIONS)))
     if search.method == "randaugment":
-        return RandAugmentSpace(operations=_operations(search, TORCHVISION))
+        return RandAugmentSpace(operations=_operations(search, TORCHVISION), refine_shares=search.refine_shares)
     grey = dataset.train.images.shape[1] == 1
     default = "mnist" if grey else "cifar10"
     chains = parse_list(search.functions or default, "--functions")
@@ -96,12 +103,16 @@ def candidates_in(seconds: float) -> int:
     return max(1, min(12, int(seconds / 60 / MINUTES_PER_CANDIDATE)))
 
 
-def searcher_of(search: SearchSettings, space: SearchSpace, settings: Settings, tpe: dict[str, Any]) -> tuple[Searcher, Budget]:
-    """Who proposes the method's children, and how many. tpe: where Optuna keeps its study."""
+def searcher_of(
+    search: SearchSettings, space: SearchSpace, settings: Settings, tpe: dict[str, Any], known: Sequence[Decisions] = ()
+) -> tuple[Searcher, Budget]:
+    """Who proposes the method's children, and how many. tpe: where Optuna keeps its study. known: what was tried before, by a
+    search that is extended; a grid goes on with points that are not among them.
+    """
     budget = Budget.of(search.budget)
     if isinstance(space, AutoAugmentSpace):
         rate = search.controller_lr or controller_lr(budget)
-        return Controlled(space.policies, settings.seed, search.rule, rate, moving_average=rate < 1e-3), budget
+        return Controlled(space.policies, settings.seed, search.rule, rate, search.round_size, moving_average=rate < 1e-3), budget
     if isinstance(space, TandaSpace):
         count = budget.children or candidates_in(budget.seconds or 0)
         grid = space.candidates()
@@ -111,7 +122,8 @@ def searcher_of(search: SearchSettings, space: SearchSpace, settings: Settings, 
         from augury.train.search.tpe import Tpe
 
         return Tpe(space, settings.seed, epochs=settings.epochs, **tpe), budget
-    return Listed(space.grid(budget.children or GRID_POINTS)), budget
+    new = [point for point in space.grid(budget.children or GRID_POINTS) if point not in known]
+    return Listed([*known, *new]), budget
 
 
 def controller_lr(budget: Budget) -> float:

@@ -8,14 +8,15 @@ from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.registry import register
 from augury.train.data.parts import Part, Parts
-from augury.train.data.photographs import find, read_photographs
+from augury.train.data.photographs import find, published_size, read_photographs
+from augury.train.data.resize import ImageSize, Resize
 
 _ATTRIBUTES, _PARTITION = "list_attr_celeba.txt", "list_eval_partition.txt"
 _SQUARE = 178
 
 
 @register("dataset", "celeba", source="Liu et al. 2015, arXiv:1411.7766; undersampled: Goel et al. 2021, arXiv:2008.06775")
-def celeba(*, data_dir: str | None = None, image_size: int | None = None) -> Parts:
+def celeba(*, data_dir: str | None = None, image_size: ImageSize = None, resize: Resize = "cover") -> Parts:
     """Blond or not, female or male, with women who are not blond undersampled in training; reads the published files.
 
     Needs list_attr_celeba.txt, list_eval_partition.txt and img_align_celeba/ in the folder or its celeba/. Of the training
@@ -23,6 +24,7 @@ def celeba(*, data_dir: str | None = None, image_size: int | None = None) -> Par
     of men among the blond (71,629 become 4,054). The central 178x178 pixels, resized to `image_size` (128): 95,195 + 19,867 +
     19,962 images, 6.6 GB of memory at 128.
     """
+    size = published_size(image_size, resize, (128, 128), "celeba")
     folder = find(data_dir, "celeba", (".", "celeba"), _ATTRIBUTES)
     attributes = _attributes(folder / _ATTRIBUTES)
     partition = _partition(folder / _PARTITION)
@@ -36,7 +38,7 @@ def celeba(*, data_dir: str | None = None, image_size: int | None = None) -> Par
         ids = torch.tensor([_number(file) for file in files])
         kept = undersampled(labels, male, ids) if number == 0 else torch.arange(len(files))
         paths = [folder / "img_align_celeba" / files[i] for i in kept.tolist()]
-        images = read_photographs(paths, image_size or 128, cut=_SQUARE)
+        images = read_photographs(paths, size, cut=_SQUARE)
         parts.append(Part(images, labels[kept], male[kept]))
     train, validation, test = parts
     return Parts(("not blond", "blond"), train, test, validation, ("female", "male"))

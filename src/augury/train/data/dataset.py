@@ -14,7 +14,7 @@ from augury.train.data.fingerprint import Fingerprint, mark_arrays, repetition_n
 from augury.train.data.intensity import AUTO, parse_range
 from augury.train.data.parts import Part, Parts
 from augury.train.data.preparation import Preparation, ReadOptions
-from augury.train.data.resize import LARGEST_SIDE, fit_tensor
+from augury.train.data.resize import ImageSize, Resize, Size, fit_tensor, size_of
 from augury.train.data.splits import cut
 from augury.train.data.stream import FileImages, Stream
 from augury.train.data.words import count, few
@@ -86,7 +86,8 @@ def load(
     *,
     data_dir: str | None = None,
     validation: float = 0.1,
-    image_size: int | None = None,
+    image_size: ImageSize = None,
+    resize: Resize = "cover",
     stream: Stream = "auto",
     intensity_range: str = AUTO,
     like: Preparation | None = None,
@@ -95,8 +96,8 @@ def load(
 
     data_dir: where a named data set is or is downloaded to. validation: the fraction in (0, 1) that is cut from the training
     part where the data bring no validation part beside a test part; the cut is stratified and always the same.
-    image_size: side in pixels that images are brought to (short side resized, centre cut out); by default images of one
-    size stay as they are, and others get the shorter side of the training part's most common size.
+    image_size: what images are brought to, a side or (rows, columns), in pixels; by default images of one size stay as they
+    are, and others get the shorter side of the training part's most common size. resize: how, see `resize.fit`.
     stream: whether files stay files, decoded while they are used (`augury.train.data.stream`); auto: beyond 8 GiB of pixels.
     Still every file is decoded once, so that the images, mean and deviation are those of data in memory.
     intensity_range: what becomes grey levels 0 to 255 in images of more than 8 bits; `auto` measures the training part.
@@ -105,13 +106,12 @@ def load(
     """
     if not 0 < validation < 1:
         raise InputError(f"--validation: {validation:g} must lie between 0 and 1, for example 0.1")
-    if image_size is not None and not 1 <= image_size <= LARGEST_SIDE:
-        raise InputError(f"--image-size: {image_size} must be from 1 to {LARGEST_SIDE}")
+    size = size_of(image_size)
     parse_range(intensity_range)
-    found = _read(str(data), data_dir, ReadOptions(image_size, stream, intensity_range, like))
+    found = _read(str(data), data_dir, ReadOptions(image_size, stream, intensity_range, like, resize))
     made = _with_origin(found) if isinstance(found, Dataset) else assemble(str(data), found, validation)
-    if image_size is not None and isinstance(found, Dataset):
-        made = _resized(made, image_size)
+    if size is not None and isinstance(found, Dataset):
+        made = _resized(made, size, resize)
     if stream == "yes" and isinstance(made.train.images, Tensor):
         made = replace(made, notes=(*made.notes, "--stream yes: these data are arrays, held in memory"))
     return made
@@ -206,7 +206,7 @@ def _arrays(part: Part | Split) -> tuple[Tensor | None, ...]:
 def _read(data: str, data_dir: str | None, options: ReadOptions) -> Dataset | Parts:
     if registry.has("dataset", data):
         function = registry.get("dataset", data)
-        offered: dict[str, Any] = {"data_dir": data_dir, "image_size": options.image_size}
+        offered: dict[str, Any] = {"data_dir": data_dir, "image_size": options.image_size, "resize": options.resize}
         return function(**{key: value for key, value in offered.items() if key in inspect.signature(function).parameters})
     from augury.train.data.source import read
 
@@ -217,11 +217,11 @@ def _split(part: Part, ids: Tensor) -> Split:
     return Split(part.images, part.labels, ids, part.groups)
 
 
-def _resized(dataset: Dataset, side: int) -> Dataset:
-    """A ready-made data set with its images brought to `side`."""
+def _resized(dataset: Dataset, size: Size, how: Resize) -> Dataset:
+    """A ready-made data set with its images brought to a size."""
 
     def of(split: Split) -> Split:
-        return replace(split, images=fit_tensor(split.images, (side, side)))
+        return replace(split, images=fit_tensor(split.images, size, how))
 
     train = of(dataset.train)
     mean, std = statistics(train.images)

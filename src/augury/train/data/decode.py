@@ -4,7 +4,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from augury.train.data.image import Header, Source, read_deep, read_header, read
 from augury.train.data.intensity import Range, measured, parse_range
 from augury.train.data.pool import each
 from augury.train.data.preparation import AS_IS, Preparation, ReadOptions
-from augury.train.data.resize import fit, planes
+from augury.train.data.resize import Size, fit, in_words, planes
 from augury.train.data.stream import FileImages
 from augury.train.data.words import count, few
 
@@ -60,7 +60,7 @@ class _Files:
     where: str
     failed: dict[int, str] = field(default_factory=dict)
     kinds: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    resized: set[int] = field(default_factory=set)
+    resized: dict[int, Size] = field(default_factory=dict)
 
     def attempt(self, work: Callable[[int], None], rows: Sequence[int] | None = None) -> None:
         """`work` on rows (all) that have not failed yet, on threads; what raises is noted as unreadable."""
@@ -121,8 +121,8 @@ def decode(
         marks[row] = len(data), digest_of(data)
         plain, files.kinds[row] = read_plain(data, channels, preparation.intensity)
         if plain.size != (size[1], size[0]):
-            files.resized.add(row)
-        pixels = planes(fit(plain, size))
+            files.resized[row] = plain.height, plain.width
+        pixels = planes(fit(plain, size, preparation.resize))
         if target is None:
             sums[row] = channel_sums(pixels)
         else:
@@ -134,11 +134,12 @@ def decode(
     files.failed |= unopened
     files.refuse_mostly_unreadable()
     rows = torch.tensor([row for row in range(len(sources)) if row not in files.failed], dtype=torch.int64)
-    notes = [*_notes(files, size), *intensity_notes]
+    notes = [*_notes(files, preparation), *intensity_notes]
     if target is None:
         images: Any = FileImages(
-            [sources[row] for row in rows.tolist()], channels, size, preparation.intensity, torch.from_numpy(sums)[rows]
-        )
+            [sources[row] for row in rows.tolist()], channels, size, preparation.intensity, torch.from_numpy(sums)[rows],
+            preparation.resize,
+        )  # fmt: skip
         notes.append(f"streamed: {count(len(rows), 'image')} decoded while they are used")
     else:
         images = target[rows] if files.failed else target
@@ -157,10 +158,11 @@ def _prepared(files: _Files, headers: dict[int, Header], options: ReadOptions, l
         options.size or _common_size([h.size for h in headers.values()], [h.size for row, h in headers.items() if row < leading]),
         options.like.channels if options.like else 1 if all(h.grey for h in headers.values()) else 3,
         options.like.intensity if options.like else parse_range(options.intensity_range),
+        options.how,
     )
     deep = [row for row, h in headers.items() if h.deep]
     if not deep:
-        return own if options.like else Preparation(own.size, own.channels), []
+        return own if options.like else replace(own, intensity=None), []
     if own.intensity is not None:
         return own, []
     judged = [row for row in deep if row < leading] or deep
@@ -172,14 +174,14 @@ def _prepared(files: _Files, headers: dict[int, Header], options: ReadOptions, l
 
     files.attempt(measure, judged)
     if not found:
-        return Preparation(own.size, own.channels, Range(0, 65535)), []
+        return replace(own, intensity=Range(0, 65535)), []
     taken = measured(list(found.values()))
     low, high = min(v[0] for v in found.values()), max(v[1] for v in found.values())
     note = (
         f"intensity: {taken} became grey levels 0 to 255 in {count(len(deep), 'image')} of more than 8 bits, whose values run from "
         f"{low:g} to {high:g} in the training part; --intensity-range LOW,HIGH chooses another range"
     )
-    return Preparation(own.size, own.channels, taken), [note]
+    return replace(own, intensity=taken), [note]
 
 
 def _room(files: _Files, shape: tuple[int, ...]) -> Tensor:
@@ -216,7 +218,7 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error or type(error).__name__).splitlines()[0][:200]
 
 
-def _notes(files: _Files, size: tuple[int, int]) -> list[str]:
+def _notes(files: _Files, preparation: Preparation) -> list[str]:
     counts = Counter(kind for row, found in files.kinds.items() if row not in files.failed for kind in found)
     notes = []
     if counts:
@@ -224,11 +226,12 @@ def _notes(files: _Files, size: tuple[int, int]) -> list[str]:
             count(counts[kind], said.replace("|s", ""), said.replace("|s", "s")) for kind, said in _SAID.items() if counts[kind]
         ]
         notes.append("converted: " + ", ".join(found))
-    resized = len(files.resized - set(files.failed))
-    if resized:
+    others = [size for row, size in files.resized.items() if row not in files.failed]
+    if others:
+        rows, columns = preparation.size
+        how = in_words(others, preparation.size, preparation.resize)
         notes.append(
-            f"sizes: {count(resized, 'image')} brought to {size[0]}x{size[1]} (short side resized, centre cut out); --image-size N "
-            "chooses another side"
+            f"sizes: {count(len(others), 'image')} brought to {rows}x{columns} ({how}); --image-size N or H,W chooses another size"
         )
     if files.failed:
         shown = [f"{files.names[row]} ({files.failed[row]})" for row in sorted(files.failed)]

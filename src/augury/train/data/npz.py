@@ -15,7 +15,7 @@ from augury.core.files import NotRegularError, read_bytes
 from augury.train.data.fingerprint import FileMark, Fingerprint, digest_of, repetition_note
 from augury.train.data.parts import Part, Parts
 from augury.train.data.preparation import AS_IS, ReadOptions
-from augury.train.data.resize import fit_tensor
+from augury.train.data.resize import Size, fit_tensor, in_words
 from augury.train.data.words import count, few, forms_of, nearest, one_form
 
 _FIELDS = ("x", "y", "classes", "group")
@@ -56,23 +56,26 @@ def read_npz(root: Path, options: ReadOptions = AS_IS) -> Parts:
     channels = max(a.x.shape[3] for a in arrays.values())
     if options.like is not None:
         channels = options.like.channels
-    size = options.size or train.x.shape[1:3]
-    parts, resized, coloured = {}, 0, 0
+    size = options.size or (train.x.shape[1], train.x.shape[2])
+    parts, coloured = {}, 0
+    others: list[Size] = []
     for name, a in arrays.items():
         images = torch.from_numpy(np.ascontiguousarray(a.x.transpose(0, 3, 1, 2)))
         if images.shape[1] > channels:
             raise InputError(f"{a.path}: x holds colour images, and the network takes grey ones; store [N,H,W]")
         coloured += len(images) if images.shape[1] < channels else 0
-        resized += len(images) if tuple(images.shape[-2:]) != size else 0
-        images = fit_tensor(images, size)
+        own = (images.shape[-2], images.shape[-1])
+        others += [own] * len(images) if own != size else []
+        images = fit_tensor(images, size, options.how)
         groups = None if a.group is None else _numbers(a.group, group_names)
         names = tuple(f"{a.path.name}[{row}]" for row in range(len(images)))
         images = images.expand(-1, channels, -1, -1).contiguous()
         parts[name] = Part(images, _labels(a, classes), groups, names, (a.mark,))
     if coloured:
         notes.append(f"converted: {count(coloured, 'grey image')} made colour")
-    if resized:
-        notes.append(f"sizes: {count(resized, 'image')} brought to {size[0]}x{size[1]} (short side resized, centre cut out)")
+    if others:
+        how = in_words(others, size, options.how)
+        notes.append(f"sizes: {count(len(others), 'image')} brought to {size[0]}x{size[1]} ({how})")
     notes += _repeated(arrays)
     return Parts(classes, parts["train"], parts["test"], parts.get("validation"), group_names, tuple(notes))
 

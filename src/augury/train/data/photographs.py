@@ -10,15 +10,23 @@ from torch import Tensor
 
 from augury.core.errors import InputError
 from augury.train.data.pool import each
-from augury.train.data.resize import planes
+from augury.train.data.resize import ImageSize, Resize, Size, planes, size_of
 
 
-def read_photographs(paths: Sequence[Path], side: int, *, resize: int | None = None, cut: int | None = None) -> Tensor:
-    """uint8 [N,3,side,side]. cut: first the central square of that side; resize: bring both sides to it, then cut `side`.
+def published_size(image_size: ImageSize, how: Resize, default: Size, name: str) -> Size:
+    """The size of a data set whose way to it is published; InputError for another way."""
+    if how != "cover":
+        raise InputError(f"--resize {how}: {name} is cut as published; leave it out")
+    return size_of(image_size) or default
+
+
+def read_photographs(paths: Sequence[Path], size: Size, *, resize: Size | None = None, cut: int | None = None) -> Tensor:
+    """uint8 [N,3,*size] (rows, columns). cut: first the central square of that side; resize: bring the image to it, whatever
+    its shape, then cut `size` out.
 
     Bilinear. Raises InputError naming the first file that is missing or no image.
     """
-    out = torch.empty(len(paths), 3, side, side, dtype=torch.uint8)
+    out = torch.empty(len(paths), 3, *size, dtype=torch.uint8)
 
     def read(number: int) -> None:
         try:
@@ -29,19 +37,19 @@ def read_photographs(paths: Sequence[Path], side: int, *, resize: int | None = N
                 f"{paths[number]}: not readable as an image ({getattr(error, 'strerror', None) or 'damaged'})"
             ) from None
         if cut is not None:
-            picture = _centre(picture, min(cut, *picture.size))
-        target = resize or side
-        picture = _centre(picture.resize((target, target), Image.Resampling.BILINEAR), side)
+            picture = _centre(picture, (min(cut, *picture.size),) * 2)
+        rows, columns = resize or size
+        picture = _centre(picture.resize((columns, rows), Image.Resampling.BILINEAR), size)
         out[number] = torch.from_numpy(planes(picture).copy())
 
     each(read, len(paths))
     return out
 
 
-def _centre(picture: Image.Image, side: int) -> Image.Image:
-    """The central square of `side` pixels, which the picture is not smaller than."""
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    return picture.crop((left, top, left + side, top + side))
+def _centre(picture: Image.Image, size: Size) -> Image.Image:
+    """The central rows and columns, of which the picture has no fewer."""
+    left, top = (picture.width - size[1]) // 2, (picture.height - size[0]) // 2
+    return picture.crop((left, top, left + size[1], top + size[0]))
 
 
 def find(data_dir: str | None, name: str, inside: Sequence[str], file: str) -> Path:

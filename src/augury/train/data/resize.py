@@ -1,25 +1,59 @@
-"""Bringing images to one size: the target is covered (short side resized) and its centre cut out."""
+"""Bringing images to one size: the target is covered and its centre cut out, or the image is fitted into it, or stretched."""
+
+from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from augury.core.errors import InputError
 from augury.train.data.pool import each
 
 LARGEST_SIDE = 4096
 # From this many times the kept pixels on, those that would be cut away are not computed.
 WASTE = 16
+# What lies beside an image that is fitted into another shape.
+BESIDE = 0
+
+Size = tuple[int, int]
+# A side, or rows and columns; None: as the images are.
+ImageSize = int | tuple[int, ...] | None
+Resize = Literal["cover", "fit", "stretch"]
 
 
-def fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """`image` at `size` (rows, columns): resized to cover it, bilinear with antialiasing, and cut to its centre.
+def size_of(image_size: ImageSize) -> Size | None:
+    """Rows and columns; InputError for another number of sides and for sides out of range."""
+    if image_size is None:
+        return None
+    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    sides = sides * 2 if len(sides) == 1 else sides
+    if len(sides) != 2:
+        raise InputError(f"--image-size: {','.join(map(str, sides))}: give one side, 224, or rows and columns, 256,128")
+    for side in sides:
+        if not 1 <= side <= LARGEST_SIDE:
+            raise InputError(f"--image-size: {side} must be from 1 to {LARGEST_SIDE}")
+    return sides[0], sides[1]
 
-    An image of that size comes back untouched.
+
+def fit(image: Image.Image, size: Size, how: Resize = "cover") -> Image.Image:
+    """`image` at `size` (rows, columns), bilinear with antialiasing; one of that size comes back untouched.
+
+    how: `cover` resizes until the target is covered and cuts its centre out, `fit` resizes until the whole image is inside and
+    leaves black beside it, `stretch` changes the shape.
     """
     height, width = size
     if image.size == (width, height):
         return image
+    if how == "stretch":
+        return image.resize((width, height), Image.Resampling.BILINEAR)
+    if how == "fit":
+        scale = min(height / image.height, width / image.width)
+        inside = min(width, max(1, round(image.width * scale))), min(height, max(1, round(image.height * scale)))
+        made = Image.new(image.mode, (width, height), BESIDE)
+        made.paste(image.resize(inside, Image.Resampling.BILINEAR), ((width - inside[0]) // 2, (height - inside[1]) // 2))
+        return made
     scale = max(height / image.height, width / image.width)
     covering = max(width, round(image.width * scale)), max(height, round(image.height * scale))
     if covering[0] * covering[1] > WASTE * width * height:
@@ -42,7 +76,7 @@ def _fit_box(image: Image.Image, size: tuple[int, int], covering: tuple[int, int
     return image.resize((width, height), Image.Resampling.BILINEAR, box=box)
 
 
-def fit_tensor(images: Tensor, size: tuple[int, int]) -> Tensor:
+def fit_tensor(images: Tensor, size: Size, how: Resize = "cover") -> Tensor:
     """uint8 [N,C,H,W] at `size` (rows, columns), exactly as `fit` does it; C is 1 or 3."""
     if tuple(images.shape[-2:]) == size:
         return images
@@ -50,7 +84,8 @@ def fit_tensor(images: Tensor, size: tuple[int, int]) -> Tensor:
     source, target = images.permute(0, 2, 3, 1).numpy(), out.numpy()
 
     def one(row: int) -> None:
-        target[row] = planes(fit(Image.fromarray(source[row].squeeze(-1) if source.shape[-1] == 1 else source[row]), size))
+        plain = Image.fromarray(source[row].squeeze(-1) if source.shape[-1] == 1 else source[row])
+        target[row] = planes(fit(plain, size, how))
 
     each(one, len(images))
     return out
@@ -60,3 +95,26 @@ def planes(image: Image.Image) -> np.ndarray:
     """uint8 [C,H,W] of an image of mode L or RGB."""
     array = np.asarray(image)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def cut_away(size: Size, target: Size) -> float:
+    """The share in [0, 1) of an image of `size` (rows, columns) that covering `target` cuts away."""
+    tall, wide = size[0] / target[0], size[1] / target[1]
+    return 1 - min(tall, wide) / max(tall, wide)
+
+
+def in_words(sizes: Iterable[Size], target: Size, how: Resize) -> str:
+    """How images of these sizes came to the target, and what they lost by it."""
+    if how == "stretch":
+        return "stretched"
+    if how == "fit":
+        return "fitted in, black beside"
+    lost = [cut_away(size, target) for size in sizes]
+    most = 100 * max(lost, default=0.0)
+    if most < 0.5:
+        return "short side resized, centre cut out"
+    mean = 100 * sum(lost) / len(lost)
+    return (
+        f"short side resized, centre cut out: {mean:.0f} % of each image cut away on average, {most:.0f} % at most; "
+        "--resize fit or stretch keeps all"
+    )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -14,7 +15,7 @@ from augury.core.errors import RunError
 from augury.train.data.image import Source, read_plain
 from augury.train.data.intensity import Range
 from augury.train.data.pool import each
-from augury.train.data.resize import fit, planes
+from augury.train.data.resize import Resize, fit, planes
 
 Stream = Literal["auto", "yes", "no"]
 # Batches that are decoded ahead, per worker.
@@ -34,6 +35,7 @@ class FileImages:
     size: tuple[int, int]
     intensity: Range | None = None
     sums: Tensor | None = None
+    how: Resize = "cover"
 
     @property
     def shape(self) -> torch.Size:
@@ -72,9 +74,12 @@ class FileImages:
 
         Raises RunError for a file that cannot be read any more.
         """
+        return planes(fit(self.whole(row), self.size, self.how))
+
+    def whole(self, row: int) -> Image.Image:
+        """One image at the size of its file, upright, in as many channels as the others; RunError as `read`."""
         try:
-            plain, _ = read_plain(self.sources[row], self.channels, self.intensity)
-            return planes(fit(plain, self.size))
+            return read_plain(self.sources[row], self.channels, self.intensity)[0]
         except Exception as error:  # decoders raise whatever they like on damaged files
             source = self.sources[row]
             name = "an image" if isinstance(source, bytes) else str(source)

@@ -17,36 +17,36 @@ from augury.core.registry import register
 from augury.train.data.npz import read_npz
 from augury.train.data.parts import Part, Parts
 from augury.train.data.preparation import ReadOptions
-from augury.train.data.resize import fit_tensor
+from augury.train.data.resize import ImageSize, Resize, Size, fit_tensor, size_of
 
 _TIMEOUT_SECONDS = 30
 
 
 @register("dataset", "cifar10", source="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images")
-def cifar10(*, data_dir: str | None = None, image_size: int | None = None) -> Parts:
+def cifar10(*, data_dir: str | None = None, image_size: ImageSize = None, resize: Resize = "cover") -> Parts:
     """Small colour photographs 32x32 of 10 classes: 50,000 for training, 10,000 for testing."""
-    return _named("cifar10", "CIFAR10", data_dir, image_size)
+    return _named("cifar10", "CIFAR10", data_dir, image_size, resize)
 
 
 @register("dataset", "cifar100", source="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images")
-def cifar100(*, data_dir: str | None = None, image_size: int | None = None) -> Parts:
+def cifar100(*, data_dir: str | None = None, image_size: ImageSize = None, resize: Resize = "cover") -> Parts:
     """Small colour photographs 32x32 of 100 classes: 50,000 for training, 10,000 for testing."""
-    return _named("cifar100", "CIFAR100", data_dir, image_size)
+    return _named("cifar100", "CIFAR100", data_dir, image_size, resize)
 
 
 @register("dataset", "svhn", source="Netzer et al. 2011, Reading Digits in Natural Images with Unsupervised Feature Learning")
-def svhn(*, data_dir: str | None = None, image_size: int | None = None) -> Parts:
+def svhn(*, data_dir: str | None = None, image_size: ImageSize = None, resize: Resize = "cover") -> Parts:
     """House numbers 32x32 of 10 classes: 73,257 for training, 26,032 for testing (the extra part is left out)."""
-    return _named("svhn", "SVHN", data_dir, image_size)
+    return _named("svhn", "SVHN", data_dir, image_size, resize)
 
 
 @register("dataset", "mnist", source="LeCun et al. 1998, Gradient-Based Learning Applied to Document Recognition")
-def mnist(*, data_dir: str | None = None, image_size: int | None = None) -> Parts:
+def mnist(*, data_dir: str | None = None, image_size: ImageSize = None, resize: Resize = "cover") -> Parts:
     """Handwritten digits, grey, 28x28, 10 classes: 60,000 for training, 10,000 for testing."""
-    return _named("mnist", "MNIST", data_dir, image_size)
+    return _named("mnist", "MNIST", data_dir, image_size, resize)
 
 
-def _named(name: str, kind: str, data_dir: str | None, image_size: int | None) -> Parts:
+def _named(name: str, kind: str, data_dir: str | None, image_size: ImageSize, resize: Resize) -> Parts:
     """D/NAME/train.npz where there is one; else torchvision's layout in D, downloaded into it where it is not there.
 
     torchvision checks the MD5 sum of a pickled or MATLAB file before it reads it.
@@ -55,9 +55,9 @@ def _named(name: str, kind: str, data_dir: str | None, image_size: int | None) -
     if root.exists() and not root.is_dir():
         raise InputError(f"--data-dir {root}: is a file; give the folder that {name} is in")
     if (root / name / "train.npz").exists():
-        return replace(read_npz(root / name, ReadOptions(image_size)), place=root / name)
+        return replace(read_npz(root / name, ReadOptions(image_size, resize=resize)), place=root / name)
     found = _open(name, kind, root, True), _open(name, kind, root, False)
-    train, test = (_part(one, image_size) for one in found)
+    train, test = (_part(one, size_of(image_size), resize) for one in found)
     classes = tuple(map(str, found[0].classes)) if name.startswith("cifar") else tuple(map(str, range(10)))
     return Parts(classes, train, test)
 
@@ -98,15 +98,15 @@ def _patiently() -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _part(found: Any, image_size: int | None) -> Part:
+def _part(found: Any, size: Size | None, how: Resize) -> Part:
     images = found.data if isinstance(found.data, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(found.data))
     if images.ndim == 3:
         images = images[:, None]
     elif images.shape[-1] == 3:
         images = images.permute(0, 3, 1, 2).contiguous()
     labels = found.labels if hasattr(found, "labels") else found.targets
-    if image_size is not None:
-        images = fit_tensor(images, (image_size, image_size))
+    if size is not None:
+        images = fit_tensor(images, size, how)
     return Part(images, torch.as_tensor(labels, dtype=torch.int64))
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections.abc import Collection
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,14 @@ class RunDirectory:
     path: Path
 
     @staticmethod
-    def open(path: Path, config: dict[str, Any], *, overwrite: bool = False, resume: bool = False) -> "RunDirectory":
+    def open(
+        path: Path, config: dict[str, Any], *, overwrite: bool = False, resume: bool = False, may_change: Collection[str] = ()
+    ) -> "RunDirectory":
         """Make or reopen the folder and write config.yaml.
 
         Raises InputError when it cannot be written, when it holds a run and neither `overwrite` nor `resume` is set, and
-        when a resumed run's settings differ from the ones given (naming them), but for those that cannot alter the result.
+        when a resumed run's settings differ from the ones given (naming them), but for those that cannot alter the result and those
+        in `may_change`.
         Overwriting removes a run's own files and no others.
         """
         made = RunDirectory(path)
@@ -47,14 +51,14 @@ class RunDirectory:
             state = "a finished run" if made.result() is not None else "an unfinished run"
             raise InputError(f"--output {path}: holds {state}; add --overwrite to replace it or --resume to go on")
         if old is not None:
-            made._compare(old, config)
+            made._compare(old, config, may_change)
         used = plugins.recorded(config)
         if old != config:
             written = {**config, **({"plugins": used} if used else {})}
             write_atomically(path / "config.yaml", yaml.safe_dump(written, sort_keys=False).encode())
         return made
 
-    def _compare(self, old: dict[str, Any], config: dict[str, Any]) -> None:
+    def _compare(self, old: dict[str, Any], config: dict[str, Any], may_change: Collection[str]) -> None:
         """InputError naming the settings that may not change."""
         # A setting that an older file does not know had its default.
         defaults = {f.name: f.default for f in fields(Settings) if f.default is not MISSING}
@@ -63,7 +67,8 @@ class RunDirectory:
         def said(values: dict[str, Any], key: str) -> Any:
             return values.get(key, defaults.get(key))
 
-        changed = sorted(k for k in {**old, **config} if k not in HARMLESS and said(old, k) != said(config, k))
+        fixed = [key for key in {**old, **config} if key not in HARMLESS and key not in may_change]
+        changed = sorted(key for key in fixed if said(old, key) != said(config, key))
         if changed:
             words = ", ".join(f"{k} (was {said(old, k)}, now {said(config, k)})" for k in changed)
             raise InputError(f"--resume: {self.path} was started with other settings: {words}; set them back")

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 from augury.core.errors import InputError
 from augury.core.options import Interval, convert
 from augury.core.registry import unknown
+from augury.train.data.resize import Resize
 
 # Settings that cannot alter a result, so that a resumed run may change them.
 HARMLESS = frozenset({"data_dir", "decode_workers", "stream", "checkpoint_seconds"})
@@ -61,7 +62,8 @@ class Settings:
     patience: Annotated[int, Interval(1)] | None = None
     data_dir: str | None = None
     validation: Annotated[float, Interval(0, 1)] = 0.1
-    image_size: Annotated[int, Interval(1)] | None = None
+    image_size: Annotated[int, Interval(1)] | tuple[Annotated[int, Interval(1)], ...] | None = None
+    resize: Resize = "cover"
     intensity_range: str = "auto"
     fraction: Annotated[float, Interval(0, 1)] = 1.0
     label_noise: Annotated[float, Interval(0, 1)] = 0.0

@@ -1,8 +1,8 @@
 """One arm of a search: a searcher proposes children, they are trained, the searcher learns; everything is in the journal."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 from augury.core.errors import RunError
 from augury.train.engine.networks import derived_seed
@@ -11,6 +11,7 @@ from augury.train.search.child import Job, Outcome
 from augury.train.search.journal import Journal
 from augury.train.search.pools import Pool
 from augury.train.search.searchers import Searcher
+from augury.train.search.spaces import Decisions
 
 OnChild = Callable[[Outcome], None]
 
@@ -46,41 +47,91 @@ def run_arm(
 ) -> ArmResult:  # fmt: skip
     """Train children until the budget is spent or the searcher has no more; those in the journal are not trained again.
 
-    Child n of every arm trains with the same seed, so that arms differ in what they propose alone. A round is told to the
-    searcher in the order of its numbers, whatever order the children finished in.
+    Child n of every arm trains with the same seed, so that arms differ in what they propose alone. A searcher that learns
+    is asked for a round and told of it in the order of its numbers, whatever order the children finished in; one that does
+    not is asked whenever a worker is free. The budget is looked at before every child, in the middle of a round too.
     """
-    outcomes: list[Outcome] = []
-    own = 0.0
+    running = _Arm(arm, searcher, budget, journal, seed, workers, on_child)
     while True:
-        left = budget.left(outcomes, workers)
-        count = searcher.round_size if left is None else min(searcher.round_size, left)
+        first = len(running.outcomes)
+        running.round(pool)
+        if len(running.outcomes) == first or running.over:
+            break
+    return ArmResult([running.outcomes[number] for number in sorted(running.outcomes)], running.own)
+
+
+@dataclass
+class _Arm:
+    """An arm while it runs. begun: when the children in training were started, by number; own: the searcher's seconds."""
+
+    name: str
+    searcher: Searcher
+    budget: Budget
+    journal: Journal
+    seed: int
+    workers: int
+    on_child: OnChild | None
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    begun: dict[int, float] = field(default_factory=dict)
+    own: float = 0.0
+    over: bool = False
+
+    def round(self, pool: Pool) -> None:
+        """Children until the searcher is to learn from them, or all there are where it does not learn."""
+        first = len(self.outcomes)
+        for outcome in pool.run(self._jobs(first)):
+            self.begun.pop(outcome.number, None)
+            self.journal.add(outcome)
+            self._record(replace(outcome, files={}))
+        told = [self.outcomes[number] for number in range(first, len(self.outcomes)) if number in self.outcomes]
+        if told:
+            started = time.perf_counter()
+            self.searcher.tell(told)
+            self.own += time.perf_counter() - started
+
+    def _jobs(self, first: int) -> Iterator[Job]:
+        """Children to train, each decided on when somebody is free to train it."""
+        size = self.searcher.round_size
+        number = first
+        while True:
+            proposed = self._asked(number, 1 if size is None else size)
+            if not proposed:
+                self.over = True
+                return
+            for decisions in proposed:
+                known = self.journal.known.get((self.name, number))
+                if not self._may_start(known):
+                    self.over = True
+                    return
+                if known is not None:
+                    self._record(known)
+                else:
+                    self.begun[number] = time.perf_counter()
+                    seed = derived_seed(self.seed, "child", number) % 2**31
+                    yield Job(self.name, number, decisions, seed, self.searcher.report(number))
+                number += 1
+            if size is not None:
+                return
+
+    def _asked(self, first: int, count: int) -> list[Decisions]:
+        if self.budget.children is not None:
+            count = min(count, self.budget.children - first)
         if count <= 0:
-            break
-        started, first = time.perf_counter(), len(outcomes)
-        proposed = searcher.ask(first, count)
-        jobs = [
-            Job(arm, number, decisions, derived_seed(seed, "child", number) % 2**31, searcher.report(number))
-            for number, decisions in enumerate(proposed, start=first)
-        ]
-        own += time.perf_counter() - started
-        if not jobs:
-            break
-        done = _trained(jobs, pool, journal, on_child)
+            return []
         started = time.perf_counter()
-        searcher.tell(done)
-        own += time.perf_counter() - started
-        outcomes += done
-    return ArmResult(outcomes, own)
+        proposed = self.searcher.ask(first, count)
+        self.own += time.perf_counter() - started
+        return proposed
 
+    def _may_start(self, known: Outcome | None) -> bool:
+        """Whether the budget has room for another child; one that is in the journal was paid for."""
+        if known is not None and self.budget.children is None:
+            return True
+        now = time.perf_counter()
+        spent = sum(outcome.seconds for outcome in self.outcomes.values()) + sum(now - begun for begun in self.begun.values())
+        return self.budget.allows(len(self.outcomes) + len(self.begun), spent / self.workers)
 
-def _trained(jobs: Sequence[Job], pool: Pool, journal: Journal, on_child: OnChild | None) -> list[Outcome]:
-    done = {job.number: journal.known[job.arm, job.number] for job in jobs if (job.arm, job.number) in journal.known}
-    for outcome in done.values():
-        if on_child:
-            on_child(outcome)
-    for outcome in pool.run([job for job in jobs if job.number not in done]):
-        journal.add(outcome)
-        done[outcome.number] = replace(outcome, files={})
-        if on_child:
-            on_child(outcome)
-    return [done[job.number] for job in jobs]
+    def _record(self, outcome: Outcome) -> None:
+        self.outcomes[outcome.number] = outcome
+        if self.on_child:
+            self.on_child(outcome)

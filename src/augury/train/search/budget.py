@@ -1,21 +1,21 @@
 """What a search may spend: a number of children, or minutes."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from augury.core.errors import InputError
-from augury.train.search.child import Outcome
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Of one arm: `children` trainings, or as many as start within `seconds` of training time; one of the two is None."""
+    """Of one arm: `children` trainings, or as many as start within `seconds` of training time by every worker; one of the two
+    is None. least: so many start even when the time is over."""
 
     children: int | None
     seconds: float | None = None
+    least: int = 0
 
     @staticmethod
     def of(text: str) -> "Budget":
@@ -32,12 +32,18 @@ class Budget:
             raise InputError(f"--budget: {text} children are more than a million; give fewer")
         return Budget(int(amount))
 
-    def left(self, outcomes: Sequence[Outcome], workers: int) -> int | None:
-        """How many children may still start; None: as many as wanted."""
+    def allows(self, started: int, seconds: float) -> bool:
+        """Whether another child may start. started: children so far, whether finished or not; seconds: what they have taken
+        together so far, for each worker."""
         if self.children is not None:
-            return self.children - len(outcomes)
-        spent = sum(outcome.seconds for outcome in outcomes) / workers
-        return None if spent < (self.seconds or 0) else 0
+            return started < self.children
+        return started < self.least or seconds < (self.seconds or 0)
+
+    def more_than(self, other: "Budget") -> bool:
+        """Whether it is of the same kind and no smaller."""
+        if self.children is not None and other.children is not None:
+            return self.children >= other.children
+        return self.seconds is not None and other.seconds is not None and self.seconds >= other.seconds
 
     def __str__(self) -> str:
         return f"{self.children} children" if self.children is not None else f"{(self.seconds or 0) / 60:g} minutes"

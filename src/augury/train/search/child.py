@@ -84,7 +84,7 @@ class Workshop:
         )  # fmt: skip
 
     def _train(self, job: Job, made: Made) -> tuple[float, int, bool]:
-        settings = replace(self.settings, seed=job.seed)
+        settings = replace(self.settings, seed=job.seed, **refined_from(self.settings.epochs, made.refine_share))
         training = prepare(settings, self.dataset)
         trainer = Trainer(training)
         training.method.pipelines = (searched_pipeline(settings.augment, made, self.dataset), *training.method.pipelines[1:])
@@ -95,6 +95,11 @@ class Workshop:
                 if job.report is not None and job.report(epoch, accuracy) and epoch + 1 < settings.epochs:
                     return accuracy, epoch + 1, True
         return accuracy, settings.epochs, False
+
+
+def refined_from(epochs: int, share: float) -> dict[str, Any]:
+    """The settings of a training whose last share of the epochs, at least one and not all, is without intensive stages."""
+    return {"refine_at": min(max(1, round(epochs * (1 - share))), epochs - 1)} if share and epochs > 1 else {}
 
 
 def searched_pipeline(base: str, made: Made, dataset: Dataset) -> Pipeline:

@@ -53,6 +53,10 @@ class Journal:
             raise RunError(f"{path}: cannot be written ({error.strerror}); --resume goes on once it can") from None
         self.known[outcome.arm, outcome.number] = outcome
 
+    def decisions(self, arm: str) -> list[Any]:
+        """What the arm's children were, in the order of their numbers."""
+        return [self.known[key].decisions for key in sorted(self.known) if key[0] == arm]
+
     def file(self, arm: str, number: int, ending: str) -> Path:
         """Where a child's file of that ending lies."""
         return self.folder / "children" / f"{arm}-{number}.{ending}"

@@ -5,8 +5,7 @@ import multiprocessing
 import os
 import pickle
 import signal
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
@@ -22,9 +21,10 @@ from augury.train.search.child import Job, Outcome, Workshop
 
 
 class Pool(Protocol):
-    """`run` trains children and gives each outcome as soon as it is there; a child that breaks is an outcome too."""
+    """`run` trains children and gives each outcome as soon as it is there; a child that breaks is an outcome too. The next job
+    is taken only when somebody is free to train it, so that it can be decided on late."""
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]: ...
+    def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]: ...
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Here:
 
     workshop: Workshop
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+    def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
         yield from map(self.workshop.run, jobs)
 
 
@@ -57,14 +57,18 @@ class Processes:
     count: int
     workers: list[Worker] = field(default_factory=list)
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        waiting = deque(jobs)
-        while waiting or any(worker.job for worker in self.workers):
-            self._employ(len(waiting))
-            for worker in self.workers:
-                if worker.job is None and waiting:
-                    worker.job = waiting.popleft()
-                    worker.connection.send_bytes(pickle.dumps(worker.job))
+    def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
+        upcoming = iter(jobs)
+        while True:
+            while sum(worker.job is not None for worker in self.workers) < self.count:
+                job = next(upcoming, None)
+                if job is None:
+                    break
+                worker = self._free()
+                worker.job = job
+                worker.connection.send_bytes(pickle.dumps(job))
+            if not any(worker.job for worker in self.workers):
+                return
             for connection in wait([worker.connection for worker in self.workers if worker.job]):
                 yield self._result(next(w for w in self.workers if w.connection is connection))
 
@@ -76,18 +80,20 @@ class Processes:
             worker.process.join()
         self.workers.clear()
 
-    def _employ(self, wanted: int) -> None:
-        free = sum(worker.job is None for worker in self.workers)
+    def _free(self) -> Worker:
+        """A worker without a job; a new one while there are fewer than `count`."""
+        for worker in self.workers:
+            if worker.job is None:
+                return worker
         threads = max(1, len(os.sched_getaffinity(0)) // self.count) if hasattr(os, "sched_getaffinity") else 1
         content = packed(replace(self.workshop, threads=threads), "--workers")
         context = multiprocessing.get_context("spawn")
-        while len(self.workers) < self.count and free < wanted:
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, content), daemon=True)
-            process.start()
-            theirs.close()
-            self.workers.append(Worker(process, ours))
-            free += 1
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, content), daemon=True)
+        process.start()
+        theirs.close()
+        self.workers.append(Worker(process, ours))
+        return self.workers[-1]
 
     def _result(self, worker: Worker) -> Outcome:
         job = worker.job
@@ -132,15 +138,21 @@ def _serve(connection: Connection, content: bytes) -> None:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Children as tasks of a Ray cluster; one that fails is its child's outcome."""
+    """Children as tasks of a Ray cluster, `count` at a time; one that fails is its child's outcome."""
 
     ray: Any
     task: Any
     workshop: Any
+    count: int
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        pending = {self.task.remote(self.workshop, pickle.dumps(replace(job))): job for job in jobs}
-        while pending:
+    def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
+        upcoming = iter(jobs)
+        pending: dict[Any, Job] = {}
+        while True:
+            while len(pending) < self.count and (job := next(upcoming, None)) is not None:
+                pending[self.task.remote(self.workshop, pickle.dumps(replace(job)))] = job
+            if not pending:
+                return
             ready, _ = self.ray.wait(list(pending), num_returns=1)
             job = pending.pop(ready[0])
             try:
@@ -196,4 +208,7 @@ def _joined(workshop: Workshop, workers: int, address: str) -> tuple[Cluster, bo
             raise InputError(f"--ray {address}: cannot be reached ({' '.join(str(error).split())[:200]})") from None
     gpus = 1 if pick_device(workshop.settings.device).type == "cuda" else 0
     task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(_remote)
-    return Cluster(ray, task, ray.put(packed(replace(workshop, threads=1), "--ray"))), started
+    # As many as the cluster has room for: more would only wait there, decided on too early.
+    room = int(ray.cluster_resources().get("GPU" if gpus else "CPU", 1))
+    count = workers if address == "local" else max(workers, room)
+    return Cluster(ray, task, ray.put(packed(replace(workshop, threads=1), "--ray")), count), started

@@ -14,11 +14,13 @@ from augury.train.search.spaces import Decisions, SearchSpace
 
 
 class Searcher(Protocol):
-    """round_size: children proposed before any of them is told. ask: the decisions of children first .. first + count - 1
-    (fewer where there is nothing left). tell: what they came to, in that order. A searcher is a pure function of its seed
-    and of what it was told, so that replaying a journal restores it. report: what ends a child early, or None."""
+    """round_size: children proposed before any of them is told; None for a searcher that learns nothing. ask: the decisions of
+    children first .. first + count - 1 (fewer where there is nothing left). tell: what they came to, in that order. A
+    searcher is a pure function of its seed and of what it was told, so that replaying a journal restores it. report: what
+    ends a child early, or None."""
 
-    round_size: int
+    @property
+    def round_size(self) -> int | None: ...
 
     def ask(self, first: int, count: int) -> list[Decisions]: ...
     def tell(self, outcomes: Sequence[Outcome]) -> None: ...
@@ -31,7 +33,7 @@ class Chance:
 
     space: SearchSpace
     seed: int
-    round_size: int = 8
+    round_size: int | None = None
 
     def ask(self, first: int, count: int) -> list[Decisions]:
         noises = (Noise.of(self.seed, torch.tensor([n])).fold("random search") for n in range(first, first + count))
@@ -49,7 +51,7 @@ class Listed:
     """A fixed list of candidates: a grid."""
 
     candidates: Sequence[Decisions]
-    round_size: int = 8
+    round_size: int | None = None
 
     def ask(self, first: int, count: int) -> list[Decisions]:
         return list(self.candidates[first : first + count])

@@ -20,13 +20,15 @@ Decisions = Any
 class Made:
     """What decisions came to: the sub-policies, figures to log, and files worth keeping, by their ending.
 
-    repeat: how many of the sub-policies an image gets.
+    repeat: how many of the sub-policies an image gets. refine_share: the share of the epochs, the last ones, that are trained
+    without the policy.
     """
 
     rows: tuple[Row, ...]
     repeat: int = 1
     figures: Mapping[str, float] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
+    refine_share: float = 0.0
 
 
 class SearchSpace(Protocol):
@@ -57,12 +59,17 @@ class AutoAugmentSpace:
 
 @dataclass(frozen=True)
 class RandAugmentSpace:
-    """How many operations (1 .. most_ops) and one magnitude for all, of 0 .. 30: {"num_ops", "magnitude"}."""
+    """How many operations (1 .. most_ops) and one magnitude for all, of 0 .. 30: {"num_ops", "magnitude"}.
+
+    refine_shares: shares of the epochs, in [0, 1), to be trained without the policy at the end; with several, "refine_share"
+    is a decision too.
+    """
 
     operations: tuple[str, ...] = TORCHVISION
     most_ops: int = 3
     highest: int = 30
     magnitudes: Magnitudes = field(default_factory=lambda: ladder("torchvision_31"))
+    refine_shares: tuple[float, ...] = (0.0,)
 
     def __post_init__(self) -> None:
         if len(set(self.operations)) < 2:
@@ -76,19 +83,28 @@ class RandAugmentSpace:
 
     def grid(self, points: int) -> list[Decisions]:
         """At most `points` of the grid (num_ops x magnitudes evenly spread), the middle magnitudes of each first."""
-        columns = max(1, -(-points // self.most_ops))
+        columns = max(1, -(-points // (self.most_ops * len(self.refine_shares))))
         levels = [round((k + 0.5) * self.highest / columns) for k in range(columns)]
-        every = [{"num_ops": n, "magnitude": m} for m, n in product(dict.fromkeys(levels), range(1, self.most_ops + 1))]
+        axes = dict.fromkeys(levels), range(1, self.most_ops + 1), self.refine_shares
+        every = [self._decisions(n, m, share) for m, n, share in product(*axes)]
         return every[:points]
 
     def uniform(self, noise: Noise, number: int) -> Decisions:
         count, magnitude = (int(noise.fold(name).integers(1, n)) for name, n in (("n", self.most_ops), ("m", self.highest + 1)))
-        return {"num_ops": count + 1, "magnitude": magnitude}
+        share = self.refine_shares[int(noise.fold("r").integers(1, len(self.refine_shares)))]
+        return self._decisions(count + 1, magnitude, share)
+
+    def _decisions(self, num_ops: int, magnitude: int, refine_share: float) -> Decisions:
+        further = {"refine_share": refine_share} if len(self.refine_shares) > 1 else {}
+        return {"num_ops": num_ops, "magnitude": magnitude, **further}
 
     def made(self, decisions: Decisions, dataset: Dataset, seed: int) -> Made:
         strength = decisions["magnitude"] / self.magnitudes.top
         entries = [entry_of(self.magnitudes.choice(name), 1.0, strength) for name in self.operations]
-        return Made(tuple((entry,) for entry in entries), decisions["num_ops"])
+        share = decisions.get("refine_share", self.refine_shares[0])
+        return Made(tuple((entry,) for entry in entries), decisions["num_ops"], refine_share=share)
 
     def words(self, decisions: Decisions) -> str:
-        return f"randaugment(num_ops={decisions['num_ops']}, magnitude={decisions['magnitude']})"
+        share = decisions.get("refine_share", self.refine_shares[0])
+        refined = f", the last {100 * share:g} % of the epochs without" if share else ""
+        return f"randaugment(num_ops={decisions['num_ops']}, magnitude={decisions['magnitude']}){refined}"

@@ -1,0 +1,51 @@
+"""A finished search goes further: a larger budget, other controls, more seeds."""
+
+from pathlib import Path
+from typing import Any
+
+from augury.augment.names import read_policy_file
+from augury.core.errors import InputError
+from augury.core.options import Spec
+from augury.jobs.search.settings import SearchSettings, controller_lr
+from augury.train.engine.rundir import RunDirectory
+from augury.train.search.budget import Budget
+
+EXTENDABLE = ("budget", "controls", "seeds")
+
+
+def extends(output: Path, options: SearchSettings, config: dict[str, Any]) -> bool:
+    """Whether a search that is resumed is to go further than it was told: a larger budget, other controls, more seeds.
+
+    InputError where it could not have become what is asked for.
+    """
+    old = RunDirectory(output).config() if output.is_dir() else None
+    if old is None or all(old.get(key) == config[key] for key in EXTENDABLE):
+        return False
+    before, now = Budget.of(str(old["budget"])), Budget.of(options.budget)
+    if not now.more_than(before):
+        raise InputError(f"--budget {options.budget}: the search had {before}; --resume extends it by more of the same kind")
+    if old["budget"] != options.budget:
+        if options.method == "autoaugment" and options.controller_lr is None and controller_lr(now) != controller_lr(before):
+            raise InputError(
+                f"--budget {options.budget}: the controller would learn at another rate than in the children that it has; keep it "
+                f"with --controller-lr {controller_lr(before):g} in a new search"
+            )
+        if options.method == "tanda" and now.seconds is not None:
+            raise InputError(f"--budget {options.budget}: a time is shared out among TANDA's generators; start a new search")
+    return True
+
+
+def forget_trainings(retrained: Path, file: Path) -> None:
+    """Remove the trainings of a policy that is not the found one any more."""
+    for folder in sorted((retrained / "runs").glob("*")):
+        config = RunDirectory(folder).config()
+        if config is not None and str(Spec(str(file.resolve()))) in config["augment"]:
+            RunDirectory(folder).clear()
+
+
+def trained_as(file: Path) -> Any:
+    """What the trainings of a policy file depend on; None where it is not there."""
+    if not file.exists():
+        return None
+    policy = read_policy_file(file)
+    return policy.periods, policy.repeat, policy.provenance.get("refine_share", 0.0)
