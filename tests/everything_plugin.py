@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 import augury
-from augury.augment.policies.fixed import Step as Slot
 from augury.augment.policies.fixed import SubPolicies
+from augury.augment.policies.fixed import SubPolicyStep as Slot
 from augury.core.options import Chain, parse_chain
-from augury.core.plan import Choice
+from augury.core.plan import SpaceEntry
 from augury.explain.measurements.measurement import Measured, Subject
 from augury.train.data.dataset import Dataset, Split
 
@@ -29,7 +29,7 @@ def my_op(*, times: int = 1) -> augury.Op:
 @augury.register("policy", "my_policy")
 def my_policy(*, p: float = 0.5) -> augury.Policy:
     """My operation, sometimes."""
-    space = augury.Space((Choice(my_op(), {"levels": augury.Constant(30.0)}),))
+    space = augury.Space((SpaceEntry(my_op(), {"levels": augury.Constant(30.0)}),))
     return SubPolicies(space, ((Slot(0, p, 1.0),),))
 
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import torch
 
-from augury.augment.policies.file import Entry
+from augury.augment.policies.file import PolicyEntry
 from augury.core.noise import Noise
 from augury.train.data.dataset import Dataset, Split
 from augury.train.engine.settings import Settings
-from augury.train.search.child import Outcome
-from augury.train.search.spaces import Decisions, Made
+from augury.train.search.outcome import Decisions, Outcome
+from augury.train.search.spaces import Candidate
 
 
 def split(count: int, start: int, seed: int, inverted: bool) -> Split:
@@ -44,12 +44,12 @@ class Breaking:
     def uniform(self, noise: Noise, number: int) -> Decisions:
         return "work"
 
-    def made(self, decisions: Decisions, dataset: Dataset, seed: int) -> Made:
+    def candidate(self, decisions: Decisions, dataset: Dataset, seed: int) -> Candidate:
         if decisions == "raise":
             raise ValueError("no such\nthing")
         if decisions == "die":
             os._exit(7)
-        return Made(((Entry("flip"),),), files={"yaml": b"file"} if decisions == "file" else {})
+        return Candidate(((PolicyEntry("flip"),),), files={"yaml": b"file"} if decisions == "file" else {})
 
     def words(self, decisions: Decisions) -> str:
         return str(decisions)

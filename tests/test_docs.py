@@ -34,7 +34,7 @@ def blocks() -> list[tuple[str, str]]:
     return found
 
 
-def card_of(entry: registry.Entry) -> dict[str, str]:
+def card_of(entry: registry.Registration) -> dict[str, str]:
     """The sections of an entry's card by heading."""
     path = CARDS / entry.kind / f"{entry.name}.md"
     assert path.is_file(), f"{entry.kind} {entry.name} has no card: write {path.relative_to(ROOT)}"
@@ -56,7 +56,7 @@ def test_the_guide_and_the_contributing_page_have_examples() -> None:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: f"{e.kind}-{e.name}")
-def test_card_has_every_section_and_the_source(entry: registry.Entry) -> None:
+def test_card_has_every_section_and_the_source(entry: registry.Registration) -> None:
     sections = card_of(entry)
     assert list(sections) == SECTIONS
     for heading, text in sections.items():
@@ -65,7 +65,7 @@ def test_card_has_every_section_and_the_source(entry: registry.Entry) -> None:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: f"{e.kind}-{e.name}")
-def test_card_states_the_settings_of_the_source(entry: registry.Entry) -> None:
+def test_card_states_the_settings_of_the_source(entry: registry.Registration) -> None:
     settings = plain(card_of(entry)["Settings"])
     lines = {**card_facts.option_lines(entry.kind, entry.name), **card_facts.parameter_lines(entry.kind, entry.name)}
     for name, text in lines.items():

@@ -12,7 +12,7 @@ from test_cli import run
 
 from augury.core.errors import InputError
 from augury.jobs.patch.patch import checked_groups
-from augury.jobs.patch.rows import rows_of
+from augury.jobs.patch.rows import patch_rows
 from augury.train.data.dataset import Dataset, Split, load
 from augury.train.data.groups import groups_of
 from augury.train.engine.prepare import prepare
@@ -180,18 +180,18 @@ def test_the_best_of_what_is_tried_is_chosen_on_validation(done: Path, tmp_path:
 
 
 def test_rows_are_read_and_checked() -> None:
-    rows = rows_of("erm+with(weight_decay=0.05),erm+tuned,clamp(consistency=jsd)+balanced,clamp")
+    rows = patch_rows("erm+with(weight_decay=0.05),erm+tuned,clamp(consistency=jsd)+balanced,clamp")
     assert [row.own for row in rows] == [{"weight_decay": 0.05}, {}, {"sampling": "groups"}, {"sampling": "groups"}]
     assert [len(row.grid) for row in rows] == [1, 4, 1, 1] and [row.translated for row in rows] == [False, False, True, True]
     assert [row.label for row in rows] == ["erm", "erm+tuned", "clamp(consistency=jsd)+balanced", "clamp"]
-    assert [row.label for row in rows_of("erm+with(lr=0.1),erm+with(lr=0.2)")] == ["erm+with(lr=0.1)", "erm+with(lr=0.2)"]
+    assert [row.label for row in patch_rows("erm+with(lr=0.1),erm+with(lr=0.2)")] == ["erm+with(lr=0.1)", "erm+with(lr=0.2)"]
     for text, words in [
         ("erm,erm", "twice"), ("erm+balancd", "did you mean 'balanced'"), ("erm+with(rate=1)", "no option 'rate'"),
         ("erm+with(lr=-1)", "at least 0"), ("erm+tuned(weight_decay=[x])", "a number"), ("erm+balanced(2)", "no options"),
         ("emr", "did you mean 'erm'"), ("clamp(consistency=js)", "clamp, jsd"),
     ]:  # fmt: skip
         with pytest.raises(InputError, match=re.escape(words)):
-            rows_of(text)
+            patch_rows(text)
 
 
 REFUSED = {

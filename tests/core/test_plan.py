@@ -9,20 +9,20 @@ from scipy import stats
 from augury.augment.ops.build import op
 from augury.core.laws import Constant, Uniform
 from augury.core.noise import Noise
-from augury.core.plan import Choice, Clock, Plan, Single, Space
+from augury.core.plan import Clock, Plan, Single, Space, SpaceEntry
 
 ROTATE, INVERT, CUTOUT = op("rotate"), op("invert"), op("cutout")
 NOISE = Noise.of(0, torch.arange(4000))
 
 
 def test_a_choice_takes_its_own_law_before_the_operations() -> None:
-    assert Choice(ROTATE).law("degrees") == Uniform(-30, 30)
-    assert Choice(ROTATE, {"degrees": Constant(5)}).law("degrees") == Constant(5)
+    assert SpaceEntry(ROTATE).law("degrees") == Uniform(-30, 30)
+    assert SpaceEntry(ROTATE, {"degrees": Constant(5)}).law("degrees") == Constant(5)
 
 
 def test_a_space_counts_parameters_and_uniforms() -> None:
     # A region draws two more numbers, for its place. Catches a place that shares its uniform with a parameter.
-    space = Space((Choice(INVERT), Choice(ROTATE), Choice(CUTOUT)))
+    space = Space((SpaceEntry(INVERT), SpaceEntry(ROTATE), SpaceEntry(CUTOUT)))
     assert (len(space), space.parameters, space.uniforms) == (3, 1, 3)
     assert space[1].op is ROTATE
     assert (Space(()).parameters, Space(()).uniforms, len(Space(()))) == (0, 0, 0)
@@ -30,7 +30,7 @@ def test_a_space_counts_parameters_and_uniforms() -> None:
 
 @pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 1.0])
 def test_a_single_operation_fires_with_its_chance(p: float) -> None:
-    plan = Single(Choice(ROTATE), p).ask(NOISE, Clock())
+    plan = Single(SpaceEntry(ROTATE), p).ask(NOISE, Clock())
     fired = int(plan.on.sum())
     assert plan.on.shape == (4000, 1) and plan.op.eq(0).all() and plan.strength.eq(1).all()
     assert fired == 4000 * p if p in (0, 1) else stats.binomtest(fired, 4000, p).pvalue > 1e-3
@@ -40,7 +40,7 @@ def test_a_single_operation_fires_with_its_chance(p: float) -> None:
 def test_the_probabilities_of_a_single_operations_plans_sum_to_one(p: float) -> None:
     on = torch.tensor([[True], [False]])
     plan = Plan(torch.zeros(2, 1, dtype=torch.int64), torch.ones(2, 1), on)
-    log = Single(Choice(ROTATE), p).log_prob(plan)
+    log = Single(SpaceEntry(ROTATE), p).log_prob(plan)
     assert log.tolist() == pytest.approx([math.log(p) if p else -math.inf, math.log(1 - p) if p < 1 else -math.inf])
 
 

@@ -40,8 +40,8 @@ def written(path: Path, text: str = MINE) -> Path:
     return path
 
 
-def entry(name: str, module: str = "somewhere") -> registry.Entry:
-    return registry.Entry("op", name, "", "", module)
+def entry(name: str, module: str = "somewhere") -> registry.Registration:
+    return registry.Registration("op", name, "", "", module)
 
 
 def test_a_file_is_loaded_once_and_again_when_it_has_changed(tmp_path: Path) -> None:

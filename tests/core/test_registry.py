@@ -18,7 +18,7 @@ SOURCE = Path(registry.__file__).resolve().parents[1]
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: f"{e.kind}-{e.name}")
-def test_every_name_has_a_source_a_summary_and_a_home(entry: registry.Entry) -> None:
+def test_every_name_has_a_source_a_summary_and_a_home(entry: registry.Registration) -> None:
     assert entry.source.strip() and entry.summary.strip() and "\n" not in entry.source + entry.summary
     assert entry.name == entry.name.lower() and entry.name.isidentifier()
     value = registry.get(entry.kind, entry.name)
@@ -30,7 +30,7 @@ def test_every_name_has_a_source_a_summary_and_a_home(entry: registry.Entry) -> 
 
 
 @pytest.mark.parametrize("entry", registry.entries("op"), ids=lambda e: e.name)
-def test_an_operation_knows_its_own_name(entry: registry.Entry) -> None:
+def test_an_operation_knows_its_own_name(entry: registry.Registration) -> None:
     # A plan is told and an address is drawn by this name. Catches a copied op file.
     assert registry.get("op", entry.name)().name == entry.name
 

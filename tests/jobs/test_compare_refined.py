@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from augury.explain.report.summary import number
-from augury.jobs.compare import Row, compare, notes_of
+from augury.jobs.compare import ComparisonRow, compare, notes_of
 from augury.jobs.tables import comparison_table
 from augury.train.engine.settings import Settings
 
@@ -44,8 +44,8 @@ def test_notes_of_single_trainings_reach_the_comparison(refined: tuple[dict[str,
 
 
 def test_the_same_words_stand_once_with_all_their_seeds() -> None:
-    plain, mixed = Row("none", "erm"), Row("mixup", "erm")
-    found: dict[Row, list[dict[str, Any]]] = {
+    plain, mixed = ComparisonRow("none", "erm"), ComparisonRow("mixup", "erm")
+    found: dict[ComparisonRow, list[dict[str, Any]]] = {
         plain: [{"notes": ["odd"]}, {}, {"notes": ["odd", "ends"]}], mixed: [{"notes": ["odd"]}, {}, {}],
     }  # fmt: skip
     assert notes_of(found, [4, 5, 6]) == ["none, seeds 4, 6; mixup, seed 4: odd", "none, seed 6: ends"]

@@ -12,10 +12,10 @@ from augury.augment.names import build
 from augury.core import registry
 from augury.core.errors import InputError
 from augury.core.options import bind, parse_chain, parse_list, parse_spec
-from augury.jobs.patch.rows import rows_of
+from augury.jobs.patch.rows import patch_rows
 from augury.jobs.patch.settings import PatchSettings
 from augury.recipes.needs import DATA, absent, hours
-from augury.recipes.recipe import FOLDER, Recipe, Row, load, read
+from augury.recipes.recipe import FOLDER, Recipe, RecipeRow, load, read
 from augury.recipes.scales import changes, key_of, patch_at, scale_named, settings_at
 from augury.train.engine.settings import Settings
 from augury.train.models import external
@@ -88,7 +88,7 @@ def test_settings_hold_at_every_scale(name: str) -> None:
             spec = parse_spec(row.measure, row.id)
             bind(registry.get("measurement", spec.name), spec, row.id)
         if recipe.job == "patch":
-            assert len(rows_of(row.settings["strategy"])) == 1
+            assert len(patch_rows(row.settings["strategy"])) == 1
             for scale in ("full", "short", "smoke"):
                 PatchSettings.of(patch_at(recipe, scale_named(scale)), name)
         elif not any(row.settings["data"] == folder for folder in ("voc2007", "coco2017")):
@@ -140,8 +140,8 @@ def test_a_refined_row_shares_its_training_with_the_plain_one() -> None:
     assert rows["cifar100-wrn-aa"].settings["model"] == "wrn_28_10(dropout=0.3)"
 
 
-def recipe_of(settings: dict[str, object]) -> tuple[Recipe, Row]:
-    row = Row("a", {"data": "cifar10", "model": "resnet20", **settings})
+def recipe_of(settings: dict[str, object]) -> tuple[Recipe, RecipeRow]:
+    row = RecipeRow("a", {"data": "cifar10", "model": "resnet20", **settings})
     return Recipe("r", "t", "s", (row,)), row
 
 

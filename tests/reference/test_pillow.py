@@ -286,7 +286,7 @@ def test_mixing_equals_pillows_arithmetic() -> None:
 
 def test_the_oracle_itself_would_notice(monkeypatch: pytest.MonkeyPatch) -> None:
     # A wrong operation under a known oracle must fail: the comparison is not vacuous.
-    from augury.augment.forms.table import Recipe
+    from augury.augment.forms.table import TableKind
     from augury.augment.ops._lower import recipe
     from augury.core.op import Op
 
@@ -295,7 +295,7 @@ def test_the_oracle_itself_would_notice(monkeypatch: pytest.MonkeyPatch) -> None
         @registry.register("op", "not_quite_invert", source="a mutant")
         def mutant() -> Op:
             """Equalizes where it should invert."""
-            return Op("not_quite_invert", "table", recipe(Recipe.EQUALIZE))
+            return Op("not_quite_invert", "table", recipe(TableKind.EQUALIZE))
 
         with pytest.raises(AssertionError, match="values differ"):
             compare("not_quite_invert", ImageOps.invert, pictures(3, 16, 16), [()])

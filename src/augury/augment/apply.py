@@ -17,7 +17,7 @@ from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.op import Op
 from augury.core.options import Interval, Spec, bind
-from augury.core.plan import Choice, Single
+from augury.core.plan import Single, SpaceEntry
 
 
 def apply(
@@ -51,7 +51,7 @@ def apply(
     for key in values:
         if key not in operation.parameters:
             raise InputError(registry.unknown(f"parameter of {name}", key, known))
-    stage = PlanStage(name, Single(Choice(operation)))
+    stage = PlanStage(name, Single(SpaceEntry(operation)))
     trace = _fixed_trace(operation, pixels, values, corner)
     if "partner" in operation.needs:
         trace["partner"] = _partner(partner, pixels)[:, None]

@@ -12,7 +12,7 @@ from augury.core import registry
 from augury.core.errors import InputError
 from augury.core.op import Op, Values
 from augury.core.options import Spec, parse_spec
-from augury.core.plan import Choice, Space
+from augury.core.plan import Space, SpaceEntry
 
 Function = Callable[[Tensor], Tensor]
 
@@ -27,7 +27,7 @@ def function_space(functions: Sequence[str | Spec | Function], where: str = "fun
     return Space(tuple(_choice(function, where) for function in functions))
 
 
-def described(entry: Choice) -> str:
+def described(entry: SpaceEntry) -> str:
     """An entry as the grammar writes it: `rotate(degrees=5)`; parameters that are drawn anew are left out."""
     fixed = {n: law.number for n, law in entry.laws.items() if hasattr(law, "number")}
     return str(Spec(entry.op.name, fixed))
@@ -57,17 +57,17 @@ def called(function: Function, data: Tensor) -> Tensor:
     return result
 
 
-def _choice(function: str | Spec | Function, where: str) -> Choice:
+def _choice(function: str | Spec | Function, where: str) -> SpaceEntry:
     if isinstance(function, str | Spec):
         spec = parse_spec(function, where) if isinstance(function, str) else function
-        choice = single(spec, where).choice
+        choice = single(spec, where).entry
         fixed = {key: value for key, value in spec.options.items() if key not in (*choice.op.parameters, "p")}
         if spec.first and not (choice.op.parameters and next(iter(choice.op.parameters)) in choice.laws):
             fixed[next(iter(inspect.signature(registry.get("op", spec.name)).parameters))] = spec.first[0]
         return replace(choice, options=fixed)
     if not callable(function):
         raise InputError(f"{where}: {function!r} is neither the name of an operation nor a function on a batch")
-    return Choice(_operation(function))
+    return SpaceEntry(_operation(function))
 
 
 def _operation(function: Function) -> Op:

@@ -217,7 +217,7 @@ def _policy_stage(name: str, policy: Policy) -> Stage:
 def op_stage(spec: Spec, where: str) -> PlanStage:
     """A single operation as a stage, from its text."""
     policy = single(spec, where)
-    return PlanStage(spec.name, policy, policy.choice.op.intensive)
+    return PlanStage(spec.name, policy, policy.entry.op.intensive)
 
 
 def is_policy_file(name: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Protocol
 from torch import Tensor
 
 from augury.augment.functions import Function, called, described, name_of
-from augury.augment.policies.fixed import Given
+from augury.augment.policies.fixed import FixedPlan
 from augury.augment.stages.plan import PlanStage
 from augury.core.batch import Batch
 from augury.core.noise import Noise
@@ -63,8 +63,8 @@ class Operations:
     def states(self, data: Tensor, actions: Tensor, noise: Noise) -> list[Tensor]:
         """data: uint8 [N,C,H,W]. The last state equals that of a stage of T slots with the same noise."""
         batch = Batch(data, None, noise.key)
-        trace = PlanStage("functions", Given(self.space, actions)).sample(batch, noise)
-        single = PlanStage("functions", Given(self.space, actions[:, :1]))
+        trace = PlanStage("functions", FixedPlan(self.space, actions)).sample(batch, noise)
+        single = PlanStage("functions", FixedPlan(self.space, actions[:, :1]))
         found = [data]
         for step in range(actions.shape[1]):
             column = {name: part[:, step : step + 1] for name, part in trace.items()}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from augury.augment.stages.plan import PlanStage
 from augury.core.grammar import parse_spec, show
-from augury.core.plan import Choice, Single
+from augury.core.plan import Single, SpaceEntry
 from augury.core.stage import Stage
 
 _CELL = "padding:.25em .8em;text-align:left;vertical-align:top"
@@ -42,14 +42,14 @@ def _draws(stage: Stage) -> str:
     if not isinstance(stage, PlanStage):
         return ""
     if isinstance(stage.policy, Single):
-        laws = [f"{name} {_law(stage.policy.choice, name)}" for name in stage.policy.choice.op.parameters]
+        laws = [f"{name} {_law(stage.policy.entry, name)}" for name in stage.policy.entry.op.parameters]
         return ", ".join([*laws, f"fires with p = {stage.policy.p:g}"])
     names = list(dict.fromkeys(entry.op.name for entry in stage.space.entries))
     few = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
     return f"{stage.policy.slots} of {few}"
 
 
-def _law(choice: Choice, parameter: str) -> str:
+def _law(choice: SpaceEntry, parameter: str) -> str:
     law, unit = choice.law(parameter), choice.op.parameters[parameter].unit
     support = law.support
     span = f"{support.low:g}" if support.low == support.high else f"{support.low:g} to {support.high:g}"

@@ -9,6 +9,8 @@ import sys
 from importlib import import_module
 from typing import NoReturn
 
+from rich_argparse import RichHelpFormatter
+
 from augury import __version__
 from augury.core.errors import InputError, RunError
 
@@ -33,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     except RunError as error:
         return _tell(options, error, 1)
     except KeyboardInterrupt as error:
-        kept = "; what is done is kept, --resume goes on" if hasattr(options, "resume") else ""
+        kept = "; what is done is kept; --resume continues it" if hasattr(options, "resume") else ""
         return _tell(options, f"interrupted{kept}", 130, error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -57,6 +59,14 @@ def _load_plugins(given: list[str]) -> None:
             load_plugin(plugin)
 
 
+class Help(RichHelpFormatter):
+    """Coloured on a terminal, plain elsewhere; brackets in the texts are the grammar's, not markup."""
+
+    group_name_formatter = str
+    help_markup = False
+    text_markup = False
+
+
 class _Parser(argparse.ArgumentParser):
     """Refuses in one line, with the nearest flag."""
 
@@ -77,17 +87,43 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="augury", description="Find, apply and prove image augmentation for classifiers.", allow_abbrev=False)
+    parser = _Parser(
+        prog="augury",
+        description="Finds, applies and evaluates image augmentation for classifiers.",
+        allow_abbrev=False,
+        formatter_class=Help,
+    )
     parser.add_argument("--version", action="version", version=f"augury {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in COMMANDS:
         command = import_module(f"augury.cli.{name}")
-        made = commands.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False)
-        made.set_defaults(run=command.run, parser=made)
-        made.add_argument("--debug", action="store_true", help="show tracebacks")
-        made.add_argument(
-            "--plugin", action="append", default=[], metavar="FILE_OR_MODULE",
-            help="load names of your own from a Python file or module; repeatable (docs/plugins.md)",
+        made = commands.add_parser(
+            name, help=command.HELP, description=f"{command.HELP[0].upper()}{command.HELP[1:]}.", allow_abbrev=False,
+            formatter_class=Help,
         )  # fmt: skip
+        made.set_defaults(run=command.run, parser=made)
         command.add(made)
+        made.add_argument("--debug", action="store_true", help="show a traceback where something fails")
+        made.add_argument(
+            "--plugin", action="append", default=[], metavar="FILE|MODULE",
+            help="load names of your own from a Python file or module; may be repeated (docs/plugins.md)",
+        )  # fmt: skip
+        made.usage = _usage(made)
     return parser
+
+
+def _usage(parser: argparse.ArgumentParser) -> str:
+    """What must be given, and that there is more: dozens of flags in a row tell nobody anything."""
+    words = []
+    for action in parser._actions:
+        if not action.option_strings:
+            words.append(
+                f"[{action.metavar}]"
+                if action.nargs == "?"
+                else f"[{action.metavar} ...]"
+                if action.nargs == "*"
+                else str(action.metavar)
+            )
+        elif action.required:
+            words.append(f"{action.option_strings[0]} {action.metavar}")
+    return " ".join(["%(prog)s", *words, "[options]"])

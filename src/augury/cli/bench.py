@@ -3,14 +3,14 @@
 import argparse
 import json
 
-from augury.cli.shared import add_json, command_line, named_path
+from augury.cli.shared import add_json, add_setting, command_line, named_path
 
-HELP = "images per second, in the same run as other libraries'"
+HELP = "measure images per second, beside other libraries in the same run"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
-    parser.add_argument("--device", default="auto", metavar="D", help="cpu, cuda, ... (cuda where there is one)")
+    add_setting(parser, "device", default="auto")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=False, help="measure other libraries too")
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes: small batches, a few rounds")
     parser.add_argument("--compile", action="store_true", help="on a GPU: also what torch.compile makes of it, in a CUDA graph")

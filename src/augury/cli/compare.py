@@ -5,14 +5,20 @@ import json
 
 from augury.cli.shared import add_settings, print_notes, settings_of, whole
 
-HELP = "compare augmentations on the same data at equal budget"
+HELP = "compare augmentations and strategies on the same data at equal budget"
+SEEDS = 3
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
-    add_settings(parser, "augmentations, parted by commas; the first is the reference", "strategies, parted by commas (erm)")
-    parser.add_argument("--seeds", metavar="N", default=argparse.SUPPRESS, help="trainings per row (3)")
-    parser.add_argument("--parallel-seeds", action="store_true", help="train a row's seeds side by side; faster on a GPU")
+    texts = {
+        "augment": "augmentations separated by commas; the first is the reference",
+        "strategy": "strategies separated by commas",
+    }
+    group = parser.add_argument_group("Comparison")
+    group.add_argument("--seeds", metavar="N", default=argparse.SUPPRESS, help=f"trainings per row (default: {SEEDS})")
+    group.add_argument("--parallel-seeds", action="store_true", help="train a row's seeds at the same time; faster on a GPU")
+    add_settings(parser, texts=texts)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -21,7 +27,7 @@ def run(options: argparse.Namespace) -> None:
     from augury.jobs.tables import comparison_table
 
     settings, extra = settings_of(options, several=True)
-    seeds = whole(3 if extra["seeds"] is None else extra["seeds"], "--seeds", high=1000)
+    seeds = whole(SEEDS if extra["seeds"] is None else extra["seeds"], "--seeds", high=1000)
     result = compare(
         settings,
         seeds,

@@ -5,20 +5,22 @@ import json
 from pathlib import Path
 from typing import Any
 
-from augury.cli.shared import add_output, config_of, print_notes
+from augury.cli.shared import add_output, add_setting, config_of, print_notes
 from augury.core.errors import InputError
 
-HELP = "measure what trained networks do, side by side"
+HELP = "measure what trained networks do, and compare them"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     parser.add_argument("runs", metavar="RUN", nargs="*", help="--output folders of `augury train` or `augury compare`")
-    parser.add_argument("--what", metavar="M", help="measurements of `augury list` with their options, parted by commas (all)")
+    parser.add_argument(
+        "--what", metavar="A,B,...", help="measurements of `augury list` with their options, separated by commas (default: all)"
+    )
     parser.add_argument("--train", action="store_true", help="let measurements train networks of their own (affinity_diversity)")
     parser.add_argument("--data", metavar="DATA", help="other data with the same classes")
-    parser.add_argument("--data-dir", metavar="D", help="where a named data set already is")
-    parser.add_argument("--device", default="auto", metavar="D", help="cpu, cuda, ...")
+    add_setting(parser, "data_dir")
+    add_setting(parser, "device", default="auto")
     add_output(parser)
 
 

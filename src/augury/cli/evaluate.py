@@ -3,17 +3,17 @@
 import argparse
 import json
 
-from augury.cli.shared import add_json, named_path, print_accuracies, print_notes
+from augury.cli.shared import add_json, add_setting, named_path, print_accuracies, print_notes
 
-HELP = "a finished run's network on a test part"
+HELP = "evaluate a finished run's network on a test part"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     parser.add_argument("run_folder", metavar="RUN", type=named_path, help="the --output folder of `augury train`")
-    parser.add_argument("--data", metavar="DATA", help="other data with the same classes")
-    parser.add_argument("--data-dir", metavar="D", help="where a named data set already is")
-    parser.add_argument("--device", default="auto", metavar="D", help="cpu, cuda, ...")
+    parser.add_argument("--data", metavar="DATA", help="evaluate on other data with the same classes")
+    add_setting(parser, "data_dir")
+    add_setting(parser, "device", default="auto")
     add_json(parser)
 
 

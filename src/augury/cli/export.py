@@ -5,7 +5,7 @@ import json
 
 from augury.cli.shared import add_json, named_path, whole
 
-HELP = "a finished run's weights, as a detector's backbone"
+HELP = "export a finished run's weights as a detector's backbone"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +14,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", required=True, type=named_path, metavar="DIR", help="folder for backbone.safetensors and export.json"
     )
-    parser.add_argument("--network", default=1, metavar="N", help="which of several networks (1)")
+    parser.add_argument("--network", default=1, metavar="N", help="which network, where there are several (default: 1)")
     parser.add_argument("--overwrite", action="store_true", help="replace the export in --output")
     add_json(parser)
 

@@ -8,7 +8,7 @@ import textwrap
 
 from augury.cli.shared import add_json
 
-HELP = "everything registered, with its source"
+HELP = "list everything that is registered, with its source"
 
 
 def add(parser: argparse.ArgumentParser) -> None:

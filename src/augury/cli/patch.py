@@ -4,46 +4,34 @@ import argparse
 import json
 
 from augury.cli.shared import add_flags, add_settings, number, print_notes, settings_of
+from augury.jobs.patch.settings import DEFAULT_ROWS, STAGES, PatchSettings
 
-HELP = "find the subgroup a model fails on, learn to translate between subgroups, retrain, compare"
+HELP = "repair a model that fails on a subgroup: find it, translate between subgroups, retrain, compare"
 DEFAULTS = {"select": "worst_group", "lr": 0.03}
-HELPS = {
-    "--lr": "highest learning rate of SGD with Nesterov momentum (0.03: consistency may diverge at 0.1)",
-    "--select": "the network of which epoch is kept: last, validation or worst_group, by the validation part (worst_group)",
-}
-FLAGS = (
-    ("--seeds", "N", "trainings per strategy (8)"),
-    ("--from-run", "RUN", "a finished run whose network is to be patched (the first strategy's)"),
-    ("--translate", "SCOPE", "class: a CycleGAN for each class; all: one for all classes (class)"),
-    ("--translate-steps", "N", "steps of each CycleGAN (1000)"),
-    ("--translate-batch-size", "N", "images of either subgroup per step (16)"),
-    ("--translate-lr", "RATE", "Adam's rate for the generators (2e-4)"),
-    ("--translate-lr-discriminator", "RATE", "and for the discriminators (2e-4)"),
-    ("--translate-augment", "A", "augmentation of the images that translations are learned from (none)"),
-)
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
-    strategy = (
-        "rows, parted by commas: a strategy, and after + balanced, true, with(lr=...) or tuned(weight_decay=[...]) "
-        "(erm,erm+balanced,group_dro(adjustment=1),clamp(adjustment=1))"
-    )
-    add_settings(parser, "augmentation of the trainings (none)", strategy, HELPS)
-    add_flags(parser, FLAGS)
-    parser.add_argument("--stage", metavar="NAME", help="find, translate, retrain or report: this one alone (all four)")
+    texts = {
+        "augment": "augmentation of the trainings",
+        "strategy": "rows separated by commas: a strategy, optionally with +balanced, +true, +with(lr=...,weight_decay=...) or "
+        "+tuned(weight_decay=[...])",
+        "lr": "highest learning rate; training with consistency may diverge at 0.1",
+    }
+    group = parser.add_argument_group("Patching")
+    group.add_argument("--stage", metavar="|".join(STAGES), help="run this stage alone (default: all four)")
+    add_flags(parser, PatchSettings)
+    add_settings(parser, {"strategy": DEFAULT_ROWS, **DEFAULTS}, texts)
 
 
 def run(options: argparse.Namespace) -> None:
     """Call the job and print what it found."""
     from augury.jobs.patch.patch import patch
-    from augury.jobs.patch.rows import DEFAULT
-    from augury.jobs.patch.settings import PatchSettings
     from augury.jobs.tables import found_table, patch_table
 
     names = tuple(PatchSettings.__dataclass_fields__)
     settings, extra = settings_of(
-        options, several=True, also=names, defaults={"strategy": DEFAULT, **DEFAULTS}
+        options, several=True, also=names, defaults={"strategy": DEFAULT_ROWS, **DEFAULTS}
     )  # fmt: skip
     given = {key: number(v) if isinstance(v, str) else v for key, v in extra.items() if v is not None}
     result = patch(

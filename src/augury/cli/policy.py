@@ -17,9 +17,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("other", metavar="OTHER", nargs="?", help="diff: the policy to compare with")
     parser.add_argument("--output", type=named_path, metavar="FILE", help="import, export: the file to write")
     parser.add_argument(
-        "--to", default="yaml", choices=("yaml", "torchvision", "fast_autoaugment"), help="export: the notation (yaml)"
+        "--to", default="yaml", choices=("yaml", "torchvision", "fast_autoaugment"), help="export: the notation (default: yaml)"
     )
-    parser.add_argument("--image-size", default=32, metavar="N", help="side of the images, which some ladders depend on (32)")
+    parser.add_argument(
+        "--image-size", default=32, metavar="N", help="side of the images, on which some ladders depend (default: 32)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the file")
     add_json(parser)
 

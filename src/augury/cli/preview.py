@@ -2,36 +2,38 @@
 
 import argparse
 
-from augury.cli.shared import DATA, image_size, named_path, print_notes, whole
+from augury.cli.shared import DATA, add_setting, image_size, named_path, print_notes, whole
 from augury.core.errors import InputError
 
-HELP = "what an augmentation does to your own images"
+HELP = "show what an augmentation does to your own images"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     parser.add_argument("data", metavar="DATA", nargs="?", help=DATA)
-    parser.add_argument("--augment", metavar="A", help="augmentations, parted by commas (with --run or --worst: the run's)")
+    parser.add_argument(
+        "--augment", metavar="AUGMENTATION", help="augmentations separated by commas (default with --run or --worst: the run's)"
+    )
     parser.add_argument("--output", required=True, type=named_path, metavar="FILE", help="a .png or .html file")
-    parser.add_argument("--images", default=6, metavar="N", help="rows: training images shown (6)")
-    parser.add_argument("--draws", default=6, metavar="N", help="columns: draws of each, an epoch apart (6)")
-    parser.add_argument("--seed", metavar="N", help="the training's seed (0)")
-    parser.add_argument("--epoch", metavar="N", help="the first epoch shown (1)")
+    parser.add_argument("--images", default=6, metavar="N", help="rows: training images to show (default: 6)")
+    parser.add_argument("--draws", default=6, metavar="N", help="columns: draws of each image, one epoch apart (default: 6)")
+    parser.add_argument("--seed", metavar="N", help="seed of the training (default: 0)")
+    parser.add_argument("--epoch", metavar="N", help="first epoch to show (default: 1)")
     parser.add_argument("--ids", metavar="I,J", help="show the training images with these ids")
     parser.add_argument(
         "--run",
         dest="run_folder",
         type=named_path,
         metavar="RUN",
-        help="show again what this run saw: its data, augmentation, seed, batches",
+        help="show what this run saw, with its data, augmentation, seed and batches",
     )
     parser.add_argument(
-        "--worst", type=named_path, metavar="RUN", help="as --run, of the images its network has the highest loss on"
+        "--worst", type=named_path, metavar="RUN", help="as --run, for the images on which its network has the highest loss"
     )
-    parser.add_argument("--model", type=named_path, metavar="RUN", help="a run's folder, for augmentations that look at saliency")
-    parser.add_argument("--data-dir", metavar="D", help="where a named data set already is")
-    parser.add_argument("--image-size", metavar="N", help="side that images are brought to, or rows and columns, 256,128")
-    parser.add_argument("--resize", metavar="HOW", default="cover", help="to another shape: cover, fit or stretch (cover)")
+    parser.add_argument("--model", type=named_path, metavar="RUN", help="a run's folder, for augmentations that need saliency")
+    add_setting(parser, "data_dir")
+    add_setting(parser, "image_size")
+    add_setting(parser, "resize", default="cover")
     parser.add_argument("--overwrite", action="store_true", help="replace the file")
 
 

@@ -5,44 +5,49 @@ import json
 from pathlib import Path
 from typing import Any
 
-from augury.cli.shared import add_flags, add_json, command_line, named_path, number, whole
+from augury.cli.shared import add_json, add_setting, command_line, named_path, number, whole
 from augury.core.errors import InputError
+from augury.core.flags import flags_of
+from augury.train.engine.settings import Settings
 
-HELP = "run a table or figure of the papers beside its published numbers"
-CHANGES = (
-    ("--model", "M", "with --scale short: another network for all rows"),
-    ("--epochs", "N", "with --scale short: epochs (30, or the paper's where those are fewer)"),
-    ("--batch-size", "N", "with --scale short: another batch size"),
-    ("--fraction", "F", "with --scale short: share of the training images"),
-    ("--lr", "RATE", "with --scale short: another highest learning rate"),
-)
+HELP = "reproduce a table or figure of a paper, and compare with its published numbers"
+CHANGES = ("model", "epochs", "batch_size", "fraction", "lr")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     parser.add_argument("recipe", metavar="RECIPE", nargs="?", help="a recipe of `augury reproduce --list`")
-    parser.add_argument("--list", action="store_true", help="every recipe: what it needs, what has been measured; RECIPE: its rows")
     parser.add_argument(
-        "--dry-run", action="store_true", help="train nothing: put every row together on a stand-in, and say which would be refused"
+        "--list", action="store_true", help="list the recipes, what they need and what has been measured; with RECIPE, its rows"
     )
-    parser.add_argument("--rows", metavar="A,B", help="these rows alone; * stands for anything")
-    parser.add_argument("--scale", metavar="S", default="full", help="smoke (an epoch of digits), short or full (full)")
-    parser.add_argument("--seeds", metavar="N", help="trainings per row (the paper's; at most 3 at short, 1 at smoke)")
-    add_flags(parser, CHANGES)
-    parser.add_argument("--data-dir", metavar="D", help="where the data are")
-    parser.add_argument("--device", metavar="D", default="auto", help="cpu, cuda, ... (cuda where there is one)")
     parser.add_argument(
-        "--precision", metavar="P", default="auto", help="auto, float32 or bfloat16 (bfloat16 on a GPU that has it)"
+        "--dry-run",
+        action="store_true",
+        help="train nothing: build every row on stand-in data, and say which rows would be refused",
     )
-    parser.add_argument("--parallel-seeds", action="store_true", help="train the seeds of a row side by side in this process")
+    parser.add_argument("--rows", metavar="A,B", help="run these rows only; * matches anything")
+    parser.add_argument(
+        "--scale", metavar="smoke|short|full", default="full", help="smoke trains one epoch on digits (default: full)"
+    )
+    parser.add_argument(
+        "--seeds", metavar="N", help="trainings per row (default: the paper's number; at most 3 at short, 1 at smoke)"
+    )
+    group = parser.add_argument_group("Instead of the recipe's own, with --scale short")
+    for flag in flags_of(Settings):
+        if flag.name in CHANGES:
+            group.add_argument(flag.option, metavar=flag.value, default=argparse.SUPPRESS, help=flag.text)
+    add_setting(parser, "data_dir")
+    add_setting(parser, "device", default="auto")
+    add_setting(parser, "precision", default="auto")
+    parser.add_argument("--parallel-seeds", action="store_true", help="train the seeds of a row at the same time, in this process")
     parser.add_argument("--output", type=named_path, metavar="DIR", help="folder for the results")
-    parser.add_argument("--resume", action="store_true", help="go on with what is in --output; rows and seeds may be added")
+    parser.add_argument("--resume", action="store_true", help="resume what is in --output; rows and seeds may be added")
     parser.add_argument("--overwrite", action="store_true", help="replace what is in --output")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--quiet", action="store_true", help="show no progress bar")
     parser.add_argument(
-        "--results", type=named_path, metavar="DIR", default=Path("results"), help="folder of measurements (results)"
+        "--results", type=named_path, metavar="DIR", default=Path("results"), help="folder of measurements (default: results)"
     )
-    parser.add_argument("--page", type=named_path, metavar="FILE", help="write the page of all measurements in --results, and stop")
+    parser.add_argument("--page", type=named_path, metavar="FILE", help="only write the page of all measurements in --results")
     add_json(parser)
 
 
@@ -135,21 +140,20 @@ def _dry_run(options: argparse.Namespace) -> None:
 
 def _changed(options: argparse.Namespace) -> dict[str, Any]:
     """The settings that --model, --epochs and so on replace."""
-    keys = [flag.removeprefix("--").replace("-", "_") for flag, _, _ in CHANGES]
-    return {key: number(getattr(options, key)) for key in keys if hasattr(options, key)}
+    return {key: number(getattr(options, key)) for key in CHANGES if hasattr(options, key)}
 
 
 def _reproduce(options: argparse.Namespace) -> None:
     from augury.jobs.reproduce.page import result_table
     from augury.jobs.reproduce.reproduce import Request, reproduce
-    from augury.jobs.reproduce.runs import Place
+    from augury.jobs.reproduce.runs import RunContext
     from augury.recipes.scales import scale_named
 
     changed = _changed(options)
     seeds = None if options.seeds is None else whole(options.seeds, "--seeds", high=1000)
     request = Request(options.recipe, options.rows, scale_named(options.scale), seeds, changed, command_line())
-    place = Place(options.output, options.data_dir, options.device, options.precision, options.parallel_seeds)
-    result = reproduce(request, place, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
+    context = RunContext(options.output, options.data_dir, options.device, options.precision, options.parallel_seeds)
+    result = reproduce(request, context, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
     if options.json:
         print(json.dumps(result, indent=1))
         return

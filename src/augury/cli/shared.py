@@ -3,12 +3,15 @@
 import argparse
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from augury.core.errors import InputError
+from augury.core.flags import flags_of
+from augury.train.engine.settings import Settings
 
 DATA = (
     "digits, cifar10, cifar100, svhn, mnist; a folder with train/ and test/ class folders or with train.npz and test.npz; "
@@ -19,63 +22,10 @@ EXAMPLES = {
     "compare": "digits --augment none,cutout", "search": "digits --method randaugment", "patch": "digits_correlation",
 }  # fmt: skip
 LISTS = ("decay_milestones", "risk_epochs")
-SETTINGS = (
-    ("--model", "M", "network: a name of `augury list`, torchvision:NAME or timm:NAME; A,B for strategies of several (small_cnn)"),
-    ("--augment2", "A", "second augmentation, for strategies with several views, such as ait"),
-    ("--epochs", "N", "passes over the training part (60)"),
-    ("--batch-size", "N", "source images per optimiser step (128; fewer for small data, so that an epoch has six)"),
-    ("--opt", "NAME", "optimiser: sgd, rmsprop, adam or adamw (sgd)"),
-    ("--lr", "RATE", "highest learning rate (0.1)"),
-    ("--lr-base-size", "N", "--lr is meant for batches of N images and is scaled linearly to --batch-size (not scaled)"),
-    ("--momentum", "M", "momentum; the first beta of Adam and AdamW (0.9)"),
-    ("--nesterov", "BOOL", "sgd: Nesterov's momentum instead of plain (true)"),
-    ("--weight-decay", "W", "weight decay (5e-4)"),
-    ("--sched", "NAME", "learning-rate schedule: cosine, multistep, step or constant (cosine)"),
-    ("--decay-milestones", "E,F", "multistep: epochs at which the rate falls; fractions of --epochs below 1 (0.3,0.6,0.8)"),
-    ("--decay-epochs", "N", "step: the rate falls after every N epochs (a third of them)"),
-    ("--decay-rate", "R", "step and multistep: the factor by which it falls (0.2)"),
-    ("--warmup-epochs", "N", "epochs in which the rate rises linearly from --warmup-lr (0)"),
-    ("--warmup-lr", "RATE", "where the warm-up starts (0)"),
-    ("--smoothing", "S", "label smoothing: the weight of all classes alike, for every strategy (0)"),
-    ("--clip-grad", "N", "largest norm of the gradient (not clipped)"),
-    ("--grad-accum-steps", "N", "pieces that a batch is cut into to save memory; its images and steps stay the same (1)"),
-    ("--model-ema-decay", "D", "average the weights over the steps, and evaluate and keep the average (not averaged)"),
-    ("--refine-epochs", "N", "refinement: N epochs more without intensive stages, at a small constant rate (0)"),
-    ("--refine-at", "EPOCH", "refinement within --epochs: intensive stages are off after EPOCH epochs"),
-    (
-        "--refine-mode",
-        "M",
-        "standard: crop and flip stay on; nothing: no augmentation; gradual: fading out, by strength where there is one; "
-        "gradual_chance: by chance; statistics: batch normalisation's alone, a control (standard)",
-    ),
-    ("--refine-lr", "RATE", "rate of the refinement (the schedule's last; 1e-3 after a cosine)"),
-    ("--refine-sched", "NAME", "schedule of the refinement: constant, or cosine from its rate to 0 (constant)"),
-    ("--risk-every", "N", "measure the risk on clean and augmented training images after every N epochs"),
-    ("--risk-epochs", "E,F", "measure it after these epochs"),
-    ("--seed", "K", "seed of weights, order and augmentation; with --seeds, the first one (0)"),
-    ("--sampling", "NAME", "shuffled, or groups: every batch holds as many images of every group (shuffled)"),
-    ("--select", "NAME", "the network of which epoch is kept: last, validation or worst_group, by the validation part (last)"),
-    ("--patience", "N", "epochs without a better one after which to stop; with --select validation or worst_group"),
-    ("--data-dir", "D", "where a named data set already is: torchvision's layout, or D/NAME/train.npz"),
-    ("--validation", "F", "fraction of the training part held out for validation (0.1)"),
-    ("--image-size", "N", "side that images are brought to, or rows and columns, 256,128 (that of the images, where they agree)"),
-    ("--resize", "HOW", "to another shape: cover, and cut the centre out; fit the whole image in, on black; or stretch (cover)"),
-    ("--intensity-range", "R", "values that become grey levels 0 to 255 in images of more than 8 bits: auto, or LOW,HIGH (auto)"),
-    ("--fraction", "F", "share of the training images that is used, the same ones for every seed (1)"),
-    ("--label-noise", "R", "share of the training labels that is drawn at random, the same for every seed (0)"),
-    ("--labels", "N", "labels that are used, stratified; the other training images are unlabelled (all)"),
-    ("--labels-per-class", "N", "the same, as a number for each class"),
-    ("--device", "D", "cpu, cuda, ... (cuda where there is one)"),
-    ("--precision", "P", "auto, float32 or bfloat16 (bfloat16 on a GPU that has it)"),
-    ("--capture", "BOOL", "capture whole steps in CUDA graphs on a GPU (true)"),
-    ("--stream", "S", "yes, no or auto: decode images while training instead of holding them in memory (auto: beyond 8 GiB)"),
-    ("--decode-workers", "N", "processes that decode streamed images (one per core)"),
-    ("--checkpoint-seconds", "S", "write a checkpoint at most this often; 0 after every epoch (0)"),
-)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON for machines")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
 
 def named_path(text: str) -> Path:
@@ -85,39 +35,49 @@ def named_path(text: str) -> Path:
     return Path(text)
 
 
-def add_output(parser: argparse.ArgumentParser) -> None:
-    """The flags of a command that measures what there is: where to, from which file, and how loudly."""
-    parser.add_argument("--output", required=True, type=named_path, metavar="DIR", help="folder for the results")
-    parser.add_argument(
-        "-c", dest="config", type=named_path, metavar="FILE", help="defaults from a YAML file (config.yaml of before)"
+def add_output(parser: argparse.ArgumentParser, config: str = "the config.yaml of an earlier call") -> Any:
+    """The flags of a command that writes a folder: where to, from which file, and how loudly."""
+    group = parser.add_argument_group("Output")
+    group.add_argument("--output", required=True, type=named_path, metavar="DIR", help="folder for the results")
+    group.add_argument(
+        "-c", dest="config", type=named_path, metavar="FILE", help=f"read defaults from a YAML file, such as {config}"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace what is in --output")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    add_json(parser)
+    group.add_argument("--overwrite", action="store_true", help="replace what is in --output")
+    group.add_argument("--quiet", action="store_true", help="show no progress bar")
+    group.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    return group
 
 
-def add_flags(parser: argparse.ArgumentParser, flags: Iterable[tuple[str, str, str]], others: Mapping[str, str] = NONE) -> None:
-    """Flags (name, what stands for the value, help) that are absent unless given; others: other help for some of them."""
-    for flag, metavar, text in flags:
-        parser.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=others.get(flag, text))
+def add_flags(
+    parser: argparse.ArgumentParser, kind: type, defaults: Mapping[str, Any] = NONE, texts: Mapping[str, str] = NONE
+) -> None:
+    """The flags of a settings dataclass under their headings, absent unless given.
+
+    defaults: the command's own, where they are not those of the dataclass. texts: other help, where a flag means something
+    else here.
+    """
+    groups = {group.title: group for group in parser._action_groups}
+    for flag in flags_of(kind, defaults):
+        group = groups.get(flag.group) or parser.add_argument_group(flag.group)
+        groups[flag.group] = group
+        flag = replace(flag, text=texts.get(flag.name, flag.text))
+        group.add_argument(flag.option, metavar=flag.value, default=argparse.SUPPRESS, help=flag.help)
 
 
 def add_settings(
-    parser: argparse.ArgumentParser, augment: str, strategy: str, others: Mapping[str, str] = NONE
+    parser: argparse.ArgumentParser, defaults: Mapping[str, Any] = NONE, texts: Mapping[str, str] = NONE
 ) -> None:  # fmt: skip
-    """The flags of a training; others: help for flags that mean something else here, or start from something else."""
+    """DATA, the flags of a training and those of its output; defaults, texts: see `add_flags`."""
     parser.add_argument("data", metavar="DATA", nargs="?", default=argparse.SUPPRESS, help=DATA)
-    parser.add_argument("--augment", metavar="A", default=argparse.SUPPRESS, help=augment)
-    parser.add_argument("--strategy", metavar="S", default=argparse.SUPPRESS, help=strategy)
-    add_flags(parser, SETTINGS, others)
-    parser.add_argument("--output", required=True, type=named_path, metavar="DIR", help="folder for the results")
-    parser.add_argument(
-        "-c", dest="config", type=named_path, metavar="FILE", help="defaults from a YAML file (a run's config.yaml)"
-    )
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --output")
-    parser.add_argument("--overwrite", action="store_true", help="replace the run in --output")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    add_json(parser)
+    add_flags(parser, Settings, defaults, texts)
+    output = add_output(parser, "a run's config.yaml")
+    output.add_argument("--resume", action="store_true", help="resume the run in --output")
+
+
+def add_setting(parser: argparse.ArgumentParser, name: str, **changes: Any) -> None:
+    """One flag of a training, in a command that takes few of them."""
+    (flag,) = (one for one in flags_of(Settings) if one.name == name)
+    parser.add_argument(flag.option, metavar=flag.value, **{"help": flag.help, **changes})
 
 
 def config_of(path: Path | None, known: Sequence[str]) -> dict[str, Any]:
@@ -138,13 +98,12 @@ def settings_of(
     """Settings from the flags over the -c file over `defaults`; what is no training's setting (`also`) comes back beside them."""
     from augury.core.options import text_from
     from augury.train.engine.config_file import read_config
-    from augury.train.engine.settings import Settings
 
     values = {**(defaults or {}), **(read_config(options.config) if options.config else {})}
     for key in ("augment", "augment2", "strategy", "model"):
         if values.get(key) is not None:
-            parted = key == "model" or (key != "augment2" and several)
-            values[key] = text_from(values[key], f"-c {options.config}: {key}", several=parted)
+            several_names = key == "model" or (key != "augment2" and several)
+            values[key] = text_from(values[key], f"-c {options.config}: {key}", several=several_names)
     flags = {key: value for key, value in vars(options).items() if key in Settings.__dataclass_fields__ or key in also}
     from_file = {key: values.pop(key, None) for key in also}
     extra = {key: flags.pop(key, from_file[key]) for key in also}
@@ -174,7 +133,7 @@ def image_size(text: str | None) -> int | tuple[int, ...] | None:
 
 
 def listed(text: Any) -> list[Any]:
-    """A flag's text, parted by commas."""
+    """A flag's text, separated by commas."""
     return [number(part.strip()) for part in str(text).split(",") if part.strip()]
 
 

@@ -3,17 +3,19 @@
 import argparse
 import json
 
-from augury.cli.shared import DATA, add_output, config_of, whole
+from augury.cli.shared import DATA, add_output, add_setting, config_of, whole
 
-HELP = "check the papers' arguments by small experiments"
+HELP = "check the papers' arguments in small experiments"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
-    parser.add_argument("data", metavar="DATA", nargs="?", help=f"{DATA} (digits)")
-    parser.add_argument("--what", metavar="E", help="experiments of `augury list` with their options, parted by commas (all)")
-    parser.add_argument("--data-dir", metavar="D", help="where a named data set already is")
-    parser.add_argument("--seed", metavar="N", help="of everything drawn (0)")
+    parser.add_argument("data", metavar="DATA", nargs="?", help=f"{DATA} (default: digits)")
+    parser.add_argument(
+        "--what", metavar="A,B,...", help="experiments of `augury list` with their options, separated by commas (default: all)"
+    )
+    add_setting(parser, "data_dir")
+    parser.add_argument("--seed", metavar="N", help="seed of everything that is drawn (default: 0)")
     add_output(parser)
 
 

@@ -10,7 +10,7 @@ HELP = "train one network with one augmentation"
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
-    add_settings(parser, "augmentation, for example crop+flip+cutout(length=8) (none)", "strategy (erm)")
+    add_settings(parser)
 
 
 def run(options: argparse.Namespace) -> None:

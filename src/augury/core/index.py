@@ -21,7 +21,7 @@ FORM = "write `from augury.core.registry import register` and `@register(...)` a
 
 
 @dataclass(frozen=True)
-class Entry:
+class Registration:
     """One registered name: what it is, where its paper is, and the module that defines it."""
 
     kind: Kind
@@ -40,8 +40,8 @@ _DECORATED = re.compile(r"^@[\w.]*\bregister\(", re.MULTILINE)
 
 
 @functools.cache
-def index() -> dict[tuple[str, str], Entry]:
-    found: dict[tuple[str, str], Entry] = {}
+def index() -> dict[tuple[str, str], Registration]:
+    found: dict[tuple[str, str], Registration] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         if not _DECORATED.search(text):
@@ -56,15 +56,15 @@ def index() -> dict[tuple[str, str], Entry]:
     return found
 
 
-def _recipe(path: Path) -> Entry:
+def _recipe(path: Path) -> Registration:
     """The entry of a recipe. Only the head of the file is parsed: the rows are many, and every command reads this index."""
     head, _, _ = path.read_text(encoding="utf-8").partition("\nrows")
     values = tomllib.loads(head)
     package = ".".join(("augury", *path.parent.relative_to(PACKAGE).parts))
-    return Entry("recipe", path.stem, str(values.get("source", "")), str(values.get("title", "")), package)
+    return Registration("recipe", path.stem, str(values.get("source", "")), str(values.get("title", "")), package)
 
 
-def _entries_of(tree: ast.Module, module: str) -> list[Entry]:
+def _entries_of(tree: ast.Module, module: str) -> list[Registration]:
     found = []
     for node in tree.body:
         if not isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -79,14 +79,14 @@ def _entries_of(tree: ast.Module, module: str) -> list[Entry]:
     return found
 
 
-def _entry_of(call: ast.Call, node: ast.FunctionDef | ast.ClassDef, module: str) -> Entry:
+def _entry_of(call: ast.Call, node: ast.FunctionDef | ast.ClassDef, module: str) -> Registration:
     try:
         kind, name = (ast.literal_eval(argument) for argument in call.args)
         source = next(ast.literal_eval(k.value) for k in call.keywords if k.arg == "source")
     except (ValueError, StopIteration):
         form = '@register("KIND", "NAME", source="...")'
         raise ValueError(f"{module} line {call.lineno}: write `{form}` with string literals, which the index reads") from None
-    return Entry(kind_of(kind), name, source, first_line(ast.get_docstring(node)), module)
+    return Registration(kind_of(kind), name, source, first_line(ast.get_docstring(node)), module)
 
 
 def kind_of(word: str) -> Kind:

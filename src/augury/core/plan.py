@@ -37,7 +37,7 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Choice:
+class SpaceEntry:
     """One entry of a space: an operation, with the laws a strength drives (the operation's own where none are given).
 
     options: the fixed options the operation was made with, so that the entry can be written down.
@@ -59,7 +59,7 @@ class Space:
     and uses of uniform numbers.
     """
 
-    entries: tuple[Choice, ...]
+    entries: tuple[SpaceEntry, ...]
     distinct: tuple[tuple[Op, tuple[int, ...]], ...] = field(init=False, repr=False, compare=False)
     parameters: int = field(init=False, repr=False, compare=False)
     uniforms: int = field(init=False, repr=False, compare=False)
@@ -79,7 +79,7 @@ class Space:
         """The space with the laws of those operations weakened that have a strength to fade (see `Op.faded`)."""
         return Space(tuple(replace(e, laws={**e.laws, **e.op.faded(intensity)}) if e.op.faded else e for e in self.entries))
 
-    def __getitem__(self, index: int) -> Choice:
+    def __getitem__(self, index: int) -> SpaceEntry:
         return self.entries[index]
 
 
@@ -116,12 +116,12 @@ class Policy(Protocol):
 class Single:
     """The policy of an operation that stands alone: one slot, its own laws, firing with probability p."""
 
-    choice: Choice
+    entry: SpaceEntry
     p: float = 1.0
 
     @property
     def space(self) -> Space:
-        return Space((self.choice,))
+        return Space((self.entry,))
 
     @property
     def slots(self) -> int:

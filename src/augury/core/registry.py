@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 
 from augury.core.errors import InputError
 from augury.core.importing import import_plugin
-from augury.core.index import FORM, KINDS, OLD_KINDS, PACKAGE, Entry, Kind, first_line, index, kind_of
+from augury.core.index import FORM, KINDS, OLD_KINDS, PACKAGE, Kind, Registration, first_line, index, kind_of
 
 __all__ = [
-    "KINDS", "PACKAGE", "Entry", "Kind", "all_or_nothing", "distributions", "entries", "get", "has", "load_installed", "names",
-    "outside", "register", "unknown", "withdraw",
+    "KINDS", "PACKAGE", "Registration", "Kind", "all_or_nothing", "distributions", "entries", "get", "has", "load_installed",
+    "names", "outside", "register", "unknown", "withdraw",
 ]  # fmt: skip
 
 GROUP = "augury.plugins"
@@ -32,7 +32,7 @@ _LONGEST_ECHO = 60  # characters of a name that nobody knows, repeated to whoeve
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 _loaded: dict[tuple[str, str], Any] = {}
-_outside: dict[tuple[str, str], Entry] = {}
+_outside: dict[tuple[str, str], Registration] = {}
 
 
 def register(kind: Kind, name: str, *, source: str = "") -> Callable[[T], T]:
@@ -50,7 +50,7 @@ def register(kind: Kind, name: str, *, source: str = "") -> Callable[[T], T]:
     def keep(value: T) -> T:
         module = getattr(value, "__module__", None) or type(value).__module__
         module = SESSION if module == "__mp_main__" else module  # a script, as its spawned processes call it
-        entry = Entry(kind, name, source, first_line(value.__doc__), module)
+        entry = Registration(kind, name, source, first_line(value.__doc__), module)
         known = index().get((kind, name))
         if entry.own:
             if known is None:
@@ -66,7 +66,7 @@ def register(kind: Kind, name: str, *, source: str = "") -> Callable[[T], T]:
     return keep
 
 
-def _refuse_taken(entry: Entry, value: Any) -> None:
+def _refuse_taken(entry: Registration, value: Any) -> None:
     """InputError for a name from outside that cannot be written in a chain, or that something else has."""
     if not _NAME.fullmatch(entry.name):
         raise InputError(
@@ -85,7 +85,7 @@ def _called(value: Any) -> str:
     return getattr(value, "__qualname__", "")
 
 
-def entries(kind: Kind | None = None) -> list[Entry]:
+def entries(kind: Kind | None = None) -> list[Registration]:
     """Every registered entry, those of installed plug-ins included, sorted by kind and name; of one kind where one is given."""
     load_installed()
     kind = kind if kind is None else kind_of(kind)
@@ -122,7 +122,7 @@ def get(kind: Kind, name: str) -> Any:
     return _loaded[kind, name]
 
 
-def outside() -> list[Entry]:
+def outside() -> list[Registration]:
     """The entries from outside the package that are registered so far."""
     return list(_outside.values())
 

@@ -39,7 +39,7 @@ FULL, QUICK = Effort(9, 0.25, 128), Effort(2, 0.005, 8)
 
 
 @dataclass(frozen=True)
-class Row:
+class BenchRow:
     """One measured task: a library (or Augury's back end) and how it is used; `note`: why there is no rate."""
 
     job: str
@@ -68,7 +68,7 @@ def bench(
         open_output(output)
     effort, known = QUICK if quick else FULL, jobs()
     before = _load()
-    measured: list[Row] = []
+    measured: list[BenchRow] = []
     batches = {size: images_for(size).to(target) for size in sizes(target.type, quick)}
     with one_thread(), bar(len(known[0]) * len(batches) * effort.rounds, quiet, "rounds") as progress:
         for size, images in batches.items():
@@ -116,11 +116,11 @@ def _names(device: torch.device) -> list[str]:
 
 def _measure(
     job: str, size: Size, images: Tensor, effort: Effort, with_peers: bool, compiled: bool, advance: Callable[[], None]
-) -> list[Row]:
+) -> list[BenchRow]:
     """Rates of all ways to do a job, in rounds that visit each of them in turn."""
-    found: list[tuple[Row, Task | None]] = []
+    found: list[tuple[BenchRow, Task | None]] = []
     for name in _names(images.device):
-        row = Row(job, size, "augury", name, True, None)
+        row = BenchRow(job, size, "augury", name, True, None)
         call = _asking(name, call_of(job, images))
         found.append((row, Task(call, len(images), str(images.device))))
         if images.device.type == "cuda":
@@ -131,7 +131,7 @@ def _measure(
         most = effort.few if size.side < 100 else max(2, effort.few // 4)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found += [(Row(job, size, p.library, p.how, p.equal_work, None), p.task) for p in peers_of(job, images, most)]
+            found += [(BenchRow(job, size, p.library, p.how, p.equal_work, None), p.task) for p in peers_of(job, images, most)]
     tasks = [task for _, task in found if task is not None]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -147,7 +147,7 @@ def _asking(name: str, call: Callable[[], object]) -> Callable[[], object]:
     return asked
 
 
-def _in_a_graph(row: Row, images: Tensor, compiled: bool = False) -> tuple[Row, Task | None]:
+def _in_a_graph(row: BenchRow, images: Tensor, compiled: bool = False) -> tuple[BenchRow, Task | None]:
     row = replace(row, how=f"{row.how}, in a CUDA graph")
     try:
         with using(row.how.split(",")[0]):
@@ -156,7 +156,7 @@ def _in_a_graph(row: Row, images: Tensor, compiled: bool = False) -> tuple[Row, 
         return replace(row, note=" ".join(str(error).split())[:200]), None
 
 
-def _table(measured: list[Row]) -> list[dict[str, Any]]:
+def _table(measured: list[BenchRow]) -> list[dict[str, Any]]:
     """Rows with the ratio to the best peer that does equal work, and to torchvision on PIL images."""
     rows = []
     for row in measured:
@@ -174,7 +174,7 @@ def _table(measured: list[Row]) -> list[dict[str, Any]]:
     return rows
 
 
-def _ratio(row: Row, other: Row | None) -> float | None:
+def _ratio(row: BenchRow, other: BenchRow | None) -> float | None:
     return row.rate.median / other.rate.median if row.library == "augury" and row.rate and other and other.rate else None
 
 

@@ -30,16 +30,16 @@ from augury.train.engine.world import alone
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparisonRow:
     """One combination of an augmentation and a strategy."""
 
     augment: str
     strategy: str
 
 
-def rows_of(augments: list[Chain], strategies: list[Chain]) -> list[Row]:
+def comparison_rows(augments: list[Chain], strategies: list[Chain]) -> list[ComparisonRow]:
     """Every combination, augmentation by augmentation; InputError when one is named twice."""
-    rows = [Row(str(a), str(s)) for a in augments for s in strategies]
+    rows = [ComparisonRow(str(a), str(s)) for a in augments for s in strategies]
     for row in rows:
         if rows.count(row) > 1:
             raise InputError(f"--augment: {row.augment!r} with {row.strategy!r} is named twice; name every row once")
@@ -67,7 +67,7 @@ def compare(
     Writes config.yaml, result.json, metrics.jsonl, report.html and runs/ROW-seedK/ with each training's own files.
     """
     alone("compare")
-    rows = rows_of(parse_list(settings.augment, "--augment"), parse_list(settings.strategy, "--strategy"))
+    rows = comparison_rows(parse_list(settings.augment, "--augment"), parse_list(settings.strategy, "--strategy"))
     dataset = load_for(settings)
     settings = settings.resolved(len(dataset.train.ids))
     singular = own or {}
@@ -77,7 +77,7 @@ def compare(
     directory = RunDirectory.open(
         output, {**settings.dict(), "seeds": seeds}, overwrite=overwrite, resume=resume, may_change=may_change
     )  # fmt: skip
-    found: dict[Row, list[dict[str, Any]]] = {row: [] for row in rows}
+    found: dict[ComparisonRow, list[dict[str, Any]]] = {row: [] for row in rows}
     numbers = range(settings.seed, settings.seed + seeds)
     with bar(len(rows) * seeds * settings.total_epochs, quiet) as progress:
         if parallel_seeds:
@@ -102,7 +102,7 @@ def compare(
     return result
 
 
-def run_folder(output: Path, index: int, row: Row, seed: int) -> Path:
+def run_folder(output: Path, index: int, row: ComparisonRow, seed: int) -> Path:
     """The folder of one training of a comparison."""
     name = re.sub(r"[^A-Za-z0-9.=-]+", "_", f"{row.augment}-{row.strategy}").strip("_")[:60]
     return output / "runs" / f"{index}-{name}-seed{seed}"
@@ -137,7 +137,7 @@ def run_seeds(each: list[Settings], dataset: Dataset, folders: list[Path], progr
     return [{**(directory.result() or {}), "metrics": directory.metrics()} for directory in directories]
 
 
-def _table(found: dict[Row, list[dict[str, Any]]], images: int) -> list[dict[str, Any]]:
+def _table(found: dict[ComparisonRow, list[dict[str, Any]]], images: int) -> list[dict[str, Any]]:
     """The rows of result.json; `images`: source images that one training saw."""
     accuracies = [[run["accuracy"] for run in runs] for runs in found.values()]
     return [
@@ -173,16 +173,16 @@ def _chosen(runs: list[dict[str, Any]]) -> dict[str, Any]:
     return made | ({"collapsed": fallen} if fallen else {})
 
 
-def notes_of(found: dict[Row, list[dict[str, Any]]], seeds: list[int]) -> list[str]:
+def notes_of(found: dict[ComparisonRow, list[dict[str, Any]]], seeds: list[int]) -> list[str]:
     """What single trainings noted, each with its row and seeds; the same words stand once."""
-    said: dict[str, dict[Row, list[int]]] = {}
+    said: dict[str, dict[ComparisonRow, list[int]]] = {}
     for row, runs in found.items():
         for seed, run in zip(seeds, runs, strict=True):
             for note in run.get("notes", ()):
                 said.setdefault(note, {}).setdefault(row, []).append(seed)
     several = len({row.strategy for row in found}) > 1
 
-    def where(row: Row, numbers: list[int]) -> str:
+    def where(row: ComparisonRow, numbers: list[int]) -> str:
         name = f"{row.augment}, {row.strategy}" if several else row.augment
         return f"{name}, seed{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
 
@@ -204,8 +204,8 @@ def _page(
     result: dict[str, Any],
     settings: Settings,
     dataset: Dataset,
-    rows: list[Row],
-    found: dict[Row, list[dict[str, Any]]],
+    rows: list[ComparisonRow],
+    found: dict[ComparisonRow, list[dict[str, Any]]],
     seeds: list[int],
     output: Path,
 ) -> str:
@@ -229,7 +229,7 @@ def _page(
     )
 
 
-def _write_metrics(directory: RunDirectory, found: dict[Row, list[dict[str, Any]]], seeds: list[int]) -> None:
+def _write_metrics(directory: RunDirectory, found: dict[ComparisonRow, list[dict[str, Any]]], seeds: list[int]) -> None:
     directory.write_metrics([
         {"augment": row.augment, "strategy": row.strategy, "seed": seed, **line}
         for row, runs in found.items()

@@ -13,7 +13,7 @@ def listing() -> list[dict[str, str]]:
     ]
 
 
-def origin(entry: registry.Entry) -> str:
+def origin(entry: registry.Registration) -> str:
     """Where a name comes from: `augury`, or what its plug-in is called."""
     return "augury" if entry.own else plugin_of(entry.module).label
 

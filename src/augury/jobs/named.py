@@ -1,4 +1,4 @@
-"""What `--what` names: registered functions with their options, parted by commas."""
+"""What `--what` names: registered functions with their options, separated by commas."""
 
 from typing import Any
 

@@ -15,7 +15,7 @@ from augury.core.options import Chain, parse_list
 from augury.explain.report.sheet import Block, sheets
 from augury.jobs.runs import Run, open_run
 from augury.jobs.saliency import fill_for, keep_block
-from augury.jobs.sheets import History, draw, rows_of, rows_with
+from augury.jobs.sheets import History, draw, rows_with, sample_rows
 from augury.train.data.dataset import Dataset, load
 from augury.train.data.resize import Resize
 from augury.train.engine.checkpoint import write_atomically
@@ -122,7 +122,7 @@ def _rows(request: Request, run: Run | None, dataset: Dataset) -> tuple[Tensor, 
             for row in rows.tolist()
         ]
     else:
-        rows = rows_of(dataset, request.images)
+        rows = sample_rows(dataset, request.images)
     return rows, [f"id {int(dataset.train.ids[row])}: {names[int(dataset.train.labels[row])]}" for row in rows.tolist()]
 
 

@@ -3,7 +3,7 @@
 from augury.augment.pipeline import Fill
 from augury.core.options import Chain
 from augury.explain.report.sheet import Sheet, sheet
-from augury.jobs.sheets import draw, rows_of
+from augury.jobs.sheets import draw, sample_rows
 from augury.train.data.dataset import Dataset
 from augury.train.engine.settings import Settings
 
@@ -18,7 +18,7 @@ _OPTIMISERS = {"sgd": "SGD", "rmsprop": "RMSProp", "adam": "Adam", "adamw": "Ada
 def sheet_of(dataset: Dataset, augment: Chain, seed: int, fill: Fill | None = None) -> Sheet:
     """A report's sheet for one augmentation: a few training images and several draws of each. fill: what stages that look
     at the network's saliency are shown; the trained network's."""
-    shown = draw(dataset, augment, rows_of(dataset, IMAGES), DRAWS, seed=seed, fill=fill)
+    shown = draw(dataset, augment, sample_rows(dataset, IMAGES), DRAWS, seed=seed, fill=fill)
     png = sheet(shown.before, shown.after)
     caption = (
         f"The first column is the original; the other {DRAWS} are what the network sees of it in epochs 1 to {DRAWS} "

@@ -8,7 +8,7 @@ from torch import Tensor
 from augury.augment.names import build
 from augury.augment.pipeline import Fill, Pipeline
 from augury.augment.saliency.early_head import EarlyHead
-from augury.augment.saliency.maps import AnyKind
+from augury.augment.saliency.maps import AnySaliencyKind
 from augury.augment.saliency.regions import Scores, allowed_places, box_scores, threshold
 from augury.augment.stages.keep import KeepStage
 from augury.augment.stages.normalize import Normalize
@@ -43,7 +43,7 @@ def fill_for(chain: Chain, dataset: Dataset, run: Path | None) -> Fill | None:
         raise InputError(f"--model {run}: was trained on {opened.settings.data}, whose classes or channels are not these data's")
     network, own = opened.networks[0], opened.dataset
     head = _head(opened) if asked.kind == "early_head" else None
-    kind: AnyKind = "full" if asked.kind == "early_head" and head is None else asked.kind
+    kind: AnySaliencyKind = "full" if asked.kind == "early_head" and head is None else asked.kind
     return fill_of(network, kind, Normalize(own.mean, own.std), head)
 
 

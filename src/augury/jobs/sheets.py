@@ -28,7 +28,7 @@ class Draws:
     captions: list[list[str]]
 
 
-def rows_of(dataset: Dataset, count: int) -> Tensor:
+def sample_rows(dataset: Dataset, count: int) -> Tensor:
     """Rows of `count` training images, one class after another, so that a sheet shows them all."""
     labels = dataset.train.labels
     within = torch.zeros_like(labels)

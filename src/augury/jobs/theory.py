@@ -24,7 +24,7 @@ def theory(
 ) -> tuple[dict[str, Any], dict[str, Checked]]:  # fmt: skip
     """Run the experiments and write config.yaml, result.json and report.html into `output`; returns what was found.
 
-    what: experiments with their options, parted by commas. seed: of the experiments that are given none.
+    what: experiments with their options, separated by commas. seed: of the experiments that are given none.
     Raises InputError, before anything is written, for unknown experiments and options and for data that are not there.
     """
     specs = _specs(what, seed)

@@ -4,6 +4,6 @@ A recipe's rows are trainings with the published number; `augury.recipes.recipe`
 settings of them, `augury.recipes.needs` says what they need.
 """
 
-from augury.recipes.recipe import Recipe, Row, load
+from augury.recipes.recipe import Recipe, RecipeRow, load
 
-__all__ = ["Recipe", "Row", "load"]
+__all__ = ["Recipe", "RecipeRow", "load"]

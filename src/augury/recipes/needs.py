@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from augury.recipes.recipe import Recipe, Row
+from augury.recipes.recipe import Recipe, RecipeRow
 
 # Name in the papers; how it lies in --data-dir; training images.
 DATA: dict[str, tuple[str, str, int]] = {
@@ -60,7 +60,7 @@ def incomplete(data: str, images: int) -> str | None:
     return f"training images {expected} -> {images}" if expected and abs(images / expected - 1) > 0.01 else None
 
 
-def hours(recipe: Recipe, row: Row, settings: dict[str, Any], seeds: int) -> float | None:
+def hours(recipe: Recipe, row: RecipeRow, settings: dict[str, Any], seeds: int) -> float | None:
     """Rough hours on one GPU for a training of a row with that many seeds, from multiply-adds; None where nothing is known."""
     if recipe.job == "patch" or row.unavailable or settings["data"] not in DATA:
         return None

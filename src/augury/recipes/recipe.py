@@ -9,7 +9,7 @@
     [patch]                                    # settings of `augury patch`, for recipes that run it
     rows = [{ id = "...", use = ["preact"], augment = "...", published = 80.27, spread = 0.31 }, ...]
 
-A row's keys are those of `Row` and of a training's settings. TOML wants `rows` before the first table.
+A row's keys are those of `RecipeRow` and of a training's settings. TOML wants `rows` before the first table.
 """
 
 import fnmatch
@@ -27,11 +27,11 @@ Job = Literal["train", "patch"]
 
 
 @dataclass(frozen=True)
-class Row:
+class RecipeRow:
     """One published number and the training that should give it.
 
     settings: the training's at full scale. published: None where the paper draws a curve and prints no number. spread: as
-    published, a standard deviation. figure: where the number stands in a training's result.json, keys parted by `/`, or in
+    published, a standard deviation. figure: where the number stands in a training's result.json, keys separated by `/`, or in
     what `measure`, a measurement of `augury diagnose`, finds; `error` is 100 - accuracy. over: a second place, by which the
     first is divided, in percent. times: a factor on it. cited: the paper took the number from another one. reference: the
     row it is compared with. tolerance: in the place of the recipe's. unavailable: why Augury cannot run it.
@@ -60,7 +60,7 @@ class Recipe:
     name: str
     title: str
     source: str
-    rows: tuple[Row, ...]
+    rows: tuple[RecipeRow, ...]
     seeds: int = 3
     unit: str = "%"
     tolerance: float | None = 0.5
@@ -70,8 +70,8 @@ class Recipe:
     smoke: dict[str, Any] = field(default_factory=dict)
     patch: dict[str, Any] = field(default_factory=dict)
 
-    def select(self, text: str | None) -> tuple[Row, ...]:
-        """The rows whose ids match one of the patterns, parted by commas (`*` stands for anything); InputError where none does."""
+    def select(self, text: str | None) -> tuple[RecipeRow, ...]:
+        """The rows whose ids match one of the patterns separated by commas (`*` matches anything); InputError where none does."""
         if text is None:
             return self.rows
         patterns = [part.strip() for part in text.split(",") if part.strip()]
@@ -81,7 +81,7 @@ class Recipe:
         return tuple(row for row in self.rows if any(fnmatch.fnmatchcase(row.id, p) for p in patterns))
 
 
-_ROW = {f.name for f in fields(Row)} - {"settings"}
+_ROW = {f.name for f in fields(RecipeRow)} - {"settings"}
 _SETTINGS = set(Settings.__dataclass_fields__)
 _TOP = {f.name for f in fields(Recipe)} - {"name"} | {"settings", "parts"}
 
@@ -123,7 +123,7 @@ def read(file: Path) -> Recipe:
     return Recipe(name=file.stem, rows=rows, notes=notes, **values)
 
 
-def _row(values: dict[str, Any], common: dict[str, Any], parts: dict[str, dict[str, Any]], where: str) -> Row:
+def _row(values: dict[str, Any], common: dict[str, Any], parts: dict[str, dict[str, Any]], where: str) -> RecipeRow:
     if not values.get("id"):
         raise InputError(f"{where}: a row has no id")
     where = f"{where}: row {values['id']!r}"
@@ -137,7 +137,7 @@ def _row(values: dict[str, Any], common: dict[str, Any], parts: dict[str, dict[s
     for key in ("published", "spread"):
         if key in values and (isinstance(values[key], bool) or not isinstance(values[key], int | float)):
             raise InputError(f"{where}: {key} must be a number")
-    return Row(settings=settings, **{key: value for key, value in values.items() if key in _ROW})
+    return RecipeRow(settings=settings, **{key: value for key, value in values.items() if key in _ROW})
 
 
 def _known(values: dict[str, Any], known: set[str], where: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from augury.core.errors import InputError
 from augury.core.grammar import parse_list, show
 from augury.core.registry import unknown
-from augury.recipes.recipe import Recipe, Row
+from augury.recipes.recipe import Recipe, RecipeRow
 from augury.train.engine.settings import Settings
 
 Scale = Literal["smoke", "short", "full"]
@@ -34,7 +34,7 @@ def scale_named(text: str) -> Scale:
     raise InputError(f"--scale: {unknown('scale', text, list(SCALES))}")
 
 
-def settings_at(recipe: Recipe, row: Row, scale: Scale, overrides: dict[str, Any] | None = None) -> dict[str, Any]:
+def settings_at(recipe: Recipe, row: RecipeRow, scale: Scale, overrides: dict[str, Any] | None = None) -> dict[str, Any]:
     """The settings of a row's training at a scale. overrides: what the user changes, in the places of the scale's own."""
     full = {key: value for key, value in row.settings.items() if value is not None}
     if scale == "full":

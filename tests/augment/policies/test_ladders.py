@@ -33,7 +33,7 @@ TABLES = {
 
 
 def values(name: str, operation: str, parameter: str, levels: int) -> list[float]:
-    law = ladder(name).choice(operation).law(parameter)
+    law = ladder(name).entry(operation).law(parameter)
     strength = torch.arange(levels, dtype=torch.float32) / (levels - 1)
     return law.value(torch.zeros(levels), strength).tolist()
 
@@ -67,7 +67,7 @@ def compare_with_torchvision(name: str, bins: int, theirs: type) -> None:
     for their_name, (operation, parameter, scale) in ours.items():
         magnitudes, signed = theirs._AUGMENTATION_SPACE[their_name]
         expected = magnitudes(bins, 331, 331).double() * scale
-        choice = ladder(name).choice(operation)
+        choice = ladder(name).entry(operation)
         if operation in ("brightness", "sharpness"):
             expected = 1 + expected
         if operation == "translate_y":
@@ -89,7 +89,7 @@ def test_every_ladder_stays_within_its_operations_ranges() -> None:
         most = magnitudes.top if magnitudes.most is None else magnitudes.most
         strength = torch.arange(0, int(most * 4) + 1) / 4 / magnitudes.top
         for operation in magnitudes.entries:
-            choice = magnitudes.choice(operation)
+            choice = magnitudes.entry(operation)
             for parameter, law in choice.laws.items():
                 for u in (0.0, 0.9):
                     got = law.value(torch.full_like(strength, u), strength)
@@ -98,7 +98,7 @@ def test_every_ladder_stays_within_its_operations_ranges() -> None:
 
 
 def test_timms_enhancements_stay_above_a_tenth() -> None:
-    law = ladder("timm_increasing").choice("brightness").law("factor")
+    law = ladder("timm_increasing").entry("brightness").law("factor")
     got = law.value(torch.tensor([0.1, 0.9]), torch.tensor([2.0, 2.0]))
     assert got.tolist() == pytest.approx([2.8, 0.1])
 
@@ -114,8 +114,8 @@ def test_a_level_beyond_a_ladder_is_refused(scale: str, magnitude: float) -> Non
 def test_geometric_operations_of_every_ladder_draw_their_sign() -> None:
     for name in LADDERS:
         for operation in ("shear_x", "translate_y", "rotate"):
-            (parameter,) = ladder(name).choice(operation).op.parameters
-            assert ladder(name).choice(operation).law(parameter).signed, (name, operation)
+            (parameter,) = ladder(name).entry(operation).op.parameters
+            assert ladder(name).entry(operation).law(parameter).signed, (name, operation)
 
 
 def test_the_published_contrast_slip_is_there_only_when_asked_for() -> None:
@@ -124,12 +124,12 @@ def test_the_published_contrast_slip_is_there_only_when_asked_for() -> None:
     images = torch.full((1, 3, 64, 64), 100, dtype=torch.uint8)
     assert augury.apply("contrast", images, factor=0.0).unique().tolist() == [100]
     assert augury.apply("contrast", images, factor=0.0, mean="pixel_count").unique().tolist() == [64 * 64 // 256]
-    assert ladder("tpu").choice("contrast").options == {}
-    assert ladder("tpu_published").choice("contrast").options == {"mean": "pixel_count"}
+    assert ladder("tpu").entry("contrast").options == {}
+    assert ladder("tpu_published").entry("contrast").options == {"mean": "pixel_count"}
 
 
 def test_an_unknown_ladder_and_an_absent_operation_are_refused() -> None:
     with pytest.raises(InputError, match="did you mean 'torchvision'"):
         ladder("torchvison")
     with pytest.raises(InputError, match="ladder torchvision: no values for 'solarize_add'"):
-        ladder("torchvision").choice("solarize_add")
+        ladder("torchvision").entry("solarize_add")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import augury
 from augury.augment.names import check_augment
 from augury.augment.policies.convert import as_file, differences, from_timm, from_torchvision, words
-from augury.augment.policies.file import Entry, PolicyFile, policy_of, write_policy
+from augury.augment.policies.file import PolicyEntry, PolicyFile, policy_of, write_policy
 from augury.augment.policies.file_reader import parse_policy
 from augury.core.batch import Batch
 from augury.core.errors import InputError
@@ -19,9 +19,9 @@ from augury.core.noise import Noise
 from augury.core.plan import Clock
 
 ENTRIES = st.one_of(
-    st.builds(Entry, st.just("invert"), st.floats(0, 1), st.floats(0, 1)),
+    st.builds(PolicyEntry, st.just("invert"), st.floats(0, 1), st.floats(0, 1)),
     st.builds(
-        lambda p, s, v, signed: Entry("rotate", p, s, {"degrees": v}, signed, {"fill": 128}),
+        lambda p, s, v, signed: PolicyEntry("rotate", p, s, {"degrees": v}, signed, {"fill": 128}),
         st.floats(0, 1), st.floats(0, 1), st.integers(-90, 90).map(float), st.booleans(),
     ),
 )  # fmt: skip
@@ -105,7 +105,10 @@ def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
 
 
 def test_a_schedule_changes_the_policy_over_the_training() -> None:
-    rows = [((Entry("invert"),),), ((Entry("identity"), Entry("solarize", values={"threshold": 0.0})), (Entry("identity"),))]
+    rows = [
+        ((PolicyEntry("invert"),),),
+        ((PolicyEntry("identity"), PolicyEntry("solarize", values={"threshold": 0.0})), (PolicyEntry("identity"),)),
+    ]
     content = PolicyFile("s", ((0.25, rows[0]), (1.0, rows[1])))
     policy = policy_of(parse_policy(write_policy(content), "s", check_augment))
     noise = Noise.of(0, torch.arange(1000))
@@ -221,5 +224,5 @@ def test_an_augmentation_in_a_file_is_checked(line: str, words: str) -> None:
 
 def test_words_name_what_is_drawn() -> None:
     # Catches "+-1.27" for an enhancement, whose drawn sign mirrors its factor about 1.
-    assert words((Entry("brightness", 1, 0.3, {"factor": 1.27}, True),)) == "brightness 1 (0.73 or 1.27 factor)"
-    assert words((Entry("rotate", 1, 0.3, {"degrees": 9.0}, True),)) == "rotate 1 (+-9 degrees)"
+    assert words((PolicyEntry("brightness", 1, 0.3, {"factor": 1.27}, True),)) == "brightness 1 (0.73 or 1.27 factor)"
+    assert words((PolicyEntry("rotate", 1, 0.3, {"degrees": 9.0}, True),)) == "rotate 1 (+-9 degrees)"

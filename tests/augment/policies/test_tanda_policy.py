@@ -9,7 +9,7 @@ from torch import Tensor
 
 import augury
 from augury.augment.functions import function_space
-from augury.augment.policies.generators import Generator
+from augury.augment.policies.generators import SequenceGenerator
 from augury.augment.policies.tanda import PRESETS, Tanda, expanded, load, make, save_generator
 from augury.augment.sequences import Operations
 from augury.augment.stages.plan import PlanStage
@@ -22,7 +22,7 @@ from augury.core.plan import Clock
 KINDS = ["mean_field", "lstm", "gru"]
 
 
-def scaled(generator: Generator, factor: float = 30.0) -> Generator:
+def scaled(generator: SequenceGenerator, factor: float = 30.0) -> SequenceGenerator:
     with torch.no_grad():
         for number, parameter in enumerate(generator.parameters()):
             parameter.mul_(factor).add_(torch.linspace(-0.3, 0.3, parameter.numel()).reshape(parameter.shape) * (number + 1))
@@ -31,7 +31,7 @@ def scaled(generator: Generator, factor: float = 30.0) -> Generator:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_probabilities_of_all_sequences_sum_to_one_and_are_drawn(kind: str) -> None:
-    generator = scaled(Generator(3, kind=kind))  # type: ignore[arg-type]
+    generator = scaled(SequenceGenerator(3, kind=kind))  # type: ignore[arg-type]
     every = torch.cartesian_prod(torch.arange(3), torch.arange(3), torch.arange(3))
     probability = generator.log_prob(every).sum(1).exp()
     assert probability.sum().item() == pytest.approx(1, abs=1e-5)
@@ -43,14 +43,14 @@ def test_probabilities_of_all_sequences_sum_to_one_and_are_drawn(kind: str) -> N
 
 def test_a_new_mean_field_is_uniform_and_the_others_nearly() -> None:
     actions = torch.zeros(1, 4, dtype=torch.int64)
-    assert torch.allclose(Generator(7, kind="mean_field").distribution(actions), torch.tensor(-math.log(7)))
+    assert torch.allclose(SequenceGenerator(7, kind="mean_field").distribution(actions), torch.tensor(-math.log(7)))
     for kind in ("lstm", "gru"):
-        assert (Generator(7, kind=kind).distribution(actions) + math.log(7)).abs().max() < 0.5  # type: ignore[arg-type]
+        assert (SequenceGenerator(7, kind=kind).distribution(actions) + math.log(7)).abs().max() < 0.5  # type: ignore[arg-type]
 
 
 def test_logits_keep_to_their_range() -> None:
     for kind, span in (("lstm", 4.0), ("gru", 8.0)):
-        generator = scaled(Generator(5, kind=kind, logit_range=4.0), 1e4)  # type: ignore[arg-type]
+        generator = scaled(SequenceGenerator(5, kind=kind, logit_range=4.0), 1e4)  # type: ignore[arg-type]
         each = generator.distribution(torch.zeros(1, 6, dtype=torch.int64))
         assert (each.max(2).values - each.min(2).values).max() <= span + 1e-4
 

@@ -4,7 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from toys import subject, toy
 
+from augury.core.errors import InputError
+from augury.explain.measurements.affinity_diversity import affinity_diversity
 from augury.explain.measurements.risk_gap import risk_gap
 from augury.jobs.diagnose import subjects_of
 from augury.jobs.runs import open_run
@@ -45,3 +48,10 @@ def test_a_refined_run_is_measured_with_what_stage_one_saw_and_without(tmp_path:
     logged = RunDirectory(tmp_path / "run").metrics()[-1]["risk"]
     assert logged["label_entropy"] == 0 and measured["floor"] > 0.1
     assert measured["refined"] == pytest.approx(logged["augmented"], rel=0.2) and measured["refined"] < measured["augmented"]
+
+
+def test_a_run_whose_strategy_augments_is_no_clean_one() -> None:
+    for strategy in ("manifold_mixup", "adversarial_autoaugment(policies=2)", "uncertainty"):
+        mixing = replace(subject(), settings=replace(subject().settings, strategy=strategy))
+        with pytest.raises(InputError, match="begin with a run on none or standard"):
+            affinity_diversity([mixing], toy())

@@ -18,8 +18,8 @@ from augury.core.errors import InputError, RunError
 from augury.jobs.reproduce import runs as reproduce_runs
 from augury.jobs.reproduce.page import cells_of, explained, overview, results_page
 from augury.jobs.reproduce.reproduce import Request, _row, _trained, compare, reproduce, within
-from augury.jobs.reproduce.runs import Place, figure_of, planned
-from augury.recipes.recipe import Recipe, Row, load
+from augury.jobs.reproduce.runs import RunContext, figure_of, planned
+from augury.recipes.recipe import Recipe, RecipeRow, load
 from augury.recipes.scales import settings_at
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -27,7 +27,9 @@ MIXUP = "cifar100-preact18-mixup*"
 
 
 def smoke(recipe: str, output: Path, rows: str | None = None, seeds: int | None = None, **more: Any) -> dict[str, Any]:
-    return reproduce(Request(recipe, rows, "smoke", seeds, command="augury ..."), Place(output, device="cpu"), quiet=True, **more)
+    return reproduce(
+        Request(recipe, rows, "smoke", seeds, command="augury ..."), RunContext(output, device="cpu"), quiet=True, **more
+    )
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +72,7 @@ def test_resuming_adds_rows_and_seeds_and_trains_nothing_twice(refined: tuple[Pa
 def test_seeds_side_by_side_are_those_in_turn(tmp_path: Path) -> None:
     rows, turns = "noise-20-*", []
     for together in (False, True):
-        place = Place(tmp_path / str(together), device="cpu", parallel_seeds=together)
+        place = RunContext(tmp_path / str(together), device="cpu", parallel_seeds=together)
         result = reproduce(Request("ait_table3", rows, "smoke", 2), place, quiet=True)
         turns.append([row["values"] for row in result["rows"]])
     assert turns[0] == turns[1] and len(turns[0][0]) == 2
@@ -91,7 +93,7 @@ def test_rows_that_cannot_run_say_why(tmp_path: Path) -> None:
     request = Request("inaugment_table4", "resnet50-aa,resnet50-fast-aa", "full")
     for _ in range(2):  # nothing of the first try stands in the way of the second
         with pytest.raises(RunError) as raised:
-            reproduce(request, Place(tmp_path / "a", str(tmp_path), "cpu"), quiet=True)
+            reproduce(request, RunContext(tmp_path / "a", str(tmp_path), "cpu"), quiet=True)
         said = str(raised.value)
         assert said.startswith("RECIPE inaugment_table4: no row ran") and "\n" not in said
         assert "not run: needs ImageNet in --data-dir" in said and ": resnet50-aa" in said
@@ -103,7 +105,7 @@ def test_rows_that_cannot_run_say_why(tmp_path: Path) -> None:
     assert rows["resnet50-fast-aa"]["n"] == 0 and any(line.endswith(": resnet50-fast-aa") for line in explained(result))
     assert any(line.startswith("Scale smoke") and "mean nothing" in line for line in explained(result))
     with pytest.raises(InputError, match="--epochs: changes what the paper trained"):
-        reproduce(replace(request, overrides={"epochs": 3}), Place(tmp_path / "b", device="cpu"))
+        reproduce(replace(request, overrides={"epochs": 3}), RunContext(tmp_path / "b", device="cpu"))
     assert not (tmp_path / "b").exists()
 
 
@@ -114,8 +116,8 @@ def test_part_of_the_data_is_not_judged_against_the_paper(tmp_path: Path) -> Non
     for part, count in (("train", 120), ("test", 40)):
         x = random.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
         np.savez(tmp_path / "cifar10" / f"{part}.npz", x=x, y=np.arange(count) % 10)
-    tiny = Row("a", {"data": "cifar10", "model": "small_cnn", "epochs": 1, "batch_size": 32}, 10.0, spread=50.0)
-    place = Place(tmp_path / "runs", str(tmp_path), "cpu")
+    tiny = RecipeRow("a", {"data": "cifar10", "model": "small_cnn", "epochs": 1, "batch_size": 32}, 10.0, spread=50.0)
+    place = RunContext(tmp_path / "runs", str(tmp_path), "cpu")
     found = _trained([(tiny, tiny.settings)], [0], place, True)["a"]
     row = _row(RECIPE, tiny, tiny.settings, "full", found)
     assert row["status"] == "measured" and row["within"] is None and row["images"] == {"training": 120, "test": 40}
@@ -150,9 +152,12 @@ RECIPE = Recipe("r", "t", "s", ())
     ],
 )
 def test_within(published: float | None, spread: float | None, ours: float, expected: bool | None) -> None:
-    assert within(RECIPE, Row("a", {}, published, spread), ours) is expected
-    assert within(RECIPE, Row("a", {}, 0.8, tolerance=0.03), 0.84) is False and within(RECIPE, Row("a", {}, 0.8), 0.84) is True
-    assert within(replace(RECIPE, tolerance=None), Row("a", {}, published, spread), ours) is None
+    assert within(RECIPE, RecipeRow("a", {}, published, spread), ours) is expected
+    assert (
+        within(RECIPE, RecipeRow("a", {}, 0.8, tolerance=0.03), 0.84) is False
+        and within(RECIPE, RecipeRow("a", {}, 0.8), 0.84) is True
+    )
+    assert within(replace(RECIPE, tolerance=None), RecipeRow("a", {}, published, spread), ours) is None
 
 
 def test_figures_are_found_where_the_row_says() -> None:
@@ -166,7 +171,7 @@ def test_figures_are_found_where_the_row_says() -> None:
     }
 
     def at(figure: str, **more: Any) -> float | None:
-        return figure_of(Row("a", settings, figure=figure, **more), settings, result)
+        return figure_of(RecipeRow("a", settings, figure=figure, **more), settings, result)
 
     assert at("error") == 25 and at("seconds_per_epoch") == 2 and at("device_hours") == 2 and at("networks/1/accuracy") == 60
     assert at("metrics/stage_one/risk/clean", times=1000) == 400 and at("metrics/last/risk/clean") == 0.5

@@ -22,12 +22,13 @@ from augury.augment.policies.tanda import load as load_generator
 from augury.cli import main
 from augury.core.errors import InputError
 from augury.jobs.search.report import sentence
-from augury.jobs.search.search import How, joined, search
-from augury.jobs.search.settings import SearchSettings, controller_lr, searcher_of, space_of
+from augury.jobs.search.search import SearchOptions, policies_kept, search
+from augury.jobs.search.settings import SearchSettings
+from augury.jobs.search.setup import controller_lr, searcher_of, space_of
 from augury.jobs.train import train
 from augury.train.search.budget import Budget
 from augury.train.search.child import refined_from
-from augury.train.search.searchers import Controlled, Listed
+from augury.train.search.searchers import ControllerSearch, GridSearch
 from augury.train.search.spaces import AutoAugmentSpace
 
 
@@ -125,10 +126,10 @@ def test_the_search_never_sees_the_test_part(tmp_path: Path, monkeypatch: pytest
 def test_a_finished_search_is_extended_by_a_larger_budget_other_controls_and_more_seeds(
     data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from augury.train.search.child import Workshop
+    from augury.train.search.child import ChildRunner
 
-    settings, plain, trained = replace(FAST, data=data), Workshop.run, []
-    monkeypatch.setattr(Workshop, "run", lambda self, job: trained.append((job.arm, job.number)) or plain(self, job))
+    settings, plain, trained = replace(FAST, data=data), ChildRunner.run, []
+    monkeypatch.setattr(ChildRunner, "run", lambda self, job: trained.append((job.arm, job.number)) or plain(self, job))
     first = search(settings, options("randaugment", budget="3", seeds=1, controls="none"), tmp_path, quiet=True)
     before = len(trained)
     more = options("randaugment", budget="5", seeds=2, controls="none,flip")
@@ -186,23 +187,23 @@ def test_the_last_share_of_the_epochs_is_refined() -> None:
 def test_a_search_resumes_without_training_a_finished_child_again(
     data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from augury.train.search.child import Workshop
+    from augury.train.search.child import ChildRunner
 
     settings, wanted = replace(FAST, data=data), options("autoaugment", budget="4", operations="invert,rotate", seeds=1)
     whole = search(settings, wanted, tmp_path / "whole", quiet=True)
-    plain, trained = Workshop.run, []
+    plain, trained = ChildRunner.run, []
 
-    def interrupted(self: Workshop, job: Any) -> Any:
+    def interrupted(self: ChildRunner, job: Any) -> Any:
         if len(trained) == 3:
             raise KeyboardInterrupt
         trained.append((job.arm, job.number))
         return plain(self, job)
 
-    monkeypatch.setattr(Workshop, "run", interrupted)
+    monkeypatch.setattr(ChildRunner, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         search(settings, wanted, tmp_path / "part", quiet=True)
     assert len(journal(tmp_path / "part")) == 3
-    monkeypatch.setattr(Workshop, "run", lambda self, job: trained.append((job.arm, job.number)) or plain(self, job))
+    monkeypatch.setattr(ChildRunner, "run", lambda self, job: trained.append((job.arm, job.number)) or plain(self, job))
     resumed = search(settings, wanted, tmp_path / "part", resume=True, quiet=True)
     assert len(trained) == len(set(trained)) == 8
     assert journal(tmp_path / "part") == journal(tmp_path / "whole")
@@ -236,7 +237,7 @@ def test_a_search_killed_at_any_moment_resumes(data: str, tmp_path: Path) -> Non
 def test_workers_change_nothing_but_the_time(data: str, tmp_path: Path) -> None:
     settings, wanted = replace(FAST, data=data), options("randaugment", seeds=1)
     one = search(settings, wanted, tmp_path / "one", quiet=True)
-    two = search(settings, wanted, tmp_path / "two", How(workers=2), quiet=True)
+    two = search(settings, wanted, tmp_path / "two", SearchOptions(workers=2), quiet=True)
 
     def order(row: dict[str, Any]) -> tuple[str, int]:
         return row["arm"], row["number"]
@@ -249,7 +250,7 @@ def test_optuna_searches_the_same_space(data: str, tmp_path: Path) -> None:
     pytest.importorskip("optuna", reason="Optuna is not installed (the extra `search`)")
     result = search(
         replace(FAST, data=data), options("randaugment", sampler="tpe", seeds=1), tmp_path / "out",
-        How(storage=str(tmp_path / "shared")), quiet=True,
+        SearchOptions(storage=str(tmp_path / "shared")), quiet=True,
     )  # fmt: skip
     assert result["search"]["found"]["children"] == 3 and (tmp_path / "shared").exists()
     assert all(set(row["decisions"]) == {"num_ops", "magnitude"} for row in journal(tmp_path / "out"))
@@ -272,7 +273,7 @@ def test_budgets_by_method() -> None:
     dataset = bars()
     tanda = options("tanda", **{**FUNCTIONS, "budget": "20m"})
     searcher, budget = searcher_of(tanda, space := space_of(tanda, dataset, "cpu"), FAST, {})
-    assert budget == Budget(4) and isinstance(searcher, Listed) and getattr(space, "seconds", 0) == 300
+    assert budget == Budget(4) and isinstance(searcher, GridSearch) and getattr(space, "seconds", 0) == 300
     points = len(space.candidates())  # type: ignore[attr-defined]
     many = options("tanda", **{**FUNCTIONS, "budget": str(points + 2)})
     searcher, _ = searcher_of(many, space_of(many, dataset, "cpu"), FAST, {})
@@ -280,8 +281,10 @@ def test_budgets_by_method() -> None:
     assert asked[points:] == asked[:2] and len({str(each) for each in asked}) == points
     auto = options("autoaugment", budget="1000")
     searcher, _ = searcher_of(auto, space_of(auto, dataset, "cpu"), FAST, {})
-    assert isinstance(searcher, Controlled) and searcher.lr == 3.5e-4 == controller_lr(Budget(5000)) and searcher.moving_average
-    assert [joined(auto, n) for n in (1, 4, 11, 20, 500)] == [1, 1, 2, 5, 5]
+    assert (
+        isinstance(searcher, ControllerSearch) and searcher.lr == 3.5e-4 == controller_lr(Budget(5000)) and searcher.moving_average
+    )
+    assert [policies_kept(auto, n) for n in (1, 4, 11, 20, 500)] == [1, 1, 2, 5, 5]
     space = space_of(auto, dataset, "cpu")
     assert isinstance(space, AutoAugmentSpace) and space.policies.size == 1760**10
 

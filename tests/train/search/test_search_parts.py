@@ -21,10 +21,11 @@ from augury.core.errors import InputError, RunError
 from augury.core.noise import Noise
 from augury.train.search.arm import ArmResult, run_arm
 from augury.train.search.budget import Budget
-from augury.train.search.child import Job, Outcome, Workshop, proxy
+from augury.train.search.child import ChildRunner, proxy
 from augury.train.search.journal import Journal
-from augury.train.search.pools import Here, Processes, pool_of
-from augury.train.search.searchers import Chance, Controlled, Listed
+from augury.train.search.outcome import Job, Outcome
+from augury.train.search.pools import ProcessPool, SerialPool, pool_of
+from augury.train.search.searchers import ControllerSearch, GridSearch, RandomSearch
 from augury.train.search.spaces import AutoAugmentSpace, RandAugmentSpace
 from augury.train.search.tanda_space import TandaSpace
 
@@ -91,7 +92,7 @@ def test_randaugment_found_equals_randaugment_named(tmp_path: Path) -> None:
     from augury.augment.names import policy
 
     space = RandAugmentSpace()
-    made = space.made({"num_ops": 2, "magnitude": 12}, bars(), 0)
+    made = space.candidate({"num_ops": 2, "magnitude": 12}, bars(), 0)
     path = tmp_path / "found.yaml"
     path.write_text(write_policy(PolicyFile("x", ((1.0, made.rows),), repeat=made.repeat)))
     content = read_policy_file(path)
@@ -124,18 +125,18 @@ def test_a_policy_file_refuses_a_repeat_that_makes_no_sense(tmp_path: Path) -> N
 
 def test_chance_draws_every_child_anew_and_always_the_same() -> None:
     space = AutoAugmentSpace(PolicySpace(operations=OPS))
-    one, whole = Chance(space, 3), Chance(space, 3)
+    one, whole = RandomSearch(space, 3), RandomSearch(space, 3)
     parts = [*one.ask(0, 5), *one.ask(5, 15)]
     assert parts == whole.ask(0, 20) and len({tuple(p) for p in parts}) == 20
-    assert parts != Chance(space, 4).ask(0, 20)
+    assert parts != RandomSearch(space, 4).ask(0, 20)
 
 
 def test_tanda_random_search_begins_with_the_uniform_policy() -> None:
     space = TandaSpace(("flip", "invert", "rotate(degrees=5)"))
-    first, second, third = Chance(space, 0).ask(0, 3)
+    first, second, third = RandomSearch(space, 0).ask(0, 3)
     assert first == {"kind": "uniform"}
     assert sum(second["frequencies"]) == pytest.approx(1, abs=1e-5) and second != third
-    made = space.made(second, bars(), 0)
+    made = space.candidate(second, bars(), 0)
     drawn = Counter(entry.op for row in made.rows for entry in row)
     for name, share in zip(("flip", "invert", "rotate"), second["frequencies"], strict=True):
         assert drawn[name] / 2000 == pytest.approx(share, abs=0.04)
@@ -144,7 +145,7 @@ def test_tanda_random_search_begins_with_the_uniform_policy() -> None:
 def planted(seed: int, rule: str, children: int = 80) -> list[float]:
     """A search where only how often `invert` fires matters, beside noise as large as a fifth of its span."""
     space = PolicySpace(operations=OPS, sub_policies=2)
-    searcher = Controlled(space, seed, rule, lr=0.01)  # type: ignore[arg-type]
+    searcher = ControllerSearch(space, seed, rule, lr=0.01)  # type: ignore[arg-type]
     noise = torch.randn(children, generator=torch.Generator().manual_seed(seed))
 
     def accuracy(decisions: list[int], number: int) -> float:
@@ -170,12 +171,12 @@ def test_a_controller_told_the_same_again_proposes_the_same() -> None:
     space = PolicySpace(operations=OPS)
     asked = []
     for _ in range(2):
-        searcher = Controlled(space, 1, lr=0.05)
+        searcher = ControllerSearch(space, 1, lr=0.05)
         first = searcher.ask(0, 8)
         searcher.tell([outcome(k, float(k) if k else None, each) for k, each in enumerate(first)])
         asked.append(searcher.ask(8, 8))
     assert asked[0] == asked[1]
-    untold = Controlled(space, 1, lr=0.05)
+    untold = ControllerSearch(space, 1, lr=0.05)
     assert untold.ask(8, 8) != asked[0]
 
 
@@ -185,12 +186,12 @@ def test_real_children_find_the_planted_operation() -> None:
     space = AutoAugmentSpace(PolicySpace(operations=("invert", "posterize", "sharpness", "auto_contrast"), sub_policies=2))
     found = 0
     for seed in range(10):
-        workshop = Workshop(replace(FAST, epochs=4, seed=seed), proxy(bars(48, inverted=True), 48, 0), space)
-        searcher = Controlled(space.policies, seed, lr=0.01)
+        runner = ChildRunner(replace(FAST, epochs=4, seed=seed), proxy(bars(48, inverted=True), 48, 0), space)
+        searcher = ControllerSearch(space.policies, seed, lr=0.01)
         outcomes = []
         for first in range(0, 32, 8):
             asked = searcher.ask(first, 8)
-            outcomes += (told := [workshop.run(Job("found", first + k, each, 5)) for k, each in enumerate(asked)])
+            outcomes += (told := [runner.run(Job("found", first + k, each, 5)) for k, each in enumerate(asked)])
             searcher.tell(told)
         rows = [row for o in ArmResult(outcomes, 0).best(5) for row in space.policies.rows(o.decisions)]
         weight = Counter[str]()
@@ -206,15 +207,15 @@ def jobs(*decisions: str) -> list[Job]:
 
 
 def test_a_child_that_raises_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
-    workshop = Workshop(FAST, proxy(bars(), 32, 0), Breaking())
-    found = run_arm("found", Listed(["work", "raise", "file"]), Budget(3), Here(workshop), Journal.open(tmp_path), seed=0)
+    runner = ChildRunner(FAST, proxy(bars(), 32, 0), Breaking())
+    found = run_arm("found", GridSearch(["work", "raise", "file"]), Budget(3), SerialPool(runner), Journal.open(tmp_path), seed=0)
     one, two, three = found.outcomes
     assert one.accuracy is not None and three.accuracy is not None and one.epochs == 1
     assert two.accuracy is None and two.error == "ValueError: no such thing"
     assert (tmp_path / "children" / "found-2.yaml").read_bytes() == b"file"
     assert found.best(5) == sorted([one, three], key=lambda o: (-o.accuracy, o.number))
     with pytest.raises(RunError, match="no child finished.*no such thing"):
-        run_arm("random", Listed(["raise"]), Budget(1), Here(workshop), Journal.open(tmp_path), seed=0).best(1)
+        run_arm("random", GridSearch(["raise"]), Budget(1), SerialPool(runner), Journal.open(tmp_path), seed=0).best(1)
 
 
 def test_pruned_children_are_not_chosen() -> None:
@@ -223,7 +224,7 @@ def test_pruned_children_are_not_chosen() -> None:
 
 
 def test_children_in_the_journal_are_not_trained_again(tmp_path: Path) -> None:
-    class Counting(Here):
+    class Counting(SerialPool):
         def run(self, jobs):  # type: ignore[no-untyped-def]
             def noted():  # type: ignore[no-untyped-def]
                 for job in jobs:
@@ -232,11 +233,11 @@ def test_children_in_the_journal_are_not_trained_again(tmp_path: Path) -> None:
 
             return super().run(noted())
 
-    workshop = Workshop(FAST, proxy(bars(), 32, 0), Breaking())
+    runner = ChildRunner(FAST, proxy(bars(), 32, 0), Breaking())
     trained: list[int] = []
-    searcher = Listed(["work"] * 4, round_size=2)
-    first = run_arm("found", searcher, Budget(2), Counting(workshop), Journal.open(tmp_path), seed=0)
-    second = run_arm("found", searcher, Budget(4), Counting(workshop), Journal.open(tmp_path), seed=0)
+    searcher = GridSearch(["work"] * 4, round_size=2)
+    first = run_arm("found", searcher, Budget(2), Counting(runner), Journal.open(tmp_path), seed=0)
+    second = run_arm("found", searcher, Budget(4), Counting(runner), Journal.open(tmp_path), seed=0)
     assert trained == [0, 1, 2, 3]
     assert [o.dict() for o in second.outcomes[:2]] == [o.dict() for o in first.outcomes]
     assert len({o.seed for o in second.outcomes}) == 4, "every child has a seed of its own"
@@ -279,7 +280,7 @@ class Learning:
         return None
 
 
-@pytest.mark.parametrize("searcher", [Listed(["work"] * 100), Learning()])
+@pytest.mark.parametrize("searcher", [GridSearch(["work"] * 100), Learning()])
 def test_a_budget_in_seconds_ends_in_the_middle_of_a_round(searcher: Any, tmp_path: Path) -> None:
     # 90 seconds with children of 60: the second starts within them and the third does not; rounds of 8 took 480.
     found = run_arm("found", searcher, Budget(None, 90), Takes(1, 60.0), Journal.open(tmp_path), seed=0)
@@ -292,10 +293,10 @@ def test_a_budget_in_seconds_ends_in_the_middle_of_a_round(searcher: Any, tmp_pa
 
 def test_all_workers_are_busy_where_nothing_is_learnt(tmp_path: Path) -> None:
     pool = Takes(32, 1.0)
-    assert len(run_arm("found", Listed(["work"] * 70), Budget(64), pool, Journal.open(tmp_path), seed=0).outcomes) == 64
+    assert len(run_arm("found", GridSearch(["work"] * 70), Budget(64), pool, Journal.open(tmp_path), seed=0).outcomes) == 64
     assert pool.taken[:32] == [32] * 32
     chance = Takes(32, 1.0)
-    run_arm("random", Chance(Breaking(), 0), Budget(40), chance, Journal.open(tmp_path), seed=0)
+    run_arm("random", RandomSearch(Breaking(), 0), Budget(40), chance, Journal.open(tmp_path), seed=0)
     assert max(chance.taken) == 32
 
 
@@ -309,14 +310,14 @@ def test_a_searcher_that_learns_is_told_round_by_round_in_order(tmp_path: Path) 
 
 
 def test_processes_train_the_same_children_and_outlive_one_that_dies() -> None:
-    workshop = Workshop(FAST, proxy(bars(), 32, 0), Breaking())
+    runner = ChildRunner(FAST, proxy(bars(), 32, 0), Breaking())
     wanted = ["work", "die", "raise", "work"]
-    processes = Processes(workshop, 2)
+    processes = ProcessPool(runner, 2)
     try:
         found = {o.number: o for o in processes.run(jobs(*wanted))}
     finally:
         processes.close()
-    alone = {o.number: o for o in Here(workshop).run(jobs("work", "work", "raise", "work")) if o.number != 1}
+    alone = {o.number: o for o in SerialPool(runner).run(jobs("work", "work", "raise", "work")) if o.number != 1}
     assert found[1].accuracy is None and "exit code 7" in (found[1].error or "")
     assert found[2].error == alone[2].error
     assert found[0].accuracy == alone[0].accuracy and found[3].accuracy == alone[3].accuracy
@@ -325,10 +326,10 @@ def test_processes_train_the_same_children_and_outlive_one_that_dies() -> None:
 def test_a_local_ray_instance_trains_the_same_children(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray", reason="Ray is not installed (the extra `ray`)")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # Ray's processes must find this test's helpers
-    workshop = Workshop(FAST, proxy(bars(), 32, 0), Breaking())
-    with pool_of(workshop, workers=2, ray="local") as pool:
+    runner = ChildRunner(FAST, proxy(bars(), 32, 0), Breaking())
+    with pool_of(runner, workers=2, ray="local") as pool:
         found = {o.number: o for o in pool.run(jobs("work", "die", "raise"))}
-    alone = next(iter(Here(workshop).run(jobs("work"))))
+    alone = next(iter(SerialPool(runner).run(jobs("work"))))
     assert found[0].accuracy == alone.accuracy
     assert found[1].accuracy is None and found[1].error
     assert found[2].error == "ValueError: no such thing"
@@ -338,7 +339,7 @@ def test_ray_that_is_missing_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with (
         pytest.raises(InputError, match=r"--ray: needs .*augury\[ray\]"),
-        pool_of(Workshop(FAST, bars(), Breaking()), ray="local"),
+        pool_of(ChildRunner(FAST, bars(), Breaking()), ray="local"),
     ):
         pass
 

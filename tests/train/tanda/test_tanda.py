@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from augury.augment.functions import function_space
-from augury.augment.policies.generators import Generator
+from augury.augment.policies.generators import SequenceGenerator
 from augury.augment.sequences import Callables, Operations
 from augury.core.errors import InputError
 from augury.core.noise import Noise
@@ -74,7 +74,7 @@ def ball(count: int, seed: int) -> Tensor:
 def test_the_oracle_toy_learns_to_avoid_the_large_moves(kind: str) -> None:
     """METHODS of TANDA's synthetic experiment: ten moves by 0.1, five by 2; one epoch at the published learning rate."""
     for seed in range(5):
-        generator = Generator(15, kind=kind, seed=seed)  # type: ignore[arg-type]
+        generator = SequenceGenerator(15, kind=kind, seed=seed)  # type: ignore[arg-type]
         setup = Setup(diversity=0.0, seed=seed)
         adversary = Adversary(generator, MOVES, Oracle(), setup, learn_discriminator=False)
         u = Noise.of(99, torch.arange(300)).uniform(10)
@@ -93,7 +93,7 @@ def test_without_the_right_sign_it_would_seek_them() -> None:
         def forward(self, points: Tensor) -> tuple[Tensor, Tensor]:
             return 10 * (points.norm(dim=1) - 1), points
 
-    generator = Generator(15, kind="mean_field")
+    generator = SequenceGenerator(15, kind="mean_field")
     Adversary(generator, MOVES, Fool(), Setup(diversity=0.0, generator_lr=1e-3), learn_discriminator=False).train(ball(800, 0))
     assert generator.frequencies(Noise.of(99, torch.arange(300)).uniform(10))[10:].sum() > 0.4
 
@@ -104,7 +104,7 @@ def test_diversity_pushes_away_from_doing_nothing() -> None:
 
     frequencies = []
     for weight in (0.0, 1e-2):
-        generator = Generator(2, kind="mean_field")
+        generator = SequenceGenerator(2, kind="mean_field")
         setup = Setup(diversity=weight, generator_lr=1e-3, length=3)
         Adversary(generator, Callables((stay, move(0.3, 0.0))), Oracle(), setup, learn_discriminator=False).train(ball(400, 0))
         frequencies.append(generator.frequencies(Noise.of(1, torch.arange(500)).uniform(3))[0])
@@ -122,7 +122,7 @@ def test_the_discriminator_has_the_published_layers() -> None:
 
 def test_costs_leave_the_discriminator_as_it_was() -> None:
     network = Dcgan(1, 16, 16, width=4)
-    adversary = Adversary(Generator(2), Operations(function_space(("flip", "invert"))), network)
+    adversary = Adversary(SequenceGenerator(2), Operations(function_space(("flip", "invert"))), network)
     before = {k: v.clone() for k, v in network.state_dict().items()}
     adversary.costs([torch.randn(4, 1, 16, 16, generator=torch.Generator().manual_seed(0))] * 2)
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
@@ -139,7 +139,7 @@ def images(count: int = 64) -> Tensor:
 
 def test_adversarial_training_on_images_prefers_what_looks_real() -> None:
     space = function_space(("translate_x(fraction=0.0625)", "translate_x(fraction=-0.0625)", "invert", "rotate(degrees=90)"))
-    generator = Generator(4, kind="mean_field")
+    generator = SequenceGenerator(4, kind="mean_field")
     setup = Setup(length=3, generator_lr=1e-2, discriminator_lr=1e-3, diversity=0.0, batch_size=16, sequences=3)
     adversary = Adversary(generator, Operations(space), Dcgan(1, 16, 16, width=4), setup, prepare=lambda x: x.float() / 128 - 1)
     rows = adversary.train(images(), epochs=12)
@@ -150,7 +150,7 @@ def test_adversarial_training_on_images_prefers_what_looks_real() -> None:
 
 def test_training_is_seeded_and_leaves_global_generators_alone() -> None:
     def run(seed: int) -> Tensor:
-        generator = Generator(3, kind="gru", seed=seed)
+        generator = SequenceGenerator(3, kind="gru", seed=seed)
         space = function_space(("flip", "invert", "elastic(sigma=1, alpha=1)"))
         setup = Setup(length=2, seed=seed, batch_size=16, sequences=2, generator_lr=1e-2)
         Adversary(generator, Operations(space), Dcgan(1, 16, 16, width=4, seed=seed), setup, prepare=torch.Tensor.float).train(
@@ -187,14 +187,14 @@ def test_tokens() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         critic = Reads()
-    generator = Generator(2, kind="lstm")
+    generator = SequenceGenerator(2, kind="lstm")
     setup = Setup(length=3, generator_lr=1e-3, discriminator_lr=1e-2, diversity=0.0)
     Adversary(generator, Callables((shift, swap_ends)), critic, setup).train(data, epochs=6)
     assert generator.frequencies(Noise.of(1, torch.arange(500)).uniform(3))[0] > 0.6
 
 
 def test_seconds_stop_the_training() -> None:
-    adversary = Adversary(Generator(15), MOVES, Oracle(), Setup(diversity=0.0), learn_discriminator=False)
+    adversary = Adversary(SequenceGenerator(15), MOVES, Oracle(), Setup(diversity=0.0), learn_discriminator=False)
     assert 0 < len(adversary.train(ball(64, 0), seconds=0.2)) < 10_000
 
 
@@ -224,7 +224,7 @@ def as_double(points: Tensor) -> Tensor:
     [(raises, "'raises' raised KeyError"), (shortens, "shape"), (edits, "in place"), (forgets, "NoneType"), (as_double, "float64")],
 )
 def test_a_function_that_misbehaves_is_named_in_one_line(function: Callable[[Tensor], Tensor], words: str) -> None:
-    adversary = Adversary(Generator(2), Callables((move(0.1, 0.0), function)), Oracle(), learn_discriminator=False)
+    adversary = Adversary(SequenceGenerator(2), Callables((move(0.1, 0.0), function)), Oracle(), learn_discriminator=False)
     points = ball(32, 0)
     kept = points.clone()
     with pytest.raises(InputError, match=words) as caught:
@@ -235,8 +235,8 @@ def test_a_function_that_misbehaves_is_named_in_one_line(function: Callable[[Ten
 
 def test_refusals() -> None:
     with pytest.raises(InputError, match="one function alone"):
-        Generator(1)
+        SequenceGenerator(1)
     with pytest.raises(InputError, match="one function alone"):
         function_space(("invert",))
     with pytest.raises(InputError, match="3 given"):
-        Adversary(Generator(2), Callables((move(0.1, 0), move(0.1, 0.5), move(0.2, 0))), Oracle())
+        Adversary(SequenceGenerator(2), Callables((move(0.1, 0), move(0.1, 0.5), move(0.2, 0))), Oracle())

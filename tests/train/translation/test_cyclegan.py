@@ -10,11 +10,12 @@ from torch import Tensor
 from augury.augment.names import build
 from augury.core.errors import RunError
 from augury.core.options import parse_chain
-from augury.train.translation.cyclegan import CycleGan, Source, TranslationSettings, translate
+from augury.train.translation.cyclegan import CycleGan, Source, translate
 from augury.train.translation.discriminator import Discriminator
-from augury.train.translation.generator import Generator, down_levels, padded_side
+from augury.train.translation.generator import TranslationGenerator, down_levels, padded_side
 from augury.train.translation.losses import discriminator_loss, generator_losses
 from augury.train.translation.replay import ReplayBuffer
+from augury.train.translation.settings import TranslationSettings
 
 PIPELINE = build(parse_chain("none", "test"), ((0.5,), (0.5,)), "test")
 
@@ -80,7 +81,7 @@ def test_networks_keep_the_size_and_the_range(channels: int, height: int, width:
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
         images = 2 * torch.rand(2, channels, height, width) - 1
-        made = Generator(channels, height, width)(images)
+        made = TranslationGenerator(channels, height, width)(images)
         judged = Discriminator(channels, height, width)(images)
     assert made.shape == images.shape and float(made.abs().max()) <= 1
     assert judged.shape[:2] == (2, 1) and min(judged.shape[2:]) >= 1

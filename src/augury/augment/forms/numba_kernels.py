@@ -9,13 +9,13 @@ import numpy as np
 from numba import njit
 
 from augury.augment.forms.blend import Degenerate
-from augury.augment.forms.table import Recipe
+from augury.augment.forms.table import TableKind
 
 WARP, TABLE, BLEND = 0, 1, 2  # positions in augury.augment.forms.lowered.FORMS
-INVERT, SOLARIZE, SOLARIZE_ADD = int(Recipe.INVERT), int(Recipe.SOLARIZE), int(Recipe.SOLARIZE_ADD)
-POSTERIZE, BRIGHTNESS, CONTRAST = int(Recipe.POSTERIZE), int(Recipe.BRIGHTNESS), int(Recipe.CONTRAST)
-AUTO_CONTRAST, EQUALIZE = int(Recipe.AUTO_CONTRAST), int(Recipe.EQUALIZE)
-CONTRAST_PIXEL_COUNT = int(Recipe.CONTRAST_PIXEL_COUNT)
+INVERT, SOLARIZE, SOLARIZE_ADD = int(TableKind.INVERT), int(TableKind.SOLARIZE), int(TableKind.SOLARIZE_ADD)
+POSTERIZE, BRIGHTNESS, CONTRAST = int(TableKind.POSTERIZE), int(TableKind.BRIGHTNESS), int(TableKind.CONTRAST)
+AUTO_CONTRAST, EQUALIZE = int(TableKind.AUTO_CONTRAST), int(TableKind.EQUALIZE)
+CONTRAST_PIXEL_COUNT = int(TableKind.CONTRAST_PIXEL_COUNT)
 GREY = int(Degenerate.GREY)
 
 jit = njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")

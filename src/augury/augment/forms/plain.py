@@ -10,7 +10,7 @@ from augury.augment.forms.lowered import Lowered
 from augury.augment.forms.mix import mix
 from augury.augment.forms.region import Content, Region, region
 from augury.augment.forms.separable import weighted as weighted
-from augury.augment.forms.table import Table, table
+from augury.augment.forms.table import LookupTable, table
 from augury.augment.forms.warp import Warp, warp
 
 
@@ -20,7 +20,7 @@ def pixels(images: Tensor, lowered: Lowered, size: Tensor) -> Tensor:
         if lowered.warp is not None:
             images = warp(images, Warp(*(part[:, slot] for part in lowered.warp)), size)
         if lowered.table is not None:
-            images = table(images, Table(*(part[:, slot] for part in lowered.table)), size)
+            images = table(images, LookupTable(*(part[:, slot] for part in lowered.table)), size)
         if lowered.blend is not None:
             images = blend(images, Blend(*(part[:, slot] for part in lowered.blend)), size)
     return images

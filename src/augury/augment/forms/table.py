@@ -14,7 +14,7 @@ from augury.augment.forms.histogram import grey, histogram
 from augury.core import devices
 
 
-class Recipe(IntEnum):
+class TableKind(IntEnum):
     """How a table is made; the number is what back ends see."""
 
     IDENTITY = 0
@@ -29,14 +29,14 @@ class Recipe(IntEnum):
     CONTRAST_PIXEL_COUNT = 9
 
 
-class Table(NamedTuple):
+class LookupTable(NamedTuple):
     """recipe: int64 [n]. value: float64 [n] (threshold, summand, bits or factor; unused by some)."""
 
     recipe: Tensor
     value: Tensor
 
 
-def table(images: Tensor, record: Table, size: Tensor) -> Tensor:
+def table(images: Tensor, record: LookupTable, size: Tensor) -> Tensor:
     """images uint8 [n,C,H,W] through their tables; statistics are read from the valid `size` only."""
     n, channels, height, width = images.shape
     if images.numel() == 0:
@@ -130,13 +130,13 @@ def _equalize(images: Tensor, value: Tensor, size: Tensor) -> Tensor:
 
 
 _RECIPES = {
-    Recipe.INVERT: _invert,
-    Recipe.SOLARIZE: _solarize,
-    Recipe.SOLARIZE_ADD: _solarize_add,
-    Recipe.POSTERIZE: _posterize,
-    Recipe.BRIGHTNESS: _brightness,
-    Recipe.CONTRAST: _contrast,
-    Recipe.AUTO_CONTRAST: _auto_contrast,
-    Recipe.EQUALIZE: _equalize,
-    Recipe.CONTRAST_PIXEL_COUNT: _contrast_pixel_count,
+    TableKind.INVERT: _invert,
+    TableKind.SOLARIZE: _solarize,
+    TableKind.SOLARIZE_ADD: _solarize_add,
+    TableKind.POSTERIZE: _posterize,
+    TableKind.BRIGHTNESS: _brightness,
+    TableKind.CONTRAST: _contrast,
+    TableKind.AUTO_CONTRAST: _auto_contrast,
+    TableKind.EQUALIZE: _equalize,
+    TableKind.CONTRAST_PIXEL_COUNT: _contrast_pixel_count,
 }

@@ -10,15 +10,15 @@ import triton.language as tl
 
 from augury.augment.forms.blend import Degenerate
 from augury.augment.forms.region import Content
-from augury.augment.forms.table import Recipe
+from augury.augment.forms.table import TableKind
 from augury.core.hash_triton import GOLDEN, mixed
 
 WARP, TABLE, BLEND = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)  # positions in augury.augment.forms.lowered.FORMS
-INVERT, SOLARIZE = tl.constexpr(int(Recipe.INVERT)), tl.constexpr(int(Recipe.SOLARIZE))
-SOLARIZE_ADD, POSTERIZE = tl.constexpr(int(Recipe.SOLARIZE_ADD)), tl.constexpr(int(Recipe.POSTERIZE))
-BRIGHTNESS, CONTRAST = tl.constexpr(int(Recipe.BRIGHTNESS)), tl.constexpr(int(Recipe.CONTRAST))
-AUTO_CONTRAST, EQUALIZE = tl.constexpr(int(Recipe.AUTO_CONTRAST)), tl.constexpr(int(Recipe.EQUALIZE))
-CONTRAST_PIXEL_COUNT = tl.constexpr(int(Recipe.CONTRAST_PIXEL_COUNT))
+INVERT, SOLARIZE = tl.constexpr(int(TableKind.INVERT)), tl.constexpr(int(TableKind.SOLARIZE))
+SOLARIZE_ADD, POSTERIZE = tl.constexpr(int(TableKind.SOLARIZE_ADD)), tl.constexpr(int(TableKind.POSTERIZE))
+BRIGHTNESS, CONTRAST = tl.constexpr(int(TableKind.BRIGHTNESS)), tl.constexpr(int(TableKind.CONTRAST))
+AUTO_CONTRAST, EQUALIZE = tl.constexpr(int(TableKind.AUTO_CONTRAST)), tl.constexpr(int(TableKind.EQUALIZE))
+CONTRAST_PIXEL_COUNT = tl.constexpr(int(TableKind.CONTRAST_PIXEL_COUNT))
 GREY, SMOOTH = tl.constexpr(int(Degenerate.GREY)), tl.constexpr(int(Degenerate.SMOOTH))
 CONSTANT, PARTNER = tl.constexpr(int(Content.CONSTANT)), tl.constexpr(int(Content.PARTNER))
 NOISE, GRID = tl.constexpr(int(Content.NOISE)), tl.constexpr(int(Content.GRID))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from augury.augment.forms.blend import Degenerate
 from augury.augment.forms.region import NO_GRID, Content
-from augury.augment.forms.table import Recipe
+from augury.augment.forms.table import TableKind
 from augury.core.op import Column, Parts, Values
 
 
@@ -26,7 +26,7 @@ def whole_pixels(fraction: Tensor, of: Tensor) -> Tensor:
     return (outer * of).trunc()
 
 
-def recipe(kind: Recipe | Degenerate, parameter: str | None = None) -> Callable[[Values, Tensor], Parts]:
+def recipe(kind: TableKind | Degenerate, parameter: str | None = None) -> Callable[[Values, Tensor], Parts]:
     """The lowering of an operation that is one recipe of a table or one blend: driven by a parameter, or by nothing."""
 
     def lower(values: Values, size: Tensor) -> Parts:

@@ -1,6 +1,6 @@
 """Auto contrast: each channel stretched to the full range."""
 
-from augury.augment.forms.table import Recipe
+from augury.augment.forms.table import TableKind
 from augury.augment.ops._lower import recipe
 from augury.core.op import Op
 from augury.core.registry import register
@@ -13,4 +13,4 @@ from augury.core.registry import register
 )
 def auto_contrast() -> Op:
     """Stretches every channel so that its darkest level becomes 0 and its lightest 255."""
-    return Op("auto_contrast", "table", recipe(Recipe.AUTO_CONTRAST))
+    return Op("auto_contrast", "table", recipe(TableKind.AUTO_CONTRAST))

@@ -1,6 +1,6 @@
 """Brightness: the image blended with a black image."""
 
-from augury.augment.forms.table import Recipe
+from augury.augment.forms.table import TableKind
 from augury.augment.ops._lower import recipe
 from augury.core.laws import Uniform
 from augury.core.op import Op, Parameter
@@ -16,4 +16,4 @@ from augury.core.registry import register
 def brightness() -> Op:
     """Blends with a black image: factor 0 is that, 1 the image, above 1 beyond it."""
     factor = Parameter(Uniform(0.1, 1.9), Interval(0, 100), "times")
-    return Op("brightness", "table", recipe(Recipe.BRIGHTNESS, "factor"), {"factor": factor}, identity={"factor": 1.0})
+    return Op("brightness", "table", recipe(TableKind.BRIGHTNESS, "factor"), {"factor": factor}, identity={"factor": 1.0})

@@ -10,7 +10,7 @@ from augury.core.errors import InputError
 from augury.core.laws import Law, law_from
 from augury.core.op import Op
 from augury.core.options import Interval, Spec, bind, convert
-from augury.core.plan import Choice, Single
+from augury.core.plan import Single, SpaceEntry
 
 
 def op(name: str, where: str = "op", **options: Any) -> Op:
@@ -39,7 +39,7 @@ def single(spec: Spec, where: str) -> Single:
     laws = {n: law_from(options[n], f"{where}: {spec.name}({n}={options[n]})") for n in names if n in options}
     for name, law in laws.items():
         _check_support(law, plain.parameters[name].range, f"{where}: {spec.name}({name})")
-    return Single(Choice(plain, laws), chance)
+    return Single(SpaceEntry(plain, laws), chance)
 
 
 def _leading(spec: Spec, parameters: list[str], where: str) -> dict[str, Any]:

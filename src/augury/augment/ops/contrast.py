@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from augury.augment.forms.table import Recipe
+from augury.augment.forms.table import TableKind
 from augury.augment.ops._lower import recipe
 from augury.core.laws import Uniform
 from augury.core.op import Op, Parameter
@@ -17,6 +17,6 @@ def contrast(*, mean: Literal["grey", "pixel_count"] = "grey") -> Op:
     `mean=pixel_count` repeats a slip of the released TPU code of AutoAugment, which blends with the number of pixels
     divided by 256 (196 at 224 x 224, at most 255).
     """
-    kind = Recipe.CONTRAST if mean == "grey" else Recipe.CONTRAST_PIXEL_COUNT
+    kind = TableKind.CONTRAST if mean == "grey" else TableKind.CONTRAST_PIXEL_COUNT
     factor = Parameter(Uniform(0.1, 1.9), Interval(0, 100), "times")
     return Op("contrast", "table", recipe(kind, "factor"), {"factor": factor}, identity={"factor": 1.0})

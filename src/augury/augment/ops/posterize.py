@@ -1,6 +1,6 @@
 """Posterize: fewer bits per channel."""
 
-from augury.augment.forms.table import Recipe
+from augury.augment.forms.table import TableKind
 from augury.augment.ops._lower import recipe
 from augury.core.laws import Choice
 from augury.core.op import Op, Parameter
@@ -12,4 +12,4 @@ from augury.core.registry import register
 def posterize() -> Op:
     """Keeps the top `bits` bits of every pixel: 8 is the image. 0 gives black, where Pillow 13 refuses."""
     bits = Parameter(Choice((4, 5, 6, 7, 8)), Interval(0, 8), "bits")
-    return Op("posterize", "table", recipe(Recipe.POSTERIZE, "bits"), {"bits": bits}, identity={"bits": 8.0})
+    return Op("posterize", "table", recipe(TableKind.POSTERIZE, "bits"), {"bits": bits}, identity={"bits": 8.0})

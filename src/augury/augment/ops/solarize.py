@@ -1,6 +1,6 @@
 """Solarize: bright pixels inverted."""
 
-from augury.augment.forms.table import Recipe
+from augury.augment.forms.table import TableKind
 from augury.augment.ops._lower import recipe
 from augury.core.laws import Uniform
 from augury.core.op import Op, Parameter
@@ -15,7 +15,7 @@ def solarize() -> Op:
     return Op(
         "solarize",
         "table",
-        recipe(Recipe.SOLARIZE, "threshold"),
+        recipe(TableKind.SOLARIZE, "threshold"),
         {"threshold": threshold},
         identity={"threshold": 256.0},
     )

@@ -1,6 +1,6 @@
 """Solarize-add: dark pixels lifted."""
 
-from augury.augment.forms.table import Recipe
+from augury.augment.forms.table import TableKind
 from augury.augment.ops._lower import recipe
 from augury.core.laws import Uniform
 from augury.core.op import Op, Parameter
@@ -12,4 +12,4 @@ from augury.core.registry import register
 def solarize_add() -> Op:
     """Adds `amount` to all pixels below 128, clipped; the others stay."""
     amount = Parameter(Uniform(0, 110), Interval(-255, 255), "grey levels")
-    return Op("solarize_add", "table", recipe(Recipe.SOLARIZE_ADD, "amount"), {"amount": amount}, identity={"amount": 0.0})
+    return Op("solarize_add", "table", recipe(TableKind.SOLARIZE_ADD, "amount"), {"amount": amount}, identity={"amount": 0.0})

@@ -7,24 +7,24 @@ import yaml
 
 from augury.augment.policies import ladders
 from augury.augment.policies.by_side import BySide
-from augury.augment.policies.fixed import Step, SubPolicies
+from augury.augment.policies.fixed import SubPolicies, SubPolicyStep
 from augury.augment.policies.ladders import Magnitudes
 from augury.core.options import Interval
 from augury.core.plan import Policy, Space
 from augury.core.registry import register
 
-Table = Literal["cifar10", "imagenet", "svhn", "cifar10_95", "efficientnet_v0"]
+PolicyTable = Literal["cifar10", "imagenet", "svhn", "cifar10_95", "efficientnet_v0"]
 # The ladder of the code that each table was released with.
-LADDER_OF: dict[Table, str] = {
+LADDER_OF: dict[PolicyTable, str] = {
     "cifar10": "tf", "svhn": "tf", "cifar10_95": "tf", "imagenet": "tpu", "efficientnet_v0": "tpu",
 }  # fmt: skip
-_BY_SIDE: tuple[Table, Table] = ("cifar10", "imagenet")
+_BY_SIDE: tuple[PolicyTable, PolicyTable] = ("cifar10", "imagenet")
 
 
 @register("policy", "autoaugment", source="Cubuk et al. 2019 (arXiv:1805.09501), tables 7 to 9 and released code")
 def autoaugment(
     *,
-    table: Table | None = None,
+    table: PolicyTable | None = None,
     ladder: str | None = None,
     fill: Annotated[int, Interval(0, 255)] | None = None,
     spread: Annotated[float, Interval(0, 100)] = 0.0,
@@ -40,7 +40,7 @@ def autoaugment(
     deviation of a normal jitter of every level, which stays between 0 and the ladder's 10 (torchvision's 9).
     """
     if table is not None or ladder is not None:
-        chosen: Table = table or "cifar10"
+        chosen: PolicyTable = table or "cifar10"
         return from_levels(sub_policies(chosen), ladders.ladder(ladder or LADDER_OF[chosen]), fill, spread)
     small, large = (from_levels(sub_policies(own), ladders.ladder(LADDER_OF[own]), fill, spread) for own in _BY_SIDE)
     return BySide(small, large)
@@ -58,6 +58,6 @@ def from_levels(
 ) -> SubPolicies:
     """A policy from levels on a ladder's scale. Raises InputError for an operation or a level that the ladder lacks."""
     names = list(dict.fromkeys(name for row in rows for name, _, _ in row))
-    space = Space(tuple(magnitudes.choice(name, fill) for name in names))
-    table = tuple(tuple(Step(names.index(name), p, magnitudes.strength(level)) for name, p, level in row) for row in rows)
+    space = Space(tuple(magnitudes.entry(name, fill) for name in names))
+    table = tuple(tuple(SubPolicyStep(names.index(name), p, magnitudes.strength(level)) for name, p, level in row) for row in rows)
     return SubPolicies(space, table, spread / magnitudes.top)

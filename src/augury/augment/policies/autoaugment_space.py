@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from augury.augment.policies.fixed import Uniformly
+from augury.augment.policies.fixed import UniformPolicy
 from augury.augment.policies.ladders import ENHANCE, ladder
 from augury.augment.policies.randaugment import SHIFTS
 from augury.core.options import Interval
@@ -25,5 +25,5 @@ def autoaugment_space(
     settings come from does.
     """
     magnitudes = ladder(scale)
-    space = Space(tuple(magnitudes.choice(name) for name in OPERATIONS))
-    return Uniformly(space, num_ops, (magnitudes.strength(magnitude),))
+    space = Space(tuple(magnitudes.entry(name) for name in OPERATIONS))
+    return UniformPolicy(space, num_ops, (magnitudes.strength(magnitude),))

@@ -11,12 +11,12 @@ from augury.augment.ops.build import op
 from augury.core.laws import Uniform
 from augury.core.noise import Noise
 from augury.core.options import Interval
-from augury.core.plan import Choice, Clock, Plan, Policy, Space
+from augury.core.plan import Clock, Plan, Policy, Space, SpaceEntry
 from augury.core.registry import register
 
 
 @dataclass(frozen=True)
-class Shuffled:
+class RandomOrder:
     """Every entry of `space` once, in a random order."""
 
     space: Space
@@ -46,7 +46,7 @@ def color_jitter(
 ) -> Policy:
     """Brightness, contrast and saturation by factors from 1 - x to 1 + x, hue by up to `hue` turns, in a drawn order."""
     factors = (("brightness", brightness), ("contrast", contrast), ("color", saturation))
-    entries = [Choice(op(name), {"factor": Uniform(1 - x, 1 + x)}) for name, x in factors if x]
+    entries = [SpaceEntry(op(name), {"factor": Uniform(1 - x, 1 + x)}) for name, x in factors if x]
     if hue:
-        entries.append(Choice(op("hue"), {"shift": Uniform(-hue, hue)}))
-    return Shuffled(Space(tuple(entries or [Choice(op("identity"))])))
+        entries.append(SpaceEntry(op("hue"), {"shift": Uniform(-hue, hue)}))
+    return RandomOrder(Space(tuple(entries or [SpaceEntry(op("identity"))])))

@@ -17,7 +17,7 @@ from torch.nn import functional
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 
-Rule = Literal["ppo", "reinforce"]
+UpdateRule = Literal["ppo", "reinforce"]
 PROBABILITIES = 11
 MAGNITUDES = 10
 
@@ -160,7 +160,7 @@ class Learner:
     """
 
     controller: Controller
-    rule: Rule = "ppo"
+    rule: UpdateRule = "ppo"
     lr: float = 3.5e-4
     entropy_weight: float = 1e-5
     clip: float = 0.2

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from augury.augment.policies.file import MOST_ROWS, Entry, PolicyFile, Row, Scheduled, value_of
-from augury.augment.policies.fixed import SubPolicies, Uniformly
+from augury.augment.policies.file import MOST_ROWS, PolicyEntry, PolicyFile, PolicyRow, Scheduled, value_of
+from augury.augment.policies.fixed import SubPolicies, UniformPolicy
 from augury.augment.policies.ladders import ENHANCE
 from augury.core.errors import InputError
-from augury.core.plan import Choice, Policy
+from augury.core.plan import Policy, SpaceEntry
 
 
 def as_file(policy: Policy, name: str, source: str = "") -> PolicyFile:
@@ -20,12 +20,12 @@ def as_file(policy: Policy, name: str, source: str = "") -> PolicyFile:
         rows = [tuple(_entry(policy.space[s.op], s.p, s.strength) for s in row) for row in policy.all.table]
         periods = tuple((until, tuple(rows[k] for k in numbers)) for until, numbers in policy.periods)
         return PolicyFile(name, periods, source)
-    if isinstance(policy, SubPolicies | Uniformly) and policy.spread:
+    if isinstance(policy, SubPolicies | UniformPolicy) and policy.spread:
         raise InputError(f"{name}: the spread of its magnitude cannot be written into a policy file")
     if isinstance(policy, SubPolicies):
         table = tuple(tuple(_entry(policy.space[s.op], s.p, s.strength) for s in row) for row in policy.table)
         return PolicyFile(name, ((1.0, table),), source)
-    if isinstance(policy, Uniformly):
+    if isinstance(policy, UniformPolicy):
         singles = [_entry(choice, policy.p, strength) for choice in policy.space.entries for strength in policy.strengths]
         count = len(singles) ** policy.slots
         if count > MOST_ROWS:
@@ -34,13 +34,13 @@ def as_file(policy: Policy, name: str, source: str = "") -> PolicyFile:
     raise InputError(f"{name}: a policy of this kind cannot be written into a policy file")
 
 
-def _entry(choice: Choice, p: float, strength: float) -> Entry:
+def _entry(choice: SpaceEntry, p: float, strength: float) -> PolicyEntry:
     values, signed = {}, False
     for parameter in choice.op.parameters:
         law = choice.law(parameter)
         values[parameter], mirrored = value_of(choice.op.name, parameter, law, strength)
         signed = signed or mirrored
-    return Entry(choice.op.name, p, strength, values, signed, dict(choice.options))
+    return PolicyEntry(choice.op.name, p, strength, values, signed, dict(choice.options))
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def differences(first: PolicyFile, second: PolicyFile) -> list[str]:
     return lines
 
 
-def _without(mine: list[tuple[str, Row]], others: list[tuple[str, Row]]) -> list[Row]:
+def _without(mine: list[tuple[str, PolicyRow]], others: list[tuple[str, PolicyRow]]) -> list[PolicyRow]:
     """The rows of the one that the other does not have, as often as they are missing there."""
     left, found = Counter(key for key, _ in others), []
     for key, row in mine:
@@ -182,29 +182,29 @@ def _without(mine: list[tuple[str, Row]], others: list[tuple[str, Row]]) -> list
     return found
 
 
-def counted(rows: Iterable[Row]) -> list[str]:
+def counted(rows: Iterable[PolicyRow]) -> list[str]:
     """Sub-policies in words, those that say the same in one line with their number: `31 x equalize 1`."""
     return [line if count == 1 else f"{count} x {line}" for line, count in Counter(map(words, rows)).items()]
 
 
-def done(entry: Entry) -> tuple[object, ...]:
+def done(entry: PolicyEntry) -> tuple[object, ...]:
     """An entry without its strength, which is for logs; values as the float32 that operations are given."""
     values = [(name, float(np.float32(value))) for name, value in sorted(entry.values.items())]
     return entry.op, float(entry.probability), values, entry.signed, sorted(entry.options.items())
 
 
-def words(row: tuple[Entry, ...]) -> str:
+def words(row: tuple[PolicyEntry, ...]) -> str:
     """A sub-policy in words: `rotate 0.7 (+-6 degrees), invert 0.1`."""
     return ", ".join(f"{entry.op} {entry.probability:g}{_numbers(entry)}" for entry in row)
 
 
-def _sides(entry: Entry, value: float) -> str:
+def _sides(entry: PolicyEntry, value: float) -> str:
     """A value, and where its sign is drawn the one on the other side: of 1 for enhancement factors, else of 0."""
     if not entry.signed:
         return f"{value:.4g}"
     return f"{2 - value:.4g} or {value:.4g}" if entry.op in ENHANCE else f"+-{value:.4g}"
 
 
-def _numbers(entry: Entry) -> str:
+def _numbers(entry: PolicyEntry) -> str:
     shown = [f"{_sides(entry, value)} {name}" for name, value in entry.values.items()]
     return f" ({', '.join(shown)})" if shown else ""

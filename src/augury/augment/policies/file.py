@@ -28,7 +28,7 @@ import yaml
 from torch import Tensor
 
 from augury.augment.ops.build import op
-from augury.augment.policies.fixed import Step, SubPolicies
+from augury.augment.policies.fixed import SubPolicies, SubPolicyStep
 from augury.augment.policies.ladders import ENHANCE
 from augury.core import plugins
 from augury.core.devices import constant
@@ -36,15 +36,15 @@ from augury.core.errors import InputError
 from augury.core.laws import Constant, Law, Linear
 from augury.core.levels import Ladder, Levels, Stepped
 from augury.core.noise import Noise
-from augury.core.plan import Choice, Clock, Plan, Space
+from augury.core.plan import Clock, Plan, Space, SpaceEntry
 
 VERSION = 1
 MOST_ROWS = 5000
-Row = tuple["Entry", ...]
+PolicyRow = tuple["PolicyEntry", ...]
 
 
 @dataclass(frozen=True)
-class Entry:
+class PolicyEntry:
     """One operation of a sub-policy. values: parameter to native value. signed: whether its sign is drawn."""
 
     op: str
@@ -63,7 +63,7 @@ class PolicyFile:
     """
 
     name: str
-    periods: tuple[tuple[float, tuple[Row, ...]], ...]
+    periods: tuple[tuple[float, tuple[PolicyRow, ...]], ...]
     source: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
     repeat: int = 1
@@ -82,7 +82,7 @@ class Scheduled:
     parts: tuple[SubPolicies, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        padding = Step(0, 0.0, 0.0)  # keeps the number of slots
+        padding = SubPolicyStep(0, 0.0, 0.0)  # keeps the number of slots
         table = [row + (padding,) * (self.slots - len(row)) for row in self.all.table]
         parts = tuple(SubPolicies(self.space, tuple(table[k] for k in numbers)) for _, numbers in self.periods)
         object.__setattr__(self, "parts", parts)
@@ -111,7 +111,7 @@ def policy_of(content: PolicyFile) -> SubPolicies | Scheduled:
     """The policy that a file describes."""
     rows = [row for _, period in content.periods for row in period]
     numbers: dict[tuple[str, str], int] = {}
-    choices: list[Choice] = []
+    choices: list[SpaceEntry] = []
     table = []
     for row in rows:
         steps = []
@@ -120,7 +120,7 @@ def policy_of(content: PolicyFile) -> SubPolicies | Scheduled:
             if key not in numbers:
                 numbers[key] = len(choices)
                 choices.append(_choice(entry))
-            steps.append(Step(numbers[key], entry.probability, entry.strength))
+            steps.append(SubPolicyStep(numbers[key], entry.probability, entry.strength))
         table.append(tuple(steps))
     if content.repeat > 1:
         table = [tuple(step for row in rows for step in row) for rows in product(table, repeat=content.repeat)]
@@ -134,13 +134,13 @@ def policy_of(content: PolicyFile) -> SubPolicies | Scheduled:
     return Scheduled(made, tuple(periods))
 
 
-def _choice(entry: Entry) -> Choice:
+def _choice(entry: PolicyEntry) -> SpaceEntry:
     laws: dict[str, Law] = {}
     operation = op(entry.op, **entry.options)
     for name, value in entry.values.items():
         least = operation.parameters[name].range.low
         laws[name] = Levels((value,), 1, True, _centre(entry.op), least) if entry.signed else Constant(value)
-    return Choice(operation, laws, entry.options)
+    return SpaceEntry(operation, laws, entry.options)
 
 
 def _centre(name: str) -> float:
@@ -188,7 +188,7 @@ def write_policy(content: PolicyFile) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _rows(rows: tuple[Row, ...], indent: str) -> list[str]:
+def _rows(rows: tuple[PolicyRow, ...], indent: str) -> list[str]:
     lines = []
     written: dict[int, str] = {}  # by identity: sampled sequences repeat few entries
     for row in rows:
@@ -198,7 +198,7 @@ def _rows(rows: tuple[Row, ...], indent: str) -> list[str]:
     return lines
 
 
-def _flow(entry: Entry) -> str:
+def _flow(entry: PolicyEntry) -> str:
     content: dict[str, Any] = {"op": entry.op, "probability": entry.probability, "strength": _round(entry.strength)}
     if entry.values:
         mirrored = entry.signed and entry.op in ENHANCE

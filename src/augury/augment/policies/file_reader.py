@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from augury.augment.ops.build import op
-from augury.augment.policies.file import MOST_ROWS, VERSION, Entry, PolicyFile, Row
+from augury.augment.policies.file import MOST_ROWS, VERSION, PolicyEntry, PolicyFile, PolicyRow
 from augury.core import plugins, registry
 from augury.core.errors import InputError
 from augury.core.options import Chain, parse_chain
@@ -65,7 +65,7 @@ class _Reader:
     where: str
     lines: list[str]
     check_augment: Check
-    seen: dict[str, Entry] = field(default_factory=dict)
+    seen: dict[str, PolicyEntry] = field(default_factory=dict)
 
     def fail(self, node: Any, message: str) -> InputError:
         return InputError(f"{self.where} line {node.start_mark.line + 1}: {message}")
@@ -107,12 +107,12 @@ class _Reader:
             raise self.fail(node, f"{what} must be a list with at least one entry")
         return list(node.value)
 
-    def rows(self, node: Any) -> tuple[Row, ...]:
+    def rows(self, node: Any) -> tuple[PolicyRow, ...]:
         return tuple(
             tuple(self.entry(item) for item in self.sequence(row, "a sub-policy")) for row in self.sequence(node, "policies")
         )
 
-    def periods(self, node: Any) -> list[tuple[float, tuple[Row, ...]]]:
+    def periods(self, node: Any) -> list[tuple[float, tuple[PolicyRow, ...]]]:
         found, before = [], 0.0
         for item in self.sequence(node, "schedule"):
             part = self.mapping(item, {"until", "policies"}, "a period")
@@ -125,7 +125,7 @@ class _Reader:
             before = until
         return found
 
-    def repeat(self, node: Any, periods: list[tuple[float, tuple[Row, ...]]]) -> int:
+    def repeat(self, node: Any, periods: list[tuple[float, tuple[PolicyRow, ...]]]) -> int:
         value = self.plain(node)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1 or len(periods) > 1:
             raise self.fail(node, f"repeat: {value} must be a whole number from 1, beside policies, not a schedule")
@@ -139,7 +139,7 @@ class _Reader:
             raise self.fail(node, f"{name}: {value} must be a number from {low:g} to {high:g}")
         return float(value)
 
-    def entry(self, node: Any) -> Entry:
+    def entry(self, node: Any) -> PolicyEntry:
         start, end = node.start_mark, node.end_mark
         if start.line != end.line:
             return self.fresh_entry(node)
@@ -148,7 +148,7 @@ class _Reader:
             self.seen[text] = self.fresh_entry(node)
         return self.seen[text]
 
-    def fresh_entry(self, node: Any) -> Entry:
+    def fresh_entry(self, node: Any) -> PolicyEntry:
         part = self.mapping(node, {"op", "probability", "strength", "values", "signed", "options"}, "an operation")
         if "op" not in part:
             raise self.fail(node, "an operation needs op, its name")
@@ -166,7 +166,7 @@ class _Reader:
             raise self.fail(part["signed"], f"signed: {signed} must be true or false")
         probability = self.number(part["probability"], "probability", 0, 1) if "probability" in part else 1.0
         strength = self.number(part["strength"], "strength", 0, 10) if "strength" in part else 1.0
-        return Entry(name, probability, strength, values, signed, options)
+        return PolicyEntry(name, probability, strength, values, signed, options)
 
     def values(self, node: Any, made: Any) -> dict[str, float]:
         found = {}

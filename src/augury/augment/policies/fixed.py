@@ -12,7 +12,7 @@ from augury.core.plan import Clock, Plan, Space
 
 
 @dataclass(frozen=True)
-class Uniformly:
+class UniformPolicy:
     """`slots` operations per image, uniform over `space` with replacement.
 
     strengths: one is drawn per slot, uniformly. p: each slot's chance to fire. spread: standard deviation of a normal
@@ -58,7 +58,7 @@ def _fired(on: Tensor, p: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Step:
+class SubPolicyStep:
     """One operation of a sub-policy: its number in the space, its chance and its strength."""
 
     op: int
@@ -75,7 +75,7 @@ class SubPolicies:
     """
 
     space: Space
-    table: tuple[tuple[Step, ...], ...]
+    table: tuple[tuple[SubPolicyStep, ...], ...]
     spread: float = 0.0
     most: float = 1.0
     slots: int = field(init=False)
@@ -84,7 +84,7 @@ class SubPolicies:
     def __post_init__(self) -> None:
         object.__setattr__(self, "slots", max(1, max(map(len, self.table), default=1)))
         # Shorter sub-policies end in steps that never fire.
-        padded = [(*row, *[Step(0, 0.0, 0.0)] * (self.slots - len(row))) for row in self.table]
+        padded = [(*row, *[SubPolicyStep(0, 0.0, 0.0)] * (self.slots - len(row))) for row in self.table]
         numbers = {part: tuple(tuple(getattr(step, part) for step in row) for row in padded) for part in ("op", "p", "strength")}
         object.__setattr__(self, "numbers", numbers)
 
@@ -112,7 +112,7 @@ class SubPolicies:
 
 
 @dataclass(frozen=True)
-class Given:
+class FixedPlan:
     """A policy that says what it was told: `actions` int64 [B,S]. Draws nothing, learns nothing."""
 
     space: Space

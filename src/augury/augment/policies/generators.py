@@ -9,10 +9,10 @@ from torch.nn import functional
 
 from augury.core.errors import InputError
 
-Kind = Literal["mean_field", "lstm", "gru"]
+GeneratorKind = Literal["mean_field", "lstm", "gru"]
 
 
-class Generator(nn.Module):
+class SequenceGenerator(nn.Module):
     """p(tau_1 .. tau_T) over `functions` transformation functions; an action is a function's number.
 
     mean_field: one trainable logit per function, shared by all steps; starts at zero, which is uniform. lstm, gru: one
@@ -25,7 +25,7 @@ class Generator(nn.Module):
     functions.
     """
 
-    def __init__(self, functions: int, *, kind: Kind = "lstm", logit_range: float = 4.0, seed: int = 0) -> None:
+    def __init__(self, functions: int, *, kind: GeneratorKind = "lstm", logit_range: float = 4.0, seed: int = 0) -> None:
         super().__init__()
         if functions < 2:
             raise InputError("functions: one function alone leaves nothing to choose; give two or more")

@@ -17,7 +17,7 @@ from augury.core.errors import InputError
 from augury.core.laws import Law, Linear
 from augury.core.levels import Ladder, Levels, Stepped
 from augury.core.options import Interval
-from augury.core.plan import Choice
+from augury.core.plan import SpaceEntry
 from augury.core.registry import unknown
 
 Laws = Mapping[str, Law]
@@ -42,7 +42,7 @@ class Magnitudes:
     fill: int = 0
     most: float | None = None
 
-    def choice(self, name: str, fill: int | None = None) -> Choice:
+    def entry(self, name: str, fill: int | None = None) -> SpaceEntry:
         """The operation as an entry of a space. Raises InputError where the ladder has no values for it."""
         if name not in self.entries:
             raise InputError(f"ladder {self.name}: no values for {name!r}; it has {', '.join(sorted(self.entries))}")
@@ -51,7 +51,7 @@ class Magnitudes:
         made = {**paint, **options}
         operation = op(name, **made)
         within = {key: _within(law, operation.parameters[key].range) for key, law in laws.items()}
-        return Choice(operation, within, made)
+        return SpaceEntry(operation, within, made)
 
     def strength(self, level: float) -> float:
         """What a level is as a strength. Raises InputError for one beyond the ladder's largest."""

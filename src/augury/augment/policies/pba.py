@@ -61,7 +61,7 @@ def pba(*, file: str) -> Policy:
     [epochs, hp_policy]. hp_policy is 60 whole numbers: chance 0 to 10 and magnitude 0 to 9 of 15 operations, twice.
     """
     magnitudes = ladder("tf")
-    space = Space(tuple(magnitudes.choice(name) for name in OPERATIONS))
+    space = Space(tuple(magnitudes.entry(name) for name in OPERATIONS))
     read = _read(file)
     total = sum(epochs for epochs, _ in read)
     periods, passed = [], 0.0

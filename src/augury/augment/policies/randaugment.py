@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Literal
 
-from augury.augment.policies.fixed import Uniformly
+from augury.augment.policies.fixed import UniformPolicy
 from augury.augment.policies.ladders import ENHANCE, LARGEST_MAGNITUDE, ladder
 from augury.core.options import Interval
 from augury.core.plan import Policy, Space
@@ -50,7 +50,7 @@ def randaugment(
     """
     name, operations, top = VERSIONS[version]
     magnitudes = ladder(name)
-    space = Space(tuple(magnitudes.choice(operation) for operation in operations))
+    space = Space(tuple(magnitudes.entry(operation) for operation in operations))
     highest = min(9.0 if magnitude is None else magnitude, math.inf if max_magnitude is None else max_magnitude)
     if level == "uniform":
         strengths = tuple((k + 0.5) / STEPS * highest / top for k in range(STEPS))
@@ -61,4 +61,4 @@ def randaugment(
     chance = p if p is not None else 0.5 if version in ("timm", "timm_increasing", "uda") else 1.0
     # Jitter stays on the published scale, or on what the magnitude itself goes on to.
     most = max_magnitude if max_magnitude is not None else top if highest <= top else LARGEST_MAGNITUDE
-    return Uniformly(space, num_ops, strengths, chance, spread / top, most / top)
+    return UniformPolicy(space, num_ops, strengths, chance, spread / top, most / top)

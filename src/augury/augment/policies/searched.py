@@ -12,15 +12,15 @@ from augury.augment.policies.controller import (
     PROBABILITIES,
     Controller,
     Learner,
-    Rule,
+    UpdateRule,
     adversarial_controller,
     autoaugment_controller,
 )
-from augury.augment.policies.file import Entry, Row, value_of
+from augury.augment.policies.file import PolicyEntry, PolicyRow, value_of
 from augury.augment.policies.ladders import Magnitudes, ladder
 from augury.core.errors import InputError
 from augury.core.noise import Noise
-from augury.core.plan import Choice, Clock, Plan, Space
+from augury.core.plan import Clock, Plan, Space, SpaceEntry
 
 # Cubuk et al. 2019, table 6.
 OPERATIONS = (
@@ -47,7 +47,7 @@ class PolicySpace:
         if len(set(self.operations)) < 2:
             raise InputError("operations: a search space of one operation leaves nothing to choose; name two or more")
         for name in self.operations:
-            self.magnitudes.choice(name)
+            self.magnitudes.entry(name)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -79,7 +79,7 @@ class PolicySpace:
         probability = parts[..., 1].to(torch.float32) / (PROBABILITIES - 1) if self.probabilities else torch.ones_like(op).float()
         return op, probability, level.to(torch.float32) / self.magnitudes.top
 
-    def rows(self, actions: Sequence[int]) -> tuple[Row, ...]:
+    def rows(self, actions: Sequence[int]) -> tuple[PolicyRow, ...]:
         """One policy's decisions as the sub-policies of a policy file."""
         op, probability, strength = (part[0] for part in self.decode(torch.tensor([list(actions)])))
         space = self.space
@@ -92,17 +92,17 @@ class PolicySpace:
 
     @property
     def space(self) -> Space:
-        return Space(tuple(self.magnitudes.choice(name) for name in self.operations))
+        return Space(tuple(self.magnitudes.entry(name) for name in self.operations))
 
 
-def entry_of(choice: Choice, probability: float, strength: float) -> Entry:
+def entry_of(choice: SpaceEntry, probability: float, strength: float) -> PolicyEntry:
     """An entry of a space at a strength, as a policy file's. Parameters without a law of the space's stay drawn by the
     operation. Raises InputError for a law that is drawn from (a file holds one value)."""
     values, signed = {}, False
     for name, law in choice.laws.items():
         values[name], mirrored = value_of(choice.op.name, name, law, strength)
         signed = signed or mirrored
-    return Entry(choice.op.name, probability, strength, values, signed, dict(choice.options))
+    return PolicyEntry(choice.op.name, probability, strength, values, signed, dict(choice.options))
 
 
 @dataclass
@@ -114,7 +114,7 @@ class ControllerPolicy:
     """
 
     policy_space: PolicySpace
-    rule: Rule = "ppo"
+    rule: UpdateRule = "ppo"
     lr: float = 3.5e-4
     seed: int = 0
     learner: Learner = field(init=False)

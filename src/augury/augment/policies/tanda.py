@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from augury.augment.functions import Function, function_space
-from augury.augment.policies.generators import Generator, Kind
+from augury.augment.policies.generators import GeneratorKind, SequenceGenerator
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.options import Interval, Spec, parse_list
@@ -92,7 +92,7 @@ class Tanda:
 
     space: Space
     slots: int
-    generator: Generator
+    generator: SequenceGenerator
     chance: TransformChance = TransformChance()
 
     def ask(self, noise: Noise, clock: Clock) -> Plan:
@@ -115,12 +115,12 @@ def _actions(plan: Plan) -> Tensor:
 
 
 def make(
-    functions: Sequence[str | Spec | Function], *, length: int = 10, kind: Kind = "lstm", logit_range: float = 4.0,
+    functions: Sequence[str | Spec | Function], *, length: int = 10, kind: GeneratorKind = "lstm", logit_range: float = 4.0,
     seed: int = 0,
 ) -> Tanda:  # fmt: skip
     """An untrained policy over operations (`rotate(degrees=5)`) and callables on image batches, near uniform."""
     space = function_space(functions)
-    return Tanda(space, length, Generator(len(space), kind=kind, logit_range=logit_range, seed=seed))
+    return Tanda(space, length, SequenceGenerator(len(space), kind=kind, logit_range=logit_range, seed=seed))
 
 
 @register("policy", "tanda", source="Ratner et al. 2017 (TANDA, arXiv:1709.01643), section 4; Ratner et al. 2020 (Stanford AI Lab)")
@@ -150,7 +150,7 @@ def tanda(
             raise InputError("tanda: a file brings its own functions; give one of the two")
         return replace(load(Path(file)), chance=chance)
     space = function_space(expanded(functions or (Spec("cifar10"),)), "tanda(functions)")
-    return Tanda(space, length, Generator(len(space), kind="mean_field"), chance=chance)
+    return Tanda(space, length, SequenceGenerator(len(space), kind="mean_field"), chance=chance)
 
 
 def expanded(functions: Sequence[Spec]) -> tuple[str | Spec, ...]:

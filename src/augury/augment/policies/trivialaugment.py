@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from augury.augment.policies.fixed import Uniformly
+from augury.augment.policies.fixed import UniformPolicy
 from augury.augment.policies.ladders import ladder
 from augury.augment.policies.randaugment import TORCHVISION
 from augury.core.plan import Policy, Space
@@ -17,5 +17,5 @@ def trivialaugment(*, space: Literal["wide", "standard"] = "wide") -> Policy:
     whatever the side); `standard` has RandAugment's ranges.
     """
     magnitudes = ladder("wide" if space == "wide" else "torchvision_31")
-    choices = Space(tuple(magnitudes.choice(name) for name in TORCHVISION))
-    return Uniformly(choices, 1, tuple(level / 30 for level in range(31)))
+    choices = Space(tuple(magnitudes.entry(name) for name in TORCHVISION))
+    return UniformPolicy(choices, 1, tuple(level / 30 for level in range(31)))

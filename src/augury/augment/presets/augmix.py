@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from augury.augment.policies.fixed import Uniformly
+from augury.augment.policies.fixed import UniformPolicy
 from augury.augment.policies.ladders import ladder
 from augury.augment.policies.randaugment import ENHANCE
 from augury.augment.stages.augmix import AugMix
@@ -44,7 +44,7 @@ def augmix(
     name, everything = VERSIONS[version]
     magnitudes = ladder(name)
     names = (*OPERATIONS, *ENHANCE) if (everything if all_ops is None else all_ops) else OPERATIONS
-    space = Space(tuple(magnitudes.choice(name) for name in names))
+    space = Space(tuple(magnitudes.entry(name) for name in names))
     if spread is not None and version != "timm":
         raise InputError(f"augmix(spread={spread:g}): only version=timm jitters a magnitude")
     if version == "torchvision" and not float(severity).is_integer():
@@ -56,5 +56,5 @@ def augmix(
         strengths = (severity / 10,)
     else:
         strengths = tuple((low + (severity - low) * (k + 0.5) / LEVELS) / 10 for k in range(LEVELS))
-    chain = Uniformly(space, depth or 3, strengths, spread=(spread or 0.0) / 10)
+    chain = UniformPolicy(space, depth or 3, strengths, spread=(spread or 0.0) / 10)
     return [AugMix(PlanStage("chain", chain), width, depth, alpha)]

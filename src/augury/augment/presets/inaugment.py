@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from augury.augment.names import stages_of
-from augury.augment.saliency.maps import Kind
+from augury.augment.saliency.maps import SaliencyKind
 from augury.augment.stages.inaugment import InAugment, Where
 from augury.core.errors import InputError
 from augury.core.laws import Law, law_from
@@ -44,7 +44,7 @@ def inaugment(
     drop_each: bool = True,
     where: Where = "anywhere",
     tau: Annotated[float, Interval(0, 1)] = 0.6,
-    saliency: Kind = "full",
+    saliency: SaliencyKind = "full",
 ) -> list[InAugment]:
     """Copies patches of the image, gives them the image's own draw of `policy`, and pastes them over it, largest first.
 

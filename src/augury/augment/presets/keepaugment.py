@@ -3,8 +3,8 @@
 from typing import Annotated, Any, Literal
 
 from augury.augment.names import stages_of
-from augury.augment.policies.autoaugment import Table
-from augury.augment.saliency.maps import Kind
+from augury.augment.policies.autoaugment import PolicyTable
+from augury.augment.saliency.maps import SaliencyKind
 from augury.augment.saliency.regions import Candidates
 from augury.augment.stages.keep import KeepStage, cutting
 from augury.core.errors import InputError
@@ -20,7 +20,7 @@ def keep(
     *,
     augment: Chain,
     tau: Share = 0.6,
-    saliency: Kind = "full",
+    saliency: SaliencyKind = "full",
     length: Pixels | None = None,
     fraction: Share = 0.5,
     candidates: Candidates = "inside",
@@ -44,7 +44,7 @@ def keep(
 
 @register("preset", "keep_cutout", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 4.1")
 def keep_cutout(
-    *, length: Pixels | None = None, tau: Share = 0.6, saliency: Kind = "full", candidates: Candidates = "inside"
+    *, length: Pixels | None = None, tau: Share = 0.6, saliency: SaliencyKind = "full", candidates: Candidates = "inside"
 ) -> Chain:
     """Cutout of a square that holds little of the saliency; by default half the side (16 of 32)."""
     return _kept(Spec("cutout", {} if length is None else {"length": length}), tau, saliency, candidates=candidates)
@@ -56,7 +56,7 @@ def keep_random_erasing(
     content: Literal["noise", "constant"] = "noise",
     p: Share = 0.5,
     tau: Share = 0.6,
-    saliency: Kind = "full",
+    saliency: SaliencyKind = "full",
     candidates: Candidates = "inside",
 ) -> Chain:
     """Random erasing of a rectangle that holds little of the saliency, with probability p."""
@@ -69,7 +69,7 @@ def keep_cutmix(
     alpha: Annotated[float, Interval(1e-3)] = 1.0,
     p: Share = 0.5,
     tau: Share = 0.6,
-    saliency: Kind = "full",
+    saliency: SaliencyKind = "full",
     candidates: Candidates = "inside",
 ) -> Chain:
     """CutMix into a box that holds little of the image's own saliency; the other image is not looked at."""
@@ -79,13 +79,13 @@ def keep_cutmix(
 @register("preset", "keep_autoaugment", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), sections 4.1 and 4.2")
 def keep_autoaugment(
     *,
-    table: Table | None = None,
+    table: PolicyTable | None = None,
     magnitude: Annotated[float, Interval(0, 30)] | None = None,
     num_ops: Annotated[int, Interval(1, 16)] = 3,
     cutout: Pixels = 0,
     length: Pixels | None = None,
     tau: Share = 0.6,
-    saliency: Kind = "full",
+    saliency: SaliencyKind = "full",
 ) -> Chain:
     """AutoAugment with a salient square of the image pasted back; by default half the side (16 of 32).
 
@@ -108,11 +108,11 @@ def keep_randaugment(
     magnitude: Annotated[float, Interval(0, 30)] = 9,
     length: Pixels | None = None,
     tau: Share = 0.6,
-    saliency: Kind = "full",
+    saliency: SaliencyKind = "full",
 ) -> Chain:
     """RandAugment with a salient square of the image pasted back; by default half the side (16 of 32)."""
     return _kept(Spec("randaugment", {"num_ops": num_ops, "magnitude": magnitude}), tau, saliency, length=length)
 
 
-def _kept(inner: Spec | Chain, tau: float, saliency: Kind, **options: Any) -> Chain:
+def _kept(inner: Spec | Chain, tau: float, saliency: SaliencyKind, **options: Any) -> Chain:
     return Chain((Spec("keep", {"augment": inner, "tau": tau, "saliency": saliency, **options}),))

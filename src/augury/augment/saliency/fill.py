@@ -12,7 +12,7 @@ from augury.augment.forms.normalize import normalised
 from augury.augment.saliency.attention import attention_map
 from augury.augment.saliency.early_head import EarlyHead, early_maps
 from augury.augment.saliency.gradient import evaluating, gradient_map, low_resolution_map
-from augury.augment.saliency.maps import AnyKind
+from augury.augment.saliency.maps import AnySaliencyKind
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 
@@ -25,7 +25,7 @@ class Saliency:
     """
 
     network: nn.Module
-    kind: AnyKind = "full"
+    kind: AnySaliencyKind = "full"
     normalise: Callable[[Tensor], Tensor] | None = None
     head: EarlyHead | None = None
 
@@ -64,7 +64,7 @@ class Saliency:
 
 def saliency(
     model: nn.Module,
-    kind: AnyKind = "full",
+    kind: AnySaliencyKind = "full",
     *,
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
@@ -83,8 +83,8 @@ def saliency(
     >>> saliency(model).map(torch.zeros(1, 3, 2, 2)).shape
     torch.Size([1, 2, 2])
     """
-    if kind not in get_args(AnyKind):
-        raise InputError(f"saliency: {kind!r} must be one of {', '.join(get_args(AnyKind))}")
+    if kind not in get_args(AnySaliencyKind):
+        raise InputError(f"saliency: {kind!r} must be one of {', '.join(get_args(AnySaliencyKind))}")
     if kind == "early_head" and head is None:
         raise InputError("saliency: early_head needs head=early_head(model, classes), trained along with the model")
     resized = getattr(model, "image_size", None)

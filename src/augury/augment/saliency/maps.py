@@ -7,8 +7,8 @@ from torch import Tensor
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 
-Kind = Literal["full", "low_resolution", "early_head"]
-AnyKind = Literal["full", "low_resolution", "early_head", "attention"]
+SaliencyKind = Literal["full", "low_resolution", "early_head"]
+AnySaliencyKind = Literal["full", "low_resolution", "early_head", "attention"]
 
 
 def map_of(batch: Batch, name: str) -> Tensor:

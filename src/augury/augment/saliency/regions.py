@@ -27,7 +27,7 @@ class Scores(NamedTuple):
     valid: Tensor
 
 
-class Choice(NamedTuple):
+class Placement(NamedTuple):
     """One box per image. box: int64 [B,4], top, left, bottom, right (exclusive); score and threshold: float64 [B].
 
     corner: int64 [B,2], top and left before the box was cut at the border.
@@ -72,7 +72,7 @@ def threshold(scores: Scores, tau: float) -> Tensor:
 def choose(
     saliency: Tensor, height: Tensor, width: Tensor, size: Tensor, pick: Tensor, *,
     tau: float, salient: bool, candidates: Candidates = "inside",
-) -> Choice:  # fmt: skip
+) -> Placement:  # fmt: skip
     """A box drawn uniformly among the candidates above (`salient`) or below the tau-quantile of all of them.
 
     Where none is strictly beyond it (a constant map, a single candidate), those equal to it are drawn from as well.
@@ -90,7 +90,7 @@ def choose(
         top, left = top - height // 2, left - width // 2
     corner = torch.stack([top, left], 1)
     box = clipped(corner, torch.stack([height, width], 1), size)
-    return Choice(box, value.gather(1, found[:, None])[:, 0], limit, corner)
+    return Placement(box, value.gather(1, found[:, None])[:, 0], limit, corner)
 
 
 def allowed_places(scores: Scores, limit: Tensor, salient: bool) -> Tensor:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from augury.augment.saliency.maps import AnyKind, map_of
+from augury.augment.saliency.maps import AnySaliencyKind, map_of
 from augury.augment.saliency.regions import usable
 from augury.core.batch import Batch
 from augury.core.noise import Noise
@@ -25,7 +25,7 @@ class AttentiveCutMix:
     grid: int
     p: float
     network: str | None = None
-    saliency: AnyKind = "attention"
+    saliency: AnySaliencyKind = "attention"
     name: str = "attentive_cutmix"
     address: str = "attentive_cutmix"
     intensive: bool = True

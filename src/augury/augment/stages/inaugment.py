@@ -11,7 +11,7 @@ from augury.augment.forms.backends import backend
 from augury.augment.forms.region import clipped
 from augury.augment.ops.cutout import centred
 from augury.augment.resample import resize
-from augury.augment.saliency.maps import Kind, map_of
+from augury.augment.saliency.maps import SaliencyKind, map_of
 from augury.augment.saliency.regions import choose, usable
 from augury.core.batch import Batch
 from augury.core.laws import Constant, Law
@@ -51,7 +51,7 @@ class InAugment:
     drop_each: bool
     where: Where = "anywhere"
     tau: float = 0.6
-    saliency: Kind = "full"
+    saliency: SaliencyKind = "full"
     name: str = "inaugment"
     address: str = "inaugment"
     intensive: bool = True

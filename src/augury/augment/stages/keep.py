@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from augury.augment.forms.region import Content, inside
-from augury.augment.saliency.maps import Kind, map_of
+from augury.augment.saliency.maps import SaliencyKind, map_of
 from augury.augment.saliency.regions import Candidates, choose, usable
 from augury.augment.stages.plan import PlanStage
 from augury.core.batch import Batch
@@ -43,7 +43,7 @@ class KeepStage:
 
     stages: tuple[Stage, ...]
     tau: float = 0.6
-    saliency: Kind = "full"
+    saliency: SaliencyKind = "full"
     candidates: Candidates = "inside"
     length: int | None = None
     fraction: float = 0.5

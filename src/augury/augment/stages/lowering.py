@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from augury.augment.forms.lowered import BLANK, FORMS, Apart, Lowered
+from augury.augment.forms.lowered import BLANK, FORMS, Lowered, SubsetOp
 from augury.augment.forms.region import Content
 from augury.core import devices
 from augury.core.devices import constant
@@ -19,7 +19,7 @@ from augury.core.plan import Space
 from augury.core.stage import Trace
 
 
-def contents(space: Space) -> frozenset[Content]:
+def contents_of(space: Space) -> frozenset[Content]:
     """Which region contents the operations of a space can ask for."""
     size, middle = torch.tensor([[8, 8]]), torch.tensor([0.5])
     found = set()
@@ -29,7 +29,7 @@ def contents(space: Space) -> frozenset[Content]:
     return frozenset(found)
 
 
-def lower(space: Space, trace: Trace, size: Tensor, kinds: frozenset[Content]) -> Lowered:
+def lower(space: Space, trace: Trace, size: Tensor, contents_of: frozenset[Content]) -> Lowered:
     """The records of a trace (op, on: [B,S]; value: [B,S,P]) for images of valid `size` int64 [B,2].
 
     Every operation is lowered on all rows, which takes fewer and simpler steps than picking its own: a batch's records are
@@ -37,31 +37,31 @@ def lower(space: Space, trace: Trace, size: Tensor, kinds: frozenset[Content]) -
     computed at all but looked up by the operation's index.
     """
     count, slots = trace["op"].shape
-    fires = _Fires(torch.where(trace["on"], trace["op"], len(space)).flatten(), len(space), {})
+    active = _ActiveEntry(torch.where(trace["on"], trace["op"], len(space)).flatten(), len(space), {})
     columns = trace["value"].flatten(0, 1).unbind(1)
     one = size.stride(0) == 0
     every = size[:1].expand(count * slots, 2) if one else size if slots == 1 else size.repeat_interleave(slots, 0)
     made: dict[str, list[_Made]] = {}
-    apart: list[list[Apart]] = [[] for _ in range(slots)]
+    subsets: list[list[SubsetOp]] = [[] for _ in range(slots)]
     for op, entries in space.distinct:
         values = {name: columns[k] for k, name in enumerate(op.parameters)}
         if op.form in BLANK:
             made.setdefault(op.form, []).append((entries, op.lower(values, every)))
         else:
-            mask = fires.among(entries).view(count, slots)
+            mask = active.among(entries).view(count, slots)
             for slot in range(slots):
                 own = {name: part[slot::slots] for name, part in values.items()}
-                apart[slot] += _apart(op, mask[:, slot], own)
-    records = {form: _record(form, made[form], fires, slots) if form in made else None for form in BLANK}
-    codes = fires.looked_up([FORMS.index(entry.op.form) for entry in space.entries], -1, torch.int8)
-    return Lowered(codes.view(count, slots), **records, apart=tuple(map(tuple, apart)), contents=kinds)
+                subsets[slot] += _subset_ops(op, mask[:, slot], own)
+    records = {form: _record(form, made[form], active, slots) if form in made else None for form in BLANK}
+    codes = active.looked_up([FORMS.index(entry.op.form) for entry in space.entries], -1, torch.int8)
+    return Lowered(codes.view(count, slots), **records, subsets=tuple(map(tuple, subsets)), contents=contents_of)
 
 
 _Made = tuple[tuple[int, ...], Parts]
 
 
 @dataclass(frozen=True)
-class _Fires:
+class _ActiveEntry:
     """Which entry of a space fires, int64 [n], `entries` where none does. masks: those made so far."""
 
     index: Tensor
@@ -81,35 +81,35 @@ class _Fires:
         return constant((*numbers, otherwise), dtype, self.index.device).index_select(0, self.index)
 
 
-def _apart(op: Op, mask: Tensor, values: Values) -> Iterator[Apart]:
+def _subset_ops(op: Op, mask: Tensor, values: Values) -> Iterator[SubsetOp]:
     if not devices.is_host(mask.device):
-        yield Apart(op, None, mask, values)
+        yield SubsetOp(op, None, mask, values)
         return
     rows = mask.nonzero()[:, 0]
     if len(rows):
-        yield Apart(op, rows, mask, {name: part[rows] for name, part in values.items()})
+        yield SubsetOp(op, rows, mask, {name: part[rows] for name, part in values.items()})
 
 
-def _record(form: str, made: list[_Made], fires: _Fires, slots: int) -> Any:
+def _record(form: str, made: list[_Made], active: _ActiveEntry, slots: int) -> Any:
     """One record [B,S,...] of a form: its identity, overwritten where an operation of that form fires."""
     record, *blanks = BLANK[form]
-    parts = [_part([(entries, parts[k]) for entries, parts in made], fires, *blank) for k, blank in enumerate(blanks)]
+    parts = [_part([(entries, parts[k]) for entries, parts in made], active, *blank) for k, blank in enumerate(blanks)]
     return record(*(part.reshape(-1, slots, *part.shape[1:]) for part in parts))
 
 
-def _part(made: list[tuple[tuple[int, ...], Any]], fires: _Fires, blank: Any, dtype: torch.dtype) -> Tensor:
+def _part(made: list[tuple[tuple[int, ...], Any]], active: _ActiveEntry, blank: Any, dtype: torch.dtype) -> Tensor:
     """One part [n] or [n,k] of a record: numbers are looked up, then what was computed is laid over them."""
-    numbers = [blank] * fires.entries
+    numbers = [blank] * active.entries
     for entries, part in made:
         for entry in entries:
             numbers[entry] = _numbers(part, blank)
-    whole = fires.looked_up(numbers, blank, dtype)
+    whole = active.looked_up(numbers, blank, dtype)
     if not isinstance(blank, tuple):
-        return _laid(whole, made, fires)
+        return _overlay(whole, made, active)
     columns = [[(entries, part[k]) for entries, part in made if isinstance(part[k], Tensor)] for k in range(len(blank))]
     if not any(columns):
         return whole
-    return torch.stack([_laid(column, over, fires) for column, over in zip(whole.unbind(1), columns, strict=True)], 1)
+    return torch.stack([_overlay(column, over, active) for column, over in zip(whole.unbind(1), columns, strict=True)], 1)
 
 
 def _numbers(part: Any, blank: Any) -> Any:
@@ -119,7 +119,7 @@ def _numbers(part: Any, blank: Any) -> Any:
     return blank if isinstance(part, Tensor) else part
 
 
-def _laid(whole: Tensor, made: list[tuple[tuple[int, ...], Any]], fires: _Fires) -> Tensor:
+def _overlay(whole: Tensor, made: list[tuple[tuple[int, ...], Any]], active: _ActiveEntry) -> Tensor:
     """Numbers [n] with computed ones over them where their operations fire; one step for operations that share them."""
     groups: list[tuple[Tensor, tuple[int, ...]]] = []
     for entries, part in made:
@@ -131,5 +131,5 @@ def _laid(whole: Tensor, made: list[tuple[tuple[int, ...], Any]], fires: _Fires)
         else:
             groups[at] = part, groups[at][1] + entries
     for part, entries in groups:
-        whole = torch.where(fires.among(entries), part.to(whole.dtype), whole)
+        whole = torch.where(active.among(entries), part.to(whole.dtype), whole)
     return whole

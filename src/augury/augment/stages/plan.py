@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from augury.augment.forms.backends import backend
-from augury.augment.forms.lowered import Apart, Lowered
+from augury.augment.forms.lowered import Lowered, SubsetOp
 from augury.augment.forms.region import Content, clipped, kept_share
 from augury.augment.resample import separable
-from augury.augment.stages.lowering import contents, lower
+from augury.augment.stages.lowering import contents_of, lower
 from augury.augment.stages.values import Numbers, values_of
 from augury.core.batch import Batch
 from augury.core.devices import constant
@@ -44,7 +44,7 @@ class PlanStage:
         space = self.policy.space
         object.__setattr__(self, "space", space)
         object.__setattr__(self, "forms", frozenset(entry.op.form for entry in space.entries))
-        object.__setattr__(self, "contents", contents(space))
+        object.__setattr__(self, "contents", contents_of(space))
         object.__setattr__(self, "numbers", Numbers.of(space))
 
     @property
@@ -113,7 +113,7 @@ class PlanStage:
         run = backend(images.device)
         if {"warp", "table", "blend"} & self.forms:
             images = run.pixels(images, lowered, size)
-        for item in lowered.apart[0]:
+        for item in lowered.subsets[0]:
             images = _on_subset(item, images, size)
         before, partner = images, column.get("partner")
         if lowered.region is not None:
@@ -163,7 +163,7 @@ class PlanStage:
         return torch.zeros(len(u), 4, dtype=torch.int64, device=u.device) if boxes is None else boxes
 
 
-def _on_subset(item: Apart, images: Tensor, size: Tensor) -> Tensor:
+def _on_subset(item: SubsetOp, images: Tensor, size: Tensor) -> Tensor:
     """The images with an operation done to its own rows."""
 
     def done(chosen: Tensor, own: Tensor) -> Tensor:

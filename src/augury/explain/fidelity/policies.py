@@ -18,11 +18,11 @@ from torch import Tensor
 from augury.augment.names import stages_of
 from augury.augment.ops.build import op as operation_of
 from augury.augment.policies.convert import TORCHVISION, from_timm
-from augury.augment.policies.fixed import SubPolicies, Uniformly
+from augury.augment.policies.fixed import SubPolicies, UniformPolicy
 from augury.augment.stages.augmix import AugMix
 from augury.augment.stages.plan import PlanStage
 from augury.core.options import parse_chain
-from augury.core.plan import Choice, Policy
+from augury.core.plan import Policy, SpaceEntry
 
 LIBRARIES = ("torchvision", "timm")
 SIDES = (32, 48, 64, 96, 224, 299, 331, 512)
@@ -86,7 +86,7 @@ def _words(said: Said) -> str:
     return f"{op} {chance:g} ({' or '.join(f'{value:.9g}' for value in dict.fromkeys(values))})"
 
 
-def said(choice: Choice, strength: float, chance: float, in_pixels: bool) -> Said:
+def said(choice: SpaceEntry, strength: float, chance: float, in_pixels: bool) -> Said:
     """An entry of a space at a strength: both sides of its sign."""
     found: list[float] = []
     for name in choice.op.parameters:
@@ -99,7 +99,7 @@ def said(choice: Choice, strength: float, chance: float, in_pixels: bool) -> Sai
     return choice.op.name, chance, tuple(found)
 
 
-def _shifts(choice: Choice, parameter: str, value: Tensor) -> list[float]:
+def _shifts(choice: SpaceEntry, parameter: str, value: Tensor) -> list[float]:
     """The shift in pixels at every side, by the operation's own lowering."""
     size = torch.tensor([[side, side] for side in SIDES])
     matrix = choice.op.lower({parameter: value.expand(len(SIDES))}, size)[0]
@@ -112,7 +112,7 @@ def rows_of(text: str, in_pixels: bool) -> Rows:
     policy = _policy_of(text)
     if isinstance(policy, SubPolicies):
         return [tuple(said(policy.space[s.op], s.strength, s.p, in_pixels) for s in row) for row in policy.table]
-    assert isinstance(policy, Uniformly)
+    assert isinstance(policy, UniformPolicy)
     return [(said(entry, s, policy.p, in_pixels),) for entry in policy.space.entries for s in policy.strengths]
 
 

@@ -8,15 +8,16 @@ from typing import Annotated
 from augury.augment.names import build
 from augury.core import registry
 from augury.core.errors import InputError
-from augury.core.options import Chain, Interval, parse_chain
+from augury.core.options import Chain, Interval, parse_chain, parse_spec
 from augury.core.registry import register
-from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of
+from augury.explain.measurements.measurement import Figure, Measured, Spread, Subject, Table, TableRow, groups_of
 from augury.explain.measurements.sets import check_set, logits_under, some
 from augury.explain.report.diagrams import dot_panel, plane_panel
 from augury.train.data.dataset import Dataset, Split
 from augury.train.engine.prepare import prepare
 from augury.train.engine.run import Trainer
 from augury.train.engine.settings import Settings
+from augury.train.strategies.build import strategy as build_strategy
 
 _WHERE = "--what: affinity_diversity"
 _LEFT_OUT = ("identity",)
@@ -64,7 +65,7 @@ def affinity_diversity(
     diversity = _of_runs(subjects, clean[0].settings, affinity)
     if train:
         diversity |= _trained(clean[0].settings, dataset, chains, epochs)
-    rows: list[Row] = [
+    rows: list[TableRow] = [
         (name, Spread(tuple(values)).text(3), *([f"{diversity[name]:.3f}" if name in diversity else None] if diversity else []))
         for name, values in sorted(affinity.items(), key=lambda item: -sum(item[1]))
     ]
@@ -91,10 +92,11 @@ def affinity_diversity(
 
 def _check_clean(subject: Subject) -> None:
     pipeline = build(parse_chain(subject.settings.augment, _WHERE), (subject.mean, subject.std))
-    if any(stage.intensive for stage in pipeline.stages):
-        raise InputError(
-            f"{_WHERE}: the first run is trained with {subject.settings.augment!r}; begin with a run on none or standard"
-        )
+    strategy = build_strategy(parse_spec(subject.settings.strategy, _WHERE))
+    own = strategy.intensive or any(strategy.stages)  # it augments too, in the network or by policies that it learns
+    if own or any(stage.intensive for stage in pipeline.stages):
+        told = subject.settings.strategy if own else subject.settings.augment
+        raise InputError(f"{_WHERE}: the first run is trained with {told!r}; begin with a run on none or standard")
 
 
 def _points() -> list[Chain]:

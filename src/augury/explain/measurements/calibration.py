@@ -8,7 +8,7 @@ from torch import Tensor
 
 from augury.core.options import Interval, parse_chain
 from augury.core.registry import register
-from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of, mean_of
+from augury.explain.measurements.measurement import Figure, Measured, Spread, Subject, Table, TableRow, groups_of, mean_of
 from augury.explain.measurements.sets import logits_under
 from augury.explain.report.diagrams import line_panel, side_by_side
 from augury.train.data.dataset import Dataset
@@ -36,7 +36,7 @@ def calibration(subjects: Sequence[Subject], dataset: Dataset, *, bins: Annotate
             probability = logits.double().softmax(1)
             found.setdefault(group, []).append(_figures(probability, dataset.test.labels, bins))
             curves.setdefault(group, []).append(reliability(probability, dataset.test.labels, bins))
-    rows: list[Row] = [
+    rows: list[TableRow] = [
         (group, float(len(seeds)), *(Spread(tuple(s[key] for s in seeds)).text(3 if key in ("cross_entropy", "brier") else 2)
                                      for key in _COLUMNS))
         for group, seeds in found.items()

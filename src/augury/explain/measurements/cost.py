@@ -10,7 +10,7 @@ import torch
 
 from augury.core.options import Interval
 from augury.core.registry import register
-from augury.explain.measurements.measurement import Figure, Measured, Row, Subject, Table, groups_of
+from augury.explain.measurements.measurement import Figure, Measured, Subject, Table, TableRow, groups_of
 from augury.explain.measurements.sets import some
 from augury.explain.report.diagrams import dot_panel
 from augury.train.data.dataset import Dataset
@@ -45,7 +45,7 @@ def cost(
     medians = {group: {part: statistics.median(r[part] for r in each) / steps for part in PARTS} for group, each in found.items()}
     speed = {group: clocks[group].images / steps / max(sum(parts.values()), 1e-9) for group, parts in medians.items()}
     shares = {group: {p: 100 * s / max(sum(parts.values()), 1e-9) for p, s in parts.items()} for group, parts in medians.items()}
-    rows: list[Row] = [(group, speed[group], 1000 * sum(medians[group].values()), *shares[group].values()) for group in clocks]
+    rows: list[TableRow] = [(group, speed[group], 1000 * sum(medians[group].values()), *shares[group].values()) for group in clocks]
     device = str(subjects[0].device)
     note = f"Medians of {rounds} interleaved rounds of {steps} steps on {device}; shares in percent."
     panel = dot_panel("Share of a step, %", PARTS, {g: [[by[p]] for p in PARTS] for g, by in shares.items()})

@@ -10,7 +10,7 @@ from torch import Tensor
 from augury.core.errors import InputError
 from augury.core.options import Chain, Interval, chain_from
 from augury.core.registry import register
-from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of
+from augury.explain.measurements.measurement import Figure, Measured, Spread, Subject, Table, TableRow, groups_of
 from augury.explain.measurements.sets import RANDOM_COLOUR, logits_and_features, some
 from augury.explain.report.diagrams import scatter_panel
 from augury.train.data.dataset import Dataset
@@ -49,7 +49,7 @@ def embedding(
             found.setdefault(group, []).append(_tightness(seen))
             if number == 0 and len(panels) < _MOST_PANELS:
                 panels.append(Figure(group, scatter_panel(group, _plane(seen, seed)), f"Seed {subject.seed}; one mark per image."))
-    rows: list[Row] = [
+    rows: list[TableRow] = [
         (group, float(len(seeds)), *(Spread(tuple(s[key] for s in seeds)).text(3) for key in ("within", "silhouette")))
         for group, seeds in found.items()
     ]

@@ -12,7 +12,7 @@ from scipy import stats
 from augury.core.errors import InputError
 from augury.core.options import Interval, parse_chain
 from augury.core.registry import register
-from augury.explain.measurements.measurement import Figure, Measured, Row, Subject, Table, groups_of
+from augury.explain.measurements.measurement import Figure, Measured, Subject, Table, TableRow, groups_of
 from augury.explain.measurements.sets import logits_under
 from augury.explain.report.diagrams import dot_panel
 from augury.train.data.dataset import Dataset
@@ -169,7 +169,7 @@ def _compared(
     return found
 
 
-def _row(d: Difference) -> Row:
+def _row(d: Difference) -> TableRow:
     interval = "" if d.low is None or d.high is None else f"{d.low:+.2f} to {d.high:+.2f}"
     return d.name, f"{d.images}", d.reference, f"{d.mean:+.2f}", interval, d.verdict
 

@@ -37,7 +37,7 @@ class Subject:
         return f"{self.group}, seed {self.seed}"
 
 
-Row = tuple[str | float | None, ...]
+TableRow = tuple[str | float | None, ...]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Table:
 
     title: str
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     caption: str = ""
     digits: int = 2
 

@@ -12,7 +12,7 @@ from augury.core.options import Chain, Interval
 from augury.core.registry import register
 from augury.core.targets import Targets
 from augury.explain.measurements.as_trained import AsTrained, as_trained
-from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of, mean_of
+from augury.explain.measurements.measurement import Figure, Measured, Spread, Subject, Table, TableRow, groups_of, mean_of
 from augury.explain.measurements.sets import some
 from augury.explain.report.diagrams import dot_panel
 from augury.train.data.dataset import Dataset
@@ -52,7 +52,7 @@ def risk_gap(
         for subject in members:
             risks, count = _risks(subject, as_trained(subject, dataset, augment), images, draws, seed)
             found.setdefault(group, []).append(risks)
-    rows: list[Row] = [
+    rows: list[TableRow] = [
         (group, float(len(seeds)), *(Spread(tuple(1000 * s[key] for s in seeds)).text(1) for key in _COLUMNS))
         for group, seeds in found.items()
     ]

@@ -11,7 +11,7 @@ from augury.augment.stages.normalize import Normalize
 from augury.core.errors import InputError
 from augury.core.options import Interval
 from augury.core.registry import register
-from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of
+from augury.explain.measurements.measurement import Figure, Measured, Spread, Subject, Table, TableRow, groups_of
 from augury.explain.measurements.photographs import Photographs, photographs
 from augury.explain.measurements.sets import BATCH, some
 from augury.explain.report.diagrams import Point, line_panel, side_by_side
@@ -57,7 +57,7 @@ def scale(
     note = f"{len(split.ids)} test images; D is the padding on every side {unit}."
     tables, figures = [], []
     for border in borders:
-        rows: list[Row] = [
+        rows: list[TableRow] = [
             (group, float(len(seeds)), *(Spread(tuple(s[border][k][0] for s in seeds)).text() for k in range(len(steps))))
             for group, seeds in found.items()
         ]

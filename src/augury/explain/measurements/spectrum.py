@@ -9,7 +9,7 @@ from torch import Tensor
 from augury.core.errors import InputError
 from augury.core.options import Interval, parse_chain
 from augury.core.registry import register
-from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of, mean_of
+from augury.explain.measurements.measurement import Figure, Measured, Spread, Subject, Table, TableRow, groups_of, mean_of
 from augury.explain.measurements.sets import check_features, some, views
 from augury.explain.report.diagrams import Point, line_panel, side_by_side
 from augury.train.data.dataset import Dataset, Split
@@ -45,7 +45,7 @@ def spectrum(
     shown = {"within": "within, sum", "total": "total, sum", "ratio": "within / total", "rank": "effective rank, total",
              "beyond": "total beyond C - 1, %"}  # fmt: skip
     figures = {group: [_figures(s, classes) for s in seeds] for group, seeds in found.items()}
-    rows: list[Row] = [
+    rows: list[TableRow] = [
         (group, float(len(seeds)), *(Spread(tuple(s[key] for s in seeds)).text(3) for key in shown))
         for group, seeds in figures.items()
     ]

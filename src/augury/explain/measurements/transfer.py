@@ -5,7 +5,7 @@ from typing import Annotated
 
 from augury.core.options import Chain, Interval
 from augury.core.registry import register
-from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of
+from augury.explain.measurements.measurement import Figure, Measured, Spread, Subject, Table, TableRow, groups_of
 from augury.explain.measurements.sets import AugmentedSet, logits_under, sets_named
 from augury.explain.report.diagrams import dot_panel
 from augury.train.data.dataset import Dataset
@@ -26,7 +26,7 @@ def transfer(
     names = [each.name for each in chosen]
     found = {group: _accuracies(members, dataset, chosen, seed) for group, members in groups_of(subjects).items()}
     spreads = {group: [Spread(tuple(one[name] for one in seeds)) for name in names] for group, seeds in found.items()}
-    rows: list[Row] = [(group, float(len(found[group])), *(s.text() for s in row)) for group, row in spreads.items()]
+    rows: list[TableRow] = [(group, float(len(found[group])), *(s.text() for s in row)) for group, row in spreads.items()]
     images = len(dataset.test.ids)
     note = f"Percent of {images} test images; over several seeds the mean, and in brackets the lowest and the highest."
     return Measured(

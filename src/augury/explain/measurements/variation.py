@@ -11,7 +11,7 @@ from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.options import Chain, Interval
 from augury.core.registry import register
-from augury.explain.measurements.measurement import Figure, Measured, Row, Spread, Subject, Table, groups_of
+from augury.explain.measurements.measurement import Figure, Measured, Spread, Subject, Table, TableRow, groups_of
 from augury.explain.measurements.sets import logits_and_features, sets_named
 from augury.explain.report.diagrams import dot_panel
 from augury.train.data.dataset import Dataset
@@ -55,7 +55,7 @@ def variation(
     note = f"Means over {images} test images; over several seeds their mean, and in brackets the lowest and the highest."
     tables = []
     for key, title in _FIGURES.items():
-        rows: list[Row] = [(group, *(s.text(3) for s in row)) for group, row in spreads[key].items()]
+        rows: list[TableRow] = [(group, *(s.text(3) for s in row)) for group, row in spreads[key].items()]
         tables.append(Table(title, ("trained with", *labels), tuple(rows), note))
     figures = tuple(Figure(title, dot_panel(title, labels, spreads[key]), note) for key, title in _FIGURES.items())
     values = {

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from augury.explain.report.palette import Style, row_style
-from augury.explain.report.summary import Row, bracketed, number, paired, percent, row_labels
+from augury.explain.report.summary import ResultRow, bracketed, number, paired, percent, row_labels
 
 # Stands for the page's text colour while matplotlib draws; no colour of the palette.
 _INK = "#010203"
@@ -27,7 +27,7 @@ _LONGEST_LABEL = 52
 Epochs = Sequence[Mapping[str, Any]]
 
 
-def accuracy_intervals(rows: Sequence[Row]) -> str:
+def accuracy_intervals(rows: Sequence[ResultRow]) -> str:
     """Two panels of dots and 95 % intervals: every row's accuracy, and its difference to the first row.
 
     rows: of a comparison's result.json. Returns HTML (a div with two inline SVG).

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-Row = Mapping[str, Any]
+ResultRow = Mapping[str, Any]
 _LONGEST_LIST = 5
 NO_SPREAD = "no spread"
 
 
-def row_labels(rows: Sequence[Row]) -> list[str]:
+def row_labels(rows: Sequence[ResultRow]) -> list[str]:
     """The shortest names that tell rows apart: the augmentation, the strategy, or both joined by a middle dot."""
     augments = {row["augment"] for row in rows}
     strategies = {row["strategy"] for row in rows}
@@ -46,7 +46,7 @@ def bracketed(low: float | None, high: float | None, seeds: int, *, sign: bool =
     return interval(low, high, sign=sign) or (NO_SPREAD if seeds > 1 else "")
 
 
-def paired(row: Row, first: Row) -> int:
+def paired(row: ResultRow, first: ResultRow) -> int:
     """How many seeds a row's difference to the first rests on; 0 for the first itself."""
     if row["verdict"] == "reference":
         return 0
@@ -55,7 +55,7 @@ def paired(row: Row, first: Row) -> int:
     return sum(a is not None and b is not None for a, b in zip(row["accuracies"], first["accuracies"], strict=True))
 
 
-def interval_notes(rows: Sequence[Row], low: str = "low", high: str = "high") -> list[str]:
+def interval_notes(rows: Sequence[ResultRow], low: str = "low", high: str = "high") -> list[str]:
     """What must be said of intervals that are missing or cut off; `low` and `high` are the keys of a percentage's ends."""
     notes = []
     if any(row[low] is not None and (row[low] < 0 or row[high] > 100) for row in rows):
@@ -65,7 +65,7 @@ def interval_notes(rows: Sequence[Row], low: str = "low", high: str = "high") ->
     return notes
 
 
-def comparison_summary(rows: Sequence[Row]) -> str:
+def comparison_summary(rows: Sequence[ResultRow]) -> str:
     """One paragraph: what is better, what is worse, what shows no difference, and what that rests on."""
     labels = row_labels(rows)
     first, others = rows[0], list(zip(labels[1:], rows[1:], strict=True))
@@ -91,7 +91,7 @@ def comparison_summary(rows: Sequence[Row]) -> str:
     return " ".join(sentences)
 
 
-def _basis(rows: Sequence[Row]) -> str:
+def _basis(rows: Sequence[ResultRow]) -> str:
     if max(row["n"] for row in rows) < 2:
         return "One seed cannot tell a difference from the noise between trainings: run it with three seeds or more."
     return (
@@ -102,18 +102,18 @@ def _basis(rows: Sequence[Row]) -> str:
     )
 
 
-def _seeds(rows: Sequence[Row]) -> str:
+def _seeds(rows: Sequence[ResultRow]) -> str:
     counts = sorted({row["n"] for row in rows})
     if counts == [1]:
         return "1 seed"
     return f"{counts[0]} seeds" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
 
 
-def _accuracy(row: Row) -> str:
+def _accuracy(row: ResultRow) -> str:
     return f"{number(row['mean'])} % {interval(*percent(row['low'], row['high']))}".rstrip()
 
 
-def _points(row: Row) -> str:
+def _points(row: ResultRow) -> str:
     if row["difference"] is None:
         return "an unknown amount"
     low, high = row["difference_low"], row["difference_high"]
@@ -122,7 +122,7 @@ def _points(row: Row) -> str:
     return f"{number(abs(row['difference']))} points {interval(low, high)}".rstrip()
 
 
-def _signed(row: Row) -> str:
+def _signed(row: ResultRow) -> str:
     if row["difference"] is None:
         return "no seed in common"
     brackets = interval(row["difference_low"], row["difference_high"], sign=True)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from augury.core.options import Interval
 from augury.core.registry import register
-from augury.explain.measurements.measurement import Row, Table
+from augury.explain.measurements.measurement import Table, TableRow
 from augury.explain.theory.claim import Checked, Claim, Pictures, pixels
 
 _SOURCE = "Chen et al. 2019, sections 3 to 5"
@@ -177,6 +177,6 @@ def _bias_claim(found: dict[str, dict[str, float]]) -> Claim:
 
 
 def _table(found: dict[str, dict[str, float]]) -> Table:
-    rows: list[Row] = [(name, f"{f['bias']:.4f}", f"{f['variance']:.4f}", f"{f['accuracy']:.1f}") for name, f in found.items()]
+    rows: list[TableRow] = [(name, f"{f['bias']:.4f}", f"{f['variance']:.4f}", f"{f['accuracy']:.1f}") for name, f in found.items()]
     columns = ("ridge classifier", "squared bias", "variance", "accuracy, %")
     return Table("The eight symmetries on images whose law is not invariant", columns, tuple(rows), "Mean over test images.")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from augury.core.options import Interval
 from augury.core.registry import register
-from augury.explain.measurements.measurement import Figure, Row, Spread, Table
+from augury.explain.measurements.measurement import Figure, Spread, Table, TableRow
 from augury.explain.measurements.sets import some
 from augury.explain.report.diagrams import dot_panel
 from augury.explain.theory.claim import Checked, Claim, Pictures, pixels
@@ -222,7 +222,7 @@ def _mean(values: list[float]) -> float:
 
 
 def _table(runs: list[dict[str, Any]], keys: list[tuple[str, str]]) -> Table:
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     for kind, family in keys:
         each = [run["kinds"][kind][family] for run in runs]
         cells = [Spread(tuple(100 * e["agreement"][name] for e in each)).text(1) for name in _OBJECTIVES if name != "augmented"]
@@ -242,7 +242,7 @@ def _table(runs: list[dict[str, Any]], keys: list[tuple[str, str]]) -> Table:
 
 def _alignment_table(runs: list[dict[str, Any]]) -> Table:
     kinds = list(runs[0]["alignment"])
-    rows: list[Row] = [
+    rows: list[TableRow] = [
         (family, *(f"{Spread(tuple(scale * run['alignment'][k][family][key] for run in runs)).mean:+.2f}"
                    for k in kinds for key, scale in (("alignment", 100.0), ("accuracy", 1.0))))
         for family in STRENGTHS

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from augury.core.options import Interval
 from augury.core.registry import register
-from augury.explain.measurements.measurement import Figure, Row, Table
+from augury.explain.measurements.measurement import Figure, Table, TableRow
 from augury.explain.report.diagrams import Point, line_panel, side_by_side
 from augury.explain.theory.claim import Checked, Claim, Pictures, pixels
 from augury.explain.theory.mlp import Mix, ensemble, instability, probabilities
@@ -161,7 +161,7 @@ def _variance_claim(found: dict[str, Any]) -> Claim:
 
 
 def _variance_table(found: dict[str, Any], few: Pictures) -> Table:
-    rows: list[Row] = [
+    rows: list[TableRow] = [
         (f"{v['decay']:g}", *(f"{v[key]:.4f}" for key in ("plain", "once", "mixed")), v["mixed"] / v["plain"])
         for v in found["rows"]
     ]

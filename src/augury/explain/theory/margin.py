@@ -13,7 +13,7 @@ from torch import Tensor
 from augury.core.errors import InputError
 from augury.core.options import Interval
 from augury.core.registry import register
-from augury.explain.measurements.measurement import Row, Table
+from augury.explain.measurements.measurement import Table, TableRow
 from augury.explain.theory.claim import Checked, Claim, Pictures, pixels
 
 _SOURCE = "Rajput et al. 2019, sections 3 and 4"
@@ -167,7 +167,7 @@ def _mean(found: list[dict[str, float]], dimensions: int, points: int) -> float:
 
 def _hull_table(found: list[dict[str, float]]) -> Table:
     counts = sorted({n for _, n in _HULLS})
-    rows: list[Row] = [(d, *(f"{_mean(found, d, n):.3f}" for n in counts)) for d in sorted({d for d, _ in _HULLS})]
+    rows: list[TableRow] = [(d, *(f"{_mean(found, d, n):.3f}" for n in counts)) for d in sorted({d for d, _ in _HULLS})]
     columns = ("dimensions", *(f"{n} points" for n in counts))
     return Table("Margin enforced by random points, as a share of r", columns, tuple(rows), "Means over 5 draws.")
 

@@ -10,7 +10,7 @@ from augury.augment.apply import apply
 from augury.core.noise import Noise
 from augury.core.options import Interval
 from augury.core.registry import register
-from augury.explain.measurements.measurement import Figure, Row, Table
+from augury.explain.measurements.measurement import Figure, Table, TableRow
 from augury.explain.report.diagrams import Point, line_panel, side_by_side
 from augury.explain.theory.chain import absorbing, close, neighbour_votes, sample
 from augury.explain.theory.claim import Checked, Claim, Pictures, pixels
@@ -132,7 +132,7 @@ def _slope(x: list[float], y: list[float]) -> float:
 
 
 def _table(steps: list[dict[str, float]]) -> Table:
-    rows: list[Row] = [
+    rows: list[TableRow] = [
         (f"{s['draws']:,}", f"{s['k']:,}", f"{s['law']:.4f}", f"{s['law_allowed']:.4f}", f"{s['votes']:.4f}",
          f"{s['votes_allowed']:.4f}", 100 * s["agreement"]) for s in steps
     ]  # fmt: skip

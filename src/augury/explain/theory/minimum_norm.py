@@ -7,7 +7,7 @@ from torch import Tensor
 
 from augury.core.options import Interval
 from augury.core.registry import register
-from augury.explain.measurements.measurement import Row, Table
+from augury.explain.measurements.measurement import Table, TableRow
 from augury.explain.theory.claim import Checked, Claim, Pictures, pixels
 from augury.explain.theory.versions import transformed
 
@@ -151,7 +151,7 @@ def _table(found: list[dict[str, Any]]) -> Table:
         "X-regularised": "regularised",
         f"X-regularised, moments of {_IMAGES + _UNLABELLED} images": "regularised_few",
     }
-    rows: list[Row] = [
+    rows: list[TableRow] = [
         (
             name,
             f"{sum(e[key] for e in each) / len(each):.4f}",

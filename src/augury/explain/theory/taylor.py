@@ -10,7 +10,7 @@ from torch import Tensor
 from augury.core.noise import Noise
 from augury.core.options import Interval
 from augury.core.registry import register
-from augury.explain.measurements.measurement import Figure, Row, Table
+from augury.explain.measurements.measurement import Figure, Table, TableRow
 from augury.explain.report.diagrams import Point, line_panel, side_by_side
 from augury.explain.theory.claim import Checked, Claim, Pictures, pixels
 from augury.explain.theory.expansion import (
@@ -53,7 +53,7 @@ def expansion(
     shrinking = {name: _shrinking(weights, features, labels) for name, features in families.items()}
     bounds = {name: _bound(weights, features, labels) for name, features in families.items()}
     shaken = _shaken(inputs, labels, shape, decay, seed)
-    rows: list[Row] = [
+    rows: list[TableRow] = [
         (name, f"{b['first']:.2e}", f"{b['second']:.2e}", f"{b['bound']:.2e}", s["first"]["slope"], s["second"]["slope"])
         for (name, b), s in zip(bounds.items(), shrinking.values(), strict=True)
     ]

@@ -10,10 +10,11 @@ from augury.core.errors import InputError
 from augury.explain.report.sheet import sheets
 from augury.jobs.environment import environment
 from augury.jobs.patch.find import Model, before_and_after, found_groups, model_of
+from augury.jobs.patch.folder import FIND, TRANSLATE, TRANSLATED, open_folder
 from augury.jobs.patch.report import page
 from augury.jobs.patch.retrain import Trained, Trainings, table
-from augury.jobs.patch.rows import DEFAULT, TRUE_ROW, rows_of
-from augury.jobs.patch.settings import FIND, TRANSLATE, TRANSLATED, PatchSettings, Stage, open_folder, stages_named
+from augury.jobs.patch.rows import TRUE_ROW, patch_rows
+from augury.jobs.patch.settings import DEFAULT_ROWS, PatchSettings, Stage, stages_named
 from augury.jobs.patch.translate import pipeline_of, translate_stage, translated_images
 from augury.jobs.progress import bar
 from augury.train.data.dataset import Dataset
@@ -37,13 +38,13 @@ def patch(
     translate.json or result.json; result.json has a row per strategy with strategy, accuracy, worst_group, gaps, groups, n.
     Raises InputError before anything is written for data without groups, or whose groups cannot be patched.
     """
-    stages, rows = stages_named(stage), rows_of(settings.strategy)
+    stages, rows = stages_named(stage), patch_rows(settings.strategy)
     if settings.labels is not None or settings.labels_per_class is not None:
         raise InputError("--labels: every image is translated and needs its label; leave it out, or use --fraction")
     dataset = load_for(settings)
-    if settings.strategy == DEFAULT and settings.image_size is None and dataset.counterparts is not None:
-        settings = replace(settings, strategy=f"{DEFAULT},{TRUE_ROW}")
-        rows = rows_of(settings.strategy)
+    if settings.strategy == DEFAULT_ROWS and settings.image_size is None and dataset.counterparts is not None:
+        settings = replace(settings, strategy=f"{DEFAULT_ROWS},{TRUE_ROW}")
+        rows = patch_rows(settings.strategy)
     settings = settings.resolved(len(dataset.train.ids))
     groups = checked_groups(dataset)
     device = pick_device(settings.device)

@@ -11,7 +11,6 @@ from augury.train.engine.settings import Settings
 from augury.train.strategies.build import strategy as build_strategy
 from augury.train.strategies.clamp import STREAM
 
-DEFAULT = "erm,erm+balanced,group_dro(adjustment=1),clamp(adjustment=1)"
 TRUE_ROW = "clamp(adjustment=1)+true"
 _MODIFIERS = ("balanced", "true", "with", "tuned")
 Positive = Annotated[float, Interval(0)]
@@ -47,7 +46,7 @@ class PatchRow:
         return replace(common, strategy=self.strategy, seed=common.seed if seed is None else seed, **values)
 
 
-def rows_of(text: str) -> list[PatchRow]:
+def patch_rows(text: str) -> list[PatchRow]:
     """The rows written as `erm,erm+balanced,clamp(weight=5)+with(lr=0.001)`; InputError for what is not one.
 
     A row is a strategy and, after `+`, any of: `balanced` (every batch holds as many images of every group; what strategies

@@ -1,19 +1,17 @@
 """What `augury patch` is told beside a training's settings, and the folder it keeps everything in."""
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from augury.core.errors import InputError
+from augury.core.flags import flag
 from augury.core.options import Interval
-from augury.train.engine.checkpoint import NAME, PREVIOUS
-from augury.train.engine.rundir import RunDirectory
-from augury.train.engine.settings import Settings, checked
-from augury.train.translation.cyclegan import TranslationSettings
+from augury.train.engine.settings import checked
+from augury.train.translation.settings import TranslationSettings
 
 Stage = Literal["find", "translate", "retrain", "report"]
 STAGES: tuple[Stage, ...] = ("find", "translate", "retrain", "report")
-FIND, TRANSLATE, TRANSLATED = "find.json", "translate.json", "translated.npy"
+DEFAULT_ROWS = "erm,erm+balanced,group_dro(adjustment=1),clamp(adjustment=1)"
 
 
 @dataclass(frozen=True)
@@ -22,14 +20,20 @@ class PatchSettings:
     strategy's. translate: a CycleGAN for each class, or one for all. translate_*: their training (`TranslationSettings`);
     translate_augment: what their images go through."""
 
-    seeds: Annotated[int, Interval(1, 1000)] = 8
-    from_run: str | None = None
-    translate: Literal["class", "all"] = "class"
-    translate_steps: Annotated[int, Interval(1)] = 1000
-    translate_batch_size: Annotated[int, Interval(2)] = 16
-    translate_lr: Annotated[float, Interval(0)] = 2e-4
-    translate_lr_discriminator: Annotated[float, Interval(0)] = 2e-4
-    translate_augment: str = "none"
+    seeds: Annotated[int, Interval(1, 1000)] = flag(8, "Patching", "trainings per strategy")
+    from_run: str | None = flag(
+        None, "Patching", "finished run whose network is to be patched", value="RUN", unset="one trained by the first strategy"
+    )
+    translate: Literal["class", "all"] = flag("class", "Patching", "one CycleGAN for each class, or one for all classes")
+    translate_steps: Annotated[int, Interval(1)] = flag(1000, "Patching", "steps of each CycleGAN")
+    translate_batch_size: Annotated[int, Interval(2)] = flag(16, "Patching", "images of either subgroup per step")
+    translate_lr: Annotated[float, Interval(0)] = flag(2e-4, "Patching", "Adam's learning rate for the generators", value="RATE")
+    translate_lr_discriminator: Annotated[float, Interval(0)] = flag(
+        2e-4, "Patching", "Adam's learning rate for the discriminators", value="RATE"
+    )
+    translate_augment: str = flag(
+        "none", "Patching", "augmentation of the images that translations are learned from", value="AUGMENTATION"
+    )
 
     @staticmethod
     def of(values: dict[str, Any], where: str) -> "PatchSettings":
@@ -40,18 +44,6 @@ class PatchSettings:
         return TranslationSettings(
             self.translate_steps, self.translate_batch_size, self.translate_lr, self.translate_lr_discriminator, seed
         )
-
-
-def open_folder(output: Path, settings: Settings, patch: PatchSettings, *, overwrite: bool, resume: bool) -> RunDirectory:
-    """The command's folder; refused as `RunDirectory.open` does. Overwriting removes the command's own files alone."""
-    directory = RunDirectory.open(output, {**settings.dict(), **asdict(patch)}, overwrite=overwrite, resume=resume)
-    if overwrite and not resume:
-        for file in (output / FIND, output / TRANSLATE, output / TRANSLATED, *output.glob("translations/*.png")):
-            file.unlink(missing_ok=True)
-        for name in (NAME, PREVIOUS):
-            for file in output.glob(f"translations/*/{name}"):
-                file.unlink()
-    return directory
 
 
 def stages_named(text: str | None) -> tuple[Stage, ...]:

@@ -15,7 +15,8 @@ from augury.augment.pipeline import Pipeline
 from augury.core.errors import InputError
 from augury.core.options import parse_chain
 from augury.explain.report.sheet import Block, sheets
-from augury.jobs.patch.settings import TRANSLATE, TRANSLATED, PatchSettings
+from augury.jobs.patch.folder import TRANSLATE, TRANSLATED
+from augury.jobs.patch.settings import PatchSettings
 from augury.jobs.progress import bar
 from augury.train.data.dataset import Dataset
 from augury.train.data.groups import Groups

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from augury.core.errors import InputError, RunError
-from augury.jobs.patch.rows import rows_of
+from augury.jobs.patch.rows import patch_rows
 from augury.recipes.needs import where_of
-from augury.recipes.recipe import Recipe, Row
+from augury.recipes.recipe import Recipe, RecipeRow
 from augury.recipes.scales import Scale, settings_at
 from augury.recipes.stand_in import stand_in
 from augury.train.data.dataset import Dataset
@@ -30,7 +30,9 @@ class DryRun:
         self.made: dict[tuple[Any, ...], nn.Module] = {}
         self.taken: set[tuple[str, tuple[int, ...]]] = set()
 
-    def refused(self, recipe: Recipe, rows: Sequence[Row], scale: Scale, overrides: dict[str, Any] | None = None) -> dict[str, str]:
+    def refused(
+        self, recipe: Recipe, rows: Sequence[RecipeRow], scale: Scale, overrides: dict[str, Any] | None = None
+    ) -> dict[str, str]:
         """The rows that would be refused, by id, each with the reason; rows that are known not to run are left out.
 
         What depends on the pixels, on the machine or on weights that are fetched shows only in the run itself.
@@ -43,7 +45,7 @@ class DryRun:
                     found[row.id] = reason
         return found
 
-    def _reason(self, recipe: Recipe, row: Row, values: dict[str, Any]) -> str | None:
+    def _reason(self, recipe: Recipe, row: RecipeRow, values: dict[str, Any]) -> str | None:
         key = repr(sorted((name, value) for name, value in values.items() if name != "seed"))
         if key not in self.known:
             try:
@@ -60,7 +62,7 @@ class DryRun:
         if recipe.job == "train":
             self._check(settings, dataset)
             return
-        for patched in rows_of(settings.strategy):
+        for patched in patch_rows(settings.strategy):
             for choice in range(len(patched.grid)):
                 self._check(patched.settings(settings, choice), dataset, {STREAM} if patched.translated else ())
 

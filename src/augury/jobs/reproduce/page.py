@@ -10,7 +10,7 @@ from augury.core.registry import names
 from augury.jobs.fitted import print_table, table
 from augury.jobs.reproduce.reproduce import reasons
 from augury.recipes.needs import hours, title_of
-from augury.recipes.recipe import Recipe, Row, load
+from augury.recipes.recipe import Recipe, RecipeRow, load
 
 # The papers' order, and within a paper the order of tables and figures.
 PAPERS = {
@@ -41,7 +41,7 @@ def ordered() -> list[str]:
 
 
 def _needs(recipe: Recipe, results: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    trainings: dict[str, Row] = {}
+    trainings: dict[str, RecipeRow] = {}
     for row in recipe.rows:
         if row.unavailable is None:
             # Rows of the same settings are one training.

@@ -9,9 +9,9 @@ from typing import Any
 from augury.core.errors import InputError, RunError
 from augury.jobs.environment import environment
 from augury.jobs.progress import bar
-from augury.jobs.reproduce.runs import Place, Planned, figure_of, measured, patch_all, planned, train_all
+from augury.jobs.reproduce.runs import Planned, RunContext, figure_of, measured, patch_all, planned, train_all
 from augury.recipes.needs import incomplete
-from augury.recipes.recipe import Recipe, Row, load
+from augury.recipes.recipe import Recipe, RecipeRow, load
 from augury.recipes.scales import Scale, changes, patch_at, settings_at
 from augury.train.engine.checkpoint import write_json
 from augury.train.engine.rundir import RunDirectory
@@ -36,7 +36,7 @@ class Request:
 
 
 def reproduce(
-    request: Request, place: Place, *, resume: bool = False, overwrite: bool = False, quiet: bool = False
+    request: Request, context: RunContext, *, resume: bool = False, overwrite: bool = False, quiet: bool = False
 ) -> dict[str, Any]:
     """Train what the rows ask for and write result.json: per row published, ours, n, spread, within.
 
@@ -53,17 +53,19 @@ def reproduce(
         raise InputError(f"{named}: changes what the paper trained; use it with --scale short")
     each = [(row, settings_at(recipe, row, request.scale, request.overrides)) for row in rows]
     seeds = seeds_of(recipe, request)
-    pick_device(place.device)
+    pick_device(context.device)
     for plan in planned([(row, settings) for row, settings in each if row.unavailable is None]):
-        place.settings(plan)
+        context.settings(plan)
     config = {"recipe": recipe.name, "scale": request.scale, "changed": request.overrides or {}}
-    directory = RunDirectory.open(place.output, config, overwrite=overwrite, resume=resume)
+    directory = RunDirectory.open(context.output, config, overwrite=overwrite, resume=resume)
     if overwrite and not resume:
-        for file in place.output.glob("runs/*/measure-*.json"):
+        for file in context.output.glob("runs/*/measure-*.json"):
             file.unlink()
     before = {row["id"]: row for row in (directory.result() or {"rows": []})["rows"]}
     found = (
-        _patched(recipe, each, seeds, place, request.scale, quiet) if recipe.job == "patch" else _trained(each, seeds, place, quiet)
+        _patched(recipe, each, seeds, context, request.scale, quiet)
+        if recipe.job == "patch"
+        else _trained(each, seeds, context, quiet)
     )
     made = {row.id: _row(recipe, row, settings, request.scale, found[row.id]) for row, settings in each}
     every = [made.get(row.id) or before.get(row.id) for row in recipe.rows]
@@ -76,9 +78,9 @@ def reproduce(
     result = {
         "version": 1, "recipe": recipe.name, "title": recipe.title, "source": recipe.source, "scale": request.scale,
         "unit": recipe.unit, "tolerance": recipe.tolerance, "seeds": seeds, "command": request.command, "rows": shown,
-        "notes": list(recipe.notes), "environment": environment(pick_device(place.device)),
+        "notes": list(recipe.notes), "environment": environment(pick_device(context.device)),
     }  # fmt: skip
-    write_json(place.output / "result.json", result)
+    write_json(context.output / "result.json", result)
     return result
 
 
@@ -109,27 +111,29 @@ def seeds_of(recipe: Recipe, request: Request) -> list[int]:
 Found = tuple[list[float] | None, dict[str, Any] | str]
 
 
-def _trained(each: Sequence[tuple[Row, dict[str, Any]]], seeds: list[int], place: Place, quiet: bool) -> dict[str, Found]:
+def _trained(
+    each: Sequence[tuple[RecipeRow, dict[str, Any]]], seeds: list[int], context: RunContext, quiet: bool
+) -> dict[str, Found]:
     found: dict[str, Found] = {row.id: (None, f"not run: {row.unavailable}") for row, _ in each if row.unavailable}
     plans = planned([(row, settings) for row, settings in each if row.unavailable is None])
     with bar(len(seeds) * sum(plan.epochs for plan in plans), quiet) as progress:
         for plan in plans:
             progress.label(plan.rows[0].id)
             try:
-                results = train_all(plan, seeds, place, progress)
+                results = train_all(plan, seeds, context, progress)
             except (InputError, RunError) as error:
                 word = "not run" if isinstance(error, InputError) else "failed"
                 found |= {row.id: (None, f"{word}: {error}") for row in plan.rows}
                 continue
             for row in plan.rows:
-                found[row.id] = _read(plan, row, results, seeds, place)
+                found[row.id] = _read(plan, row, results, seeds, context)
     return found
 
 
-def _read(plan: Planned, row: Row, results: list[dict[str, Any]], seeds: list[int], place: Place) -> Found:
+def _read(plan: Planned, row: RecipeRow, results: list[dict[str, Any]], seeds: list[int], context: RunContext) -> Found:
     """A row's number in every result."""
     try:
-        sources = results if row.measure is None else measured(plan, row, seeds, place)
+        sources = results if row.measure is None else measured(plan, row, seeds, context)
     except (InputError, RunError) as error:
         return None, f"failed: {error}"
     values = [figure_of(row, plan.settings, source) for source in sources]
@@ -138,16 +142,21 @@ def _read(plan: Planned, row: Row, results: list[dict[str, Any]], seeds: list[in
     cost = {
         "images": results[0]["images"], "counts": results[0]["counts"],
         "seconds_training": round(statistics.mean(r["seconds"]["training"] for r in results), 3),
-        "folders": [plan.folder(place.output, seed).name for seed in seeds],
+        "folders": [plan.folder(context.output, seed).name for seed in seeds],
     }  # fmt: skip
     return [value for value in values if value is not None], cost
 
 
 def _patched(
-    recipe: Recipe, each: Sequence[tuple[Row, dict[str, Any]]], seeds: list[int], place: Place, scale: Scale, quiet: bool
+    recipe: Recipe,
+    each: Sequence[tuple[RecipeRow, dict[str, Any]]],
+    seeds: list[int],
+    context: RunContext,
+    scale: Scale,
+    quiet: bool,
 ) -> dict[str, Found]:
     try:
-        results = patch_all(each, patch_at(recipe, scale), seeds, place, quiet)
+        results = patch_all(each, patch_at(recipe, scale), seeds, context, quiet)
     except (InputError, RunError) as error:
         word = "not run" if isinstance(error, InputError) else "failed"
         return {row.id: (None, f"{word}: {error}") for row, _ in each}
@@ -160,7 +169,7 @@ def _patched(
     return found
 
 
-def _row(recipe: Recipe, row: Row, settings: dict[str, Any], scale: Scale, found: Found) -> dict[str, Any]:
+def _row(recipe: Recipe, row: RecipeRow, settings: dict[str, Any], scale: Scale, found: Found) -> dict[str, Any]:
     values, about = found
     made: dict[str, Any] = {
         "id": row.id, "published": row.published, "published_spread": row.spread, "cited": row.cited, "figure": row.figure,
@@ -179,7 +188,7 @@ def _row(recipe: Recipe, row: Row, settings: dict[str, Any], scale: Scale, found
     }  # fmt: skip
 
 
-def within(recipe: Recipe, row: Row, ours: float) -> bool | None:
+def within(recipe: Recipe, row: RecipeRow, ours: float) -> bool | None:
     """Whether ours lies within the row's or the recipe's tolerance of the published number, or twice its spread if that is more.
 
     None where the paper prints none, or where numbers of other hardware cannot be compared.

@@ -17,7 +17,7 @@ from augury.jobs.patch.settings import PatchSettings
 from augury.jobs.progress import Bar
 from augury.jobs.runs import open_run
 from augury.recipes.needs import FOLDERS, absent, needs, where_of
-from augury.recipes.recipe import Row
+from augury.recipes.recipe import RecipeRow
 from augury.recipes.scales import key_of
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_json
@@ -31,7 +31,7 @@ class Planned:
 
     key: str
     settings: dict[str, Any]
-    rows: list[Row] = field(default_factory=list)
+    rows: list[RecipeRow] = field(default_factory=list)
 
     @property
     def epochs(self) -> int:
@@ -42,7 +42,7 @@ class Planned:
         return output / "runs" / f"{model}-{self.key}-seed{seed}"
 
 
-def planned(rows: Sequence[tuple[Row, dict[str, Any]]]) -> list[Planned]:
+def planned(rows: Sequence[tuple[RecipeRow, dict[str, Any]]]) -> list[Planned]:
     """One training for all rows whose settings are the same: so a refined row shares its first stage with the plain one."""
     found: dict[str, Planned] = {}
     for row, settings in rows:
@@ -52,7 +52,7 @@ def planned(rows: Sequence[tuple[Row, dict[str, Any]]]) -> list[Planned]:
 
 
 @dataclass
-class Place:
+class RunContext:
     """Where everything is made: data, device, output; and the data read last."""
 
     output: Path
@@ -92,51 +92,51 @@ class Place:
         return self.read[1]
 
 
-def train_all(plan: Planned, seeds: list[int], place: Place, progress: Bar) -> list[dict[str, Any]]:
+def train_all(plan: Planned, seeds: list[int], context: RunContext, progress: Bar) -> list[dict[str, Any]]:
     """The results of a training with every seed; InputError where the data are not there, RunError where it fails."""
-    each = [place.settings(plan, seed) for seed in seeds]
-    dataset = place.dataset(plan.settings["data"], each[0])
+    each = [context.settings(plan, seed) for seed in seeds]
+    dataset = context.dataset(plan.settings["data"], each[0])
     images = round(len(dataset.train.ids) / each[0].fraction) + len(dataset.validation.ids)
-    folders = [plan.folder(place.output, seed) for seed in seeds]
+    folders = [plan.folder(context.output, seed) for seed in seeds]
     each = [settings.resolved(len(dataset.train.ids)) for settings in each]
-    if place.parallel_seeds and len(seeds) > 1:
+    if context.parallel_seeds and len(seeds) > 1:
         results = run_seeds(each, dataset, folders, progress)
     else:
         results = [run_one(settings, dataset, where, progress) for settings, where in zip(each, folders, strict=True)]
     return [{**result, "images": {"training": images, "test": len(dataset.test.ids)}} for result in results]
 
 
-def measured(plan: Planned, row: Row, seeds: list[int], place: Place) -> list[dict[str, Any]]:
+def measured(plan: Planned, row: RecipeRow, seeds: list[int], context: RunContext) -> list[dict[str, Any]]:
     """What the row's measurement finds in the network of every seed, kept beside it."""
     spec = parse_spec(row.measure or "", f"row {row.id!r}: measure")
     function = registry.get("measurement", spec.name)
     options = bind(function, spec, f"row {row.id!r}: measure")
     found = []
     for seed in seeds:
-        folder = plan.folder(place.output, seed)
+        folder = plan.folder(context.output, seed)
         file = folder / f"measure-{key_of({'measure': row.measure})}.json"
         if not file.exists():
-            run = open_run(folder, place.device, {} if place.read is None else {place.read[0]: place.read[1]})
+            run = open_run(folder, context.device, {} if context.read is None else {context.read[0]: context.read[1]})
             write_json(file, function(subjects_of([run]), run.dataset, **options).values)
         found.append(json.loads(file.read_text(encoding="utf-8")))
     return found
 
 
 def patch_all(
-    rows: Sequence[tuple[Row, dict[str, Any]]], options: dict[str, Any], seeds: list[int], place: Place, quiet: bool
+    rows: Sequence[tuple[RecipeRow, dict[str, Any]]], options: dict[str, Any], seeds: list[int], context: RunContext, quiet: bool
 ) -> dict[str, list[dict[str, Any]]]:
     """One `augury patch` for all rows; per strategy what result.json has of every seed."""
     strategies = list(dict.fromkeys(settings["strategy"] for _, settings in rows))
     plan = Planned("", {**rows[0][1], "strategy": ",".join(strategies)}, [rows[0][0]])
-    settings = place.settings(plan, seeds[0])
-    place.dataset(plan.settings["data"], settings)
+    settings = context.settings(plan, seeds[0])
+    context.dataset(plan.settings["data"], settings)
     told = PatchSettings.of({**options, "seeds": len(seeds)}, "[patch]")
-    where = place.output / "runs" / f"patch-{key_of({**plan.settings, **options, 'seeds': seeds})}"
+    where = context.output / "runs" / f"patch-{key_of({**plan.settings, **options, 'seeds': seeds})}"
     result = patch(settings, told, where, resume=True, quiet=quiet)
     return {strategy: row["seeds"] for strategy, row in zip(strategies, result["rows"], strict=True)}
 
 
-def figure_of(row: Row, settings: dict[str, Any], result: dict[str, Any]) -> float | None:
+def figure_of(row: RecipeRow, settings: dict[str, Any], result: dict[str, Any]) -> float | None:
     """A row's number in one training's result; None where that training has none, as digits have no retrieval."""
     value = _at(row.figure, settings, result)
     if value is None:

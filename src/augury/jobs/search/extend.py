@@ -6,7 +6,8 @@ from typing import Any
 from augury.augment.names import read_policy_file
 from augury.core.errors import InputError
 from augury.core.options import Spec
-from augury.jobs.search.settings import SearchSettings, controller_lr
+from augury.jobs.search.settings import SearchSettings
+from augury.jobs.search.setup import controller_lr
 from augury.train.engine.rundir import RunDirectory
 from augury.train.search.budget import Budget
 

@@ -19,7 +19,8 @@ from augury.jobs.environment import environment
 from augury.jobs.progress import bar
 from augury.jobs.search.extend import EXTENDABLE, extends, forget_trainings, trained_as
 from augury.jobs.search.report import report_page, sentence
-from augury.jobs.search.settings import SearchSettings, random_searcher, searcher_of, space_of
+from augury.jobs.search.settings import SearchSettings
+from augury.jobs.search.setup import random_searcher, searcher_of, space_of
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically
 from augury.train.engine.prepare import prepare
@@ -29,8 +30,9 @@ from augury.train.engine.setup import pick_device
 from augury.train.engine.source import load_for
 from augury.train.search.arm import ArmResult, run_arm
 from augury.train.search.budget import Budget
-from augury.train.search.child import Outcome, Workshop, proxy, refined_from
+from augury.train.search.child import ChildRunner, proxy, refined_from
 from augury.train.search.journal import Journal
+from augury.train.search.outcome import Outcome
 from augury.train.search.pools import Pool, pool_of
 from augury.train.search.spaces import RandAugmentSpace, SearchSpace
 from augury.train.search.tanda_space import TandaSpace
@@ -40,7 +42,7 @@ JOINED = 5
 
 
 @dataclass(frozen=True)
-class How:
+class SearchOptions:
     """How a search is run, which does not decide what it finds. workers: children at a time. ray: a cluster's address.
 
     storage: where Optuna keeps its study, a file in the output folder by default.
@@ -52,7 +54,7 @@ class How:
 
 
 def search(
-    settings: Settings, options: SearchSettings, output: Path, how: How | None = None, *, resume: bool = False,
+    settings: Settings, options: SearchSettings, output: Path, how: SearchOptions | None = None, *, resume: bool = False,
     overwrite: bool = False, quiet: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Search, then train the winner and its controls with several seeds; returns result.json's content.
@@ -61,7 +63,7 @@ def search(
     line per child), found.yaml and random.yaml (policy files; TANDA's generators beside them), retrained/ (the comparison),
     result.json and report.html. A killed search resumes without losing finished children.
     """
-    how = how or How()
+    how = how or SearchOptions()
     dataset = load_for(settings)
     settings = settings.resolved(len(dataset.train.ids)) if settings.batch_size else settings
     final = replace(settings, epochs=options.final_epochs)
@@ -85,7 +87,7 @@ def search(
     with ExitStack() as stack:
         try:
             searcher, budget = searcher_of(options, space, settings, tpe, journal.decisions("found"))
-            pool = stack.enter_context(pool_of(Workshop(child, reduced, space), how.workers, how.ray))
+            pool = stack.enter_context(pool_of(ChildRunner(child, reduced, space), how.workers, how.ray))
         except InputError:
             if fresh:
                 _leave_nothing(directory)
@@ -132,7 +134,7 @@ def _opened(output: Path, config: dict[str, Any], overwrite: bool, resume: bool)
     return directory
 
 
-def _study(options: SearchSettings, settings: Settings, output: Path, how: How) -> dict[str, Any]:
+def _study(options: SearchSettings, settings: Settings, output: Path, how: SearchOptions) -> dict[str, Any]:
     """Where Optuna keeps the study and what it is called: the same for the same search, wherever it runs."""
     if how.storage is not None and options.sampler != "tpe":
         raise InputError("--storage: belongs to --sampler tpe; leave it out")
@@ -176,7 +178,7 @@ def equal_budget(space: SearchSpace, found: ArmResult, workers: int) -> Budget:
     return Budget(None, found.seconds / workers, least=children) if isinstance(space, TandaSpace) else Budget(children)
 
 
-def joined(options: SearchSettings, children: int) -> int:
+def policies_kept(options: SearchSettings, children: int) -> int:
     """How many of the best policies make the result: AutoAugment's 5, or a quarter of fewer than 20 children; else 1."""
     return max(1, min(JOINED, children // 4)) if options.method == "autoaugment" else 1
 
@@ -186,7 +188,7 @@ def _write_policy(
     journal: Journal,
 ) -> None:  # fmt: skip
     """ARM.yaml with its provenance, and the generator beside it where there is one."""
-    best = found.best(joined(options, len(found.outcomes)))
+    best = found.best(policies_kept(options, len(found.outcomes)))
     contents = [_content(outcome, space, dataset, journal) for outcome in best]
     rows = tuple(row for content in contents for row in content.periods[0][1])
     provenance = {
@@ -214,7 +216,7 @@ def _content(outcome: Outcome, space: SearchSpace, dataset: Dataset, journal: Jo
     file = journal.file(outcome.arm, outcome.number, "yaml")
     if file.exists():
         return read_policy_file(file)
-    made = space.made(outcome.decisions, dataset, outcome.seed)
+    made = space.candidate(outcome.decisions, dataset, outcome.seed)
     return PolicyFile(outcome.arm, ((1.0, made.rows),), repeat=made.repeat)
 
 
@@ -230,7 +232,7 @@ def _refine_share(found: ArmResult, space: SearchSpace, dataset: Dataset) -> flo
     if not isinstance(space, RandAugmentSpace):
         return 0.0
     best = found.best(1)[0]
-    return space.made(best.decisions, dataset, best.seed).refine_share
+    return space.candidate(best.decisions, dataset, best.seed).refine_share
 
 
 def _retrained(
@@ -253,7 +255,12 @@ def _retrained(
 
 
 def _result(
-    options: SearchSettings, arms: dict[str, ArmResult], retrained: dict[str, Any], output: Path, space: SearchSpace, how: How
+    options: SearchSettings,
+    arms: dict[str, ArmResult],
+    retrained: dict[str, Any],
+    output: Path,
+    space: SearchSpace,
+    how: SearchOptions,
 ) -> dict[str, Any]:
     found = next(row for row in retrained["rows"] if row["name"] == "found")
     own, spent = arms["found"].own_seconds, arms["found"].seconds
@@ -270,7 +277,7 @@ def _result(
 
 
 def _arm(arm: str, found: ArmResult, options: SearchSettings, space: SearchSpace) -> dict[str, Any]:
-    best = found.best(joined(options, len(found.outcomes)))
+    best = found.best(policies_kept(options, len(found.outcomes)))
     return {
         "children": len(found.outcomes),
         "failed": sum(outcome.error is not None for outcome in found.outcomes),

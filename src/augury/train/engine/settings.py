@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from augury.core.errors import InputError
+from augury.core.flags import flag
 from augury.core.options import Interval, convert
 from augury.core.registry import unknown
-from augury.train.data.resize import Resize
 
 # Settings that cannot alter a result, so that a resumed run may change them.
 HARMLESS = frozenset({"data_dir", "decode_workers", "stream", "checkpoint_seconds"})
@@ -25,56 +25,166 @@ class Settings:
     """
 
     data: str
-    augment: str = "none"
-    augment2: str | None = None
-    strategy: str = "erm"
-    model: str = "small_cnn"
-    epochs: Annotated[int, Interval(1)] = 60
-    batch_size: Annotated[int, Interval(2)] | None = None
-    opt: Literal["sgd", "rmsprop", "adam", "adamw"] = "sgd"
-    opt_eps: Annotated[float, Interval(1e-20)] | None = None
-    opt_alpha: Annotated[float, Interval(0, 0.99999)] = 0.9
-    lr: Annotated[float, Interval(0)] = 0.1
-    lr_base_size: Annotated[int, Interval(1)] | None = None
-    momentum: Annotated[float, Interval(0, 0.9999)] = 0.9
-    nesterov: bool = True
-    weight_decay: Annotated[float, Interval(0)] = 5e-4
-    sched: Literal["cosine", "multistep", "step", "constant"] = "cosine"
-    decay_milestones: tuple[Annotated[float, Interval(0)], ...] = (0.3, 0.6, 0.8)
-    decay_epochs: Annotated[float, Interval(0.01)] | None = None
-    decay_rate: Annotated[float, Interval(0, 1)] = 0.2
-    warmup_epochs: Annotated[float, Interval(0)] = 0.0
-    warmup_lr: Annotated[float, Interval(0)] = 0.0
-    smoothing: Annotated[float, Interval(0, 0.999)] = 0.0
-    clip_grad: Annotated[float, Interval(1e-9)] | None = None
-    grad_accum_steps: Annotated[int, Interval(1)] = 1
-    model_ema_decay: Annotated[float, Interval(0, 0.9999999)] | None = None
-    refine_epochs: Annotated[int, Interval(0)] = 0
-    refine_at: Annotated[int, Interval(1)] | None = None
-    refine_mode: Literal["standard", "nothing", "gradual", "gradual_chance", "statistics"] = "standard"
-    refine_sched: Literal["constant", "cosine"] = "constant"
-    refine_lr: Annotated[float, Interval(0)] | None = None
-    risk_every: Annotated[int, Interval(1)] | None = None
-    risk_epochs: tuple[Annotated[int, Interval(1)], ...] = ()
-    seed: Annotated[int, Interval(0, 2**31 - 1)] = 0
-    sampling: Literal["shuffled", "groups"] = "shuffled"
-    select: Literal["last", "validation", "worst_group"] = "last"
-    patience: Annotated[int, Interval(1)] | None = None
-    data_dir: str | None = None
-    validation: Annotated[float, Interval(0, 1)] = 0.1
-    image_size: Annotated[int, Interval(1)] | tuple[Annotated[int, Interval(1)], ...] | None = None
-    resize: Resize = "cover"
-    intensity_range: str = "auto"
-    fraction: Annotated[float, Interval(0, 1)] = 1.0
-    label_noise: Annotated[float, Interval(0, 1)] = 0.0
-    labels: Annotated[int, Interval(1)] | None = None
-    labels_per_class: Annotated[int, Interval(1)] | None = None
-    device: str = "auto"
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    capture: bool = True
-    stream: Literal["auto", "yes", "no"] = "auto"
-    decode_workers: Annotated[int, Interval(0, 512)] | None = None
-    checkpoint_seconds: Annotated[float, Interval(0)] = 0.0
+    augment: str = flag(
+        "none",
+        "Augmentation and strategy",
+        "augmentation of the training images, for example crop+flip+cutout(length=8)",
+        value="AUGMENTATION",
+    )
+    augment2: str | None = flag(
+        None,
+        "Augmentation and strategy",
+        "second augmentation, for strategies whose views may differ in it, such as ait",
+        value="AUGMENTATION",
+    )
+    strategy: str = flag("erm", "Augmentation and strategy", "how the loss is made of the augmented images", value="STRATEGY")
+    model: str = flag(
+        "small_cnn",
+        "Network",
+        "network: a name of `augury list`, torchvision:NAME or timm:NAME; A,B for strategies that train several",
+        value="NETWORK",
+    )
+    epochs: Annotated[int, Interval(1)] = flag(60, "Optimisation", "passes over the training part")
+    batch_size: Annotated[int, Interval(2)] | None = flag(
+        None,
+        "Optimisation",
+        "source images per optimiser step",
+        unset="128, or fewer for small data, so that an epoch has six steps",
+    )
+    opt: Literal["sgd", "rmsprop", "adam", "adamw"] = flag("sgd", "Optimisation", "optimiser")
+    opt_eps: Annotated[float, Interval(1e-20)] | None = flag(
+        None,
+        "Optimisation",
+        "added to the denominator by rmsprop, adam and adamw, for numerical stability",
+        value="X",
+        unset="PyTorch's",
+    )
+    opt_alpha: Annotated[float, Interval(0, 0.99999)] = flag(
+        0.9, "Optimisation", "rmsprop: smoothing of the mean square", value="X"
+    )
+    lr: Annotated[float, Interval(0)] = flag(0.1, "Learning rate", "highest learning rate", value="RATE")
+    lr_base_size: Annotated[int, Interval(1)] | None = flag(
+        None, "Learning rate", "--lr is meant for batches of N images, and is scaled linearly to --batch-size", unset="not scaled"
+    )
+    momentum: Annotated[float, Interval(0, 0.9999)] = flag(0.9, "Optimisation", "momentum; the first beta of adam and adamw")
+    nesterov: bool = flag(True, "Optimisation", "sgd: Nesterov momentum")
+    weight_decay: Annotated[float, Interval(0)] = flag(5e-4, "Optimisation", "weight decay")
+    sched: Literal["cosine", "multistep", "step", "constant"] = flag("cosine", "Learning rate", "schedule of the learning rate")
+    decay_milestones: tuple[Annotated[float, Interval(0)], ...] = flag(
+        (0.3, 0.6, 0.8),
+        "Learning rate",
+        "multistep: epochs after which the rate falls; below 1, fractions of --epochs",
+        value="E,F,...",
+    )
+    decay_epochs: Annotated[float, Interval(0.01)] | None = flag(
+        None, "Learning rate", "step: the rate falls after every N epochs", value="N", unset="a third of --epochs"
+    )
+    decay_rate: Annotated[float, Interval(0, 1)] = flag(0.2, "Learning rate", "step and multistep: factor by which the rate falls")
+    warmup_epochs: Annotated[float, Interval(0)] = flag(
+        0.0, "Learning rate", "epochs during which the rate rises linearly from --warmup-lr", value="N"
+    )
+    warmup_lr: Annotated[float, Interval(0)] = flag(0.0, "Learning rate", "rate at which the warm-up starts", value="RATE")
+    smoothing: Annotated[float, Interval(0, 0.999)] = flag(
+        0.0, "Optimisation", "label smoothing: the weight that is spread evenly over all classes"
+    )
+    clip_grad: Annotated[float, Interval(1e-9)] | None = flag(
+        None, "Optimisation", "largest norm of the gradient", unset="not clipped"
+    )
+    grad_accum_steps: Annotated[int, Interval(1)] = flag(
+        1, "Optimisation", "micro-batches per optimiser step, to save memory; the images of a step stay the same"
+    )
+    model_ema_decay: Annotated[float, Interval(0, 0.9999999)] | None = flag(
+        None,
+        "Choice of the network",
+        "keep an exponential moving average of the weights with this decay, and evaluate it",
+        value="X",
+        unset="no average",
+    )
+    refine_epochs: Annotated[int, Interval(0)] = flag(
+        0, "Refinement", "further epochs without intensive stages, at a small learning rate"
+    )
+    refine_at: Annotated[int, Interval(1)] | None = flag(
+        None, "Refinement", "switch intensive stages off after this epoch, within --epochs", value="EPOCH"
+    )
+    refine_mode: Literal["standard", "nothing", "gradual", "gradual_chance", "statistics"] = flag(
+        "standard", "Refinement", "standard keeps crop and flip; nothing removes all augmentation; gradual fades it out"
+    )
+    refine_sched: Literal["constant", "cosine"] = flag(
+        "constant", "Refinement", "schedule of the refinement's learning rate; cosine falls to 0"
+    )
+    refine_lr: Annotated[float, Interval(0)] | None = flag(
+        None, "Refinement", "learning rate of the refinement", value="RATE", unset="the schedule's last; 1e-3 after a cosine"
+    )
+    risk_every: Annotated[int, Interval(1)] | None = flag(
+        None,
+        "Risk during training",
+        "measure the empirical risk on clean and on augmented training images every N epochs",
+        unset="not measured",
+    )
+    risk_epochs: tuple[Annotated[int, Interval(1)], ...] = flag(
+        (), "Risk during training", "measure it after these epochs", value="E,F,..."
+    )
+    seed: Annotated[int, Interval(0, 2**31 - 1)] = flag(
+        0, "Optimisation", "seed of weights, order and augmentation; with --seeds, the first of them"
+    )
+    sampling: Literal["shuffled", "groups"] = flag(
+        "shuffled", "Data", "groups: every batch holds equally many images of every group"
+    )
+    select: Literal["last", "validation", "worst_group"] = flag(
+        "last", "Choice of the network", "epoch whose network is kept; validation and worst_group choose by the validation part"
+    )
+    patience: Annotated[int, Interval(1)] | None = flag(
+        None,
+        "Choice of the network",
+        "with --select validation or worst_group: stop after N epochs without improvement",
+        unset="no early stopping",
+    )
+    data_dir: str | None = flag(
+        None, "Data", "folder of a named data set: torchvision's layout, or DIR/NAME/train.npz", value="DIR"
+    )
+    validation: Annotated[float, Interval(0, 1)] = flag(0.1, "Data", "fraction of the training part held out for validation")
+    image_size: Annotated[int, Interval(1)] | tuple[Annotated[int, Interval(1)], ...] | None = flag(
+        None,
+        "Data",
+        "side to which images are brought, or rows and columns, such as 256,128",
+        value="N|ROWS,COLUMNS",
+        unset="the images' own, where they agree",
+    )
+    resize: Literal["cover", "fit", "stretch"] = flag(
+        "cover",
+        "Data",
+        "how images of another shape are brought to --image-size: cover crops the centre, fit pads with black, stretch distorts",
+    )
+    intensity_range: str = flag(
+        "auto", "Data", "values that become grey levels 0 to 255 in images of more than 8 bits: auto, or LOW,HIGH", value="RANGE"
+    )
+    fraction: Annotated[float, Interval(0, 1)] = flag(
+        1.0, "Data", "fraction of the training images that is used, the same images for every seed"
+    )
+    label_noise: Annotated[float, Interval(0, 1)] = flag(
+        0.0, "Data", "fraction of the training labels that is replaced by random ones, the same for every seed"
+    )
+    labels: Annotated[int, Interval(1)] | None = flag(
+        None,
+        "Data",
+        "number of labels that are used, stratified by class; the other training images count as unlabelled",
+        unset="all",
+    )
+    labels_per_class: Annotated[int, Interval(1)] | None = flag(None, "Data", "the same, as a number per class", unset="all")
+    device: str = flag("auto", "Device and speed", "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one", value="DEVICE")
+    precision: Literal["auto", "float32", "bfloat16"] = flag(
+        "auto", "Device and speed", "floating-point precision; auto takes bfloat16 on a GPU that supports it"
+    )
+    capture: bool = flag(True, "Device and speed", "on a GPU: capture whole training steps in CUDA graphs")
+    stream: Literal["auto", "yes", "no"] = flag(
+        "auto", "Device and speed", "decode images while training instead of holding them in memory; auto does so beyond 8 GiB"
+    )
+    decode_workers: Annotated[int, Interval(0, 512)] | None = flag(
+        None, "Device and speed", "processes that decode streamed images", unset="one per core"
+    )
+    checkpoint_seconds: Annotated[float, Interval(0)] = flag(
+        0.0, "Device and speed", "seconds between checkpoints at least; 0 writes one after every epoch", value="SECONDS"
+    )
 
     @staticmethod
     def of(values: dict[str, Any], where: str) -> "Settings":

@@ -15,7 +15,7 @@ from torch import nn
 from augury.augment.pipeline import Pipeline
 from augury.augment.saliency.early_head import EarlyHead
 from augury.augment.saliency.fill import Saliency, saliency
-from augury.augment.saliency.maps import AnyKind
+from augury.augment.saliency.maps import AnySaliencyKind
 from augury.augment.stages.normalize import Normalize
 from augury.core.batch import Batch
 from augury.core.errors import InputError
@@ -31,7 +31,7 @@ from augury.train.strategies.strategy import Strategy, members
 class Wanted:
     """What the pipelines ask for: the kind of map, made in every so many steps, of the network in training or another."""
 
-    kind: AnyKind
+    kind: AnySaliencyKind
     every: int
     network: str | None = None
 
@@ -152,6 +152,6 @@ def _loaded(spec: Spec, weights: Path, channels: int) -> nn.Module | None:
     return None
 
 
-def fill_of(network: nn.Module, kind: AnyKind, normalize: Normalize, head: EarlyHead | None = None) -> Saliency:
+def fill_of(network: nn.Module, kind: AnySaliencyKind, normalize: Normalize, head: EarlyHead | None = None) -> Saliency:
     """The `fill` of a network trained on values that `normalize` gives."""
     return saliency(network, kind, mean=normalize.mean, std=normalize.std, head=head)

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 from augury.core.errors import RunError
 from augury.train.engine.networks import derived_seed
 from augury.train.search.budget import Budget
-from augury.train.search.child import Job, Outcome
 from augury.train.search.journal import Journal
+from augury.train.search.outcome import Decisions, Job, Outcome
 from augury.train.search.pools import Pool
 from augury.train.search.searchers import Searcher
-from augury.train.search.spaces import Decisions
 
 OnChild = Callable[[Outcome], None]
 

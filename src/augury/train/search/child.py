@@ -2,8 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,45 +18,12 @@ from augury.train.data.dataset import Dataset, Split
 from augury.train.engine.prepare import prepare
 from augury.train.engine.run import Trainer
 from augury.train.engine.settings import Settings
-from augury.train.search.spaces import Decisions, Made, SearchSpace
-
-Report = Callable[[int, float], bool]
-
-
-@dataclass(frozen=True)
-class Job:
-    """One child to train. arm: whose it is. report(epoch, accuracy) may end it early by answering True."""
-
-    arm: str
-    number: int
-    decisions: Decisions
-    seed: int
-    report: Report | None = None
+from augury.train.search.outcome import Job, Outcome
+from augury.train.search.spaces import Candidate, SearchSpace
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a child came to: its accuracy on the validation part after its last epoch, in percent, or the error."""
-
-    arm: str
-    number: int
-    decisions: Decisions
-    seed: int
-    accuracy: float | None
-    seconds: float
-    epochs: int = 0
-    pruned: bool = False
-    error: str | None = None
-    figures: Mapping[str, float] = field(default_factory=dict)
-    files: Mapping[str, Any] = field(default_factory=dict)
-
-    def dict(self) -> dict[str, Any]:
-        """Plain values for the journal, without files."""
-        return {key: value for key, value in asdict(self).items() if key != "files"}
-
-
-@dataclass(frozen=True)
-class Workshop:
+class ChildRunner:
     """All that a child needs beside its decisions, picklable, so that children can run in any process.
 
     dataset: the proxy's; its test part is never read. settings.augment: the augmentation that goes before the policy.
@@ -73,7 +39,7 @@ class Workshop:
         """Train one child. An error is the outcome's, not the caller's; only an interruption passes through."""
         started = time.perf_counter()
         try:
-            made = self.space.made(job.decisions, self.dataset, job.seed)
+            made = self.space.candidate(job.decisions, self.dataset, job.seed)
             accuracy, epochs, pruned = self._train(job, made)
         except Exception as error:
             words = " ".join(f"{type(error).__name__}: {error}".split())
@@ -83,7 +49,7 @@ class Workshop:
             figures={name: value for name, value in made.figures.items() if math.isfinite(value)}, files=made.files,
         )  # fmt: skip
 
-    def _train(self, job: Job, made: Made) -> tuple[float, int, bool]:
+    def _train(self, job: Job, made: Candidate) -> tuple[float, int, bool]:
         settings = replace(self.settings, seed=job.seed, **refined_from(self.settings.epochs, made.refine_share))
         training = prepare(settings, self.dataset)
         trainer = Trainer(training)
@@ -102,7 +68,7 @@ def refined_from(epochs: int, share: float) -> dict[str, Any]:
     return {"refine_at": min(max(1, round(epochs * (1 - share))), epochs - 1)} if share and epochs > 1 else {}
 
 
-def searched_pipeline(base: str, made: Made, dataset: Dataset) -> Pipeline:
+def searched_pipeline(base: str, made: Candidate, dataset: Dataset) -> Pipeline:
     """The base augmentation, the candidate's policy, and normalising after the last stage that needs pixels."""
     policy = PlanStage("policy", policy_of(PolicyFile("candidate", ((1.0, made.rows),), repeat=made.repeat)))
     stages = [*stages_of(parse_chain(base, "--augment"), "--augment"), policy]

@@ -8,7 +8,7 @@ from typing import Any
 
 from augury.core.errors import RunError
 from augury.train.engine.checkpoint import write_atomically
-from augury.train.search.child import Outcome
+from augury.train.search.outcome import Outcome
 
 
 @dataclass

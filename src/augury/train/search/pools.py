@@ -17,7 +17,8 @@ from augury.core import plugins
 from augury.core.errors import InputError
 from augury.core.registry import SESSION
 from augury.train.engine.setup import pick_device
-from augury.train.search.child import Job, Outcome, Workshop
+from augury.train.search.child import ChildRunner
+from augury.train.search.outcome import Job, Outcome
 
 
 class Pool(Protocol):
@@ -28,13 +29,13 @@ class Pool(Protocol):
 
 
 @dataclass(frozen=True)
-class Here:
+class SerialPool:
     """One after another in this process."""
 
-    workshop: Workshop
+    runner: ChildRunner
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
-        yield from map(self.workshop.run, jobs)
+        yield from map(self.runner.run, jobs)
 
 
 @dataclass
@@ -47,13 +48,13 @@ class Worker:
 
 
 @dataclass
-class Processes:
+class ProcessPool:
     """`count` processes, each with its share of the processor's threads.
 
     One that dies (out of memory, a crash in a library) is its child's outcome, and another takes its place.
     """
 
-    workshop: Workshop
+    runner: ChildRunner
     count: int
     workers: list[Worker] = field(default_factory=list)
 
@@ -86,7 +87,7 @@ class Processes:
             if worker.job is None:
                 return worker
         threads = max(1, len(os.sched_getaffinity(0)) // self.count) if hasattr(os, "sched_getaffinity") else 1
-        content = packed(replace(self.workshop, threads=threads), "--workers")
+        content = packed(replace(self.runner, threads=threads), "--workers")
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, content), daemon=True)
@@ -108,41 +109,41 @@ class Processes:
         return outcome
 
 
-def packed(workshop: Workshop, where: str) -> bytes:
+def packed(runner: ChildRunner, where: str) -> bytes:
     """A workshop for another process, with the plug-ins that it may use; InputError where one cannot be handed on."""
-    plugins.portable(plugins.used_in(workshop.settings.dict()), where)
+    plugins.portable(plugins.used_in(runner.settings.dict()), where)
     loaded = [plugin for plugin in plugins.loaded() if plugin.module != SESSION]
-    return pickle.dumps((loaded, pickle.dumps(workshop)))
+    return pickle.dumps((loaded, pickle.dumps(runner)))
 
 
-def unpacked(content: bytes) -> Workshop:
+def unpacked(content: bytes) -> ChildRunner:
     """What was packed, its plug-ins loaded first."""
     loaded, inner = pickle.loads(content)
     plugins.restore(loaded)
-    workshop: Workshop = pickle.loads(inner)
-    return workshop
+    runner: ChildRunner = pickle.loads(inner)
+    return runner
 
 
 def _serve(connection: Connection, content: bytes) -> None:
     """A worker's life: train what comes until nobody is there."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    workshop = unpacked(content)
-    torch.set_num_threads(workshop.threads or 1)
+    runner = unpacked(content)
+    torch.set_num_threads(runner.threads or 1)
     while True:
         try:
             job: Job = pickle.loads(connection.recv_bytes())
-            connection.send_bytes(pickle.dumps(workshop.run(job)))
+            connection.send_bytes(pickle.dumps(runner.run(job)))
         except (EOFError, OSError):
             return
 
 
 @dataclass(frozen=True)
-class Cluster:
+class RayPool:
     """Children as tasks of a Ray cluster, `count` at a time; one that fails is its child's outcome."""
 
     ray: Any
     task: Any
-    workshop: Any
+    runner: Any
     count: int
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
@@ -150,7 +151,7 @@ class Cluster:
         pending: dict[Any, Job] = {}
         while True:
             while len(pending) < self.count and (job := next(upcoming, None)) is not None:
-                pending[self.task.remote(self.workshop, pickle.dumps(replace(job)))] = job
+                pending[self.task.remote(self.runner, pickle.dumps(replace(job)))] = job
             if not pending:
                 return
             ready, _ = self.ray.wait(list(pending), num_returns=1)
@@ -162,9 +163,9 @@ class Cluster:
 
 
 def _remote(content: bytes, job: bytes) -> bytes:
-    workshop = unpacked(content)
-    torch.set_num_threads(workshop.threads or 1)
-    return pickle.dumps(workshop.run(pickle.loads(job)))
+    runner = unpacked(content)
+    torch.set_num_threads(runner.threads or 1)
+    return pickle.dumps(runner.run(pickle.loads(job)))
 
 
 def _broken(job: Job, error: str) -> Outcome:
@@ -172,29 +173,29 @@ def _broken(job: Job, error: str) -> Outcome:
 
 
 @contextmanager
-def pool_of(workshop: Workshop, workers: int = 1, ray: str | None = None) -> Iterator[Pool]:
+def pool_of(runner: ChildRunner, workers: int = 1, ray: str | None = None) -> Iterator[Pool]:
     """One process, several, or a Ray cluster: `local` starts one here, `auto` or an address joins one.
 
     Raises InputError where Ray is wanted and missing, or its cluster cannot be reached.
     """
     if ray is not None:
-        cluster, started = _joined(workshop, workers, ray)
+        cluster, started = _connected(runner, workers, ray)
         try:
             yield cluster
         finally:
             if started:
                 cluster.ray.shutdown()
     elif workers == 1:
-        yield Here(workshop)
+        yield SerialPool(runner)
     else:
-        processes = Processes(workshop, workers)
+        processes = ProcessPool(runner, workers)
         try:
             yield processes
         finally:
             processes.close()
 
 
-def _joined(workshop: Workshop, workers: int, address: str) -> tuple[Cluster, bool]:
+def _connected(runner: ChildRunner, workers: int, address: str) -> tuple[RayPool, bool]:
     try:
         import ray
     except ImportError:
@@ -206,9 +207,9 @@ def _joined(workshop: Workshop, workers: int, address: str) -> tuple[Cluster, bo
             ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **local)
         except Exception as error:  # Ray raises plain Exception where it does not start
             raise InputError(f"--ray {address}: cannot be reached ({' '.join(str(error).split())[:200]})") from None
-    gpus = 1 if pick_device(workshop.settings.device).type == "cuda" else 0
+    gpus = 1 if pick_device(runner.settings.device).type == "cuda" else 0
     task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(_remote)
     # As many as the cluster has room for: more would only wait there, decided on too early.
     room = int(ray.cluster_resources().get("GPU" if gpus else "CPU", 1))
     count = workers if address == "local" else max(workers, room)
-    return Cluster(ray, task, ray.put(packed(replace(workshop, threads=1), "--ray")), count), started
+    return RayPool(ray, task, ray.put(packed(replace(runner, threads=1), "--ray")), count), started

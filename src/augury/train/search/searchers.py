@@ -6,11 +6,11 @@ from typing import Protocol
 
 import torch
 
-from augury.augment.policies.controller import Baseline, Learner, Rule, z_scores
+from augury.augment.policies.controller import Baseline, Learner, UpdateRule, z_scores
 from augury.augment.policies.searched import PolicySpace
 from augury.core.noise import Noise
-from augury.train.search.child import Outcome, Report
-from augury.train.search.spaces import Decisions, SearchSpace
+from augury.train.search.outcome import Decisions, Outcome, Report
+from augury.train.search.spaces import SearchSpace
 
 
 class Searcher(Protocol):
@@ -28,7 +28,7 @@ class Searcher(Protocol):
 
 
 @dataclass
-class Chance:
+class RandomSearch:
     """Random search: every child is drawn uniformly from the space, whatever the others came to."""
 
     space: SearchSpace
@@ -47,7 +47,7 @@ class Chance:
 
 
 @dataclass
-class Listed:
+class GridSearch:
     """A fixed list of candidates: a grid."""
 
     candidates: Sequence[Decisions]
@@ -64,7 +64,7 @@ class Listed:
 
 
 @dataclass
-class Controlled:
+class ControllerSearch:
     """AutoAugment's controller: proposes a round, learns from its accuracies on the validation part.
 
     normalise: rewards against their moving average, as published, or against their own round (z-scores), which learns from
@@ -73,7 +73,7 @@ class Controlled:
 
     space: PolicySpace
     seed: int
-    rule: Rule = "ppo"
+    rule: UpdateRule = "ppo"
     lr: float = 3.5e-4
     round_size: int = 8
     moving_average: bool = False

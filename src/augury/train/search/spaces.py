@@ -3,28 +3,27 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, Protocol
+from typing import Protocol
 
-from augury.augment.policies.file import Row
+from augury.augment.policies.file import PolicyRow
 from augury.augment.policies.ladders import Magnitudes, ladder
 from augury.augment.policies.randaugment import TORCHVISION
 from augury.augment.policies.searched import PolicySpace, entry_of
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.train.data.dataset import Dataset
-
-Decisions = Any
+from augury.train.search.outcome import Decisions
 
 
 @dataclass(frozen=True)
-class Made:
+class Candidate:
     """What decisions came to: the sub-policies, figures to log, and files worth keeping, by their ending.
 
     repeat: how many of the sub-policies an image gets. refine_share: the share of the epochs, the last ones, that are trained
     without the policy.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[PolicyRow, ...]
     repeat: int = 1
     figures: Mapping[str, float] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
@@ -36,7 +35,7 @@ class SearchSpace(Protocol):
     a policy; it may train something on the data for it. `words` says them in one line."""
 
     def uniform(self, noise: Noise, number: int) -> Decisions: ...
-    def made(self, decisions: Decisions, dataset: Dataset, seed: int) -> Made: ...
+    def candidate(self, decisions: Decisions, dataset: Dataset, seed: int) -> Candidate: ...
     def words(self, decisions: Decisions) -> str: ...
 
 
@@ -49,8 +48,8 @@ class AutoAugmentSpace:
     def uniform(self, noise: Noise, number: int) -> Decisions:
         return self.policies.uniform(noise)[0].tolist()
 
-    def made(self, decisions: Decisions, dataset: Dataset, seed: int) -> Made:
-        return Made(self.policies.rows(decisions))
+    def candidate(self, decisions: Decisions, dataset: Dataset, seed: int) -> Candidate:
+        return Candidate(self.policies.rows(decisions))
 
     def words(self, decisions: Decisions) -> str:
         rows = self.policies.rows(decisions)
@@ -75,7 +74,7 @@ class RandAugmentSpace:
         if len(set(self.operations)) < 2:
             raise InputError("operations: a search space of one operation leaves nothing to choose; name two or more")
         for name in self.operations:
-            self.magnitudes.choice(name)
+            self.magnitudes.entry(name)
         if len(self.operations) ** self.most_ops > 5000:
             raise InputError(
                 f"most_ops: {self.most_ops} of {len(self.operations)} operations are too many to tell apart; take fewer"
@@ -98,11 +97,11 @@ class RandAugmentSpace:
         further = {"refine_share": refine_share} if len(self.refine_shares) > 1 else {}
         return {"num_ops": num_ops, "magnitude": magnitude, **further}
 
-    def made(self, decisions: Decisions, dataset: Dataset, seed: int) -> Made:
+    def candidate(self, decisions: Decisions, dataset: Dataset, seed: int) -> Candidate:
         strength = decisions["magnitude"] / self.magnitudes.top
-        entries = [entry_of(self.magnitudes.choice(name), 1.0, strength) for name in self.operations]
+        entries = [entry_of(self.magnitudes.entry(name), 1.0, strength) for name in self.operations]
         share = decisions.get("refine_share", self.refine_shares[0])
-        return Made(tuple((entry,) for entry in entries), decisions["num_ops"], refine_share=share)
+        return Candidate(tuple((entry,) for entry in entries), decisions["num_ops"], refine_share=share)
 
     def words(self, decisions: Decisions) -> str:
         share = decisions.get("refine_share", self.refine_shares[0])

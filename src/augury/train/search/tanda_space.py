@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 import torch
 
 from augury.augment.functions import function_space
-from augury.augment.policies.file import PolicyFile, Row, write_policy
-from augury.augment.policies.generators import Generator
+from augury.augment.policies.file import PolicyFile, PolicyRow, write_policy
+from augury.augment.policies.generators import SequenceGenerator
 from augury.augment.policies.searched import entry_of
 from augury.augment.policies.tanda import Tanda, save_generator
 from augury.augment.sequences import Operations
@@ -18,7 +18,8 @@ from augury.core.noise import Noise
 from augury.core.options import Spec
 from augury.core.plan import Space
 from augury.train.data.dataset import Dataset
-from augury.train.search.spaces import Decisions, Made
+from augury.train.search.outcome import Decisions
+from augury.train.search.spaces import Candidate
 from augury.train.tanda.adversary import Adversary, Setup, figures
 from augury.train.tanda.discriminator import Dcgan
 
@@ -73,24 +74,24 @@ class TandaSpace:
         weights = -noise.uniform(len(self.functions)).double().clamp(min=2.0**-25).log()[0]
         return {"kind": "random", "frequencies": [round(w, 6) for w in (weights / weights.sum()).tolist()]}
 
-    def made(self, decisions: Decisions, dataset: Dataset, seed: int) -> Made:
+    def candidate(self, decisions: Decisions, dataset: Dataset, seed: int) -> Candidate:
         policy, found = self.policy(decisions, dataset, seed)
         ids = torch.arange(self.sequences)
         actions = policy.generator.sample(Noise.of(seed, ids).fold("sequences").uniform(self.length))
         entries = [entry_of(entry, 1.0, 1.0) for entry in policy.space.entries]
-        rows: tuple[Row, ...] = tuple(tuple(entries[k] for k in row) for row in actions.tolist())
+        rows: tuple[PolicyRow, ...] = tuple(tuple(entries[k] for k in row) for row in actions.tolist())
         text = write_policy(PolicyFile("sequences of a TANDA generator", ((1.0, rows),)))
-        return Made(rows, 1, found, {"safetensors": _bytes(policy, self.functions), "yaml": text.encode()})
+        return Candidate(rows, 1, found, {"safetensors": _bytes(policy, self.functions), "yaml": text.encode()})
 
     def policy(self, decisions: Decisions, dataset: Dataset, seed: int) -> tuple[Tanda, dict[str, float]]:
         """The policy that decisions stand for: trained on the data's training part, or random."""
         space = self.space
         if decisions["kind"] in ("uniform", "random"):
-            generator = Generator(len(space), kind="mean_field")
+            generator = SequenceGenerator(len(space), kind="mean_field")
             if decisions["kind"] == "random":
                 generator.logits.data = torch.tensor(decisions["frequencies"]).clamp(min=1e-9).log()
             return Tanda(space, self.length, generator), {}
-        generator = Generator(len(space), kind=decisions["kind"], logit_range=RELEASED_LOGIT_RANGE[self.grey], seed=seed)
+        generator = SequenceGenerator(len(space), kind=decisions["kind"], logit_range=RELEASED_LOGIT_RANGE[self.grey], seed=seed)
         images, normalize = dataset.train.images.to(self.device), Normalize(dataset.mean, dataset.std)
         generator.to(self.device)
         setup = Setup(

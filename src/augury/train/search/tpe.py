@@ -9,8 +9,8 @@ from typing import Any
 
 from augury.core.errors import InputError
 from augury.train.engine.networks import derived_seed
-from augury.train.search.child import Outcome, Report
-from augury.train.search.spaces import Decisions, RandAugmentSpace
+from augury.train.search.outcome import Decisions, Outcome, Report
+from augury.train.search.spaces import RandAugmentSpace
 
 STARTUP = 5
 

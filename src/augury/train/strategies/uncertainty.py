@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from augury.augment.policies.fixed import Uniformly
+from augury.augment.policies.fixed import UniformPolicy
 from augury.augment.policies.ladders import ladder
 from augury.augment.policies.searched import OPERATIONS
 from augury.augment.saliency.gradient import evaluating
@@ -15,7 +15,7 @@ from augury.augment.stages.plan import PlanStage
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.options import Interval
-from augury.core.plan import Choice, Space
+from augury.core.plan import Space, SpaceEntry
 from augury.core.registry import register
 from augury.core.targets import Targets
 from augury.train.strategies.strategy import Step, Strategy, Views
@@ -97,8 +97,8 @@ def candidates_stage(length: int) -> PlanStage:
     from augury.augment.ops.build import op
 
     levels = ladder("adversarial")
-    entries = [levels.choice(name) for name in OPERATIONS if name != "sample_pairing"]
-    return PlanStage("uncertainty", Uniformly(Space((*entries, Choice(op("mixup")))), length, LEVELS, p=0.5))
+    entries = [levels.entry(name) for name in OPERATIONS if name != "sample_pairing"]
+    return PlanStage("uncertainty", UniformPolicy(Space((*entries, SpaceEntry(op("mixup")))), length, LEVELS, p=0.5))
 
 
 @register("strategy", "uncertainty", source="Wu et al. 2020 (arXiv:2005.00695), section 5 and algorithm 1")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from augury.augment.policies.generators import Generator
+from augury.augment.policies.generators import SequenceGenerator
 from augury.augment.sequences import Functions
 from augury.core.errors import InputError, RunError
 from augury.core.noise import Noise
@@ -46,7 +46,7 @@ class Adversary:
     learn_discriminator: off for a discriminator that already knows (an oracle).
     """
 
-    generator: Generator
+    generator: SequenceGenerator
     functions: Functions
     discriminator: nn.Module
     setup: Setup = field(default_factory=Setup)

@@ -16,29 +16,15 @@ from augury.core.noise import Noise
 from augury.core.plan import Clock
 from augury.train.engine import checkpoint
 from augury.train.translation.discriminator import Discriminator
-from augury.train.translation.generator import Generator
+from augury.train.translation.generator import TranslationGenerator
 from augury.train.translation.losses import discriminator_loss, generator_losses
 from augury.train.translation.replay import ReplayBuffer
+from augury.train.translation.settings import TranslationSettings
 
 _CAPACITY = 50
 _BETAS = 0.5, 0.999
 N = TypeVar("N", bound=nn.Module)
 OnSteps = Callable[[dict[str, Any]], None]
-
-
-@dataclass(frozen=True)
-class TranslationSettings:
-    """Adam with beta1 0.5 at constant rates. steps: of both generators and both discriminators.
-
-    Published for MNIST-Correlation: lr 1e-3, lr_discriminator 5e-5, batch 25, up to 1.6 million steps; for photographs 2e-4,
-    2e-4, batch 4 (Waterbirds) or 16 (CelebA), 4,000 epochs of the smaller subgroup.
-    """
-
-    steps: int = 2000
-    batch_size: int = 16
-    lr: float = 2e-4
-    lr_discriminator: float = 2e-4
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,8 +62,8 @@ class CycleGan:
     pipeline: Pipeline
     settings: TranslationSettings
     device: torch.device
-    to_b: Generator
-    to_a: Generator
+    to_b: TranslationGenerator
+    to_a: TranslationGenerator
     judge_a: Discriminator
     judge_b: Discriminator
     generator_optimizer: torch.optim.Optimizer
@@ -94,7 +80,7 @@ class CycleGan:
         channels, height, width = a.images.shape[1:]
         with torch.random.fork_rng(devices=[]):
             torch.random.manual_seed(settings.seed)
-            generators = [_placed(Generator(channels, height, width), device) for _ in range(2)]
+            generators = [_placed(TranslationGenerator(channels, height, width), device) for _ in range(2)]
             judges = [_placed(Discriminator(channels, height, width), device) for _ in range(2)]
         rates = ((generators, settings.lr), (judges, settings.lr_discriminator))
         made, judged = (
@@ -217,7 +203,7 @@ def _finite(value: float) -> bool:
 
 
 @torch.no_grad()
-def translate(generator: Generator, images: Tensor, *, seed: int, batch_size: int = 64) -> Tensor:
+def translate(generator: TranslationGenerator, images: Tensor, *, seed: int, batch_size: int = 64) -> Tensor:
     """uint8 [N,C,H,W] translated, in batches with their own statistics and dropout active, as the published code makes them.
 
     The last batch is never a single image: it would have no statistics. Deterministic in `seed`.

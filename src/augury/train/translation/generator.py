@@ -28,7 +28,7 @@ def down_levels(side: int) -> list[tuple[int, int]]:
     return [(min(base * 2**level, _WIDEST), stride) for level, stride in enumerate(strides)]
 
 
-class Generator(nn.Module):
+class TranslationGenerator(nn.Module):
     """U-Net of 4x4 convolutions of stride 2 (Isola et al. 2017, arXiv:1611.07004, section 6.1.1) for images of one size.
 
     Images [B,C,H,W] in [-1, 1] are padded with 0 to a power of two, brought down to 1x1 and back up with skips; tanh;

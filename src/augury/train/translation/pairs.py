@@ -11,7 +11,7 @@ from augury.core.errors import InputError
 from augury.train.data.dataset import Dataset, Split
 from augury.train.data.groups import Groups
 from augury.train.translation.cyclegan import Source, translate
-from augury.train.translation.generator import Generator
+from augury.train.translation.generator import TranslationGenerator
 
 Scope = Literal["class", "all"]
 FEWEST = 2
@@ -89,9 +89,9 @@ class Translators:
     """Trained generators: for a pair's number, the one to its `b` and the one to its `a`."""
 
     pairs: list[Pair]
-    generators: dict[int, tuple[Generator, Generator]] = field(default_factory=dict)
+    generators: dict[int, tuple[TranslationGenerator, TranslationGenerator]] = field(default_factory=dict)
 
-    def generator(self, label: int, start: int, target: int) -> Generator:
+    def generator(self, label: int, start: int, target: int) -> TranslationGenerator:
         """What takes an image of a class from a subgroup to a target; to its own, a generator that should change little."""
         ends = {start, target}
         number = next(n for n, pair in enumerate(self.pairs) if label in pair.classes and ends <= {pair.a, pair.b})

@@ -1,0 +1,90 @@
+"""The space, the searcher and the budget that a search's settings ask for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from augury.augment.policies.randaugment import TORCHVISION
+from augury.augment.policies.searched import OPERATIONS, PolicySpace
+from augury.augment.policies.tanda import expanded
+from augury.core.errors import InputError
+from augury.core.options import parse_list
+from augury.jobs.search.settings import SearchSettings
+from augury.train.data.dataset import Dataset
+from augury.train.engine.settings import Settings
+from augury.train.search.budget import Budget
+from augury.train.search.outcome import Decisions
+from augury.train.search.searchers import ControllerSearch, GridSearch, RandomSearch, Searcher
+from augury.train.search.spaces import AutoAugmentSpace, RandAugmentSpace, SearchSpace
+from augury.train.search.tanda_space import TandaSpace
+
+MINUTES_PER_CANDIDATE = 5
+GRID_POINTS = 30
+
+
+def space_of(search: SearchSettings, dataset: Dataset, device: str) -> SearchSpace:
+    """The space that is searched. Raises InputError for unknown operations and for fewer than two."""
+    if search.method == "autoaugment":
+        return AutoAugmentSpace(PolicySpace(operations=_operations(search, OPERATIONS)))
+    if search.method == "randaugment":
+        return RandAugmentSpace(operations=_operations(search, TORCHVISION), refine_shares=search.refine_shares)
+    grey = dataset.train.images.shape[1] == 1
+    default = "mnist" if grey else "cifar10"
+    chains = parse_list(search.functions or default, "--functions")
+    if any(len(chain.stages) > 1 for chain in chains):
+        raise InputError("--functions: a function is one operation, not a chain; part functions by commas")
+    functions = expanded([chain.stages[0] for chain in chains])
+    budget = Budget.of(search.budget)
+    seconds = None if budget.seconds is None else budget.seconds / candidates_in(budget.seconds)
+    return TandaSpace(
+        functions, search.length, search.generator, search.generator_steps, seconds, generator_lr=search.generator_lr,
+        discriminator_lr=search.discriminator_lr, grey=grey, device=device,
+    )  # fmt: skip
+
+
+def candidates_in(seconds: float) -> int:
+    """How many generators TANDA trains in a time: one for every five minutes, at least one, at most the grid."""
+    return max(1, min(12, int(seconds / 60 / MINUTES_PER_CANDIDATE)))
+
+
+def searcher_of(
+    search: SearchSettings, space: SearchSpace, settings: Settings, tpe: dict[str, Any], known: Sequence[Decisions] = ()
+) -> tuple[Searcher, Budget]:
+    """Who proposes the method's children, and how many. tpe: where Optuna keeps its study. known: what was tried before, by a
+    search that is extended; a grid continues with points that are not among them.
+    """
+    budget = Budget.of(search.budget)
+    if isinstance(space, AutoAugmentSpace):
+        rate = search.controller_lr or controller_lr(budget)
+        return ControllerSearch(
+            space.policies, settings.seed, search.rule, rate, search.round_size, moving_average=rate < 1e-3
+        ), budget
+    if isinstance(space, TandaSpace):
+        count = budget.children or candidates_in(budget.seconds or 0)
+        grid = space.candidates()
+        return GridSearch([grid[number % len(grid)] for number in range(count)]), Budget(count)
+    assert isinstance(space, RandAugmentSpace)
+    if search.sampler == "tpe":
+        from augury.train.search.tpe import Tpe
+
+        return Tpe(space, settings.seed, epochs=settings.epochs, **tpe), budget
+    new = [point for point in space.grid(budget.children or GRID_POINTS) if point not in known]
+    return GridSearch([*known, *new]), budget
+
+
+def controller_lr(budget: Budget) -> float:
+    """AutoAugment's 3.5e-4 needs thousands of children to move the controller; with fewer than 1000 it is 0.01."""
+    return 3.5e-4 if (budget.children or 0) >= 1000 else 0.01
+
+
+def random_searcher(space: SearchSpace, seed: int) -> RandomSearch:
+    """The control: as many children, drawn uniformly."""
+    return RandomSearch(space, seed)
+
+
+def _operations(search: SearchSettings, default: tuple[str, ...]) -> tuple[str, ...]:
+    if search.operations is None:
+        return default
+    chains = parse_list(search.operations, "--operations")
+    if any(len(chain.stages) > 1 or chain.stages[0].options or chain.stages[0].first for chain in chains):
+        raise InputError("--operations: names of operations parted by commas, without options; the ladder gives their values")
+    return tuple(chain.stages[0].name for chain in chains)
