@@ -44,15 +44,16 @@ def cutmix(*, alpha: float = 1.0, batch_wide: bool = False, keep: Drawn | None =
 def cutout(
     *,
     length: int | None = None,
-    fill: float = 0.0,
+    fill: float | None = None,
     reach: int | None = None,
     fraction: Drawn | None = None,
     p: float | None = None,
 ) -> Pipeline:
     """Removes a square centred anywhere in the image and clipped at its border; by default half the side (16 of 32).
 
-    `length` in pixels, or the parameter `fraction` of the shorter side. `fill` is in the values the stage sees: 0 is the
-    mean colour after normalising, as published, and black on uint8 pixels. With `reach`, `fraction` is of so many pixels.
+    `length` in pixels, or the parameter `fraction` of the shorter side. Without `fill` the square becomes 0 in the
+    values the stage sees: the mean colour after normalising, as published, and black on uint8 pixels. `fill` is a grey level
+    from 0 to 255 wherever the operation stands, painted before normalising. With `reach`, `fraction` is of so many pixels.
     """
 
 def dilate(*, footprint: Literal["square", "cross"] = "square", width: Drawn | None = None, p: float | None = None) -> Pipeline:
@@ -88,7 +89,7 @@ def grayscale(*, p: float | None = None) -> Pipeline:
 def grid_mask(
     *,
     rotate: bool = False,
-    fill: float = 0.0,
+    fill: float | None = None,
     period: Drawn | None = None,
     ratio: Drawn | None = None,
     down: Drawn | None = None,
@@ -99,7 +100,8 @@ def grid_mask(
     """Removes a regular grid of squares of drawn period and offset; `ratio` is the width of what stays between them.
 
     The default periods, 96 to 224 of 224 pixels, are the published ones as fractions of the shorter side. With `rotate`
-    the grid is turned by any angle, as the published ImageNet code does.
+    the grid is turned by any angle, as the published ImageNet code does. Without `fill` the squares become 0 in the values the
+    stage sees, the mean colour after normalising; `fill` is a grey level from 0 to 255, painted before normalising.
     """
 
 def hue(*, shift: Drawn | None = None, p: float | None = None) -> Pipeline:
@@ -140,7 +142,7 @@ def posterize(*, bits: Drawn | None = None, p: float | None = None) -> Pipeline:
 def random_erasing(
     *,
     content: Literal["noise", "constant"] = "noise",
-    fill: float = 0.0,
+    fill: float | None = None,
     area: Drawn | None = None,
     aspect: Drawn | None = None,
     pattern: Drawn | None = None,
@@ -150,7 +152,8 @@ def random_erasing(
 
     The rectangle lies inside the image. The published code redraws, up to 100 times, what does not fit; here the aspect
     is moved to the nearest that fits, in rows and in columns alike, and the area stays. Noise is uniform over 0..255 on
-    pixels and has mean 0 and variance 1 on normalised values.
+    pixels and has mean 0 and variance 1 on normalised values. The constant is 0 in the values the stage sees, the mean colour
+    after normalising; `fill` is a grey level from 0 to 255, painted before normalising.
     """
 
 def resized_crop(

@@ -60,9 +60,10 @@ def inaugment(
 
     policy: any augmentation or chain; by default autoaugment, with the table of the setting; `none` pastes plain
     patches. setting: the paper's numbers for PreActResNet-18 and WRN-28-10 (`cifar`), Shake-Shake, ResNet-50 and
-    EfficientNet-B3, which the other options override. source: side of the window as a share of the shorter side, a
-    number or a law, one for all patches or a list. target: side of the pasted patch likewise; none keeps the window's.
-    scale: a factor on the trimmed window instead. trim: windows are centred anywhere and cut at the border; otherwise
+    EfficientNet-B3, which the other options override. source: side of the window, a number or a law, one for all patches
+    or a list; up to 4 it is a share of the shorter side, above 4 it is in pixels (16 of 32 is 0.5). target: side of the
+    pasted patch likewise. scale: a factor on the trimmed window instead; with neither, the paper's rule for CIFAR, 0.5^(i - 1)
+    for the i-th patch: the first keeps its window's size. trim: windows are centred anywhere and cut at the border; otherwise
     they are kept inside. drop: the chance not to paste, drawn for each patch, or once with drop_each=false. where:
     `salient` copies windows above the tau-quantile of the image's saliency onto places below it (the paper's outlook;
     KeepAugment's threshold); with windows as large as the image only their centres are chosen, so give a smaller source.
@@ -78,14 +79,17 @@ def keep(
     saliency: Literal["full", "low_resolution", "early_head"] = "full",
     length: int | None = None,
     fraction: float = 0.5,
-    candidates: Literal["inside", "centred"] = "inside",
+    candidates: Literal["own", "inside", "centred"] = "own",
+    map: Literal["own", "foreign", "constant"] = "own",
     p: float = 1.0,
     every: int = 1,
 ) -> Pipeline:
     """Any augmentation with the image's important regions kept: `keep(cutout(length=8))`, `keep(randaugment+cutout)`.
 
     A region operation (cutout, random_erasing, cutmix) cuts where the network's saliency is low; over the result of
-    anything else, a box of the image where it is high is pasted back.
+    anything else, a box of the image where it is high is pasted back. candidates: the boxes that are chosen from, by
+    default those the operation itself draws from. map: `foreign` and `constant` are controls, which say what is gained
+    without looking at the image. Labels of a mix inside follow the pixels, or the chain is refused.
     """
 
 def keep_autoaugment(
@@ -97,12 +101,16 @@ def keep_autoaugment(
     length: int | None = None,
     tau: float = 0.6,
     saliency: Literal["full", "low_resolution", "early_head"] = "full",
+    candidates: Literal["own", "inside", "centred"] = "own",
+    map: Literal["own", "foreign", "constant"] = "own",
+    p: float = 1.0,
+    every: int = 1,
 ) -> Pipeline:
     """AutoAugment with a salient square of the image pasted back; by default half the side (16 of 32).
 
     table: autoaugment's, by default the one for the images' side. magnitude: the paper's table 4, `num_ops` operations of
     AutoAugment's space at that magnitude instead of the learned table. cutout: side of a Cutout after the policy, under
-    the paste, 16 in AutoAugment's CIFAR recipe, in mid-grey.
+    the paste, 16 in AutoAugment's CIFAR recipe, in mid-grey. p: the chance that an image is kept.
     """
 
 def keep_cutmix(
@@ -111,28 +119,44 @@ def keep_cutmix(
     p: float = 0.5,
     tau: float = 0.6,
     saliency: Literal["full", "low_resolution", "early_head"] = "full",
-    candidates: Literal["inside", "centred"] = "inside",
+    candidates: Literal["own", "inside", "centred"] = "own",
+    map: Literal["own", "foreign", "constant"] = "own",
+    every: int = 1,
 ) -> Pipeline:
-    """CutMix into a box that holds little of the image's own saliency; the other image is not looked at."""
+    """CutMix, with probability p, into a box that holds little of the image's own saliency; the other image is not looked at."""
 
 def keep_cutout(
     *,
     length: int | None = None,
     tau: float = 0.6,
     saliency: Literal["full", "low_resolution", "early_head"] = "full",
-    candidates: Literal["inside", "centred"] = "inside",
+    candidates: Literal["own", "inside", "centred"] = "own",
+    map: Literal["own", "foreign", "constant"] = "own",
+    p: float = 1.0,
+    every: int = 1,
 ) -> Pipeline:
-    """Cutout of a square that holds little of the saliency; by default half the side (16 of 32)."""
+    """Cutout of a square that holds little of the saliency; by default half the side (16 of 32).
+
+    p: the chance that an image's square is placed so; the others' are plain Cutout's.
+    """
 
 def keep_randaugment(
     *,
     num_ops: int = 2,
     magnitude: float = 9,
+    version: Literal["torchvision", "tpu", "tpu_published", "timm", "timm_increasing", "ildoonet", "uda"] = "torchvision",
     length: int | None = None,
     tau: float = 0.6,
     saliency: Literal["full", "low_resolution", "early_head"] = "full",
+    candidates: Literal["own", "inside", "centred"] = "own",
+    map: Literal["own", "foreign", "constant"] = "own",
+    p: float = 1.0,
+    every: int = 1,
 ) -> Pipeline:
-    """RandAugment with a salient square of the image pasted back; by default half the side (16 of 32)."""
+    """RandAugment with a salient square of the image pasted back; by default half the side (16 of 32).
+
+    version: whose operations and ladder, as randaugment's. p: the chance that an image is kept.
+    """
 
 def keep_random_erasing(
     *,
@@ -140,7 +164,9 @@ def keep_random_erasing(
     p: float = 0.5,
     tau: float = 0.6,
     saliency: Literal["full", "low_resolution", "early_head"] = "full",
-    candidates: Literal["inside", "centred"] = "inside",
+    candidates: Literal["own", "inside", "centred"] = "own",
+    map: Literal["own", "foreign", "constant"] = "own",
+    every: int = 1,
 ) -> Pipeline:
     """Random erasing of a rectangle that holds little of the saliency, with probability p."""
 

@@ -174,7 +174,12 @@ def build(chain: Chain, statistics: Statistics, where: str = "--augment") -> Pip
     Cutout, random erasing and the mixes at the end of a chain therefore see normalised values, where 0 is the mean
     colour, as their papers have it; a chain that goes on with pixel operations keeps them on pixels.
     """
-    return Pipeline(with_normalize(Pipeline(tuple(stages_of(chain, where))), statistics).stages)
+    return normalising(stages_of(chain, where), statistics)
+
+
+def normalising(stages: list[Stage], statistics: Statistics) -> Pipeline:
+    """The stages of a training, with `normalize` where it stands, or after the last one that needs pixels."""
+    return Pipeline(with_normalize(Pipeline(tuple(stages)), statistics).stages)
 
 
 def stages_of(chain: Chain, where: str) -> list[Stage]:
@@ -231,7 +236,12 @@ def _from_file(spec: Spec, where: str) -> list[Part]:
     content = read_policy_file(spec.name)
     if content.augment:
         return _parts(parse_chain(content.augment, spec.name), where)
-    return [(str(spec), PlanStage(Path(spec.name).stem, policy_of(content)))]
+    return [(str(spec), policy_stage(Path(spec.name).stem, content))]
+
+
+def policy_stage(name: str, content: PolicyFile) -> PlanStage:
+    """The stage of a policy file's sub-policies."""
+    return PlanStage(name, policy_of(content))
 
 
 def read_policy_file(path: Path | str) -> PolicyFile:

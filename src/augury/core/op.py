@@ -14,6 +14,7 @@ from torch import Tensor
 from augury.core.laws import Law
 from augury.core.options import Interval
 
+Candidates = Literal["inside", "centred"]
 Form = Literal["warp", "separable", "table", "blend", "region", "mix", "map"]
 Values = dict[str, Tensor]
 Column = Tensor | float
@@ -53,6 +54,8 @@ class Op:
     intensive: whether refinement switches it off (crop and flip stay on).
     shape, place: region operations only. shape(values, size) -> rows and columns of the box, int64 [n,2];
     place(u float32 [n,2], extent, size) -> its top left corner, int64 [n,2], which may lie outside and is clipped.
+    candidates: the places that `place` draws from, uniformly: boxes wholly `inside` the image, or `centred` on any pixel and
+    clipped at the border.
     identity: parameter values at which the operation changes nothing, where there are such.
     faded: the laws at an intensity in (0, 1), where a gradual refinement weakens the operation's strength; without it, it
     lowers the chance to fire.
@@ -70,6 +73,7 @@ class Op:
     batch_wide: bool = False
     shape: Callable[[Values, Tensor], Tensor] | None = None
     place: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+    candidates: Candidates = "inside"
     identity: dict[str, float] | None = None
     faded: Callable[[float], dict[str, Law]] | None = None
 

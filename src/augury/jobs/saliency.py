@@ -10,7 +10,7 @@ from augury.augment.pipeline import Fill, Pipeline
 from augury.augment.saliency.early_head import EarlyHead
 from augury.augment.saliency.maps import AnySaliencyKind
 from augury.augment.saliency.regions import Scores, allowed_places, box_scores, threshold
-from augury.augment.stages.keep import KeepStage
+from augury.augment.stages.keep import KeepStage, cutting
 from augury.augment.stages.normalize import Normalize
 from augury.core.batch import Batch
 from augury.core.errors import InputError
@@ -101,14 +101,16 @@ def _panels(
     assert isinstance(stage, KeepStage) and trace is not None and batch.saliency is not None
     box = trace["box"] if trace["box"].ndim == 2 else trace["box"][:, 0]
     height, width = stage.extent(batch, trace)
-    scores = box_scores(batch.saliency, height, width, batch.sizes(), stage.candidates)
+    cut = cutting(stage.stages)
+    law = stage.candidates_of(None if cut is None else cut.space[0].op)
+    scores = box_scores(batch.saliency, height, width, batch.sizes(), law)
     allowed = allowed_places(scores, threshold(scores, stage.tau), salient=not stage.cuts)
     images = batch.images if batch.images.dtype == torch.uint8 else normalize.restore(batch.images)
     pictures, words = [], []
     for row in range(len(images)):
         drawn = bool(height[row] > 0)
         words.append(_counted(scores, allowed, row) if drawn else "nothing drawn")
-        offset = (int(height[row]) // 2, int(width[row]) // 2) if stage.candidates == "inside" else (0, 0)
+        offset = (int(height[row]) // 2, int(width[row]) // 2) if law == "inside" else (0, 0)
         pictures.append(_marked(images[row], allowed[row] & drawn, offset, box[row].tolist()))
     return heat(batch.saliency), torch.stack(pictures), words
 

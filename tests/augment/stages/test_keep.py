@@ -256,7 +256,7 @@ def test_it_survives_pickling() -> None:
 
 def test_words_for_people() -> None:
     batch = batch_of()
-    cut = augury.pipeline("keep(cutout(length=8))")
+    cut = augury.pipeline("keep(cutout(length=8), candidates=inside)")
     _, traces = cut.run(batch, Noise.of(0, batch.ids))
     assert cut.describe(traces, 0) == "cutout 8x8 where little is lost"
     paste = augury.pipeline("keep(invert, length=8)")

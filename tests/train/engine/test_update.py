@@ -157,3 +157,12 @@ def test_the_average_is_what_is_evaluated_and_written(digits: Dataset) -> None:
     found = evaluate(training.shown, digits.validation, training.method.normalize, 10)
     assert row["validation_loss"] == pytest.approx(found.loss)
     assert evaluate(training.model, digits.validation, training.method.normalize, 10).loss != pytest.approx(found.loss)
+
+
+def test_udas_schedule_is_its_published_cosine() -> None:
+    """Catches half a cosine, which would end at 0."""
+    from augury.train.engine.schedule import learning_rate
+
+    found = [learning_rate(step, 1000, base=0.03, sched="cosine_part") for step in (0, 500, 1000)]
+    expected = [0.03 * math.cos(7 * math.pi * t / 16) for t in (0.0, 0.5, 1.0)]
+    assert found == pytest.approx(expected) and found[-1] == pytest.approx(0.195 * 0.03, rel=1e-2)

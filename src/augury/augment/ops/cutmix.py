@@ -35,6 +35,7 @@ def cutmix(*, alpha: Annotated[float, Interval(1e-3)] = 1.0, batch_wide: bool = 
         p=0.5,
         shape=_shape,
         place=centred,
+        candidates="centred",
         identity={"keep": 1.0},
     )
 

@@ -17,13 +17,14 @@ from augury.core.registry import register
 def cutout(
     *,
     length: Annotated[int, Interval(0)] | None = None,
-    fill: float = 0.0,
+    fill: Annotated[float, Interval(0, 255)] | None = None,
     reach: Annotated[int, Interval(1)] | None = None,
 ) -> Op:
     """Removes a square centred anywhere in the image and clipped at its border; by default half the side (16 of 32).
 
-    `length` in pixels, or the parameter `fraction` of the shorter side. `fill` is in the values the stage sees: 0 is the
-    mean colour after normalising, as published, and black on uint8 pixels. With `reach`, `fraction` is of so many pixels.
+    `length` in pixels, or the parameter `fraction` of the shorter side. Without `fill` the square becomes 0 in the
+    values the stage sees: the mean colour after normalising, as published, and black on uint8 pixels. `fill` is a grey level
+    from 0 to 255 wherever the operation stands, painted before normalising. With `reach`, `fraction` is of so many pixels.
     """
 
     def shape(values: Values, size: Tensor) -> Tensor:
@@ -33,7 +34,7 @@ def cutout(
         return side[:, None].expand(-1, 2)
 
     def lower(values: Values, size: Tensor) -> Parts:
-        return filling(Content.CONSTANT, fill)
+        return filling(Content.CONSTANT, fill or 0.0)
 
     fraction = Parameter(Constant(0.5), Interval(0, 2), "of the shorter side")
     return Op(
@@ -41,9 +42,10 @@ def cutout(
         "region",
         lower,
         {"fraction": fraction},
-        domain="any",
+        domain="any" if fill is None else "pixels",
         shape=shape,
         place=centred,
+        candidates="centred",
         identity={"fraction": 0.0},
     )
 

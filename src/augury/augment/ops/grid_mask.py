@@ -1,6 +1,7 @@
 """GridMask: a regular grid of squares is removed."""
 
 import math
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -14,11 +15,12 @@ from augury.core.registry import register
 
 
 @register("op", "grid_mask", source="Chen et al. 2020 (arXiv:2001.04086), section 3.2")
-def grid_mask(*, rotate: bool = False, fill: float = 0.0) -> Op:
+def grid_mask(*, rotate: bool = False, fill: Annotated[float, Interval(0, 255)] | None = None) -> Op:
     """Removes a regular grid of squares of drawn period and offset; `ratio` is the width of what stays between them.
 
     The default periods, 96 to 224 of 224 pixels, are the published ones as fractions of the shorter side. With `rotate`
-    the grid is turned by any angle, as the published ImageNet code does.
+    the grid is turned by any angle, as the published ImageNet code does. Without `fill` the squares become 0 in the values the
+    stage sees, the mean colour after normalising; `fill` is a grey level from 0 to 255, painted before normalising.
     """
 
     def lower(values: Values, size: Tensor) -> Parts:
@@ -29,7 +31,7 @@ def grid_mask(*, rotate: bool = False, fill: float = 0.0) -> Op:
         offset = [(values[name].double() * period).floor() for name in ("down", "right")]
         turn = values["turn"].double() * (2 * math.pi)
         grid = (period, band, *offset, (turn.cos() * 65536).round(), (turn.sin() * 65536).round())
-        return filling(Content.GRID, fill, grid=grid)
+        return filling(Content.GRID, fill or 0.0, grid=grid)
 
     free: Law = Uniform(0, 1)
     parameters = {
@@ -40,7 +42,8 @@ def grid_mask(*, rotate: bool = False, fill: float = 0.0) -> Op:
         "turn": Parameter(free if rotate else Constant(0.0), Interval(-1, 1), "turns"),
     }
     return Op(
-        "grid_mask", "region", lower, parameters, domain="any", shape=_whole, place=_origin, identity={"ratio": 1.0}
+        "grid_mask", "region", lower, parameters, domain="any" if fill is None else "pixels", shape=_whole, place=_origin,
+        identity={"ratio": 1.0},
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Random erasing: a rectangle inside the image becomes noise or a constant."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
@@ -14,17 +14,20 @@ from augury.core.registry import register
 
 
 @register("op", "random_erasing", source="Zhong et al. 2020 (arXiv:1708.04896), section 3 and algorithm 1")
-def random_erasing(*, content: Literal["noise", "constant"] = "noise", fill: float = 0.0) -> Op:
+def random_erasing(
+    *, content: Literal["noise", "constant"] = "noise", fill: Annotated[float, Interval(0, 255)] | None = None
+) -> Op:
     """Fills a rectangle of drawn area and aspect with noise per pixel, or with `fill`; alone, with probability one half.
 
     The rectangle lies inside the image. The published code redraws, up to 100 times, what does not fit; here the aspect
     is moved to the nearest that fits, in rows and in columns alike, and the area stays. Noise is uniform over 0..255 on
-    pixels and has mean 0 and variance 1 on normalised values.
+    pixels and has mean 0 and variance 1 on normalised values. The constant is 0 in the values the stage sees, the mean colour
+    after normalising; `fill` is a grey level from 0 to 255, painted before normalising.
     """
 
     def lower(values: Values, size: Tensor) -> Parts:
         if content == "constant":
-            return filling(Content.CONSTANT, fill)
+            return filling(Content.CONSTANT, fill or 0.0)
         return filling(Content.NOISE, pattern=(values["pattern"].double() * 2**24).to(torch.int64))
 
     parameters = {
@@ -32,7 +35,9 @@ def random_erasing(*, content: Literal["noise", "constant"] = "noise", fill: flo
         "aspect": Parameter(Uniform(0.3, 3.3333), Interval(0.01, 100), "height by width"),
         "pattern": Parameter(Uniform(0, 1), Interval(0, 1), "which noise"),
     }
-    return Op("random_erasing", "region", lower, parameters, domain="any", p=0.5, shape=_shape, place=_place)
+    return Op(
+        "random_erasing", "region", lower, parameters, domain="any" if fill is None else "pixels", p=0.5, shape=_shape, place=_place
+    )
 
 
 def _shape(values: Values, size: Tensor) -> Tensor:

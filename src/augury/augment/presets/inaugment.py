@@ -4,18 +4,20 @@ from typing import Annotated, Any, Literal
 
 from augury.augment.names import stages_of
 from augury.augment.saliency.maps import SaliencyKind
-from augury.augment.stages.inaugment import InAugment, Where
+from augury.augment.stages.inaugment import InAugment, Length, Where
 from augury.core.errors import InputError
-from augury.core.laws import Law, law_from
+from augury.core.laws import law_from
 from augury.core.options import Chain, Interval, Spec
 from augury.core.registry import register
 
 AUTO = Chain((Spec("autoaugment"),))
 Setting = Literal["cifar", "shake_shake", "resnet50", "efficientnet_b3"]
+LARGEST_SHARE = 4  # of the shorter side; lengths above it are in pixels
+SHRINK = 0.5  # section 4.1: the i-th patch is scaled by 0.5^(i - 1)
 # patches, source, target, scale, drop, order: section 4 and table 1 of the paper; lengths as shares of the input side.
 SETTINGS: dict[str, dict[str, Any]] = {
     "cifar": {"patches": 1, "drop": 0.0, "order": "augment_first"},
-    "shake_shake": {"patches": 2, "scale": [1.0, 0.5], "drop": 0.0, "order": "augment_first"},
+    "shake_shake": {"patches": 2, "drop": 0.0, "order": "augment_first"},
     "resnet50": {
         "patches": 3, "source": Spec("uniform", {}, (0.1, 1.0)), "target": [134 / 224, 80 / 224, 48 / 224], "drop": 0.5,
         "order": "resize_first",
@@ -50,9 +52,10 @@ def inaugment(
 
     policy: any augmentation or chain; by default autoaugment, with the table of the setting; `none` pastes plain
     patches. setting: the paper's numbers for PreActResNet-18 and WRN-28-10 (`cifar`), Shake-Shake, ResNet-50 and
-    EfficientNet-B3, which the other options override. source: side of the window as a share of the shorter side, a
-    number or a law, one for all patches or a list. target: side of the pasted patch likewise; none keeps the window's.
-    scale: a factor on the trimmed window instead. trim: windows are centred anywhere and cut at the border; otherwise
+    EfficientNet-B3, which the other options override. source: side of the window, a number or a law, one for all patches
+    or a list; up to 4 it is a share of the shorter side, above 4 it is in pixels (16 of 32 is 0.5). target: side of the
+    pasted patch likewise. scale: a factor on the trimmed window instead; with neither, the paper's rule for CIFAR, 0.5^(i - 1)
+    for the i-th patch: the first keeps its window's size. trim: windows are centred anywhere and cut at the border; otherwise
     they are kept inside. drop: the chance not to paste, drawn for each patch, or once with drop_each=false. where:
     `salient` copies windows above the tau-quantile of the image's saliency onto places below it (the paper's outlook;
     KeepAugment's threshold); with windows as large as the image only their centres are chosen, so give a smaller source.
@@ -65,14 +68,15 @@ def inaugment(
     if target is not None and scale is not None:
         raise InputError("inaugment: give target or scale, not both")
     if scale is None and target is None:
-        scale, target = chosen.get("scale"), chosen.get("target")
+        target = chosen.get("target")
+        scale = None if target is not None else [SHRINK**number for number in range(count)]
     sources = _each(chosen.get("source", 1.0) if source is None else source, count, "source")
     return [
         InAugment(
             tuple(_stages(policy, setting)),
             count,
-            tuple(_share(value, "source", 0.0) for value in sources),
-            tuple(None if value is None else _share(value, "target", 0.0) for value in _each(target, count, "target")),
+            tuple(_length(value, "source") for value in sources),
+            tuple(None if value is None else _length(value, "target") for value in _each(target, count, "target")),
             tuple(_factor(value) for value in _each(1.0 if scale is None else scale, count, "scale")),
             trim,
             order or chosen["order"],
@@ -106,11 +110,18 @@ def _each(value: Any, count: int, name: str) -> list[Any]:
     return value[:count]
 
 
-def _share(value: Any, name: str, low: float) -> Law:
+def _length(value: Any, name: str) -> Length:
+    """A share of the shorter side, or pixels. Raises InputError for a law that would be both."""
     law = law_from(value, f"inaugment({name})")
-    if not (law.support.low > low and law.support.high <= 4):
-        raise InputError(f"inaugment({name}) must be above 0 and at most 4, as a share of the shorter side")
-    return law
+    low, high = law.support.low, law.support.high
+    if not low > 0:
+        raise InputError(f"inaugment({name}) must be above 0: up to {LARGEST_SHARE} a share of the shorter side, above it pixels")
+    if low <= LARGEST_SHARE < high:
+        raise InputError(
+            f"inaugment({name}={value}): up to {LARGEST_SHARE} a share of the shorter side is meant, above it pixels; "
+            "give a law of one of them"
+        )
+    return Length(law, low > LARGEST_SHARE)
 
 
 def _factor(value: Any) -> float:

@@ -4,8 +4,9 @@ from typing import Annotated, Any, Literal
 
 from augury.augment.names import stages_of
 from augury.augment.policies.autoaugment import PolicyTable
+from augury.augment.policies.randaugment import Version
 from augury.augment.saliency.maps import SaliencyKind
-from augury.augment.saliency.regions import Candidates
+from augury.augment.saliency.regions import Map, Placing
 from augury.augment.stages.keep import KeepStage, cutting
 from augury.core.errors import InputError
 from augury.core.options import Chain, Interval, Spec
@@ -13,6 +14,7 @@ from augury.core.registry import register
 
 Share = Annotated[float, Interval(0, 1)]
 Pixels = Annotated[int, Interval(0)]
+Every = Annotated[int, Interval(1)]
 
 
 @register("preset", "keep", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 3 and algorithm 1")
@@ -23,14 +25,17 @@ def keep(
     saliency: SaliencyKind = "full",
     length: Pixels | None = None,
     fraction: Share = 0.5,
-    candidates: Candidates = "inside",
+    candidates: Placing = "own",
+    map: Map = "own",
     p: Share = 1.0,
-    every: Annotated[int, Interval(1)] = 1,
+    every: Every = 1,
 ) -> tuple[Any, ...]:
     """Any augmentation with the image's important regions kept: `keep(cutout(length=8))`, `keep(randaugment+cutout)`.
 
     A region operation (cutout, random_erasing, cutmix) cuts where the network's saliency is low; over the result of
-    anything else, a box of the image where it is high is pasted back.
+    anything else, a box of the image where it is high is pasted back. candidates: the boxes that are chosen from, by
+    default those the operation itself draws from. map: `foreign` and `constant` are controls, which say what is gained
+    without looking at the image. Labels of a mix inside follow the pixels, or the chain is refused.
     """
     stages = tuple(stages_of(augment, "keep"))
     if not stages:
@@ -39,15 +44,26 @@ def keep(
         raise InputError(f"keep: {augment} is kept already; wrap it once")
     if length is not None and cutting(stages) is not None:
         raise InputError(f"keep: length is the side of a pasted box, and {augment} cuts one; write {augment.stages[0].name}(...)")
-    return (KeepStage(stages, tau, saliency, candidates, length, fraction, p, every),)
+    return (KeepStage(stages, tau, saliency, candidates, map, length, fraction, p, every),)
 
 
 @register("preset", "keep_cutout", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 4.1")
 def keep_cutout(
-    *, length: Pixels | None = None, tau: Share = 0.6, saliency: SaliencyKind = "full", candidates: Candidates = "inside"
+    *,
+    length: Pixels | None = None,
+    tau: Share = 0.6,
+    saliency: SaliencyKind = "full",
+    candidates: Placing = "own",
+    map: Map = "own",
+    p: Share = 1.0,
+    every: Every = 1,
 ) -> Chain:
-    """Cutout of a square that holds little of the saliency; by default half the side (16 of 32)."""
-    return _kept(Spec("cutout", {} if length is None else {"length": length}), tau, saliency, candidates=candidates)
+    """Cutout of a square that holds little of the saliency; by default half the side (16 of 32).
+
+    p: the chance that an image's square is placed so; the others' are plain Cutout's.
+    """
+    inner = Spec("cutout", {} if length is None else {"length": length})
+    return _kept(inner, tau=tau, saliency=saliency, candidates=candidates, map=map, p=p, every=every)
 
 
 @register("preset", "keep_random_erasing", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 4.4")
@@ -57,10 +73,13 @@ def keep_random_erasing(
     p: Share = 0.5,
     tau: Share = 0.6,
     saliency: SaliencyKind = "full",
-    candidates: Candidates = "inside",
+    candidates: Placing = "own",
+    map: Map = "own",
+    every: Every = 1,
 ) -> Chain:
     """Random erasing of a rectangle that holds little of the saliency, with probability p."""
-    return _kept(Spec("random_erasing", {"content": content, "p": p}), tau, saliency, candidates=candidates)
+    inner = Spec("random_erasing", {"content": content, "p": p})
+    return _kept(inner, tau=tau, saliency=saliency, candidates=candidates, map=map, every=every)
 
 
 @register("preset", "keep_cutmix", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 4.2")
@@ -70,10 +89,13 @@ def keep_cutmix(
     p: Share = 0.5,
     tau: Share = 0.6,
     saliency: SaliencyKind = "full",
-    candidates: Candidates = "inside",
+    candidates: Placing = "own",
+    map: Map = "own",
+    every: Every = 1,
 ) -> Chain:
-    """CutMix into a box that holds little of the image's own saliency; the other image is not looked at."""
-    return _kept(Spec("cutmix", {"alpha": alpha, "p": p}), tau, saliency, candidates=candidates)
+    """CutMix, with probability p, into a box that holds little of the image's own saliency; the other image is not looked at."""
+    inner = Spec("cutmix", {"alpha": alpha, "p": p})
+    return _kept(inner, tau=tau, saliency=saliency, candidates=candidates, map=map, every=every)
 
 
 @register("preset", "keep_autoaugment", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), sections 4.1 and 4.2")
@@ -86,19 +108,24 @@ def keep_autoaugment(
     length: Pixels | None = None,
     tau: Share = 0.6,
     saliency: SaliencyKind = "full",
+    candidates: Placing = "own",
+    map: Map = "own",
+    p: Share = 1.0,
+    every: Every = 1,
 ) -> Chain:
     """AutoAugment with a salient square of the image pasted back; by default half the side (16 of 32).
 
     table: autoaugment's, by default the one for the images' side. magnitude: the paper's table 4, `num_ops` operations of
     AutoAugment's space at that magnitude instead of the learned table. cutout: side of a Cutout after the policy, under
-    the paste, 16 in AutoAugment's CIFAR recipe, in mid-grey.
+    the paste, 16 in AutoAugment's CIFAR recipe, in mid-grey. p: the chance that an image is kept.
     """
     if magnitude is None:
         policy = Spec("autoaugment", {} if table is None else {"table": table})
     else:
         policy = Spec("autoaugment_space", {"magnitude": magnitude, "num_ops": num_ops})
     trailing = (Spec("cutout", {"length": cutout, "fill": 128}),) if cutout else ()
-    return _kept(Chain((policy, *trailing)), tau, saliency, length=length)
+    inner = Chain((policy, *trailing))
+    return _kept(inner, tau=tau, saliency=saliency, length=length, candidates=candidates, map=map, p=p, every=every)
 
 
 @register("preset", "keep_randaugment", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), sections 4.1 and 4.3")
@@ -106,13 +133,22 @@ def keep_randaugment(
     *,
     num_ops: Annotated[int, Interval(1, 16)] = 2,
     magnitude: Annotated[float, Interval(0, 30)] = 9,
+    version: Version = "torchvision",
     length: Pixels | None = None,
     tau: Share = 0.6,
     saliency: SaliencyKind = "full",
+    candidates: Placing = "own",
+    map: Map = "own",
+    p: Share = 1.0,
+    every: Every = 1,
 ) -> Chain:
-    """RandAugment with a salient square of the image pasted back; by default half the side (16 of 32)."""
-    return _kept(Spec("randaugment", {"num_ops": num_ops, "magnitude": magnitude}), tau, saliency, length=length)
+    """RandAugment with a salient square of the image pasted back; by default half the side (16 of 32).
+
+    version: whose operations and ladder, as randaugment's. p: the chance that an image is kept.
+    """
+    inner = Spec("randaugment", {"num_ops": num_ops, "magnitude": magnitude, "version": version})
+    return _kept(inner, tau=tau, saliency=saliency, length=length, candidates=candidates, map=map, p=p, every=every)
 
 
-def _kept(inner: Spec | Chain, tau: float, saliency: SaliencyKind, **options: Any) -> Chain:
-    return Chain((Spec("keep", {"augment": inner, "tau": tau, "saliency": saliency, **options}),))
+def _kept(inner: Spec | Chain, **options: Any) -> Chain:
+    return Chain((Spec("keep", {"augment": inner, **options}),))

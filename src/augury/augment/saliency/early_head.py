@@ -36,16 +36,35 @@ def early_head(network: nn.Module, classes: int) -> EarlyHead:
 
 
 def first_unit(network: nn.Module) -> nn.Module:
-    """The first unit after the stem: a stage's first block where it consists of blocks, else the stage.
+    """The first unit after the stem: the first block of the first stage that consists of blocks. Where no stage does, the
+    second stage as it is: the first is the stem.
 
-    Raises InputError for a network without named stages.
+    Some networks name their stem among the stages (ours, and those built of `features`), others do not (torchvision's and
+    timm's ResNets, whose first stage is layer1): what a stage is made of tells them apart. Raises InputError for a network
+    without named stages.
     """
     taps: tuple[str, ...] = getattr(network, "taps", ())
+    for tap in taps:
+        found = _block(network.get_submodule(tap))
+        if found is not None:
+            return found
     if len(taps) < 2:
         raise InputError("saliency=early_head: the network names no stages (`taps`); use saliency=full or low_resolution")
-    stage = network.get_submodule(taps[1])
-    first = next(stage.children(), None)
-    return first if first is not None and next(first.children(), None) is not None else stage
+    return network.get_submodule(taps[1])
+
+
+def _block(stage: nn.Module) -> nn.Module | None:
+    """A stage's first block; None for a run of plain layers, a stem."""
+    if not isinstance(stage, nn.Sequential | nn.ModuleList | nn.ModuleDict):
+        inner = dict(stage.named_children())
+        if "blocks" in inner:  # timm's stages, with a layer for the size before their blocks
+            return _block(inner["blocks"])
+        return stage if inner else None
+    for child in stage.children():
+        found = _block(child)
+        if found is not None:
+            return found
+    return None
 
 
 def early_maps(network: nn.Module, images: Tensor) -> Tensor:

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from augury.augment.forms.region import clipped
+from augury.core.op import Candidates
 
-Candidates = Literal["inside", "centred"]
+Map = Literal["own", "foreign", "constant"]
+Placing = Literal["own", "inside", "centred"]
 # Whole levels make the integral image exact in float64 (up to 2^23 pixels), so that ties are ties on every device.
 _LEVELS = 2.0**30
 

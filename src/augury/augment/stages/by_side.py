@@ -14,7 +14,12 @@ from augury.core.stage import Domain, Trace
 
 @dataclass(frozen=True)
 class BySideStage:
-    """The stage of a BySide policy: it looks at the images and hands them to the stage for their side."""
+    """The stage of a BySide policy: it looks at the images once, when it draws, and hands them to the stage for their side.
+
+    The trace says which stage that was: it holds `large`, bool [B], where it was the large one, and nothing of that name
+    otherwise. So whatever a trace is applied to, a patch of the image above all, meets the operations that were drawn, and
+    nothing has to be read back from an accelerator.
+    """
 
     small: PlanStage
     large: PlanStage
@@ -53,21 +58,23 @@ class BySideStage:
         return self.small if min(batch.images.shape[-2:]) < self.limit_pixels else self.large
 
     def sample(self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0) -> Trace:
-        """The chosen stage's trace with `large`, bool [B]: which stage it is."""
+        """The chosen stage's trace, with `large` where it is the large one."""
         stage = self.at(batch)
         trace = stage.sample(batch, noise, clock, intensity)
-        return trace | {"large": torch.full_like(trace["op"][:, 0], stage is self.large, dtype=torch.bool)}
+        return trace if stage is self.small else trace | {"large": torch.ones_like(trace["op"][:, 0], dtype=torch.bool)}
 
     def apply(self, batch: Batch, trace: Trace) -> Batch:
-        return self.at(batch).apply(batch, _of_stage(trace))
+        return self._drew(trace).apply(batch, _of_stage(trace))
 
     def repeat(self, noise: Noise) -> Noise:
         return noise
 
     def describe(self, trace: Trace, row: int) -> str:
         """In words, by the stage that drew it."""
-        stage = self.large if bool(trace["large"][row]) else self.small
-        return stage.describe(_of_stage(trace), row)
+        return self._drew(trace).describe(_of_stage(trace), row)
+
+    def _drew(self, trace: Trace) -> PlanStage:
+        return self.large if "large" in trace else self.small
 
 
 def _of_stage(trace: Trace) -> Trace:

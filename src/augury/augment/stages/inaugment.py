@@ -23,12 +23,31 @@ Where = Literal["anywhere", "salient"]
 
 
 @dataclass(frozen=True)
+class Length:
+    """A drawn length: as a share of an image's shorter side, or, with `in_pixels`, in pixels."""
+
+    law: Law
+    in_pixels: bool = False
+
+    def pixels(self, u: Tensor, short: Tensor) -> Tensor:
+        """int64 [B], from uniforms and shorter sides."""
+        drawn = self.law.value(u, torch.ones_like(u)).double()
+        return (drawn if self.in_pixels else drawn * short).round().to(torch.int64)
+
+    def most(self, short: int) -> float:
+        return self.law.support.high * (1 if self.in_pixels else short)
+
+    def least(self, short: int) -> float:
+        return self.law.support.low * (1 if self.in_pixels else short)
+
+
+@dataclass(frozen=True)
 class InAugment:
     """Copy `patches` windows, transform them like the image, resize and paste them, the largest first.
 
     stages: the policy, which sees the image and every patch with the same draw (or, with `same_draw` off, each with its
-    own). source: side of the window as a share of the image's shorter side, per patch. target: side of the pasted patch
-    likewise (None: the window's own size), per patch; scale: a factor on the trimmed window instead. trim: windows are
+    own). source: side of the window, as a share of the image's shorter side or in pixels, per patch. target: side of the
+    pasted patch likewise (None: the window's own size), per patch; scale: a factor on the trimmed window instead. trim: windows are
     centred anywhere and cut at the border, otherwise kept inside. drop: chance not to paste, for each patch on its own
     (`drop_each`) or for all at once. where: with `salient`, windows are drawn among those that hold more than the
     tau-quantile of the image's saliency, and patches are pasted on places that hold less than it; an image whose map is
@@ -40,8 +59,8 @@ class InAugment:
 
     stages: tuple[Stage, ...]
     patches: int
-    source: tuple[Law, ...]
-    target: tuple[Law | None, ...]
+    source: tuple[Length, ...]
+    target: tuple[Length | None, ...]
     scale: tuple[float, ...]
     trim: bool
     order: Literal["augment_first", "resize_first"]
@@ -106,8 +125,7 @@ class InAugment:
         boxes, sizes, corners = [], [], []
         places = _Places(map_of(batch, self.name), size, noise, self) if self.where == "salient" else None
         for k in range(count):
-            ones = torch.ones_like(u[:, k, 0])
-            side = (self.source[k].value(u[:, k, 0], ones).double() * short).round().to(torch.int64).clamp(min=1)
+            side = self.source[k].pixels(u[:, k, 0], short).clamp(min=1)
             box = self._window(u[:, k, 1:3], side, size)
             box = box if places is None else places.window(k, side, box)
             target = self._target(k, u[:, k, 3], box, short)
@@ -137,8 +155,7 @@ class InAugment:
         window = torch.stack([box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]], 1)
         law = self.target[k]
         if law is not None:
-            side = (law.value(u, torch.ones_like(u)).double() * short).round().to(torch.int64)
-            return side[:, None].expand(-1, 2)
+            return law.pixels(u, short)[:, None].expand(-1, 2)
         if self.scale[k] == 1:
             return window
         return (window.double() * self.scale[k] + 1e-9).to(torch.int64)
@@ -204,13 +221,13 @@ class InAugment:
         if all(law is None for law in self.target) and all(scale == 1 for scale in self.scale):
             return pieces
         short = min(height, width)
-        largest = max(_largest(law, scale, source) for law, scale, source in zip(self.target, self.scale, self.source, strict=True))
-        side = max(1, math.ceil(largest * short))
+        each = zip(self.target, self.scale, self.source, strict=True)
+        side = max(1, math.ceil(max(_largest(law, scale, source, short) for law, scale, source in each)))
         shrink = max(_shrink(law, scale, src, short) for law, scale, src in zip(self.target, self.scale, self.source, strict=True))
         return resize(pieces, window, target, side, self.resample, shrink)
 
     def _longest(self, short: int) -> int:
-        return max(1, math.ceil(max(law.support.high for law in self.source) * short))
+        return max(1, math.ceil(max(law.most(short) for law in self.source)))
 
     def repeat(self, noise: Noise) -> Noise:
         return noise
@@ -266,13 +283,14 @@ def _folded(noise: Noise, count: int) -> Tensor:
     return torch.stack([noise.fold(k).key for k in range(count)], 1).flatten()
 
 
-def _largest(law: Law | None, scale: float, source: Law) -> float:
-    return law.support.high if law is not None else scale * source.support.high
+def _largest(law: Length | None, scale: float, source: Length, short: int) -> float:
+    return law.most(short) if law is not None else scale * source.most(short)
 
 
-def _shrink(law: Law | None, scale: float, source: Law, short: int) -> float:
+def _shrink(law: Length | None, scale: float, source: Length, short: int) -> float:
     """At most how many times longer a window is than what is made of it."""
     if law is None:
         return 2 / scale if scale < 1 else 1.0  # a window of odd length may round down by half a pixel
-    smallest = max(1.0, round(law.support.low * short)) if not isinstance(law, Constant) else max(1.0, law.number * short)
-    return max(1.0, source.support.high * short / smallest)
+    least = law.least(short)
+    smallest = max(1.0, least if isinstance(law.law, Constant) else round(least))
+    return max(1.0, source.most(short) / smallest)

@@ -7,13 +7,16 @@ from torch import Tensor
 
 from augury.augment.forms.region import Content, inside
 from augury.augment.saliency.maps import SaliencyKind, map_of
-from augury.augment.saliency.regions import Candidates, choose, usable
+from augury.augment.saliency.regions import Map, Placing, choose, usable
 from augury.augment.stages.plan import PlanStage
 from augury.core.batch import Batch
+from augury.core.devices import constant
 from augury.core.errors import InputError
 from augury.core.noise import Noise
+from augury.core.op import Candidates, Op
 from augury.core.plan import Clock
 from augury.core.stage import Domain, Stage, Trace
+from augury.core.targets import Targets
 
 _BOXES = frozenset({Content.NONE, Content.CONSTANT, Content.PARTNER, Content.NOISE})
 
@@ -37,18 +40,30 @@ class KeepStage:
     The draws of the stages inside are those they would make alone; with p = 0 this is exactly the plain method. An image
     whose map is not finite is treated plainly too.
 
+    candidates: the boxes that are chosen from: the law of place of the operation itself (`own`: cutout's and cutmix's are
+    centred on any pixel and clipped at the border, random erasing's and the pasted square lie inside), or one for all.
+    map: the image's own, or for a control that of another image of the batch (`foreign`), or a map that says nothing
+    (`constant`, which needs no network): what keeping gains without looking at the image.
     length: the pasted square's side in pixels; None takes `fraction` of the shorter side. p: the chance that an image is
     kept. every: the host makes a map in every so many steps only; between them images are treated plainly.
+
+    Labels follow pixels: where a stage inside mixes samples, the pasted square gives its area back to the image's own label.
+    Raises InputError for stages of which that cannot be said: more than one mix, and operations that move mixed pixels.
     """
 
     stages: tuple[Stage, ...]
     tau: float = 0.6
     saliency: SaliencyKind = "full"
-    candidates: Candidates = "inside"
+    candidates: Placing = "own"
+    map: Map = "own"
     length: int | None = None
     fraction: float = 0.5
     p: float = 1.0
     every: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.cuts:
+            _check_mixes(self.stages, self.name)
 
     @property
     def name(self) -> str:
@@ -74,7 +89,7 @@ class KeepStage:
 
     @property
     def needs(self) -> frozenset[str]:
-        own = frozenset({"saliency"}) if self.p > 0 else frozenset()
+        own = frozenset({"saliency"}) if self.p > 0 and self.map != "constant" else frozenset()
         return own.union(*(stage.needs for stage in self.stages))
 
     @property
@@ -92,13 +107,14 @@ class KeepStage:
             keep = torch.zeros(len(batch), dtype=torch.bool, device=batch.images.device)
             chosen = _Chooser(self, torch.zeros_like(batch.images[:, 0], dtype=torch.float32), keep, noise)
         else:
-            map_ = map_of(batch, self.name)
+            map_ = self._map(batch, noise)
             gate = noise.fold("keep").uniform(1)[:, 0] < self.p
             chosen = _Chooser(self, map_, gate & usable(map_), noise)
         if (stage := cutting(self.stages)) is not None:
             return self._placed(stage, traces[0], batch, chosen)
         side = self._paste_extent(batch.sizes())
-        box = chosen.box("paste", side, side, batch.sizes(), torch.zeros(len(batch), 4, dtype=torch.int64, device=side.device))
+        plain = torch.zeros(len(batch), 4, dtype=torch.int64, device=side.device)
+        box = chosen.box("paste", side, side, batch.sizes(), plain, self.candidates_of(None))
         return {f"{number}.{key}": part for number, trace in enumerate(traces) for key, part in trace.items()} | {"box": box}
 
     def apply(self, batch: Batch, trace: Trace) -> Batch:
@@ -111,7 +127,29 @@ class KeepStage:
         if done.images.shape != batch.images.shape:
             raise InputError(f"{self.name}: the images come out in another size, so nothing can be pasted back; wrap less")
         mask = inside(trace["box"], *batch.images.shape[-2:])[:, None]
-        return done.replace(images=torch.where(mask, batch.images, done.images))
+        return done.replace(images=torch.where(mask, batch.images, done.images), targets=self._labels(batch, done, trace))
+
+    def _labels(self, batch: Batch, done: Batch, trace: Trace) -> Targets | None:
+        """What the stages made of the labels, and where they mixed them, by the shares of the pixels after pasting."""
+        number = next((k for k, stage in enumerate(self.stages) if stage.mixes_labels), None)
+        if batch.targets is None or number is None:
+            return done.targets
+        stage, own = self.stages[number], self._part(trace, number)
+        assert isinstance(stage, PlanStage)
+        return batch.targets.mix(own["partner"][:, 0], stage.kept(own, batch.sizes(), trace["box"]))
+
+    def candidates_of(self, op: Op | None) -> Candidates:
+        """The boxes that are chosen from: for an operation that cuts, or for the square that is pasted (None)."""
+        if self.candidates != "own":
+            return self.candidates
+        return "inside" if op is None else op.candidates
+
+    def _map(self, batch: Batch, noise: Noise) -> Tensor:
+        """float [B,H,W]: the map that boxes are chosen by."""
+        if self.map == "constant":
+            return torch.ones_like(batch.images[:, 0], dtype=torch.float32)
+        own = map_of(batch, self.name)
+        return own if self.map == "own" else own[noise.fold("foreign map").partners()]
 
     def repeat(self, noise: Noise) -> Noise:
         return noise
@@ -136,7 +174,12 @@ class KeepStage:
         boxes = trace["box"].clone()
         for slot in range(stage.policy.slots):
             height, width = _cut_extent(stage, trace, slot, size).unbind(1)
-            box = chosen.box(f"cut{slot}", height, width, size, boxes[:, slot])
+            laws = [self.candidates_of(entry.op) for entry in stage.space.entries]
+            box = chosen.box(f"cut{slot}", height, width, size, boxes[:, slot], laws[0])
+            for law in sorted({*laws} - {laws[0]}):
+                other = chosen.box(f"cut{slot}", height, width, size, boxes[:, slot], law)
+                of = constant(tuple(each == law for each in laws), torch.bool, size.device)[trace["op"][:, slot]]
+                box = torch.where(of[:, None], other, box)
             boxes[:, slot] = torch.where(trace["on"][:, slot, None], box, boxes[:, slot])
         return {**trace, "box": boxes}
 
@@ -164,11 +207,13 @@ class _Chooser:
     keep: Tensor
     noise: Noise
 
-    def box(self, name: str, height: Tensor, width: Tensor, size: Tensor, plain: Tensor) -> Tensor:
+    def box(
+        self, name: str, height: Tensor, width: Tensor, size: Tensor, plain: Tensor, candidates: Candidates
+    ) -> Tensor:  # fmt: skip
         pick = (self.noise.fold(f"keep {name}").bits(1)[:, 0] >> 32) & 0xFFFFFFFF
         found = choose(
             self.saliency, height, width, size, pick,
-            tau=self.stage.tau, salient=not name.startswith("cut"), candidates=self.stage.candidates,
+            tau=self.stage.tau, salient=not name.startswith("cut"), candidates=candidates,
         )  # fmt: skip
         return torch.where(self.keep[:, None], found.box, plain)
 
@@ -181,3 +226,20 @@ def _cut_extent(stage: PlanStage, trace: Trace, slot: int, size: Tensor) -> Tens
         assert entry.op.shape is not None
         extent = torch.where(trace["op"][:, slot, None] == index, entry.op.shape(values, size), extent)
     return extent
+
+
+def _check_mixes(stages: tuple[Stage, ...], name: str) -> None:
+    """Refuses stages after which nobody can say whose pixels the pasted square replaces."""
+    mixing = [number for number, stage in enumerate(stages) if stage.mixes_labels]
+    if not mixing:
+        return
+    stage = stages[mixing[0]]
+    if len(mixing) > 1 or not isinstance(stage, PlanStage) or stage.policy.slots > 1:
+        raise InputError(f"{name}: labels cannot follow the pixels of several mixes under a pasted box; wrap all but the mixes")
+    for later in stages[mixing[0] + 1 :]:
+        still = isinstance(later, PlanStage) and not later.forms & {"warp", "separable", "map"}
+        if not still:
+            raise InputError(
+                f"{name}: {later.name} would move the pixels that {stage.name} has mixed, and labels could not follow; "
+                f"put {stage.name} last"
+            )

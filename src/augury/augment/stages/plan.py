@@ -125,6 +125,21 @@ class PlanStage:
             targets = targets.mix(partner, _kept(lowered, column, size))
         return batch.replace(images=images, targets=targets)
 
+    def kept(self, trace: Trace, size: Tensor, restored: Tensor) -> Tensor:
+        """float32 [B]: the weight of each image's own label after the first slot, when afterwards the pixels of the boxes
+        `restored`, int64 [B,4], are put back to what they were."""
+        lowered = lower(self.space, trace, size, self.contents).slot(0)
+        column = {name: part[:, 0] for name, part in trace.items() if name in ("box", "partner")}
+        keep = _kept(lowered, column, size)
+        back = 1 - kept_share(restored, size)
+        if lowered.region is None:
+            return keep + (1 - keep) * back
+        both = torch.cat(
+            [torch.maximum(column["box"][:, :2], restored[:, :2]), torch.minimum(column["box"][:, 2:], restored[:, 2:])], 1
+        )
+        cut = lowered.region.content[:, 0] == int(Content.PARTNER)
+        return torch.where(cut, keep + (1 - kept_share(both, size)), keep + (1 - keep) * back)
+
     def repeat(self, noise: Noise) -> Noise:
         return noise
 

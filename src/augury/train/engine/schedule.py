@@ -36,12 +36,15 @@ def learning_rate(
 
     During `warmup` steps it rises linearly from `warmup_from` to `base` (Goyal et al. 2017, arXiv:1706.02677, section 2.2).
     cosine: then half a cosine from base to 0 over the steps that are left (Loshchilov and Hutter 2017, without restarts).
+    cosine_part: 7/32 of a cosine, so that the rate falls to a fifth (UDA and FixMatch: cos(7 pi t / 16)).
     multistep: multiplied by `rate` at every milestone, step: after every `every` steps, both counted from the start; constant.
     """
     if step < warmup:
         return warmup_from + (base - warmup_from) * step / warmup
     if sched == "cosine":
         return base * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, steps - warmup)))
+    if sched == "cosine_part":
+        return base * math.cos(7 / 16 * math.pi * (step - warmup) / max(1.0, steps - warmup))
     if sched == "multistep":
         return base * rate ** sum(step >= m for m in milestones)
     if sched == "step":

@@ -69,7 +69,9 @@ class Settings:
     momentum: Annotated[float, Interval(0, 0.9999)] = flag(0.9, "Optimisation", "momentum; the first beta of adam and adamw")
     nesterov: bool = flag(True, "Optimisation", "sgd: Nesterov momentum")
     weight_decay: Annotated[float, Interval(0)] = flag(5e-4, "Optimisation", "weight decay")
-    sched: Literal["cosine", "multistep", "step", "constant"] = flag("cosine", "Learning rate", "schedule of the learning rate")
+    sched: Literal["cosine", "cosine_part", "multistep", "step", "constant"] = flag(
+        "cosine", "Learning rate", "schedule of the learning rate"
+    )
     decay_milestones: tuple[Annotated[float, Interval(0)], ...] = flag(
         (0.3, 0.6, 0.8),
         "Learning rate",

@@ -7,11 +7,9 @@ from typing import Any
 
 import torch
 
-from augury.augment.names import stages_of
+from augury.augment.names import normalising, policy_stage, stages_of
 from augury.augment.pipeline import Pipeline
-from augury.augment.policies.file import PolicyFile, policy_of
-from augury.augment.stages.normalize import Normalize
-from augury.augment.stages.plan import PlanStage
+from augury.augment.policies.file import PolicyFile
 from augury.core.noise import Noise
 from augury.core.options import parse_chain
 from augury.train.data.dataset import Dataset, Split
@@ -69,11 +67,9 @@ def refined_from(epochs: int, share: float) -> dict[str, Any]:
 
 
 def searched_pipeline(base: str, made: Candidate, dataset: Dataset) -> Pipeline:
-    """The base augmentation, the candidate's policy, and normalising after the last stage that needs pixels."""
-    policy = PlanStage("policy", policy_of(PolicyFile("candidate", ((1.0, made.rows),), repeat=made.repeat)))
-    stages = [*stages_of(parse_chain(base, "--augment"), "--augment"), policy]
-    last = max(i for i, stage in enumerate(stages) if i == len(stages) - 1 or stage.domain == "pixels")
-    return Pipeline((*stages[: last + 1], Normalize(dataset.mean, dataset.std), *stages[last + 1 :]))
+    """The base augmentation and the candidate's policy, built as the final training builds them from the policy's file."""
+    policy = policy_stage("policy", PolicyFile("candidate", ((1.0, made.rows),), repeat=made.repeat))
+    return normalising([*stages_of(parse_chain(base, "--augment"), "--augment"), policy], (dataset.mean, dataset.std))
 
 
 def proxy(dataset: Dataset, images: int, seed: int) -> Dataset:

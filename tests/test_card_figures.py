@@ -1,0 +1,31 @@
+"""Figures on cards and pages that come from a file under results/ say what the file says."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def rate(job: str, size: str) -> float:
+    rows = json.loads((ROOT / "results" / "bench_cpu.json").read_text())["rows"]
+    return next(
+        r["images_per_second"] for r in rows if (r["job"], r["size"], r["library"], r["how"]) == (job, size, "augury", "numba")
+    )
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("docs/cards/preset/inaugment.md", r"Cost on a CPU: ([\d.]+) times AutoAugment alone at 32x32, ([\d.]+) times at 224x224"),
+        ("docs/verify-and-bench.md", r"InAugment costs ([\d.]+) times its policy at 32x32\s+and ([\d.]+) times at 224x224"),
+    ],
+)
+def test_what_inaugment_costs_is_what_was_measured(page: str, words: str) -> None:
+    """Catches 1.8 and 2.7 on the card beside 2.2 and 2.9 in its own file."""
+    found = re.search(words, (ROOT / page).read_text(encoding="utf-8"))
+    assert found is not None
+    for said, size in zip(found.groups(), ("32x32", "224x224"), strict=True):
+        assert float(said) == pytest.approx(rate("autoaugment", size) / rate("inaugment", size), abs=0.05)
