@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import steady
 
+from augury.cli import main
 from augury.core.errors import InputError
 from augury.train.data.dataset import Dataset, load
 from augury.train.data.fingerprint import FileMark, Fingerprint
@@ -166,3 +167,48 @@ MARKS = st.builds(FileMark, st.text(max_size=8), st.text(max_size=4), st.integer
 def test_a_fingerprint_is_read_as_it_was_written(marks: list[FileMark]) -> None:
     whole = Fingerprint({"train": tuple(marks)}) if marks else Fingerprint({})
     assert Fingerprint.from_csv(whole.csv(), "x") == whole
+
+
+def trained(*arguments: object) -> int:
+    try:
+        return main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        return int(stop.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        (("--model", "patch_cnn"), "--model patch_cnn: cannot take images of 6x6"),
+        (("--model", "torchvision:vit_b_16"), "cannot take images of 6x6"),
+        (("--strategy", "group_dro"), "has no groups"),
+    ],
+    ids=["too small", "another size", "no groups"],
+)
+def test_what_a_training_cannot_take_is_one_line_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], line: str
+) -> None:
+    root = image_folder(tmp_path / "data", each=6)
+    capsys.readouterr()
+    assert trained("train", root, *more, "--epochs", 1, "--output", tmp_path / "run", "--quiet") == 2
+    said = capsys.readouterr().err
+    assert line in said and said.count("\n") == 1 and not (tmp_path / "run").exists()
+
+
+def test_one_image_per_class_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = image_folder(tmp_path / "data", each=1)
+    assert trained("train", root, "--epochs", 1, "--output", tmp_path / "run") == 2
+    assert "no class has two training images, so none is left for validation" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [(), ("--sampling", "groups"), ("--strategy", "group_dro"), ("--select", "worst_group")])
+def test_a_group_that_only_the_test_part_has_is_trained_without_or_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
+) -> None:
+    root = tmp_path / "data"
+    image_folder(root, parts=("train",), groups=("day", "night"), each=8)
+    image_folder(root, parts=("test",), groups=("day", "fog"), each=4)
+    capsys.readouterr()
+    code = trained("train", root, *more, "--epochs", 1, "--batch-size", 8, "--output", tmp_path / "run", "--quiet")
+    said = capsys.readouterr().err
+    assert code in (0, 2) and "unexpected" not in said

@@ -1,4 +1,4 @@
-"""What users hand over as images and labels, checked and brought to one form, with the way back."""
+"""Checks the images and labels that users pass, converts them to uint8 batches and `Targets`, and converts results back."""
 
 from collections.abc import Callable
 from typing import Any

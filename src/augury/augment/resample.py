@@ -1,4 +1,4 @@
-"""Resizing and blurring of whole images and of patches: weights by `forms.separable`, sums by the back end."""
+"""Resizes and blurs whole images and patches: weights by `forms.separable`, sums by the back end."""
 
 import torch
 from torch import Tensor

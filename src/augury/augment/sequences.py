@@ -1,4 +1,4 @@
-"""Sequences of transformation functions, applied step by step so that every state in between can be looked at."""
+"""Sequences of transformation functions, applied step by step so that every intermediate state can be inspected."""
 
 from dataclasses import dataclass
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""Building augmentations by functions with signatures of their own, `augury.ops.rotate(degrees=(-30, 30))`, beside the text.
+"""Builds augmentations by functions with signatures, `augury.ops.rotate(degrees=(-30, 30))`, equivalent to the text.
 
 Each function writes what it is given as the grammar's text has it and builds that, so that text, YAML and objects are one
 thing. The signatures are made from the registered factories; `tools/stubs.py` writes them down for editors and checkers.

@@ -7,16 +7,21 @@ import argparse
 import os
 import sys
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rich_argparse import RichHelpFormatter
 
 from augury import __version__
 from augury.core.errors import InputError, RunError
 
+# Flags whose value is a list with commas.
+LISTS = frozenset({
+    "--augment", "--strategy", "--model", "--what", "--ids", "--rows", "--controls", "--functions", "--operations",
+    "--decay-milestones", "--risk-epochs",
+})  # fmt: skip
 COMMANDS = (
-    "list", "preview", "train", "compare", "evaluate", "diagnose", "search", "patch", "export", "policy", "verify", "bench",
-    "reproduce", "theory",
+    "list", "preview", "train", "compare", "evaluate", "predict", "diagnose", "search", "patch", "export", "policy", "verify",
+    "bench", "reproduce", "theory",
 )  # fmt: skip
 
 
@@ -59,6 +64,27 @@ def _load_plugins(given: list[str]) -> None:
             load_plugin(plugin)
 
 
+class _Value(argparse.Action):
+    """Stores a flag's value. Given again, a list is added to, and anything else is refused."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:  # fmt: skip
+        if option is not None and _given(namespace, self.dest):
+            if not (LISTS & set(self.option_strings) and isinstance(values, str)):
+                parser.error(f"{option} is given twice; keep one of them")
+            values = f"{getattr(namespace, self.dest)},{values}"
+        setattr(namespace, self.dest, values)
+
+
+def _given(namespace: argparse.Namespace, name: str) -> bool:
+    """Whether a flag stood before; it counts as given from now on."""
+    given = vars(namespace).setdefault("given", set())
+    found = name in given
+    given.add(name)
+    return found
+
+
 class Help(RichHelpFormatter):
     """Coloured on a terminal, plain elsewhere; brackets in the texts are the grammar's, not markup."""
 
@@ -68,7 +94,12 @@ class Help(RichHelpFormatter):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Refuses in one line, with the nearest flag."""
+    """Refuses in one line, with the nearest flag; of a flag that is given twice no value is lost."""
+
+    def __init__(self, *names: Any, **options: Any) -> None:
+        super().__init__(*names, **options)
+        for action in (None, "store"):  # for its groups of flags too
+            self.register("action", action, _Value)
 
     def error(self, message: str) -> NoReturn:
         from augury.core.registry import unknown
@@ -113,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _usage(parser: argparse.ArgumentParser) -> str:
-    """What must be given, and that there is more: dozens of flags in a row tell nobody anything."""
+    """The required arguments only, since dozens of flags in a row are not readable."""
     words = []
     for action in parser._actions:
         if not action.option_strings:

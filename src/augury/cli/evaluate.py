@@ -11,7 +11,7 @@ HELP = "evaluate a finished run's network on a test part"
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     parser.add_argument("run_folder", metavar="RUN", type=named_path, help="the --output folder of `augury train`")
-    parser.add_argument("--data", metavar="DATA", help="evaluate on other data with the same classes")
+    parser.add_argument("--data", metavar="DATA", help="evaluate on other data, or on labelled images alone")
     add_setting(parser, "data_dir")
     add_setting(parser, "device", default="auto")
     add_json(parser)

@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from augury.cli.shared import add_flags, add_settings, number, print_notes, settings_of
+from augury.cli.shared import add_flags, add_settings, print_notes, settings_of, told
 from augury.jobs.patch.settings import DEFAULT_ROWS, STAGES, PatchSettings
 
 HELP = "repair a model that fails on a subgroup: find it, translate between subgroups, retrain, compare"
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     settings, extra = settings_of(
         options, several=True, also=names, defaults={"strategy": DEFAULT_ROWS, **DEFAULTS}
     )  # fmt: skip
-    given = {key: number(v) if isinstance(v, str) else v for key, v in extra.items() if v is not None}
+    given = told(PatchSettings, extra)
     result = patch(
         settings, PatchSettings.of(given, "--flags"), options.output, stage=options.stage, resume=options.resume,
         overwrite=options.overwrite, quiet=options.quiet,

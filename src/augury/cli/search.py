@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from augury.cli.shared import add_flags, add_settings, listed, number, print_notes, settings_of, whole
+from augury.cli.shared import add_flags, add_settings, listed, print_notes, settings_of, told, whole
 from augury.jobs.search.settings import CHILD_EPOCHS, SearchSettings
 
 HELP = "search for a policy on your own images, compared with random search at equal budget"
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> None:
     settings, extra = settings_of(options, several=False, also=names, defaults={"epochs": CHILD_EPOCHS})
     shares = extra.get("refine_shares")
     extra["refine_shares"] = listed(shares) if isinstance(shares, str) else shares
-    chosen = SearchSettings.of({k: number(v) if isinstance(v, str) else v for k, v in extra.items() if v is not None}, "--flags")
+    chosen = SearchSettings.of(told(SearchSettings, extra), "--flags")
     how = SearchOptions(whole(options.workers, "--workers", high=1000), options.ray, options.storage)
     result = search(settings, chosen, options.output, how, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
     if options.json:

@@ -1,9 +1,9 @@
-"""What several commands share: the flags of a training, their conversion, and lines printed about results."""
+"""Shared by several commands: the flags of a training, their conversion, and lines printed about results."""
 
 import argparse
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -11,7 +11,7 @@ from typing import Any
 
 from augury.core.errors import InputError
 from augury.core.flags import flags_of
-from augury.train.engine.settings import Settings
+from augury.train.engine.settings import POLICY_FILES, Settings, text_fields
 
 DATA = (
     "digits, cifar10, cifar100, svhn, mnist; a folder with train/ and test/ class folders or with train.npz and test.npz; "
@@ -85,7 +85,7 @@ def config_of(path: Path | None, known: Sequence[str]) -> dict[str, Any]:
     from augury.core.registry import unknown
     from augury.train.engine.config_file import read_config
 
-    values = {} if path is None else read_config(path)
+    values = {} if path is None else read_config(path, ("data", "data_dir", "what"))
     for key in values:
         if key not in known:
             raise InputError(f"-c {path}: {unknown('setting', key, list(known))}")
@@ -98,8 +98,11 @@ def settings_of(
     """Settings from the flags over the -c file over `defaults`; what is no training's setting (`also`) comes back beside them."""
     from augury.core.options import text_from
     from augury.train.engine.config_file import read_config
+    from augury.train.engine.policy_files import refuse_edited
 
-    values = {**(defaults or {}), **(read_config(options.config) if options.config else {})}
+    texts = text_fields(Settings)
+    values = {**(defaults or {}), **(read_config(options.config, texts) if options.config else {})}
+    refuse_edited(values.pop(POLICY_FILES, None), f"-c {options.config}")
     for key in ("augment", "augment2", "strategy", "model"):
         if values.get(key) is not None:
             several_names = key == "model" or (key != "augment2" and several)
@@ -111,13 +114,20 @@ def settings_of(
     merged = {
         **(defaults or {}),
         **values,
-        **{key: listed(value) if key in LISTS or _sides(key, value) else number(value) for key, value in flags.items()},
+        **{key: _value(key, value, texts) for key, value in flags.items()},
     }
     if "data" not in merged:
         command = options.parser.prog
         example = EXAMPLES.get(command.split()[-1], "digits")
         raise InputError(f"DATA: name the data, for example `{command} {example} --output DIR`")
     return Settings.of(merged, "--flags"), extra
+
+
+def _value(key: str, value: Any, texts: Collection[str]) -> Any:
+    """A flag's text as its setting wants it."""
+    if key in texts:
+        return value
+    return listed(value) if key in LISTS or _sides(key, value) else number(value)
 
 
 def _sides(key: str, value: Any) -> bool:
@@ -137,8 +147,16 @@ def listed(text: Any) -> list[Any]:
     return [number(part.strip()) for part in str(text).split(",") if part.strip()]
 
 
+def told(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Flags' texts as the settings of `kind` want them: text stays text, everything else becomes a number where it is one."""
+    texts = text_fields(kind)
+    return {k: number(v) if isinstance(v, str) and k not in texts else v for k, v in values.items() if v is not None}
+
+
 def number(text: Any) -> Any:
-    """A flag's text as a number where it is one, so that flags and YAML meet the same check."""
+    """A flag's text as a number where it is one, so that flags and YAML meet the same check; 1_000 is none."""
+    if isinstance(text, str) and "_" in text:
+        return text
     try:
         return int(text)
     except (TypeError, ValueError):

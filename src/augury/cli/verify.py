@@ -24,4 +24,4 @@ def run(options: argparse.Namespace) -> None:
     result = verify(options.output, with_peers=options.peers, command=command_line())
     print(json.dumps(result, indent=1)) if options.json else fidelity_table(result)
     if not result["exact"]:
-        raise RunError(f"{result['wrong']} rows of Augury are not as close to {result['reference']} as promised")
+        raise RunError(f"{result['wrong']} of Augury's rows differ from {result['reference']} by more than is promised")

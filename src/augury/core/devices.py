@@ -1,4 +1,4 @@
-"""What a CPU and an accelerator do differently, in one place.
+"""The differences between a CPU and an accelerator, in one place.
 
 On a CPU rows are picked out and counted, which is cheapest there; on an accelerator counting would make the host wait, so
 that every row is computed and masked. Nothing in a draw or its application copies from the host once it is warm.
@@ -12,8 +12,7 @@ from torch import Tensor
 
 
 def is_host(device: torch.device) -> bool:
-    """Whether a value on this device may be read, so that rows can be counted and picked: without waiting, on a CPU, and not in
-    a compiled graph, which a value that is read would break."""
+    """True on a CPU outside torch.compile, where reading a value is free."""
     return device.type == "cpu" and not torch.compiler.is_compiling()
 
 

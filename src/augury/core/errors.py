@@ -1,4 +1,4 @@
-"""The two ways things go wrong in front of a user; both are told in one line, without a traceback."""
+"""The two errors that users see; both are reported in one line, without a traceback."""
 
 
 class InputError(ValueError):

@@ -1,4 +1,4 @@
-"""Opening files: only regular ones. A named pipe, a socket or a device in a file's place is refused, never waited for."""
+"""Opens regular files only: a named pipe, a socket or a device in a file's place is refused and never waited for."""
 
 import os
 import stat

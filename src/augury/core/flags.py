@@ -1,4 +1,4 @@
-"""What a settings dataclass says of its fields in words, from which the command line makes its flags and their help."""
+"""Words for the fields of a settings dataclass, from which the command line builds its flags and their help."""
 
 import types
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Names with options: the text that the command line, YAML files and Python share, and what it stands for.
+"""Names with options: the text shared by the command line, YAML files and Python, and its parsed form.
 
     cutout(length=8)                       a name with options
     crop+flip+cutout(length=8)             a chain of stages

@@ -1,4 +1,4 @@
-"""Importing what is not Augury's, with every failure told in one line that names the plug-in and the place in it."""
+"""Imports plug-ins; every failure is reported in one line that names the plug-in and the place in it."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""Options: one check, against declared types, for what the command line, YAML files and Python say."""
+"""Options: one check against declared types for the command line, YAML files and Python."""
 
 import difflib
 import inspect

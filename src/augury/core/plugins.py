@@ -138,7 +138,7 @@ def check(record: object, where: str) -> None:
         if now != was:
             raise InputError(
                 f"{where}: the plug-in {module} is not the one that was used (then {str(was)[:19]}..., now {now[:19]}...); "
-                "give that version by --plugin, or remove its line under `plugins` to go on with this one"
+                "give that version by --plugin, or remove its line under `plugins` to continue with this one"
             )
 
 

@@ -1,4 +1,4 @@
-"""Every named thing, looked up here and nowhere else.
+"""The registry: the only place where names are looked up.
 
 A name is registered once, by a decorator in the file that defines it; there is no list to edit. Augury's own names are
 found by `augury.core.index` without importing anything; a module is imported when its name is first asked for. Names from
@@ -28,7 +28,7 @@ SESSION = "__main__"
 # Kinds that stand in one chain and therefore share their names.
 AUGMENTATIONS: tuple[Kind, ...] = ("op", "preset", "policy")
 T = TypeVar("T")
-_LONGEST_ECHO = 60  # characters of a name that nobody knows, repeated to whoever typed it
+_LONGEST_ECHO = 60  # characters of an unknown name that are repeated in the message
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 _loaded: dict[tuple[str, str], Any] = {}
@@ -170,7 +170,7 @@ def _points() -> list[tuple[str, str]]:
 
 
 def unknown(what: str, name: str, known: list[str]) -> str:
-    """One line for a name that nobody registered, with the nearest that somebody did."""
+    """One line for an unknown name, with the nearest registered one."""
     lower = {one.lower(): one for one in known}
     near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
     shown = name if len(name) <= _LONGEST_ECHO else f"{name[:_LONGEST_ECHO]}..."

@@ -1,4 +1,4 @@
-"""Targets: what a row's label is after any number of mixes."""
+"""Targets: a row's label after any number of mixes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

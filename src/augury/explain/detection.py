@@ -1,4 +1,4 @@
-"""How good a detector's boxes are: average precision as Pascal VOC and as COCO have it."""
+"""Average precision of a detector's boxes, as defined by Pascal VOC and by COCO."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal

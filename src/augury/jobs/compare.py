@@ -61,7 +61,7 @@ def compare(
     """Train every row with seeds 0 .. seeds-1 (or from settings.seed on) and compare; `settings.augment` and `.strategy` are lists.
 
     All rows of a seed share the split, the initial weights, the order of the batches and the number of optimiser steps.
-    parallel_seeds: the seeds of a row train side by side in this process, each as it does alone.
+    parallel_seeds: the seeds of a row train at the same time in this process, each exactly as it would alone.
     own: settings of single rows in the place of the common ones, by their augmentation. may_change: settings in which a
     comparison that is resumed may differ from what it was begun with.
     Writes config.yaml, result.json, metrics.jsonl, report.html and runs/ROW-seedK/ with each training's own files.
@@ -104,8 +104,14 @@ def compare(
 
 def run_folder(output: Path, index: int, row: ComparisonRow, seed: int) -> Path:
     """The folder of one training of a comparison."""
-    name = re.sub(r"[^A-Za-z0-9.=-]+", "_", f"{row.augment}-{row.strategy}").strip("_")[:60]
-    return output / "runs" / f"{index}-{name}-seed{seed}"
+
+    def named(augment: str) -> Path:
+        name = re.sub(r"[^A-Za-z0-9.=-]+", "_", f"{augment}-{row.strategy}").strip("_")[:60]
+        return output / "runs" / f"{index}-{name}-seed{seed}"
+
+    # Of a policy file only its own name, so that a folder can be moved; folders from before have the whole path.
+    before = named(row.augment)
+    return before if before.exists() else named(re.sub(r"[^\s\"'+(),]*/([^/\s\"'+(),]+)\.ya?ml", r"\1", row.augment))
 
 
 def run_one(settings: Settings, dataset: Dataset, where: Path, progress: Any) -> dict[str, Any]:
@@ -121,7 +127,7 @@ def run_one(settings: Settings, dataset: Dataset, where: Path, progress: Any) ->
 
 
 def run_seeds(each: list[Settings], dataset: Dataset, folders: list[Path], progress: Any) -> list[dict[str, Any]]:
-    """The runs of several seeds, side by side; those that are finished stay as they are."""
+    """The runs of several seeds, trained at the same time; finished ones are left unchanged."""
     directories = [RunDirectory.open(where, settings.dict(), resume=True) for settings, where in zip(each, folders, strict=True)]
     open_ones = [number for number, directory in enumerate(directories) if directory.result() is None]
     progress.epoch(count=(len(each) - len(open_ones)) * each[0].total_epochs)

@@ -1,4 +1,4 @@
-"""`augury diagnose`: measurements of finished runs, side by side."""
+"""`augury diagnose`: measurements of finished runs, compared with each other."""
 
 import inspect
 from collections.abc import Sequence
@@ -74,7 +74,7 @@ def subjects_of(runs: Sequence[Run]) -> list[Subject]:
         for number, (model, spec) in enumerate(zip(run.networks, run.models, strict=True), start=1):
             group = f"{name}, network {number} ({spec})" if len(run.networks) > 1 else name
             result = {**run.result, **run.result["networks"][number - 1]}
-            mean, std = run.dataset.mean, run.dataset.std
+            mean, std = run.identity.mean, run.identity.std
             subjects.append(Subject(group, run.settings.seed, model, mean, std, run.settings, run.device, run.path, result))
     return subjects
 

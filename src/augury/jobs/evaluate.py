@@ -1,32 +1,72 @@
 """`augury evaluate`: a finished run's networks on a test part."""
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from augury.augment.stages.normalize import Normalize
-from augury.jobs.runs import open_run, other_data
+import torch
+
+from augury.jobs.runs import Run, open_run, other_data
+from augury.train.data.dataset import Retrieval, Split
+from augury.train.data.fingerprint import FileMark
+from augury.train.data.images_alone import is_alone, read_alone
+from augury.train.data.words import count, few
 from augury.train.engine.evaluate import evaluate as evaluate_model
 from augury.train.engine.retrieval import retrieve
 from augury.train.engine.setup import on_device
 
 
-def evaluate(run: Path, *, data: str | None = None, data_dir: str | None = None, device: str = "auto") -> dict[str, Any]:
-    """Accuracy, top-5 accuracy and loss on the test part of the run's data, or of other data with the same classes.
+@dataclass(frozen=True)
+class _Tested:
+    """What is evaluated: a split, notes on it, and what retrieval asks for where the data have it."""
 
-    The first network's figures stand at the top, those of all under `networks`, and what the training cost under `counts`.
-    Raises InputError where there is no finished run, or where the data's classes or image size do not fit the network.
+    split: Split
+    notes: list[str]
+    retrieval: Retrieval | None = None
+
+
+def evaluate(run: Path, *, data: str | None = None, data_dir: str | None = None, device: str = "auto") -> dict[str, Any]:
+    """Accuracy, top-5 accuracy and loss on the test part of the run's data, or on other data.
+
+    The run's own classes, mean, deviation and image size are used, whatever the data are now; what has changed in them is noted.
+    data: like the training's, of which the test part is taken, or labelled images alone (class folders, test/ or test.npz, a
+    manifest); classes are matched by name. The first network's figures stand at the top, those of all under `networks`, and what
+    the training cost under `counts`. Raises InputError where there is no finished run, or where the data do not fit the network.
     """
     opened = open_run(run, device)
-    own = opened.dataset
-    dataset = own if data is None else other_data(opened, data, data_dir)
-    part, normalize = on_device(dataset.test, opened.device), Normalize(own.mean, own.std)
-    found = [evaluate_model(network, part, normalize, len(own.classes)) for network in opened.networks]
+    tested = _tested(opened, data, data_dir)
+    part, normalize = on_device(tested.split, opened.device), opened.normalize
+    found = [evaluate_model(network, part, normalize, len(opened.identity.classes)) for network in opened.networks]
     each = [{"accuracy": f.accuracy, "accuracy_top5": f.accuracy_top5, "loss": f.loss} for f in found]
     asked = {}
-    if dataset.retrieval is not None:
-        asked["retrieval"] = retrieve(opened.networks[0], dataset.retrieval, normalize, opened.device).dict()
+    if tested.retrieval is not None:
+        asked["retrieval"] = retrieve(opened.networks[0], tested.retrieval, normalize, opened.device).dict()
     return {
-        "version": 1, **each[0], "images": len(dataset.test.ids), "data": data or opened.settings.data,
+        "version": 1, **each[0], "images": len(part.ids), "data": data or opened.settings.data,
         "networks": [{"model": model, **figures} for model, figures in zip(opened.models, each, strict=True)],
-        "counts": opened.result["counts"], "notes": list(dataset.notes), **asked,
+        "counts": opened.result["counts"], "notes": tested.notes, **asked,
     }  # fmt: skip
+
+
+def _tested(run: Run, data: str | None, data_dir: str | None) -> _Tested:
+    own = data is not None and run.identity.place == os.path.abspath(os.path.expanduser(data))
+    if data is None or own:
+        dataset = run.dataset
+    elif is_alone(data):
+        part, notes = read_alone(data, run.identity.classes, run.identity.preparation)
+        split = Split(part.images, part.labels, torch.arange(len(part)))
+        return _Tested(split, [*notes, *_trained_on(run, part.marks)])
+    else:
+        dataset = other_data(run, data, data_dir)
+    marks = () if data is None or dataset.origin is None else dataset.origin.fingerprint.parts.get("test", ())
+    return _Tested(dataset.test, [*dataset.notes, *_trained_on(run, marks)], dataset.retrieval)
+
+
+def _trained_on(run: Run, marks: tuple[FileMark, ...]) -> list[str]:
+    """A note where files that are tested with were in the training part."""
+    trained = {(mark.size, mark.digest) for mark in run.identity.fingerprint.parts.get("train", ()) if mark.label}
+    found = [mark.name for mark in marks if mark.label and mark.size and (mark.size, mark.digest) in trained]
+    if not found:
+        return []
+    return [f"trained on: {count(len(found), 'image')} of {len(marks):,} were in the run's training part ({few(found)})"]

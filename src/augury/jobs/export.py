@@ -23,8 +23,8 @@ def export(run: Path, output: Path, *, network: int = 1, overwrite: bool = False
         raise InputError(f"--network {network}: the run has {len(opened.networks)}")
     if (output / CARD).exists() and not overwrite:
         raise InputError(f"--output {output}: holds an export; add --overwrite to replace it")
-    made, own = opened.networks[network - 1], opened.dataset
-    channels = own.train.images.shape[1]
+    made, own = opened.networks[network - 1], opened.identity
+    channels = own.channels
     _, layers = body(made)
     card = Card(
         str(_plain(parse_spec(opened.models[network - 1], "RUN"))), len(own.classes), channels, layers,

@@ -1,4 +1,4 @@
-"""Tables on the terminal: as wide as they are where nobody looks, and within the window where somebody does."""
+"""Tables fitted to the window on a terminal, unwrapped when piped."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What `--what` names: registered functions with their options, separated by commas."""
+"""The registered functions, with their options, that `--what` names."""
 
 from typing import Any
 

@@ -20,7 +20,9 @@ from augury.train.data.dataset import Dataset, load
 from augury.train.data.resize import Resize
 from augury.train.engine.checkpoint import write_atomically
 from augury.train.engine.evaluate import evaluate
+from augury.train.engine.policy_files import refuse_edited
 from augury.train.engine.rundir import RunDirectory
+from augury.train.engine.settings import POLICY_FILES
 from augury.train.engine.setup import on_device
 
 
@@ -87,9 +89,16 @@ def _shown(request: Request, run: Run | None) -> _Shown:
         dataset = load(request.data, data_dir=request.data_dir, image_size=request.image_size, resize=request.resize)
         chains, history, seed, epoch = parse_list(request.augment, "--augment"), None, request.seed or 0, request.epoch or 1
     else:
-        s, dataset = run.settings, run.dataset
         if request.data is not None:
             raise InputError(f"DATA {request.data}: --run and --worst show the run's own data; leave it out")
+        s, dataset = run.settings, run.dataset
+        if request.augment is None:
+            refuse_edited((RunDirectory(run.path).config() or {}).get(POLICY_FILES), str(run.path))
+        if "train" in run.changed:
+            raise InputError(
+                f"{run.path}: what it saw cannot be shown again, because its training images have changed since: "
+                f"{run.changed['train']}; put them back"
+            )
         if s.labels is not None or s.labels_per_class is not None or s.sampling != "shuffled":
             raise InputError(f"{run.path}: trained on few labels or balanced groups, whose batches are not shown again")
         chains = parse_list(request.augment or s.augment, "--augment")
@@ -117,13 +126,19 @@ def _rows(request: Request, run: Run | None, dataset: Dataset) -> tuple[Tensor, 
         rows = torch.argsort(probability, stable=True)[: request.images]
         said = found.prediction.cpu()
         return rows, [
-            f"id {int(dataset.train.ids[row])}: {names[int(dataset.train.labels[row])]}, "
-            f"seen as {names[int(said[row])]}, loss {-math.log(max(float(probability[row]), 1e-30)):.2f}"
+            f"{_called(dataset, row)}, seen as {names[int(said[row])]}, loss {-math.log(max(float(probability[row]), 1e-30)):.2f}"
             for row in rows.tolist()
         ]
     else:
         rows = sample_rows(dataset, request.images)
-    return rows, [f"id {int(dataset.train.ids[row])}: {names[int(dataset.train.labels[row])]}" for row in rows.tolist()]
+    return rows, [_called(dataset, row) for row in rows.tolist()]
+
+
+def _called(dataset: Dataset, row: int) -> str:
+    """A training image's id, file and class."""
+    number = int(dataset.train.ids[row])
+    file = dataset.name_of(number)
+    return f"id {number}{f', {file}' if file else ''}: {dataset.classes[int(dataset.train.labels[row])]}"
 
 
 def _block(shown: _Shown, chain: Chain) -> Block:

@@ -1,6 +1,6 @@
 """Finished runs, opened again: settings, data and trained networks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,39 +9,65 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from augury.augment.stages.normalize import Normalize
 from augury.core.errors import InputError
-from augury.core.options import parse_spec
+from augury.core.files import open_regular
+from augury.core.options import Spec, parse_spec
 from augury.train.data.dataset import Dataset, load
-from augury.train.engine.networks import make_network, network_specs, weights_file
+from augury.train.engine.identity import Identity
+from augury.train.engine.networks import network_specs, weights_file
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
 from augury.train.engine.setup import pick_device
-from augury.train.engine.source import load_for
+from augury.train.engine.source import data_key, load_for
+from augury.train.models.build import build
 from augury.train.strategies.build import strategy as build_strategy
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished training: its folder, settings, result.json, own data, and its networks on `device`, in evaluation mode."""
+    """A finished training: its folder, settings, result.json, what it keeps of its data, and its networks on `device`, in
+    evaluation mode. shared: data sets read so far, which runs of the same data share.
+    """
 
     path: Path
     settings: Settings
     result: dict[str, Any]
-    dataset: Dataset
+    identity: Identity
     networks: list[nn.Module]
     models: list[str]
     device: torch.device
+    shared: dict[Any, Dataset]
 
     @property
     def accuracy(self) -> float:
         """The first network's accuracy on the test part, in percent."""
         return float(self.result["accuracy"])
 
+    @property
+    def normalize(self) -> Normalize:
+        """What its networks' images are normalised with: the training part's mean and deviation, as they were then."""
+        return Normalize(self.identity.mean, self.identity.std)
+
+    @property
+    def dataset(self) -> Dataset:
+        """Its own data, read again where it has not been: with the run's mean and deviation, and notes on what has changed.
+
+        Raises InputError where they are gone or do not fit the network.
+        """
+        return self.identity.fitted(_read(self.settings, self.identity, self.shared), f"DATA {self.settings.data}")
+
+    @property
+    def changed(self) -> dict[str, str]:
+        """How the parts of its own data differ from what it was trained with, in words."""
+        return self.identity.changed(self.dataset)
+
 
 def open_run(path: Path, device: str = "auto", data: dict[Any, Dataset] | None = None) -> Run:
     """The run in a folder. data: data sets read so far, by the settings they came from; joined by this run's own.
 
-    Raises InputError where there is no finished run, or where a network's file is damaged.
+    Its data are read when they are first asked for. Raises InputError where there is no finished run, or where a network's
+    file is damaged.
     """
     directory = RunDirectory(path)
     config = directory.config() if path.is_dir() else None
@@ -49,34 +75,49 @@ def open_run(path: Path, device: str = "auto", data: dict[Any, Dataset] | None =
     if config is None or result is None or not (path / weights_file(0)).exists():
         raise InputError(f"{path}: no finished run here; give the --output folder of `augury train`")
     settings = Settings.of(config, str(path / "config.yaml"))
-    s, target = settings, pick_device(device)
-    data = {} if data is None else data
-    key = (s.data, s.data_dir, s.validation, s.image_size, s.resize, s.fraction, s.label_noise)
-    dataset = data[key] if key in data else data.setdefault(key, load_for(settings))
+    target, shared = pick_device(device), {} if data is None else data
+    identity = Identity.read(path)
+    if identity is None:  # a run from before there was anything kept of the data
+        identity = Identity.of(_read(settings, None, shared), settings)
     specs = network_specs(settings, build_strategy(parse_spec(settings.strategy, f"{path / 'config.yaml'}: strategy")))
-    networks = []
-    for number, spec in enumerate(specs):
-        with torch.random.fork_rng(devices=[]):
-            network = make_network(spec, dataset)
-        file = path / weights_file(number)
-        try:
-            network.load_state_dict(load_file(file))
-        except (SafetensorError, RuntimeError, OSError):
-            raise InputError(f"{file}: damaged, or of another network; train again with --overwrite") from None
-        networks.append(network.to(target).to(memory_format=torch.channels_last).eval())
-    return Run(path, settings, result, dataset, networks, [str(spec) for spec in specs], target)
+    networks = [_network(spec, path / weights_file(number), identity) for number, spec in enumerate(specs)]
+    networks = [network.to(target).to(memory_format=torch.channels_last).eval() for network in networks]
+    return Run(path, settings, result, identity, networks, [str(spec) for spec in specs], target, shared)
 
 
 def other_data(run: Run, data: str, data_dir: str | None = None) -> Dataset:
-    """Other data for a run's networks; InputError where its classes or channels are not the run's."""
-    own = run.dataset
-    size = tuple(own.train.images.shape[-2:])
-    dataset = load(data, data_dir=data_dir, validation=run.settings.validation, image_size=size, resize=run.settings.resize)
-    if dataset.classes != own.classes:
-        raise InputError(f"--data {data}: its classes {_few(dataset.classes)} are not the run's {_few(own.classes)}")
-    if dataset.train.images.shape[1] != own.train.images.shape[1]:
+    """Other data for a run's networks, brought to what they take; InputError where the classes or channels are not the run's."""
+    known = run.identity
+    dataset = load(
+        data, data_dir=data_dir, validation=run.settings.validation, image_size=known.size, resize=known.resize,
+        like=known.preparation,
+    )  # fmt: skip
+    if dataset.classes != known.classes:
+        raise InputError(f"--data {data}: its classes {_few(dataset.classes)} are not the run's {_few(known.classes)}")
+    if dataset.train.images.shape[1] != known.channels:
         raise InputError(f"--data {data}: its images have another number of channels than the run's")
-    return dataset
+    return replace(dataset, mean=known.mean, std=known.std)
+
+
+def _read(settings: Settings, identity: Identity | None, shared: dict[Any, Dataset]) -> Dataset:
+    """A run's own data, as they are now."""
+    placed = settings if identity is None else identity.settings(settings)
+    # Named data are the same wherever a run was started; a folder's name is not.
+    key = data_key(settings) if identity is None or identity.place is None else (*data_key(placed), identity.preparation)
+    if key not in shared:
+        shared[key] = load_for(placed, None if identity is None else identity.preparation)
+    return shared[key]
+
+
+def _network(spec: Spec, file: Path, identity: Identity) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        network = build(spec, classes=len(identity.classes), channels=identity.channels)
+    try:
+        open_regular(file).close()
+        network.load_state_dict(load_file(file))
+    except (SafetensorError, RuntimeError, OSError):
+        raise InputError(f"{file}: damaged, or of another network; put it back from a copy, or train again elsewhere") from None
+    return network
 
 
 def _few(classes: tuple[str, ...]) -> str:

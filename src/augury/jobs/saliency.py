@@ -39,12 +39,12 @@ def fill_for(chain: Chain, dataset: Dataset, run: Path | None) -> Fill | None:
     if run is None:
         raise InputError(f"--augment {chain}: looks at a network's saliency; add --model RUN, the --output of `augury train`")
     opened = open_run(run)
-    if opened.dataset.train.images.shape[1] != dataset.train.images.shape[1] or opened.dataset.classes != dataset.classes:
+    if opened.identity.channels != dataset.train.images.shape[1] or opened.identity.classes != dataset.classes:
         raise InputError(f"--model {run}: was trained on {opened.settings.data}, whose classes or channels are not these data's")
-    network, own = opened.networks[0], opened.dataset
+    network = opened.networks[0]
     head = _head(opened) if asked.kind == "early_head" else None
     kind: AnySaliencyKind = "full" if asked.kind == "early_head" and head is None else asked.kind
-    return fill_of(network, kind, Normalize(own.mean, own.std), head)
+    return fill_of(network, kind, opened.normalize, head)
 
 
 def _head(run: Run) -> EarlyHead | None:

@@ -182,7 +182,7 @@ def fidelity_table(result: dict[str, Any]) -> None:
     for name in result["not_installed"]:
         print(f"{name} is not installed and was not compared (pip install 'augury[peers]')")
     wrong = result["wrong"]
-    print(f"Augury ({', '.join(own)}): " + ("as close to Pillow as promised" if not wrong else f"{wrong} of its rows are NOT"))
+    print(f"Augury ({', '.join(own)}): " + ("all promises are kept" if not wrong else f"{wrong} rows break their promise"))
 
 
 def _policies_table(result: dict[str, Any]) -> None:

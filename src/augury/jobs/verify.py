@@ -28,7 +28,7 @@ Sizes = Iterable[tuple[int, int]]
 def verify(
     output: Path | None = None, *, with_peers: bool = True, sizes: Sizes = SIZES, quiet: bool = False, command: str = ""
 ) -> dict[str, Any]:
-    """Compare and, where `output` is given, write result.json there; `exact` says whether Augury is as close as promised.
+    """Compare and, where `output` is given, write result.json there; `exact` says whether Augury keeps its promises.
 
     A row per library, operation, strength, size and number of channels, each the worst over seven kinds of images; with
     peers, a row in `policies` per policy or ladder of a library, entry by entry (see `augury.explain.fidelity.policies`).

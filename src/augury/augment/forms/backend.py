@@ -1,4 +1,4 @@
-"""Backend: what a module must offer to execute lowered records. Plain PyTorch, numba and Triton each give the same bits."""
+"""Backend: the functions that a back end must offer to execute lowered records. All back ends give the same bits."""
 
 from typing import Protocol
 

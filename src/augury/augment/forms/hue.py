@@ -1,4 +1,4 @@
-"""Hue: colours turned around the circle in Pillow's 8-bit HSV."""
+"""Hue: rotates colours around the circle in Pillow's 8-bit HSV."""
 
 import torch
 from torch import Tensor

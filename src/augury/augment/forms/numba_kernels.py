@@ -1,4 +1,4 @@
-"""The numba back end's kernels of pixels: one image at a time, every slot while it is in the cache.
+"""The numba back end's pixel kernels: one image at a time, all slots while it is in the cache.
 
 Compiled on first use and cached on disk, which notices only edits of the file that a kernel stands in: hence one file.
 No fast-math: products and sums round one after the other, as in PyTorch, and integers are exact, so that the result

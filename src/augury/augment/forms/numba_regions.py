@@ -1,4 +1,4 @@
-"""The numba back end's kernels that take from another image: regions, mixes, and the patches of InAugment.
+"""The numba back end's kernels that read another image: regions, mixes, and InAugment's patches.
 
 A file of its own as that of the other kernels is, and for its reason: the cache on disk notices edits of this file alone.
 """

@@ -1,4 +1,4 @@
-"""What the compiled back ends are to PyTorch's compiler: operators that it hands tensors to and does not look into."""
+"""Registers kernels as opaque custom ops, so that torch.compile does not trace them."""
 
 from collections.abc import Callable
 from typing import Any

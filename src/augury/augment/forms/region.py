@@ -1,4 +1,4 @@
-"""Region: part of each image is replaced: a box or a grid of squares in it, by a constant, noise or another sample."""
+"""Region: replaces a box, or a grid of squares in it, by a constant, noise or another sample."""
 
 from enum import IntEnum
 from typing import NamedTuple

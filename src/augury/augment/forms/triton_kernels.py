@@ -1,4 +1,4 @@
-"""The kernels of the Triton back end: one program per image and stretch of pixels, all channels at once.
+"""The Triton back end's kernels: one program per image and block of pixels, all channels at once.
 
 A program reads its image's record and takes one branch, so that a mixed batch costs about as much as its operations.
 Products and sums are rounded one after the other, as in PyTorch: every launch turns fused multiply-add off

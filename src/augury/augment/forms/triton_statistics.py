@@ -1,4 +1,4 @@
-"""The statistics kernel of the Triton back end: per image and channel, what the pixels of a slot look up."""
+"""The Triton back end's statistics kernel: per image and channel, the table that a slot's pixels look up."""
 
 import triton
 import triton.language as tl

@@ -1,4 +1,4 @@
-"""Policies from and to the notations of other libraries, and to policy files."""
+"""Converts policies from and to the notations of other libraries, and to policy files."""
 
 import re
 from collections import Counter

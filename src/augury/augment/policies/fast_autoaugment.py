@@ -1,4 +1,4 @@
-"""Fast AutoAugment: a found list of sub-policies."""
+"""Fast AutoAugment: a list of sub-policies found by a search."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Policy files: a policy as YAML that people can read, and that nothing is executed from.
+"""Policy files: policies as readable YAML from which nothing is executed.
 
     augury_policy: 1                  # the version of this format
     name: my policy

@@ -1,4 +1,4 @@
-"""Reading policy files: every refusal names the line."""
+"""Reads policy files; every error names the line."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,6 +11,7 @@ from augury.augment.ops.build import op
 from augury.augment.policies.file import MOST_ROWS, VERSION, PolicyEntry, PolicyFile, PolicyRow
 from augury.core import plugins, registry
 from augury.core.errors import InputError
+from augury.core.files import read_text
 from augury.core.options import Chain, parse_chain
 
 # What `augment:` may say is known to those who know all names; a reader of files is handed their check.
@@ -23,9 +24,10 @@ def read_policy(path: Path | str, check_augment: Check) -> PolicyFile:
     check_augment: refuses a chain under `augment:` whose names are unknown, by an InputError.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a policy file ({type(error).__name__}); give a YAML file") from None
+        reason = getattr(error, "strerror", None) or "no UTF-8 text"
+        raise InputError(f"{path}: cannot be read as a policy file ({reason}); give a YAML file") from None
     return parse_policy(text, str(path), check_augment)
 
 

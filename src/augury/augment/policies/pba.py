@@ -1,9 +1,8 @@
-"""Population based augmentation: replay of a found schedule."""
+"""Population based augmentation: replays a schedule found by a search."""
 
 import json
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from augury.augment.policies.ladders import ladder
 from augury.core.devices import constant
 from augury.core.errors import InputError
+from augury.core.files import read_text
 from augury.core.noise import Noise
 from augury.core.plan import Clock, Plan, Policy, Space
 from augury.core.registry import register
@@ -75,7 +75,7 @@ def pba(*, file: str) -> Policy:
 
 def _read(file: str) -> list[tuple[float, list[int]]]:
     try:
-        text = Path(file).read_text(encoding="utf-8")
+        text = read_text(file)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"pba(file={file}): cannot be read ({type(error).__name__}); give a schedule file") from None
     try:

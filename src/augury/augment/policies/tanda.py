@@ -1,4 +1,4 @@
-"""TANDA: sequences over the user's transformation functions, drawn by a generator that was taught to stay realistic.
+"""TANDA: sequences of the user's transformation functions, drawn by a generator trained to stay realistic.
 
 The generator is trained by `augury.train.tanda`; here is the policy that draws from it, frozen or not.
 """

@@ -1,4 +1,4 @@
-"""Batch augmentation: every image several times in its batch, each time augmented anew."""
+"""Batch augmentation: repeats every image in its batch, with a new draw for each copy."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""KeepAugment: around any operation, policy or chain, and the paper's own as presets."""
+"""KeepAugment: a wrapper for any operation, policy or chain, and the paper's own presets."""
 
 from typing import Annotated, Any, Literal
 

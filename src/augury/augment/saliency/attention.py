@@ -1,4 +1,4 @@
-"""Attention: where a network's last maps are large. One forward pass, no gradient.
+"""Attention: where a network's last feature maps are large. One forward pass, no gradient.
 
 Walawalkar et al. 2020 (Attentive CutMix, arXiv:2003.13048), section 3.1: the last feature map as a heat map; averaged over
 its channels, in absolute value, since not every network ends its last stage in a ReLU.

@@ -1,4 +1,4 @@
-"""An early head: logits from a network's first unit, so that a saliency map needs only that part of the network.
+"""Early head: logits from a network's first unit, so that a saliency map needs only that part of the network.
 
 Gong et al. 2021 (KeepAugment), section 3.1: average pooling and a linear layer after the first block, trained along with
 the network and dropped at test.

@@ -1,4 +1,4 @@
-"""Grad-CAM: where in its last maps a network finds what speaks for a class."""
+"""Grad-CAM: the regions of the last feature maps that speak for a class."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""The vanilla gradient: how much each pixel moves the logit of the label.
+"""The vanilla gradient: how much each pixel changes the label's logit.
 
 Simonyan et al. 2013 (arXiv:1312.6034), section 3; as Gong et al. 2021 (KeepAugment), section 3, use it: the logit and not
 the loss, absolute values, the largest over the channels; and their section 3.1 for the map from a copy of half the size.

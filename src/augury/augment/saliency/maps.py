@@ -1,4 +1,4 @@
-"""A batch's saliency map, or one line on where it comes from."""
+"""The kinds of saliency map, and the map of a batch or an error that says where to get one."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Boxes chosen by what they hold: the scores of all candidates at once, a quantile of them, a uniform choice beyond it.
+"""Chooses boxes by the saliency they contain: scores of all candidates, their quantile, a uniform choice beyond it.
 
 Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 3 and algorithm 1. The published loop redraws a box until its
 score is on the right side of the threshold; choosing uniformly among all that are has the same distribution, ends always

@@ -1,4 +1,4 @@
-"""The stage of a policy that is published differently for small and for large images."""
+"""The stage of a policy that is published in one version for small images and in another for large ones."""
 
 from dataclasses import dataclass
 

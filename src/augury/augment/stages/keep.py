@@ -1,4 +1,4 @@
-"""KeepStage: a stage around stages, so that important regions survive them."""
+"""KeepStage: wraps stages so that the image's important regions are preserved."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""From a drawn trace to the records that back ends execute: rows of numbers per form, no operation names.
+"""Lowers a drawn trace to the records that back ends execute: numbers per form, no operation names.
 
 One operation fires per image and slot, so the records of all slots are lowered together, each operation once.
 """

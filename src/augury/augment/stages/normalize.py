@@ -1,4 +1,4 @@
-"""Normalize: where a pipeline leaves pixels for the values that a network is trained on."""
+"""Normalize: converts pixels to the values that a network is trained on."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Repeat: every image of a batch several times, so that what follows draws for each copy."""
+"""Repeat: repeats every image of a batch, so that later stages draw for each copy."""
 
 from dataclasses import dataclass
 

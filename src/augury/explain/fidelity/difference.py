@@ -1,4 +1,4 @@
-"""How far a result is from the reference, in one word and two numbers."""
+"""The difference between a result and the reference, in one word and two numbers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Affinity and diversity: how far an augmentation leads away from the data, and how much it gives to learn."""
+"""Affinity and diversity: how far an augmentation leads away from the data, and how hard it is to fit."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Calibration: whether a network is as sure as it is right."""
+"""Calibration: whether a network's confidence matches its accuracy."""
 
 from collections.abc import Sequence
 from typing import Annotated

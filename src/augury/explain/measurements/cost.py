@@ -1,4 +1,4 @@
-"""What a training step costs, and which of its parts is the bottleneck."""
+"""The cost of a training step, and which of its parts is the bottleneck."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""Whom an augmentation helps and whom it hurts: accuracy by class and by subgroup, against the first training."""
+"""Whom an augmentation helps and whom it harms: accuracy by class and by subgroup, compared with the first training."""
 
 import math
 from collections.abc import Sequence

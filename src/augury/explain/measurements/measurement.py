@@ -1,4 +1,4 @@
-"""What a measurement is given and what it returns."""
+"""The inputs and outputs of a measurement."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

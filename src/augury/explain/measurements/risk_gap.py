@@ -1,4 +1,4 @@
-"""The gap between the risk that is trained on and the risk of the images as they are."""
+"""The gap between the empirical risk on augmented images, which is minimised, and on clean images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

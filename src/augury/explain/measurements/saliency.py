@@ -1,4 +1,4 @@
-"""Where networks look: saliency maps of chosen and of worst images, several networks in one row."""
+"""Where networks look: saliency maps of chosen images and of those with the highest loss, with a column per network."""
 
 import importlib
 from collections.abc import Callable, Sequence

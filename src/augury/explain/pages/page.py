@@ -1,4 +1,4 @@
-"""One self-contained HTML page: text, tables, figures and contact sheets, without any outside reference."""
+"""One self-contained HTML page of text, tables, figures and contact sheets, without external references."""
 
 from __future__ import annotations
 

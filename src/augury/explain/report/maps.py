@@ -1,4 +1,4 @@
-"""Saliency maps of some images under several networks, with what each network takes them for, as HTML."""
+"""Saliency maps of several images under several networks, with each network's prediction, as HTML."""
 
 from __future__ import annotations
 

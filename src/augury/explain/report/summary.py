@@ -1,4 +1,4 @@
-"""What a comparison shows, in plain words."""
+"""The conclusion of a comparison, in plain words."""
 
 from __future__ import annotations
 

@@ -35,10 +35,10 @@ class Model:
 def model_of(folder: Path, dataset: Dataset, name: str, device: str) -> Model:
     """The first network of a finished run; InputError where its classes or channels are not the data's."""
     run = open_run(folder, device, {})
-    own = run.dataset
-    if own.classes != dataset.classes or own.train.images.shape[1] != dataset.train.images.shape[1]:
+    own = run.identity
+    if own.classes != dataset.classes or own.channels != dataset.train.images.shape[1]:
         raise InputError(f"--from-run {folder}: was trained on {run.settings.data}, whose classes or channels are not these data's")
-    return Model(run.networks[0], Normalize(own.mean, own.std), run.device, name)
+    return Model(run.networks[0], run.normalize, run.device, name)
 
 
 def found_groups(model: Model, dataset: Dataset, groups: Groups) -> dict[str, Any]:

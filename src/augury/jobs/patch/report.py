@@ -26,7 +26,7 @@ def page(
     found: list[Trained],
     seeds: list[int],
 ) -> str:
-    """report.html: strategies side by side, what was found before, translations, saliency before and after, curves."""
+    """report.html: a table of the strategies, what was found before, translations, saliency before and after, curves."""
     rows = result["rows"]
     shown = settings_shown(replace(settings, strategy=rows[0]["strategy"]), result["environment"]) | {
         "seeds": ", ".join(map(str, seeds)),

@@ -22,7 +22,7 @@ from augury.recipes.scales import key_of
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_json
 from augury.train.engine.settings import Settings
-from augury.train.engine.source import load_for
+from augury.train.engine.source import data_key, load_for
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,7 @@ class RunContext:
         """The data; InputError saying what the row needs where they cannot be had."""
         if name in self.refused:
             raise InputError(self.refused[name])
-        key = (settings.data, settings.data_dir, settings.validation, settings.image_size, settings.resize,
-               settings.fraction, settings.label_noise)  # fmt: skip
+        key = data_key(settings)
         if self.read is not None and self.read[0] == key:
             return self.read[1]
         self.read = None

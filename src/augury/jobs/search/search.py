@@ -146,8 +146,10 @@ def _study(options: SearchSettings, settings: Settings, output: Path, how: Searc
     same = {**settings.dict(), **asdict(options), **dict.fromkeys(EXTENDABLE), "seed": None, "device": None, "data_dir": None}
     name = "augury " + " ".join(f"{k}={v}" for k, v in same.items() if v not in (None, []))
     storage = how.storage or str(output / "study.journal")
+    # A study in the folder is this search's alone, also where the folder has been moved to.
+    owner = f"this:{settings.seed}" if how.storage is None else owner_of(str(output.resolve()), settings.seed)
     return {
-        "storage": storage, "study_name": name[:500], "owner": owner_of(str(output.resolve()), settings.seed),
+        "storage": storage, "study_name": name[:500], "owner": owner,
         "round_size": max(1, how.workers),
     }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Digits whose parity is tied to a zigzag in training and not in the test: a spurious correlation made to order."""
+"""Digits whose parity is tied to a zigzag in training but not in the test: a spurious correlation by construction."""
 
 from dataclasses import dataclass
 

@@ -109,7 +109,7 @@ def load(
     size = size_of(image_size)
     parse_range(intensity_range)
     found = _read(str(data), data_dir, ReadOptions(image_size, stream, intensity_range, like, resize))
-    made = _with_origin(found) if isinstance(found, Dataset) else assemble(str(data), found, validation)
+    made = identified(found) if isinstance(found, Dataset) else assemble(str(data), found, validation)
     if size is not None and isinstance(found, Dataset):
         made = _resized(made, size, resize)
     if stream == "yes" and isinstance(made.train.images, Tensor):
@@ -192,11 +192,13 @@ def _origin(parts: Parts) -> Origin:
     return Origin(place, names, Fingerprint(marks), parts.preparation)
 
 
-def _with_origin(dataset: Dataset) -> Dataset:
-    """A ready-made data set with the fingerprint of its arrays."""
+def identified(dataset: Dataset) -> Dataset:
+    """The data set with an origin: its own, or the fingerprint of its arrays where it was made by hand."""
+    if dataset.origin is not None:
+        return dataset
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     fingerprint = Fingerprint({name: (mark_arrays(name, _arrays(split)),) for name, split in parts.items()})
-    return dataset if dataset.origin is not None else replace(dataset, origin=Origin(None, (), fingerprint))
+    return replace(dataset, origin=Origin(None, (), fingerprint))
 
 
 def _arrays(part: Part | Split) -> tuple[Tensor | None, ...]:

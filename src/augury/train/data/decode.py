@@ -1,4 +1,4 @@
-"""Image files to uint8 arrays: what was converted is counted, what cannot be read is skipped, counted and named."""
+"""Decodes image files to uint8 arrays; conversions are counted, and unreadable files are skipped, counted and named."""
 
 import warnings
 from collections import Counter
@@ -146,6 +146,23 @@ def decode(
     return Decoded(images, rows, tuple(notes), tuple(marks), preparation)
 
 
+def decode_each(sources: Sequence[Source], like: Preparation) -> tuple[dict[int, np.ndarray], dict[int, str]]:
+    """Each readable source's uint8 [C,H,W] by its number, and why the others cannot be read.
+
+    A colour image is unreadable to a network that takes grey ones.
+    """
+    files, found = _Files(sources, [""] * len(sources), ""), dict[int, np.ndarray]()
+
+    def read(row: int) -> None:
+        if like.channels == 1 and not read_header(sources[row]).grey:
+            raise ValueError("is a colour image, and the network takes grey ones")
+        plain, _ = read_plain(sources[row], like.channels, like.intensity)
+        found[row] = planes(fit(plain, like.size, like.resize))
+
+    files.attempt(read)
+    return found, files.failed
+
+
 def channel_sums(pixels: np.ndarray) -> np.ndarray:
     """int64 [C,2]: the sum and the sum of squares of uint8 [C,H,W]."""
     flat = pixels.reshape(len(pixels), -1).astype(np.int64)
@@ -160,6 +177,10 @@ def _prepared(files: _Files, headers: dict[int, Header], options: ReadOptions, l
         options.like.intensity if options.like else parse_range(options.intensity_range),
         options.how,
     )
+    if options.like is not None and own.channels == 1:
+        coloured = [files.names[row] for row, h in headers.items() if not h.grey]
+        if coloured:
+            raise InputError(f"{files.where}: holds colour images ({few(coloured)}), and the network takes grey ones")
     deep = [row for row, h in headers.items() if h.deep]
     if not deep:
         return own if options.like else replace(own, intensity=None), []

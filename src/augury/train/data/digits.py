@@ -1,4 +1,4 @@
-"""Digits: scikit-learn's embedded real handwriting."""
+"""Digits: the handwriting that is embedded in scikit-learn."""
 
 import numpy as np
 import torch

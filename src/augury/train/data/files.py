@@ -1,4 +1,4 @@
-"""Labelled files, in parts, to arrays: what a folder, a manifest and a hub data set have in common."""
+"""Converts labelled files, in parts, to arrays: shared by folders, manifests and hub data sets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a data set is: the name, class, size and hash of every file, by which later readers know it again."""
+"""The identity of a data set: name, class, size and hash of every file, by which later readers recognise it."""
 
 import csv
 import hashlib

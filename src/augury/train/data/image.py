@@ -1,4 +1,4 @@
-"""One image file: opened by an allow-listed format, turned upright, and brought to grey or RGB."""
+"""Opens one image file in an allow-listed format, turns it upright, and converts it to grey or RGB."""
 
 import io
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a file's own checksums say, where Pillow does not ask them."""
+"""Checks a file's own checksums where Pillow does not."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""Images of more than 8 bits: one range of values for a whole data set becomes the grey levels 0 to 255."""
+"""Images of more than 8 bits: one range of values for a whole data set becomes grey levels 0 to 255."""
 
 import math
 import sys

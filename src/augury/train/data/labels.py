@@ -1,4 +1,4 @@
-"""Few labels: which training images keep theirs, for semi-supervised training and its supervised reference."""
+"""Few labels: chooses the training images that keep their label, for semi-supervised training and its supervised baseline."""
 
 import torch
 from torch import Tensor

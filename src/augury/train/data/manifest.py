@@ -1,4 +1,4 @@
-"""A CSV manifest: one line per image with path and label, and perhaps group and split."""
+"""A CSV manifest: one line per image with path and label, and optionally group and split."""
 
 import csv
 import os
@@ -42,10 +42,7 @@ def read_manifest(file: Path, options: ReadOptions = AS_IS) -> Parts:
     Without a column `split`, about a fifth of every class is the test part (`cut_test`). Raises InputError naming the line for
     missing or repeated files, missing values and unknown splits, and for labels without training images.
     """
-    lines = list(_lines(file))
-    if not lines:
-        raise InputError(f"{file}: names no images; add lines below the header")
-    _refuse_repeated(file, lines)
+    lines = read_lines(file)
     parts, notes = _parts(file, lines)
     notes += forms_note(line.written for line in lines)
     classes = sorted({line.label for line in parts["train"]})
@@ -62,6 +59,15 @@ def read_manifest(file: Path, options: ReadOptions = AS_IS) -> Parts:
     groups = {name: i for i, name in enumerate(group_names)}
     items = {name: [_item(line, labels, groups) for line in part] for name, part in parts.items()}
     return read_items(str(file), classes, items, group_names=group_names, options=options, notes=notes)
+
+
+def read_lines(file: Path) -> list[Line]:
+    """The checked lines of a manifest, at least one; InputError naming the line for what is wrong."""
+    lines = list(_lines(file))
+    if not lines:
+        raise InputError(f"{file}: names no images; add lines below the header")
+    _refuse_repeated(file, lines)
+    return lines
 
 
 def _lines(file: Path) -> Iterator[Line]:

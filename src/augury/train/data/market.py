@@ -1,4 +1,4 @@
-"""Folders as Market-1501 has them: who and which camera stand in the file's name; the people to find are none of the training's."""
+"""Folders in the layout of Market-1501, whose file names give person and camera; query persons are not in the training part."""
 
 import re
 from dataclasses import replace

@@ -3,6 +3,7 @@
 import io
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +79,23 @@ def read_npz(root: Path, options: ReadOptions = AS_IS) -> Parts:
         notes.append(f"sizes: {count(len(others), 'image')} brought to {size[0]}x{size[1]} ({how})")
     notes += _repeated(arrays)
     return Parts(classes, parts["train"], parts["test"], parts.get("validation"), group_names, tuple(notes))
+
+
+def read_part(path: Path, classes: Sequence[str], options: ReadOptions) -> tuple[Part, list[str]]:
+    """One file for a network of these classes, brought to what `options.like` says, with notes. InputError as `read_npz`."""
+    a, like = read_arrays(path), options.like
+    names = a.classes if a.classes is not None else tuple(map(str, np.unique(a.y).tolist())) if a.y.dtype.kind == "U" else None
+    strange = [name for name in names or () if name not in classes]
+    if strange:
+        raise InputError(f"{path}: has the class {strange[0]!r}, which the network does not know{nearest(strange[0], classes)}")
+    own = tuple(classes) if names is None or a.y.dtype.kind == "U" else names
+    labels = torch.tensor([list(classes).index(own[int(number)]) for number in _labels(a, own)], dtype=torch.int64)
+    images = torch.from_numpy(np.ascontiguousarray(a.x.transpose(0, 3, 1, 2)))
+    if like is not None and images.shape[1] > like.channels:
+        raise InputError(f"{path}: x holds colour images, and the network takes grey ones; store [N,H,W]")
+    if like is not None:
+        images = fit_tensor(images, like.size, like.resize).expand(-1, like.channels, -1, -1).contiguous()
+    return Part(images, labels, None, tuple(f"{path.name}[{row}]" for row in range(len(images))), (a.mark,)), []
 
 
 def read_arrays(path: Path) -> Arrays:

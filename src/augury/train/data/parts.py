@@ -1,4 +1,4 @@
-"""Parts: what every form of DATA is read into, before validation is cut and statistics are taken."""
+"""Parts: the common form of all DATA, before the validation part is split off and statistics are computed."""
 
 from dataclasses import dataclass
 from pathlib import Path

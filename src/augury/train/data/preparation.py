@@ -1,4 +1,4 @@
-"""How files become arrays: what users ask for, and what was made of it, which a run keeps for every later image."""
+"""How files become arrays: what users ask for and what resulted, which a run keeps for later images."""
 
 from dataclasses import dataclass
 from typing import Any

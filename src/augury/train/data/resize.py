@@ -1,4 +1,4 @@
-"""Bringing images to one size: the target is covered and its centre cut out, or the image is fitted into it, or stretched."""
+"""Brings images to one size: covers it and crops the centre, fits the image into it, or stretches the image."""
 
 from collections.abc import Iterable
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What DATA is: a folder, arrays, a manifest or a hub data set; everything else is refused with the nearest name."""
+"""Resolves DATA to a folder, arrays, a manifest or a hub data set; anything else is refused with the nearest name."""
 
 import os
 from dataclasses import replace

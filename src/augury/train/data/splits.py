@@ -1,4 +1,4 @@
-"""Fixed, stratified cuts: which images are held out never depends on a training's seed, on order or on a library's version."""
+"""Fixed, stratified splits that do not depend on a training's seed, on file order or on a library's version."""
 
 import hashlib
 from collections.abc import Sequence

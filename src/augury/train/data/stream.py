@@ -1,4 +1,4 @@
-"""Images that stay in their files: decoded while a training runs, by workers that decode and cut to size and do no more."""
+"""Images that stay in their files and are decoded during training, by workers that only decode and resize."""
 
 import os
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Harder data on purpose: fewer training images, or wrong labels on some of them; always the same ones."""
+"""Makes data harder: fewer training images, or wrong labels for some of them; the same ones every time."""
 
 from dataclasses import replace
 

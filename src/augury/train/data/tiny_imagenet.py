@@ -1,8 +1,9 @@
-"""Tiny-ImageNet's flat val/: all images in one folder, their classes in a tab-separated annotation file."""
+"""Tiny-ImageNet's flat val/ folder, whose classes are given in a tab-separated annotation file."""
 
 from pathlib import Path
 
 from augury.core.errors import InputError
+from augury.core.files import read_text
 from augury.train.data.files import Item
 from augury.train.data.words import nearest
 
@@ -19,7 +20,7 @@ def read_annotated(root: Path, folder: Path, classes: list[str]) -> list[Item]:
     numbers = {name: label for label, name in enumerate(classes)}
     items, seen = [], set()
     try:
-        lines = annotations.read_text(encoding="utf-8").splitlines()
+        lines = read_text(annotations).splitlines()
     except UnicodeDecodeError:
         raise InputError(f"{annotations}: is no UTF-8 text; unpack the data set again") from None
     for number, line in enumerate(lines, 1):

@@ -1,4 +1,4 @@
-"""Waterbirds: birds cut out and put on land or water, from the published folder."""
+"""Waterbirds: birds cut out and placed on land or water, from the published folder."""
 
 import torch
 

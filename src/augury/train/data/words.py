@@ -1,4 +1,4 @@
-"""Words for notes and refusals: counts, short lists, nearest names."""
+"""Words for notes and errors: counts, short lists, nearest names."""
 
 import difflib
 import unicodedata

@@ -17,8 +17,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from augury.core.errors import RunError
+from augury.core.errors import InputError, RunError
+from augury.core.files import open_regular
 
+# Of the format of a checkpoint's state; older ones are read.
+VERSION = 2
 NAME, PREVIOUS, STAGE_ONE = "checkpoint.safetensors", "checkpoint.previous.safetensors", "stage_one.safetensors"
 
 
@@ -51,7 +54,8 @@ def save_checkpoint(directory: Path, tensors: dict[str, Tensor], state: dict[str
     The new one is whole on the disk before anything is renamed, so that one of the two can be read at any moment.
     """
     packed = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    data = save(packed, metadata={"state": json.dumps(state), "checksum": str(_checksum(packed))})
+    text = json.dumps({**state, "version": VERSION})
+    data = save(packed, metadata={"state": text, "checksum": str(_checksum(packed, text))})
     current = directory / NAME
     try:
         temporary = _written(current, data)
@@ -110,7 +114,7 @@ def load_checkpoint(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]
 def newest(directory: Path) -> Found | None:
     """The newest whole checkpoint, or None where there is none; a damaged one is passed over for the one before.
 
-    Raises RunError where there are checkpoints and all are damaged.
+    Raises RunError where there are checkpoints and all are damaged, InputError where one is of a newer version of Augury.
     """
     damaged: list[str] = []
     for name in (NAME, PREVIOUS):
@@ -127,21 +131,31 @@ def newest(directory: Path) -> Found | None:
 def read(path: Path) -> Found | None:
     """One checkpoint; None where it is damaged. Nothing in it is executed."""
     try:
+        open_regular(path).close()
         with safe_open(path, framework="pt") as file:
             about = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        if about["checksum"] != str(_checksum(tensors)):
+        text = about["state"]
+        state = json.loads(text)
+        # Before version 2 the state's text was not part of the checksum.
+        known = {str(_checksum(tensors, text)), *([] if "version" in state else [str(_checksum(tensors, None))])}
+        if about["checksum"] not in known or set(about) != {"state", "checksum"}:
             return None
-        return Found(tensors, json.loads(about["state"]))
-    except (SafetensorError, KeyError, ValueError, TypeError, OSError):
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError, OSError):
         return None
+    version = state.get("version", 1)
+    if version > VERSION:
+        raise InputError(f"{path}: written by a newer version of Augury (format {version}); update Augury to go on with it")
+    return Found(tensors, state)
 
 
-def _checksum(tensors: dict[str, Tensor]) -> int:
-    """Over all tensors by name: a file whose length is right may have wrong bytes."""
-    value = 0
+def _checksum(tensors: dict[str, Tensor], state: str | None) -> int:
+    """Over the state's text and all tensors with names, types, shapes: a file of the right length may have wrong bytes."""
+    value = 0 if state is None else zlib.crc32(state.encode())
     for name in sorted(tensors):
-        value = zlib.crc32(tensors[name].flatten().view(torch.uint8).numpy().data, zlib.crc32(name.encode(), value))
+        tensor = tensors[name]
+        about = name if state is None else f"{name} {tensor.dtype} {tuple(tensor.shape)}"
+        value = zlib.crc32(tensor.flatten().view(torch.uint8).numpy().data, zlib.crc32(about.encode(), value))
     return value
 
 

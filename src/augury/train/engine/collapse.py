@@ -1,4 +1,4 @@
-"""A collapse is silent: a network that answers the same for every image trains on without an error. This sees it."""
+"""Detects a collapse: a network that gives the same answer for every image, which raises no error by itself."""
 
 import math
 from collections.abc import Sequence

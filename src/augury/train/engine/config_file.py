@@ -1,5 +1,6 @@
-"""Reading a -c file: YAML of plain values, in which nothing is said twice; every refusal names the line."""
+"""Reads a -c file; duplicate keys are refused with their line."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -7,15 +8,21 @@ import yaml
 
 from augury.core import plugins
 from augury.core.errors import InputError
+from augury.core.files import NotRegularError, read_text
 
 
-def read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path, texts: Collection[str] = ()) -> dict[str, Any]:
     """A YAML file of settings, dashes in keys allowed; InputError for what cannot be read. Never executes anything: of the
-    plug-ins that it records, those that are missing or differ are asked for."""
+    plug-ins that it records, those that are missing or differ are asked for.
+
+    texts: settings that are text as it stands there: `data: 2024_01_15` is a folder, which YAML takes for a number.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except FileNotFoundError:
         raise InputError(f"-c {path}: no such file") from None
+    except NotRegularError as error:
+        raise InputError(f"-c {path}: is {error.strerror}; name a YAML file") from None
     except (UnicodeDecodeError, OSError) as error:
         raise InputError(f"-c {path}: not readable as YAML ({str(error).splitlines()[0]})") from None
     try:
@@ -28,7 +35,15 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"-c {path}: expected `setting: value` lines")
     plugins.check(values.pop("plugins", {}), f"-c {path}")
-    return {str(key).replace("-", "_"): value for key, value in values.items()}
+    found = {str(key).replace("-", "_"): value for key, value in values.items()}
+    return found | {key: written for key, written in _scalars(root).items() if key in texts}
+
+
+def _scalars(root: yaml.Node | None) -> dict[str, str]:
+    """The text of every value that is one at the top of the file, where it is neither empty nor null."""
+    pairs = root.value if isinstance(root, yaml.MappingNode) else []
+    plain = [(key, value) for key, value in pairs if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode)]
+    return {key.value.replace("-", "_"): value.value for key, value in plain if value.tag != "tag:yaml.org,2002:null"}
 
 
 def _refuse_twice(root: yaml.Node | None, where: str) -> None:

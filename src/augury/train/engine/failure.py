@@ -1,4 +1,4 @@
-"""When a training cannot go on: what is said, and what is left so that it can be looked into."""
+"""Stops on a non-finite loss or out of memory, and saves the step for debugging."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a step reads: a process's rows of it, and the pixels where they do not lie in memory."""
+"""Loads the rows of a step that belong to this process, with pixels from memory or from files."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

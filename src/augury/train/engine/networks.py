@@ -80,6 +80,11 @@ def predictions_file(number: int) -> str:
     return f"predictions{_suffix(number)}.npz"
 
 
+def predictions_table(number: int) -> str:
+    """The same for people: predictions.csv, predictions_2.csv, ..."""
+    return f"predictions{_suffix(number)}.csv"
+
+
 def _suffix(number: int) -> str:
     return f"_{number + 1}" if number else ""
 

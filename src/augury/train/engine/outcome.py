@@ -1,8 +1,10 @@
-"""What a finished training leaves: result.json's content, weights and test predictions."""
+"""The results of a finished training: result.json's content, weights and test predictions."""
 
 import copy
+import csv
 import io
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,11 @@ import numpy as np
 import safetensors.torch
 from torch import Tensor, nn
 
-from augury.train.data.dataset import Split
+from augury.train.data.dataset import Dataset, Split
 from augury.train.engine import checkpoint
 from augury.train.engine.collapse import collapsed
 from augury.train.engine.evaluate import Evaluation, evaluate
-from augury.train.engine.networks import described, network_specs, predictions_file, weights_file
+from augury.train.engine.networks import described, network_specs, predictions_file, predictions_table, weights_file
 from augury.train.engine.refinement import intensity_at
 from augury.train.engine.retrieval import retrieve
 from augury.train.engine.risk import risk_gap, wants_risk
@@ -58,7 +60,7 @@ def conclude(training: Training, rows: list[dict[str, Any]]) -> dict[str, Any]:
     tests = _tests(t, t.shown, part)
     if t.output.directory:
         for number, (network, test) in enumerate(zip(members(t.shown), tests, strict=True)):
-            write_outcome(t.output.directory.path, number, network, part, test)
+            write_outcome(t.output.directory.path, number, network, part, test, t.dataset)
         for name, text in t.method.files().items():
             checkpoint.write_atomically(t.output.directory.path / name, text.encode())
     found, named = figures(tests, rows), described(network_specs(t.settings, t.strategy))
@@ -102,14 +104,29 @@ def figures(tests: list[Evaluation], rows: list[dict[str, Any]]) -> list[dict[st
     ]  # fmt: skip
 
 
-def write_outcome(folder: Path, number: int, network: nn.Module, part: Split, test: Evaluation) -> None:
-    """A network's weights and its predictions on that part."""
+def write_outcome(folder: Path, number: int, network: nn.Module, part: Split, test: Evaluation, dataset: Dataset) -> None:
+    """A network's weights and its predictions on that part, as arrays and as a table of paths and names for people."""
     weights = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     checkpoint.write_atomically(folder / weights_file(number), safetensors.torch.save(weights))
     packed = io.BytesIO()
+    names = [dataset.name_of(number) for number in part.ids.tolist()]
     np.savez(
-        packed, id=part.ids.cpu().numpy(), label=part.labels.cpu().numpy(),
+        packed, name=np.array(names, dtype=np.str_), id=part.ids.cpu().numpy(), label=part.labels.cpu().numpy(),
         prediction=test.prediction.cpu().numpy(), confidence=test.confidence.cpu().numpy(),
         label_probability=test.label_probability.cpu().numpy(),
     )  # fmt: skip
     checkpoint.write_atomically(folder / predictions_file(number), packed.getvalue())
+    table = prediction_table(names, part, test, dataset.classes)
+    checkpoint.write_atomically(folder / predictions_table(number), table.encode("utf-8", "surrogateescape"))
+
+
+def prediction_table(names: Sequence[str], part: Split, test: Evaluation, classes: Sequence[str]) -> str:
+    """CSV: path, id, class, prediction, confidence (of the prediction) and label_probability (of the true class)."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("path", "id", "class", "prediction", "confidence", "label_probability"))
+    columns = (part.ids, part.labels, test.prediction, test.confidence, test.label_probability)
+    for name, *values in zip(names, *(column.cpu().tolist() for column in columns), strict=True):
+        number, label, predicted, confidence, probability = values
+        writer.writerow((name, number, classes[label], classes[predicted], f"{confidence:.6f}", f"{probability:.6f}"))
+    return out.getvalue()

@@ -1,4 +1,4 @@
-"""A training, put together from its settings; every refusal is made before anything is written."""
+"""Prepares a training from its settings; whatever is refused is refused before anything is written."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from augury.train.engine.networks import make_networks
 from augury.train.engine.refinement import check_refinement, check_statistics, refinement_of
 from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
-from augury.train.engine.setup import begin_groups, check_update, cuda_devices, first_two, on_device, pick_device
+from augury.train.engine.setup import begin_groups, check_images, check_update, cuda_devices, first_two, on_device, pick_device
 from augury.train.engine.streams import Unlabelled, check_groups
 from augury.train.engine.training import Progress, Training, TrainingData
 from augury.train.engine.update import ModelEma, Update, make_optimizer
@@ -84,6 +84,7 @@ def prepare(
     settings, device = found.settings, found.device
     with torch.random.fork_rng(devices=cuda_devices(device)):
         model = make_networks(settings, dataset, found.strategy).to(device).to(memory_format=torch.channels_last)
+        check_images(model, settings, dataset)
         method = assembled(
             model, found.strategy, found.pipelines, name=settings.strategy, classes=len(dataset.classes), seed=settings.seed,
             smoothing=settings.smoothing, refinement=refinement_of(settings),

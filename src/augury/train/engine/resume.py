@@ -1,5 +1,6 @@
 """Writes a training's checkpoints and resumes from them."""
 
+import json
 import time
 import zlib
 from pathlib import Path
@@ -11,8 +12,11 @@ from torch import Tensor
 from augury.core.errors import InputError
 from augury.train.data.dataset import Split
 from augury.train.engine import checkpoint
+from augury.train.engine.identity import keep_identity
 from augury.train.engine.nested import flatten_state, unflatten_state
+from augury.train.engine.policy_files import by_content, contents
 from augury.train.engine.rundir import RunDirectory
+from augury.train.engine.settings import HARMLESS, Settings
 from augury.train.engine.training import Training
 
 _PARTS = ("model.", "extra.", "optimizer.", "selected.", "average.")
@@ -32,7 +36,7 @@ def save(training: Training, folder: Path, *, stage_one: bool = False) -> None:
         "wall": t.progress.clock.read(), "counts": t.counts.dict(),
         "strategy": flatten_state(t.strategy.state_dict(), "strategy", tensors), "selection": t.selection.state(),
         "data": fingerprint(t.data.train), "threads": torch.get_num_threads(),
-        "averaged": 0 if t.average is None else t.average.updates,
+        "averaged": 0 if t.average is None else t.average.updates, "settings": _deciding(t.settings),
     }  # fmt: skip
     checkpoint.save_checkpoint(folder, tensors, state)
     if stage_one:
@@ -75,6 +79,8 @@ def resume(training: Training, directory: RunDirectory | None) -> list[dict[str,
     t = training
     if directory is None and t.world.size == 1:
         return []
+    if directory is not None and t.world.leads:
+        keep_identity(directory.path, t.dataset, t.settings)
     found = checkpoint.newest(directory.path) if directory is not None and t.world.leads else None
     found = t.world.from_first(found)
     if found is None:
@@ -97,8 +103,38 @@ def resume(training: Training, directory: RunDirectory | None) -> list[dict[str,
 
 def _restore(t: Training, found: checkpoint.Found) -> None:
     state, parts = found.state, {name: _part(found.tensors, name) for name in _PARTS}
+    _refuse_another(t, state)
     if state.get("data", fingerprint(t.data.train)) != fingerprint(t.data.train):
         raise InputError(f"--resume: the training images of {t.settings.data} are not those it was started with; put them back")
+    try:
+        _load(t, found, parts)
+    except (KeyError, RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
+        if isinstance(error, InputError):
+            raise
+        said = (str(error) or type(error).__name__).splitlines()[0][:150]
+        raise InputError(f"--resume: the checkpoint is not one of this training ({said}); put the right one back") from None
+
+
+def _deciding(settings: Settings) -> dict[str, Any]:
+    """The settings that decide a training's result, as plain values: the checkpoint's fingerprint of them."""
+    plain = json.loads(json.dumps(settings.dict()))
+    plain = by_content(plain, contents(plain))  # a search's policies may have moved with it
+    return {key: value for key, value in plain.items() if key not in (*HARMLESS, "data", "device")}
+
+
+def _refuse_another(t: Training, state: dict[str, Any]) -> None:
+    """InputError for a checkpoint of another training: another seed, network, ..."""
+    own, other = _deciding(t.settings), state.get("settings")
+    if other is None:  # older checkpoints do not have them
+        return
+    changed = sorted(k for k in {**own, **other} if k in own and k in other and own[k] != other[k])
+    if changed:
+        words = ", ".join(f"{key} {other[key]} instead of {own[key]}" for key in changed[:3])
+        raise InputError(f"--resume: the checkpoint is of another training ({words}); put the right one back")
+
+
+def _load(t: Training, found: checkpoint.Found, parts: dict[str, dict[str, Tensor]]) -> None:
+    state = found.state
     t.model.load_state_dict(parts["model."])
     t.method.extra.load_state_dict(parts["extra."])
     checkpoint.restore_optimizer(t.optimizer, parts["optimizer."])

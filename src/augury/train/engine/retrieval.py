@@ -1,4 +1,4 @@
-"""Finding a person again: how well a network's features rank a gallery for each query."""
+"""Person re-identification: how well a network's features rank a gallery for each query."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""The gap itself: the empirical risk on clean and on augmented training images (He et al. 2019, section 4.1, table 2)."""
+"""Empirical risk on clean and on augmented training images (He et al. 2019, section 4.1, table 2)."""
 
 import torch
 from torch import Tensor, nn

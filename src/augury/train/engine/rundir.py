@@ -1,4 +1,4 @@
-"""The folder of a run: opened with care, so that nothing of anybody's is lost or half-written."""
+"""The folder of a run, opened so that nothing is lost or half-written."""
 
 import json
 import os
@@ -12,17 +12,28 @@ import yaml
 
 from augury.core import plugins
 from augury.core.errors import InputError, RunError
+from augury.core.files import NotRegularError, read_text
 from augury.train.engine.checkpoint import NAME, PREVIOUS, STAGE_ONE, write_atomically, write_json
-from augury.train.engine.settings import HARMLESS, Settings
+from augury.train.engine.policy_files import by_content, contents
+from augury.train.engine.settings import HARMLESS, POLICY_FILES, Settings
 
 FILES = (
-    "config.yaml", "result.json", "metrics.jsonl", "predictions.npz", "report.html", "model.safetensors", NAME, PREVIOUS,
-    STAGE_ONE, "failure.json", "failure.safetensors",
+    "config.yaml", "data.json", "data_files.csv", "result.json", "metrics.jsonl", "predictions.npz", "predictions.csv",
+    "report.html", "model.safetensors", NAME, PREVIOUS, STAGE_ONE, "failure.json", "failure.safetensors",
 )  # fmt: skip
 
 
 # The files of a run's further networks.
-_FURTHER = re.compile(r"model_\d+\.safetensors|predictions_\d+\.npz")
+_FURTHER = re.compile(r"model_\d+\.safetensors|predictions_\d+\.(npz|csv)")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Text of several lines as it stands."""
+
+
+_Dumper.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,8 @@ class RunDirectory:
         in `may_change`.
         Overwriting removes a run's own files and no others.
         """
-        made = RunDirectory(path)
+        made, files = RunDirectory(path), contents(config)
+        config = {**config, **({POLICY_FILES: files} if files else {})}
         made._make()
         if overwrite and not resume:
             made.clear()
@@ -55,7 +67,7 @@ class RunDirectory:
         used = plugins.recorded(config)
         if old != config:
             written = {**config, **({"plugins": used} if used else {})}
-            write_atomically(path / "config.yaml", yaml.safe_dump(written, sort_keys=False).encode())
+            write_atomically(path / "config.yaml", yaml.dump(written, Dumper=_Dumper, sort_keys=False).encode())
         return made
 
     def _compare(self, old: dict[str, Any], config: dict[str, Any], may_change: Collection[str]) -> None:
@@ -67,8 +79,13 @@ class RunDirectory:
         def said(values: dict[str, Any], key: str) -> Any:
             return values.get(key, defaults.get(key))
 
-        fixed = [key for key in {**old, **config} if key not in HARMLESS and key not in may_change]
-        changed = sorted(key for key in fixed if said(old, key) != said(config, key))
+        kept, files = old.get(POLICY_FILES) or {}, config.get(POLICY_FILES) or {}
+        edited = [name for name, text in kept.items() if files.get(name, text) != text]
+        if edited:
+            raise InputError(f"--resume: the policy file {edited[0]} was edited since {self.path} was started; put its text back")
+        before, now = by_content(old, kept or files), by_content(config, files)
+        fixed = {**old, **config}.keys() - HARMLESS - {POLICY_FILES, *may_change}
+        changed = sorted(key for key in fixed if said(before, key) != said(now, key))
         if changed:
             words = ", ".join(f"{k} (was {said(old, k)}, now {said(config, k)})" for k in changed)
             raise InputError(f"--resume: {self.path} was started with other settings: {words}; set them back")
@@ -80,11 +97,13 @@ class RunDirectory:
         if not file.exists():
             return None
         try:
-            config = yaml.safe_load(file.read_text(encoding="utf-8"))
+            config = yaml.safe_load(read_text(file))
+        except NotRegularError as error:
+            raise InputError(f"{file}: is {error.strerror}; put the file back") from None
         except (yaml.YAMLError, UnicodeDecodeError):
             config = None
         if not isinstance(config, dict):
-            raise InputError(f"{file}: damaged; start again with --overwrite")
+            raise InputError(f"{file}: damaged; put it back from a copy, or name another folder")
         plugins.check(config.pop("plugins", {}), str(file))
         return config
 
@@ -92,11 +111,13 @@ class RunDirectory:
         """The finished run's result; None while it is unfinished."""
         file = self.path / "result.json"
         try:
-            return json.loads(file.read_text(encoding="utf-8"))
+            return json.loads(read_text(file))
         except FileNotFoundError:
             return None
+        except NotRegularError as error:
+            raise InputError(f"{file}: is {error.strerror}; put the file back") from None
         except ValueError:
-            raise InputError(f"{file}: damaged; start again with --overwrite") from None
+            raise InputError(f"{file}: damaged; remove it, and --resume writes it again from the last checkpoint") from None
 
     def metrics(self) -> list[dict[str, Any]]:
         """The epochs logged so far."""

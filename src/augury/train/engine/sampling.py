@@ -1,4 +1,4 @@
-"""Which images an epoch's steps read: all in a shuffled order, or as many of every group in every batch."""
+"""The order of an epoch: all images shuffled, or equally many of every group in each batch."""
 
 from collections.abc import Iterator
 

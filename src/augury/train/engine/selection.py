@@ -1,4 +1,4 @@
-"""Which epoch's network a training ends with, and when it stops: the last, or the best on the validation part.
+"""Chooses the epoch whose network is kept, and when to stop: the last, or the best on the validation part.
 
 A refined training has two stages, and both choose for themselves: stage one which network is its own, and the refinement
 among its own epochs, so that it neither falls short of beginning nor is thrown away for an epoch before it.

@@ -11,6 +11,9 @@ from augury.core.registry import unknown
 # Settings that cannot alter a result, so that a resumed run may change them.
 HARMLESS = frozenset({"data_dir", "decode_workers", "stream", "checkpoint_seconds"})
 
+# Where config.yaml keeps the texts of the policy files that a run was told to use.
+POLICY_FILES = "policy_files"
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -190,8 +193,11 @@ class Settings:
 
     @staticmethod
     def of(values: dict[str, Any], where: str) -> "Settings":
-        """From a flat mapping; InputError naming the field, its range or the nearest field."""
-        return Settings(**checked(Settings, values, where))
+        """From a flat mapping; InputError naming the field, its range or the nearest field.
+
+        What a run's config.yaml keeps beside the settings is left out.
+        """
+        return Settings(**checked(Settings, {k: v for k, v in values.items() if k != POLICY_FILES}, where))
 
     def resolved(self, images: int) -> "Settings":
         """With the batch size filled in for a training part of `images`.
@@ -247,6 +253,19 @@ def _number(value: Any, hint: Any) -> Any:
         return float(value)
     except ValueError:
         return value
+
+
+def text_fields(kind: Any) -> frozenset[str]:
+    """The settings of a dataclass that are text whatever they look like: a folder 1.10 is not the number 1.1."""
+    hints = get_type_hints(kind, include_extras=True)
+    return frozenset(f.name for f in fields(kind) if _is_text(hints[f.name]))
+
+
+def _is_text(hint: Any) -> bool:
+    if hint is str or hint is type(None):
+        return True
+    parts = get_args(hint)
+    return bool(parts) and all(isinstance(part, str) or _is_text(part) for part in parts)
 
 
 def _holds_float(hint: Any) -> bool:

@@ -1,6 +1,7 @@
-"""What a training is put together from, with every refusal made before anything is written."""
+"""The parts of a training, checked before anything is written."""
 
 import torch
+from torch import nn
 
 from augury.augment.pipeline import Pipeline
 from augury.core.batch import Batch
@@ -13,7 +14,7 @@ from augury.train.engine.schedule import check_schedule
 from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
 from augury.train.engine.world import World
-from augury.train.strategies.strategy import Strategy
+from augury.train.strategies.strategy import Strategy, members
 
 
 def begin_groups(
@@ -55,6 +56,27 @@ def check_update(settings: Settings, strategy: Strategy, world: World) -> None:
             raise InputError("--sampling groups: balances whole batches; leave out --grad-accum-steps, or use several processes")
     if strategy.images_per_class and (settings.grad_accum_steps > 1 or world.size > 1):
         raise InputError(f"--strategy {settings.strategy}: compares the images of whole batches; train it in one piece")
+
+
+@torch.no_grad()
+def check_images(model: nn.Module, settings: Settings, dataset: Dataset) -> None:
+    """InputError where a network cannot take the data's images, such as ones too small for its poolings; one image tells."""
+    _, channels, height, width = dataset.train.images.shape
+    parameter = next(model.parameters())
+    image = torch.zeros(1, channels, height, width, device=parameter.device)
+    for network in members(model):
+        training = network.training
+        try:
+            network.eval()(image)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError, AssertionError, IndexError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0][:150]
+            raise InputError(
+                f"--model {settings.model}: cannot take images of {height}x{width} ({reason}); give --image-size or another network"
+            ) from None
+        finally:
+            network.train(training)
 
 
 def first_two(split: Split, classes: int) -> Batch:

@@ -1,4 +1,4 @@
-"""Which rows a step reads: of the labelled images, again and again where they are few, and of the unlabelled ones."""
+"""The rows of a step in each stream: labelled images, repeated where they are few, and unlabelled ones."""
 
 from dataclasses import dataclass, replace
 

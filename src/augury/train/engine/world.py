@@ -1,4 +1,4 @@
-"""Several processes that train one network together, started by torchrun: what each does, and what they tell each other.
+"""Several processes that train one network together under torchrun: their shares of a step and their communication.
 
 Gradients are summed after the backward pass in one flat buffer per type, rather than by DistributedDataParallel:
 strategies run a network several times in a step, hook its layers and update networks in turn, which the wrapper does not

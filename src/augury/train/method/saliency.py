@@ -1,4 +1,4 @@
-"""The host's side of saliency: which map the pipelines ask for, from which network, at what cost."""
+"""The host's side of saliency: which map the pipelines ask for, from which network, and at what cost."""
 
 from collections.abc import Callable
 from contextlib import suppress

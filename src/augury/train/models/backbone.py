@@ -1,4 +1,4 @@
-"""A trained classifier as a detector's backbone: its weights without the head, and a feature pyramid around its stages."""
+"""A trained classifier as a detector's backbone: its weights without the head, and a feature pyramid on its stages."""
 
 import json
 from dataclasses import asdict, dataclass

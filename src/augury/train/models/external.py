@@ -1,4 +1,4 @@
-"""Networks from elsewhere: torchvision's and timm's by name, made to keep to what ours do."""
+"""Networks from torchvision and timm by name, adapted to the interface of Augury's own."""
 
 import importlib
 from collections.abc import Callable, Iterable
@@ -69,7 +69,7 @@ def torchvision_network(
     if image_size is not None and name.startswith("vit_") and not pretrained:
         arguments["image_size"] = image_size
     if name in ("googlenet", "inception_v3"):
-        arguments["init_weights"] = not pretrained  # said aloud, for torchvision warns that its default will change
+        arguments["init_weights"] = not pretrained  # explicit, since torchvision warns of a changing default
     if pretrained:
         arguments["progress"] = False
 

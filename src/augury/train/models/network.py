@@ -1,4 +1,4 @@
-"""What the networks are put together from: a chain of named stages, a neck and a linear head."""
+"""The building blocks of networks: a chain of named stages, a neck and a linear head."""
 
 from collections.abc import Mapping
 from typing import Annotated, Protocol

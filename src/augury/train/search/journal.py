@@ -1,4 +1,4 @@
-"""The journal of a search: a line per finished child, on the disk before the next one counts on it."""
+"""The journal of a search: one line per finished child, flushed to disk before the next one relies on it."""
 
 import json
 import os

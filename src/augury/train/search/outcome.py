@@ -1,4 +1,4 @@
-"""A child to train, and what it came to."""
+"""A child to train, and its outcome."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field

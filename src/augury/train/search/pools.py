@@ -1,4 +1,4 @@
-"""Where children are trained: here one after another, in several processes, or on a Ray cluster."""
+"""Pools that train children: one after another, in several processes, or on a Ray cluster."""
 
 import logging
 import multiprocessing
@@ -125,7 +125,7 @@ def unpacked(content: bytes) -> ChildRunner:
 
 
 def _serve(connection: Connection, content: bytes) -> None:
-    """A worker's life: train what comes until nobody is there."""
+    """A worker's loop: trains jobs until the connection is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     runner = unpacked(content)
     torch.set_num_threads(runner.threads or 1)

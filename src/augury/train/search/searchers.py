@@ -1,4 +1,4 @@
-"""Who proposes the children: a controller that learns, a grid, a list, pure chance."""
+"""Searchers, which propose children: a learning controller, a grid, a list, random search."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

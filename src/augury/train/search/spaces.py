@@ -1,4 +1,4 @@
-"""What is searched: decisions (plain JSON values), what policy they stand for, and how random search draws them."""
+"""Search spaces: decisions (plain JSON values), the policies they describe, and how random search draws them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""RandAugment's numbers by Optuna: the tree-structured Parzen estimator, hopeless children ended early."""
+"""RandAugment's numbers by Optuna: the tree-structured Parzen estimator, with pruning."""
 
 import platform
 import warnings

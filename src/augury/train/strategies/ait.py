@@ -1,4 +1,4 @@
-"""Augmentation invariant training: two views of every image, and a price on predictions that differ between them."""
+"""Augmentation invariant training: two views of every image, with a penalty on predictions that differ."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""What the consistency strategies share: views concat_views into one batch, and a loss with a price on disagreement."""
+"""Shared by the consistency strategies: joining views into one batch, and a loss with a penalty on disagreement."""
 
 from collections.abc import Callable
 from typing import Annotated

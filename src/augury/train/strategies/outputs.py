@@ -1,4 +1,4 @@
-"""What a network makes of images: logits, and beside them the features or the last maps."""
+"""The outputs of a network: logits, together with features or the last feature maps."""
 
 from typing import Any, Literal
 

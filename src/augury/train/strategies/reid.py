@@ -1,4 +1,4 @@
-"""Re-identification: who is it, and nearer to the same person than to anybody else."""
+"""Re-identification: classify the person, and bring images of one person closer together than to anyone else's."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""How far two views' outputs lie apart: divergences of predictions and distances of features.
+"""Differences between two views' outputs: divergences of predictions and distances of features.
 
 Everything is float32 from log-softmax on, whatever the network computed in: in half precision a probability below 6e-8
 would be 0 and its logarithm infinite. Identical views give exactly 0.

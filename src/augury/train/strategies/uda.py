@@ -1,4 +1,4 @@
-"""Unsupervised data augmentation: an unlabelled image and its augmented copy shall be predicted alike."""
+"""Unsupervised data augmentation: an unlabelled image and its augmented copy should get the same prediction."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""The adversarial training of a sequence generator, on images or on anything a batch of which is a tensor."""
+"""Adversarial training of a sequence generator, on images or on any other tensors."""
 
 import time
 from collections.abc import Callable, Iterator

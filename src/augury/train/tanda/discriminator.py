@@ -1,4 +1,4 @@
-"""Discriminators: real or transformed? Each gives a logit per sample and features to measure distances in."""
+"""Discriminators of real and transformed samples; each gives a logit per sample and features to measure distances in."""
 
 import math
 from typing import Protocol

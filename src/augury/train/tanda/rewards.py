@@ -1,4 +1,4 @@
-"""What a transformation sequence costs, step by step, and what that says about each action.
+"""The cost of a transformation sequence, step by step, and the learning signal for each action.
 
 Ratner et al. 2017 (TANDA, arXiv:1709.01643), section 4, with the released code's incremental rewards.
 """
@@ -42,8 +42,9 @@ def realism_costs(logits: Sequence[Tensor]) -> Tensor:
 def diversity_costs(features: Sequence[Tensor], weight: float, floor: float) -> Tensor:
     """weight / (floor + mean squared distance to the untouched sample's features), float [N,T+1].
 
-    It is dear to stay where one was. `floor` bounds it where a sequence ends in exactly the same data (two flips, a
-    constant image); the released 1e-6 makes such a cost a thousand times the others' and one such draw the whole gradient.
+    Sequences that leave the data unchanged are penalised. `floor` bounds the cost where a sequence ends in exactly the same
+    data (two flips, a constant image); with the released 1e-6 such a cost is a thousand times the others', and a single such
+    draw dominates the gradient.
     """
     start = features[0].flatten(1).float()
     distance = torch.stack([(each.flatten(1).float() - start).square().mean(1) for each in features], 1)

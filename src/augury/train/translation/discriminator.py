@@ -1,4 +1,4 @@
-"""The discriminator: a PatchGAN that says of every patch whether it is real."""
+"""The discriminator: a PatchGAN that judges every patch as real or translated."""
 
 from torch import Tensor, nn
 from torch.nn import functional

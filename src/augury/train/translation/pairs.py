@@ -1,4 +1,4 @@
-"""Which translations a data set needs, and every training image translated to the subgroups of its class."""
+"""The translations that a data set needs, and every training image translated to the subgroups of its class."""
 
 from dataclasses import dataclass, field
 from itertools import combinations

@@ -1,4 +1,4 @@
-"""A bounded store of made images, so that a discriminator does not forget what generators used to make."""
+"""A bounded buffer of translated images, so that a discriminator does not forget earlier generators."""
 
 from dataclasses import dataclass, field
 

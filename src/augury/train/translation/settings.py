@@ -1,4 +1,4 @@
-"""What decides the training of a translation between subgroups."""
+"""The settings of a translation's training."""
 
 from dataclasses import dataclass
 

@@ -1,0 +1,91 @@
+"""Images without a training part, for a network that is trained already: labelled ones to test it, any to predict."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from augury.core.errors import InputError
+from augury.core.files import kind_of
+from augury.train.data.decode import decode
+from augury.train.data.files import Item
+from augury.train.data.fingerprint import FileMark
+from augury.train.data.folder import VALIDATION, directories, files_below
+from augury.train.data.manifest import Line, read_lines
+from augury.train.data.npz import read_part
+from augury.train.data.parts import Part
+from augury.train.data.preparation import Preparation, ReadOptions
+from augury.train.data.words import few, nearest, one_form
+
+_PARTS = ("test", *VALIDATION)
+
+
+def is_alone(data: str) -> bool:
+    """Whether DATA names labelled images without a training part: class folders, test/ or test.npz alone, or a manifest none of
+    whose lines has the split train."""
+    path = Path(data).expanduser()
+    if path.is_dir():
+        return not any((path / name).exists() for name in ("train", "train.npz", "bounding_box_train"))
+    return path.suffix.lower() == ".csv" and path.is_file() and not any(line.split == "train" for line in read_lines(path))
+
+
+def read_alone(data: str, classes: Sequence[str], preparation: Preparation) -> tuple[Part, list[str]]:
+    """Labelled images for a network of these classes, which are matched by name; some may be missing, none may be another.
+
+    Returns them, brought to what the network takes, with notes. Raises InputError for what holds no such images.
+    """
+    path, options = Path(data).expanduser(), ReadOptions(like=preparation, stream="auto")
+    if path.is_dir() and (path / "test.npz").exists():
+        return read_part(path / "test.npz", classes, options)
+    items = list(_manifest(path, classes) if path.is_file() else _folder(path, classes))
+    if not items:
+        raise InputError(f"--data {path}: holds no images in class folders; `augury predict` takes images without labels")
+    found = decode([item.source for item in items], [item.name for item in items], f"--data {path}", options)
+    kept = [items[row] for row in found.rows.tolist()]
+    marks = tuple(FileMark(i.name, classes[i.label], *m) for i, m in zip(items, found.marks, strict=True))
+    labels = torch.tensor([item.label for item in kept], dtype=torch.int64)
+    return Part(found.images, labels, None, tuple(item.name for item in kept), marks), list(found.notes)
+
+
+def images_in(paths: Sequence[Path]) -> list[tuple[Path, str]]:
+    """Every file in folders, at any depth, and every file named, with what to call it: its path as a user would write it.
+
+    Raises InputError for what is not there.
+    """
+    found: list[tuple[Path, str]] = []
+    for path in paths:
+        try:
+            kind = kind_of(path.stat().st_mode)
+        except (OSError, ValueError) as error:
+            raise InputError(f"IMAGES {path}: {getattr(error, 'strerror', None) or error}; name image files or folders") from None
+        if kind == "a folder":
+            found += [(each, str(each)) for each in files_below(path)]
+        elif kind:
+            raise InputError(f"IMAGES {path}: is {kind}; name image files or folders")
+        else:
+            found.append((path, str(path)))
+    if not found:
+        raise InputError(f"IMAGES {few([str(path) for path in paths])}: holds no files; name image files or folders")
+    return found
+
+
+def _folder(root: Path, classes: Sequence[str]) -> Iterator[Item]:
+    held = [name for name in _PARTS if (root / name).is_dir() and name not in classes]
+    base = root / held[0] if held else root
+    for place in directories(base):
+        label = _number(one_form(place.name), classes, f"--data {root}: the folder {place.relative_to(root).as_posix()}/")
+        for file in files_below(place):
+            yield Item(file, file.relative_to(root).as_posix(), label)
+
+
+def _manifest(file: Path, classes: Sequence[str]) -> Iterator[Item]:
+    lines = read_lines(file)
+    tests: list[Line] = [line for line in lines if line.split == "test"] or lines
+    for line in tests:
+        yield Item(line.path, line.name, _number(line.label, classes, f"--data {file} line {line.number}:"))
+
+
+def _number(name: str, classes: Sequence[str], where: str) -> int:
+    if name in classes:
+        return list(classes).index(name)
+    raise InputError(f"{where} has the class {name!r}, which the network does not know{nearest(name, classes)}; remove it")

@@ -1,0 +1,156 @@
+"""What a run keeps of its data: everything its network needs, and what the data were, so that later readers know them again.
+
+`data.json` holds classes, mean and deviation, sizes and places, `data_files.csv` the name, class, size and hash of every file.
+"""
+
+import json
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from augury.core.errors import InputError
+from augury.core.files import read_bytes, read_text
+from augury.train.data.dataset import Dataset, identified
+from augury.train.data.fingerprint import Fingerprint
+from augury.train.data.intensity import Range
+from augury.train.data.preparation import Preparation
+from augury.train.data.resize import Resize
+from augury.train.data.words import few
+from augury.train.engine.checkpoint import write_atomically, write_json
+from augury.train.engine.settings import Settings
+
+DATA, DATA_FILES = "data.json", "data_files.csv"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A run's data. classes in the network's order; mean and std per channel, in [0, 1]; size (rows, columns) and channels of
+    its images; intensity: the range of values of images of more than 8 bits, None where there were none; resize: how images of
+    another shape came to the size.
+
+    place: absolute path of the folder or file, None for named data; data_dir: absolute, where one was given.
+    """
+
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    size: tuple[int, int]
+    channels: int
+    intensity: Range | None
+    resize: Resize
+    place: str | None
+    data_dir: str | None
+    fingerprint: Fingerprint
+
+    @staticmethod
+    def of(dataset: Dataset, settings: Settings) -> "Identity":
+        """The identity of a training's data."""
+        origin = identified(dataset).origin
+        assert origin is not None
+        made = origin.preparation
+        shape = dataset.train.images.shape
+        return Identity(
+            dataset.classes, dataset.mean, dataset.std, (int(shape[-2]), int(shape[-1])), int(shape[1]),
+            None if made is None else made.intensity, settings.resize if made is None else made.resize, origin.place,
+            None if settings.data_dir is None else os.path.abspath(Path(settings.data_dir).expanduser()), origin.fingerprint,
+        )  # fmt: skip
+
+    @property
+    def preparation(self) -> Preparation:
+        """What every image has to be brought to for the network."""
+        return Preparation(self.size, self.channels, self.intensity, self.resize)
+
+    def settings(self, settings: Settings) -> Settings:
+        """The run's settings with its data at their absolute place. Raises InputError where nothing is there any more."""
+        if self.place is None:
+            return replace(settings, data_dir=self.data_dir)
+        if not os.path.exists(self.place):
+            raise InputError(f"DATA {self.place}: the run's data are no longer there; put them back, or name data by --data")
+        return replace(settings, data=self.place)
+
+    def changed(self, dataset: Dataset) -> dict[str, str]:
+        """How the parts differ from what the run was trained with, in words; empty where they do not."""
+        origin = identified(dataset).origin
+        assert origin is not None
+        return self.fingerprint.differences(origin.fingerprint)
+
+    def fitted(self, dataset: Dataset, where: str) -> Dataset:
+        """A data set read again, with the run's mean and deviation, and a note for each part that has changed since.
+
+        Raises InputError where its classes or the size of its images are not those the network knows.
+        """
+        _refuse_classes(self.classes, dataset.classes, where)
+        shape = dataset.train.images.shape
+        if (int(shape[1]), (int(shape[-2]), int(shape[-1]))) != (self.channels, self.size):
+            raise InputError(
+                f"{where}: images are now {shape[-2]}x{shape[-1]} with {shape[1]} channel(s), and the network takes "
+                f"{self.size[0]}x{self.size[1]} with {self.channels}; put the data back, or name data by --data"
+            )
+        notes = [f"changed since the training: {part} part: {said}" for part, said in self.changed(dataset).items()]
+        return replace(dataset, mean=self.mean, std=self.std, notes=(*dataset.notes, *notes))
+
+    def write(self, folder: Path) -> None:
+        """Write both files. The list of files comes first: with data.json there, both are."""
+        write_atomically(folder / DATA_FILES, self.fingerprint.csv().encode("utf-8", "surrogateescape"))
+        write_json(folder / DATA, self.plain())
+
+    def plain(self) -> dict[str, Any]:
+        """What data.json holds."""
+        parts = {name: {"files": len(m), "hash": self.fingerprint.digest(name)} for name, m in self.fingerprint.parts.items()}
+        return {
+            "version": VERSION, "place": self.place, "data_dir": self.data_dir, "classes": list(self.classes),
+            "mean": list(self.mean), "std": list(self.std), **self.preparation.plain(), "parts": parts,
+            "hash": self.fingerprint.digest(),
+        }  # fmt: skip
+
+    @staticmethod
+    def read(folder: Path) -> "Identity | None":
+        """What a run keeps; None for a run from before there was anything kept. InputError where it is damaged."""
+        file = folder / DATA
+        if not file.exists():
+            return None
+        try:
+            found = json.loads(read_text(file))
+            version = found["version"]
+            if version > VERSION:
+                raise InputError(f"{file}: written by a newer version of Augury (format {version}); update Augury to read it")
+            preparation = Preparation.of(found)
+            text = read_bytes(folder / DATA_FILES).decode("utf-8", "surrogateescape")
+            fingerprint = Fingerprint.from_csv(text, str(folder / DATA_FILES))
+            if fingerprint.digest() != found["hash"]:
+                raise InputError(f"{folder / DATA_FILES}: is not as it was written; take both files back from a copy")
+            return Identity(
+                tuple(found["classes"]), tuple(found["mean"]), tuple(found["std"]), preparation.size, preparation.channels,
+                preparation.intensity, preparation.resize, found["place"], found["data_dir"], fingerprint,
+            )  # fmt: skip
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{file}: damaged; the run's network can be used with --data only once it is back") from None
+
+
+def keep_identity(folder: Path, dataset: Dataset, settings: Settings) -> None:
+    """Write what a training's data are; where the folder knows already, InputError naming the files that have changed since."""
+    now, before = Identity.of(dataset, settings), Identity.read(folder)
+    if before is None:
+        now.write(folder)
+        return
+    changed = before.fingerprint.differences(now.fingerprint)
+    if changed:
+        said = "; ".join(f"{part} part: {text}" for part, text in changed.items())
+        raise InputError(f"--resume: the data of {folder} are not those it was started with: {said}; put them back")
+    if (now.place, now.data_dir) != (before.place, before.data_dir):
+        now.write(folder)
+
+
+def _refuse_classes(known: tuple[str, ...], found: tuple[str, ...], where: str) -> None:
+    if known == found:
+        return
+    missing, new = [c for c in known if c not in found], [c for c in found if c not in known]
+    said = [f"{few(names)} {what}" for names, what in ((missing, "missing"), (new, "new")) if names] or ["another order"]
+    raise InputError(
+        f"{where}: the classes are not those the network was trained on ({', '.join(said)}); put the data back as they were, "
+        "or name others by --data"
+    )

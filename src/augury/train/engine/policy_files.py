@@ -1,0 +1,70 @@
+"""Policy files that a run was told to use: their content is kept, so that a run does not depend on what lies there later."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from augury.augment.names import is_policy_file
+from augury.core.errors import InputError
+from augury.core.files import read_text
+from augury.core.grammar import Chain, Spec, parse_list
+from augury.train.engine.settings import POLICY_FILES
+
+_NAMING = ("augment", "augment2", "controls")
+
+
+def contents(config: Mapping[str, Any]) -> dict[str, str]:
+    """The text of every policy file that settings name, by its name as it was written. Files that are not there are left out."""
+    found: dict[str, str] = {}
+    for key in _NAMING:
+        for name in _named(config.get(key)):
+            try:
+                found[name] = read_text(name)
+            except (OSError, ValueError):
+                continue
+    return found
+
+
+def by_content(config: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
+    """Settings with the names of policy files replaced by hashes of their content: equal for the same file in another place."""
+    replaced = dict(config)
+    for key in _NAMING:
+        value = replaced.get(key)
+        for name, text in sorted(files.items(), key=lambda item: -len(item[0])):
+            if isinstance(value, str):
+                value = value.replace(name, f"policy {hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}")
+        replaced[key] = value
+    return replaced
+
+
+def refuse_edited(kept: Mapping[str, str] | None, where: str) -> None:
+    """InputError naming a policy file whose content is no longer what a run keeps of it."""
+    for name, text in (kept or {}).items():
+        try:
+            now = read_text(name)
+        except (OSError, ValueError):
+            raise InputError(f"{where}: {name} is not there; write its text back, which is kept under {POLICY_FILES}") from None
+        if now != text:
+            raise InputError(f"{where}: {name} was edited since; put its text back, which is kept under {POLICY_FILES}")
+
+
+def _named(text: Any) -> list[str]:
+    if not isinstance(text, str) or ".y" not in text.lower():
+        return []
+    try:
+        return [name for chain in parse_list(text, "augment") for name in _in(chain)]
+    except InputError:
+        return []
+
+
+def _in(value: Any) -> Iterator[str]:
+    """Names of policy files in a chain, at any depth."""
+    if isinstance(value, Chain):
+        for spec in value.stages:
+            yield from _in(spec)
+    elif isinstance(value, Spec):
+        if is_policy_file(value.name):
+            yield str(Path(value.name))
+        for inner in (*value.first, *value.options.values()):
+            yield from _in(inner)
