@@ -58,7 +58,7 @@ def test_help_shows_a_commands_own_defaults_under_headings_and_in_plain_letters(
     # Catches help that tells the trainings' defaults where a search has others, and colour codes in a pipe.
     text = help_of("search", monkeypatch)
     assert re.search(rf"--epochs N +epochs of each child \(default: {CHILD_EPOCHS}\)", text)
-    assert re.search(r"--sched cosine\|multistep\|step\|constant\s+schedule of the learning rate \(default: cosine\)", text)
+    assert re.search(r"--sched\s.*schedule of the learning rate.*\(default: cosine\)", text)
     assert "\nLearning rate:\n" in text and "\x1b" not in text
     patch = help_of("patch", monkeypatch)
     assert "tuned(weight_decay=[...])" in patch
