@@ -173,6 +173,13 @@ def keep_random_erasing(
 def none() -> Pipeline:
     """No augmentation at all."""
 
+def normalize(*, mean: tuple[float, ...] | None = None, std: tuple[float, ...] | None = None) -> Pipeline:
+    """(x / 255 - mean) / std per channel: stages after it see values, where 0 is the mean colour.
+
+    Without numbers it stands for those of the data, in a training, or of `pipeline(..., normalize=(mean, std))`. A chain
+    that does not name it has it after its last stage that needs pixels.
+    """
+
 def standard(*, policy: Augmentation | None = None, policy_first: bool = False) -> Pipeline:
     """The usual augmentation of 32x32 images: pad by an eighth of the side, crop, flip with probability one half.
 

@@ -45,9 +45,9 @@ def test_layout_and_pickling() -> None:
 @pytest.mark.parametrize(
     ("chain", "options", "words"),
     [
-        ("crop+normalize", {}, "mean="), ("crop", {"dtype": torch.float16}, "normalize="),
-        ("crop", {"normalize": STATISTICS, "dtype": torch.int32}, "floats"), ("crop", {"normalize": ([0.5], [0.0])}, "std above 0"),
-        ("normalize(mean=[1, 2], std=[1, 2])", {}, "per channel"), ("normalize+equalize", {"normalize": STATISTICS}, "uint8"),
+        ("crop+normalize", {}, "needs numbers"), ("crop", {"dtype": torch.float16}, "normalize="),
+        ("crop", {"normalize": STATISTICS, "dtype": torch.int32}, "dtype is float32"), ("crop", {"normalize": ([0.5], [0.0])}, "above 0"),
+        ("normalize+equalize", {"normalize": STATISTICS}, "put it before normalize"),
     ],
 )  # fmt: skip
 def test_refusals(chain: str, options: dict, words: str) -> None:

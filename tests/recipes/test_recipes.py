@@ -14,7 +14,7 @@ from augury.core.errors import InputError
 from augury.core.options import bind, parse_chain, parse_list, parse_spec
 from augury.jobs.patch.rows import patch_rows
 from augury.jobs.patch.settings import PatchSettings
-from augury.recipes.needs import DATA, absent, hours
+from augury.recipes.needs import DATA, absent, hours, needs, where_of
 from augury.recipes.recipe import FOLDER, Recipe, RecipeRow, load, read
 from augury.recipes.scales import changes, key_of, patch_at, scale_named, settings_at
 from augury.train.engine.settings import Settings
@@ -29,7 +29,7 @@ EXPECTED = (
     + [f"refined_table{n}" for n in range(1, 7)] + [f"refined_figure{n}" for n in (1, 3, 4)] + ["refined_ablation"]
     + [f"keepaugment_table{n}" for n in range(1, 10)] + [f"keepaugment_figure{n}" for n in (2, 3)]
     + [f"adversarial_table{n}" for n in range(1, 8)] + ["adversarial_figure5"]
-    + [f"patching_table1_{data}" for data in ("mnist", "celeba", "waterbirds")]
+    + [f"patching_table1_{data}" for data in ("mnist", "celeba", "waterbirds")] + ["patching_isic"]
     + [f"ait_table{n}" for n in range(1, 6)] + [f"ait_figure{n}" for n in (3, 4, 5)]
 )  # fmt: skip
 
@@ -209,3 +209,12 @@ def test_the_index_reads_only_the_heads() -> None:
         assert "title" in head and "source" in head, path.name
     source = ast.parse((FOLDER / "recipe.py").read_text(encoding="utf-8"))
     assert not any(isinstance(node, ast.Import) and node.names[0].name == "torch" for node in ast.walk(source))
+
+
+def test_a_folder_with_a_manifest_is_read_by_it(tmp_path: Path) -> None:
+    assert absent("isic", str(tmp_path)) == needs("isic")
+    (tmp_path / "isic").mkdir()
+    assert where_of("isic", str(tmp_path)) == str(tmp_path / "isic")
+    (tmp_path / "isic" / "manifest.csv").write_text("path,label,group,split\n")
+    assert where_of("isic", str(tmp_path)) == str(tmp_path / "isic" / "manifest.csv")
+    assert absent("isic", str(tmp_path)) is None

@@ -1,19 +1,21 @@
 """The front doors to augmentation by registered names: pipelines, for users and for trainings, and policies."""
 
+import functools
 from collections.abc import Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
 
+from augury.augment.flow import Output
 from augury.augment.ops.build import single
 from augury.augment.pipeline import Pipeline
 from augury.augment.policies.by_side import BySide
 from augury.augment.policies.file import PolicyFile, policy_of
 from augury.augment.policies.file_reader import read_policy
 from augury.augment.stages.by_side import BySideStage
-from augury.augment.stages.normalize import Layout, Normalize
+from augury.augment.stages.normalize import Normalize, checked_statistics
 from augury.augment.stages.plan import PlanStage
 from augury.core import registry
 from augury.core.errors import InputError
@@ -25,6 +27,7 @@ from augury.core.stage import Stage
 # What stands for an augmentation: text, what YAML says, something built, or a list of those.
 Augmentation = str | Pipeline | Stage | Chain | Spec | Mapping[str, Any] | Sequence[Any] | None
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+VALUES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def pipeline(
@@ -41,24 +44,33 @@ def pipeline(
 
     augmentation: text, what YAML says (`[crop, {cutout: {length: 8}}]`), a pipeline, a stage, or a list of those, as in
     `pipeline([augury.ops.rotate(degrees=(-15, 15)), "cutout(8)"])`; all make the same thing of the same stages.
-    normalize: (mean, std) per channel of images in [0, 1]. The stage stands where a chain names it, `crop+normalize+cutout`, and
-    else after the last stage that needs pixels: the very pipeline that a training runs. dtype, channels_last: of the images that
-    a normalising pipeline returns (float32).
-
     Called on images it draws anew each time. `seed` alone chooses the draws, whatever `torch.manual_seed` says: two pipelines of
     one seed draw alike, so keep one and call it again, and give views or runs that are to differ seeds of their own. Pipelines
     that are put together must agree on a seed other than 0, unless one is given.
-    Raises InputError for unknown names and options.
+
+    normalize: (mean, std) per channel of pixels in [0, 1]; the pipeline then gives what the network reads, as in a training: pixels
+    become values where the chain says `normalize`, or else after the last stage that needs pixels, so that cutout and mixes see
+    values, where 0 is the mean colour. dtype: of the values, float32 unless bfloat16 or float16 is asked for; all is computed in
+    float32 and rounded once. channels_last: the result's memory layout, whatever its type.
+
+    Raises InputError for unknown names and options, and for values that do not fit.
     """
-    made = _assembled(augmentation, seed, options)
-    if normalize is not None:
-        made = with_normalize(made, _statistics(*normalize))
-    if any(isinstance(stage, Normalize) and not stage.mean for stage in made.stages):
-        raise InputError(f"pipeline: normalize: {_NUMBERS}")
-    return _laid_out(made, dtype, channels_last) if dtype is not None or channels_last else made
+    made = _made(augmentation, seed, options)
+    statistics = None if normalize is None else checked_statistics(*normalize)
+    if statistics is not None:
+        stages, texts = _normalised(made.stages, made.all_texts, statistics, "pipeline")
+        made = replace(made, stages=stages, texts=texts)
+    elif Normalize((), ()) in made.stages:
+        raise InputError("pipeline: normalize needs numbers; give normalize=(mean, std)")
+    if dtype is not None and (dtype not in VALUES or not made.normalises):
+        raise InputError("pipeline: dtype is float32, bfloat16 or float16, and of values; give normalize=(mean, std) too")
+    if statistics is None and dtype is None and not channels_last:
+        return made
+    builder = functools.partial(pipeline, normalize=statistics, dtype=dtype, channels_last=channels_last)
+    return replace(made, builder=builder, output=Output(dtype, channels_last))
 
 
-def _assembled(augmentation: Augmentation, seed: int, options: Mapping[str, Any]) -> Pipeline:
+def _made(augmentation: Augmentation, seed: int, options: Mapping[str, Any]) -> Pipeline:
     if options:
         chain = chain_from(augmentation, "pipeline")
         if len(chain.stages) != 1:
@@ -84,54 +96,6 @@ def _assembled(augmentation: Augmentation, seed: int, options: Mapping[str, Any]
     )
 
 
-def with_normalize(made: Pipeline, statistics: Statistics) -> Pipeline:
-    """The pipeline with `normalize` after its last stage that needs pixels, or with the numbers of one that is named."""
-    texts = made.texts or (None,) * len(made.stages)
-    text = f"normalize(mean={list(statistics[0])}, std={list(statistics[1])})"
-    pairs: list[Part] = []
-    for stage, own in zip(made.stages, texts, strict=True):
-        bare = isinstance(stage, Normalize) and not stage.mean
-        pairs.append((text, Normalize(*statistics)) if bare else (own, stage))
-    if not any(isinstance(stage, Normalize) for _, stage in pairs):
-        last = max((i for i, (_, stage) in enumerate(pairs) if stage.domain == "pixels"), default=-1)
-        pairs.insert(last + 1, (text, Normalize(*statistics)))
-    stages, texts = tuple(stage for _, stage in pairs), tuple(own for own, _ in pairs)
-    if all(own is not None for own in texts):
-        return Pipeline(stages, made.seed, "+".join(map(str, texts)), pipeline, texts)
-    # A stage without a text of its own: made again from the whole text, and normalised again.
-    return Pipeline(stages, made.seed, made.origin, partial(pipeline, normalize=statistics), texts)
-
-
-def _laid_out(made: Pipeline, dtype: torch.dtype | None, channels_last: bool) -> Pipeline:
-    if not any(isinstance(stage, Normalize) for stage in made.stages):
-        raise InputError("pipeline: dtype and channels_last say how normalised images come out; give normalize=(mean, std)")
-    if dtype is not None and not dtype.is_floating_point:
-        raise InputError(f"pipeline: dtype={dtype}: normalised images are floats")
-    layout = Layout(dtype or torch.float32, channels_last)
-    builder = partial(made.builder or pipeline, dtype=dtype, channels_last=channels_last)
-    texts = None if made.texts is None else (*made.texts, None)
-    return Pipeline((*made.stages, layout), made.seed, made.origin, builder, texts)
-
-
-_NUMBERS = "give mean=[...] and std=[...] per channel, of images in [0, 1]"
-
-
-def _statistics(mean: Sequence[float], std: Sequence[float]) -> Statistics:
-    found = (tuple(map(float, mean)), tuple(map(float, std)))
-    if len(found[0]) != len(found[1]) or len(found[0]) not in (1, 3) or min(found[1]) <= 0:
-        raise InputError(f"normalize: mean={list(found[0])}, std={list(found[1])}: one of each per channel (1 or 3), std above 0")
-    return found
-
-
-def _normalize(spec: Spec, where: str) -> Normalize:
-    """`normalize(mean=[...], std=[...])`, or `normalize`, which is given the data's numbers."""
-
-    def given(*, mean: tuple[float, ...] = (), std: tuple[float, ...] = ()) -> Statistics:
-        return _statistics(mean, std) if mean or std else ((), ())
-
-    return Normalize(*given(**bind(given, spec, where)))
-
-
 def _flat(value: Any) -> list[Any]:
     return [part for each in value for part in _flat(each)] if isinstance(value, list | tuple) else [value]
 
@@ -139,7 +103,7 @@ def _flat(value: Any) -> list[Any]:
 def _piece(value: Any, seed: int) -> Pipeline:
     if isinstance(value, Pipeline):
         return value
-    return Pipeline((value,), seed, texts=(None,)) if isinstance(value, Stage) else pipeline(value, seed=seed)
+    return Pipeline((value,), seed, texts=(None,)) if isinstance(value, Stage) else _made(value, seed, {})
 
 
 def _hint(name: str, option: str) -> Any:
@@ -169,17 +133,32 @@ def _written(value: Any, hint: Any) -> Any:
 
 
 def build(chain: Chain, statistics: Statistics, where: str = "--augment") -> Pipeline:
-    """The pipeline of a training: the chain's stages with `normalize` where it is named, or after the last that needs pixels.
+    """The pipeline of a training: the chain's stages with `normalize` after the last one that needs pixels.
 
     Cutout, random erasing and the mixes at the end of a chain therefore see normalised values, where 0 is the mean
-    colour, as their papers have it; a chain that goes on with pixel operations keeps them on pixels.
+    colour, as their papers have it; a chain that goes on with pixel operations keeps them on pixels. A chain that names
+    `normalize` has it there.
     """
-    return normalising(stages_of(chain, where), statistics)
+    return normalising(stages_of(chain, where), statistics, where)
 
 
-def normalising(stages: list[Stage], statistics: Statistics) -> Pipeline:
-    """The stages of a training, with `normalize` where it stands, or after the last one that needs pixels."""
-    return Pipeline(with_normalize(Pipeline(tuple(stages)), statistics).stages)
+def normalising(stages: list[Stage], statistics: Statistics, where: str = "--augment") -> Pipeline:
+    """The stages of a training, with `normalize` where they name it, or after the last one that needs pixels."""
+    return Pipeline(_normalised(tuple(stages), (None,) * len(stages), statistics, where)[0])
+
+
+def _normalised(
+    stages: tuple[Stage, ...], texts: tuple[str | None, ...], statistics: Statistics, where: str
+) -> tuple[tuple[Stage, ...], tuple[str | None, ...]]:
+    """The stages, and their texts, with one that normalises: where `normalize` stands, or after the last that needs pixels."""
+    named = [i for i, stage in enumerate(stages) if isinstance(stage, Normalize)]
+    last = max((i for i, stage in enumerate(stages) if stage.domain == "pixels" and i not in named), default=-1)
+    if len(named) > 1 or (named and stages[named[0]] not in (Normalize((), ()), Normalize(*statistics))):
+        raise InputError(f"{where}: normalize stands in a chain once and without numbers, which are the data's or the argument's")
+    if named and last > named[0]:
+        raise InputError(f"{where}: {stages[last].name} takes pixels; put it before normalize")
+    place, after = (named[0], named[0] + 1) if named else (last + 1, last + 1)
+    return (*stages[:place], Normalize(*statistics), *stages[after:]), (*texts[:place], "normalize", *texts[after:])
 
 
 def stages_of(chain: Chain, where: str) -> list[Stage]:
@@ -195,8 +174,6 @@ def _parts(chain: Chain, where: str) -> list[Part]:
 
 
 def _parts_of(spec: Spec, where: str) -> list[Part]:
-    if spec.name == "normalize":
-        return [(str(spec), _normalize(spec, where))]
     if is_policy_file(spec.name):
         return _from_file(spec, where)
     if registry.has("preset", spec.name):
@@ -209,7 +186,7 @@ def _parts_of(spec: Spec, where: str) -> list[Part]:
         return [(str(spec), _policy_stage(spec.name, _policy(spec, where)))]
     if registry.has("op", spec.name):
         return [(str(spec), op_stage(spec, where))]
-    known = sorted({*registry.names("preset"), *registry.names("policy"), *registry.names("op"), "normalize"})
+    known = sorted({*registry.names("preset"), *registry.names("policy"), *registry.names("op")})
     raise InputError(f"{where}: {registry.unknown('augmentation', spec.name, known)}")
 
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,6 +10,8 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import get_worker_info
 
+from augury.augment.flow import Flow, Output, check_overlap
+from augury.augment.forms.memory import Buffers
 from augury.augment.inputs import as_pixels, targets_of
 from augury.augment.pil import from_pil, to_pil
 from augury.augment.stages.normalize import Normalize
@@ -41,7 +43,8 @@ class Pipeline:
     place, so that a piece draws otherwise than it did within the whole.
 
     origin, builder: the text it was made from and the function that makes it again, by which it is pickled. texts: the text
-    of each stage, None where it has none.
+    of each stage, None where it has none. output: the type of normalised values, and whether channels come last in memory.
+    Results lie in memory that is used again once nobody holds them.
     """
 
     stages: tuple[Stage, ...]
@@ -49,8 +52,10 @@ class Pipeline:
     origin: str | None = None
     builder: Callable[..., "Pipeline"] | None = field(default=None, repr=False, compare=False)
     texts: tuple[str | None, ...] | None = field(default=None, repr=False, compare=False)
+    output: Output = field(default=Output(), repr=False)
     # A tensor, so that a graph compiled with the pipeline in it reads the number of calls instead of being made for each.
     _calls: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64), repr=False, compare=False)
+    _buffers: Buffers = field(default_factory=Buffers, repr=False, compare=False)
 
     def run(
         self,
@@ -61,40 +66,46 @@ class Pipeline:
         intensity: float | Tensor = 1.0,
         refined: bool = False,
         clock: Clock | None = None,
+        out: Tensor | None = None,
     ) -> tuple[Batch, list[Trace | None]]:
         """The augmented batch and its trace, one entry per stage (None: switched off by refinement).
 
         fill: called just before the first stage that needs saliency. intensity in [0,1]: the chance with which intensive
-        stages fire at all. refined: intensive stages are off.
+        stages fire at all. refined: intensive stages are off. out: where the images go, of the result's shape, type and
+        layout; it may be the batch's own images where those are not normalised.
         """
         if not len(batch.ids) == len(noise) == len(batch):
             raise InputError(f"batch: {len(batch)} images, {len(batch.ids)} ids and noise for {len(noise)}; one of each per image")
+        if out is not None:
+            check_overlap(out, batch.images)
+        flow = Flow(batch, self.output, self._buffers, out)
         traces: list[Trace | None] = []
         for number, stage in enumerate(self.stages):
             if refined and stage.intensive:
                 traces.append(None)
                 continue
-            if fill is not None and "saliency" in stage.needs and batch.saliency is None:
-                batch = fill(batch)
+            if fill is not None and "saliency" in stage.needs and flow.batch.saliency is None:
+                flow.batch = fill(flow.execute())
             share = intensity if stage.intensive else 1.0
-            if stage.domain == "pixels" and batch.images.dtype != torch.uint8:
-                raise InputError(
-                    f"images: {stage.name} takes uint8 pixels in a Batch, got {batch.images.dtype}; augment before normalising"
-                )
-            trace = stage.sample(batch, noise.fold(f"{stage.address}{number}"), clock, share)
-            batch = stage.apply(batch, trace)
-            if len(batch) != len(noise):
+            if stage.domain == "pixels" and flow.on_values:
+                given = flow.batch.images.dtype
+                what = f"uint8 pixels in a Batch, got {given}" if given != torch.uint8 else "pixels, and these are normalised"
+                raise InputError(f"images: {stage.name} takes {what}; augment before normalising")
+            trace = stage.sample(flow.ready(stage), noise.fold(f"{stage.address}{number}"), clock, share)
+            flow.add(stage, trace)
+            if len(flow.batch) != len(noise):
                 noise = stage.repeat(noise)
-                batch = batch if batch.key is None else batch.replace(key=noise.key)
+                flow.batch = flow.batch if flow.batch.key is None else flow.batch.replace(key=noise.key)
             traces.append(trace)
-        return batch, traces
+        return flow.finish(), traces
 
     def apply(self, batch: Batch, traces: list[Trace | None]) -> Batch:
         """The same augmentation again, from its trace: no noise and no model are needed."""
+        flow = Flow(batch, self.output, self._buffers)
         for stage, trace in zip(self.stages, traces, strict=True):
             if trace is not None:
-                batch = stage.apply(batch, trace)
-        return batch
+                flow.add(stage, trace)
+        return flow.finish()
 
     def __repr__(self) -> str:
         """Python that makes it again, where it has a text."""
@@ -106,7 +117,7 @@ class Pipeline:
         """A table of its stages, for notebooks."""
         from augury.augment.shown import table
 
-        return table(self.stages, self._texts(), self.origin)
+        return table(self.stages, self.all_texts, self.origin)
 
     def samples(self, images: Any, *, draws: int = 5, fill: Fill | None = None) -> "Samples":
         """The first `draws` draws of some images, for a notebook to show: a row for each image, what was drawn under each picture.
@@ -137,7 +148,7 @@ class Pipeline:
             if not -len(self) <= place < len(self):
                 raise IndexError(f"stage {place} of a pipeline of {len(self)}")
             place = slice(place, place + 1 or None)
-        texts = self._texts()[place]
+        texts = self.all_texts[place]
         return Pipeline(self.stages[place], self.seed, _joined(texts), self.builder, texts)
 
     def __add__(self, other: "Pipeline | str | Stage") -> "Pipeline":
@@ -153,7 +164,9 @@ class Pipeline:
             raise InputError("pipeline: of stages put together by hand; make it by augury.pipeline([...]) to add to it")
         return self.builder([first, second])
 
-    def _texts(self) -> tuple[str | None, ...]:
+    @property
+    def all_texts(self) -> tuple[str | None, ...]:
+        """The text of each stage, None where it has none."""
         return self.texts if self.texts is not None else (None,) * len(self.stages)
 
     @property
@@ -162,8 +175,13 @@ class Pipeline:
         return any(stage.mixes_labels for stage in self.stages)
 
     @property
+    def normalises(self) -> bool:
+        """Whether values for a network come out, rather than pixels."""
+        return self.normalize is not None
+
+    @property
     def normalize(self) -> Normalize | None:
-        """The stage after which images are floats, where there is one."""
+        """The stage after which images are values, where there is one."""
         return next((stage for stage in self.stages if isinstance(stage, Normalize)), None)
 
     def module(self) -> "PipelineModule":
@@ -175,45 +193,54 @@ class Pipeline:
         words = (stage.describe(t, row) for stage, t in zip(self.stages, traces, strict=True) if t is not None)
         return ", ".join(w for w in words if w)
 
-    def __call__(self, images: Any, labels: Any = None, *, classes: int | None = None) -> Any:
+    def __call__(self, images: Any, labels: Any = None, *, classes: int | None = None, out: Tensor | None = None) -> Any:
         """Augment plain images: a PIL image, [C,H,W] or [B,C,H,W]; uint8, or float in [0,1] (quantised to 8 bits).
 
-        Returns what it was given: the same kind, shape and dtype; a pipeline that normalises returns its floats. With `labels`
-        (class indices or soft labels) returns (images, labels); the labels come back unchanged unless a stage mixes samples,
-        then as `Targets` (give `classes` where the batch may lack the highest one). Every call draws anew; inside a DataLoader's
-        worker the draws follow that worker's seed, in one of several processes its number. Raises InputError for a wrong
-        shape, dtype or range.
+        Returns what it was given: the same kind, shape and dtype; where the pipeline normalises, tensors of its dtype. With
+        `labels` (class indices or soft labels) returns (images, labels); the labels come back unchanged unless a stage mixes
+        samples, then as `Targets` (give `classes` where the batch may lack the highest one). Every call draws anew; inside a
+        DataLoader worker the draws follow that worker's seed, in one of several processes its number.
+
+        out: a tensor that takes the result and is returned, of its shape, dtype and memory layout; `out=images` augments
+        uint8 images in place. Raises InputError for a wrong shape, dtype or range.
         """
         if isinstance(images, Batch):
-            return self.run(images, Noise.of(self.seed, images.ids, visits=images.visits))[0]
+            return self.run(images, Noise.of(self.seed, images.ids, visits=images.visits), out=out)[0]
         if isinstance(images, Image.Image):
-            done = self(from_pil(images), labels, classes=classes)
-            if self.normalize is not None:
+            done = self(from_pil(images), labels, classes=classes, out=out)
+            if self.normalises or out is not None:
                 return done
             return to_pil(done) if labels is None else (to_pil(done[0]), done[1])
         pixels, restore = as_pixels(images)
-        if self.mixes and images.ndim == 3:
+        single = images.ndim == 3
+        if self.mixes and single:
             raise InputError("images: this pipeline mixes samples and needs a batch; put it after batching")
-        targets = None if labels is None else targets_of(labels, images.ndim == 3, len(pixels), classes)
+        targets = None if labels is None else targets_of(labels, single, len(pixels), classes)
         if self.mixes and targets is None:
             raise InputError("labels: this pipeline mixes samples, so call it as pipeline(images, labels)")
+        if out is not None:
+            if images.dtype != torch.uint8 and not self.normalises:
+                raise InputError("out: float images are converted to 8 bits and back; give uint8 images, or leave it out")
+            if out.ndim != images.ndim:
+                raise InputError(f"out: has the shape {list(out.shape)}, and the images {list(images.shape)}")
+            check_overlap(out, images)
         ids = torch.arange(len(pixels), device=pixels.device)
         noise = Noise.of(self._seed(), ids, epoch=self._number(ids))
         self._calls.add_(1)
-        batch, _ = self.run(Batch(pixels, targets, ids), noise)
-        out = batch.images if images.ndim == 4 else batch.images[0]
-        if self.normalize is None:
-            out = restore(batch.images)
+        batch, _ = self.run(Batch(pixels, targets, ids), noise, out=out[None] if out is not None and single else out)
+        done = batch.images if not self.normalises else batch.images[0] if single else batch.images
+        done = done if self.normalises else restore(done)
+        done = done if out is None else out
         if labels is None:
-            return out
+            return done
         copies = len(batch) // max(1, len(pixels))
         if copies > 1 and not self.mixes:
             labels = torch.as_tensor(labels).repeat(copies, *[1] * (torch.as_tensor(labels).ndim - 1))
-        return out, batch.targets if self.mixes else labels
+        return done, batch.targets if self.mixes else labels
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Pipeline":
         """Stages that learn are copied with those who share them; a copy of a network keeps a copy of its pipeline."""
-        return Pipeline(copy.deepcopy(self.stages, memo), self.seed, self.origin, self.builder, self.texts, self._calls.clone())
+        return replace(self, stages=copy.deepcopy(self.stages, memo), _calls=self._calls.clone(), _buffers=Buffers())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled by its names (for workers started by spawn), since operations hold functions."""

@@ -8,6 +8,8 @@ import torch
 from numba import njit
 from torch import Tensor
 
+from augury.core.stratified import LEVELS
+
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 jit = njit(cache=True, nogil=True, boundscheck=False)
@@ -32,6 +34,11 @@ def bits(key: Tensor, count: int) -> Tensor:
 def uniform(key: Tensor, count: int) -> Tensor:
     """float32 [B, count]: the upper 24 of the bits."""
     return torch.from_numpy(_uniform(key.numpy(), count))
+
+
+def stratified(key: Tensor, epoch: int, count: int) -> Tensor:
+    """float32 [B, count]: augury.core.stratified."""
+    return torch.from_numpy(_stratified(key.numpy(), epoch, count))
 
 
 def _array(address: int | Tensor) -> np.ndarray:
@@ -93,4 +100,20 @@ def _uniform(key, count):
     for i in range(len(key)):
         for k in range(count):
             out[i, k] = np.float32(_draw(key[i], k) >> np.uint64(40)) * np.float32(2.0**-24)
+    return out
+
+
+@jit
+def _stratified(key, epoch, count):
+    out = np.empty((len(key), count), np.float32)
+    for i in range(len(key)):
+        for k in range(count):
+            base = _draw(key[i], k)
+            prefix = np.int64(0)
+            for level in range(1, LEVELS + 1):
+                place = ((epoch >> level) << 20) | (prefix << 5) | level
+                drawn = mixed(base + np.uint64(place) * GOLDEN)
+                prefix = prefix * 2 + (((epoch >> (level - 1)) & 1) ^ np.int64(drawn >> np.uint64(63)))
+            rest = mixed(base + np.uint64((epoch << 20) | 31) * GOLDEN) >> np.uint64(64 - 24 + LEVELS)
+            out[i, k] = np.float32((prefix << (24 - LEVELS)) | np.int64(rest)) * np.float32(2.0**-24)
     return out

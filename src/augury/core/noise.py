@@ -14,24 +14,36 @@ import hashlib
 import importlib
 import importlib.util
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from augury.core import warmup
 from augury.core.devices import constant
+from augury.core.errors import InputError
+from augury.core.mixing import mix_tensor as _mix_tensor
+from augury.core.mixing import shift as _shift
+from augury.core.mixing import signed as _signed
+from augury.core.stratified import Walk, stratified
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _FIRST = 0xBF58476D1CE4E5B9
 _SECOND = 0x94D049BB133111EB
+WALK = 0x57414C4B  # where the epoch stands in addresses that hold for all epochs
 Address = int | Tensor
+Draws = Literal["independent", "stratified"]
 
 
 @dataclass(frozen=True)
 class Noise:
-    """A family of independent draws, one row per sample. `key`: int64 [B]; immutable.
+    """A family of draws, one row per sample. `key`: int64 [B]; immutable.
+
+    Draws are independent, or, where `walk` is there, stratified over the epochs (augury.core.stratified).
 
     >>> noise = Noise.of(seed=0, ids=torch.tensor([7, 8]))
     >>> bool((noise.uniform(3) == Noise.of(seed=0, ids=torch.tensor([8, 7])).uniform(3).flip(0)).all())
@@ -39,21 +51,37 @@ class Noise:
     """
 
     key: Tensor
+    walk: Walk | None = None
 
     @staticmethod
-    def of(seed: Address, ids: Tensor, *, epoch: Address = 0, view: Address = 0, visits: Tensor | None = None) -> "Noise":
+    def of(
+        seed: Address,
+        ids: Tensor,
+        *,
+        epoch: Address = 0,
+        view: Address = 0,
+        visits: Tensor | None = None,
+        draws: Draws = "independent",
+    ) -> "Noise":
         """The noise of a batch: `ids` int64 [B]; seed, epoch and view are ints or integer tensors without dimensions.
 
         `visits` int64 [B] counts how often an id was seen before in the epoch (zeros where omitted), so that a repeated
-        id draws anew.
+        id draws anew. draws: `stratified` lets each sample's uniform numbers walk evenly through [0, 1) from epoch to epoch.
         """
-        shared: Address = _absorb(_absorb(_absorb(_GOLDEN, seed), epoch), view)
-        key = _absorb(shared, ids.to(torch.int64))
-        return Noise(_as_tensor(_absorb(key, visits if visits is not None else 0), ids))
+        if draws not in get_args(Draws):
+            raise InputError(f"draws: {draws!r} must be independent or stratified")
+        key = _address(seed, epoch, view, ids, visits)
+        if draws == "independent":
+            return Noise(key)
+        return Noise(key, Walk(_address(seed, WALK, view, ids, visits), epoch))
 
     def fold(self, name: str | int) -> "Noise":
         """The noise of a part: independent of every other name's and of this one's own draws."""
-        return Noise(_as_tensor(_absorb(self.key, _name_key(name)), self.key))
+        key = _as_tensor(_absorb(self.key, _name_key(name)), self.key)
+        if self.walk is None:
+            return Noise(key)
+        still = _as_tensor(_absorb(self.walk.key, _name_key(name)), self.key)
+        return Noise(key, Walk(still, self.walk.epoch))
 
     def bits(self, count: int) -> Tensor:
         """int64 [B, count]: 64 random bits each."""
@@ -65,12 +93,19 @@ class Noise:
 
     def uniform(self, count: int) -> Tensor:
         """float32 [B, count] in [0, 1): multiples of 2^-24, the same bits on every device."""
+        if self.walk is not None:
+            kernels = _kernels(self.walk.key) if isinstance(self.walk.epoch, int) else None
+            if kernels is not None and hasattr(kernels, "stratified"):
+                return kernels.stratified(self.walk.key, self.walk.epoch, count)
+            return stratified(self.walk, Noise(self.walk.key).bits(count))
         if (kernels := _kernels(self.key)) is not None:
             return kernels.uniform(self.key, count)
         return _shift(self.bits(count), 40).to(torch.float32) * 2.0**-24
 
     def integers(self, count: int, n: int | Tensor) -> Tensor:
         """int64 [B, count], uniform over 0 .. n-1 (bias below n / 2^32); n at most 2^31 - 1."""
+        if self.walk is not None:
+            return (self.uniform(count).double() * n).to(torch.int64)
         return (_shift(self.bits(count), 32) * n) >> 32
 
     def partners(self) -> Tensor:
@@ -83,8 +118,21 @@ class Noise:
         partner[order] = order.roll(-1)
         return partner
 
+    def stacked(self, others: "Sequence[Noise]") -> "Noise":
+        """The rows of this noise and of others made from it, one after another."""
+        every = [self, *others]
+        walks = [noise.walk.key for noise in every if noise.walk is not None]
+        walk = None if self.walk is None else Walk(torch.cat(walks), self.walk.epoch)
+        return Noise(torch.cat([noise.key for noise in every]), walk)
+
     def __len__(self) -> int:
         return self.key.shape[0]
+
+
+def _address(seed: Address, epoch: Address, view: Address, ids: Tensor, visits: Tensor | None) -> Tensor:
+    shared: Address = _absorb(_absorb(_absorb(_GOLDEN, seed), epoch), view)
+    key = _absorb(shared, ids.to(torch.int64))
+    return _as_tensor(_absorb(key, visits if visits is not None else 0), ids)
 
 
 def hashed(key: Tensor, counter: Tensor) -> Tensor:
@@ -124,6 +172,8 @@ def _kernels(one: Address, other: Address = 0) -> ModuleType | None:
         return None
     if not isinstance(other, int) and not _fit(one, other):
         return None
+    if one.device.type == "cpu" and not warmup.ready() and os.environ.get("AUGURY_BACKEND") != "numba":
+        return None
     return _compiled(one.device.type)
 
 
@@ -145,21 +195,6 @@ def _mix_int(value: int) -> int:
     value = ((value ^ (value >> 30)) * _FIRST) & _MASK
     value = ((value ^ (value >> 27)) * _SECOND) & _MASK
     return value ^ (value >> 31)
-
-
-def _mix_tensor(value: Tensor) -> Tensor:
-    value = (value ^ _shift(value, 30)) * _signed(_FIRST)
-    value = (value ^ _shift(value, 27)) * _signed(_SECOND)
-    return value ^ _shift(value, 31)
-
-
-def _shift(value: Tensor, count: int) -> Tensor:
-    """A logical right shift; PyTorch's own keeps the sign."""
-    return (value >> count) & ((1 << (64 - count)) - 1)
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >= 1 << 63 else value
 
 
 def _as_tensor(value: Address, like: Tensor) -> Tensor:

@@ -17,11 +17,12 @@ DATA: dict[str, tuple[str, str, int]] = {
     "market1501": ("Market-1501", "market1501/ with bounding_box_train/, query/ and bounding_box_test/", 12_936),
     "waterbirds": ("Waterbirds", "as docs/data.md says", 4_795),
     "celeba": ("CelebA", "as docs/data.md says", 95_195),
+    "isic": ("ISIC", "isic/manifest.csv with path, label, group and split", 0),
     "voc2007": ("PascalVOC 2007", "not read by Augury", 0),
     "coco2017": ("COCO 2017", "not read by Augury", 0),
 }  # fmt: skip
 # Folders that have no registered name: they are looked for in --data-dir.
-FOLDERS = ("imagenet", "tiny_imagenet", "market1501", "voc2007", "coco2017")
+FOLDERS = ("isic", "imagenet", "tiny_imagenet", "market1501", "voc2007", "coco2017")
 # Multiply-adds of one forward pass, in 1e9, at the papers' image sizes.
 GIGA_MULTIPLY_ADDS = {
     "preact_resnet18": 0.56, "resnet18": 0.56, "resnet32": 0.07, "resnet110": 0.26, "mobilenet_v2_cifar": 0.09, "wrn_28_10": 5.25,
@@ -38,13 +39,17 @@ def title_of(data: str) -> str:
 
 
 def where_of(data: str, data_dir: str | None) -> str:
-    """What a training is given as its data."""
-    return str(Path(data_dir or ".").expanduser() / data) if data in FOLDERS else data
+    """What a training is given as its data: a name, a folder of `--data-dir`, or the manifest in that folder."""
+    if data not in FOLDERS:
+        return data
+    folder = Path(data_dir or ".").expanduser() / data
+    manifest = folder / "manifest.csv"
+    return str(manifest if manifest.is_file() else folder)
 
 
 def absent(data: str, data_dir: str | None) -> str | None:
     """Why a row cannot run for lack of a folder of data; None where it is there, or only reading will tell."""
-    if data not in FOLDERS or (data_dir is not None and Path(where_of(data, data_dir)).is_dir()):
+    if data not in FOLDERS or (data_dir is not None and Path(where_of(data, data_dir)).exists()):
         return None
     return needs(data)
 

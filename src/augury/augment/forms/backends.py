@@ -1,6 +1,7 @@
 """Which back end executes the records: numba on a CPU, Triton on CUDA, plain PyTorch where they are absent.
 
-All three give the same bits. `AUGURY_BACKEND=plain`, `numba` or `triton` in the environment asks for one.
+All three give the same bits. `AUGURY_BACKEND=plain`, `numba` or `triton` in the environment asks for one. Until numba's kernels
+are compiled, which a process does beside, plain serves.
 """
 
 import functools
@@ -10,6 +11,7 @@ import os
 import torch
 
 from augury.augment.forms.backend import Backend
+from augury.core import warmup
 from augury.core.errors import InputError
 
 NAMES = ("plain", "numba", "triton")
@@ -34,6 +36,16 @@ def backend(device: torch.device) -> Backend:
     return plain
 
 
+def fuses(images: torch.Tensor) -> bool:
+    """Whether compiled kernels take these images through a whole chain at once; elsewhere stages run one after another, with the
+    same result. `AUGURY_FUSE=1` in the environment asks for it."""
+    if os.environ.get("AUGURY_FUSE") != "1":
+        return False
+    if torch.compiler.is_compiling() or images.device.type != "cpu" or images.dtype != torch.uint8 or images.numel() == 0:
+        return False
+    return _name("cpu") == "numba"
+
+
 @torch.compiler.assume_constant_result
 def _name(kind: str) -> str:
     name = os.environ.get("AUGURY_BACKEND") or _by_device(kind)
@@ -46,6 +58,9 @@ def _name(kind: str) -> str:
 
 def _by_device(kind: str) -> str:
     wanted = {"cpu": "numba", "cuda": "triton"}.get(kind, "plain")
+    if wanted == "numba" and available(wanted) and not warmup.ready():
+        warmup.start("augury.augment.forms.compile")
+        return "plain"
     return wanted if available(wanted) else "plain"
 
 

@@ -1,7 +1,6 @@
 """The numba back end: hands records to the compiled kernels, in parts over PyTorch's thread count."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,7 @@ from torch import Tensor
 from augury.augment.forms import numba_hue, numba_kernels, numba_regions, numba_separable, plain
 from augury.augment.forms.lowered import Lowered
 from augury.augment.forms.operators import PIXELS, REGIONS, operator, pixel_records
-
-SMALLEST_PART_BYTES = 1 << 20
+from augury.augment.forms.threads import in_parts
 
 
 def pixels(images: Tensor, lowered: Lowered, size: Tensor) -> Tensor:
@@ -117,16 +115,9 @@ def _compiled_or_elsewhere(images: Tensor) -> bool:
 
 
 def _in_parts(kernel: Callable[..., None], images: Tensor, *arguments: Any) -> None:
-    """All rows by one call, or by one per thread where there is enough to do; rows do not depend on each other."""
-    count = len(images)
-    threads = min(torch.get_num_threads(), 1 + images.numel() * images.element_size() // SMALLEST_PART_BYTES, count)
+    """All rows, on as many threads as there is work for; rows do not depend on each other."""
     read = _array(images)
-    if threads <= 1:
-        kernel(read, *arguments, 0, count)
-        return
-    ends = [count * k // threads for k in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda k: kernel(read, *arguments, ends[k], ends[k + 1]), range(threads)))
+    in_parts(lambda start, stop: kernel(read, *arguments, start, stop), len(images), images[0].numel() * images.element_size())
 
 
 def _array(tensor: Tensor) -> np.ndarray:

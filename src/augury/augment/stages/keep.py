@@ -80,6 +80,11 @@ class KeepStage:
         return cutting(self.stages) is not None
 
     @property
+    def cutting(self) -> PlanStage | None:
+        """The stage that fills the boxes, where it only places a cut: it applies the trace."""
+        return cutting(self.stages)
+
+    @property
     def intensive(self) -> bool:
         return any(stage.intensive for stage in self.stages)
 

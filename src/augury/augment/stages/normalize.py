@@ -1,11 +1,13 @@
 """Normalize: converts pixels to the values that a network is trained on."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from augury.augment.forms.normalize import normalised, restored
+from augury.augment.forms.normalize import coefficients, normalised, restored
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.noise import Noise
@@ -15,7 +17,10 @@ from augury.core.stage import Domain, Trace
 
 @dataclass(frozen=True)
 class Normalize:
-    """uint8 pixels to floats: (x / 255 - mean) / std per channel. Draws nothing."""
+    """uint8 pixels to floats: (x / 255 - mean) / std per channel. Draws nothing.
+
+    mean, std: one number per channel, or one for all; empty where a pipeline has yet to be told them.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -32,7 +37,16 @@ class Normalize:
     def apply(self, batch: Batch, trace: Trace) -> Batch:
         if batch.images.dtype != torch.uint8:
             raise InputError("images: normalize takes uint8 pixels; these are already floats")
+        self.coefficients(batch.images)
         return batch.replace(images=self.normalise(batch.images))
+
+    def coefficients(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """float32 [C] each: what a pixel is multiplied by, and what is added then. Raises InputError for another C."""
+        channels = images.shape[1]
+        if len(self.mean) not in (1, channels):
+            raise InputError(f"normalize: has mean and deviation for {len(self.mean)} channels, and the images have {channels}")
+        scale, offset = coefficients(self.mean, self.std, images.device)
+        return scale.expand(channels), offset.expand(channels)
 
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 [B,C,H,W] to float32."""
@@ -49,28 +63,16 @@ class Normalize:
         return ""
 
 
-@dataclass(frozen=True)
-class Layout:
-    """The type and memory layout in which normalised images come out. Draws nothing."""
-
-    dtype: torch.dtype
-    channels_last: bool
-    name: str = "layout"
-    address: str = "layout"
-    intensive: bool = False
-    domain: Domain = "any"
-    needs: frozenset[str] = frozenset()
-    mixes_labels: bool = False
-
-    def sample(self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0) -> Trace:
-        return {}
-
-    def apply(self, batch: Batch, trace: Trace) -> Batch:
-        layout = torch.channels_last if self.channels_last else torch.contiguous_format
-        return batch.replace(images=batch.images.to(self.dtype).contiguous(memory_format=layout))
-
-    def repeat(self, noise: Noise) -> Noise:
-        return noise
-
-    def describe(self, trace: Trace, row: int) -> str:
-        return ""
+def checked_statistics(mean: Sequence[float], std: Sequence[float]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """A mean and a deviation per channel, of pixels in [0, 1]. Raises InputError where they cannot be."""
+    try:
+        middle, deviation = tuple(map(float, mean)), tuple(map(float, std))
+    except (TypeError, ValueError):
+        raise InputError("normalize: expected (mean, std), each with a number per channel") from None
+    if len(middle) != len(deviation) or len(middle) not in (1, 3):
+        raise InputError(f"normalize: {len(middle)} means and {len(deviation)} deviations; give one per channel, 1 or 3 of each")
+    if not all(map(math.isfinite, middle)) or not all(0 < one < math.inf for one in deviation):
+        raise InputError("normalize: means must be finite, and deviations above 0")
+    if max(map(abs, middle)) > 1.5:
+        raise InputError("normalize: mean and std are of pixels in [0, 1]; divide those of 0..255 by 255")
+    return middle, deviation

@@ -14,14 +14,17 @@ from torch import Tensor
 from augury.augment.forms.backends import backend
 from augury.augment.forms.lowered import Lowered, SubsetOp
 from augury.augment.forms.region import Content, clipped, kept_share
+from augury.augment.forms.separable import Kernel, taps_of
 from augury.augment.resample import separable
 from augury.augment.stages.lowering import contents_of, lower
 from augury.augment.stages.values import Numbers, values_of
 from augury.core.batch import Batch
 from augury.core.devices import constant
 from augury.core.noise import Noise
+from augury.core.op import Op
 from augury.core.plan import Clock, Policy, Space
 from augury.core.stage import Domain, Trace
+from augury.core.targets import Targets
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class PlanStage:
 
     The trace holds op, strength and on [B,S], value float32 [B,S,P], box int64 [B,S,4] where regions may be drawn, and
     partner int64 [B,S] where samples are mixed: everything `apply` needs, so that a replay draws nothing.
+    records: whether all it does can be written as records that a kernel executes (map operations and blurs cannot).
     """
 
     name: str
@@ -39,6 +43,7 @@ class PlanStage:
     contents: frozenset[Content] = field(init=False, repr=False)
     space: Space = field(init=False, repr=False)
     numbers: Numbers = field(init=False, repr=False, compare=False)
+    records: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         space = self.policy.space
@@ -46,6 +51,7 @@ class PlanStage:
         object.__setattr__(self, "forms", frozenset(entry.op.form for entry in space.entries))
         object.__setattr__(self, "contents", contents_of(space))
         object.__setattr__(self, "numbers", Numbers.of(space))
+        object.__setattr__(self, "records", all(_has_record(entry.op) for entry in space.entries))
 
     @property
     def address(self) -> str:
@@ -97,7 +103,7 @@ class PlanStage:
     def apply(self, batch: Batch, trace: Trace) -> Batch:
         """The batch after the traced choices; a pure function of both."""
         size = batch.sizes()
-        lowered = lower(self.space, trace, size, self.contents)
+        lowered = self.lower(trace, size)
         if self.forms <= {"warp", "table", "blend"}:
             images, targets = backend(batch.images.device).pixels(batch.images, lowered, size), batch.targets
         else:
@@ -105,11 +111,26 @@ class PlanStage:
                 column = {name: part[:, slot] for name, part in trace.items() if name in ("box", "partner")}
                 batch = self._slot(batch, lowered.slot(slot), column, size)
             images, targets = batch.images, batch.targets
-        moved = bool({"warp", "map", "separable"} & self.forms)
-        return batch.replace(images=images, targets=targets, saliency=None if moved else batch.saliency)
+        return batch.replace(images=images, targets=targets, saliency=None if self.moves else batch.saliency)
+
+    @property
+    def moves(self) -> bool:
+        """Whether it moves pixels, so that a map of the image as it was no longer fits."""
+        return bool({"warp", "map", "separable"} & self.forms)
+
+    def lower(self, trace: Trace, size: Tensor) -> Lowered:
+        """The records of a trace, for images of valid `size` int64 [B,2]."""
+        return lower(self.space, trace, size, self.contents)
+
+    def mixed(self, targets: Targets | None, lowered: Lowered, column: Trace, size: Tensor) -> Targets | None:
+        """The labels after a slot (`lowered` and `column` are those of the slot alone)."""
+        partner = column.get("partner")
+        if targets is None or partner is None or not self.mixes_labels:
+            return targets
+        return targets.mix(partner, _kept(lowered, column, size))
 
     def _slot(self, batch: Batch, lowered: Lowered, column: Trace, size: Tensor) -> Batch:
-        images, targets = batch.images, batch.targets
+        images = batch.images
         run = backend(images.device)
         if {"warp", "table", "blend"} & self.forms:
             images = run.pixels(images, lowered, size)
@@ -121,9 +142,7 @@ class PlanStage:
             images = run.regions(images, lowered, column["box"], reads)
         if lowered.mix is not None and partner is not None:
             images = run.mixed(images, before, partner, lowered.mix.keep[:, 0])
-        if targets is not None and partner is not None and self.mixes_labels:
-            targets = targets.mix(partner, _kept(lowered, column, size))
-        return batch.replace(images=images, targets=targets)
+        return batch.replace(images=images, targets=self.mixed(batch.targets, lowered, column, size))
 
     def kept(self, trace: Trace, size: Tensor, restored: Tensor) -> Tensor:
         """float32 [B]: the weight of each image's own label after the first slot, when afterwards the pixels of the boxes
@@ -211,3 +230,13 @@ def _batch_wide(space: Space, noise: Noise, op: Tensor, on: Tensor, u: Tensor) -
     row = noise.key.argmin()[None]
     shared = constant(tuple(entry.op.batch_wide for entry in space.entries), torch.bool, op.device)[op]
     return torch.where(shared, on.index_select(0, row), on), torch.where(shared[..., None], u.index_select(0, row), u)
+
+
+def _has_record(op: Op) -> bool:
+    """Whether an operation is a record of numbers to back ends: not a function of images, and no blur, whose weights are
+    exponentials, which compilers round differently; nor what makes images smaller, whose sums may be of any length."""
+    if op.form != "separable":
+        return op.form != "map"
+    middle = torch.tensor([0.5])
+    record = op.lower({name: p.law.value(middle, middle) for name, p in op.parameters.items()}, torch.tensor([[8, 8]]))
+    return bool(record.kernel != Kernel.GAUSSIAN and record.taps <= taps_of(record.kernel, 1.0))

@@ -31,7 +31,7 @@ class Repeat:
 
     def repeat(self, noise: Noise) -> Noise:
         """The noise of the repeated rows: the first copy keeps its own, so that one copy is no change."""
-        return Noise(torch.cat([noise.key, *(noise.fold(f"copy{k}").key for k in range(1, self.copies))]))
+        return noise.stacked([noise.fold(f"copy{k}") for k in range(1, self.copies)])
 
     def describe(self, trace: Trace, row: int) -> str:
         return ""

@@ -87,7 +87,7 @@ def prepare(
         check_images(model, settings, dataset)
         method = assembled(
             model, found.strategy, found.pipelines, name=settings.strategy, classes=len(dataset.classes), seed=settings.seed,
-            smoothing=settings.smoothing, refinement=refinement_of(settings),
+            smoothing=settings.smoothing, draws=settings.draws, refinement=refinement_of(settings),
         )  # fmt: skip
     check_statistics(settings, members(model))
     parameters = list(method.parameters())

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from augury.core.errors import InputError
 from augury.core.flags import flag
+from augury.core.noise import Draws
 from augury.core.options import Interval, convert
 from augury.core.registry import unknown
 
@@ -179,6 +180,9 @@ class Settings:
     device: str = flag("auto", "Device and speed", "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one", value="DEVICE")
     precision: Literal["auto", "float32", "bfloat16"] = flag(
         "auto", "Device and speed", "floating-point precision; auto takes bfloat16 on a GPU that supports it"
+    )
+    draws: Draws = flag(
+        "independent", "Device and speed", "stratified: every image meets every strength, operation and side evenly over the epochs"
     )
     capture: bool = flag(True, "Device and speed", "on a GPU: capture whole training steps in CUDA graphs")
     stream: Literal["auto", "yes", "no"] = flag(

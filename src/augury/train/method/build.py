@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from augury.augment.names import Statistics
 from augury.augment.pipeline import Pipeline
 from augury.core.errors import InputError
+from augury.core.noise import Draws
 from augury.core.options import Spec
 from augury.train.data.groups import Groups
 from augury.train.method.counts import Counts
@@ -32,6 +33,7 @@ def method(
     std: Sequence[float] | Tensor | None = None,
     seed: int = 0,
     smoothing: float = 0.0,
+    draws: Draws = "independent",
     refine_epochs: int = 0,
     refine_at: int | None = None,
     refine_mode: Mode = "standard",
@@ -43,7 +45,8 @@ def method(
     model: the network, or a list of those that the strategy trains together; it maps normalised floats [B,C,H,W] to logits
     [B,classes] and stays yours. augment, augment2: as `augury.pipeline` takes them, or a pipeline; `normalize` with `mean`
     and `std` (per channel, of images in [0, 1]) stands after the last stage that needs pixels, or where it is named. strategy: a
-    name with options, a Strategy, or a function `(model, views) -> loss`. seed: of all draws. refine_epochs, refine_at,
+    name with options, a Strategy, or a function `(model, views) -> loss`. seed: of all draws.
+    draws: see `Noise.of`. refine_epochs, refine_at,
     refine_mode: as in `Refinement`. groups: for strategies that want them, (labels, groups) of all training images. image_range:
     what floats mean, `(0, 1)` for those of `ToTensor`; without it images are uint8.
 
@@ -67,6 +70,7 @@ def method(
     network = _networks(model, made, name)
     return assembled(
         network, with_early_head(made, pipelines, classes), pipelines, name=name, classes=classes, seed=seed, smoothing=smoothing,
+        draws=draws,
         refinement=Refinement(refine_epochs, refine_at, refine_mode), image_range=image_range,
     )  # fmt: skip
 
@@ -80,6 +84,7 @@ def assembled(
     classes: int,
     seed: int,
     smoothing: float,
+    draws: Draws,
     refinement: Refinement,
     image_range: tuple[float, float] | None = None,
 ) -> Method:
@@ -90,7 +95,8 @@ def assembled(
     normalize, counts = normalize_of(pipelines[0]), Counts()
     named = partial(given_network, classes=classes, channels=len(normalize.mean), device=device)
     return Method(
-        network, extra, strategy, pipelines, name=name, classes=classes, seed=seed, smoothing=smoothing, refinement=refinement,
+        network, extra, strategy, pipelines, name=name, classes=classes, seed=seed, smoothing=smoothing,
+        draws=draws, refinement=refinement,
         fill=HostFill.of(pipelines, network, extra, normalize, counts, named), image_range=image_range,
     )  # fmt: skip
 

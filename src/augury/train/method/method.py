@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from augury.augment.pipeline import Pipeline
 from augury.core.errors import InputError
+from augury.core.noise import Draws
 from augury.core.plan import Clock
 from augury.core.processes import process_count
 from augury.train.method.counts import Counts, counting
@@ -42,6 +43,7 @@ class Method(nn.Module):
         classes: int,
         seed: int,
         smoothing: float = 0.0,
+        draws: Draws = "independent",
         refinement: Refinement | None = None,
         fill: HostFill | None = None,
         image_range: tuple[float, float] | None = None,
@@ -49,7 +51,7 @@ class Method(nn.Module):
         super().__init__()
         self.model, self.extra = model, extra
         self.strategy, self.pipelines, self.fill = strategy, pipelines, fill
-        self.name, self.classes, self.seed, self.smoothing = name, classes, seed, smoothing
+        self.name, self.classes, self.seed, self.smoothing, self.draws = name, classes, seed, smoothing, draws
         self.refinement = refinement or Refinement()
         self.normalize = normalize_of(pipelines[0])
         self.counts = Counts() if fill is None else fill.counts
@@ -158,7 +160,7 @@ class Method(nn.Module):
         """The views of a step on these sources."""
         return StepViews(
             sources, self.refinement.pipelines(self.pipelines, clock), self.seed, clock, self.counts,
-            None if self.fill is None else self.fill.at(clock, images), address, self.smoothing,
+            None if self.fill is None else self.fill.at(clock, images), address, self.smoothing, self.draws,
         )  # fmt: skip
 
     @contextmanager

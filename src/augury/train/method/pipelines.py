@@ -3,7 +3,7 @@
 from typing import Any
 
 from augury.augment.names import Augmentation as _Augmentation
-from augury.augment.names import Statistics, build, pipeline, with_normalize
+from augury.augment.names import Statistics, build, normalising, pipeline
 from augury.augment.pipeline import Pipeline
 from augury.augment.stages.normalize import Normalize
 from augury.core.errors import InputError
@@ -34,7 +34,7 @@ def normalized(augment: Augmentation, statistics: Statistics, where: str) -> Pip
     """The augmentation with `normalize` after its last stage that needs pixels, unless it stands in it already."""
     if isinstance(augment, str | Chain):
         return build(chain_from(augment, where), statistics, where)
-    return with_normalize(pipeline(augment), statistics)
+    return normalising(list(pipeline(augment).stages), statistics, where)
 
 
 def normalize_of(pipeline: Pipeline) -> Normalize:

@@ -9,7 +9,7 @@ from torch import Tensor
 from augury.augment.pipeline import Fill, Pipeline
 from augury.core.batch import Batch
 from augury.core.errors import InputError
-from augury.core.noise import Noise
+from augury.core.noise import Draws, Noise
 from augury.core.plan import Clock
 from augury.train.method.counts import Counts
 
@@ -23,6 +23,7 @@ class StepViews:
 
     A stream other than `train` has addresses of its own. address: the clock's epoch as a tensor, so that a recorded step
     can be told another. smoothing: the weight of the uniform distribution in every label.
+    draws: how an image's draws of several epochs belong together.
     """
 
     sources: Mapping[str, Source]
@@ -33,12 +34,13 @@ class StepViews:
     fill: Fill | None = None
     address: Tensor | None = None
     smoothing: float = 0.0
+    draws: Draws = "independent"
     _batches: dict[str, Batch] = field(default_factory=dict, init=False, repr=False)
 
     def __call__(self, view: int = 0, pipeline: int = 0, stream: str = "train") -> Batch:
         batch = self._batch(stream)
         epoch = self.clock.epoch if self.address is None else self.address
-        noise = Noise.of(self.seed, batch.ids, epoch=epoch, view=view, visits=batch.visits)
+        noise = Noise.of(self.seed, batch.ids, epoch=epoch, view=view, visits=batch.visits, draws=self.draws)
         noise = noise if stream == "train" else noise.fold(stream)
         self.counts.images += len(batch)
         chosen = self.pipelines[min(pipeline, len(self.pipelines) - 1)]

@@ -1,0 +1,160 @@
+"""Flow: a batch on its way through a pipeline's stages, executed in as few passes over memory as can be.
+
+Stages are drawn one after another, but what they ask for is executed together: a compiled kernel takes an image through all
+of it while it lies in the cache, and writes it once, as the network reads it. A stage that looks at pixels before it draws,
+or that is a function of images, splits the chain; so does one that reads other images, after which the next begins.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from augury.augment.forms.backends import fuses
+from augury.augment.forms.memory import Buffers
+from augury.augment.forms.region import Content
+from augury.augment.stages.keep import KeepStage
+from augury.augment.stages.normalize import Normalize
+from augury.augment.stages.plan import PlanStage
+from augury.core.batch import Batch
+from augury.core.errors import InputError
+from augury.core.stage import Stage, Trace
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a pipeline hands out: the type of values (None: as they are), and whether channels come last in memory."""
+
+    dtype: torch.dtype | None = None
+    channels_last: bool = False
+
+    def of(self, images: Tensor) -> Tensor:
+        """The images in this form; not copied where they have it."""
+        if self.dtype is not None and images.is_floating_point():
+            images = images.to(self.dtype)
+        return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
+
+
+@dataclass
+class Flow:
+    """A batch, and the stages that were drawn for it but are not executed yet.
+
+    batch: its images are those before the waiting stages; all else of it is as after them, but for the labels of a mix.
+    out: where the result goes, if anywhere.
+    """
+
+    batch: Batch
+    output: Output
+    buffers: Buffers
+    out: Tensor | None = None
+    _waiting: list[tuple[PlanStage | Normalize, Trace]] = field(default_factory=list)
+
+    @property
+    def on_values(self) -> bool:
+        """Whether the images are normalised values once all stages are executed."""
+        return self.batch.images.dtype != torch.uint8 or any(isinstance(stage, Normalize) for stage, _ in self._waiting)
+
+    def execute(self) -> Batch:
+        """The batch after everything that waits."""
+        while self._waiting:
+            self._execute_some(Output())
+        return self.batch
+
+    def ready(self, stage: Stage) -> Batch:
+        """The batch for which `stage` may draw: one that only has to know sizes lets the others wait."""
+        return self.batch if self._together(stage) is not None else self.execute()
+
+    def add(self, stage: Stage, trace: Trace) -> None:
+        """`stage` is next, with its drawn trace."""
+        inner = self._together(stage)
+        if inner is None:
+            self.batch = stage.apply(self.execute(), trace)
+            return
+        self._waiting.append((inner, trace))
+        if isinstance(inner, PlanStage) and inner.moves and self.batch.saliency is not None:
+            self.batch = self.batch.replace(saliency=None)
+
+    def finish(self) -> Batch:
+        """The batch after all stages, in the form that is wanted."""
+        while self._waiting:
+            self._execute_some(self.output)
+        images = self.output.of(self.batch.images)
+        if self.out is not None and self.out.data_ptr() != images.data_ptr():
+            check_out(self.out, images, Output(images.dtype, self.output.channels_last))
+            images = self.out.copy_(images)
+        self.batch = self.batch.replace(images=images)
+        return self.batch
+
+    def _together(self, stage: Stage) -> PlanStage | Normalize | None:
+        """What of a stage a kernel executes together with others; None where it stands alone."""
+        if not fuses(self.batch.images):
+            return None
+        if isinstance(stage, KeepStage):
+            stage = stage.cutting or stage
+        if isinstance(stage, Normalize):
+            return None if self.on_values else stage
+        if not isinstance(stage, PlanStage) or not stage.records or (_joint(stage) and stage.policy.slots > 1):
+            return None
+        return None if self.on_values and not stage.forms <= {"region", "mix"} else stage
+
+    def _execute_some(self, last: Output) -> None:
+        """The waiting stages up to the first that reads other images; `last`: the form of the result if those were all."""
+        count = next((k for k, (stage, _) in enumerate(self._waiting, 1) if _joint(stage)), len(self._waiting))
+        group, self._waiting = self._waiting[:count], self._waiting[count:]
+        if not fuses(self.batch.images):  # after a mix of normalised values
+            for stage, trace in group:
+                self.batch = stage.apply(self.batch, trace)
+            return
+        self.batch = self._by_kernel(group, last if not self._waiting else Output(), None if self._waiting else self.out)
+
+    def _by_kernel(self, group: list[tuple[PlanStage | Normalize, Trace]], output: Output, out: Tensor | None) -> Batch:
+        from augury.augment.forms.chain import Finish, chain
+        from augury.augment.forms.packing import Piece
+
+        batch, size, values, pieces = self.batch, self.batch.sizes(), None, []
+        targets = batch.targets
+        for stage, trace in group:
+            if isinstance(stage, Normalize):
+                values = stage.coefficients(batch.images)
+                continue
+            lowered = stage.lower(trace, size)
+            pieces.append(Piece(lowered, trace.get("box"), trace.get("partner"), values is not None))
+            if _joint(stage):
+                targets = stage.mixed(targets, lowered, {n: trace[n][:, 0] for n in ("box", "partner") if n in trace}, size)
+        finish = Finish(values, output.dtype or torch.float32, output.channels_last)
+        if out is not None:
+            check_out(out, batch.images, Output(finish.written, output.channels_last))
+        images = chain(batch.images, size, pieces, finish, self.buffers, out)
+        return batch.replace(images=images, targets=targets)
+
+
+def _joint(stage: PlanStage | Normalize) -> bool:
+    """Whether a stage reads other images of the batch."""
+    return isinstance(stage, PlanStage) and ("mix" in stage.forms or Content.PARTNER in stage.contents)
+
+
+def check_overlap(out: Tensor, images: Tensor) -> None:
+    """Refuse an `out` that shares memory with the images without being them. Raises InputError."""
+    if out.device != images.device or out.numel() == 0 or images.numel() == 0:
+        return
+    same = out.data_ptr() == images.data_ptr() and out.dtype == images.dtype and out.stride() == images.stride()
+    (start, stop), (first, last) = _range(out), _range(images)
+    if not same and start < last and first < stop:
+        raise InputError("out: overlaps the images in memory; give the images themselves, or memory of its own")
+
+
+def _range(tensor: Tensor) -> tuple[int, int]:
+    """The first byte of a tensor and the one after its last."""
+    reach = sum((length - 1) * step for length, step in zip(tensor.shape, tensor.stride(), strict=True)) + 1
+    return tensor.data_ptr(), tensor.data_ptr() + reach * tensor.element_size()
+
+
+def check_out(out: Tensor, images: Tensor, output: Output) -> None:
+    """Refuse an `out` that cannot take the result, which has the images' shape. Raises InputError."""
+    if out.shape != images.shape:
+        raise InputError(f"out: has the shape {list(out.shape)}, and the result {list(images.shape)}")
+    if out.dtype != output.dtype or out.device != images.device:
+        raise InputError(f"out: is {out.dtype} on {out.device}, and the result {output.dtype} on {images.device}")
+    wanted = torch.channels_last if output.channels_last else torch.contiguous_format
+    if not out.is_contiguous(memory_format=wanted):
+        raise InputError(f"out: its memory is not laid out as the result's, {str(wanted).removeprefix('torch.')}")

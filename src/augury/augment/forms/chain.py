@@ -1,0 +1,187 @@
+"""A chain of stages on a CPU: a few images at a time go through all stages while they lie in the cache, and are written once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from augury.augment.forms import numba_finish, numba_kernels, numba_regions, numba_resize
+from augury.augment.forms.lowered import Lowered
+from augury.augment.forms.memory import Buffers
+from augury.augment.forms.operators import pixel_records
+from augury.augment.forms.packing import Piece, packed
+from augury.augment.forms.records import BFLOAT16, FLOAT16, FLOAT32, UINT8
+from augury.augment.forms.threads import in_parts
+
+KINDS = {torch.uint8: UINT8, torch.float32: FLOAT32, torch.bfloat16: BFLOAT16, torch.float16: FLOAT16}
+CACHED_BYTES = 1 << 20  # of pixels that are taken through a chain together
+_ONE = torch.ones(1)
+# Rows start..stop of a batch, which the first array has, into the second.
+Pass = Callable[[np.ndarray, np.ndarray, int, int], None]
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What a chain writes. coefficients: float32 [C] each, a factor and a summand, where pixels become values of `dtype`;
+    channels_last: in memory, the shape is [B,C,H,W] all the same."""
+
+    coefficients: tuple[Tensor, Tensor] | None = None
+    dtype: torch.dtype = torch.float32
+    channels_last: bool = False
+
+    @property
+    def written(self) -> torch.dtype:
+        return torch.uint8 if self.coefficients is None else self.dtype
+
+
+def chain(
+    images: Tensor, size: Tensor, pieces: Sequence[Piece], finish: Finish, buffers: Buffers, out: Tensor | None = None
+) -> Tensor:
+    """uint8 [B,C,H,W] through the pieces' slots, and normalised where `finish` says so; only the last piece may read partners.
+
+    out: where the result goes, of its shape, dtype and layout; it may be `images` itself.
+    """
+    source, joint = images.contiguous(), bool(pieces) and pieces[-1].joint
+    count, sides = len(source), size.contiguous().numpy()
+    passes = [each for piece in pieces if not piece.on_values for each in _passes(piece, sides, size)]
+    last = [piece for piece in pieces if piece.on_values or piece.joint]
+    read = source.numpy()
+    result = out
+    if result is None or (joint and result.data_ptr() == source.data_ptr()):  # others still read what it would write over
+        result = _result(source.shape, finish, buffers)
+    whole, real = packed(last, count)
+    scale, shift = (part.contiguous().numpy() for part in finish.coefficients or (_ONE, _ONE))
+    values = (whole, real, whole.shape[1] - 1 if joint else -1, scale, shift, KINDS[finish.written], finish.channels_last)
+    outs = _flat(result, finish.channels_last)
+    row_bytes = source[0].numel() * (2 + len(passes) + finish.written.itemsize)
+
+    def finished(work: np.ndarray, base: int, start: int, stop: int) -> None:
+        numba_finish.finish(work, base, *values, *outs, start, stop)
+
+    if not joint:
+        plain = finish.written == torch.uint8 and not finish.channels_last
+        in_parts(_through(read, passes, result.numpy() if plain else None, finished), count, row_bytes)
+        return result
+    work = read
+    if passes:
+        work = buffers.empty(source.numel(), torch.uint8).view(source.shape).numpy()
+        in_parts(_through(read, passes, work, None), count, row_bytes)
+    in_parts(lambda start, stop: finished(work, 0, start, stop), count, row_bytes)
+    return result if out is None or result is out else out.copy_(result)
+
+
+def _through(
+    read: np.ndarray, passes: list[Pass], target: np.ndarray | None, finished: Callable[[np.ndarray, int, int, int], None] | None
+) -> Callable[[int, int], None]:
+    """Rows through all passes, a few at a time, into `target` or to be `finished`."""
+    most = max(1, CACHED_BYTES // max(1, read[0].size))
+
+    def rows(start: int, stop: int) -> None:
+        scratch = np.empty((2, min(most, stop - start), *read.shape[1:]), np.uint8) if passes else read[None]
+        for first in range(start, stop, most):
+            last = min(first + most, stop)
+            here = read[first:last]
+            for number, each in enumerate(passes):
+                into = scratch[number % 2][: last - first]
+                if target is not None and number == len(passes) - 1 and not np.may_share_memory(here, target):
+                    into = target[first:last]
+                each(here, into, first, last)
+                here = into
+            if target is None:
+                assert finished is not None
+                finished(here, first, first, last)
+            elif not passes or np.may_share_memory(scratch, here):
+                target[first:last] = here
+
+    return rows
+
+
+def _passes(piece: Piece, sides: np.ndarray, size: Tensor) -> list[Pass]:
+    """What a stage does to images that need no other, one pass after another."""
+    lowered = piece.lowered
+    if lowered.region is None and not any(lowered.subsets):
+        return _pixels(lowered, sides)
+    found = []
+    for number in range(piece.slots):
+        slot = lowered.slot(number)
+        found += _pixels(slot, sides) + _resizes(slot, sides, size)
+        if slot.region is not None and piece.box is not None and not piece.joint:
+            found.append(_regions(slot, piece.box[:, number]))
+    return found
+
+
+def _pixels(lowered: Lowered, sides: np.ndarray) -> list[Pass]:
+    if lowered.warp is None and lowered.table is None and lowered.blend is None:
+        return []
+    records = [None if part is None else _array(part) for part in pixel_records(lowered)]
+    form, kernel = _array(lowered.form), cast(Callable[..., None], numba_kernels.pixels)
+
+    def run(images: np.ndarray, out: np.ndarray, start: int, stop: int) -> None:
+        parts = [none if part is None else part[start:stop] for part, none in zip(records, _ABSENT, strict=True)]
+        kernel(images, out, sides[start:stop], form[start:stop], *parts, 0, stop - start)
+
+    return [run]
+
+
+def _resizes(lowered: Lowered, sides: np.ndarray, size: Tensor) -> list[Pass]:
+    if not lowered.subsets[0]:
+        return []
+    kernel, window = np.zeros(len(sides), np.int64), np.zeros((len(sides), 4))
+    for item in lowered.subsets[0]:
+        assert item.rows is not None, "on a CPU rows are picked"
+        record, rows = item.op.lower(item.values, size[item.rows]), item.rows.numpy()
+        kernel[rows], window[rows] = int(record.kernel), torch.cat([record.rows, record.columns], 1).numpy()
+
+    def run(images: np.ndarray, out: np.ndarray, start: int, stop: int) -> None:
+        numba_resize.resize(images, out, kernel[start:stop], window[start:stop], sides[start:stop], 0, stop - start)
+
+    return [run]
+
+
+def _regions(lowered: Lowered, box: Tensor) -> Pass:
+    assert lowered.region is not None
+    content, fill, pattern, grid = (_array(part[:, 0]) for part in lowered.region)
+    paint, boxes = fill.astype(np.uint8), _array(box)
+
+    def run(images: np.ndarray, out: np.ndarray, start: int, stop: int) -> None:
+        here = slice(start, stop)
+        own = np.arange(stop - start)
+        parts = (content[here], paint[here], pattern[here], grid[here], boxes[here])
+        numba_regions.regions(images, out, own, *parts, True, 0, stop - start)
+
+    return run
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.contiguous().numpy()
+
+
+def _result(shape: torch.Size, finish: Finish, buffers: Buffers) -> Tensor:
+    count, channels, height, width = shape
+    flat = buffers.empty(shape.numel(), finish.written)
+    if finish.channels_last:
+        return flat.view(count, height, width, channels).permute(0, 3, 1, 2)
+    return flat.view(shape)
+
+
+def _flat(result: Tensor, channels_last: bool) -> list[np.ndarray]:
+    """The result's memory, [B, C*H*W], as uint8, uint16 and float32, of which one is not empty."""
+    count = len(result)
+    lines = (result.permute(0, 2, 3, 1) if channels_last else result).view(count, -1)
+    lines = lines.view(torch.int16) if lines.dtype in (torch.bfloat16, torch.float16) else lines
+    array = lines.numpy()
+    array = array.view(np.uint16) if array.dtype == np.int16 else array
+    return [array if array.dtype == kind else np.empty((count, 0), kind) for kind in (np.uint8, np.uint16, np.float32)]
+
+
+# Never read: no row of `form` names an absent form.
+_ABSENT = tuple(
+    np.zeros(shape, kind)
+    for shape, kind in (
+        ((1, 1, 6), np.float64), ((1, 1), np.bool_), ((1, 1), np.float32), ((1, 1), np.int64), ((1, 1), np.float64),
+        ((1, 1), np.int64), ((1, 1), np.float32),
+    )
+)  # fmt: skip

@@ -1,0 +1,352 @@
+"""The numba back end's last step of a chain: finished pixels to what the network reads, written once.
+
+Normalised, with the boxes that are painted on values and the other image of a mix, in float32, bfloat16 or float16, channels
+before or after rows and columns. One file, as that of the other kernels is: numba's cache on disk notices edits of this file alone.
+"""
+
+import functools
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+from augury.augment.forms.records import BFLOAT16, BOX, CONTENT, FLOAT32, FORM, GRID, KEEP, PAINT, PARTNER, PATTERN, UINT8
+from augury.augment.forms.region import Content
+from augury.core.hash_numba import GOLDEN, mixed
+
+CONSTANT, OTHER, NOISE, GRIDS = int(Content.CONSTANT), int(Content.PARTNER), int(Content.NOISE), int(Content.GRID)
+REGION, MIX = 3, 4  # positions in FORMS
+BAND = 16  # rows at a time: with both images of a mix they stay in the first cache
+ROWS = 32  # of hashes at a time
+
+_compiler: Any = functools.partial(njit, nogil=True, boundscheck=False, error_model="numpy")
+jit = _compiler(cache=True)
+# Parts allocate nothing and do not count references to views of arrays, which costs more than a short row of pixels does.
+leaf = _compiler(_nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+@jit
+def finish(work, base, whole, real, joint, scale, shift, kind, last, out8, out16, out32, start, stop):
+    """Rows start..stop of a batch, whose finished pixels are uint8 work[row - base], to values or pixels of `kind`.
+
+    whole, real: [B,S,...], slots that are painted on values; `joint`, the last one or -1, reads the other image. scale, shift:
+    float32 [C], where pixels become values. last: whether channels come last. out8, out16, out32: [B, C*H*W], of which the one
+    for `kind` counts.
+    """
+    _, channels, height, width = work.shape
+    hashes = np.empty((ROWS, width // 8 + 2), np.uint64)
+    bands = np.empty((2, channels, BAND if kind != UINT8 else 0, width), np.float32)
+    short = np.empty((channels, BAND * width if kind != UINT8 else 0), np.uint16)
+    scratch = np.empty((channels, height if kind == UINT8 and last else 0, width), np.uint8)
+    for i in range(start, stop):
+        own, other = work[i - base], whole[i, joint, PARTNER] if joint >= 0 else i
+        theirs = work[other - base]
+        if kind != UINT8:
+            finish_values(
+                own, theirs, whole[i], real[i], whole[other], real[other], 0, joint, scale, shift, kind, last,
+                out16[i], out32[i], bands, short, hashes,
+            )  # fmt: skip
+        elif last:
+            finish_pixels(own, theirs, whole[i], real[i], joint, scratch, hashes)
+            _channels_last(scratch, out8[i])
+        else:
+            finish_pixels(own, theirs, whole[i], real[i], joint, out8[i].reshape(channels, height, width), hashes)
+
+
+@leaf
+def _channels_last(image, out):
+    if image.shape[0] == 3:
+        interleaved(image[0].reshape(-1), image[1].reshape(-1), image[2].reshape(-1), out, 0)
+        return
+    channels = image.shape[0]
+    for c in range(channels):
+        flat = image[c].reshape(-1)
+        for k in range(flat.shape[0]):
+            out[k * channels + c] = flat[k]
+
+
+@leaf
+def finish_pixels(own, other, whole, real, joint, out, hashes):
+    """uint8 [C,H,W] as it is, or with its box or share of the other image."""
+    if joint >= 0 and whole[joint, FORM] == MIX:
+        _mixed_pixels(own.reshape(-1), other.reshape(-1), out.reshape(-1), np.float32(real[joint, KEEP]))
+    elif joint >= 0 and whole[joint, FORM] == REGION and whole[joint, CONTENT] == OTHER:
+        _spliced(own, other, out, whole[joint])
+    else:
+        _copy(own.reshape(-1), out.reshape(-1))
+        if joint >= 0 and whole[joint, FORM] == REGION:
+            paint(out, 0, out.shape[1], whole[joint], np.uint8(np.int64(real[joint, PAINT])), True, hashes)
+
+
+@leaf
+def _mixed_pixels(own, other, into, share):
+    rest = np.float32(1) - share
+    for k in range(into.shape[0]):
+        level = np.float32(own[k]) * share + np.float32(other[k]) * rest + np.float32(0.5)
+        into[k] = np.uint8(min(max(level, np.float32(0)), np.float32(255)))
+
+
+@leaf
+def _spliced(own, other, target, whole):
+    """Rows of the other image between what stays of the own one, every byte written once."""
+    channels, height, width = own.shape
+    top, left, bottom, right = whole[BOX], whole[BOX + 1], whole[BOX + 2], whole[BOX + 3]
+    mine, theirs, into = own.reshape(-1), other.reshape(-1), target.reshape(-1)
+    done = 0
+    if left < right:
+        for c in range(channels):
+            for y in range(top, bottom):
+                first = (c * height + y) * width + left
+                last = first + right - left
+                _copy(mine[done:first], into[done:first])
+                _copy(theirs[first:last], into[first:last])
+                done = last
+    _copy(mine[done:], into[done:])
+
+
+@leaf
+def _copy(source, target):
+    """One stretch of memory; loops from 0 over slices are what the compiler turns into wide moves."""
+    for k in range(target.shape[0]):
+        target[k] = source[k]
+
+
+@leaf
+def finish_values(
+    own, other, whole, real, other_whole, other_real, first_slot, joint,
+    scale, shift, kind, last, out16, out32, bands, short, hashes,
+):  # fmt: skip
+    """Finished uint8 [C,H,W] to values. Slots from first_slot on are painted on values; `joint` (or -1) reads the other image,
+    whose own slots are other_whole and other_real. last: whether channels come last. out16, out32: flat, one of them counts.
+    bands: float32 [2,C,BAND,W] and short: uint16 [C,BAND*W] are scratch."""
+    channels, height, width = own.shape
+    if kind == FLOAT32 and not last and joint < 0:
+        _values(
+            own, out32.reshape(channels, height, width), 0, height, 0, width, whole, real, first_slot, joint, scale, shift, hashes
+        )
+        return
+    band, theirs = bands[0], bands[1]
+    for first in range(0, height, BAND):
+        count = min(BAND, height - first)
+        _values(own, band, first, count, 0, width, whole, real, first_slot, joint, scale, shift, hashes)
+        if joint >= 0:
+            _joined(
+                other, band, theirs, first, count, whole[joint], real[joint], other_whole, other_real, first_slot, joint,
+                scale, shift, hashes,
+            )  # fmt: skip
+        if kind == FLOAT32:
+            _emitted(band, first, count, height, last, out32)
+        else:
+            for c in range(channels):
+                flat = band[c, :count].reshape(-1)
+                if kind == BFLOAT16:
+                    _bfloat16(flat.view(np.uint32), short[c])
+                else:
+                    _float16(flat.view(np.uint32), short[c])
+            _emitted(short.reshape(channels, BAND, width), first, count, height, last, out16)
+
+
+@leaf
+def _joined(
+    other, band, theirs, first, count, whole, real, other_whole, other_real, first_slot, joint, scale, shift, hashes
+):  # fmt: skip
+    """A band of rows with what the slot `whole`, `real` brings from the other image, or paints over it."""
+    channels, _, width = band.shape
+    if whole[FORM] == MIX:
+        _values(other, theirs, first, count, 0, width, other_whole, other_real, first_slot, joint, scale, shift, hashes)
+        for c in range(channels):
+            _mixed(band[c, :count].reshape(-1), theirs[c, :count].reshape(-1), np.float32(real[KEEP]))
+    elif whole[FORM] == REGION and whole[CONTENT] == OTHER:
+        above, below = max(whole[BOX], first), min(whole[BOX + 2], first + count)
+        left, right = whole[BOX + 1], whole[BOX + 3]
+        if above < below and left < right:
+            _values(other, theirs, first, count, left, right, other_whole, other_real, first_slot, joint, scale, shift, hashes)
+            for c in range(channels):
+                for y in range(above - first, below - first):
+                    _copy(theirs[c, y, left:right], band[c, y, left:right])
+    elif whole[FORM] == REGION:
+        paint(band, first, count, whole, np.float32(real[PAINT]), False, hashes)
+
+
+@leaf
+def _values(pixels, band, first, count, left, right, whole, real, first_slot, joint, scale, shift, hashes):
+    """`count` rows from `first` on, columns left to right, normalised into float32 [C,n,W], with the boxes painted on values."""
+    channels, _, width = band.shape
+    for c in range(channels):
+        if right - left == width:
+            _normalised(pixels[c, first : first + count].reshape(-1), band[c, :count].reshape(-1), scale[c], shift[c])
+        else:
+            for y in range(count):
+                _normalised(pixels[c, first + y, left:right], band[c, y, left:right], scale[c], shift[c])
+    for s in range(first_slot, whole.shape[0]):
+        if s != joint and whole[s, FORM] == REGION:
+            paint(band, first, count, whole[s], np.float32(real[s, PAINT]), False, hashes)
+
+
+@leaf
+def _normalised(levels, into, by, add):
+    for k in range(into.shape[0]):
+        into[k] = np.float32(levels[k]) * by + add
+
+
+@leaf
+def _mixed(into, other, share):
+    rest = np.float32(1) - share
+    for k in range(into.shape[0]):
+        into[k] = into[k] * share + other[k] * rest
+
+
+@leaf
+def _emitted(band, first, count, height, last, out):
+    """`count` rows of [C,n,W] to their places in a flat image."""
+    channels, _, width = band.shape
+    if not last:
+        for c in range(channels):
+            start = (c * height + first) * width
+            _copy(band[c, :count].reshape(-1), out[start : start + count * width])
+    elif channels == 3:
+        one, other, third = band[0, :count].reshape(-1), band[1, :count].reshape(-1), band[2, :count].reshape(-1)
+        interleaved(one, other, third, out, 3 * first * width)
+    else:
+        for c in range(channels):
+            flat, start = band[c, :count].reshape(-1), first * width * channels + c
+            for k in range(flat.shape[0]):
+                out[start + k * channels] = flat[k]
+
+
+@leaf
+def _bfloat16(bits, short):
+    """To the nearest, ties to even; values are finite."""
+    for k in range(bits.shape[0]):
+        b = bits[k]
+        short[k] = np.uint16((b + np.uint32(0x7FFF) + ((b >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
+
+
+@leaf
+def _float16(bits, short):
+    """To the nearest, ties to even; below 2^-14 by steps of 2^-24, from 65520 on infinite."""
+    for k in range(bits.shape[0]):
+        sign = (bits[k] >> np.uint32(16)) & np.uint32(0x8000)
+        b = bits[k] & np.uint32(0x7FFFFFFF)
+        normal = (b - np.uint32(0x38000000) + np.uint32(0xFFF) + ((b >> np.uint32(13)) & np.uint32(1))) >> np.uint32(13)
+        exponent = b >> np.uint32(23)
+        shift = min(np.uint32(126) - min(exponent, np.uint32(126)), np.uint32(31))
+        mantissa = (b & np.uint32(0x7FFFFF)) | np.uint32(0x800000)
+        kept = mantissa >> shift
+        half, rest = np.uint32(1) << (shift - np.uint32(1) if shift > 0 else np.uint32(0)), mantissa - (kept << shift)
+        up = (rest > half) | ((rest == half) & ((kept & np.uint32(1)) == np.uint32(1)))
+        small = kept + (np.uint32(1) if up else np.uint32(0))
+        found = small if b < np.uint32(0x38800000) else normal
+        found = np.uint32(0x7C00) if b >= np.uint32(0x477FF000) else found
+        short[k] = np.uint16(sign | found)
+
+
+@leaf
+def paint(band, first, count, whole, fill, integer, hashes):
+    """A slot's box painted into `count` rows from `first` on of an image, [C,n,W]; what another image brings is left alone."""
+    kind = whole[CONTENT]
+    channels = band.shape[0]
+    top, left, bottom, right = whole[BOX], whole[BOX + 1], whole[BOX + 2], whole[BOX + 3]
+    above, below = max(top, first), min(bottom, first + count)
+    if below <= above or right <= left:
+        return
+    if kind == CONSTANT:
+        for c in range(channels):
+            for y in range(above - first, below - first):
+                _filled(band[c, y, left:right], fill)
+    elif kind == NOISE:
+        start = mixed(np.uint64(whole[PATTERN]) + GOLDEN)
+        for c in range(channels):
+            _noise(band[c], first, above, left, below, right, start, c, hashes, integer)
+    elif kind == GRIDS:
+        _grid(band, first, above, below, whole, fill)
+
+
+@leaf
+def _filled(into, fill):
+    for x in range(into.shape[0]):
+        into[x] = fill
+
+
+@leaf
+def _noise(plane, first, top, left, bottom, right, start, channel, hashes, integer):
+    """Noise by augury.core.noise.hashed, whose hash holds a level per byte, the lowest first, for eight neighbours. `hashes` is
+    scratch for some rows: bytes that were just written in eights are slow to read in other pieces."""
+    scale, eighth = np.float32(12**0.5 / 256), left >> 3
+    count, several = ((right + 7) >> 3) - eighth, ROWS
+    for begin in range(top, bottom, several):
+        for y in range(begin, min(begin + several, bottom)):
+            line = hashes[y - begin]
+            at = start + np.uint64((channel << 40) | (y << 20) | eighth) * GOLDEN  # neighbours' numbers follow each other
+            for k in range(count):
+                line[k] = mixed(at)
+                at += GOLDEN
+        for y in range(begin, min(begin + several, bottom)):
+            levels, into = hashes[y - begin].view(np.uint8)[left - 8 * eighth :], plane[y - first, left:right]
+            if integer:
+                for k in range(into.shape[0]):
+                    into[k] = levels[k]
+            else:
+                for k in range(into.shape[0]):
+                    into[k] = (np.float32(levels[k]) - np.float32(127.5)) * scale
+
+
+@leaf
+def _grid(band, first, above, below, whole, fill):
+    period, size, down, across = whole[GRID], whole[GRID + 1], whole[GRID + 2], whole[GRID + 3]
+    cosine, sine = whole[GRID + 4], whole[GRID + 5]
+    top, left, bottom, right = whole[BOX], whole[BOX + 1], whole[BOX + 2], whole[BOX + 3]
+    for y in range(above, below):
+        yy = 2 * y + 1 - top - bottom
+        for x in range(left, right):
+            xx = 2 * x + 1 - left - right
+            row = ((yy * cosine - xx * sine) >> 17) + down
+            column = ((xx * cosine + yy * sine) >> 17) + across
+            if row % period >= size and column % period >= size:
+                for c in range(band.shape[0]):
+                    band[c, y - first, x] = fill
+
+
+def _at(context, builder, kind, array, offset, vector):
+    """A pointer to the entries of an array from `offset` on, as a vector."""
+    data = context.make_array(kind)(context, builder, value=array).data
+    return builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
+
+
+def _read(context, builder, kind, array, offset, vector):
+    return builder.load(_at(context, builder, kind, array, offset, vector), align=1)
+
+
+@intrinsic
+def _interleaved(typing, one, other, third, k, into, start):
+    """into[start + 3 j + c] = (one, other, third)[c][k + j] for j < 16."""
+
+    def made(context, builder, signature, arguments):
+        kinds = signature.args
+        entry = context.get_data_type(kinds[0].dtype)
+        part, whole = ir.VectorType(entry, 16), ir.VectorType(entry, 48)
+        reads = [_read(context, builder, kinds[c], arguments[c], arguments[3], part) for c in range(3)]
+        number = ir.IntType(32)
+        pair = builder.shuffle_vector(reads[0], reads[1], ir.Constant(ir.VectorType(number, 32), list(range(32))))
+        last = builder.shuffle_vector(
+            reads[2], ir.Constant(part, ir.Undefined), ir.Constant(ir.VectorType(number, 32), list(range(32)))
+        )
+        order = [j + 16 * c for j in range(16) for c in range(3)]
+        mixed = builder.shuffle_vector(pair, last, ir.Constant(ir.VectorType(number, 48), order))
+        builder.store(mixed, _at(context, builder, kinds[4], arguments[4], arguments[5], whole), align=1)
+        return context.get_dummy_value()
+
+    return types.void(one, other, third, types.int64, into, types.int64), made
+
+
+@leaf
+def interleaved(one, other, third, into, start):
+    """Three flat arrays of one length, entry by entry side by side from into[start] on."""
+    count = one.shape[0]
+    whole = count - count % 16
+    for k in range(0, whole, 16):
+        _interleaved(one, other, third, k, into, start + 3 * k)
+    for k in range(whole, count):
+        into[start + 3 * k], into[start + 3 * k + 1], into[start + 3 * k + 2] = one[k], other[k], third[k]

@@ -1,0 +1,114 @@
+"""Compiled kernels, made ready beside: until they are, PyTorch does the work, with the same bits.
+
+Compiling takes half a minute once per machine and version, and a first batch should not wait for it. A process of its own
+compiles and fills numba's cache; every process that has work looks whether it is done. `AUGURY_COMPILE=now` has each process
+compile what it needs when it needs it.
+"""
+
+import contextlib
+import functools
+import hashlib
+import importlib.util
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1]
+LONGEST_SECONDS = 600
+MESSAGE = (
+    "augury: compiling kernels for this processor in a process beside this one, once, in about half a minute; until then images "
+    "are augmented more slowly, with the same result"
+)
+
+
+def ready() -> bool:
+    """Whether compiled kernels can be used without waiting."""
+    state = _state()
+    state.done = state.done or state.mark is None or state.mark.exists()
+    return state.done
+
+
+def start(module: str) -> None:
+    """Have `python -m module MARK` compile the kernels and call `finished`, unless a process does so already."""
+    mark = _state().mark
+    if mark is None or ready() or not _locked(mark):
+        return
+    logging.getLogger("augury").warning(MESSAGE)
+    environment = {**os.environ, "AUGURY_COMPILE": "now", "PYTHONPATH": _path(), "OMP_NUM_THREADS": "1"}
+    none = subprocess.DEVNULL
+    command = [sys.executable, "-m", module, str(mark)]
+    subprocess.Popen(command, env=environment, start_new_session=True, stdin=none, stdout=none, stderr=none)
+
+
+def finished(mark: Path) -> None:
+    """Tell all processes to wait no longer: the kernels are compiled, or each has to try and say what is wrong."""
+    mark.touch()
+    _lock(mark).unlink(missing_ok=True)
+
+
+@dataclass
+class _State:
+    """mark: the file whose existence says that all is compiled; None where nothing is waited for. done: whether it was seen."""
+
+    mark: Path | None
+    done: bool = False
+
+
+@functools.cache
+def _state() -> _State:
+    folder = None if os.environ.get("AUGURY_COMPILE") == "now" or importlib.util.find_spec("numba") is None else _folder()
+    return _State(None if folder is None else folder / f"augury-{_fingerprint()}.compiled")
+
+
+def _folder() -> Path | None:
+    """Where numba keeps kernels, or the user's cache folder; None where nothing can be written, so that nothing is kept."""
+    asked = os.environ.get("NUMBA_CACHE_DIR")
+    places = [Path(asked)] if asked else [PACKAGE / "core" / "__pycache__", Path.home() / ".cache" / "augury"]
+    for place in places:
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=place):
+                return place
+        except OSError:
+            continue
+    return None
+
+
+def _fingerprint() -> str:
+    """What a compiled kernel depends on: the kernels' sources, the compiler, the processor."""
+    import llvmlite
+    import llvmlite.binding as llvm
+    from numba import __version__ as numba
+
+    features = sorted(name for name, on in llvm.get_host_cpu_features().items() if on)
+    parts = [sys.version, llvmlite.__version__, numba, llvm.get_host_cpu_name(), *features]
+    for path in sorted([*PACKAGE.glob("augment/forms/*.py"), *PACKAGE.glob("core/hash_*.py")]):
+        state = path.stat()
+        parts.append(f"{path} {state.st_mtime_ns} {state.st_size}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _lock(mark: Path) -> Path:
+    return mark.with_suffix(".compiling")
+
+
+def _locked(mark: Path) -> bool:
+    """Whether this process is to start the compiling one: none is under way, or the one that was has died."""
+    lock = _lock(mark)
+    with contextlib.suppress(OSError):  # there is none
+        if time.time() - lock.stat().st_mtime > LONGEST_SECONDS:
+            lock.unlink()
+    try:
+        with lock.open("x"):
+            return True
+    except OSError:
+        return False
+
+
+def _path() -> str:
+    return os.pathsep.join(part for part in (str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")) if part)

@@ -1,0 +1,174 @@
+"""Pipelines that end in what the network reads: where results lie, `out`, in place, memory that is used again."""
+
+import pickle
+
+import pytest
+import torch
+from PIL import Image
+from samples import batch_of, noise_of, noisy
+
+import augury
+from augury.augment.forms import threads
+from augury.augment.pipeline import Pipeline
+from augury.core.errors import InputError
+
+STATISTICS = ((0.49, 0.48, 0.45), (0.25, 0.24, 0.26))
+CHAIN = "crop+flip+randaugment+random_erasing"
+
+
+@pytest.fixture(autouse=True)
+def _together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUGURY_FUSE", "1")
+
+
+def pair(text: str = CHAIN, **options: object) -> tuple[Pipeline, Pipeline]:
+    """The same pipeline twice, as each call draws anew."""
+    return augury.pipeline(text, **options), augury.pipeline(text, **options)
+
+
+def test_a_result_that_is_held_is_never_written_to() -> None:
+    # Catches a buffer that is handed out while a tensor, a view or an array of it is alive.
+    pipeline, images = augury.pipeline(CHAIN, normalize=STATISTICS), noisy(16, height=32, width=32)
+    held, views, copies = [], [], []
+    for number in range(12):
+        result = pipeline(images)
+        copies.append(result.clone())
+        if number % 3 == 0:
+            held.append(result)
+        elif number % 3 == 1:
+            views.append(result[3:5, 1])
+        else:
+            views.append(torch.from_numpy(result[3:5, 1].numpy()))
+        del result
+    for number, copy in enumerate(copies):
+        kept = held[number // 3] if number % 3 == 0 else views[number - number // 3 - 1]
+        assert torch.equal(kept, copy if number % 3 == 0 else copy[3:5, 1])
+
+
+def test_memory_that_nobody_holds_is_used_again() -> None:
+    pipeline, images = augury.pipeline("flip", normalize=STATISTICS), noisy(8, height=32, width=32)
+    places = set()
+    for _ in range(20):
+        result = pipeline(images)
+        places.add(result.data_ptr())
+    assert len(places) <= 2
+
+
+@pytest.mark.parametrize("options", [{}, {"normalize": STATISTICS}, {"normalize": STATISTICS, "dtype": torch.bfloat16}])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_out_takes_the_result(options: dict[str, object], channels_last: bool) -> None:
+    one, other = pair(channels_last=channels_last, **options)
+    images = noisy(9, height=20, width=24)
+    wanted = one(images)
+    out = torch.empty_like(wanted)
+    assert other(images, out=out) is out and torch.equal(out, wanted)
+
+
+@pytest.mark.parametrize("text", [CHAIN, "cutout", "cutmix", "resized_crop+cutmix", "elastic", "cutout+rotate(p=1)"])
+def test_images_are_augmented_in_place(text: str) -> None:
+    one, other = pair(text)
+    images, labels = noisy(9, height=20, width=24), torch.arange(9)
+    wanted, targets = one(images, labels)
+    found, again = other(images, labels, out=images)
+    assert found is images and torch.equal(images, wanted)
+    assert torch.equal(targets.dense(), again.dense()) if one.mixes else torch.equal(targets, again)
+
+
+def test_out_that_cannot_take_the_result_is_refused_by_name() -> None:
+    images = noisy(4)
+    pixels, values = augury.pipeline("flip"), augury.pipeline("flip", normalize=STATISTICS)
+    whole = torch.empty(6, 3, 16, 12, dtype=torch.uint8)
+    overlapping = torch.empty(5 * 3 * 16 * 12, dtype=torch.uint8)
+    cases = [
+        (pixels, images, torch.empty(3, 3, 16, 12, dtype=torch.uint8), r"out: has the shape \[3, 3, 16, 12\]"),
+        (pixels, images, torch.empty(4, 3, 16, 12), "out: is torch.float32"),
+        (values, images, torch.empty(4, 3, 16, 12, dtype=torch.bfloat16), "out: is torch.bfloat16"),
+        (pixels, images, torch.empty(4, 3, 16, 24, dtype=torch.uint8)[..., ::2], "out: its memory is not laid out"),
+        (values, images, torch.empty(4, 16, 12, 3).permute(0, 3, 1, 2), "out: its memory is not laid out"),
+        (pixels, overlapping[:2304].view(4, 3, 16, 12), overlapping[100:2404].view(4, 3, 16, 12), "out: overlaps the images"),
+        (pixels, images.float() / 255, torch.empty(4, 3, 16, 12), "out: float images"),
+        (pixels, images[0], whole[:1], "out: has the shape"),
+        (augury.pipeline("batch_augment(2)+flip"), images, whole[:4], r"and the result \[8, 3, 16, 12\]"),
+    ]
+    for pipeline, given, out, message in cases:
+        with pytest.raises(InputError, match=message):
+            pipeline(given, out=out)
+
+
+def test_a_pipeline_gives_what_the_network_reads() -> None:
+    pipeline = augury.pipeline("crop+cutout", normalize=STATISTICS, dtype=torch.bfloat16, channels_last=True)
+    assert [stage.name for stage in pipeline.stages] == ["crop", "normalize", "cutout"]
+    assert pipeline(noisy(4)).dtype == torch.bfloat16
+    assert pipeline(noisy(4)[0]).shape == (3, 16, 12)
+    image = Image.fromarray(noisy(1)[0].permute(1, 2, 0).numpy())
+    found = pipeline(image)
+    assert isinstance(found, torch.Tensor) and found.shape == (3, 16, 12)
+    again = pickle.loads(pickle.dumps(pipeline))
+    images = noisy(4)
+    assert torch.equal(again(images), pipeline(images)) and again(images).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_normalize_stands_where_the_chain_names_it() -> None:
+    names = lambda text: [stage.name for stage in augury.pipeline(text, normalize=STATISTICS).stages]  # noqa: E731
+    assert names("crop+cutout+normalize+cutmix") == ["crop", "cutout", "normalize", "cutmix"]
+    with_numbers = augury.pipeline("crop+normalize(mean=[0.49,0.48,0.45],std=[0.25,0.24,0.26])+cutout")
+    batch = batch_of(noisy(4))
+    named = augury.pipeline("crop+normalize+cutout", normalize=STATISTICS)
+    assert torch.equal(with_numbers.run(batch, noise_of(batch))[0].images, named.run(batch, noise_of(batch))[0].images)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("crop+normalize", {}, "normalize needs numbers"),
+        ("normalize+crop", {"normalize": STATISTICS}, "crop takes pixels; put it before normalize"),
+        ("normalize+normalize", {"normalize": STATISTICS}, "once and without numbers"),
+        ("crop", {"normalize": ((0.5,), (0.0,))}, "deviations above 0"),
+        ("crop", {"normalize": ((0.5, 0.5), (0.2,))}, "2 means and 1 deviations"),
+        ("crop", {"normalize": ((120.0,) * 3, (60.0,) * 3)}, "divide those of 0..255 by 255"),
+        ("crop", {"normalize": (("a",), (1,))}, "a number per channel"),
+        ("crop", {"dtype": torch.float16}, "give normalize"),
+        ("crop", {"normalize": STATISTICS, "dtype": torch.float64}, "float32, bfloat16 or float16"),
+        ("normalize(mean=0.5)", {}, "both mean and std"),
+    ],
+)
+def test_what_cannot_be_normalised_is_refused(text: str, options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        augury.pipeline(text, **options)
+
+
+def test_another_number_of_channels_is_refused() -> None:
+    with pytest.raises(InputError, match="3 channels, and the images have 1"):
+        augury.pipeline("crop", normalize=STATISTICS)(noisy(4, channels=1))
+
+
+def test_every_row_is_done_once_by_any_number_of_threads() -> None:
+    before = torch.get_num_threads()
+    try:
+        for count in (1, 2, 3, 7, 64):
+            for number in (1, 2, 5):
+                torch.set_num_threads(number)
+                done = torch.zeros(count, dtype=torch.int64)
+
+                def rows(start: int, stop: int, done: torch.Tensor = done) -> None:
+                    done[start:stop] += 1
+
+                threads.in_parts(rows, count, 1 << 22)
+                assert bool((done == 1).all())
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_an_error_in_another_thread_is_raised() -> None:
+    before = torch.get_num_threads()
+
+    def rows(start: int, stop: int) -> None:
+        if stop == 64:
+            raise ValueError("the last piece")
+
+    try:
+        torch.set_num_threads(2)
+        with pytest.raises(ValueError, match="the last piece"):
+            threads.in_parts(rows, 64, 1 << 22)
+    finally:
+        torch.set_num_threads(before)
