@@ -92,7 +92,7 @@ class _Steps:
 
     def __init__(self, training: Training) -> None:
         self.training = training
-        self.rows = torch.arange(training.batch_size, device=training.device) % len(training.train_split.ids)
+        self.rows = torch.arange(training.batch_size, device=training.device) % len(training.data.train.ids)
 
     def run(self, count: int) -> tuple[float, float]:
         """Seconds of a step: by the processor, by the wall clock."""

@@ -87,11 +87,11 @@ def measured(model: str, batch: int, steps: int, rounds: int) -> list[Row]:
     spent: dict[str, list[float]] = {name: [] for name in trainers}
     for number in range(rounds + 1):
         for name, trainer in trainers.items():
-            before = trainer.training.device_seconds
+            before = trainer.training.progress.device_seconds
             trainer.train_epoch()
             # The first round compiles, allocates and warms caches.
             if number:
-                spent[name].append(trainer.training.device_seconds - before)
+                spent[name].append(trainer.training.progress.device_seconds - before)
     return [_row(name, spent, trainer.training, steps) for name, trainer in trainers.items()]
 
 

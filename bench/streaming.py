@@ -54,7 +54,7 @@ def rate(steps: Iterator[int]) -> float:
 
 def decoding(trainer: Trainer) -> Iterator[int]:
     training = trainer.training
-    files = training.train_split.images
+    files = training.data.train.images
     assert isinstance(files, FileImages)
     for batch in files.batches([share.rows for share in trainer.shares()], workers=training.settings.decode_workers):
         yield len(batch)

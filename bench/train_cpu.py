@@ -84,7 +84,7 @@ def ours(dataset: Dataset, name: str, epochs: int) -> float:
         begun = time.perf_counter() if epoch == 1 else begun
         for _ in trainer.steps(trainer.open_epoch()):
             pass
-        trainer.training.epoch += 1
+        trainer.training.progress.epoch += 1
     return time.perf_counter() - begun
 
 

@@ -47,9 +47,13 @@ if TYPE_CHECKING:
     from augury.jobs.front import compare as compare
     from augury.jobs.front import fit as fit
     from augury.train.data.dataset import load as _load
+    from augury.train.data.with_ids import with_ids as with_ids
     from augury.train.engine.settings import Settings as Settings
+    from augury.train.method.build import method as method
+    from augury.train.method.method import Method as Method
     from augury.train.models.build import build as _build
     from augury.train.strategies.build import strategy as strategy
+    from augury.train.strategies.simple import SimpleStrategy as SimpleStrategy
     from augury.train.strategies.strategy import Step as Step
     from augury.train.strategies.strategy import Strategy as Strategy
     from augury.train.strategies.strategy import Views as Views
@@ -74,6 +78,8 @@ _HOME = {
     "Linear": ("augury.core.laws", "Linear"),
     "load_plugin": ("augury.core.plugins", "load_plugin"),
     "LogUniform": ("augury.core.laws", "LogUniform"),
+    "method": ("augury.train.method.build", "method"),
+    "Method": ("augury.train.method.method", "Method"),
     "model": ("augury.train.models.build", "build"),
     "names": ("augury.core.registry", "names"),
     "Noise": ("augury.core.noise", "Noise"),
@@ -88,6 +94,7 @@ _HOME = {
     "RunError": ("augury.core.errors", "RunError"),
     "saliency": ("augury.augment.saliency.fill", "saliency"),
     "Settings": ("augury.train.engine.settings", "Settings"),
+    "SimpleStrategy": ("augury.train.strategies.simple", "SimpleStrategy"),
     "Space": ("augury.core.plan", "Space"),
     "Stage": ("augury.core.stage", "Stage"),
     "Step": ("augury.train.strategies.strategy", "Step"),
@@ -97,6 +104,7 @@ _HOME = {
     "Targets": ("augury.core.targets", "Targets"),
     "Uniform": ("augury.core.laws", "Uniform"),
     "Views": ("augury.train.strategies.strategy", "Views"),
+    "with_ids": ("augury.train.data.with_ids", "with_ids"),
 }
 _MODULES = ("ops", "policies", "presets")
 __version__ = "0.1.0"

@@ -96,12 +96,13 @@ def test_no_address_repeats_in_a_training(chain: str, ledger: Ledger) -> None:
 
 def test_views_of_a_step_have_their_own_addresses(ledger: Ledger) -> None:
     from augury.core.plan import Clock
-    from augury.train.engine.views import StepViews
+    from augury.train.engine.step import rows_of
+    from augury.train.method.views import StepViews
 
     split = tiny().train
     pipeline = augury.pipeline("randaugment+cutmix")
     for epoch in range(2):
-        views = StepViews(split, torch.arange(8), 10, (pipeline,), 0, Clock(epoch, 2, epoch))
+        views = StepViews({"train": lambda: rows_of(split, torch.arange(8), None, 10)}, (pipeline,), 0, Clock(epoch, 2, epoch))
         for view in range(3):
             views(view)
     assert len({key for _, key in ledger.stages}) == len(ledger.stages) == 2 * 3 * 8 * 2

@@ -15,7 +15,7 @@ from augury.train.data.dataset import load
 from augury.train.engine.prepare import prepare
 from augury.train.engine.run import Trainer
 from augury.train.engine.settings import Settings
-from augury.train.engine.views import StepViews
+from augury.train.method.views import StepViews
 
 
 @pytest.mark.parametrize("augment", ["crop+randaugment+cutout(8)", "mixup", "crop+cutmix+rotate"])
@@ -39,7 +39,7 @@ def test_a_preview_is_what_the_training_saw(augment: str, monkeypatch: pytest.Mo
     again = draw(dataset, parse_chain(augment, "test"), rows, 2, seed=3, history=History(50, 2))
     for epoch in range(2):
         for place, row in enumerate(rows.tolist()):
-            trained = training.normalize.restore(seen[epoch, int(dataset.train.ids[row])][None])[0]
+            trained = training.method.normalize.restore(seen[epoch, int(dataset.train.ids[row])][None])[0]
             assert again.after[epoch][place].equal(trained)
 
 

@@ -1,12 +1,13 @@
 """Pipeline: stages in order, on a batch with addresses or on plain images."""
 
+import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import get_worker_info
 
 from augury.augment.flow import Flow, Output, check_overlap
@@ -19,6 +20,7 @@ from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.plan import Clock
+from augury.core.processes import process_rank
 from augury.core.stage import Stage, Trace
 from augury.core.targets import Targets
 
@@ -51,7 +53,8 @@ class Pipeline:
     builder: Callable[..., "Pipeline"] | None = field(default=None, repr=False, compare=False)
     texts: tuple[str | None, ...] | None = field(default=None, repr=False, compare=False)
     output: Output = field(default=Output(), repr=False)
-    _calls: int = field(default=0, repr=False)
+    # A tensor, so that a graph compiled with the pipeline in it reads the number of calls instead of being made for each.
+    _calls: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64), repr=False, compare=False)
     _buffers: Buffers = field(default_factory=Buffers, repr=False, compare=False)
 
     def run(
@@ -174,7 +177,16 @@ class Pipeline:
     @property
     def normalises(self) -> bool:
         """Whether values for a network come out, rather than pixels."""
-        return any(isinstance(stage, Normalize) for stage in self.stages)
+        return self.normalize is not None
+
+    @property
+    def normalize(self) -> Normalize | None:
+        """The stage after which images are values, where there is one."""
+        return next((stage for stage in self.stages if isinstance(stage, Normalize)), None)
+
+    def module(self) -> "PipelineModule":
+        """As an `nn.Module`, for a place in a network: augments in training mode, and not in evaluation mode."""
+        return PipelineModule(copy.copy(self))
 
     def describe(self, traces: list[Trace | None], row: int) -> str:
         """What was drawn for one row of a batch, in words."""
@@ -187,13 +199,13 @@ class Pipeline:
         Returns what it was given: the same kind, shape and dtype; where the pipeline normalises, tensors of its dtype. With
         `labels` (class indices or soft labels) returns (images, labels); the labels come back unchanged unless a stage mixes
         samples, then as `Targets` (give `classes` where the batch may lack the highest one). Every call draws anew; inside a
-        DataLoader worker the draws follow that worker's seed.
+        DataLoader worker the draws follow that worker's seed, in one of several processes its number.
 
         out: a tensor that takes the result and is returned, of its shape, dtype and memory layout; `out=images` augments
         uint8 images in place. Raises InputError for a wrong shape, dtype or range.
         """
         if isinstance(images, Batch):
-            return self.run(images, Noise.of(self._seed(), images.ids, visits=images.visits), out=out)[0]
+            return self.run(images, Noise.of(self.seed, images.ids, visits=images.visits), out=out)[0]
         if isinstance(images, Image.Image):
             done = self(from_pil(images), labels, classes=classes, out=out)
             if self.normalises or out is not None:
@@ -214,7 +226,7 @@ class Pipeline:
             check_overlap(out, images)
         ids = torch.arange(len(pixels), device=pixels.device)
         noise = Noise.of(self._seed(), ids, epoch=self._number(ids))
-        self._calls += 1
+        self._calls.add_(1)
         batch, _ = self.run(Batch(pixels, targets, ids), noise, out=out[None] if out is not None and single else out)
         done = batch.images if not self.normalises else batch.images[0] if single else batch.images
         done = done if self.normalises else restore(done)
@@ -226,22 +238,27 @@ class Pipeline:
             labels = torch.as_tensor(labels).repeat(copies, *[1] * (torch.as_tensor(labels).ndim - 1))
         return done, batch.targets if self.mixes else labels
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Pipeline":
+        """Stages that learn are copied with those who share them; a copy of a network keeps a copy of its pipeline."""
+        return replace(self, stages=copy.deepcopy(self.stages, memo), _calls=self._calls.clone(), _buffers=Buffers())
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled by its names (for workers started by spawn), since operations hold functions."""
         if self.origin is None or self.builder is None:
             raise TypeError("a pipeline of stages put together by hand cannot be pickled; make it by augury.pipeline(...)")
-        return _rebuilt, (self.builder, self.origin, self.seed, self._calls, plugins.used_in(self.origin))
+        return _rebuilt, (self.builder, self.origin, self.seed, int(self._calls), plugins.used_in(self.origin))
 
     def _seed(self) -> int:
-        """The pipeline's seed; in a DataLoader worker also that worker's, or all workers would draw the same."""
-        worker = _worker_seed()
-        return self.seed if worker is None else self.seed * 1_000_003 + worker
+        """The pipeline's seed; also that of the DataLoader's worker and the number of the process, or all would draw the same."""
+        worker, rank = _worker_seed(), _rank()
+        seed = self.seed if worker is None else self.seed * 1_000_003 + worker
+        return seed if rank == 0 else seed * 1_000_003 + rank
 
     def _number(self, ids: Tensor) -> int | Tensor:
-        """How many calls there were. A compiled graph is given it as a tensor, or it would be compiled for every number."""
-        if torch.compiler.is_compiling():
-            return torch.full((), self._calls, dtype=torch.int64, device=ids.device)
-        return self._calls
+        """How many calls there were."""
+        if torch.compiler.is_compiling() or self._calls.device.type != "cpu":
+            return self._calls.to(ids.device, copy=True)
+        return int(self._calls)
 
 
 def _joined(texts: Sequence[str | None]) -> str | None:
@@ -255,7 +272,7 @@ def _rebuilt(
     """A pickled pipeline, with the plug-ins loaded that it was made with."""
     plugins.restore(used)
     made = builder(origin, seed=seed)
-    made._calls = calls
+    made._calls.fill_(calls)
     return made
 
 
@@ -264,3 +281,41 @@ def _worker_seed() -> int | None:
     """The seed of the DataLoader worker that this process is."""
     worker = get_worker_info()
     return None if worker is None else worker.seed
+
+
+@torch.compiler.assume_constant_result
+def _rank() -> int:
+    return process_rank()
+
+
+class PipelineModule(nn.Module):
+    """A pipeline as a layer, made by `Pipeline.module()`: `nn.Sequential(augury.pipeline("crop+flip").module(), network)`.
+
+    In training mode it augments; in evaluation mode it passes images through, normalised where the pipeline normalises. The
+    state dict holds the number of calls, so that a training resumed from it draws on where it stopped.
+    """
+
+    calls: Tensor
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        super().__init__()
+        self.pipeline = pipeline
+        self.register_buffer("calls", pipeline._calls.clone())
+
+    def forward(self, images: Tensor, labels: Any = None, *, classes: int | None = None) -> Any:
+        if self.training:
+            self.pipeline._calls = self.calls
+            return self.pipeline(images, labels, classes=classes)
+        normalize = self.pipeline.normalize
+        if normalize is not None:
+            pixels, _ = as_pixels(images)
+            values = normalize.normalise(pixels)
+            images = values if images.ndim == 4 else values[0]
+        if labels is None:
+            return images
+        if self.pipeline.mixes:
+            labels = targets_of(labels, images.ndim == 3, len(images) if images.ndim == 4 else 1, classes)
+        return images, labels
+
+    def extra_repr(self) -> str:
+        return repr(self.pipeline)

@@ -1,7 +1,8 @@
 """Targets: a row's label after any number of mixes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -74,6 +75,18 @@ class Targets:
         log_probability = functional.log_softmax(logits.float(), 1)
         hard = -(log_probability.gather(1, self.index) * self.weight).sum(1)
         return hard if smoothing == 0 else (1 - smoothing) * hard - smoothing * log_probability.mean(1)
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """PyTorch's own functions take targets as class probabilities, so that they go where loss functions expect labels:
+        `torch.nn.CrossEntropyLoss()(logits, targets)`."""
+
+        def plain(value: Any) -> Any:
+            return value.dense() if isinstance(value, Targets) else value
+
+        return function(*map(plain, args), **{key: plain(value) for key, value in (kwargs or {}).items()})
 
     def dense(self) -> Tensor:
         """float32 [B, classes]."""

@@ -21,7 +21,7 @@ from augury.explain.report.sheet import Block
 from augury.jobs.runs import Run, open_run
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import load_checkpoint
-from augury.train.engine.saliency import fill_of, given_network, wanted
+from augury.train.method.saliency import fill_of, given_network, wanted
 
 
 def fill_for(chain: Chain, dataset: Dataset, run: Path | None) -> Fill | None:

@@ -15,8 +15,8 @@ from augury.core.options import Chain
 from augury.core.plan import Clock
 from augury.core.targets import Targets
 from augury.train.data.dataset import Dataset
+from augury.train.engine.order import batches
 from augury.train.engine.streams import repeated_order
-from augury.train.engine.views import batches
 
 
 @dataclass(frozen=True)

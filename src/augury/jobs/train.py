@@ -59,7 +59,7 @@ def _train(
 
 
 def _page(training: Training, dataset: Dataset, settings: Settings, directory: RunDirectory, result: dict[str, Any]) -> str:
-    fill = None if training.fill is None else training.fill.saliency
+    fill = None if training.method.fill is None else training.method.fill.saliency
     augments = [name for name in (settings.augment, settings.augment2) if name is not None]
     return train_page(
         result,

@@ -19,13 +19,15 @@ from augury.core.plan import Clock
 from augury.train.data.dataset import Dataset, Split, load
 from augury.train.engine import checkpoint
 from augury.train.engine.evaluate import evaluate
+from augury.train.engine.order import batches, epoch_order
 from augury.train.engine.prepare import prepare
 from augury.train.engine.run import Trainer
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.schedule import learning_rate
 from augury.train.engine.settings import Settings
+from augury.train.engine.step import rows_of
 from augury.train.engine.training import Training
-from augury.train.engine.views import StepViews, batches, epoch_order
+from augury.train.method.views import StepViews
 
 AUGMENT = "crop+randaugment+cutout(length=8)+mixup"
 
@@ -111,7 +113,7 @@ def test_the_seed_decides_everything(digits: Dataset, settings: Settings) -> Non
 
 def augmented(digits: Dataset, rows: torch.Tensor, augment: str) -> dict[int, torch.Tensor]:
     training = prepare(Settings("digits", augment=augment), digits)
-    views = StepViews(digits.train, rows, 10, (training.pipeline,), 0, Clock(epoch=2))
+    views = StepViews({"train": lambda: rows_of(digits.train, rows, None, 10)}, (training.method.pipelines[0],), 0, Clock(epoch=2))
     batch = views()
     return dict(zip(batch.ids.tolist(), batch.images, strict=True))
 
@@ -170,9 +172,9 @@ def test_evaluation_against_scikit_learn(digits: Dataset) -> None:
 
     training = prepare(Settings("digits", epochs=1), digits)
     Trainer(training).run()
-    found = evaluate(training.model, digits.test, training.normalize, 10, batch_size=100)
+    found = evaluate(training.model, digits.test, training.method.normalize, 10, batch_size=100)
     with torch.no_grad():
-        logits = training.model.eval()(training.normalize.normalise(digits.test.images))
+        logits = training.model.eval()(training.method.normalize.normalise(digits.test.images))
     probability = logits.double().softmax(1).numpy()
     labels = digits.test.labels.numpy()
     assert found.accuracy == pytest.approx(100 * accuracy_score(labels, probability.argmax(1)))

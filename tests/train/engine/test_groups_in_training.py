@@ -189,7 +189,7 @@ def test_translations_arrive_beside_their_images(data: Dataset) -> None:
 
         def __call__(self, model, views, **options):  # type: ignore[no-untyped-def]
             batch, others = views(), views(stream="translated")
-            pixels = training.normalize.restore(others.images)[:, 0, 0, 0].reshape(len(batch), 2)
+            pixels = training.method.normalize.restore(others.images)[:, 0, 0, 0].reshape(len(batch), 2)
             rows = [place[i] for i in batch.ids.tolist()]
             assert pixels.tolist() == [[r, r + 100] for r in rows]
             seen.append(len(rows))

@@ -56,13 +56,13 @@ def test_looking_alone_changes_nothing(digits: Dataset) -> None:
     plain, _ = trained(digits, "crop+cutout(length=8)")
     for saliency in ("full", "low_resolution"):
         looked, _ = trained(digits, f"crop+cutout(length=8)+keep(cutout(length=0), saliency={saliency})")
-        assert looked.fill is not None
+        assert looked.method.fill is not None
         assert all(torch.equal(value, weights(looked)[name]) for name, value in weights(plain).items())
 
 
 def test_every_step_counts_one_more_pass_each_way(digits: Dataset) -> None:
     plain, off = trained(digits, "cutout")
-    assert plain.fill is None
+    assert plain.method.fill is None
     for augment in ("keep_cutout", "keep_cutout(saliency=low_resolution)", "keep_cutout(saliency=early_head)"):
         _, on = trained(digits, augment)
         assert on["counts"] == {**off["counts"], "forward": 2 * off["counts"]["forward"], "backward": 2 * off["counts"]["backward"]}
@@ -85,8 +85,8 @@ def test_a_run_that_keeps_resumes_bit_for_bit(tmp_path: Path, digits: Dataset, s
     resumed = prepare(settings, digits)
     result = Trainer(resumed).run(directory)
     assert all(torch.equal(value, weights(resumed)[name]) for name, value in weights(unbroken).items())
-    for name, value in unbroken.extra.state_dict().items():
-        assert torch.equal(value, resumed.extra.state_dict()[name])
+    for name, value in unbroken.method.extra.state_dict().items():
+        assert torch.equal(value, resumed.method.extra.state_dict()[name])
     assert result["counts"]["forward"] == 2 * result["counts"]["steps"]
 
 
@@ -96,20 +96,20 @@ def test_the_early_head_adds_its_loss_and_is_dropped_at_test(tmp_path: Path, dig
     assert not [name for name in load_file(tmp_path / "run" / "model.safetensors") if "early" in name]
     training = prepare(settings, digits)
     assert isinstance(training.strategy, WithEarlyHead) and training.strategy.weight == 0.3
-    split = training.train_split
+    split = training.data.train
     images = split.images[:8].float() / 255
     batch = Batch(images, Targets.of(split.labels[:8], 10), split.ids[:8])
     training.model.train()
     step = training.strategy(training.model, lambda view=0, pipeline=0, stream="train": batch)
     plain = training.strategy.strategy(training.model, lambda view=0, pipeline=0, stream="train": batch)
     maps = training.model.stage1(training.model.stem(images))
-    early = torch.nn.functional.cross_entropy(training.extra["early_head"].linear(maps.mean((2, 3))), split.labels[:8])
+    early = torch.nn.functional.cross_entropy(training.method.extra["early_head"].linear(maps.mean((2, 3))), split.labels[:8])
     torch.testing.assert_close(step.loss, plain.loss + 0.3 * early)
     step.loss.backward()
-    assert training.extra["early_head"].linear.weight.grad is not None
-    before = training.extra["early_head"].linear.weight.clone()
+    assert training.method.extra["early_head"].linear.weight.grad is not None
+    before = training.method.extra["early_head"].linear.weight.clone()
     Trainer(training).train_epoch()
-    assert not torch.equal(before, training.extra["early_head"].linear.weight)
+    assert not torch.equal(before, training.method.extra["early_head"].linear.weight)
 
 
 @pytest.mark.parametrize("strategy", ["ait", "dml", "uda(ratio=1, weak=crop)"])
@@ -202,11 +202,11 @@ def test_attention_comes_from_the_network_that_is_named(tmp_path: Path, digits: 
     train(replace(SHORT, augment="none", model="patch_cnn"), tmp_path / "run", quiet=True)
     state = load_file(tmp_path / "run" / "model.safetensors")
     own, told = trained(digits, "attentive_cutmix")
-    assert own.fill is not None and own.fill.saliency.network is own.model
+    assert own.method.fill is not None and own.method.fill.saliency.network is own.model
     assert told["counts"]["forward"] == 2 * told["counts"]["backward"] == 8  # looking costs no backward pass
     other, _ = trained(digits, f"attentive_cutmix(network={tmp_path / 'run'})")
-    assert other.fill is not None
-    looked = other.fill.saliency.network
+    assert other.method.fill is not None
+    looked = other.method.fill.saliency.network
     assert all(torch.equal(value, state[name]) for name, value in looked.state_dict().items())
     assert not any(parameter.requires_grad for parameter in looked.parameters())
     for network, words in [(tmp_path, "no finished run here"), ("resnet2", "unknown model")]:

@@ -13,14 +13,15 @@ from torch import nn
 from augury.core.errors import InputError
 from augury.core.plan import Clock
 from augury.train.data.dataset import Dataset, load
-from augury.train.engine.costs import Counts, counting
 from augury.train.engine.prepare import prepare
 from augury.train.engine.resume import resume, save
 from augury.train.engine.run import Trainer
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
+from augury.train.engine.step import rows_of
 from augury.train.engine.training import Training
-from augury.train.engine.views import StepViews
+from augury.train.method.counts import Counts, counting
+from augury.train.method.views import StepViews
 
 # strategy: images, forward and backward passes, each as a multiple of the optimiser steps' source images.
 COSTS = {
@@ -136,29 +137,29 @@ def test_resuming_is_exact(tmp_path: Path, digits: Dataset, settings: Settings, 
 
 def test_trained_parts_of_a_strategy_are_in_the_checkpoint(tmp_path: Path, digits: Dataset, settings: Settings) -> None:
     def with_part(training: Training) -> Training:
-        training.extra["early"] = nn.Linear(2, 2)
+        training.method.extra["early"] = nn.Linear(2, 2)
         return training
 
     directory = RunDirectory.open(tmp_path, settings.dict())
     saved = with_part(prepare(settings, digits))
     save(saved, directory.path)
     resumed = with_part(prepare(settings, digits))
-    assert not torch.equal(resumed.extra["early"].weight, saved.extra["early"].weight)  # type: ignore[arg-type]
+    assert not torch.equal(resumed.method.extra["early"].weight, saved.method.extra["early"].weight)  # type: ignore[arg-type]
     resume(resumed, directory)
-    assert torch.equal(resumed.extra["early"].weight, saved.extra["early"].weight)  # type: ignore[arg-type]
+    assert torch.equal(resumed.method.extra["early"].weight, saved.method.extra["early"].weight)  # type: ignore[arg-type]
 
 
 def test_views_come_from_their_pipelines_and_the_last_stands_in(digits: Dataset, settings: Settings) -> None:
     training = prepare(replace(settings, strategy="ait", augment="none", augment2="invert(p=1)"), digits)
-    views = StepViews(digits.train, torch.arange(8), 10, training.pipelines, 0, Clock())
-    shown = [training.normalize.restore(views(view=0, pipeline=p).images) for p in range(3)]
+    views = StepViews({"train": lambda: rows_of(digits.train, torch.arange(8), None, 10)}, training.method.pipelines, 0, Clock())
+    shown = [training.method.normalize.restore(views(view=0, pipeline=p).images) for p in range(3)]
     assert torch.equal(shown[0], digits.train.images[:8])
     assert torch.equal(shown[1], 255 - digits.train.images[:8]) and torch.equal(shown[1], shown[2])
 
 
 def test_two_views_of_one_pipeline_are_drawn_apart(digits: Dataset, settings: Settings) -> None:
     training = prepare(replace(settings, strategy="ait", augment="crop"), digits)
-    views = StepViews(digits.train, torch.arange(64), 10, training.pipelines, 0, Clock())
+    views = StepViews({"train": lambda: rows_of(digits.train, torch.arange(64), None, 10)}, training.method.pipelines, 0, Clock())
     first, second = views(view=0, pipeline=0).images, views(view=1, pipeline=1).images
     assert (first != second).flatten(1).any(1).float().mean() > 0.9
     assert torch.equal(first, views(view=0, pipeline=0).images)

@@ -76,7 +76,7 @@ def test_wall_seconds_are_those_of_all_sessions(tmp_path: Path, digits: Dataset)
     first.clock.begun -= 100  # an hour would do as well
     Trainer(first).record(Trainer(first).train_epoch())
     seconds = Trainer(prepare(settings, digits)).run(directory)["seconds"]
-    assert 100 + seconds["training"] - first.seconds < seconds["wall"] < 200
+    assert 100 + seconds["training"] - first.progress.seconds < seconds["wall"] < 200
     assert Trainer(prepare(settings, digits)).run(directory)["seconds"]["wall"] > 100, "a finished one, concluded again"
 
 
@@ -120,7 +120,7 @@ def test_a_damaged_checkpoint_is_recognised_and_the_one_before_is_used(tmp_path:
     resumed = prepare(SHORT, digits)
     resume(resumed, directory)
     assert resumed.epoch == 1
-    assert harm == "gone" or checkpoint.NAME in resumed.notes[0]
+    assert harm == "gone" or checkpoint.NAME in resumed.progress.notes[0]
     (tmp_path / checkpoint.PREVIOUS).write_bytes(b"junk")
     newest.write_bytes(b"junk")
     with pytest.raises(RunError, match="--overwrite"):

@@ -69,8 +69,10 @@ def test_shares_are_disjoint_and_weigh_the_mean(size: int, count: int) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "named"),
-    [({"strategy": "group_dro"}, "--nproc-per-node: --strategy group_dro"), ({"sampling": "groups"}, "--sampling")],
-)
+    [({"strategy": "reid", "model": "bnneck(small_cnn)", "batch_size": 16}, "--strategy reid: compares the images"),
+     ({"grad_accum_steps": 2, "strategy": "group_dro"}, "--grad-accum-steps: --strategy group_dro"),
+     ({"grad_accum_steps": 2, "sampling": "groups"}, "--sampling groups")],
+)  # fmt: skip
 def test_what_needs_whole_batches_is_refused(changes: dict, named: str) -> None:
     with pytest.raises(InputError, match=named):
         prepare(Settings("digits", **changes), load("digits"), world=World(0, 2))

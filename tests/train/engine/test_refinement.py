@@ -120,7 +120,7 @@ def test_gradual_lowers_the_chance_of_what_has_no_strength_to_fade() -> None:
     settings = Settings("digits", augment="mixup+cutmix(p=1)", epochs=1, batch_size=64, refine_epochs=2, refine_mode="gradual")
     training = prepare(settings, load("digits"))
     ids = torch.arange(1000)
-    batch = Batch(training.train_split.images.repeat(5, 1, 1, 1), Targets.of(training.train_split.labels.repeat(5), 10), ids)
+    batch = Batch(training.data.train.images.repeat(5, 1, 1, 1), Targets.of(training.data.train.labels.repeat(5), 10), ids)
     _, trace = training.pipeline.run(batch, Noise.of(0, ids), clock=clock_at(settings, 1, 0), intensity=0.5)
     mixed, cut = (float(drawn["on"].float().mean()) for drawn in trace if drawn)
     assert mixed == 1.0 and cut == pytest.approx(0.5, abs=0.06)
@@ -133,7 +133,7 @@ def test_stage_one_does_not_know_of_the_refinement(digits: Dataset) -> None:
     rows: list[dict] = []
     result = Trainer(refined).run(None, rows.append)
     for name, value in plain.model.state_dict().items():
-        assert torch.equal(value, refined.stage_one[name])
+        assert torch.equal(value, refined.progress.stage_one[name])
     assert {k: result["stage_one"][k] for k in ("accuracy", "loss", "best")} == {k: before[k] for k in ("accuracy", "loss", "best")}
     assert result["stage_one"]["epoch"] == 2 and result["accuracy"] != before["accuracy"]
     assert result["counts"]["steps"] == 2 * before["counts"]["steps"]
@@ -229,7 +229,7 @@ def test_the_risk_gap_against_a_plain_computation(digits: Dataset) -> None:
     risks = [row["risk"] for row in rows]
     model, split = training.model.eval(), digits.train
     with torch.no_grad():
-        clean = functional.cross_entropy(model(training.normalize.normalise(split.images)), split.labels)
+        clean = functional.cross_entropy(model(training.method.normalize.normalise(split.images)), split.labels)
     assert risks[-1]["clean"] == pytest.approx(clean.item(), rel=1e-5)
     for epoch, risk in enumerate(risks, start=1):
         assert risk["excess"] == pytest.approx(risk["augmented"] - risk["label_entropy"])

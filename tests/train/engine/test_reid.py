@@ -159,13 +159,13 @@ def test_the_centre_loss_is_added_and_its_centres_are_kept(people: Dataset, tmp_
     settings = Settings("x", strategy="reid(centre=0.1)", model="bnneck(small_cnn)", batch_size=16)
     training, without = (prepare(s, people) for s in (settings, replace(settings, strategy="reid(centre=0)")))
     assert len(without.extra) == 0
-    split = training.train_split
+    split = training.data.train
     batch = augury.Batch(split.images[:16].float() / 255, augury.Targets.of(split.labels[:16], 8), split.ids[:16])
     steps = [t.strategy(t.model, lambda view=0, pipeline=0, stream="train": batch) for t in (training, without)]
     features = training.model.network(batch.images)
     torch.testing.assert_close(steps[0].loss, steps[1].loss + 0.1 * features.square().sum(1).mean())
     assert float(steps[0].logs["centre"]) > 0
-    kept = training.extra.state_dict()["centres.centres"]
+    kept = training.method.extra.state_dict()["centres.centres"]
     assert bool(kept[split.labels[:16]].abs().sum() > 0)
 
 
@@ -194,7 +194,7 @@ def test_the_loss_is_the_sum_of_its_parts(people: Dataset) -> None:
     training = prepare(
         Settings("x", strategy="reid(triplet=2, smoothing=0.2, centre=0)", model="bnneck(small_cnn)", batch_size=16), people
     )
-    split = training.train_split
+    split = training.data.train
     batch = augury.Batch(split.images[:16].float() / 255, augury.Targets.of(split.labels[:16], 8), split.ids[:16])
     training.model.train()
     step = training.strategy(training.model, lambda view=0, pipeline=0, stream="train": batch)

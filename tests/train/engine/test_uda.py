@@ -12,12 +12,12 @@ from torch import Tensor
 from augury.core.errors import InputError
 from augury.train.data.dataset import Dataset, load
 from augury.train.data.labels import labelled
+from augury.train.engine.order import epoch_order
 from augury.train.engine.prepare import prepare
 from augury.train.engine.run import Trainer
 from augury.train.engine.settings import Settings
 from augury.train.engine.streams import repeated_order
 from augury.train.engine.training import Training
-from augury.train.engine.views import epoch_order
 from augury.train.strategies.uda import consistency
 
 SHORT = Settings("digits", epochs=1, batch_size=50)
@@ -103,12 +103,12 @@ def test_labels_of_unlabelled_images_are_never_seen(digits: Dataset) -> None:
     """Other labels on the images without one change nothing."""
     strategy = "uda(ratio=2, weak=crop, confidence=0)"
     one, _ = trained(digits, "keep_randaugment(saliency=low_resolution)", strategy, labels_per_class=2)
-    kept = set(one.train_split.ids.tolist())
+    kept = set(one.data.train.ids.tolist())
     without = torch.tensor([i not in kept for i in digits.train.ids.tolist()])
-    blank = one.unlabelled.split.labels.clone()
+    blank = one.data.unlabelled.split.labels.clone()
     blank[without] = 0
     other = prepare(one.settings, digits)
-    other.unlabelled.split = replace(other.unlabelled.split, labels=blank)
+    other.data.unlabelled.split = replace(other.data.unlabelled.split, labels=blank)
     Trainer(other).run()
     assert all(torch.equal(value, weights(other)[name]) for name, value in weights(one).items())
 
@@ -125,7 +125,7 @@ def test_no_two_images_of_a_step_share_an_address(digits: Dataset) -> None:
     """Labelled and unlabelled streams hold the same images, several times: every copy draws anew."""
     training = prepare(replace(SHORT, augment="crop", strategy="uda(ratio=4, weak=crop)", labels_per_class=1), digits)
     seen: list[tuple[int, ...]] = []
-    for pipeline in training.pipelines:
+    for pipeline in training.method.pipelines:
         run = pipeline.run
 
         def noted(batch: object, noise: object, run: object = run, **more: object) -> object:

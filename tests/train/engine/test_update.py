@@ -154,9 +154,9 @@ def test_the_average_is_what_is_evaluated_and_written(digits: Dataset) -> None:
     assert training.shown is not training.model
     from augury.train.engine.evaluate import evaluate
 
-    found = evaluate(training.shown, digits.validation, training.normalize, 10)
+    found = evaluate(training.shown, digits.validation, training.method.normalize, 10)
     assert row["validation_loss"] == pytest.approx(found.loss)
-    assert evaluate(training.model, digits.validation, training.normalize, 10).loss != pytest.approx(found.loss)
+    assert evaluate(training.model, digits.validation, training.method.normalize, 10).loss != pytest.approx(found.loss)
 
 
 def test_udas_schedule_is_its_published_cosine() -> None:

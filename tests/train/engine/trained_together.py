@@ -12,7 +12,7 @@ from torch import nn
 
 from augury.cli import main
 from augury.core.registry import register
-from augury.train.engine.views import StepViews
+from augury.train.method.views import StepViews
 
 
 @register("model", "norm_free", source="a test")

@@ -97,7 +97,7 @@ def test_each_pipeline_has_its_policy_between_the_base_and_normalize() -> None:
         Settings.of({"data": "digits", "augment": "crop+cutout", "strategy": "adversarial_autoaugment(policies=3)"}, "test"),
         load("digits"),
     )
-    names = [[stage.name for stage in pipeline.stages] for pipeline in training.pipelines]
+    names = [[stage.name for stage in pipeline.stages] for pipeline in training.method.pipelines]
     assert names == [["crop", f"adversarial{m}", "normalize", "cutout"] for m in range(3)]
 
 
@@ -195,7 +195,7 @@ def test_the_candidates_operations_are_uniform_and_fire_half_of_the_time() -> No
 def test_trainings_count_what_they_cost(strategy: str) -> None:
     training = trained(strategy, 1)
     counts, steps = training.counts, training.counts.steps
-    assert counts.images == 2 * len(training.train_split.ids)
+    assert counts.images == 2 * len(training.data.train.ids)
     expected = (3, 1) if "uncertainty" in strategy else (2, 2)
     assert counts.forward / steps == pytest.approx(expected[0], rel=0.05)
     assert counts.backward / steps == pytest.approx(expected[1], rel=0.05)

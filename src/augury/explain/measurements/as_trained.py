@@ -14,11 +14,13 @@ from augury.explain.measurements.measurement import Subject
 from augury.train.data.dataset import Dataset, Split
 from augury.train.engine import checkpoint
 from augury.train.engine.nested import unflatten_state
+from augury.train.engine.order import batches
 from augury.train.engine.prepare import check
-from augury.train.engine.refinement import clock_at, pipelines_at
-from augury.train.engine.saliency import fill_of, wanted
+from augury.train.engine.refinement import clock_at, refinement_of
 from augury.train.engine.settings import Settings
-from augury.train.engine.views import StepViews, batches
+from augury.train.engine.step import rows_of
+from augury.train.method.saliency import fill_of, wanted
+from augury.train.method.views import StepViews
 from augury.train.strategies.build import strategy as build_strategy
 from augury.train.strategies.strategy import Strategy
 
@@ -52,15 +54,16 @@ class AsTrained:
         split, rows: on the network's device. visit 0 has the draws of the training's own epoch, and others have further ones.
         """
         model = self.subject.model
-        pipelines = pipelines_at(self.settings, self.pipelines, clock)
+        pipelines = refinement_of(self.settings).pipelines(self.pipelines, clock)
         asked = wanted(self.pipelines)
         fill = None
         if asked is not None and clock.intensity > 0:
             # An early head is not among a run's networks; the full map stands in for its.
             kind = "full" if asked.kind == "early_head" else asked.kind
             fill = fill_of(model, kind, Normalize(self.subject.mean, self.subject.std))
+        visits = torch.full_like(rows, visit)
         views = StepViews(
-            split, rows, self.classes, pipelines, self.settings.seed, clock, visits=torch.full_like(rows, visit), fill=fill
+            {"train": lambda: rows_of(split, rows, visits, self.classes)}, pipelines, self.settings.seed, clock, fill=fill
         )  # fmt: skip
         logits, targets = self.strategy.examples(model, views(), self.strategy.program(clock))
         return logits.float().cpu(), targets.to("cpu")

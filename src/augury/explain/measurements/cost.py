@@ -111,10 +111,10 @@ class _Clock:
 
     def epoch(self) -> dict[str, float]:
         """Seconds of each part in one epoch; a part does not hold what it calls."""
-        self.spent, before = {}, self.training.seconds
+        self.spent, before = {}, self.training.progress.seconds
         with torch.random.fork_rng(devices=[self.training.device] if self.training.device.type == "cuda" else []):
             self.trainer.train_epoch()
-        total = self.training.seconds - before
+        total = self.training.progress.seconds - before
         whole = {key: self.spent.get(key, 0.0) for key in ("saliency", "pipeline", "strategy", "update")}
         augmentation = whole["pipeline"] - whole["saliency"]
         forward = whole["strategy"] - whole["pipeline"]
@@ -147,12 +147,12 @@ def _prepared(subject: Subject, dataset: Dataset, steps: int) -> _Clock:
     )
     training = prepare(settings, few)
     clock = _Clock(Trainer(training), count)
-    if training.fill is not None:
-        training.fill = replace(training.fill, saliency=_Timed(training.fill.saliency, clock, "saliency"))  # type: ignore[arg-type]
-    pipelines: tuple[Any, ...] = tuple(_Timed(p, clock, "pipeline") for p in training.pipelines)
-    training.pipelines = pipelines
+    if training.method.fill is not None:
+        training.method.fill = replace(training.method.fill, saliency=_Timed(training.method.fill.saliency, clock, "saliency"))  # type: ignore[arg-type]
+    pipelines: tuple[Any, ...] = tuple(_Timed(p, clock, "pipeline") for p in training.method.pipelines)
+    training.method.pipelines = pipelines
     strategy: Any = _Timed(training.strategy, clock, "strategy")
-    training.strategy = strategy
+    training.method.strategy = strategy
     step = training.optimizer.step
     training.optimizer.step = clock.timed("update", step)  # type: ignore[method-assign]
     return clock

@@ -26,6 +26,17 @@ class Groups:
     class_names: tuple[str, ...]
     subgroup_names: tuple[str, ...]
 
+    @staticmethod
+    def of_labels(labels: Tensor, groups: Tensor, *, classes: int) -> "Groups":
+        """The groups of training images given by their labels and subgroups, int64 [N] each; classes are named by number."""
+        labels, groups = torch.as_tensor(labels).cpu().to(torch.int64), torch.as_tensor(groups).cpu().to(torch.int64)
+        if labels.ndim != 1 or labels.shape != groups.shape or not len(labels) or int(groups.min()) < 0:
+            raise InputError("groups: expected (labels, groups) of all training images, whole numbers [N] each, none negative")
+        pairs, counts = torch.unique(torch.stack([labels, groups], 1), dim=0, return_counts=True)
+        subgroups = tuple(str(z) for z in range(int(groups.max()) + 1))
+        names = tuple(f"{y}, {z}" for y, z in pairs.tolist())
+        return Groups(pairs[:, 0], pairs[:, 1], counts, names, tuple(str(y) for y in range(classes)), subgroups)
+
     def __len__(self) -> int:
         return len(self.classes)
 

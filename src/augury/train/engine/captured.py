@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from augury.core.plan import Clock
-from augury.train.engine.costs import Counts
 from augury.train.engine.feed import Share
 from augury.train.engine.settings import Settings
 from augury.train.engine.step import compute
 from augury.train.engine.streams import Drawn
 from augury.train.engine.training import Training
 from augury.train.engine.world import World
+from augury.train.method.counts import Counts
 
 WARM_UP = 3
 Outcome = tuple[Tensor, dict[str, Tensor]]
@@ -121,7 +121,7 @@ class Capture:
         return self._replay(t, key, share)
 
     def _key(self, t: Training, share: Share, clock: Clock, program: Any) -> Any:
-        mapped = None if t.fill is None else clock.step % t.fill.every == 0
+        mapped = None if t.method.fill is None else clock.step % t.method.fill.every == 0
         return program, len(share.rows), share.count, clock.intensity, mapped, clock.epoch if self.reads_clock else None
 
     def _record(self, t: Training, key: Any, share: Share, clock: Clock, program: Any) -> bool:
@@ -176,7 +176,7 @@ def _put_back(counts: Counts, before: Counts) -> None:
 
 def _refusal(t: Training, streams: dict[str, Drawn]) -> str | None:
     """Why the strategy's steps are not even tried."""
-    if streams or t.further:
+    if streams or t.data.further:
         return f"the strategy {t.settings.strategy} reads further streams of images"
     if t.strategy.turns > 1:
         return f"the strategy {t.settings.strategy} keeps values between the turns of a step"

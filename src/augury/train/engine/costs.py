@@ -1,60 +1,26 @@
-"""Counts the cost of a training so that nothing looks free: images, passes, steps and device time."""
+"""What a training costs: its counts over all processes, wall and device seconds."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from augury.train.engine.world import World
+from augury.train.method.counts import Counts
 
 
-@dataclass
-class Counts:
-    """images: augmented images made. forward, backward: passes, each of as many images as the step has source images, so
-    that a doubled batch is two passes, and each network of several counts. steps: optimiser steps."""
-
-    images: int = 0
-    forward: float = 0
-    backward: float = 0
-    steps: int = 0
-
-    def gather(self, before: "Counts", world: World) -> None:
-        """Add what the other processes have counted since `before`; steps are taken by all at once."""
-        if world.size > 1:
-            names = ("images", "forward", "backward")
-            more = world.total([getattr(self, name) - getattr(before, name) for name in names])
-            for name, value in zip(names, more, strict=True):
-                total = getattr(before, name) + value
-                setattr(self, name, round(total) if name == "images" else round(total, 9))
-
-    def dict(self) -> dict[str, int | float]:
-        """Plain numbers, whole where they are."""
-        return {name: int(value) if value == int(value) else round(value, 6) for name, value in asdict(self).items()}
-
-
-@contextmanager
-def counting(networks: list[nn.Module], counts: Counts, images: int) -> Iterator[None]:
-    """Count the networks' passes while this lasts; `images`: the step's source images.
-
-    A forward pass with gradients enabled is taken to be followed by its backward pass.
-    """
-
-    def passed(network: nn.Module, given: tuple[Any, ...], made: Any) -> None:
-        share = len(given[0]) / images if given else 1.0
-        counts.forward += share
-        if torch.is_grad_enabled():
-            counts.backward += share
-
-    hooks = [network.register_forward_hook(passed) for network in networks]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+def gather(counts: Counts, before: Counts, world: World) -> None:
+    """Add what the other processes have counted since `before`; steps are taken by all at once."""
+    if world.size > 1:
+        names = ("images", "forward", "backward")
+        more = world.total([getattr(counts, name) - getattr(before, name) for name in names])
+        for name, value in zip(names, more, strict=True):
+            total = getattr(before, name) + value
+            setattr(counts, name, round(total) if name == "images" else round(total, 9))
 
 
 class Stopwatch:

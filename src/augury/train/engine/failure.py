@@ -62,13 +62,13 @@ class Watch:
 
 def _stopped(t: Training, step: int, share: Share, streams: dict[str, Drawn], loss: float, *, before: bool) -> RunError:
     """The error of a step, 0-based, after its reproduction is written. before: the weights are still those it began with."""
-    ids = t.train_split.ids[share.rows].tolist()
+    ids = t.data.train.ids[share.rows].tolist()
     words = f"the training loss is {loss} at step {step + 1}, in epoch {t.epoch + 1}"
     few = ", ".join(map(str, ids[:6])) + (", ..." if len(ids) > 6 else "")
     words += f", on images {few}"
-    if t.directory is not None:
-        _write(t, t.directory.path, step, share, streams, loss, before, ids)
-        words += f"; the step is saved in {t.directory.path / TENSORS}"
+    if t.output.directory is not None:
+        _write(t, t.output.directory.path, step, share, streams, loss, before, ids)
+        words += f"; the step is saved in {t.output.directory.path / TENSORS}"
     return RunError(f"{words}; a smaller --lr, --warmup-epochs or --clip-grad usually helps")
 
 

@@ -84,7 +84,7 @@ def run_together(
         for lane in lanes:
             with lane.turn():
                 lane.rows = lane.trainer.begin(lane.directory)
-            lane.trainer.training.clock.concurrent = len(lanes)
+            lane.trainer.training.progress.clock.concurrent = len(lanes)
         while active := [lane for lane in lanes if not lane.trainer.training.done]:
             _epoch(active, first.device, on_epoch)
         results = []

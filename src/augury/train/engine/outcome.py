@@ -12,7 +12,6 @@ import numpy as np
 import safetensors.torch
 from torch import Tensor, nn
 
-from augury.core.plan import Clock
 from augury.train.data.dataset import Dataset, Split
 from augury.train.engine import checkpoint
 from augury.train.engine.collapse import collapsed
@@ -33,11 +32,11 @@ def epoch_row(training: Training, loss: float, rate: float, logs: dict[str, Tens
     """
     t = training
     classes = len(t.dataset.classes)
-    found = [evaluate(each, t.validation_split, t.normalize, classes, world=t.world) for each in members(t.shown)]
-    row = t.selection.see(t.epoch, found[0], t.validation_split, t.shown) | {
+    found = [evaluate(each, t.data.validation, t.method.normalize, classes, world=t.world) for each in members(t.shown)]
+    row = t.selection.see(t.epoch, found[0], t.data.validation, t.shown) | {
         "epoch": t.epoch, "train_loss": loss, "learning_rate": rate, "validation_accuracy": found[0].accuracy,
         "validation_accuracy_top5": found[0].accuracy_top5, "validation_loss": found[0].loss,
-        "seconds": round(t.seconds, 3), "device_seconds": round(t.device_seconds, 3), "counts": t.counts.dict(),
+        "seconds": round(t.progress.seconds, 3), "device_seconds": round(t.progress.device_seconds, 3), "counts": t.counts.dict(),
     }  # fmt: skip
     if t.settings.refined:
         row["intensity"] = intensity_at(t.settings, t.epoch - 1)
@@ -59,38 +58,38 @@ def conclude(training: Training, rows: list[dict[str, Any]]) -> dict[str, Any]:
     t.selection.restore(t.shown)
     part = on_device(t.dataset.test, t.device)
     tests = _tests(t, t.shown, part)
-    if t.directory:
+    if t.output.directory:
         for number, (network, test) in enumerate(zip(members(t.shown), tests, strict=True)):
-            write_outcome(t.directory.path, number, network, part, test, t.dataset)
-        for name, text in t.strategy.files(Clock(t.epoch, t.settings.epochs, seed=t.settings.seed)).items():
-            checkpoint.write_atomically(t.directory.path / name, text.encode())
+            write_outcome(t.output.directory.path, number, network, part, test, t.dataset)
+        for name, text in t.method.files().items():
+            checkpoint.write_atomically(t.output.directory.path / name, text.encode())
     found, named = figures(tests, rows), described(network_specs(t.settings, t.strategy))
-    seconds = {"training": t.seconds, "device": t.device_seconds, "wall": t.clock.read()}
+    seconds = {"training": t.progress.seconds, "device": t.progress.device_seconds, "wall": t.progress.clock.read()}
     result = {
         "version": 1, **found[0], "counts": t.counts.dict(),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "networks": [{**name, **values} for name, values in zip(named, found, strict=True)],
     }  # fmt: skip
     if t.dataset.retrieval is not None:
-        result["retrieval"] = retrieve(members(t.shown)[0], t.dataset.retrieval, t.normalize, t.device).dict()
-    if t.stage_one:
+        result["retrieval"] = retrieve(members(t.shown)[0], t.dataset.retrieval, t.method.normalize, t.device).dict()
+    if t.progress.stage_one:
         before = copy.deepcopy(t.shown)
-        before.load_state_dict(t.stage_one)
+        before.load_state_dict(t.progress.stage_one)
         own = [row for row in rows if row["epoch"] <= t.settings.stage_one]
         _, chosen = t.selection.ended or (t.settings.stage_one, t.settings.stage_one)
         result["stage_one"] = {"epoch": chosen, **figures(_tests(t, before, part), own)[0]}
     if t.selection.epoch:
         result["selected"] = t.selection.outcome()
-    fallen = collapsed(rows, t.validation_split.labels, len(t.dataset.classes))
+    fallen = collapsed(rows, t.data.validation.labels, len(t.dataset.classes))
     if fallen:
         result["collapsed"] = [each.dict() for each in fallen]
     last = rows[-1]["epoch"] if rows else t.epoch
-    notes = [*t.notes, *t.selection.notes(last), *(each.note(len(members(t.shown))) for each in fallen)]
+    notes = [*t.progress.notes, *t.selection.notes(last), *(each.note(len(members(t.shown))) for each in fallen)]
     return result | ({"notes": notes} if notes else {})
 
 
 def _tests(t: Training, model: nn.Module, part: Split) -> list[Evaluation]:
-    return [evaluate(network, part, t.normalize, len(t.dataset.classes), world=t.world) for network in members(model)]
+    return [evaluate(network, part, t.method.normalize, len(t.dataset.classes), world=t.world) for network in members(model)]
 
 
 def figures(tests: list[Evaluation], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,8 +1,4 @@
-"""Refined data augmentation: which stages are on in which epoch.
-
-He et al. 2019, "Data augmentation revisited: rethinking the distribution gap between clean and augmented data",
-arXiv:1909.09148, section 3.4: the intensive augmentation is switched off for the last epochs of a training.
-"""
+"""The refinement that the settings ask for."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,11 +7,15 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from augury.augment.pipeline import Pipeline
-from augury.augment.stages.normalize import Normalize
 from augury.core.errors import InputError
-from augury.core.plan import Clock, Fading
+from augury.core.plan import Clock
 from augury.train.engine.settings import Settings
+from augury.train.method.refinement import Refinement
 from augury.train.strategies.strategy import Strategy
+
+
+def refinement_of(settings: Settings) -> Refinement:
+    return Refinement(settings.refine_epochs, settings.refine_at, settings.refine_mode)
 
 
 def check_refinement(settings: Settings, pipelines: tuple[Pipeline, ...], strategy: Strategy) -> list[str]:
@@ -39,18 +39,8 @@ def check_refinement(settings: Settings, pipelines: tuple[Pipeline, ...], strate
 
 
 def intensity_at(settings: Settings, epoch: int) -> float:
-    """How much is left of intensive stages in an epoch (0-based): 1, 0 once refined, in between where gradual.
-
-    gradual: falls linearly over the refinement's epochs, to 0 in the last one. It is the factor on an operation's own
-    strength where that can fade (Mixup's alpha, as in the paper's section 4.1), and else on the chance to fire; with
-    gradual_chance on the chance of all.
-    """
-    s = settings
-    if not s.refined or epoch < s.stage_one:
-        return 1.0
-    if s.refine_mode not in ("gradual", "gradual_chance"):
-        return 0.0
-    return 1 - (epoch - s.stage_one + 1) / (s.total_epochs - s.stage_one)
+    """How much is left of intensive stages in an epoch (0-based), see `Refinement`."""
+    return refinement_of(settings).intensity(epoch, settings.total_epochs)
 
 
 def check_statistics(settings: Settings, networks: Iterable[nn.Module]) -> None:
@@ -89,13 +79,5 @@ def estimating(networks: Iterable[nn.Module]) -> Iterator[None]:
 
 
 def clock_at(settings: Settings, epoch: int, step: int) -> Clock:
-    """The clock of a step. `epochs` counts stage one alone, so that schedules of policies do not depend on the refinement."""
-    fading: Fading = "chance" if settings.refine_mode == "gradual_chance" else "strength"
-    return Clock(epoch, max(settings.epochs, epoch + 1), step, intensity_at(settings, epoch), settings.seed, fading)
-
-
-def pipelines_at(settings: Settings, pipelines: tuple[Pipeline, ...], clock: Clock) -> tuple[Pipeline, ...]:
-    """The pipelines of a step: with refine_mode `nothing` those of the refinement only normalise."""
-    if settings.refine_mode != "nothing" or clock.intensity > 0:
-        return pipelines
-    return tuple(Pipeline(tuple(s for s in p.stages if isinstance(s, Normalize)), p.seed) for p in pipelines)
+    """The clock of a step."""
+    return refinement_of(settings).clock(epoch, settings.total_epochs, step, settings.seed)

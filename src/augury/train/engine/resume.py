@@ -12,7 +12,6 @@ from torch import Tensor
 from augury.core.errors import InputError
 from augury.train.data.dataset import Split
 from augury.train.engine import checkpoint
-from augury.train.engine.costs import Counts
 from augury.train.engine.identity import keep_identity
 from augury.train.engine.nested import flatten_state, unflatten_state
 from augury.train.engine.policy_files import by_content, contents
@@ -27,16 +26,16 @@ def save(training: Training, folder: Path, *, stage_one: bool = False) -> None:
     """Write the checkpoint of the epochs done so far; stage_one: also as the checkpoint that is kept for good."""
     t = training
     tensors = {f"model.{k}": v for k, v in t.model.state_dict().items()}
-    tensors |= {f"extra.{k}": v for k, v in t.extra.state_dict().items()}
+    tensors |= {f"extra.{k}": v for k, v in t.method.extra.state_dict().items()}
     tensors |= {f"optimizer.{k}": v for k, v in checkpoint.optimizer_tensors(t.optimizer).items()}
     tensors |= {f"selected.{k}": v for k, v in t.selection.weights.items()}
     if t.average is not None:
         tensors |= {f"average.{k}": v for k, v in t.average.model.state_dict().items()}
     state = {
-        "epoch": t.epoch, "seconds": t.seconds, "device_seconds": t.device_seconds, "wall": t.clock.read(),
-        "counts": t.counts.dict(),
+        "epoch": t.epoch, "seconds": t.progress.seconds, "device_seconds": t.progress.device_seconds,
+        "wall": t.progress.clock.read(), "counts": t.counts.dict(),
         "strategy": flatten_state(t.strategy.state_dict(), "strategy", tensors), "selection": t.selection.state(),
-        "data": fingerprint(t.train_split), "threads": torch.get_num_threads(),
+        "data": fingerprint(t.data.train), "threads": torch.get_num_threads(),
         "averaged": 0 if t.average is None else t.average.updates, "settings": _deciding(t.settings),
     }  # fmt: skip
     checkpoint.save_checkpoint(folder, tensors, state)
@@ -54,17 +53,18 @@ def record_epoch(training: Training, row: dict[str, Any]) -> None:
     ends = t.settings.refined and t.selection.ended is None and _stage_one_over(t)
     if ends:
         chosen = t.selection.weights or t.shown.state_dict()
-        t.stage_one = {name: tensor.detach().cpu().clone() for name, tensor in chosen.items()}
-    if t.directory is not None:
-        t.directory.append_metrics(row)
+        t.progress.stage_one = {name: tensor.detach().cpu().clone() for name, tensor in chosen.items()}
+    if t.output.directory is not None:
+        t.output.directory.append_metrics(row)
         if ends:
-            save(t, t.directory.path, stage_one=True)
+            save(t, t.output.directory.path, stage_one=True)
     if ends:
         t.selection.end_stage_one(t.epoch)
-        t.epoch = t.settings.stage_one
-    if t.directory is not None and (ends or t.done or time.monotonic() - t.saved_at >= t.settings.checkpoint_seconds):
-        save(t, t.directory.path)
-        t.saved_at = time.monotonic()
+        t.progress.epoch = t.settings.stage_one
+    due = ends or t.done or time.monotonic() - t.output.saved_at >= t.settings.checkpoint_seconds
+    if t.output.directory is not None and due:
+        save(t, t.output.directory.path)
+        t.output.saved_at = time.monotonic()
 
 
 def _stage_one_over(t: Training) -> bool:
@@ -92,19 +92,19 @@ def resume(training: Training, directory: RunDirectory | None) -> list[dict[str,
     if directory is not None and t.world.leads:
         directory.write_metrics(rows)
         if t.settings.refined and t.epoch >= t.settings.stage_one:
-            t.stage_one = _stage_one(directory.path, t.average is not None)
+            t.progress.stage_one = _stage_one(directory.path, t.average is not None)
     rows = t.world.from_first(rows)
     if t.settings.refined and t.selection.ended is None and (t.epoch >= t.settings.stage_one or t.selection.stopped(t.epoch)):
         # Killed between the two checkpoints of stage one's end, or a checkpoint of before the stages chose for themselves.
         t.selection.end_stage_one(min(t.epoch, t.settings.stage_one))
-        t.epoch = max(t.epoch, t.settings.stage_one)
+        t.progress.epoch = max(t.epoch, t.settings.stage_one)
     return rows
 
 
 def _restore(t: Training, found: checkpoint.Found) -> None:
     state, parts = found.state, {name: _part(found.tensors, name) for name in _PARTS}
     _refuse_another(t, state)
-    if state.get("data", fingerprint(t.train_split)) != fingerprint(t.train_split):
+    if state.get("data", fingerprint(t.data.train)) != fingerprint(t.data.train):
         raise InputError(f"--resume: the training images of {t.settings.data} are not those it was started with; put them back")
     try:
         _load(t, found, parts)
@@ -136,22 +136,20 @@ def _refuse_another(t: Training, state: dict[str, Any]) -> None:
 def _load(t: Training, found: checkpoint.Found, parts: dict[str, dict[str, Tensor]]) -> None:
     state = found.state
     t.model.load_state_dict(parts["model."])
-    t.extra.load_state_dict(parts["extra."])
+    t.method.extra.load_state_dict(parts["extra."])
     checkpoint.restore_optimizer(t.optimizer, parts["optimizer."])
     if t.average is not None:
         t.average.model.load_state_dict(parts["average."])
         t.average.updates = state["averaged"]
-    t.epoch, t.seconds, t.device_seconds = state["epoch"], state["seconds"], state["device_seconds"]
-    t.clock.before = state.get("wall", t.seconds)  # older checkpoints do not have it
-    t.counts = Counts(**state["counts"])
-    if t.fill is not None:
-        t.fill.counts = t.counts
+    t.progress.epoch, t.progress.seconds, t.progress.device_seconds = state["epoch"], state["seconds"], state["device_seconds"]
+    t.progress.clock.before = state.get("wall", t.progress.seconds)  # older checkpoints do not have it
+    t.counts.load(state["counts"])
     t.strategy.load_state_dict(unflatten_state(state["strategy"], found.tensors))
     t.selection.load(state["selection"], parts["selected."])
     if found.damaged:
-        t.notes.append(f"{found.damaged} was damaged; resumed from the checkpoint before it, of epoch {t.epoch}")
+        t.progress.notes.append(f"{found.damaged} was damaged; resumed from the checkpoint before it, of epoch {t.epoch}")
     if state.get("threads", torch.get_num_threads()) != torch.get_num_threads():
-        t.notes.append(
+        t.progress.notes.append(
             f"resumed with {torch.get_num_threads()} threads, begun with {state['threads']}: sums round differently, so that the "
             "result is not bit for bit that of an unbroken run"
         )

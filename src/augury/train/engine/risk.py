@@ -4,13 +4,13 @@ import torch
 from torch import Tensor, nn
 
 from augury.core.targets import Targets
-from augury.train.engine.costs import Counts
 from augury.train.engine.feed import Share
 from augury.train.engine.refinement import clock_at
 from augury.train.engine.settings import Settings
 from augury.train.engine.setup import use_bfloat16
 from augury.train.engine.step import views
 from augury.train.engine.training import Training
+from augury.train.method.counts import Counts
 from augury.train.strategies.strategy import members
 
 
@@ -37,7 +37,7 @@ def risk_gap(training: Training) -> dict[str, float]:
     sums = torch.zeros(4, dtype=torch.float64, device=t.device)
     epoch, first = t.epoch - 1, (t.epoch - 1) * t.steps_per_epoch
     size = t.batch_size
-    order = torch.arange(len(t.train_split.ids), device=t.device)
+    order = torch.arange(len(t.data.train.ids), device=t.device)
     for number, rows in enumerate(order.split(size)):
         rows, weight = t.world.share(rows)
         if weight:
@@ -53,16 +53,16 @@ def _sums(t: Training, network: nn.Module, rows: Tensor, epoch: int, step: int) 
     share = Share(rows, torch.zeros_like(rows), 1.0, len(rows))
     seen = views(t, share, clock, {})
     seen.counts = Counts()
-    if t.fill is not None:
+    if t.method.fill is not None:
         # A map for every batch, whatever `every` says, and counted nowhere: this is measuring, not training.
-        seen.fill = t.fill.saliency
+        seen.fill = t.method.fill.saliency
     seen.smoothing = 0.0
     batch = seen()
     assert batch.targets is not None
     with torch.autocast(t.device.type, torch.bfloat16, enabled=use_bfloat16(t.settings, t.device)):
         logits, targets = t.strategy.examples(network, batch, t.strategy.program(clock))
-        plain = network(t.normalize.normalise(t.train_split.images[rows].to(t.device)))
-    labels = Targets.of(t.train_split.labels[rows], len(t.dataset.classes))
+        plain = network(t.method.normalize.normalise(t.data.train.images[rows].to(t.device)))
+    labels = Targets.of(t.data.train.labels[rows], len(t.dataset.classes))
     parts = [labels.loss(plain), targets.loss(logits), targets.entropy()]
     # Stages may repeat images: every mean is over its own rows.
     means = [part.double().mean() * len(rows) for part in parts]

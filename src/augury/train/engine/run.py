@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from augury.core.plan import Clock
 from augury.train.engine.captured import Capture
-from augury.train.engine.costs import Stopwatch, Tally, WallClock
+from augury.train.engine.costs import Stopwatch, Tally, WallClock, gather
 from augury.train.engine.failure import Watch, explained
 from augury.train.engine.feed import Share, load_batches
 from augury.train.engine.networks import derived_seed
 from augury.train.engine.outcome import conclude, epoch_row
+from augury.train.engine.parallel import overlapped
 from augury.train.engine.refinement import clock_at, estimates_only, estimating
 from augury.train.engine.resume import record_epoch, resume
 from augury.train.engine.rundir import RunDirectory
@@ -38,6 +38,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         t = self.training
+        self.first_step = t.counts.steps
         if self.capture is None and Capture.wanted(t.settings, t.device, t.world):
             self.capture = Capture(t.device)
 
@@ -61,15 +62,17 @@ class Trainer:
     def conclude(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Evaluate the finished training on the test part, once; result.json's content."""
         if self.capture is not None and self.capture.note:
-            self.training.notes.append(self.capture.note)
+            self.training.progress.notes.append(self.capture.note)
         return conclude(self.training, rows)
 
     def begin(self, directory: RunDirectory | None) -> list[dict[str, Any]]:
         """Start, or resume from the folder's checkpoint where it has one; the metrics of the epochs already trained."""
         t = self.training
-        t.clock = WallClock()
-        t.directory = directory if t.world.leads else None
-        return resume(t, directory)
+        t.progress.clock = WallClock()
+        t.output.directory = directory if t.world.leads else None
+        rows = resume(t, directory)
+        self.first_step = t.counts.steps
+        return rows
 
     def record(self, row: dict[str, Any]) -> None:
         """Write an epoch's metrics and, where it is time, its checkpoint; remember the weights at the end of stage one."""
@@ -88,24 +91,24 @@ class Trainer:
         # The networks' own noise (dropout) starts anew with every epoch, so that a resumed run draws the same.
         name = f"network of process {t.world.rank}" if t.world.rank else "network"
         torch.random.manual_seed(derived_seed(t.settings.seed, name, t.epoch))
-        t.model.train()
-        t.extra.train()
+        t.method.train()
+        t.method.start_epoch(t.epoch, t.settings.total_epochs)
         return Tally(Stopwatch(t.device), torch.zeros((), device=t.device))
 
     def steps(self, tally: Tally) -> Iterator[None]:
         """The epoch's steps, one at a time."""
         t = self.training
-        other = None if t.unlabelled is None else t.unlabelled.epoch(t.epoch, t.steps_per_epoch, t.batch_size)
+        other = None if t.data.unlabelled is None else t.data.unlabelled.epoch(t.epoch, t.steps_per_epoch, t.batch_size)
         before, watch = replace(t.counts), Watch(t)
         only = estimates_only(t.settings, clock_at(t.settings, t.epoch, t.counts.steps))
         with estimating(t.networks) if only else nullcontext():
             yield from self._steps(tally, watch, other)
         watch.check()
-        t.counts.gather(before, t.world)
+        gather(t.counts, before, t.world)
 
     def _steps(self, tally: Tally, watch: Watch, other: UnlabelledEpoch | None) -> Iterator[None]:
         t = self.training
-        for number, share in enumerate(load_batches(t.train_split, self.shares(), t.settings, t.device)):
+        for number, share in enumerate(load_batches(t.data.train, self.shares(), t.settings, t.device)):
             tally.rate = rate_at(t.settings, t.epoch * t.steps_per_epoch + number, t.steps_per_epoch)
             set_rate(t.optimizer, tally.rate)
             streams = {} if other is None else {"unlabelled": other.step(number).share(t.world.rank, t.world.size)}
@@ -125,13 +128,13 @@ class Trainer:
         t = self.training
         loss = tally.total.item() / max(1, tally.images)
         wall, device = tally.watch.read()
-        t.seconds += wall
-        t.device_seconds += device
+        t.progress.seconds += wall
+        t.progress.device_seconds += device
         t.world.average_buffers(t.shown)
         if t.average is not None:
             t.world.average_buffers(t.model)
-        t.epoch += 1
-        t.strategy.end_epoch(Clock(t.epoch, t.settings.epochs, t.counts.steps, seed=t.settings.seed))
+        t.progress.epoch += 1
+        t.method.end_epoch()
         return epoch_row(t, loss, tally.rate, tally.logs, tally.images)
 
     def shares(self) -> Iterator[Share]:
@@ -143,20 +146,22 @@ class Trainer:
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         t = self.training
-        groups = t.groups.of_split(t.train_split) if t.settings.sampling == "groups" and t.groups is not None else None
-        return epoch_batches(t.train_split, groups, t.settings.seed, t.epoch, batch_size=t.batch_size,
+        groups = t.data.groups.of_split(t.data.train) if t.settings.sampling == "groups" and t.data.groups is not None else None
+        return epoch_batches(t.data.train, groups, t.settings.seed, t.epoch, batch_size=t.batch_size,
                              images=t.epoch_images, steps=t.steps_per_epoch,
                              each=t.strategy.images_per_class)  # fmt: skip
 
     def _step(self, share: Share, streams: dict[str, Drawn]) -> tuple[Tensor, dict[str, Tensor]]:
         """One optimiser step on these rows: the sum of its turns' losses and of what they log."""
         t = self.training
-        clock = clock_at(t.settings, t.epoch, t.counts.steps)
+        clock = t.method.clock
         program = t.strategy.program(clock)
         if self.capture is None:
             done = compute(t, share, streams, clock, program)
         else:
             done = self.capture.step(t, share, streams, clock, program)
+        if t.overlapped is None and t.counts.steps == self.first_step:
+            t.overlapped = overlapped(t.method, t.world)
         t.counts.steps += 1
         if t.average is not None:
             t.average.update(t.model)

@@ -9,8 +9,8 @@ from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.train.data.dataset import Split
 from augury.train.data.groups import Groups
+from augury.train.engine.order import batches
 from augury.train.engine.streams import grouped_order, repeated_order
-from augury.train.engine.views import batches
 
 
 def epoch_batches(

@@ -1,16 +1,11 @@
 """The parts of a training, checked before anything is written."""
 
-from typing import Any
-
 import torch
 from torch import nn
 
-from augury.augment.names import build
 from augury.augment.pipeline import Pipeline
-from augury.augment.stages.normalize import Normalize
 from augury.core.batch import Batch
 from augury.core.errors import InputError
-from augury.core.options import parse_chain
 from augury.core.targets import Targets
 from augury.train.data.dataset import Dataset, Split
 from augury.train.data.groups import Groups, groups_of
@@ -20,30 +15,6 @@ from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
 from augury.train.engine.world import World
 from augury.train.strategies.strategy import Strategy, members
-
-
-def pipelines_for(settings: Settings, dataset: Dataset, strategy: Strategy) -> tuple[Pipeline, ...]:
-    """The pipelines of `--augment` and `--augment2`, then those the strategy brings; InputError for a second one that no
-    view would come from."""
-    statistics = (dataset.mean, dataset.std)
-    found = [build(parse_chain(settings.augment, "--augment"), statistics)]
-    if settings.augment2 is not None:
-        if strategy.pipelines < 2:
-            raise InputError(
-                f"--augment2: --strategy {settings.strategy} has no second view for it; leave it out, or use ait or multi_ait"
-            )
-        found.append(build(parse_chain(settings.augment2, "--augment2"), statistics, "--augment2"))
-    if strategy.stages:
-        found = [_with_stage(found[0], stage) for stage in strategy.stages]
-    return (*found, *(build(chain, statistics, "--strategy") for chain in strategy.chains))
-
-
-def _with_stage(pipeline: Pipeline, stage: Any) -> Pipeline:
-    """The pipeline with a strategy's own stage before `normalize`; None leaves it as it is."""
-    if stage is None:
-        return pipeline
-    place = next(number for number, each in enumerate(pipeline.stages) if isinstance(each, Normalize))
-    return Pipeline((*pipeline.stages[:place], stage, *pipeline.stages[place:]))
 
 
 def begin_groups(
@@ -75,14 +46,16 @@ def check_update(settings: Settings, strategy: Strategy, world: World) -> None:
         raise InputError(f"--grad-accum-steps: --strategy {settings.strategy} keeps values between a step's updates; leave it out")
     if settings.smoothing and strategy.smoothing:
         raise InputError("--smoothing: given together with erm(smoothing=...); leave one out")
-    if settings.grad_accum_steps > 1 or world.size > 1:
+    if settings.grad_accum_steps > 1:
         if strategy.needs_groups:
-            what = "--grad-accum-steps" if world.size == 1 else "--nproc-per-node"
-            raise InputError(f"{what}: --strategy {settings.strategy} weighs the groups of whole batches; train it in one piece")
-        if strategy.images_per_class:
-            raise InputError(f"--strategy {settings.strategy}: compares the images of whole batches; train it in one piece")
+            raise InputError(
+                f"--grad-accum-steps: --strategy {settings.strategy} weighs the groups of whole batches; leave it out, or train in "
+                "several processes under torchrun"
+            )
         if settings.sampling == "groups":
-            raise InputError("--sampling groups: balances whole batches; train in one process, without --grad-accum-steps")
+            raise InputError("--sampling groups: balances whole batches; leave out --grad-accum-steps, or use several processes")
+    if strategy.images_per_class and (settings.grad_accum_steps > 1 or world.size > 1):
+        raise InputError(f"--strategy {settings.strategy}: compares the images of whole batches; train it in one piece")
 
 
 @torch.no_grad()

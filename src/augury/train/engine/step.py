@@ -1,19 +1,22 @@
 """One optimiser step on the rows it is given: views, losses, gradients, update."""
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from augury.core.batch import Batch
 from augury.core.plan import Clock
-from augury.train.engine.costs import counting
+from augury.core.targets import Targets
+from augury.train.data.dataset import Split
 from augury.train.engine.feed import Share
-from augury.train.engine.refinement import estimates_only, pipelines_at
+from augury.train.engine.refinement import estimates_only
 from augury.train.engine.setup import use_bfloat16
 from augury.train.engine.streams import Drawn
 from augury.train.engine.training import Training
-from augury.train.engine.views import StepViews
+from augury.train.method.views import Source, StepViews, belonging
 
 
 class NotFinite(Exception):
@@ -44,44 +47,69 @@ def compute(
     logs: dict[str, Tensor] = {}
     pieces = share.pieces(t.settings.grad_accum_steps)
     learns = not estimates_only(t.settings, clock)
-    with counting(t.networks, t.counts, share.count):
-        for turn in range(t.strategy.turns):
-            t.update.begin()
-            loss = torch.zeros((), device=t.device)
-            for number, piece in enumerate(pieces):
-                own = {name: drawn.share(number, len(pieces)) for name, drawn in streams.items()}
-                seen = views(training, piece, clock, own, epoch)
-                with (
-                    torch.set_grad_enabled(learns),
-                    torch.autocast(
-                        t.device.type,
-                        torch.bfloat16,
-                        enabled=use_bfloat16(t.settings, t.device),
-                        cache_enabled=epoch is None,
-                    ),
-                ):
-                    step = t.strategy(t.model, seen, program=program, turn=turn)
+    for turn in range(t.strategy.turns):
+        t.update.begin()
+        loss = torch.zeros((), device=t.device)
+        for number, piece in enumerate(pieces):
+            own = {name: drawn.share(number, len(pieces)) for name, drawn in streams.items()}
+            half = torch.autocast(
+                t.device.type, torch.bfloat16, enabled=use_bfloat16(t.settings, t.device), cache_enabled=epoch is None
+            )  # fmt: skip
+            make = t.method.loss if t.overlapped is None else t.overlapped
+            with _summing(t, last=number == len(pieces) - 1):
+                with torch.set_grad_enabled(learns), half:
+                    step = make(
+                        sources(t, piece, own), clock, program=program, turn=turn, images=share.count, address=epoch
+                    )  # fmt: skip
                 part = step.loss if piece.weight == 1 else step.loss * piece.weight
                 if learns:
                     part.backward()
-                loss = loss + part.detach()
-                for name, value in step.logs.items():
-                    value = value * (piece.weight / share.weight) if len(pieces) > 1 else value
-                    logs[name] = logs[name] + value if name in logs else value
-            loss = t.update.gather(loss)
-            check_now(loss)
-            if learns:
-                t.update.finish()
-            total = total + loss
+            loss = loss + part.detach()
+            for name, value in step.logs.items():
+                value = value * (piece.weight / share.weight) if len(pieces) > 1 else value
+                logs[name] = logs[name] + value if name in logs else value
+        loss = t.update.gather(loss) if t.overlapped is None else t.world.sum(loss)
+        check_now(loss)
+        if learns:
+            t.update.finish()
+        total = total + loss
     return total, logs
 
 
-def views(training: Training, share: Share, clock: Clock, streams: dict[str, Drawn], epoch: Tensor | None = None) -> StepViews:
-    """The views of a step on these rows."""
-    t = training
-    return StepViews(
-        t.train_split, share.rows, len(t.dataset.classes), pipelines_at(t.settings, t.pipelines, clock),
-        t.settings.seed, clock, t.counts, share.visits,
-        None if t.fill is None else t.fill.at(clock, share.count), streams, t.further,
-        images=share.images, address=epoch, smoothing=t.settings.smoothing, draws=t.settings.draws,
-    )  # fmt: skip
+def _summing(t: Training, *, last: bool) -> AbstractContextManager[None]:
+    """Gradients that are summed over processes during the backward pass are summed in that of the last piece alone."""
+    return nullcontext() if t.overlapped is None or last else t.overlapped.no_sync()
+
+
+def views(training: Training, share: Share, clock: Clock, streams: dict[str, Drawn]) -> StepViews:
+    """The views of a step on these rows, to be looked at outside a step."""
+    return training.method.views(sources(training, share, streams), clock, share.count)
+
+
+def sources(training: Training, share: Share, streams: dict[str, Drawn]) -> dict[str, Source]:
+    """The step's images by stream."""
+    data, classes = training.data, training.method.classes
+
+    def train() -> Batch:
+        batch = rows_of(data.train, share.rows, share.visits, classes, share.images)
+        # A row that a process computes for nothing belongs to no group, or it would count in the group's mean.
+        return batch if share.weight or batch.groups is None else batch.replace(groups=torch.full_like(batch.groups, -1))
+
+    found: dict[str, Source] = {"train": train}
+    for name, drawn in streams.items():
+        found[name] = lambda drawn=drawn: rows_of(drawn.split, drawn.rows, drawn.visits, classes, labelled=drawn.labelled)  # type: ignore[misc]
+    for name, images in data.further.items():
+        found[name] = lambda images=images: belonging(images[share.rows], data.train.ids[share.rows], share.visits)  # type: ignore[misc]
+    return found
+
+
+def rows_of(
+    split: Split, rows: Tensor, visits: Tensor | None, classes: int, images: Tensor | None = None, *, labelled: bool = True
+) -> Batch:
+    """Rows of a split as they are. images: their pixels, uint8 [B,C,H,W], where they are at hand already."""
+    pixels, ids = split.images[rows] if images is None else images, split.ids[rows]
+    if not labelled:
+        return Batch(pixels, None, ids, visits=visits)
+    labels = split.labels[rows]
+    targets = Targets(labels[:, None], torch.ones(len(labels), 1, device=labels.device), classes)
+    return Batch(pixels, targets, ids, visits=visits, groups=None if split.groups is None else split.groups[rows])

@@ -28,7 +28,7 @@ class Drawn:
 def repeated_order(ids: Tensor, seed: int, epoch: int, count: int, name: str = "order") -> tuple[Tensor, Tensor]:
     """`count` row numbers int64 and how often each came before: all rows in a hashed order, then all in another, ...
 
-    The first time through is the order of `augury.train.engine.views.epoch_order`.
+    The first time through is the order of `augury.train.engine.order.epoch_order`.
     """
     parts, visits = [], []
     for visit in range(-(-count // max(1, len(ids)))):

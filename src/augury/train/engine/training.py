@@ -4,63 +4,75 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from augury.augment.pipeline import Pipeline
-from augury.augment.stages.normalize import Normalize
 from augury.train.data.dataset import Dataset, Split
 from augury.train.data.groups import Groups
-from augury.train.engine.costs import Counts, WallClock
+from augury.train.engine.costs import WallClock
+from augury.train.engine.order import batches
 from augury.train.engine.rundir import RunDirectory
-from augury.train.engine.saliency import HostFill
 from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
 from augury.train.engine.streams import Unlabelled
 from augury.train.engine.update import ModelEma, Update
-from augury.train.engine.views import batches
 from augury.train.engine.world import World
+from augury.train.method.counts import Counts
+from augury.train.method.method import Method
 from augury.train.strategies.strategy import Strategy, members
 
 
 @dataclass
-class Training:
-    """Everything a run holds while it trains. model: the network, or an `nn.ModuleList` of those trained together."""
+class TrainingData:
+    """What is trained on and validated with, on the training's device. further: images that belong to the training
+    rows, uint8 [N,K,C,H,W] each, by the names strategies ask for."""
 
-    settings: Settings
-    dataset: Dataset
-    pipelines: tuple[Pipeline, ...]
-    normalize: Normalize
-    model: nn.Module
-    extra: nn.ModuleDict
-    strategy: Strategy
-    update: Update
-    device: torch.device
-    train_split: Split
-    validation_split: Split
-    counts: Counts = field(default_factory=Counts)
+    train: Split
+    validation: Split
+    unlabelled: Unlabelled | None = None
+    groups: Groups | None = None
+    further: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass
+class Progress:
+    """How far a training is. stage_one: the weights as they were before the refinement. notes: what a reader must know."""
+
     epoch: int = 0
     seconds: float = 0.0
     device_seconds: float = 0.0
     clock: WallClock = field(default_factory=WallClock)
-    fill: HostFill | None = None
-    unlabelled: Unlabelled | None = None
-    groups: Groups | None = None
-    selection: Selection = field(default_factory=lambda: Selection("last", None, None))
-    further: dict[str, Tensor] = field(default_factory=dict)
-    world: World = field(default_factory=World)
-    average: ModelEma | None = None
     stage_one: dict[str, Tensor] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Output:
+    """Where a training writes, in the process that does, and when it last wrote a checkpoint."""
+
     directory: RunDirectory | None = None
     saved_at: float = -1e9
 
-    @property
-    def pipeline(self) -> Pipeline:
-        """The first pipeline."""
-        return self.pipelines[0]
+
+@dataclass
+class Training:
+    """method: what makes the loss. update: what makes weights of gradients. average: averaged weights, where wanted.
+    overlapped: the method's loss with gradients summed over processes during the backward pass, once that is known to work."""
+
+    settings: Settings
+    dataset: Dataset
+    method: Method
+    update: Update
+    data: TrainingData
+    selection: Selection
+    average: ModelEma | None = None
+    overlapped: DistributedDataParallel | None = None
+    progress: Progress = field(default_factory=Progress)
+    output: Output = field(default_factory=Output)
 
     @property
-    def optimizer(self) -> torch.optim.Optimizer:
-        return self.update.optimizer
+    def model(self) -> nn.Module:
+        """The network, or an `nn.ModuleList` of those trained together."""
+        return self.method.model
 
     @property
     def networks(self) -> list[nn.Module]:
@@ -71,6 +83,31 @@ class Training:
     def shown(self) -> nn.Module:
         """What is evaluated and kept: the averaged weights where they are averaged, else the model."""
         return self.model if self.average is None else self.average.model
+
+    @property
+    def strategy(self) -> Strategy:
+        return self.method.strategy
+
+    @property
+    def counts(self) -> Counts:
+        return self.method.counts
+
+    @property
+    def epoch(self) -> int:
+        """The epochs done so far."""
+        return self.progress.epoch
+
+    @property
+    def device(self) -> torch.device:
+        return self.data.train.labels.device
+
+    @property
+    def world(self) -> World:
+        return self.update.world
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        return self.update.optimizer
 
     @property
     def batch_size(self) -> int:

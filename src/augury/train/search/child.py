@@ -51,7 +51,7 @@ class ChildRunner:
         settings = replace(self.settings, seed=job.seed, **refined_from(self.settings.epochs, made.refine_share))
         training = prepare(settings, self.dataset)
         trainer = Trainer(training)
-        training.pipelines = (searched_pipeline(settings.augment, made, self.dataset), *training.pipelines[1:])
+        training.method.pipelines = (searched_pipeline(settings.augment, made, self.dataset), *training.method.pipelines[1:])
         accuracy = 0.0
         with torch.random.fork_rng(devices=[training.device] if training.device.type == "cuda" else []):
             for epoch in range(settings.epochs):

@@ -17,6 +17,7 @@ from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.options import Interval
 from augury.core.plan import Clock, Plan, Space
+from augury.core.processes import process_count, summed
 from augury.core.registry import register
 from augury.core.targets import Targets
 from augury.train.strategies.strategy import Step, Strategy, Views
@@ -110,7 +111,7 @@ class AdversarialAutoAugment(Strategy):
         """One controller step on the epoch's mean loss of each policy, z-scored; then the next epoch's policies."""
         if self.losses is None or self.policy == "fixed":
             return
-        mean = _over_ranks(self.losses / self.steps).double().cpu()
+        mean = (summed(self.losses / self.steps) / process_count()).double().cpu()
         self.losses, self.steps = None, 0
         self.history[-1]["losses"] = [round(value, 6) for value in mean.tolist()]
         if self.policy == "learned":
@@ -160,15 +161,6 @@ class AdversarialAutoAugment(Strategy):
         self.losses, self.steps = state.get("losses"), state.get("steps", 0)
         if self.history:
             self._take_up()
-
-
-def _over_ranks(values: Tensor) -> Tensor:
-    """The mean over the processes of a distributed training."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return values
-    values = values.clone()
-    torch.distributed.all_reduce(values)
-    return values / torch.distributed.get_world_size()
 
 
 @register("strategy", "adversarial_autoaugment", source="Zhang et al. 2020 (Adversarial AutoAugment, arXiv:1912.11188), section 3")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.options import Interval
+from augury.core.processes import process_count, summed
 from augury.core.registry import register
 from augury.train.data.groups import Groups
 from augury.train.strategies.strategy import Step, Strategy, Views
@@ -99,10 +100,20 @@ class GroupWeights:
 
 
 def group_means(values: Tensor, cells: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Mean of float `values` [B] per group, [count], 0 where a group has none; and which groups are there, bool [count]."""
+    """Mean of float `values` [B] per group, [count], 0 where a group has none; and which groups are there, bool [count].
+
+    Over all processes that train together: the value is the mean over the whole step, the gradient this process's part of it,
+    times how many parts like its own the step has, as hosts weigh a process's loss by its share of the images. Rows with cell -1
+    count nowhere.
+    """
     member = (cells[:, None] == torch.arange(count, device=cells.device)).to(values.dtype)
-    size = member.sum(0)
-    return (values[:, None] * member).sum(0) / size.clamp(min=1), size > 0
+    size, total = member.sum(0), (values[:, None] * member).sum(0)
+    if process_count() == 1:
+        return total / size.clamp(min=1), size > 0
+    every_total, every_size = summed(torch.cat([total.detach(), size])).split(count)
+    parts = every_size.sum() / size.sum().clamp(min=1)
+    own = total / every_size.clamp(min=1) * parts
+    return every_total / every_size.clamp(min=1) + (own - own.detach()), every_size > 0
 
 
 @dataclass

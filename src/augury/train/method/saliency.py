@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -20,8 +21,7 @@ from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.options import Spec, parse_list
 from augury.core.plan import Clock
-from augury.train.engine.config_file import read_config
-from augury.train.engine.costs import Counts
+from augury.train.method.counts import Counts
 from augury.train.models.build import build
 from augury.train.strategies.early_head import WithEarlyHead
 from augury.train.strategies.strategy import Strategy, members
@@ -120,11 +120,22 @@ def given_network(name: str, *, classes: int, channels: int, device: torch.devic
         elif not (config.is_file() and weights.is_file()):
             raise InputError(f"--augment: network={name}: no finished run here; give the --output folder of `augury train`")
         else:
-            chain = parse_list(str(read_config(config).get("model", "small_cnn")), f"{config}: model")[0]
+            chain = parse_list(_model_of(config), f"{config}: model")[0]
             made = _loaded(chain.stages[0], weights, channels)
             if made is None:
                 raise InputError(f"--augment: network={name}: damaged, or for images of other channels")
     return made.to(device).eval().requires_grad_(False)
+
+
+def _model_of(config: Path) -> str:
+    """The network that a run's config.yaml names."""
+    try:
+        values = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        values = None
+    if not isinstance(values, dict):
+        raise InputError(f"{config}: damaged; give the --output folder of another run")
+    return str(values.get("model", "small_cnn"))
 
 
 def _loaded(spec: Spec, weights: Path, channels: int) -> nn.Module | None:

@@ -1,0 +1,54 @@
+"""Overlaps the summing of gradients with the backward pass, by PyTorch's DistributedDataParallel, where a step allows it.
+
+The wrapper stands around the whole method, in which a strategy may pass networks several times and hook their layers. It
+wants every parameter to get its gradient in one backward pass, which strategies that update networks in turn do not offer and
+networks with idle parts do not either; those are summed by `World.sum_gradients` afterwards.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from augury.train.engine.world import World
+from augury.train.method.method import Method
+from augury.train.strategies.strategy import Step
+
+
+class _Loss(nn.Module):
+    def __init__(self, method: Method) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, *given: Any, **named: Any) -> Step:
+        return self.method.loss(*given, **named)
+
+
+def overlapped(method: Method, world: World) -> DistributedDataParallel | None:
+    """The method's loss with gradients summed during its backward pass; None where that cannot be.
+
+    To be asked after a first backward pass, whose gradients tell whether all parameters get one, on every process alike.
+    """
+    if world.size == 1 or method.strategy.turns > 1:
+        return None
+    if any(p.grad is None for p in method.parameters() if p.requires_grad):
+        return None
+    # Processes agree already, and running statistics stay their own until an epoch ends. The flag's name changed in PyTorch.
+    named = inspect.signature(DistributedDataParallel).parameters
+    buffers = "forward_sync_buffers" if "forward_sync_buffers" in named else "broadcast_buffers"
+    more: dict[str, Any] = {buffers: False}
+    wrapped = DistributedDataParallel(_Loss(method), init_sync=False, **more)
+    wrapped.register_comm_hook(None, _sum)
+    return wrapped
+
+
+def _sum(state: object, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
+    """Sum, where the wrapper's own way is the mean: every process's loss is already its share of the step's."""
+    work = dist.all_reduce(bucket.buffer(), async_op=True)
+    assert work is not None
+    first: Callable[[Any], Tensor] = lambda done: done.value()[0]  # noqa: E731
+    return work.get_future().then(first)

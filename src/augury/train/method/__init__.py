@@ -1,0 +1,1 @@
+"""A method: augmentation, strategy and networks bound into one object that any loop can call."""

@@ -1,0 +1,50 @@
+"""What steps cost, counted so that nothing looks free: augmented images, forward and backward passes, steps."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+
+@dataclass
+class Counts:
+    """images: augmented images made. forward, backward: passes, each of as many images as the step has source images, so
+    that a doubled batch is two passes, and each network of several counts. steps: optimiser steps."""
+
+    images: int = 0
+    forward: float = 0
+    backward: float = 0
+    steps: int = 0
+
+    def load(self, values: Mapping[str, int | float]) -> None:
+        """Go on from what `dict` gave."""
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    def dict(self) -> dict[str, int | float]:
+        """Plain numbers, whole where they are."""
+        return {name: int(value) if value == int(value) else round(value, 6) for name, value in asdict(self).items()}
+
+
+@contextmanager
+def counting(networks: list[nn.Module], counts: Counts, images: int) -> Iterator[None]:
+    """Count the networks' passes while this lasts; `images`: the step's source images.
+
+    A forward pass with gradients enabled is taken to be followed by its backward pass.
+    """
+
+    def passed(network: nn.Module, given: tuple[Any, ...], made: Any) -> None:
+        share = len(given[0]) / images if given else 1.0
+        counts.forward += share
+        if torch.is_grad_enabled():
+            counts.backward += share
+
+    hooks = [network.register_forward_hook(passed) for network in networks]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -1,0 +1,196 @@
+"""Method: augmentation, strategy and networks bound into one object that any training loop can call.
+
+It makes losses and nothing else: optimiser, precision, devices, processes and checkpoints belong to the loop around it.
+Augury's own engine steps through the same object.
+"""
+
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from augury.augment.pipeline import Pipeline
+from augury.core.errors import InputError
+from augury.core.noise import Draws
+from augury.core.plan import Clock
+from augury.core.processes import process_count
+from augury.train.method.counts import Counts, counting
+from augury.train.method.inputs import Inputs
+from augury.train.method.pipelines import normalize_of
+from augury.train.method.refinement import Refinement
+from augury.train.method.saliency import HostFill
+from augury.train.method.views import Source, StepViews
+from augury.train.strategies.strategy import Step, Strategy, members
+
+
+class Method(nn.Module):
+    """Made by `augury.method(...)`. A call takes a batch of plain images and returns its `Step`: the loss to minimise.
+
+    Parameters are those of the networks and of the parts that a strategy or an augmentation trains along (an early head).
+    `state_dict` also holds where the training stands and what the strategy has learned, so that loading it continues the
+    same draws, in the middle of an epoch too. An augmentation's draws depend on seed, epoch and ids alone.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        extra: nn.ModuleDict,
+        strategy: Strategy,
+        pipelines: tuple[Pipeline, ...],
+        *,
+        name: str,
+        classes: int,
+        seed: int,
+        smoothing: float = 0.0,
+        draws: Draws = "independent",
+        refinement: Refinement | None = None,
+        fill: HostFill | None = None,
+        image_range: tuple[float, float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.model, self.extra = model, extra
+        self.strategy, self.pipelines, self.fill = strategy, pipelines, fill
+        self.name, self.classes, self.seed, self.smoothing, self.draws = name, classes, seed, smoothing, draws
+        self.refinement = refinement or Refinement()
+        self.normalize = normalize_of(pipelines[0])
+        self.counts = Counts() if fill is None else fill.counts
+        self.inputs = Inputs(name, strategy, classes, image_range)
+        self.epoch, self.epochs = 0, 1
+        self._open = False
+
+    @property
+    def networks(self) -> list[nn.Module]:
+        """The networks that are trained together; mostly one."""
+        return members(self.model)
+
+    @property
+    def eval_transform(self) -> Pipeline:
+        """What evaluation does to an image: the training's normalisation, and nothing else."""
+        return Pipeline((self.normalize,))
+
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        """Begin an epoch (0-based) of a training of `epochs`: what the strategy learns from the last one, schedules, refinement."""
+        if not 0 <= epoch < epochs:
+            raise InputError(f"start_epoch: epoch {epoch} is not among 0..{epochs - 1} of {epochs}")
+        if self._open and epoch != self.epoch:
+            self.end_epoch()
+        if not self._open:
+            self.inputs.start_epoch()
+        self.epoch, self.epochs, self._open = epoch, epochs, True
+
+    def end_epoch(self) -> None:
+        """End an epoch: what the strategy learns from it. `start_epoch` does it for the epoch before."""
+        self._open = False
+        self.strategy.end_epoch(self._ended)
+
+    def files(self) -> Mapping[str, str]:
+        """Texts by file name that are worth keeping once the training is over, such as the policies it has found."""
+        if self._open:
+            self.end_epoch()
+        return self.strategy.files(self._ended)
+
+    @property
+    def _ended(self) -> Clock:
+        return Clock(self.epoch + 1, max(1, self.epochs - self.refinement.epochs), self.counts.steps, seed=self.seed)
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the next step."""
+        return self.refinement.clock(self.epoch, self.epochs, self.counts.steps, self.seed)
+
+    def forward(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        ids: Tensor | None = None,
+        visits: Tensor | None = None,
+        groups: Tensor | None = None,
+        **streams: Tensor | tuple[Tensor, Tensor],
+    ) -> Step:
+        """The loss of one optimiser step on a batch; call backward on `.loss`.
+
+        images: uint8 [B,C,H,W], or floats where `image_range` was given. labels: class indices int [B]. ids: int64 [B], each
+        image's number in its data set (`augury.with_ids`). visits: how often each id was seen before in this epoch; counted
+        here where not given and the ids are on the CPU. groups: int64 [B]. streams: further images by the strategy's names,
+        `unlabelled=(images, ids)`, or [B,K,C,H,W] with K images for every row. Raises InputError, in one line, for whatever
+        the strategy needs and is not given.
+        """
+        if self.strategy.turns > 1:
+            raise InputError(
+                f"method: {self.name} updates its networks {self.strategy.turns} times a step; write "
+                "`for step in method.turns(images, labels, ids=ids): step.loss.backward(); optimizer.step(); optimizer.zero_grad()`"
+            )
+        with self._step(images, labels, ids, visits, groups, streams) as (sources, clock, program):
+            return self.loss(sources, clock, program=program, images=len(images))
+
+    def turns(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        ids: Tensor | None = None,
+        visits: Tensor | None = None,
+        groups: Tensor | None = None,
+        **streams: Tensor | tuple[Tensor, Tensor],
+    ) -> Iterator[Step]:
+        """The losses of one step, each to be followed by an update of its own; one for most strategies. See `forward`."""
+        if self.strategy.turns > 1 and process_count() > 1:
+            raise InputError(
+                f"method: {self.name} updates its networks in turn, between which nobody sums gradients over processes here; "
+                "train it in one process, or by `augury train` under torchrun"
+            )
+        with self._step(images, labels, ids, visits, groups, streams) as (sources, clock, program):
+            for turn in range(self.strategy.turns):
+                yield self.loss(sources, clock, program=program, turn=turn, images=len(images))
+
+    def loss(
+        self, sources: Mapping[str, Source], clock: Clock, *, program: Hashable, images: int, turn: int = 0,
+        address: Tensor | None = None,
+    ) -> Step:  # fmt: skip
+        """The loss of one turn on the sources' images. images: source images of the whole step, of which these are a part
+        where gradients are accumulated. program: the strategy's for this step. address: see `StepViews`."""
+        with counting(self.networks, self.counts, images):
+            return self.strategy(self.model, self.views(sources, clock, images, address), program=program, turn=turn)
+
+    def views(
+        self, sources: Mapping[str, Source], clock: Clock, images: int, address: Tensor | None = None
+    ) -> StepViews:  # fmt: skip
+        """The views of a step on these sources."""
+        return StepViews(
+            sources, self.refinement.pipelines(self.pipelines, clock), self.seed, clock, self.counts,
+            None if self.fill is None else self.fill.at(clock, images), address, self.smoothing, self.draws,
+        )  # fmt: skip
+
+    @contextmanager
+    def _step(
+        self, images: Tensor, labels: Tensor | None, ids: Tensor | None, visits: Tensor | None, groups: Tensor | None,
+        streams: Mapping[str, Tensor | tuple[Tensor, Tensor]],
+    ) -> Iterator[tuple[Mapping[str, Source], Clock, Hashable]]:  # fmt: skip
+        """What a step is made of; the step counts once it is through."""
+        if not self.training:
+            raise InputError("method: is in evaluation mode; call method.train(), or the model itself to evaluate")
+        if not self._open:
+            raise InputError("method: call method.start_epoch(epoch, epochs) first, at the start of every epoch")
+        sources = self.inputs.sources(images, labels, ids, visits, groups, streams)
+        clock = self.clock
+        yield sources, clock, self.strategy.program(clock)
+        self.counts.steps += 1
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Where the training stands and what the strategy has learned: part of `state_dict`."""
+        return {
+            "epoch": self.epoch, "epochs": self.epochs, "open": self._open, "counts": self.counts.dict(),
+            "inputs": self.inputs.state_dict(), "strategy": self.strategy.state_dict(),
+        }  # fmt: skip
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Restore what `get_extra_state` gave."""
+        self.epoch, self.epochs, self._open = state["epoch"], state["epochs"], state["open"]
+        self.counts.load(state["counts"])
+        self.inputs.load_state_dict(state["inputs"])
+        self.strategy.load_state_dict(state["strategy"])
+
+    def extra_repr(self) -> str:
+        return f"{self.name}, {self.pipelines[0]!r}, classes={self.classes}, seed={self.seed}"

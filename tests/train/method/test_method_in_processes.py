@@ -1,0 +1,70 @@
+"""Two processes: every image gets the draws that it gets in one, and the weights are those of one up to rounding."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+HERE = Path(__file__).resolve().parent
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], tuple[dict[str, Any], dict[str, Any]]]:
+    """Findings and weights by (processes, rank)."""
+    folder = tmp_path_factory.mktemp("together")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(map(str, [HERE.parents[2] / "src", HERE]))}
+    for processes in (1, 2):
+        start = [] if processes == 1 else ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        command = [sys.executable, *start, str(HERE / "together.py"), str(folder)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-3000:]
+    return {
+        (size, rank): (
+            json.loads((folder / f"found-{size}-{rank}.json").read_text()),
+            torch.load(folder / f"weights-{size}-{rank}.pt", weights_only=True),
+        )
+        for size, rank in ((1, 0), (2, 0), (2, 1))
+    }
+
+
+def test_every_image_gets_the_same_draws_in_one_process_and_in_two(found: dict) -> None:
+    one = {(number, view): total for number, view, total in found[1, 0][0]["drawn"]}
+    two = {(number, view): total for rank in (0, 1) for number, view, total in found[2, rank][0]["drawn"]}
+    assert len(one) == 2 * 160 and two == one
+
+
+def test_a_method_within_ddp_trains_as_in_one_process(found: dict) -> None:
+    for a, b, c in zip(found[1, 0][1]["ddp"], found[2, 0][1]["ddp"], found[2, 1][1]["ddp"], strict=True):
+        assert torch.equal(b, c)
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_overlapped_sums_are_the_plain_ones_bit_for_bit(found: dict) -> None:
+    """Catches the wrapper's mean in place of the sum, and a backward pass whose buckets are not summed."""
+    weights = found[2, 0][1]
+    pairs = [(name, f"{name}, summed") for name in weights if f"{name}, summed" in weights]
+    assert len(pairs) == 4
+    for name, plain in pairs:
+        assert all(torch.equal(a, b) for a, b in zip(weights[name], weights[plain], strict=True)), name
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    ["ait", "multi_ait", "dml(updates=alternating)", "group_dro(step_size=0.1)", "group_dro(class_conditional=true)"],
+)
+def test_strategies_train_as_in_one_process(strategy: str, found: dict) -> None:
+    """Catches group means of a process's own images in place of the whole step's."""
+    for a, b, c in zip(*(found[key][1][strategy] for key in ((1, 0), (2, 0), (2, 1))), strict=True):
+        assert torch.equal(b, c)
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_without_ids_processes_draw_differently(found: dict) -> None:
+    first, second = found[2, 0][0]["without_ids"], found[2, 1][0]["without_ids"]
+    assert not set(first) & set(second)
+    assert found[1, 0][0]["without_ids"] == first, "the first process draws as one alone does"
