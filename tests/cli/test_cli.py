@@ -281,3 +281,13 @@ def test_ctrl_c_is_130_and_resumable(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Trainer, "train_epoch", plain)
     assert run(*arguments, "--resume") == 0
     assert json.loads((tmp_path / "result.json").read_text())["counts"]["steps"] > 0
+
+
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_resume_and_overwrite_together_are_refused(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They contradict each other; what the folder holds stays as it is."""
+    (tmp_path / "config.yaml").write_text("epochs: 1\n")
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
+    assert run(command, "digits", *FAST, "--output", str(tmp_path), "--resume", "--overwrite") == 2
+    assert "--resume: given together with --overwrite" in capsys.readouterr().err
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"config.yaml": "epochs: 1\n", "metrics.jsonl": "{}\n"}

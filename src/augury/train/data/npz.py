@@ -13,6 +13,7 @@ from torch import Tensor
 
 from augury.core.errors import InputError
 from augury.core.files import NotRegularError, read_bytes
+from augury.train.data.archive import check_sizes
 from augury.train.data.fingerprint import FileMark, Fingerprint, digest_of, repetition_note
 from augury.train.data.parts import Part, Parts
 from augury.train.data.preparation import AS_IS, ReadOptions
@@ -154,7 +155,8 @@ def _load(path: Path) -> tuple[dict[str, np.ndarray], list[str], FileMark]:
         if data.startswith(b"\x93NUMPY"):
             raise InputError(f"{path}: is a single array; store x and y with numpy.savez")
         # Asked first, because numpy leaves a half-made object behind where the archive is damaged.
-        zipfile.ZipFile(io.BytesIO(data)).close()
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            check_sizes(path, archive, _FIELDS)
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             fields = {name: _field(path, file, name) for name in file.files if name in _FIELDS}
             return fields, file.files, FileMark(path.name, "", len(data), digest_of(data))

@@ -48,11 +48,13 @@ class RunDirectory:
     ) -> "RunDirectory":
         """Make or reopen the folder and write config.yaml.
 
-        Raises InputError when it cannot be written, when it holds a run and neither `overwrite` nor `resume` is set, and
-        when a resumed run's settings differ from the ones given (naming them), but for those that cannot alter the result and those
-        in `may_change`.
+        Raises InputError when it cannot be written, when it holds a run and neither `overwrite` nor `resume` is set, when both are,
+        and when a resumed run's settings differ from the ones given (naming them), but for those that cannot alter the result and
+        those in `may_change`.
         Overwriting removes a run's own files and no others.
         """
+        if resume and overwrite:
+            raise InputError("--resume: given together with --overwrite, which would remove what is to be resumed; leave one out")
         made, files = RunDirectory(path), contents(config)
         config = {**config, **({POLICY_FILES: files} if files else {})}
         made._make()
