@@ -17,13 +17,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from augury.core import warmup
 from augury.core.devices import constant
+from augury.core.draws import Draws
 from augury.core.errors import InputError
 from augury.core.mixing import mix_tensor as _mix_tensor
 from augury.core.mixing import shift as _shift
@@ -36,7 +37,6 @@ _FIRST = 0xBF58476D1CE4E5B9
 _SECOND = 0x94D049BB133111EB
 WALK = 0x57414C4B  # where the epoch stands in addresses that hold for all epochs
 Address = int | Tensor
-Draws = Literal["independent", "stratified"]
 
 
 @dataclass(frozen=True)

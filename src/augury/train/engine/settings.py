@@ -3,9 +3,9 @@
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
+from augury.core.draws import Draws
 from augury.core.errors import InputError
 from augury.core.flags import flag
-from augury.core.noise import Draws
 from augury.core.options import Interval, convert
 from augury.core.registry import unknown
 

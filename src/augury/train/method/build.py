@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from augury.augment.names import Statistics
 from augury.augment.pipeline import Pipeline
+from augury.core.draws import Draws
 from augury.core.errors import InputError
-from augury.core.noise import Draws
 from augury.core.options import Spec
 from augury.train.data.groups import Groups
 from augury.train.method.counts import Counts

@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from augury.augment.pipeline import Pipeline
+from augury.core.draws import Draws
 from augury.core.errors import InputError
-from augury.core.noise import Draws
 from augury.core.plan import Clock
 from augury.core.processes import process_count
 from augury.train.method.counts import Counts, counting

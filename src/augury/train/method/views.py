@@ -8,8 +8,9 @@ from torch import Tensor
 
 from augury.augment.pipeline import Fill, Pipeline
 from augury.core.batch import Batch
+from augury.core.draws import Draws
 from augury.core.errors import InputError
-from augury.core.noise import Draws, Noise
+from augury.core.noise import Noise
 from augury.core.plan import Clock
 from augury.train.method.counts import Counts
 
