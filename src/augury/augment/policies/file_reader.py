@@ -9,9 +9,8 @@ import yaml
 
 from augury.augment.ops.build import op
 from augury.augment.policies.file import MOST_ROWS, VERSION, PolicyEntry, PolicyFile, PolicyRow
-from augury.core import plugins, registry
+from augury.core import plugins, registry, yaml_text
 from augury.core.errors import InputError
-from augury.core.files import read_text
 from augury.core.options import Chain, parse_chain
 
 # What `augment:` may say is known to those who know all names; a reader of files is handed their check.
@@ -24,7 +23,7 @@ def read_policy(path: Path | str, check_augment: Check) -> PolicyFile:
     check_augment: refuses a chain under `augment:` whose names are unknown, by an InputError.
     """
     try:
-        text = read_text(path)
+        text = yaml_text.read_text(path, str(path), yaml_text.POLICIES)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "no UTF-8 text"
         raise InputError(f"{path}: cannot be read as a policy file ({reason}); give a YAML file") from None
@@ -33,12 +32,7 @@ def read_policy(path: Path | str, check_augment: Check) -> PolicyFile:
 
 def parse_policy(text: str, where: str, check_augment: Check) -> PolicyFile:
     """The content of a policy file's text. Raises InputError naming `where` and the line."""
-    try:
-        # The loader in C, where PyYAML has it, is ten times faster; files of thousands of lines are common.
-        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise InputError(f"{where}{f' line {mark.line + 1}' if mark else ''}: not valid YAML") from None
+    node = yaml_text.compose(text, where, yaml_text.POLICIES)
     reader = _Reader(where, text.splitlines(), check_augment)
     known = {"augury_policy", "name", "source", "policies", "repeat", "schedule", "augment", "provenance", "plugins"}
     top = reader.mapping(node, known, "a policy file")
@@ -86,8 +80,8 @@ class _Reader:
 
     def plain(self, node: Any) -> Any:
         try:
-            return yaml.safe_load(yaml.serialize(node))
-        except yaml.YAMLError:
+            return yaml_text.value_of(node, self.where)
+        except InputError:
             raise self.fail(node, "only plain values are read from a policy file") from None
 
     def mapping(self, node: Any, known: set[str], what: str) -> dict[str, Any]:
@@ -97,12 +91,17 @@ class _Reader:
             raise self.fail(node, f"{what} is a mapping of {', '.join(sorted(known))}")
         found = {}
         for key, value in node.value:
+            self.word(key)
             if key.value not in known:
                 raise self.fail(key, registry.unknown("key", str(key.value), sorted(known)))
             if key.value in found:
                 raise self.fail(key, f"{key.value} stands there twice; keep one of them")
             found[key.value] = value
         return found
+
+    def word(self, key: Any) -> None:
+        if not isinstance(key, yaml.ScalarNode):
+            raise self.fail(key, "a key must be a word, not a list or a mapping")
 
     def sequence(self, node: Any, what: str) -> list[Any]:
         if not isinstance(node, yaml.SequenceNode) or not node.value:
@@ -175,6 +174,7 @@ class _Reader:
         if not isinstance(node, yaml.MappingNode):
             raise self.fail(node, f"values: a mapping of {', '.join(made.parameters) or 'nothing'}")
         for key, value in node.value:
+            self.word(key)
             if key.value not in made.parameters:
                 raise self.fail(key, registry.unknown(f"parameter of {made.name}", str(key.value), list(made.parameters)))
             if key.value in found:

@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
-from augury.core import plugins
+from augury.core import plugins, yaml_text
 from augury.core.errors import InputError
-from augury.core.files import NotRegularError, read_text
+from augury.core.files import NotRegularError
 
 
 def read_config(path: Path, texts: Collection[str] = ()) -> dict[str, Any]:
@@ -18,25 +18,22 @@ def read_config(path: Path, texts: Collection[str] = ()) -> dict[str, Any]:
     texts: settings that are text as it stands there: `data: 2024_01_15` is a folder, which YAML takes for a number.
     """
     try:
-        text = read_text(path)
+        text = yaml_text.read_text(path, f"-c {path}")
     except FileNotFoundError:
         raise InputError(f"-c {path}: no such file") from None
     except NotRegularError as error:
         raise InputError(f"-c {path}: is {error.strerror}; name a YAML file") from None
     except (UnicodeDecodeError, OSError) as error:
         raise InputError(f"-c {path}: not readable as YAML ({str(error).splitlines()[0]})") from None
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        _refuse_twice(root, str(path))
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise InputError(f"-c {path}{f' line {mark.line + 1}' if mark else ''}: not readable as YAML ({problem})") from None
+    root = yaml_text.compose(text, f"-c {path}")
+    _refuse_twice(root, str(path))
+    written = _scalars(root)
+    values = yaml_text.value_of(root, f"-c {path}")
     if not isinstance(values, dict):
         raise InputError(f"-c {path}: expected `setting: value` lines")
     plugins.check(values.pop("plugins", {}), f"-c {path}")
     found = {str(key).replace("-", "_"): value for key, value in values.items()}
-    return found | {key: written for key, written in _scalars(root).items() if key in texts}
+    return found | {key: text for key, text in written.items() if key in texts}
 
 
 def _scalars(root: yaml.Node | None) -> dict[str, str]:

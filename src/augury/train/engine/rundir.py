@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from augury.core import plugins
+from augury.core import plugins, yaml_text
 from augury.core.errors import InputError, RunError
 from augury.core.files import NotRegularError, read_text
 from augury.train.engine.checkpoint import NAME, PREVIOUS, STAGE_ONE, write_atomically, write_json
@@ -99,11 +99,14 @@ class RunDirectory:
         if not file.exists():
             return None
         try:
-            config = yaml.safe_load(read_text(file))
+            where = f"{file}: damaged"
+            config = yaml_text.load(yaml_text.read_text(file, where), where)
         except NotRegularError as error:
             raise InputError(f"{file}: is {error.strerror}; put the file back") from None
-        except (yaml.YAMLError, UnicodeDecodeError):
+        except UnicodeDecodeError:
             config = None
+        except InputError as error:
+            raise InputError(f"{error}; put the file back from a copy, or name another folder") from None
         if not isinstance(config, dict):
             raise InputError(f"{file}: damaged; put it back from a copy, or name another folder")
         plugins.check(config.pop("plugins", {}), str(file))

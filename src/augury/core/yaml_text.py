@@ -1,0 +1,132 @@
+"""YAML as Augury reads and writes it: plain values, within limits that are checked before anything is expanded.
+
+The limits are there for files of strangers: a kilobyte of aliases can stand for gigabytes, and a number of thousands of
+digits takes minutes to read.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from augury.core import files
+from augury.core.errors import InputError
+
+DEEPEST, LONGEST_NUMBER = 50, 300
+Loader = type[yaml.SafeLoader]
+_NUMBER = re.compile(r"[-+]?[0-9][0-9a-fA-FxXob_:.eE+-]*")
+_BROKEN = (yaml.YAMLError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a file may hold, an alias counted as what it stands for.
+
+    loader: what reads it; the one in C is ten times faster, and less exact about lines.
+    """
+
+    megabytes: float = 64  # config.yaml holds the texts of policy files
+    nodes: int = 20_000
+    loader: Loader = yaml.SafeLoader
+
+
+SETTINGS = Limits()
+# A policy file has a line for every operation of every sub-policy, and sampled sequences are many.
+POLICIES = Limits(nodes=5_000_000, loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def read_text(path: Path | str, where: str, limits: Limits = SETTINGS) -> str:
+    """A regular file's text. Raises InputError starting with `where` for one that is too large, else as `files.read_text`."""
+    size = Path(path).stat().st_size
+    if size > limits.megabytes * 2**20:
+        raise InputError(f"{where}: has {size / 2**20:.1f} MB; at most {limits.megabytes:g} MB are read")
+    return files.read_text(path)
+
+
+def compose(text: str, where: str, limits: Limits = SETTINGS) -> yaml.Node | None:
+    """The text's nodes. Raises InputError with `where` and the line for bad YAML and for what exceeds the limits."""
+    try:
+        _check(text, where, limits)
+        root = yaml.compose(text, Loader=limits.loader)
+        if root is not None:
+            _expanded(root, where, limits, {})
+        return root
+    except _BROKEN as error:
+        raise _refused(error, where) from None
+
+
+def value_of(node: yaml.Node | None, where: str) -> Any:
+    """What nodes stand for. Raises InputError with `where` and the line for what is no plain value."""
+    if node is None:
+        return None
+    try:
+        return yaml.SafeLoader("").construct_document(node)
+    except _BROKEN as error:
+        raise _refused(error, where, node.start_mark.line + 1) from None
+
+
+def load(text: str, where: str, limits: Limits = SETTINGS) -> Any:
+    """What the text says. Raises InputError with `where` and the line."""
+    return value_of(compose(text, where, limits), where)
+
+
+def _check(text: str, where: str, limits: Limits) -> None:
+    """One pass over the text, which ends at the first thing that is too much."""
+    if len(text) > limits.megabytes * 2**20:
+        raise InputError(f"{where}: has {len(text) / 2**20:.1f} MB; at most {limits.megabytes:g} MB are read")
+    depth = nodes = 0
+    for event in yaml.parse(text, Loader=limits.loader):
+        line = f"{where} line {_line(event.start_mark)}"
+        if isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if not isinstance(event, yaml.NodeEvent):
+            continue
+        nodes += 1
+        if nodes > limits.nodes:
+            raise InputError(f"{line}: holds more than {limits.nodes} values")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                raise InputError(f"{line}: more than {DEEPEST} lists and mappings within each other")
+        elif isinstance(event, yaml.ScalarEvent) and _is_long_number(event):
+            raise InputError(f"{line}: a number of {len(event.value)} digits; at most {LONGEST_NUMBER} are read")
+
+
+def _is_long_number(event: yaml.ScalarEvent) -> bool:
+    """Whether it would be read as a number, which quoted text is not unless a tag says so."""
+    return len(event.value) > LONGEST_NUMBER and bool(event.implicit[0] or event.tag) and bool(_NUMBER.fullmatch(event.value))
+
+
+def _expanded(node: yaml.Node, where: str, limits: Limits, known: dict[int, int]) -> int:
+    """How many values a node stands for, aliases written out. known: those counted; 0 while one is being counted."""
+    if id(node) in known:
+        if not (found := known[id(node)]):
+            raise InputError(f"{where} line {_line(node.start_mark)}: an alias within what it stands for; write it out")
+        return found
+    known[id(node)] = 0
+    children: list[yaml.Node] = []
+    if isinstance(node, yaml.MappingNode):
+        children = [part for pair in node.value for part in pair]
+    elif isinstance(node, yaml.SequenceNode):
+        children = node.value
+    known[id(node)] = total = 1 + sum(_expanded(child, where, limits, known) for child in children)
+    if total > limits.nodes:
+        raise InputError(f"{where} line {_line(node.start_mark)}: holds more than {limits.nodes} values, aliases written out")
+    return total
+
+
+def _line(mark: Any) -> int:
+    return mark.line + 1
+
+
+def _refused(error: BaseException, where: str, line: int | None = None) -> InputError:
+    if isinstance(error, InputError):
+        return error
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    line = mark.line + 1 if mark is not None else line
+    said = problem or (str(error).splitlines() or [type(error).__name__])[0]
+    if "could not determine a constructor" in said:
+        said = "a tag, which could execute code; only plain values are read"
+    return InputError(f"{where}{f' line {line}' if line else ''}: not readable as YAML ({said})")
