@@ -195,7 +195,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path) 
     newest = tmp_path / checkpoint.NAME
     newest.write_bytes(newest.read_bytes()[:40])
     found = checkpoint.load_checkpoint(tmp_path)
-    assert found is not None and found[1] == {"epoch": 1} and found[0]["model.w"][0] == 1
+    assert found is not None and found[1]["epoch"] == 1 and found[0]["model.w"][0] == 1
 
 
 def test_a_full_disk_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

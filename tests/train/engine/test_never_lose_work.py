@@ -73,7 +73,7 @@ def test_wall_seconds_are_those_of_all_sessions(tmp_path: Path, digits: Dataset)
     directory = RunDirectory.open(tmp_path, settings.dict())
     first = prepare(settings, digits)
     Trainer(first).begin(directory)
-    first.clock.begun -= 100  # an hour would do as well
+    first.progress.clock.begun -= 100  # an hour would do as well
     Trainer(first).record(Trainer(first).train_epoch())
     seconds = Trainer(prepare(settings, digits)).run(directory)["seconds"]
     assert 100 + seconds["training"] - first.progress.seconds < seconds["wall"] < 200
