@@ -63,10 +63,10 @@ def test_jobs_that_are_not_registered_are_left_out(monkeypatch: pytest.MonkeyPat
 def test_ratios_are_to_the_fastest_peer_that_does_equal_work(monkeypatch: pytest.MonkeyPatch) -> None:
     made = {("augury", "numba"): 600.0, ("a", "PIL"): 100.0, ("b", "x"): 200.0, ("c", "batch"): 900.0}
     size = Size(32, 8)
-    rows = [job.Row("cutout", size, *key, key[0] != "c", Rate(v, v, v, 3, v)) for key, v in made.items()]
-    rows.append(job.Row("cutout", size, "augury", "numba, in a CUDA graph", True, None, "failed"))
-    rows.append(job.Row("cutmix", size, "d", "x", True, Rate(1e6, 1e6, 1e6, 3, 1e6)))
-    rows.append(job.Row("cutout", size, "torchvision", "PIL", True, Rate(150.0, 1.0, 2.0, 3, 1.0)))
+    rows = [job.BenchRow("cutout", size, *key, key[0] != "c", Rate(v, v, v, 3, v)) for key, v in made.items()]
+    rows.append(job.BenchRow("cutout", size, "augury", "numba, in a CUDA graph", True, None, "failed"))
+    rows.append(job.BenchRow("cutmix", size, "d", "x", True, Rate(1e6, 1e6, 1e6, 3, 1e6)))
+    rows.append(job.BenchRow("cutout", size, "torchvision", "PIL", True, Rate(150.0, 1.0, 2.0, 3, 1.0)))
     table = job._table(rows)
     assert table[0]["to_best_peer"] == 3 and table[0]["best_peer"] == "b (x)" and table[0]["to_torchvision_pil"] == 4
     assert table[4]["to_best_peer"] is None and table[4]["note"] == "failed"

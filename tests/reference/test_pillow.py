@@ -36,6 +36,11 @@ def affine(picture: Picture, matrix: Iterable[float], resample: Any = NEAREST, f
     return picture.transform(picture.size, Image.Transform.AFFINE, tuple(matrix), resample, fillcolor=colour)
 
 
+def whole_pixels(distance: float) -> int:
+    """Truncated as Pillow's callers do, but for what float32 took from a fraction that is a whole number of pixels."""
+    return int(round(distance, 4))
+
+
 def colour(picture: Picture, fill: int) -> Any:
     return fill if picture.mode == "L" else (fill,) * 3
 
@@ -92,8 +97,8 @@ PROGRAMS: dict[str, Program] = {
     "rotate": rotated,
     "shear_x": lambda p, slope, *how: affine(p, (1, slope, 0, 0, 1, 0), *how),
     "shear_y": lambda p, slope, *how: affine(p, (1, 0, 0, slope, 1, 0), *how),
-    "translate_x": lambda p, fraction, *how: affine(p, (1, 0, int(fraction * p.size[0]), 0, 1, 0), *how),
-    "translate_y": lambda p, fraction, *how: affine(p, (1, 0, 0, 0, 1, int(fraction * p.size[1])), *how),
+    "translate_x": lambda p, fraction, *how: affine(p, (1, 0, whole_pixels(fraction * p.size[0]), 0, 1, 0), *how),
+    "translate_y": lambda p, fraction, *how: affine(p, (1, 0, 0, 0, 1, whole_pixels(fraction * p.size[1])), *how),
     "auto_contrast": ImageOps.autocontrast,
     "equalize": ImageOps.equalize,
     "invert": ImageOps.invert,

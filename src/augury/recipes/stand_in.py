@@ -27,6 +27,7 @@ SHAPES = {
     "digits": Shape(1, 32, 10), "digits_correlation": Shape(1, 8, 2, 2), "cifar10": Shape(3, 32, 10), "cifar100": Shape(3, 32, 100),
     "mnist": Shape(1, 28, 10), "mnist_correlation": Shape(1, 28, 2, 2), "imagenet": Shape(3, 224, 1000),
     "tiny_imagenet": Shape(3, 64, 200), "market1501": Shape(3, 128, 751, 6, True), "waterbirds": Shape(3, 224, 2, 2),
+    "isic": Shape(3, 224, 2, 2),
     "celeba": Shape(3, 128, 2, 2),
 }  # fmt: skip
 # Where a tenth is held out, 200 and 480 are left, as in the data themselves.

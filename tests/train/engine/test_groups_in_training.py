@@ -87,7 +87,7 @@ def test_a_repeated_image_is_augmented_anew(data: Dataset) -> None:
         def __getattr__(self, name: str):  # type: ignore[no-untyped-def]
             return getattr(inner, name)
 
-    training.strategy = Watching()  # type: ignore[assignment]
+    training.method.strategy = Watching()  # type: ignore[assignment]
     Trainer(training).train_epoch()
     repeated = [i for i in {i for i, _ in seen} if sum(j == i for j, _ in seen) > 1]
     assert repeated
@@ -198,6 +198,6 @@ def test_translations_arrive_beside_their_images(data: Dataset) -> None:
         def __getattr__(self, name: str):  # type: ignore[no-untyped-def]
             return getattr(inner, name)
 
-    training.strategy = Watching()  # type: ignore[assignment]
+    training.method.strategy = Watching()  # type: ignore[assignment]
     Trainer(training).train_epoch()
     assert seen == [16] * 5

@@ -162,7 +162,15 @@ def test_reports_and_preview_show_what_the_network_decides(tmp_path: Path) -> No
         preview(Request("digits", "keep_cutout", model=tmp_path), tmp_path / "other.png")
 
 
-@pytest.mark.parametrize("augment", ["crop+keep_cutout", "crop+keep_cutmix(p=1)", "crop+keep_randaugment", "crop+keep(inaugment)"])
+@pytest.mark.parametrize(
+    "augment",
+    [
+        "crop+keep_cutout(candidates=inside)",
+        "crop+keep_cutmix(p=1, candidates=inside)",
+        "crop+keep_randaugment",
+        "crop+keep(inaugment)",
+    ],
+)
 @pytest.mark.parametrize("saliency", ["full", "low_resolution"])
 def test_every_image_of_a_training_keeps_what_is_important(
     digits: Dataset, monkeypatch: pytest.MonkeyPatch, augment: str, saliency: str

@@ -121,7 +121,7 @@ def test_gradual_lowers_the_chance_of_what_has_no_strength_to_fade() -> None:
     training = prepare(settings, load("digits"))
     ids = torch.arange(1000)
     batch = Batch(training.data.train.images.repeat(5, 1, 1, 1), Targets.of(training.data.train.labels.repeat(5), 10), ids)
-    _, trace = training.pipeline.run(batch, Noise.of(0, ids), clock=clock_at(settings, 1, 0), intensity=0.5)
+    _, trace = training.method.pipelines[0].run(batch, Noise.of(0, ids), clock=clock_at(settings, 1, 0), intensity=0.5)
     mixed, cut = (float(drawn["on"].float().mean()) for drawn in trace if drawn)
     assert mixed == 1.0 and cut == pytest.approx(0.5, abs=0.06)
 
@@ -215,10 +215,10 @@ def test_what_makes_no_sense_is_refused(digits: Dataset, changes: dict, named: s
 
 def test_without_intensive_stages_the_training_goes_on_and_says_so(digits: Dataset) -> None:
     """A comparison's reference takes as many steps as the rows that are refined."""
-    assert "no intensive stage" in prepare(replace(SHORT, augment="crop+flip"), digits).notes[0]
+    assert "no intensive stage" in prepare(replace(SHORT, augment="crop+flip"), digits).progress.notes[0]
     # The paper also refines the standard augmentation, without any.
-    assert not prepare(replace(SHORT, augment="crop+flip", refine_mode="nothing"), digits).notes
-    assert not prepare(replace(SHORT, augment="crop", strategy="manifold_mixup"), digits).notes
+    assert not prepare(replace(SHORT, augment="crop+flip", refine_mode="nothing"), digits).progress.notes
+    assert not prepare(replace(SHORT, augment="crop", strategy="manifold_mixup"), digits).progress.notes
 
 
 def test_the_risk_gap_against_a_plain_computation(digits: Dataset) -> None:

@@ -158,7 +158,7 @@ def test_centres_follow_the_features_by_the_published_rule() -> None:
 def test_the_centre_loss_is_added_and_its_centres_are_kept(people: Dataset, tmp_path: Path) -> None:
     settings = Settings("x", strategy="reid(centre=0.1)", model="bnneck(small_cnn)", batch_size=16)
     training, without = (prepare(s, people) for s in (settings, replace(settings, strategy="reid(centre=0)")))
-    assert len(without.extra) == 0
+    assert len(without.method.extra) == 0
     split = training.data.train
     batch = augury.Batch(split.images[:16].float() / 255, augury.Targets.of(split.labels[:16], 8), split.ids[:16])
     steps = [t.strategy(t.model, lambda view=0, pipeline=0, stream="train": batch) for t in (training, without)]

@@ -126,8 +126,8 @@ def test_resuming_keeps_controller_history_and_weights(tmp_path: Path) -> None:
 
 def test_the_policies_of_a_run_are_replayed_in_its_epochs(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    command = ["train", "digits", "--augment", "crop", "--epochs", "2", "--batch-size", "64", "--quiet"]
-    assert main([*command, "--strategy", "adversarial_autoaugment(policies=2)", "--output", str(run)]) == 0
+    command = ["train", "digits", "--epochs", "2", "--batch-size", "64", "--quiet"]
+    assert main([*command, "--augment", "crop", "--strategy", "adversarial_autoaugment(policies=2)", "--output", str(run)]) == 0
     replay = policy_of(parse_policy((run / "policies.yaml").read_text(), "policies.yaml", check_augment))
     training = trained("adversarial_autoaugment(policies=2)", 2, "crop", seed=0)
     for epoch in range(2):

@@ -204,10 +204,13 @@ def _write_policy(
     name = f"{arm} by augury search"
     text = write_policy(PolicyFile(name, ((1.0, rows),), "augury search", provenance, contents[0].repeat))
     file = output / f"{arm}.yaml"
-    before = trained_as(file)
+    before, kept = trained_as(file), file.read_bytes() if file.exists() else b""
     write_atomically(file, text.encode())
     if before is not None and trained_as(file) != before:
         forget_trainings(output / "retrained", file)
+    elif before is not None:
+        # The same policy again: its trainings were told this text, and are not done anew for another count of children.
+        write_atomically(file, kept)
     generator = journal.file(arm, best[0].number, "safetensors")
     if generator.exists():
         write_atomically(output / f"{arm}.safetensors", generator.read_bytes())
