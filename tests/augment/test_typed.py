@@ -64,8 +64,10 @@ class Look(nn.Module):
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: e.name)
 def test_text_yaml_objects_pickles_and_reprs_are_one_thing(entry: registry.Registration, tmp_path: Path) -> None:
     # For every registered name. Catches a typed function that drops or renames an option, or writes a number short.
-    if entry.name in ("attentive_cutmix", "normalize"):
+    if entry.name == "attentive_cutmix":
         pytest.skip("its saliency is another network's; test_salient_patches.py")
+    if entry.name == "normalize":
+        pytest.skip("a place in a chain, refused without numbers for mean and deviation; test_normalized.py")
     text, options = OPTIONS.get(entry.name, ("", {}))
     if entry.name in FILES:
         (tmp_path / "file").write_text(FILES[entry.name], encoding="utf-8")

@@ -86,5 +86,5 @@ def _operations(search: SearchSettings, default: tuple[str, ...]) -> tuple[str, 
         return default
     chains = parse_list(search.operations, "--operations")
     if any(len(chain.stages) > 1 or chain.stages[0].options or chain.stages[0].first for chain in chains):
-        raise InputError("--operations: names of operations parted by commas, without options; the ladder gives their values")
+        raise InputError("--operations: names of operations, separated by commas, without options; the ladder gives their values")
     return tuple(chain.stages[0].name for chain in chains)

@@ -180,7 +180,7 @@ def _channel_sums(images: Any) -> list[tuple[int, int]]:
 
 
 def _origin(parts: Parts) -> Origin:
-    """Where parts came from; what came as arrays is told by its values."""
+    """Where parts came from; what came as arrays is identified by its values."""
     named = {"train": parts.train, "validation": parts.validation, "test": parts.test}
     given = {name: part for name, part in named.items() if part is not None}
     given |= dict(zip(("query", "gallery"), parts.retrieval or (), strict=False))

@@ -21,7 +21,7 @@ class Settings:
     """One training. Names, augmentations and strategies are written in the grammar of `augury.core.grammar`.
 
     augment2: the second pipeline, for strategies whose views may differ in it. model: a network, or as many as the strategy
-    trains, parted by commas. fraction, label_noise: see `augury.train.data.subsets`.
+    trains, separated by commas. fraction, label_noise: see `augury.train.data.subsets`.
 
     lr is what one batch is trained with; with `lr_base_size` it is the rate of that many images, scaled linearly to the batch.
     decay_milestones: epochs, or fractions of `epochs` where below 1. grad_accum_steps: parts into which a batch is cut, one
