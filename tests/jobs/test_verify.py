@@ -108,7 +108,7 @@ def test_another_librarys_failure_is_a_row_and_not_an_end(monkeypatch: pytest.Mo
     rows = [row for row in result["rows"] if row["library"] == "other"]
     assert {row["verdict"] for row in rows} == {"refuses"} and len(rows) == 2 * len(SMALL)
     assert rows[0]["reason"] == "RuntimeError: no such thing"
-    assert result["exact"] and result["not_installed"] == ["kornia"]
+    assert result["exact"] and "kornia" in result["not_installed"]
 
 
 def test_torchvisions_tensor_operations_differ_where_they_are_known_to() -> None:

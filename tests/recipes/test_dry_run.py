@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -22,7 +23,8 @@ def dry_run() -> DryRun:
 @pytest.mark.parametrize("name", registry.names("recipe"))
 def test_no_row_is_refused_at_any_scale(dry_run: DryRun, name: str) -> None:
     recipe = load(name)
-    assert {scale: dry_run.refused(recipe, recipe.rows, scale) for scale in SCALES} == dict.fromkeys(SCALES, {})
+    rows = [row for row in recipe.rows if find_spec("timm") or not str(row.settings.get("model", "")).startswith("timm:")]
+    assert {scale: dry_run.refused(recipe, rows, scale) for scale in SCALES} == dict.fromkeys(SCALES, {})
 
 
 @pytest.mark.parametrize(
