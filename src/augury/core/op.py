@@ -19,6 +19,8 @@ Form = Literal["warp", "separable", "table", "blend", "region", "mix", "map"]
 Values = dict[str, Tensor]
 Column = Tensor | float
 Parts = tuple[Column | tuple[Column, ...], ...]
+# (values, size, height, width) -> row and column, float64 [n,H,W] in pixel indices, at which each pixel of the result reads.
+Reads = Callable[[Values, Tensor, int, int], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Op:
     candidates: the places that `place` draws from, uniformly: boxes wholly `inside` the image, or `centred` on any pixel and
     clipped at the border.
     identity: parameter values at which the operation changes nothing, where there are such.
+    reads: map operations only, for what belongs to an image (masks, boxes, key points): where each pixel of the result is read
+    from, or `in place` for an operation that leaves everything where it is. Without it, an image with such companions is refused.
     faded: the laws at an intensity in (0, 1), where a gradual refinement weakens the operation's strength; without it, it
     lowers the chance to fire.
     """
@@ -76,6 +80,7 @@ class Op:
     candidates: Candidates = "inside"
     identity: dict[str, float] | None = None
     faded: Callable[[float], dict[str, Law]] | None = None
+    reads: Reads | Literal["in place"] | None = None
 
     def __hash__(self) -> int:
         return hash((self.name, id(self.lower)))
