@@ -21,8 +21,9 @@ def arguments(batch: Any) -> dict[str, Any]:
 
     Raises InputError for anything else.
     """
+    given: dict[str, Any]
     if isinstance(batch, Mapping):
-        named = {_NAMES.get(name, name): value for name, value in batch.items()}
+        named: dict[str, Any] = {_NAMES.get(name, name): value for name, value in batch.items()}
         given = {**arguments(named.pop("train")), **named} if "train" in named else named
     elif isinstance(batch, tuple | list) and 1 <= len(batch) <= len(_PLACES):
         given = dict(zip(_PLACES, batch, strict=False))

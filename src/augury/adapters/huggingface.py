@@ -103,6 +103,7 @@ class Collator:
 
     def __call__(self, items: Sequence[Any]) -> dict[str, Tensor]:
         first = items[0]
+        columns: dict[str, Sequence[Any]]
         if isinstance(first, Mapping):
             columns = {name: [item[key] for item in items] for name, key in self._keys(first)}
         else:
