@@ -23,7 +23,7 @@ def arguments(batch: Any) -> dict[str, Any]:
     """
     given: dict[str, Any]
     if isinstance(batch, Mapping):
-        named: dict[str, Any] = {_NAMES.get(name, name): value for name, value in batch.items()}
+        named: dict[str, Any] = {_NAMES.get(str(name), str(name)): value for name, value in batch.items()}
         given = {**arguments(named.pop("train")), **named} if "train" in named else named
     elif isinstance(batch, tuple | list) and 1 <= len(batch) <= len(_PLACES):
         given = dict(zip(_PLACES, batch, strict=False))
