@@ -127,7 +127,7 @@ def test_normalize_stands_where_the_chain_names_it() -> None:
         ("crop", {"normalize": ((0.5, 0.5), (0.2,))}, "2 means and 1 deviations"),
         ("crop", {"normalize": ((120.0,) * 3, (60.0,) * 3)}, "divide those of 0..255 by 255"),
         ("crop", {"normalize": (("a",), (1,))}, "a number per channel"),
-        ("crop", {"dtype": torch.float16}, "give normalize"),
+        ("crop", {"dtype": torch.float16}, "requires normalize"),
         ("crop", {"normalize": STATISTICS, "dtype": torch.float64}, "float32, bfloat16 or float16"),
         ("normalize(mean=0.5)", {}, "both mean and std"),
     ],
