@@ -12,7 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-Kind = Literal["op", "preset", "policy", "strategy", "model", "dataset", "measurement", "theory", "recipe"]
+Kind = Literal[
+    "op",
+    "preset",
+    "policy",
+    "saliency",
+    "strategy",
+    "model",
+    "library",
+    "dataset",
+    "reader",
+    "measurement",
+    "theory",
+    "recipe",
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 # What presets were called before; plug-ins and scripts that still say so work as they did.
 OLD_KINDS: dict[str, Kind] = {"pipeline": "preset"}

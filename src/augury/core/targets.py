@@ -51,15 +51,15 @@ class Targets:
         """The rows of several, one after another; all of as many classes and weighted labels."""
         return Targets(torch.cat([p.index for p in parts]), torch.cat([p.weight for p in parts]), parts[0].classes)
 
-    def mix(self, partner: Tensor, keep: Tensor) -> "Targets":
-        """Rows mixed with their partners' rows; `keep` float [B] is the weight of the row's own labels."""
-        keep = keep[:, None].to(self.weight.dtype)
+    def mix(self, partner: Tensor, weight: Tensor) -> "Targets":
+        """Rows mixed with their partners' rows; `weight` float [B] is that of the row's own labels."""
+        own = weight[:, None].to(self.weight.dtype)
         if 2 * self.index.shape[1] >= self.classes:
             dense = self.dense()
-            mixed = dense * keep + dense[partner] * (1 - keep)
+            mixed = dense * own + dense[partner] * (1 - own)
             return Targets(torch.arange(self.classes, device=mixed.device).expand_as(mixed), mixed, self.classes)
         index = torch.cat([self.index, self.index[partner]], 1)
-        return Targets(index, torch.cat([self.weight * keep, self.weight[partner] * (1 - keep)], 1), self.classes)
+        return Targets(index, torch.cat([self.weight * own, self.weight[partner] * (1 - own)], 1), self.classes)
 
     def smoothed(self, share: float) -> "Targets":
         """Every row mixed with the uniform distribution, whose weight is `share` in [0, 1) (Szegedy et al. 2016, section 7)."""
@@ -94,7 +94,7 @@ class Targets:
         return empty.scatter_add_(1, self.index, self.weight)
 
     def pair(self) -> tuple[Tensor, Tensor, Tensor]:
-        """(a, b, keep) as published mixing code has it: two classes int64 [B] and the weight of the first, float32 [B].
+        """(a, b, weight) as published mixing code has it: two classes int64 [B] and the weight of the first, float32 [B].
 
         Raises InputError where rows have more than two labels, as after two mixes.
         """
