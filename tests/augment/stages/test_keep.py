@@ -93,7 +93,7 @@ def test_a_planted_hot_spot_is_never_cut_and_always_kept(inner: str) -> None:
     saliency = torch.rand(COUNT, 32, 32, generator=generator) * 1e-4
     saliency[torch.arange(COUNT), rows, columns] = 1
     batch = batch_of(saliency)
-    inner_small = "cutmix(p=1, keep=0.8)" if inner.startswith("cutmix") else inner
+    inner_small = "cutmix(p=1, weight=0.8)" if inner.startswith("cutmix") else inner
     inner_small = "random_erasing(p=1, area=0.1)" if inner.startswith("random_erasing") else inner_small
     for seed in range(3):
         done, trace, stage = run(f"keep({inner_small})", batch, seed)

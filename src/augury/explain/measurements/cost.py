@@ -148,9 +148,8 @@ def _prepared(subject: Subject, dataset: Dataset, steps: int) -> _Clock:
     training = prepare(settings, few)
     clock = _Clock(Trainer(training), count)
     if training.method.saliency is not None:
-        training.method.saliency = replace(
-            training.method.saliency, source=_Timed(training.method.saliency.source, clock, "saliency")
-        )  # type: ignore[arg-type]
+        timed: Any = _Timed(training.method.saliency.source, clock, "saliency")
+        training.method.saliency = replace(training.method.saliency, source=timed)
     pipelines: tuple[Any, ...] = tuple(_Timed(p, clock, "pipeline") for p in training.method.pipelines)
     training.method.pipelines = pipelines
     strategy: Any = _Timed(training.strategy, clock, "strategy")
