@@ -233,7 +233,7 @@ def test_what_a_mix_called_its_weight_is_read_as_before() -> None:
     """Catches a policy file, a text or YAML of the days of `keep` that is refused, or read as something else."""
     text = "augury_policy: 1\nname: old\npolicies:\n  - - {op: mixup, probability: 1.0, values: {WEIGHT: 0.25}}\n"
     for name in ("keep", "weight"):
-        entry = parse_policy(text.replace("WEIGHT", name), "old.yaml").periods[0][1][0][0]
+        entry = parse_policy(text.replace("WEIGHT", name), "old.yaml", check_augment).periods[0][1][0][0]
         assert (entry.op, entry.values) == ("mixup", {"weight": 0.25})
     assert str(parse_chain("mixup(keep=0.3)+cutmix(keep=beta(2))", "")) == "mixup(weight=0.3)+cutmix(weight=beta(2))"
     assert augury.pipeline(["mixup(keep=0.3)"]).origin == augury.pipeline("mixup(weight=0.3)").origin

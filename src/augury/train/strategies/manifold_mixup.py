@@ -68,6 +68,7 @@ class ManifoldMixup(Strategy):
             u = u.index_select(0, noise.key.argmin()[None]).expand_as(u)
         weight = Beta(alpha, alpha).value(u[:, 0], torch.ones_like(u[:, 0]))
         weight = torch.where(u[:, 1] < chance, weight, 1.0)
+        partner, weight = partner.to(batch.images.device), weight.to(batch.images.device)
         targets = batch.targets.mix(partner, weight)
         path = self.paths[number]
         if path is None:
