@@ -31,6 +31,7 @@ class Batch:
     key: Tensor | None = None
 
     def replace(self, **changes: Any) -> "Batch":
+        """The batch with other values for some of its fields."""
         return replace(self, **changes)
 
     def sizes(self) -> Tensor:

@@ -118,6 +118,7 @@ class Targets:
         return Targets(self.index[rows], self.weight[rows], self.classes)
 
     def to(self, device: torch.device | str) -> "Targets":
+        """The same labels on another device."""
         return Targets(self.index.to(device), self.weight.to(device), self.classes)
 
 
