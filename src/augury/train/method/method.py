@@ -32,6 +32,8 @@ class Method(nn.Module):
     same draws, in the middle of an epoch too. An augmentation's draws depend on seed, epoch and ids alone.
     """
 
+    class_weights: Tensor | None
+
     def __init__(
         self,
         model: nn.Module,
@@ -47,8 +49,10 @@ class Method(nn.Module):
         refinement: Refinement | None = None,
         fill: HostFill | None = None,
         image_range: tuple[float, float] | None = None,
+        class_weights: Tensor | None = None,
     ) -> None:
         super().__init__()
+        self.register_buffer("class_weights", class_weights, persistent=False)
         self.model, self.extra = model, extra
         self.strategy, self.pipelines, self.fill = strategy, pipelines, fill
         self.name, self.classes, self.seed, self.smoothing, self.draws = name, classes, seed, smoothing, draws
@@ -160,7 +164,7 @@ class Method(nn.Module):
         """The views of a step on these sources."""
         return StepViews(
             sources, self.refinement.pipelines(self.pipelines, clock), self.seed, clock, self.counts,
-            None if self.fill is None else self.fill.at(clock, images), address, self.smoothing, self.draws,
+            None if self.fill is None else self.fill.at(clock, images), address, self.smoothing, self.draws, self.class_weights,
         )  # fmt: skip
 
     @contextmanager
