@@ -20,6 +20,7 @@ from augury.augment.pil import from_pil, to_pil
 from augury.augment.stages.normalize import Normalize
 from augury.core import plugins
 from augury.core.batch import Batch
+from augury.core.devices import check_augments
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.plan import Clock
@@ -81,6 +82,7 @@ class Pipeline:
         """
         if not len(batch.ids) == len(noise) == len(batch):
             raise InputError(f"batch: {len(batch)} images, {len(batch.ids)} ids and noise for {len(noise)}; one of each per image")
+        self._check_device(batch.images.device)
         if out is not None:
             check_overlap(out, batch.images)
         flow = Flow(batch, self.output, self._buffers, out)
@@ -222,6 +224,7 @@ class Pipeline:
                 return done
             return to_pil(done) if labels is None else (to_pil(done[0]), done[1])
         pixels, restore = as_pixels(images)
+        self._check_device(pixels.device)
         single = images.ndim == 3
         if self.mixes and single:
             raise InputError("images: this pipeline mixes samples and needs a batch; put it after batching")
@@ -280,6 +283,11 @@ class Pipeline:
         worker, rank = _worker_seed(), _rank()
         seed = self.seed if worker is None else self.seed * 1_000_003 + worker
         return seed if rank == 0 else seed * 1_000_003 + rank
+
+    def _check_device(self, device: torch.device) -> None:
+        """InputError on a device on which only normalising gives what it gives elsewhere, where there are other stages."""
+        if not all(isinstance(stage, Normalize) for stage in self.stages):
+            check_augments(device)
 
     def _number(self, ids: Tensor) -> int | Tensor:
         """How many calls there were."""

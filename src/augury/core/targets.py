@@ -120,6 +120,10 @@ class Targets:
     def __getitem__(self, rows: Tensor) -> "Targets":
         return Targets(self.index[rows], self.weight[rows], self.classes)
 
+    def pin_memory(self) -> "Targets":
+        """In memory from which a GPU copies faster; DataLoaders ask for it."""
+        return Targets(self.index.pin_memory(), self.weight.pin_memory(), self.classes)
+
     def to(self, device: torch.device | str) -> "Targets":
         """The same labels on another device."""
         return Targets(self.index.to(device), self.weight.to(device), self.classes)
