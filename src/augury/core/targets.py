@@ -125,6 +125,7 @@ class Targets:
         return Targets(self.index.pin_memory(), self.weight.pin_memory(), self.classes)
 
     def to(self, device: torch.device | str) -> "Targets":
+        """The same labels on another device."""
         return Targets(self.index.to(device), self.weight.to(device), self.classes)
 
 
