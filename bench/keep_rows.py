@@ -76,7 +76,7 @@ def hidden(augment: str, count: int = 2000) -> float:
     last = augment.split("+")[-1]
     if "cutout" not in last:
         return 0.0
-    done, _ = pipeline(last).run(batch, Noise.of(0, ids), fill=lambda b: b.replace(saliency=maps))
+    done, _ = pipeline(last).run(batch, Noise.of(0, ids), saliency=lambda b: b.replace(saliency=maps))
     return float((done.images[:, 0] == 0).float().mean())
 
 

@@ -18,7 +18,7 @@ from augury.jobs.classes import classes_of, value_of
 from augury.jobs.environment import environment
 from augury.jobs.progress import bar
 from augury.jobs.reporting import settings_shown, training_sheet
-from augury.jobs.saliency import fill_for
+from augury.jobs.saliency import saliency_for
 from augury.jobs.shown import shown_of
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically, write_json
@@ -245,8 +245,8 @@ def _sheets(settings: Settings, dataset: Dataset, rows: list[ComparisonRow], see
         plain = shown_of(own, dataset).plain
         title = row.augment if plain else f"{row.augment} · {row.strategy}"
         if title not in found:
-            fill = fill_for(parse_chain(row.augment, "--augment"), dataset, folder)
-            found[title] = training_sheet(own, dataset, run=folder, fill=fill, title=title)
+            saliency = saliency_for(parse_chain(row.augment, "--augment"), dataset, folder)
+            found[title] = training_sheet(own, dataset, run=folder, saliency=saliency, title=title)
     return list(found.values())
 
 

@@ -14,7 +14,7 @@ from augury.core.errors import InputError
 from augury.core.options import Chain, parse_chain, parse_list
 from augury.explain.report.sheet import Block, sheets
 from augury.jobs.runs import Run, open_run
-from augury.jobs.saliency import fill_for, keep_block
+from augury.jobs.saliency import keep_block, saliency_for
 from augury.jobs.sheets import History, Shown, draw, rows_with
 from augury.jobs.shown import history_of, rows_of, shown_of
 from augury.train.data.dataset import Dataset, load
@@ -183,13 +183,14 @@ def _called(dataset: Dataset, row: int) -> str:
 
 
 def _block(shown: _Request, source: _Source) -> Block:
-    fill = fill_for(source.chain, shown.dataset, shown.model)
-    if fill is not None and source.shown.plain:
-        kept = keep_block(shown.dataset, source.chain, shown.rows, shown.draws, fill, seed=shown.seed, epoch=shown.epoch)
+    saliency = saliency_for(source.chain, shown.dataset, shown.model)
+    if saliency is not None and source.shown.plain:
+        kept = keep_block(shown.dataset, source.chain, shown.rows, shown.draws, saliency, seed=shown.seed, epoch=shown.epoch)
         if kept is not None:
             return kept
     drawn = draw(
-        shown.dataset, source.shown, shown.rows, shown.draws, seed=shown.seed, epoch=shown.epoch, fill=fill, history=shown.history
+        shown.dataset, source.shown, shown.rows, shown.draws, seed=shown.seed, epoch=shown.epoch,
+        saliency=saliency, history=shown.history,
     )  # fmt: skip
     headings = ("draws",) if source.shown.plain else drawn.headings
     return Block(source.title, drawn.before, drawn.after, drawn.captions, shown.names, headings)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from augury.augment.names import build
-from augury.augment.pipeline import Fill, Pipeline
+from augury.augment.pipeline import Pipeline, SaliencySource
 from augury.augment.stages.normalize import Normalize
 from augury.core.batch import Batch
 from augury.core.draws import Draws as Drawing
@@ -89,7 +89,7 @@ def rows_with(dataset: Dataset, ids: list[int]) -> Tensor:
 
 def draw(
     dataset: Dataset, source: Chain | Shown, rows: Tensor, draws: int, *, seed: int = 0, epoch: int = 0,
-    fill: Fill | None = None, history: History | None = None,
+    saliency: SaliencySource | None = None, history: History | None = None,
 ) -> Draws:  # fmt: skip
     """What the training with this seed shows the network of these rows in `draws` epochs from `epoch` on, a column per view.
 
@@ -102,7 +102,7 @@ def draw(
     for number in range(epoch, epoch + draws):
         shown.strategy.at_epoch(number)
         for each in shown.seen:
-            images, said = _view(dataset, shown.pipelines, each, rows, seed, number, fill, history)
+            images, said = _view(dataset, shown.pipelines, each, rows, seed, number, saliency, history)
             after.append(images)
             captions.append(said)
             headings.append(", ".join(part for part in (f"epoch {number + 1}", each.label) if part))
@@ -110,8 +110,8 @@ def draw(
 
 
 def _view(
-    dataset: Dataset, pipelines: tuple[Pipeline, ...], seen: Seen, rows: Tensor, seed: int, epoch: int, fill: Fill | None,
-    history: History | None,
+    dataset: Dataset, pipelines: tuple[Pipeline, ...], seen: Seen, rows: Tensor, seed: int, epoch: int,
+    saliency: SaliencySource | None, history: History | None,
 ) -> tuple[Tensor, list[str]]:  # fmt: skip
     """One view of the rows in an epoch: uint8 [R,C,H,W] and what was drawn for each."""
     pipeline = pipelines[min(seen.pipeline, len(pipelines) - 1)]
@@ -126,7 +126,7 @@ def _view(
         )
         noise = noise if seen.stream == "train" else noise.fold(seen.stream)
         batch = _batch(dataset, company, seen.stream == "train").replace(key=noise.key)
-        done, traces = pipeline.run(batch, noise, clock=clock, fill=fill)
+        done, traces = pipeline.run(batch, noise, clock=clock, saliency=saliency)
         restored = normalize.restore(done.images)
         for place, row in enumerate(company.tolist()):
             if row in rows:

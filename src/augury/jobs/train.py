@@ -58,12 +58,12 @@ def _train(
 
 
 def _page(training: Training, dataset: Dataset, settings: Settings, directory: RunDirectory, result: dict[str, Any]) -> str:
-    fill = None if training.method.fill is None else training.method.fill.saliency
+    saliency = None if training.method.saliency is None else training.method.saliency.source
     return train_page(
         result,
         settings=settings_shown(settings, result["environment"]),
         curves=directory.metrics(),
-        sheets=[training_sheet(settings, dataset, run=directory.path, fill=fill)],
+        sheets=[training_sheet(settings, dataset, run=directory.path, saliency=saliency)],
         notes=result["notes"],
         schedule=read_policy_file(found) if (found := directory.path / "policies.yaml").exists() else None,
     )
