@@ -92,15 +92,31 @@ class Controller(nn.Module):
 
     def likelihood(self, actions: Tensor) -> tuple[Tensor, Tensor]:
         """log-probability and entropy of each decision given those before it, both float [N,D], in nats."""
-        offsets = torch.tensor([self.offsets[kind] for kind in self.pattern], device=actions.device)
-        tokens = functional.pad(self.embedding((actions + offsets)[:, :-1]), (0, 0, 1, 0))
-        hidden, _ = self.lstm(tokens)
+        hidden, _ = self.lstm(self._tokens(actions))
         log_prob, entropy = [], []
         for step, kind in enumerate(self.pattern):
             each = functional.log_softmax(self._logits(hidden[:, step], kind), 1)
             log_prob.append(each.gather(1, actions[:, step, None])[:, 0])
             entropy.append(-(each.exp() * each).sum(1))
         return torch.stack(log_prob, 1), torch.stack(entropy, 1)
+
+    @torch.no_grad()
+    def probabilities(self, actions: Tensor) -> list[Tensor]:
+        """Of every kind the mean probability of its choices, float [sizes[kind]], over its decisions in sequences int64 [N,D].
+
+        Each decision's distribution given those before it, so that the means over sampled sequences estimate how often the
+        controller makes each choice, with less noise than counting what it chose.
+        """
+        hidden, _ = self.lstm(self._tokens(actions))
+        found = [torch.zeros(size, device=actions.device) for size in self.sizes]
+        for step, kind in enumerate(self.pattern):
+            found[kind] += self._logits(hidden[:, step], kind).softmax(1).mean(0)
+        return [total / max(1, self.pattern.count(kind)) for kind, total in enumerate(found)]
+
+    def _tokens(self, actions: Tensor) -> Tensor:
+        """The inputs [N,D,E] of decisions int64 [N,D]: zero, then each decision's embedding."""
+        offsets = torch.tensor([self.offsets[kind] for kind in self.pattern], device=actions.device)
+        return functional.pad(self.embedding((actions + offsets)[:, :-1]), (0, 0, 1, 0))
 
     def _logits(self, hidden: Tensor, kind: int) -> Tensor:
         logits: Tensor = self.heads[kind](hidden) / self.temperature
