@@ -28,9 +28,9 @@ from augury.train.engine.setup import on_device
 
 @dataclass(frozen=True)
 class Request:
-    """What to show. images: rows, training images; draws: columns. seed and epoch (1-based): of the training whose draws these
-    are. ids: the training images to show, instead of `images` of all classes. run: a finished run, whose data, augmentation,
-    seed and batches are taken, shown in its last epochs where no epoch is named. worst: its images of highest loss."""
+    """What to show. images: rows, one per training image; draws: columns. seed and epoch (1-based): of the training whose draws
+    are shown. ids: the training images to show, instead of `images` of all classes. run: a finished run, whose data,
+    augmentation, seed and batches are used; its last epochs unless `epoch` is given. worst: its images with the highest loss."""
 
     data: str | None = None
     augment: str | None = None
@@ -48,18 +48,18 @@ class Request:
 
 
 def preview(request: Request, output: Path, *, overwrite: bool = False) -> list[str]:
-    """A sheet per augmentation: rows are training images, columns draws, what was drawn stands under each picture.
+    """Draw a sheet per augmentation: rows are training images, columns draws, with the drawn operations under each picture.
 
     The draws are those of a training with the seed in epochs `epoch`, `epoch` + 1, ... (1-based, as in metrics.jsonl).
-    What looks at a network's saliency (keep_cutout, ...) needs `model`, a run's folder, and shows saliency and candidates too.
-    Writes a PNG or a self-contained HTML page, by the file's ending. Returns the data set's notes.
+    Stages that use a network's saliency (keep_cutout, ...) need `model`, a run's folder, and also show saliency and candidates.
+    Writes a PNG or a self-contained HTML page, depending on the file's extension. Returns the data set's notes.
     """
     if output.suffix.lower() not in (".png", ".html"):
         raise InputError(f"--output {output}: give a file that ends in .png or .html")
     if output.exists() and not overwrite:
         raise InputError(f"--output {output}: exists; add --overwrite to replace it")
     if not output.parent.is_dir():
-        raise InputError(f"--output {output}: there is no folder {output.parent}")
+        raise InputError(f"--output {output}: the folder {output.parent} does not exist")
     run = None if request.run is None else open_run(request.run)
     shown = _shown(request, run)
     png = sheets([_block(shown, chain) for chain in shown.chains])
@@ -69,7 +69,7 @@ def preview(request: Request, output: Path, *, overwrite: bool = False) -> list[
 
 @dataclass(frozen=True)
 class _Shown:
-    """A request with everything looked up; epoch from 0."""
+    """A request with its data and run loaded; epoch counts from 0."""
 
     dataset: Dataset
     chains: list[Chain]
@@ -85,7 +85,7 @@ class _Shown:
 def _shown(request: Request, run: Run | None) -> _Shown:
     if run is None:
         if request.data is None or request.augment is None:
-            raise InputError("DATA, --augment: name both, or a finished run by --run or --worst")
+            raise InputError("DATA, --augment: name both, or a finished run with --run or --worst")
         dataset = load(request.data, data_dir=request.data_dir, image_size=request.image_size, resize=request.resize)
         chains, history, seed, epoch = parse_list(request.augment, "--augment"), None, request.seed or 0, request.epoch or 1
     else:
@@ -96,11 +96,13 @@ def _shown(request: Request, run: Run | None) -> _Shown:
             refuse_edited((RunDirectory(run.path).config() or {}).get(POLICY_FILES), str(run.path))
         if "train" in run.changed:
             raise InputError(
-                f"{run.path}: what it saw cannot be shown again, because its training images have changed since: "
-                f"{run.changed['train']}; put them back"
+                f"{run.path}: what it saw cannot be shown again, because its training images have changed: "
+                f"{run.changed['train']}; restore them"
             )
         if s.labels is not None or s.labels_per_class is not None or s.sampling != "shuffled":
-            raise InputError(f"{run.path}: trained on few labels or balanced groups, whose batches are not shown again")
+            raise InputError(
+                f"{run.path}: was trained with --labels or balanced groups, whose batches cannot be shown again; leave out --run"
+            )
         chains = parse_list(request.augment or s.augment, "--augment")
         history = History(s.resolved(len(dataset.train.ids)).batch_size or 1, s.epochs)
         seed = s.seed if request.seed is None else request.seed
@@ -115,7 +117,7 @@ def _shown(request: Request, run: Run | None) -> _Shown:
 
 
 def _rows(request: Request, run: Run | None, dataset: Dataset) -> tuple[Tensor, list[str]]:
-    """Rows of the training part and what to say of each."""
+    """Rows of the training part and a text under each."""
     names = dataset.classes
     if request.ids is not None:
         rows = rows_with(dataset, request.ids)

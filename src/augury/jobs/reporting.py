@@ -1,4 +1,4 @@
-"""What the reports of several commands share."""
+"""Shared by the reports of several commands."""
 
 from augury.augment.pipeline import Fill
 from augury.core.options import Chain
@@ -10,18 +10,19 @@ from augury.train.engine.settings import Settings
 IMAGES, DRAWS = 8, 6
 _REFINED = {
     "standard": "", "nothing": ", without any augmentation", "gradual": ", fading out by strength",
-    "gradual_chance": ", fading out by chance", "statistics": ", statistics of batch normalisation alone",
+    "gradual_chance": ", fading out by chance", "statistics": ", only the statistics of batch normalisation",
 }  # fmt: skip
 _OPTIMISERS = {"sgd": "SGD", "rmsprop": "RMSProp", "adam": "Adam", "adamw": "AdamW"}
 
 
 def sheet_of(dataset: Dataset, augment: Chain, seed: int, fill: Fill | None = None) -> Sheet:
-    """A report's sheet for one augmentation: a few training images and several draws of each. fill: what stages that look
-    at the network's saliency are shown; the trained network's."""
+    """A report's sheet for one augmentation: a few training images and several draws of each. fill: the trained network's
+    saliency, for
+    stages that use it."""
     shown = draw(dataset, augment, sample_rows(dataset, IMAGES), DRAWS, seed=seed, fill=fill)
     png = sheet(shown.before, shown.after)
     caption = (
-        f"The first column is the original; the other {DRAWS} are what the network sees of it in epochs 1 to {DRAWS} "
+        f"The first column is the original; the other {DRAWS} show it as the network sees it in epochs 1 to {DRAWS} "
         f"of the training with seed {seed}{'' if fill is None else ', with the saliency of the trained network'}."
     )
     return Sheet(str(augment), caption, png)
@@ -49,11 +50,11 @@ def settings_shown(settings: Settings, environment: dict[str, str]) -> dict[str,
 
 
 def _batch(s: Settings) -> str:
-    return "by the number of images" if s.batch_size is None else str(s.batch_size)
+    return "depending on the number of images" if s.batch_size is None else str(s.batch_size)
 
 
 def momentum_of(s: Settings) -> str:
-    """Which momentum SGD has, in words; nothing for other optimisers."""
+    """SGD's momentum in words; empty for other optimisers."""
     return f"{'Nesterov' if s.nesterov else 'plain'} momentum {s.momentum:g}, " if s.opt == "sgd" and s.momentum else ""
 
 

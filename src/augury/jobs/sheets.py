@@ -21,7 +21,7 @@ from augury.train.engine.streams import repeated_order
 
 @dataclass(frozen=True)
 class Draws:
-    """before uint8 [R,C,H,W]; after: `draws` of the same shape each; captions[d][r] says what was drawn."""
+    """before uint8 [R,C,H,W]; after: `draws` of the same shape each; captions[d][r] describes the draw."""
 
     before: Tensor
     after: list[Tensor]
@@ -29,7 +29,7 @@ class Draws:
 
 
 def sample_rows(dataset: Dataset, count: int) -> Tensor:
-    """Rows of `count` training images, one class after another, so that a sheet shows them all."""
+    """Rows of `count` training images that cycle through the classes, so that a sheet shows all of them."""
     labels = dataset.train.labels
     within = torch.zeros_like(labels)
     for label in labels.unique():
@@ -39,18 +39,18 @@ def sample_rows(dataset: Dataset, count: int) -> Tensor:
 
 
 def rows_with(dataset: Dataset, ids: list[int]) -> Tensor:
-    """Rows of the training images with these ids, in this order. Raises InputError for an id that is not there."""
+    """Rows of the training images with these ids, in this order. Raises InputError for an unknown id."""
     known = {int(number): row for row, number in enumerate(dataset.train.ids.tolist())}
     for number in ids:
         if number not in known:
             low, high = min(known), max(known)
-            raise InputError(f"--ids {number}: no training image has this id; they lie from {low} to {high}")
+            raise InputError(f"--ids {number}: no training image has this id; ids run from {low} to {high}")
     return torch.tensor([known[number] for number in ids], dtype=torch.int64)
 
 
 @dataclass(frozen=True)
 class History:
-    """What a training's draws depend on beside seed and epoch: mixes on the batches, schedules on the number of epochs."""
+    """What a training's draws depend on besides seed and epoch: mixes on the batches, schedules on the number of epochs."""
 
     batch_size: int
     epochs: int
@@ -60,10 +60,10 @@ def draw(
     dataset: Dataset, augment: Chain, rows: Tensor, draws: int, *, seed: int = 0, epoch: int = 0, fill: Fill | None = None,
     history: History | None = None,
 ) -> Draws:  # fmt: skip
-    """What the training with this seed shows the network of these rows, from epoch `epoch` on, an epoch per draw.
+    """These rows as the training with this seed shows them to the network, one epoch per draw from epoch `epoch` on.
 
-    Partners of mixes come from the rows shown, or with `history` from the batches the training had them in. The pixels are
-    those after the whole pipeline, taken back from their normalised values.
+    Mixes take partners from the rows shown, or with `history` from the training's own batches. The pixels are those after
+    the whole pipeline, with the normalisation undone.
     """
     pipeline = build(augment, (dataset.mean, dataset.std))
     normalize = next(stage for stage in pipeline.stages if isinstance(stage, Normalize))
@@ -93,6 +93,6 @@ def _noise(dataset: Dataset, rows: Tensor, seed: int, epoch: int) -> Noise:
 
 
 def _batches_with(dataset: Dataset, rows: Tensor, seed: int, epoch: int, history: History) -> list[Tensor]:
-    """The batches of that epoch that hold one of the rows."""
+    """The batches of that epoch that contain one of the rows."""
     order, _ = repeated_order(dataset.train.ids, seed, epoch, len(dataset.train.ids))
     return [batch for batch in batches(order, history.batch_size) if bool(torch.isin(batch, rows).any())]
