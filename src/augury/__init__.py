@@ -1,24 +1,25 @@
 """Augury: find, apply and evaluate image augmentation for classifiers.
 
     pipeline = augury.pipeline("randaugment", num_ops=2, magnitude=9)
-    images = pipeline(images)                       # uint8 [B,C,H,W]: every image gets its own draw
+    images = pipeline(images)                       # uint8 [B,C,H,W]; every image is augmented differently
     images, targets = augury.pipeline("cutmix")(images, labels)
     loss = targets.loss(model(images)).mean()
     run = augury.fit("digits", augment="crop+cutout", epochs=20, output="runs/cutout")
 
-Names load on first use, so that `import augury` costs nothing; type checkers and editors see them all.
+Names are imported on first use, so that `import augury` costs nothing; type checkers and editors see all of them.
 """
 
-TYPE_CHECKING = False  # what checkers take for true; importing `typing` for it would cost more than all the rest
+TYPE_CHECKING = False  # type checkers assume True; importing it from `typing` would cost more than everything else here
 if TYPE_CHECKING:
     from augury import ops as ops
     from augury import policies as policies
     from augury import presets as presets
+    from augury.augment.annotations.options import Annotations as Annotations
     from augury.augment.apply import apply as apply
     from augury.augment.names import pipeline as pipeline
     from augury.augment.names import policy as policy
     from augury.augment.pipeline import Pipeline as Pipeline
-    from augury.augment.saliency.fill import saliency as saliency
+    from augury.augment.saliency.source import saliency as saliency
     from augury.core.batch import Batch as Batch
     from augury.core.errors import InputError as InputError
     from augury.core.errors import RunError as RunError
@@ -60,8 +61,9 @@ if TYPE_CHECKING:
 
     dataset, model = _load, _build
 
-# Public name: the module that holds it, and what it is called there.
+# Public name -> its module and its name there.
 _HOME = {
+    "Annotations": ("augury.augment.annotations.options", "Annotations"),
     "apply": ("augury.augment.apply", "apply"),
     "Batch": ("augury.core.batch", "Batch"),
     "Beta": ("augury.core.laws", "Beta"),
@@ -92,7 +94,7 @@ _HOME = {
     "Policy": ("augury.core.plan", "Policy"),
     "register": ("augury.core.registry", "register"),
     "RunError": ("augury.core.errors", "RunError"),
-    "saliency": ("augury.augment.saliency.fill", "saliency"),
+    "saliency": ("augury.augment.saliency.source", "saliency"),
     "Settings": ("augury.train.engine.settings", "Settings"),
     "SimpleStrategy": ("augury.train.strategies.simple", "SimpleStrategy"),
     "Space": ("augury.core.plan", "Space"),
@@ -111,7 +113,7 @@ __version__ = "0.1.0"
 __all__ = ["__version__", *_HOME, *_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
-if not TYPE_CHECKING:  # a checker that saw it would accept any name
+if not TYPE_CHECKING:  # with it, a type checker would accept any name
 
     def __getattr__(name: str) -> object:
         from importlib import import_module

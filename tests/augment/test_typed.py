@@ -15,7 +15,7 @@ from augury.augment.typed import builder
 from augury.core import registry
 from augury.core.errors import InputError
 from augury.core.grammar import show
-from augury.core.laws import law_from, written
+from augury.core.laws import law_from, law_to_grammar
 from augury.core.options import parse_spec
 
 IMAGES = torch.randint(0, 256, (6, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -26,7 +26,7 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "shear_x": ("slope=0.2, p=0.7", {"slope": 0.2, "p": 0.7}),
     "translate_x": ("fraction=[-0.1, 0.25]", {"fraction": [-0.1, 0.25]}),
     "brightness": ("factor=log_uniform(0.5, 2)", {"factor": augury.LogUniform(0.5, 2)}),
-    "mixup": ("keep=beta(0.4)", {"keep": augury.Beta(0.4, 0.4)}),
+    "mixup": ("weight=beta(0.4)", {"weight": augury.Beta(0.4, 0.4)}),
     "cutout": ("8", {"length": 8}),
     "randaugment": ("num_ops=1, spread=0.5", {"num_ops": 1, "spread": 0.5}),
     "tanda": ("functions=[flip, rotate(degrees=5)], length=3", {"functions": ("flip", "rotate(degrees=5)"), "length": 3}),
@@ -40,11 +40,11 @@ ENTRIES = [e for kind in registry.AUGMENTATIONS for e in registry.entries(kind)]
 
 def made(pipeline: augury.Pipeline) -> list[Tensor]:
     """Everything that two calls give: images, and labels where they are mixed."""
-    fill = augury.saliency(Look(), mean=(0.5,) * 3, std=(0.25,) * 3)
+    saliency = augury.saliency(Look(), mean=(0.5,) * 3, std=(0.25,) * 3)
     found = []
     for epoch in range(2):
         batch = augury.Batch(IMAGES, augury.Targets.of(LABELS, 6), torch.arange(6))
-        done, traces = pipeline.run(batch, augury.Noise.of(pipeline.seed, batch.ids, epoch=epoch), fill=fill)
+        done, traces = pipeline.run(batch, augury.Noise.of(pipeline.seed, batch.ids, epoch=epoch), saliency=saliency)
         assert done.targets is not None
         found += [done.images, done.targets.dense(), *(part for trace in traces if trace for part in trace.values())]
     return found
@@ -165,7 +165,7 @@ def test_wrong_options_are_refused_as_in_text(wrong: Any, message: str) -> None:
     ids=lambda law: type(law).__name__,
 )  # fmt: skip
 def test_every_law_can_be_written_and_read_again(law: augury.Law) -> None:
-    text = f"x(y={show(written(law))})"
+    text = f"x(y={show(law_to_grammar(law))})"
     assert law_from(parse_spec(text, "test").options["y"], "test") == law
 
 

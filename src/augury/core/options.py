@@ -1,4 +1,4 @@
-"""Options: one check against declared types for the command line, YAML files and Python."""
+"""Options: the same check against declared types for the command line, YAML files and Python."""
 
 import difflib
 import inspect
@@ -8,15 +8,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from augury.core import registry
 from augury.core.errors import InputError
 from augury.core.grammar import Chain, Spec, chain_from, parse_chain, parse_list, parse_spec, show, text_from
 
-__all__ = ["Chain", "Interval", "Spec", "bind", "chain_from", "convert", "parse_chain", "parse_list", "parse_spec", "text_from"]
+__all__ = [
+    "Chain",
+    "Interval",
+    "Registered",
+    "Spec",
+    "bind",
+    "chain_from",
+    "convert",
+    "parse_chain",
+    "parse_list",
+    "parse_spec",
+    "text_from",
+]
 
 
 @dataclass(frozen=True)
 class Interval:
-    """The closed range an option's number must lie in: `Annotated[float, Interval(0, 1)]`. Infinity lies in none."""
+    """The closed range an option's number must lie in: `Annotated[float, Interval(0, 1)]`. It never contains infinity."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -30,10 +43,17 @@ class Interval:
         return f"at most {self.high:g}" if self.low == -math.inf else f"from {self.low:g} to {self.high:g}"
 
 
+@dataclass(frozen=True)
+class Registered:
+    """The kind of which an option's word must be a registered name: `Annotated[str, Registered("saliency")]`."""
+
+    kind: registry.Kind
+
+
 def bind(function: Callable[..., Any], spec: Spec, where: str) -> dict[str, Any]:
     """The options of `spec`, checked and converted to the declared types of `function`'s keyword-only parameters.
 
-    Raises InputError naming the option, its range or choices, or the nearest option where the name is unknown.
+    Raises InputError naming the option and its range or choices; for an unknown option, the most similar one.
     """
     hints = get_type_hints(function, include_extras=True)
     parameters = {n: p for n, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
@@ -55,7 +75,7 @@ def bind(function: Callable[..., Any], spec: Spec, where: str) -> dict[str, Any]
 
 
 def convert(value: Any, hint: Any, where: str) -> Any:
-    """`value` as the declared type `hint`; InputError starting with `where` when it cannot be."""
+    """`value` converted to the declared type `hint`; InputError starting with `where` if that is impossible."""
     if hint is Any:
         return value
     origin = get_origin(hint)
@@ -65,6 +85,9 @@ def convert(value: Any, hint: Any, where: str) -> Any:
         for limit in limits:
             if isinstance(limit, Interval) and isinstance(result, int | float) and result not in limit:
                 raise InputError(f"{where} must be {limit}")
+            if isinstance(limit, Registered) and not registry.has(limit.kind, result):
+                known = registry.names(limit.kind)
+                raise InputError(f"{where} must be one of {', '.join(known)}")
         return result
     if origin in (Union, types.UnionType):
         return _convert_union(value, get_args(hint), where)

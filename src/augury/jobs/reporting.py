@@ -1,6 +1,6 @@
 """Shared by the reports of several commands."""
 
-from augury.augment.pipeline import Fill
+from augury.augment.pipeline import SaliencySource
 from augury.core.options import Chain
 from augury.explain.report.sheet import Sheet, sheet
 from augury.jobs.sheets import draw, sample_rows
@@ -15,15 +15,14 @@ _REFINED = {
 _OPTIMISERS = {"sgd": "SGD", "rmsprop": "RMSProp", "adam": "Adam", "adamw": "AdamW"}
 
 
-def sheet_of(dataset: Dataset, augment: Chain, seed: int, fill: Fill | None = None) -> Sheet:
-    """A report's sheet for one augmentation: a few training images and several draws of each. fill: the trained network's
-    saliency, for
-    stages that use it."""
-    shown = draw(dataset, augment, sample_rows(dataset, IMAGES), DRAWS, seed=seed, fill=fill)
+def sheet_of(dataset: Dataset, augment: Chain, seed: int, saliency: SaliencySource | None = None) -> Sheet:
+    """A report's sheet for one augmentation: a few training images and several draws of each. saliency: the trained
+    network's, for stages that use it."""
+    shown = draw(dataset, augment, sample_rows(dataset, IMAGES), DRAWS, seed=seed, saliency=saliency)
     png = sheet(shown.before, shown.after)
     caption = (
         f"The first column is the original; the other {DRAWS} show it as the network sees it in epochs 1 to {DRAWS} "
-        f"of the training with seed {seed}{'' if fill is None else ', with the saliency of the trained network'}."
+        f"of the training with seed {seed}{'' if saliency is None else ', with the saliency of the trained network'}."
     )
     return Sheet(str(augment), caption, png)
 

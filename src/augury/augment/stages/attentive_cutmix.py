@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from augury.augment.saliency.maps import AnySaliencyKind, map_of
+from augury.augment.geometry.followed import Followed
+from augury.augment.saliency.maps import SaliencyKind, map_of
 from augury.augment.saliency.regions import usable
 from augury.core.batch import Batch
 from augury.core.noise import Noise
@@ -25,7 +26,7 @@ class AttentiveCutMix:
     grid: int
     p: float
     network: str | None = None
-    saliency: AnySaliencyKind = "attention"
+    saliency: SaliencyKind = "attention"
     name: str = "attentive_cutmix"
     address: str = "attentive_cutmix"
     intensive: bool = True
@@ -48,13 +49,24 @@ class AttentiveCutMix:
     def apply(self, batch: Batch, trace: Trace) -> Batch:
         """The cells pasted, the labels mixed by the exact area; a pure function of both."""
         size, partner = batch.sizes(), trace["partner"]
-        mask = trace["cells"].gather(1, self._cell(batch.images, size).flatten(1)).reshape(batch.images[:, 0].shape)
-        mask = mask & trace["on"][:, None, None] & _valid(batch.images, size)
+        mask = self._mask(batch.images[:, 0], trace, size)
         images = torch.where(mask[:, None], batch.images[partner], batch.images)
         area = (size[:, 0] * size[:, 1]).clamp(min=1)
-        keep = (1 - mask.flatten(1).sum(1).double() / area).to(torch.float32)
-        targets = None if batch.targets is None else batch.targets.mix(partner, keep)
+        weight = (1 - mask.flatten(1).sum(1).double() / area).to(torch.float32)
+        targets = None if batch.targets is None else batch.targets.mix(partner, weight)
         return batch.replace(images=images, targets=targets, saliency=None)
+
+    def _mask(self, canvas: Tensor, trace: Trace, size: Tensor) -> Tensor:
+        """bool [B,H,W], as `canvas` is: the pixels that are pasted."""
+        mask = trace["cells"].gather(1, self._cell(canvas, size).flatten(1)).reshape(canvas.shape)
+        return mask & trace["on"][:, None, None] & _valid(canvas, size)
+
+    def follow(self, followed: Followed, trace: Trace) -> Followed:
+        """Masks take the cells over; boxes and key points are refused."""
+        followed.refuse_coordinates(self.name, "pastes parts of another image")
+        if followed.sources is None:
+            return followed
+        return followed.filled(self._mask(followed.sources, trace, followed.size), trace["partner"])
 
     def repeat(self, noise: Noise) -> Noise:
         return noise
