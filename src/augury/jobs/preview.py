@@ -98,7 +98,7 @@ def _looked_up(request: Request, run: Run | None) -> _Request:
     if run is not None:
         return _of_run(request, run)
     if request.data is None or request.augment is None:
-        raise InputError("DATA, --augment: name both, or a finished run by --run or --worst")
+        raise InputError("DATA, --augment: name both, or a finished run with --run or --worst")
     dataset = load(request.data, data_dir=request.data_dir, image_size=request.image_size, resize=request.resize)
     seed, epoch = request.seed or 0, request.epoch or 1
     settings = Settings.of({"data": request.data, "strategy": request.strategy or "erm", "seed": seed}, "preview")
@@ -118,8 +118,8 @@ def _of_run(request: Request, run: Run) -> _Request:
         refuse_edited((RunDirectory(run.path).config() or {}).get(POLICY_FILES), str(run.path))
     if "train" in run.changed:
         raise InputError(
-            f"{run.path}: what it saw cannot be shown again, because its training images have changed since: "
-            f"{run.changed['train']}; put them back"
+            f"{run.path}: what it saw cannot be shown again, because its training images have changed: "
+            f"{run.changed['train']}; restore them"
         )
     if request.augment is None:
         shown = shown_of(s, dataset, run.path)
