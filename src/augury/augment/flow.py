@@ -65,11 +65,13 @@ class Flow:
         return self.batch if self._together(stage) is not None else self.execute()
 
     def add(self, stage: Stage, trace: Trace) -> None:
-        """`stage` is next, with its drawn trace."""
+        """`stage` is next, with its drawn trace. Raises InputError for a trace that does not fit the batch."""
         inner = self._together(stage)
         if inner is None:
             self.batch = stage.apply(self.execute(), trace)
             return
+        if isinstance(inner, PlanStage):
+            inner.check(self.batch, trace)
         self._waiting.append((inner, trace))
         if isinstance(inner, PlanStage) and inner.moves and self.batch.saliency is not None:
             self.batch = self.batch.replace(saliency=None)

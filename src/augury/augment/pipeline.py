@@ -17,6 +17,7 @@ from augury.augment.pil import from_pil, to_pil
 from augury.augment.stages.normalize import Normalize
 from augury.core import plugins
 from augury.core.batch import Batch
+from augury.core.checks import check_batch
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.plan import Clock
@@ -74,8 +75,9 @@ class Pipeline:
         stages fire at all. refined: intensive stages are off. out: where the images go, of the result's shape, type and
         layout; it may be the batch's own images where those are not normalised.
         """
-        if not len(batch.ids) == len(noise) == len(batch):
-            raise InputError(f"batch: {len(batch)} images, {len(batch.ids)} ids and noise for {len(noise)}; one of each per image")
+        check_batch(batch)
+        if len(noise) != len(batch):
+            raise InputError(f"noise: for {len(noise)} images, and the batch has {len(batch)}; make it from the batch's ids")
         if out is not None:
             check_overlap(out, batch.images)
         flow = Flow(batch, self.output, self._buffers, out)
@@ -100,12 +102,19 @@ class Pipeline:
         return flow.finish(), traces
 
     def apply(self, batch: Batch, traces: list[Trace | None]) -> Batch:
-        """The same augmentation again, from its trace: no noise and no model are needed."""
+        """The same augmentation again, from its trace: no noise and no model are needed. Raises InputError for another's trace."""
+        check_batch(batch)
+        self._check_traces(traces)
         flow = Flow(batch, self.output, self._buffers)
         for stage, trace in zip(self.stages, traces, strict=True):
             if trace is not None:
                 flow.add(stage, trace)
         return flow.finish()
+
+    def _check_traces(self, traces: list[Trace | None]) -> None:
+        if not isinstance(traces, list | tuple) or len(traces) != len(self.stages):
+            found = f"{len(traces)}" if isinstance(traces, list | tuple) else type(traces).__name__
+            raise InputError(f"trace: expected a list with one entry for each of {len(self.stages)} stages, got {found}")
 
     def __repr__(self) -> str:
         """Python that makes it again, where it has a text."""
@@ -190,6 +199,7 @@ class Pipeline:
 
     def describe(self, traces: list[Trace | None], row: int) -> str:
         """What was drawn for one row of a batch, in words."""
+        self._check_traces(traces)
         words = (stage.describe(t, row) for stage, t in zip(self.stages, traces, strict=True) if t is not None)
         return ", ".join(w for w in words if w)
 

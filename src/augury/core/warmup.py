@@ -2,7 +2,7 @@
 
 Compiling takes half a minute once per machine and version, and a first batch should not wait for it. A process of its own
 compiles and fills numba's cache; every process that has work looks whether it is done. `AUGURY_COMPILE=now` has each process
-compile what it needs when it needs it.
+compile what it needs when it needs it, and so do kernels that check their indices, which are not kept (`AUGURY_BOUNDS_CHECK=1`).
 """
 
 import contextlib
@@ -61,14 +61,15 @@ class _State:
 
 @functools.cache
 def _state() -> _State:
-    folder = None if os.environ.get("AUGURY_COMPILE") == "now" or importlib.util.find_spec("numba") is None else _folder()
+    now = os.environ.get("AUGURY_COMPILE") == "now" or os.environ.get("AUGURY_BOUNDS_CHECK") == "1"
+    folder = None if now or importlib.util.find_spec("numba") is None else _folder()
     return _State(None if folder is None else folder / f"augury-{_fingerprint()}.compiled")
 
 
 def _folder() -> Path | None:
     """Where numba keeps kernels, or the user's cache folder; None where nothing can be written, so that nothing is kept."""
     asked = os.environ.get("NUMBA_CACHE_DIR")
-    places = [Path(asked)] if asked else [PACKAGE / "core" / "__pycache__", Path.home() / ".cache" / "augury"]
+    places = [Path(asked)] if asked else [PACKAGE / "core" / "__pycache__", Path(os.path.expanduser("~/.cache/augury"))]
     for place in places:
         try:
             place.mkdir(parents=True, exist_ok=True)

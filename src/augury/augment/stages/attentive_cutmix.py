@@ -8,6 +8,7 @@ from torch import Tensor
 from augury.augment.saliency.maps import AnySaliencyKind, map_of
 from augury.augment.saliency.regions import usable
 from augury.core.batch import Batch
+from augury.core.checks import check_part, check_rows, check_size
 from augury.core.noise import Noise
 from augury.core.plan import Clock
 from augury.core.stage import Domain, Trace
@@ -47,6 +48,11 @@ class AttentiveCutMix:
 
     def apply(self, batch: Batch, trace: Trace) -> Batch:
         """The cells pasted, the labels mixed by the exact area; a pure function of both."""
+        check_size(batch)
+        check_part(trace, "cells", torch.bool, (len(batch), self.grid**2))
+        check_part(trace, "on", torch.bool, (len(batch),))
+        check_part(trace, "partner", torch.int64, (len(batch),))
+        check_rows(trace["partner"], "trace: partner", (len(batch),), len(batch))
         size, partner = batch.sizes(), trace["partner"]
         mask = trace["cells"].gather(1, self._cell(batch.images, size).flatten(1)).reshape(batch.images[:, 0].shape)
         mask = mask & trace["on"][:, None, None] & _valid(batch.images, size)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from augury.augment.stages.plan import PlanStage
 from augury.core.batch import Batch
+from augury.core.checks import check_finite
 from augury.core.laws import Beta
 from augury.core.noise import Noise
 from augury.core.plan import Clock
@@ -58,6 +59,7 @@ class AugMix:
 
     def apply(self, batch: Batch, trace: Trace) -> Batch:
         """The weighted sum, rounded to the nearest level."""
+        check_finite(trace, "weight", (len(batch), self.chains + 1))
         weight = trace["weight"][..., None, None, None]
         total = batch.images.to(torch.float32) * weight[:, -1]
         for k in range(self.chains):
