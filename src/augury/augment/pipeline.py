@@ -94,7 +94,7 @@ class Pipeline:
                 what = f"uint8 pixels in a Batch, got {given}" if given != torch.uint8 else "pixels, and these are normalised"
                 raise InputError(f"images: {stage.name} takes {what}; augment before normalising")
             trace = stage.sample(flow.ready(stage), noise.fold(f"{stage.address}{number}"), clock, share)
-            flow.add(stage, trace)
+            flow.add(stage, trace, drawn=True)
             if len(flow.batch) != len(noise):
                 noise = stage.repeat(noise)
                 flow.batch = flow.batch if flow.batch.key is None else flow.batch.replace(key=noise.key)
@@ -108,7 +108,7 @@ class Pipeline:
         flow = Flow(batch, self.output, self._buffers)
         for stage, trace in zip(self.stages, traces, strict=True):
             if trace is not None:
-                flow.add(stage, trace)
+                flow.add(stage, trace, drawn=False)
         return flow.finish()
 
     def _check_traces(self, traces: list[Trace | None]) -> None:

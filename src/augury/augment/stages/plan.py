@@ -107,6 +107,10 @@ class PlanStage:
     def apply(self, batch: Batch, trace: Trace) -> Batch:
         """The batch after the traced choices; a pure function of both. Raises InputError for a trace that does not fit it."""
         self.check(batch, trace)
+        return self.execute(batch, trace)
+
+    def execute(self, batch: Batch, trace: Trace) -> Batch:
+        """The same for a trace that this stage drew for the batch, which needs no check."""
         size = batch.sizes()
         lowered = self.lower(trace, size)
         if self.forms <= {"warp", "table", "blend"}:
