@@ -1,15 +1,15 @@
 """Augury: find, apply and evaluate image augmentation for classifiers.
 
     pipeline = augury.pipeline("randaugment", num_ops=2, magnitude=9)
-    images = pipeline(images)                       # uint8 [B,C,H,W]: every image gets its own draw
+    images = pipeline(images)                       # uint8 [B,C,H,W]; every image is augmented differently
     images, targets = augury.pipeline("cutmix")(images, labels)
     loss = targets.loss(model(images)).mean()
     run = augury.fit("digits", augment="crop+cutout", epochs=20, output="runs/cutout")
 
-Names load on first use, so that `import augury` costs nothing; type checkers and editors see them all.
+Names are imported on first use, so that `import augury` costs nothing; type checkers and editors see all of them.
 """
 
-TYPE_CHECKING = False  # what checkers take for true; importing `typing` for it would cost more than all the rest
+TYPE_CHECKING = False  # type checkers assume True; importing it from `typing` would cost more than everything else here
 if TYPE_CHECKING:
     from augury import ops as ops
     from augury import policies as policies
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
     dataset, model = _load, _build
 
-# Public name: the module that holds it, and what it is called there.
+# Public name -> its module and its name there.
 _HOME = {
     "apply": ("augury.augment.apply", "apply"),
     "Batch": ("augury.core.batch", "Batch"),
@@ -111,7 +111,7 @@ __version__ = "0.1.0"
 __all__ = ["__version__", *_HOME, *_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
-if not TYPE_CHECKING:  # a checker that saw it would accept any name
+if not TYPE_CHECKING:  # with it, a type checker would accept any name
 
     def __getattr__(name: str) -> object:
         from importlib import import_module

@@ -1,7 +1,7 @@
-"""Operations as functions with typed options, `augury.ops.rotate(degrees=(-30, 30))`: each builds a `Pipeline`.
+"""Operations as functions with typed options, `augury.ops.rotate(degrees=(-30, 30))`; each builds a `Pipeline`.
 
-Every registered name is here, those of plug-ins included; nothing is listed. The signatures for editors and type checkers
-stand in `ops.pyi`, which `tools/stubs.py` writes.
+Every registered operation is available, including those of plug-ins. The signatures for editors and type checkers are in
+`ops.pyi`, which `tools/stubs.py` generates.
 """
 
 

@@ -15,7 +15,7 @@ from augury.augment.typed import builder
 from augury.core import registry
 from augury.core.errors import InputError
 from augury.core.grammar import show
-from augury.core.laws import law_from, written
+from augury.core.laws import law_from, law_to_grammar
 from augury.core.options import parse_spec
 
 IMAGES = torch.randint(0, 256, (6, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -165,7 +165,7 @@ def test_wrong_options_are_refused_as_in_text(wrong: Any, message: str) -> None:
     ids=lambda law: type(law).__name__,
 )  # fmt: skip
 def test_every_law_can_be_written_and_read_again(law: augury.Law) -> None:
-    text = f"x(y={show(written(law))})"
+    text = f"x(y={show(law_to_grammar(law))})"
     assert law_from(parse_spec(text, "test").options["y"], "test") == law
 
 

@@ -158,4 +158,4 @@ def test_a_session_uses_its_names_at_once(tmp_path: Path) -> None:
     done = fresh("-c", code, cwd=tmp_path)
     assert done.stdout == "1 True\n", done.stderr
     asked = fresh("-m", "augury", "evaluate", "run", cwd=tmp_path)
-    assert asked.returncode == 2 and "defined in a notebook or script; write them into a file" in asked.stderr
+    assert asked.returncode == 2 and "defined in a notebook or script; move them to a file" in asked.stderr

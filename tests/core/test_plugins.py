@@ -103,7 +103,7 @@ def test_a_change_that_fails_leaves_the_names_as_they_were(tmp_path: Path) -> No
     [
         ("missing.py", "no such file"),
         ("no_such_module_here", "there is no module 'no_such_module_here'; for a file, give its path"),
-        ("a folder/", "give a Python file, as mine.py"),
+        ("a folder/", "expected a Python file such as mine.py"),
         ("json", "registers no name"),
     ],
 )
@@ -168,7 +168,7 @@ def test_a_session_can_define_its_names_again() -> None:
     registry.register("op", "from_a_cell")(op)  # type: ignore[arg-type]
     registry.register("op", "from_a_cell")(op)
     assert plugins.plugin_of("__main__").label == "this session"
-    with pytest.raises(InputError, match="from_a_cell: defined in a notebook or script; write it into a file"):
+    with pytest.raises(InputError, match="from_a_cell: defined in a notebook or script; move it to a file"):
         plugins.portable(plugins.used_in({"augment": "from_a_cell"}), "--ray")
 
 

@@ -17,12 +17,12 @@ from augury.train.engine.rundir import RunDirectory
 LAUGHS = "a0: &a0 [1, 1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
 # Content, words of the refusal.
 YAML = [
-    ("a: " + "[" * 60 + "]" * 60, "more than 50 lists"),
-    ("a: " + "[" * 100_000, "more than 50 lists"),
+    ("a: " + "[" * 60 + "]" * 60, "nested more than 50 deep"),
+    ("a: " + "[" * 100_000, "nested more than 50 deep"),
     ("a: [" + "1, " * 20_001 + "1]", "more than 20000 values"),
-    (LAUGHS, "values, aliases written out"),
-    ("a: &a [*a]\n", "line 1: an alias within what it stands for"),
-    ("epochs: " + "9" * 5000, "a number of 5000 digits"),
+    (LAUGHS, "values once aliases are expanded"),
+    ("a: &a [*a]\n", "line 1: an alias that contains itself"),
+    ("epochs: " + "9" * 5000, "a number with 5000 digits"),
     ("epochs: 2024-99-99", "not readable as YAML"),
     ("epochs: !!int abc", "not readable as YAML"),
     ("? [a]\n: 1", "not readable as YAML"),

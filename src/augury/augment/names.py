@@ -19,7 +19,7 @@ from augury.augment.stages.normalize import Normalize, checked_statistics
 from augury.augment.stages.plan import PlanStage
 from augury.core import registry
 from augury.core.errors import InputError
-from augury.core.laws import Law, written
+from augury.core.laws import Law, law_to_grammar
 from augury.core.options import Chain, Spec, bind, chain_from, parse_chain
 from augury.core.plan import Policy
 from augury.core.stage import Stage
@@ -121,7 +121,7 @@ def _written(value: Any, hint: Any) -> Any:
     if isinstance(value, Stage):
         return _written(_piece(value, 0), hint)
     if isinstance(value, Law):
-        return written(value)
+        return law_to_grammar(value)
     takes_several = any(get_origin(part) in (tuple, list) for part in (hint, *get_args(hint)))
     if hint in (Chain, Spec) or {Chain, Spec} & set(get_args(hint)):
         return _written(pipeline(value), hint) if isinstance(value, list | tuple) else value

@@ -1,1 +1,1 @@
-"""The nouns: addressed noise, laws, targets, batches, operations, plans; the registry and the grammar. No pixels."""
+"""The basic types (noise, laws, targets, batches, operations, plans), the registry and the grammar. Nothing reads pixels."""

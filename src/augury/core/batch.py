@@ -1,4 +1,4 @@
-"""Batch: images with what is known of them."""
+"""Batch: images together with their labels, ids and other metadata."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,10 +15,10 @@ from augury.core.targets import Targets
 class Batch:
     """A batch on its way through a pipeline.
 
-    images: uint8 [B,C,H,W] until `normalize`, float after it. ids: int64 [B], the sample's number in its data set.
+    images: uint8 [B,C,H,W] before `normalize`, float after it. ids: int64 [B], the sample's index in its data set.
     visits: int64 [B], how often the id was seen before in this epoch. groups: int64 [B]. saliency: float32 [B,H,W].
-    size: int64 [B,2], valid rows and columns from the top left, where images are smaller than H, W (None: all of it).
-    key: int64 [B], the key of each row's noise (`Noise(batch.key)`), for strategies that draw something themselves.
+    size: int64 [B,2], valid rows and columns from the top left where images are smaller than H x W (None: the full size).
+    key: int64 [B], the key of each row's noise (`Noise(batch.key)`), for strategies that draw random numbers themselves.
     """
 
     images: Tensor
@@ -41,7 +41,7 @@ class Batch:
         if devices.is_host(self.images.device):
             return constant((height, width), torch.int64, self.images.device).expand(len(self), 2)
         size = torch.full((2,), width, device=self.images.device)
-        size[:1].fill_(height)  # numbers that travel with a launch: a tensor made on the host would have to be copied
+        size[:1].fill_(height)  # passed as a kernel argument; a tensor made on the host would have to be copied
         return size.expand(len(self), 2)
 
     def __len__(self) -> int:

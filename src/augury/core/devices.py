@@ -1,7 +1,7 @@
 """The differences between a CPU and an accelerator, in one place.
 
-On a CPU rows are picked out and counted, which is cheapest there; on an accelerator counting would make the host wait, so
-that every row is computed and masked. Nothing in a draw or its application copies from the host once it is warm.
+On a CPU, the affected rows are selected and counted, which is cheapest there. On an accelerator, counting would synchronise
+with the host, so every row is computed and then masked. After warm-up, no draw and no operation copies from the host.
 """
 
 import functools
@@ -17,17 +17,17 @@ def is_host(device: torch.device) -> bool:
 
 
 def constant(numbers: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The numbers (nested tuples) as a tensor on the device, copied there once. Never write into it.
+    """The numbers (nested tuples) as a tensor on the device, copied once and cached. Never write into it.
 
-    A copy from the host makes it wait and cannot be captured in a CUDA graph, so the first call belongs before the capture.
-    A compiled graph holds the numbers itself.
+    A copy from the host synchronises and cannot be captured in a CUDA graph, so the first call must come before the capture.
+    A compiled graph holds the numbers as constants.
     """
     if torch.compiler.is_compiling():
         return torch.tensor(numbers, dtype=dtype, device=device)
-    return _placed(numbers, dtype, device)
+    return _cached_constant(numbers, dtype, device)
 
 
 @functools.lru_cache(maxsize=4096)
-def _placed(numbers: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _cached_constant(numbers: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
     with torch.inference_mode(False):
         return torch.tensor(numbers, dtype=dtype, device=device)

@@ -1,4 +1,4 @@
-"""How draws of one image follow one another over the epochs; a module of its own, so that settings need no PyTorch."""
+"""How the draws for one image relate across epochs. A separate module, so that settings do not import PyTorch."""
 
 from typing import Literal
 

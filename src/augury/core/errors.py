@@ -1,9 +1,9 @@
-"""The two errors that users see; both are reported in one line, without a traceback."""
+"""The two errors that users see; both are reported as one line without a traceback."""
 
 
 class InputError(ValueError):
-    """Refused before anything was done: names the file, field or flag and the remedy (exit code 2)."""
+    """Bad input, rejected before any work started. Names the file, field or flag and the remedy (exit code 2)."""
 
 
 class RunError(RuntimeError):
-    """Failed while running: what was done so far is kept (exit code 1)."""
+    """A failure during a run; what was finished before it is kept (exit code 1)."""

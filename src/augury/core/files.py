@@ -1,4 +1,4 @@
-"""Opens regular files only: a named pipe, a socket or a device in a file's place is refused and never waited for."""
+"""Opens regular files only: a named pipe, a socket or a device is refused immediately instead of blocking the reader."""
 
 import os
 import stat
@@ -15,13 +15,13 @@ _KINDS = (
 
 
 class NotRegularError(OSError):
-    """What lies at the path is no regular file; `strerror` says what it is."""
+    """The path is not a regular file; `strerror` says what it is."""
 
 
 def open_regular(path: Path | str) -> BinaryIO:
-    """The file, open for reading. Raises NotRegularError at once for anything else, OSError as `open` does.
+    """The file, opened for reading. Raises NotRegularError for anything but a regular file, and OSError as `open` does.
 
-    What is opened is asked, not the path, so that nothing can be exchanged in between.
+    The open descriptor is checked again, so that the file cannot be exchanged between the check and the opening.
     """
     _refuse(os.stat(path).st_mode, path)
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -34,18 +34,18 @@ def open_regular(path: Path | str) -> BinaryIO:
 
 
 def read_bytes(path: Path | str) -> bytes:
-    """A regular file's content; errors as `open_regular`."""
+    """A regular file's content; raises as `open_regular` does."""
     with open_regular(path) as file:
         return file.read()
 
 
 def read_text(path: Path | str) -> str:
-    """A regular file's content as UTF-8; errors as `open_regular`, and UnicodeDecodeError. Line ends become \\n."""
+    """A regular file's content as UTF-8, with \\n line ends; raises as `open_regular` does, and UnicodeDecodeError."""
     return read_bytes(path).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def kind_of(mode: int) -> str:
-    """What a file's mode says it is: nothing for a regular file, else `a named pipe`, `a folder`, ..."""
+    """The kind of file in words, from its mode: `a named pipe`, `a folder`, ...; empty for a regular file."""
     return next((kind for is_kind, kind in _KINDS if is_kind(mode)), "" if stat.S_ISREG(mode) else "no file")
 
 

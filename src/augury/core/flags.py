@@ -1,4 +1,4 @@
-"""Words for the fields of a settings dataclass, from which the command line builds its flags and their help."""
+"""Metadata on the fields of a settings dataclass, from which the command line derives its flags and their help."""
 
 import types
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ _LONGEST_CHOICE = 34  # characters of `a|b|c` beside a flag; longer lists are na
 
 @dataclass(frozen=True)
 class Flag:
-    """A setting as a flag. value: what stands for its value in the help; default: words for what holds without it."""
+    """A setting as a flag. value: the placeholder for its value in the help; default: the default, in words."""
 
     name: str
     group: str
@@ -30,7 +30,7 @@ class Flag:
 
 
 @dataclass(frozen=True)
-class _Words:
+class _FlagHelp:
     group: str
     text: str
     value: str
@@ -38,21 +38,21 @@ class _Words:
 
 
 def flag(default: T, group: str, text: str, *, value: str = "", unset: str = "") -> T:
-    """A field's default together with the words for its flag; use it in place of `dataclasses.field`.
+    """A field's default together with the help for its flag; use it in place of `dataclasses.field`.
 
-    group: the heading it stands under. value: what stands for its value, by default from the type. unset: what holds where
-    the default is None, in words. The types, choices and defaults themselves are read from the field.
+    group: the heading in the help. value: the placeholder for its value, derived from the type if empty. unset: what a
+    default of None means, in words. Types, choices and defaults are read from the field.
     """
-    return field(default=default, metadata={"flag": _Words(group, text, value, unset)})
+    return field(default=default, metadata={"flag": _FlagHelp(group, text, value, unset)})
 
 
 def required(group: str, text: str, *, value: str = "") -> Any:
-    """As `flag`, of a field that has no default."""
-    return field(metadata={"flag": _Words(group, text, value, "")})
+    """Like `flag`, for a field without a default."""
+    return field(metadata={"flag": _FlagHelp(group, text, value, "")})
 
 
 def flags_of(kind: type, defaults: Mapping[str, Any] | None = None) -> Iterator[Flag]:
-    """The flags of a settings dataclass in the order of its fields. defaults: those of a command, where they are others."""
+    """The flags of a settings dataclass in field order. defaults: a command's own defaults, where they differ."""
     hints = get_type_hints(kind, include_extras=True)
     for part in fields(kind):
         words = part.metadata.get("flag")
@@ -70,7 +70,7 @@ def _default(part: "Field[Any]") -> Any:
 
 
 def _plain(hint: Any) -> Any:
-    """The type without limits and without None."""
+    """The type without its `Annotated` limits and without None."""
     if get_origin(hint) is Annotated:
         return _plain(get_args(hint)[0])
     if get_origin(hint) in (Union, types.UnionType):

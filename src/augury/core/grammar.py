@@ -4,8 +4,8 @@
     crop+flip+cutout(length=8)             a chain of stages
     none,standard,keep(cutout, tau=0.6)    a list; an option may itself be a name with options
 
-Nothing here names classes or modules: what a file says is looked up among registered names and checked against the
-declared types of their options (`augury.core.options`), so that no file can import or execute code.
+Text cannot name classes or modules: names are looked up in the registry and options are checked against their declared
+types (`augury.core.options`), so that no file can import or execute code.
 """
 
 import math
@@ -18,7 +18,7 @@ from augury.core.errors import InputError
 
 @dataclass(frozen=True)
 class Spec:
-    """A name with options, as written. `first` holds values given without a key (at most one is accepted)."""
+    """A name with options, as written. `first` holds values without a key (at most one is accepted)."""
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
@@ -53,27 +53,29 @@ _DEEPEST = 20
 
 
 def parse_list(text: str, where: str) -> list[Chain]:
-    """`"none,crop+flip"` as chains; InputError naming `where` and the place in the text that cannot be read."""
-    reader = _Reader(text, where)
-    chains = [reader.chain()]
-    while reader.take(","):
-        chains.append(reader.chain())
-    reader.end()
+    """`"none,crop+flip"` as chains; InputError naming `where` and the part of the text that cannot be parsed."""
+    parser = _Parser(text, where)
+    chains = [parser.chain()]
+    while parser.take(","):
+        chains.append(parser.chain())
+    parser.end()
     return chains
 
 
 def parse_chain(text: str, where: str) -> Chain:
-    """One chain, `"crop+flip+cutout(length=8)"`; InputError where it cannot be read."""
-    reader = _Reader(text, where)
-    chain = reader.chain()
-    if reader.take(","):
-        raise InputError(f"{where}: {text!r} is a list; one is taken here (`+` joins stages, `augury compare` takes lists)")
-    reader.end()
+    """One chain, `"crop+flip+cutout(length=8)"`; InputError if it cannot be parsed."""
+    parser = _Parser(text, where)
+    chain = parser.chain()
+    if parser.take(","):
+        raise InputError(
+            f"{where}: {text!r} is a list; one chain is expected here (`+` joins stages, `augury compare` takes lists)"
+        )
+    parser.end()
     return chain
 
 
 def parse_spec(text: str, where: str) -> Spec:
-    """One name with options, `"erm"` or `"ait(weight=1)"`; InputError where it is a chain or cannot be read."""
+    """One name with options, `"erm"` or `"ait(weight=1)"`; InputError if it is a chain or cannot be parsed."""
     chain = parse_chain(text, where)
     if len(chain.stages) != 1:
         raise InputError(f"{where}: {text!r} is a chain; one name is expected here")
@@ -99,9 +101,9 @@ def chain_from(value: Any, where: str) -> Chain:
 
 
 def text_from(value: Any, where: str, *, several: bool = False) -> str:
-    """What a YAML file says of an augmentation or strategy, as the grammar's text.
+    """An augmentation or strategy from a YAML file as text in the grammar.
 
-    Text stays as it is. With `several`, a list parts alternatives (`none,crop+flip`), otherwise stages (`crop+flip`).
+    Text is returned unchanged. With `several`, a list holds alternatives (`none,crop+flip`), otherwise stages (`crop+flip`).
     """
     if isinstance(value, str):
         return value
@@ -120,14 +122,14 @@ def _spec_from_mapping(name: Any, options: Any, where: str) -> Spec:
 
 def _from_yaml(value: Any, where: str) -> Any:
     if isinstance(value, str):
-        return _Reader(value, where).whole_value()
+        return _Parser(value, where).whole_value()
     if isinstance(value, dict):
         return chain_from(value, where).stages[0]
     return [_from_yaml(v, where) for v in value] if isinstance(value, list) else value
 
 
 def show(value: Any) -> str:
-    """A value as the grammar writes it, so that reading gives it back."""
+    """A value as text in the grammar; parsing the text gives the value back."""
     if value is None or isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list | tuple):
@@ -141,14 +143,14 @@ def show(value: Any) -> str:
 
 
 def _bare(word: str) -> str:
-    """The word, in quotes where the grammar could not read it without."""
+    """The word, quoted where the grammar requires it."""
     if _BARE.fullmatch(word):
         return word
     return f"'{word}'" if '"' in word else f'"{word}"'
 
 
-class _Reader:
-    """A recursive-descent reader over one line of text."""
+class _Parser:
+    """A recursive-descent parser of one line of text."""
 
     def __init__(self, text: str, where: str) -> None:
         self.text, self.where, self.position, self.depth, self.quoted = text, where, 0, 0, False
@@ -212,7 +214,7 @@ class _Reader:
 
     def value(self) -> Any:
         if self.depth == _DEEPEST:
-            raise self.fail(f"at most {_DEEPEST} brackets within each other")
+            raise self.fail(f"at most {_DEEPEST} levels of brackets")
         self.depth += 1
         value = self._value()
         self.depth -= 1

@@ -1,6 +1,6 @@
 """The hash of augury.core.noise compiled by numba: one pass over a batch's keys where PyTorch needs a dozen small ones.
 
-The same wrapping 64-bit arithmetic, hence the same bits.
+It uses the same wrapping 64-bit arithmetic and therefore gives the same bits.
 """
 
 import numpy as np
@@ -14,9 +14,9 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def absorbed(state: int | Tensor, part: int | Tensor) -> Tensor:
-    """int64: the states after one more part of the address each; of tensors (without dimensions or [B]), one at least.
+    """int64: each state after absorbing one more part of the address.
 
-    Numbers are signed 64-bit ones.
+    At least one of the two is a tensor, 0-dimensional or [B]; ints are signed 64-bit numbers.
     """
     if isinstance(part, int) and isinstance(state, Tensor) and state.ndim:
         return torch.from_numpy(_absorbed_number(state.numpy(), part))
@@ -35,7 +35,7 @@ def uniform(key: Tensor, count: int) -> Tensor:
 
 
 def stratified(key: Tensor, epoch: int, count: int) -> Tensor:
-    """float32 [B, count]: augury.core.stratified."""
+    """float32 [B, count]: as augury.core.stratified computes it."""
     return torch.from_numpy(_stratified(key.numpy(), epoch, count))
 
 
@@ -47,7 +47,7 @@ def _array(address: int | Tensor) -> np.ndarray:
 
 @jit
 def mixed(v):
-    """The splitmix64 finaliser; every unsigned 64-bit number."""
+    """The splitmix64 finaliser of an unsigned 64-bit number."""
     v = (v ^ (v >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     v = (v ^ (v >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return v ^ (v >> np.uint64(31))
@@ -65,7 +65,7 @@ def _draw(key, k):
 
 @jit
 def _absorbed(state, part):
-    """Of either array, one entry may stand for all rows."""
+    """Either array may have a single entry, which is broadcast to all rows."""
     count = max(len(state), len(part)) if len(state) and len(part) else 0
     out = np.empty(count, np.int64)
     for k in range(count):
@@ -76,7 +76,7 @@ def _absorbed(state, part):
 
 @jit
 def _absorbed_number(state, part):
-    """As above, the same number for all rows."""
+    """As above, with the same number for all rows."""
     out = np.empty(len(state), np.int64)
     for k in range(len(state)):
         out[k] = _after(state[k], part)

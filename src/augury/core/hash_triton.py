@@ -1,7 +1,7 @@
 """The hash of augury.core.noise compiled by Triton: one kernel per draw where PyTorch needs a dozen.
 
-The same wrapping 64-bit arithmetic, hence the same bits. Beside the kernels of a batch, these small ones are what a step
-inside a CUDA graph is made of, and each costs more time to start than to run.
+It uses the same wrapping 64-bit arithmetic and therefore gives the same bits. Fusing matters because each of these small
+kernels takes longer to launch than to run, and a captured step launches many of them.
 """
 
 import torch
@@ -15,9 +15,9 @@ BLOCK = 256
 
 
 def absorbed(state: int | Tensor, part: int | Tensor) -> Tensor:
-    """int64: the states after one more part of the address each; of tensors (without dimensions or [B]), one at least.
+    """int64: each state after absorbing one more part of the address.
 
-    Numbers are signed 64-bit ones.
+    At least one of the two is a tensor, 0-dimensional or [B]; ints are signed 64-bit numbers.
     """
     tensors = [a for a in (state, part) if isinstance(a, Tensor)]
     out = torch.empty(torch.broadcast_shapes(*(t.shape for t in tensors)), dtype=torch.int64, device=tensors[0].device)
@@ -47,7 +47,7 @@ def _run(kernel: "triton.JITFunction", out: Tensor, *arguments: object) -> None:
 
 
 def _address(address: int | Tensor) -> tuple[int | Tensor, int, bool]:
-    """What a kernel is given of it: the number or the memory, the step from row to row, whether it is memory."""
+    """The kernel's arguments for an address: the number or the tensor, the stride between rows, whether it is a tensor."""
     if isinstance(address, int):
         return address, 0, False
     whole = address.to(torch.int64)
@@ -75,7 +75,7 @@ def _absorb(
 
 @triton.jit
 def _loaded(address, step, row, total, IN_MEMORY: tl.constexpr):
-    """uint64 per row."""
+    """The address as uint64, one per row."""
     if IN_MEMORY:
         signed = tl.load(address + row * step, row < total, 0)
     else:
@@ -85,7 +85,7 @@ def _loaded(address, step, row, total, IN_MEMORY: tl.constexpr):
 
 @triton.jit(do_not_specialize=["key_step", "count", "total"])
 def _draw(out, key, key_step, count, total, BLOCK: tl.constexpr):
-    """Bits where `out` is int64, uniforms where it is float32."""
+    """Draws bits if `out` is int64, uniform numbers if it is float32."""
     place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     row = place // count
     start = tl.load(key + row * key_step, place < total, 0).to(tl.uint64, bitcast=True)

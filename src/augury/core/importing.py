@@ -1,4 +1,4 @@
-"""Imports plug-ins; every failure is reported in one line that names the plug-in and the place in it."""
+"""Imports plug-ins; every failure is reported as one line that names the plug-in and the line in its file."""
 
 import importlib
 
@@ -6,7 +6,7 @@ from augury.core.errors import InputError
 
 
 def import_plugin(name: str, where: str) -> None:
-    """Import a module; InputError starting with `where` if there is none of that name, or if it fails."""
+    """Import a module; InputError starting with `where` if it does not exist or fails to import."""
     try:
         importlib.import_module(name)
     except Exception as error:
@@ -16,7 +16,7 @@ def import_plugin(name: str, where: str) -> None:
 
 
 def failed(error: Exception, where: str, file: str | None) -> InputError:
-    """What went wrong, with the line of the plug-in's file that it happened in."""
+    """An InputError that says what failed, with the line number in the plug-in's file."""
     line = error.lineno if isinstance(error, SyntaxError) else None
     trace = error.__traceback__
     while trace is not None:

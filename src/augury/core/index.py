@@ -1,7 +1,7 @@
 """The index of Augury's own names, read from the package's source files without importing them.
 
-`augury list` and `augury --help` therefore need neither torch nor any method's dependencies. A name stands once, in the
-decorator of the file that defines it. A recipe is a TOML file, named as the file is; the package it lies in loads it.
+`augury list` and `augury --help` therefore need neither torch nor any method's dependencies. Each name is written once, in
+the decorator in the file that defines it. A recipe is a TOML file and has the file's name; its package loads it.
 """
 
 import ast
@@ -14,15 +14,15 @@ from typing import Literal, get_args
 
 Kind = Literal["op", "preset", "policy", "strategy", "model", "dataset", "measurement", "theory", "recipe"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-# What presets were called before; plug-ins and scripts that still say so work as they did.
+# The former name of presets, still accepted from plug-ins and scripts.
 OLD_KINDS: dict[str, Kind] = {"pipeline": "preset"}
 PACKAGE = Path(__file__).resolve().parents[1]
-FORM = "write `from augury.core.registry import register` and `@register(...)` above a function of the module"
+FORM = "write `from augury.core.registry import register` and `@register(...)` above a module-level function"
 
 
 @dataclass(frozen=True)
 class Registration:
-    """One registered name: what it is, where its paper is, and the module that defines it."""
+    """One registered name: its kind, its source (paper), a one-line summary and the module that defines it."""
 
     kind: Kind
     name: str
@@ -32,7 +32,7 @@ class Registration:
 
     @property
     def own(self) -> bool:
-        """Whether it is Augury's, not a plug-in's."""
+        """Whether it belongs to Augury itself and not to a plug-in."""
         return self.module.partition(".")[0] == "augury"
 
 
@@ -57,7 +57,7 @@ def index() -> dict[tuple[str, str], Registration]:
 
 
 def _recipe(path: Path) -> Registration:
-    """The entry of a recipe. Only the head of the file is parsed: the rows are many, and every command reads this index."""
+    """The entry of a recipe. Only the head of the file is parsed, since every command reads this index and rows are many."""
     head, _, _ = path.read_text(encoding="utf-8").partition("\nrows")
     values = tomllib.loads(head)
     package = ".".join(("augury", *path.parent.relative_to(PACKAGE).parts))
@@ -90,7 +90,7 @@ def _entry_of(call: ast.Call, node: ast.FunctionDef | ast.ClassDef, module: str)
 
 
 def kind_of(word: str) -> Kind:
-    """The kind that a word stands for today; ValueError for a word that stands for none."""
+    """The kind of that name, its former name included; ValueError if there is none."""
     found = OLD_KINDS.get(word, word)
     for kind in KINDS:
         if kind == found:

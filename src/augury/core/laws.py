@@ -1,8 +1,8 @@
 """Laws: how a uniform number and a strength become a native value (degrees, factors, fractions).
 
-A law is a quantile function: `value(u, strength)` is pure, so that the same uniforms give the same values on replay,
-for any batch size and on every device. Only additions, products, comparisons and table look-ups are used, because
-PyTorch's vectorised exp, log and pow may differ in the last bit between a full vector and a remainder.
+A law is a quantile function. `value(u, strength)` is pure, so the same uniform numbers give the same values on replay, for
+any batch size and on every device. It uses only additions, products, comparisons and table look-ups, because PyTorch's
+vectorised exp, log and pow may differ in the last bit between a full vector and a remainder.
 """
 
 import functools
@@ -23,10 +23,10 @@ from augury.core.options import Interval, Spec, bind
 
 @runtime_checkable
 class Law(Protocol):
-    """`value(u, strength)`: u float32 in [0, 1) and strength float32 in [0, 1] of one shape, native values of that shape.
+    """`value(u, strength)`: native values, from u float32 in [0, 1) and strength float32 in [0, 1], all of one shape.
 
-    `log_prob(value, strength)`: log density, or log probability where the law is discrete. `support`: all values it can
-    give, over all strengths.
+    `log_prob(value, strength)`: log density, or log probability if the law is discrete. `support`: the interval of all
+    values at any strength.
     """
 
     @property
@@ -83,7 +83,7 @@ class LogUniform:
         return Interval(self.low, self.high)
 
     def value(self, u: Tensor, strength: Tensor) -> Tensor:
-        # In float64, whose last bit (which may depend on the batch's length) rounding to float32 drops.
+        # In float64: its last bit may depend on the batch's length, and rounding to float32 drops it.
         exponent = u.double() * math.log(self.high / self.low) + math.log(self.low)
         return exponent.exp().to(u.dtype).clamp(self.low, self.high)
 
@@ -113,9 +113,9 @@ class Choice:
 
 @dataclass(frozen=True)
 class Linear:
-    """`low` at strength 0, `high` at strength 1, straight between; with `signed`, the sign is drawn.
+    """Linear in the strength, from `low` at 0 to `high` at 1; with `signed`, the sign is drawn.
 
-    Magnitudes of the AutoAugment family. Drawn signs mirror about `centre` (1 for enhancement factors, 0 for angles).
+    The magnitudes of the AutoAugment family. A negative sign mirrors about `centre` (1 for enhancement factors, 0 for angles).
     """
 
     low: float
@@ -147,10 +147,10 @@ class Linear:
 
 @dataclass(frozen=True)
 class Beta:
-    """The Beta(a, b) law of Mixup and CutMix, by its quantile function, to a relative 3e-6 in both tails (shapes from 0.2).
+    """The Beta(a, b) law of Mixup and CutMix; its quantiles have a relative error of at most 3e-6 for a and b of at least 0.2.
 
-    The quantiles are tabulated per octave of u (and of 1 - u above one half), so that the power-law tails of a small
-    `a` are as exact as the middle.
+    The quantile function is tabulated per octave of u (of 1 - u above one half), so that the power-law tails of a small `a`
+    are as accurate as the middle.
     """
 
     a: float
@@ -194,7 +194,7 @@ def _placed_beta_tables(a: float, b: float, device: torch.device) -> tuple[Tenso
 
 
 def _interpolate(u: Tensor, table: Tensor) -> Tensor:
-    """The table [octave, step] at u in (0, 1]; what lies below the last octave falls linearly to 0."""
+    """The table [octave, step] at u in (0, 1]; below the last octave, values fall linearly to 0."""
     mantissa, exponent = torch.frexp(u.double())
     octave = (-exponent).clamp(0, _OCTAVES - 1).to(torch.int64)
     place = (mantissa * 2 - 1).clamp(0, 1) * _STEPS
@@ -206,7 +206,7 @@ def _interpolate(u: Tensor, table: Tensor) -> Tensor:
 
 
 def law_from(value: object, where: str) -> Law:
-    """A law from a number, from a law, or from a name with options such as `uniform(-30, 30)` as the grammar reads it."""
+    """A law from a number, a list of numbers, a law, or a name with options such as `uniform(-30, 30)`, parsed as a Spec."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return Constant(_finite(value, where))
     if isinstance(value, list | tuple) and value:
@@ -223,7 +223,7 @@ def law_from(value: object, where: str) -> Law:
 
 
 def _finite(value: object, where: str) -> float:
-    """The number as a float; InputError for what is none, or too large for float32."""
+    """The number as a float; InputError if it is not a finite number within float32's range."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e38:
         raise InputError(f"{where}: {value} is not a finite number")
     return float(value)
@@ -258,12 +258,12 @@ def _stepped(*, low: float, high: float, unit: float = 1.0, signed: bool = False
 
 def _ladder(*, numbers: tuple[float, ...], signed: bool = False, centre: float = 0.0) -> Law:
     if not numbers:
-        raise InputError("ladder: needs at least one number, as ladder([0, 10, 20])")
+        raise InputError("ladder: needs at least one number, for example ladder([0, 10, 20])")
     return Ladder(tuple(_finite(n, "ladder") for n in numbers), signed, _finite(centre, "ladder"))
 
 
-def written(law: Law) -> object:
-    """A law as the grammar has it: a number, a list of numbers, or a `Spec`; InputError for one that is not Augury's own."""
+def law_to_grammar(law: Law) -> object:
+    """A law as the grammar writes it: a number, a list of numbers or a `Spec`; InputError if it is not one of Augury's."""
     match law:
         case Constant(number):
             return number
@@ -281,7 +281,7 @@ def written(law: Law) -> object:
             return Spec("stepped", {"unit": unit, "signed": signed}, (low, high))
         case Ladder(numbers, signed, centre):
             return Spec("ladder", {"signed": signed, "centre": centre}, (list(numbers),))
-    raise InputError(f"{type(law).__name__}: a law of your own has no text; make it the default of an operation of your own")
+    raise InputError(f"{type(law).__name__}: a custom law cannot be written as text; make it the default of a custom operation")
 
 
 _NAMED: dict[str, tuple[Callable[..., Law], tuple[str, ...]]] = {

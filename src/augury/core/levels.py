@@ -1,7 +1,7 @@
-"""Laws of published magnitudes: what a level means, number by number, as the released code computes it.
+"""Laws of published magnitudes: the value at each level, exactly as the released code computes it.
 
-Like every law (see `augury.core.laws`) they turn a uniform number, which only draws the sign, and a strength into a native
-value. They differ in what happens between two levels: whole steps, a straight line, or the nearest level's number.
+Like every law (see `augury.core.laws`), they map a uniform number, which only decides the sign, and a strength to a native
+value. They differ between two levels: whole steps, linear interpolation, or the nearest level's value.
 """
 
 import math
@@ -16,9 +16,9 @@ from augury.core.options import Interval
 
 @dataclass(frozen=True)
 class Stepped:
-    """`low` at strength 0, then whole steps towards `high` at strength 1, each worth `unit`: what int() makes of levels.
+    """`low` at strength 0, then whole steps towards `high` at strength 1, each worth `unit`, as int() truncates levels.
 
-    Strengths above 1 go on in the same direction, at most to `limits`. With `signed`, the sign is drawn.
+    Strengths above 1 extrapolate, within `limits`. With `signed`, the sign is drawn.
     """
 
     low: float
@@ -49,11 +49,11 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Levels:
-    """Published values at whole levels 0, 1 .. and straight lines between them; strength 1 is level `top`.
+    """Published values at the whole levels 0, 1, ..., linearly interpolated; strength 1 is level `top`.
 
-    At a whole level the value is the published number, rounded once to float32; above the last it stays there. With
-    `signed`, half of the draws take the number mirrored about `centre` (1 for enhancement factors) before it is rounded,
-    or `least` where that is more.
+    At a whole level the value is the published number, rounded once to float32; above the last level it is constant. With
+    `signed`, half of the draws mirror the number about `centre` (1 for enhancement factors) before rounding, but never to
+    less than `least`.
     """
 
     numbers: tuple[float, ...]
@@ -64,13 +64,13 @@ class Levels:
 
     @property
     def sides(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """The numbers, and what a drawn sign makes of them."""
+        """The numbers without and with the sign flipped."""
         if not self.signed:
             return self.numbers, self.numbers
         return self.numbers, tuple(max(self.least, 2 * self.centre - number) for number in self.numbers)
 
     def number(self, strength: float) -> float:
-        """The value at a strength, the sign aside, in double precision."""
+        """The value at a strength, without a sign, in double precision."""
         place = min(max(round(strength * self.top * 4096) / 4096, 0.0), len(self.numbers) - 1.0)
         whole = int(place)
         low, high = self.numbers[whole], self.numbers[min(whole + 1, len(self.numbers) - 1)]
@@ -91,10 +91,10 @@ class Levels:
 
 
 def between(table: Tensor, start: Tensor, level: Tensor, last: Tensor | int) -> Tensor:
-    """Entries of a flat `table` from `start` on, at `level` in [0, last]: straight between two whole levels.
+    """Linear interpolation in the part of a flat `table` that begins at `start`, at `level` in [0, last].
 
-    Levels are taken to 1/4096, so that a level that was a strength in float32 meets its number exactly. Where `last` is -1
-    there is nothing to take, and what comes back is no value.
+    Levels are rounded to 1/4096, so that a whole level that was stored as a float32 strength gives its number exactly. Where
+    `last` is -1, the part is empty and the result has no meaning.
     """
     place = (level * 4096).round() / 4096
     place = (place.minimum(last) if isinstance(last, Tensor) else place.clamp(max=last)).clamp(min=0)
@@ -106,7 +106,7 @@ def between(table: Tensor, start: Tensor, level: Tensor, last: Tensor | int) -> 
 
 @dataclass(frozen=True)
 class Ladder:
-    """A published table of values, one per level; strength picks the nearest level. With `signed`, the sign is drawn."""
+    """A published table of values, one per level; strength selects the nearest level. With `signed`, the sign is drawn."""
 
     numbers: tuple[float, ...]
     signed: bool = False

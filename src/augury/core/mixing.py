@@ -1,4 +1,4 @@
-"""The hash's steps on tensors: the splitmix64 finaliser in wrapping 64-bit integers."""
+"""The hash of `augury.core.noise` on tensors: the splitmix64 finaliser in wrapping 64-bit integers."""
 
 from torch import Tensor
 
@@ -15,7 +15,7 @@ def mix_tensor(value: Tensor) -> Tensor:
 
 
 def shift(value: Tensor, count: int) -> Tensor:
-    """A logical right shift; PyTorch's own keeps the sign."""
+    """A logical right shift; PyTorch's `>>` is arithmetic and keeps the sign."""
     return (value >> count) & ((1 << (64 - count)) - 1)
 
 

@@ -1,12 +1,12 @@
-"""Randomness with an address.
+"""Addressable randomness: each random number is a hash of its address, so it can be computed again at any time, in any order.
 
-A draw is a hash of (seed, epoch, view, sample id, visit) and of the names folded in on the way to whoever draws; nothing
-is consumed. Batch size, order, workers, device, world size and resumption therefore cannot change what an image gets.
+The address of a draw is (seed, epoch, view, sample id, visit) and the names of the pipeline parts that lead to it. There is
+no generator state. Batch size, order, workers, device, world size and resuming therefore cannot change what an image gets.
 
 The hash is the splitmix64 finaliser (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators"; the
-constants are Stafford's variant 13), applied once per address part. It runs in wrapping 64-bit integers, which PyTorch
-computes alike on every device, so that bits and uniforms are the same everywhere. Where they are installed, numba on a CPU
-and Triton on CUDA do the same in one pass per draw.
+constants are Stafford's variant 13), applied once per part of the address. It uses wrapping 64-bit integers, for which PyTorch
+gives the same result on every device, so that bits and uniform numbers are the same everywhere. If installed, numba on a CPU
+and Triton on CUDA compute the same in one pass per draw.
 """
 
 import functools
@@ -35,15 +35,15 @@ _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _FIRST = 0xBF58476D1CE4E5B9
 _SECOND = 0x94D049BB133111EB
-WALK = 0x57414C4B  # where the epoch stands in addresses that hold for all epochs
+WALK = 0x57414C4B  # takes the epoch's place in addresses that are the same in all epochs
 Address = int | Tensor
 
 
 @dataclass(frozen=True)
 class Noise:
-    """A family of draws, one row per sample. `key`: int64 [B]; immutable.
+    """A source of random numbers, one row per sample. `key`: int64 [B]. Immutable.
 
-    Draws are independent, or, where `walk` is there, stratified over the epochs (augury.core.stratified).
+    Draws are independent, or, with a `walk`, stratified over the epochs (augury.core.stratified).
 
     >>> noise = Noise.of(seed=0, ids=torch.tensor([7, 8]))
     >>> bool((noise.uniform(3) == Noise.of(seed=0, ids=torch.tensor([8, 7])).uniform(3).flip(0)).all())
@@ -63,10 +63,10 @@ class Noise:
         visits: Tensor | None = None,
         draws: Draws = "independent",
     ) -> "Noise":
-        """The noise of a batch: `ids` int64 [B]; seed, epoch and view are ints or integer tensors without dimensions.
+        """The noise of a batch. `ids`: int64 [B]; seed, epoch and view are ints or 0-dimensional integer tensors.
 
-        `visits` int64 [B] counts how often an id was seen before in the epoch (zeros where omitted), so that a repeated
-        id draws anew. draws: `stratified` lets each sample's uniform numbers walk evenly through [0, 1) from epoch to epoch.
+        `visits`: int64 [B], how often an id was seen before in the epoch (default zeros), so that a repeated id gets new draws.
+        draws: `stratified` spreads each sample's uniform numbers evenly over [0, 1) from epoch to epoch.
         """
         if draws not in get_args(Draws):
             raise InputError(f"draws: {draws!r} must be independent or stratified")
@@ -76,7 +76,7 @@ class Noise:
         return Noise(key, Walk(_address(seed, WALK, view, ids, visits), epoch))
 
     def fold(self, name: str | int) -> "Noise":
-        """The noise of a part: independent of every other name's and of this one's own draws."""
+        """The noise of a named part; independent of the noise of any other name and of this noise's own draws."""
         key = _as_tensor(_absorb(self.key, _name_key(name)), self.key)
         if self.walk is None:
             return Noise(key)
@@ -84,10 +84,10 @@ class Noise:
         return Noise(key, Walk(still, self.walk.epoch))
 
     def bits(self, count: int) -> Tensor:
-        """int64 [B, count]: 64 random bits each."""
+        """int64 [B, count], 64 random bits each."""
         if (kernels := _kernels(self.key)) is not None:
             return kernels.bits(self.key, count)
-        # Numbers, not a product: PyTorch's compiler works products of a range out beyond 64 bits.
+        # Constants, not a product of a range, which PyTorch's compiler would evaluate beyond 64 bits.
         counter = constant(tuple(_signed(k * _GOLDEN & _MASK) for k in range(1, count + 1)), torch.int64, self.key.device)
         return _mix_tensor(self.key[:, None] + counter)
 
@@ -109,9 +109,9 @@ class Noise:
         return (_shift(self.bits(count), 32) * n) >> 32
 
     def partners(self) -> Tensor:
-        """int64 [B]: for every row another row (itself only when B = 1), by sorted keys taken cyclically.
+        """int64 [B]: a different row for every row (itself only if B = 1), the next one in a cyclic random order.
 
-        Which sample is whose partner depends on the samples in the batch and not on their order.
+        Which samples become partners depends on the samples in the batch, not on their order.
         """
         order = torch.argsort(self.bits(1)[:, 0], stable=True)
         partner = torch.empty_like(order)
@@ -119,7 +119,7 @@ class Noise:
         return partner
 
     def stacked(self, others: "Sequence[Noise]") -> "Noise":
-        """The rows of this noise and of others made from it, one after another."""
+        """The rows of this noise and of others derived from it, concatenated."""
         every = [self, *others]
         walks = [noise.walk.key for noise in every if noise.walk is not None]
         walk = None if self.walk is None else Walk(torch.cat(walks), self.walk.epoch)
@@ -136,7 +136,7 @@ def _address(seed: Address, epoch: Address, view: Address, ids: Tensor, visits: 
 
 
 def hashed(key: Tensor, counter: Tensor) -> Tensor:
-    """int64: 64 random bits for every pair of key and counter, which are broadcast: a field of noise from one key."""
+    """int64, 64 random bits for every pair of key and counter (broadcast), for example a noise field from one key."""
     return _mix_tensor(_mix_tensor(key + _signed(_GOLDEN)) + counter * _signed(_GOLDEN))
 
 
@@ -151,7 +151,7 @@ def _hashed_name(name: str | int) -> int:
 
 
 def _absorb(state: Address, part: Address) -> Address:
-    """The state after one more part of the address. A plain xor would let (seed, epoch) and (epoch, seed) meet."""
+    """The state after one more part of the address. With a plain xor, (seed, epoch) and (epoch, seed) would collide."""
     if isinstance(state, int) and isinstance(part, int):
         return _mix_int((_mix_int((state + _GOLDEN) & _MASK) ^ (part & _MASK)) & _MASK)
     if (kernels := _kernels(state, part)) is not None:
@@ -163,7 +163,7 @@ def _absorb(state: Address, part: Address) -> Address:
 
 
 def _kernels(one: Address, other: Address = 0) -> ModuleType | None:
-    """The compiled hash, where it can take these: rows that belong to each other on one device, outside compiled graphs."""
+    """The compiled hash, if it supports these operands: plain tensors of matching rows on one device, outside torch.compile."""
     if torch.compiler.is_compiling() or os.environ.get("AUGURY_BACKEND") == "plain":
         return None
     if isinstance(one, int):

@@ -1,8 +1,8 @@
-"""Op: one image operation, as laws of its parameters and a rule that lowers them to a form.
+"""Op: one image operation, given by the laws of its parameters and a function that lowers their values to a form.
 
-An operation file holds a factory, registered under the operation's name; the factory's keyword options are fixed for all
-images (interpolation, fill), the operation's parameters are drawn for each. Nothing here touches pixels: `lower` turns
-native values into the arguments of one of seven forms (see `augury.augment.forms`), which back ends execute.
+An operation's file holds a factory, registered under the operation's name. The factory's keyword options (interpolation,
+fill) are fixed for all images; the operation's parameters are drawn for each image. Nothing here touches pixels: `lower`
+turns native values into the arguments of one of seven forms (see `augury.augment.forms`), which the back ends execute.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ Parts = tuple[Column | tuple[Column, ...], ...]
 
 @dataclass(frozen=True)
 class Parameter:
-    """A native parameter. `law`: what it is drawn from when the operation stands alone; `range`: what is accepted."""
+    """A parameter in native units. `law`: its distribution when no policy sets it; `range`: the values accepted."""
 
     law: Law
     range: Interval
@@ -31,9 +31,9 @@ class Parameter:
 
 
 class Lower(Protocol):
-    """(values: name -> [n], size: int64 [n,2] rows and columns) -> the parts of the form's record for n rows.
+    """(values: name -> [n], size: int64 [n,2] rows and columns) -> the fields of the form's record for n rows.
 
-    A part is a tensor [n], a number that holds for every row whatever was drawn, or a tuple of those, one per column.
+    A field is a tensor [n], a number that is the same for every row and draw, or a tuple of those, one per column.
     """
 
     def __call__(self, values: Values, size: Tensor) -> Any: ...
@@ -44,21 +44,21 @@ class Op:
     """One operation with its fixed options.
 
     form: which of the seven forms executes it. parameters: native parameters in the order of their uniforms.
-    lower: native values to the parts of the form's record (see Lower; for region operations what goes in), for separable
-    operations to the record itself; for map operations the function: (images [n,C,H,W], values, size) -> images. Rows on
-    which another operation fires come with that one's values, and what is made of them is dropped.
+    lower: from native values to the fields of the form's record (see Lower; for region operations the content of the box);
+    for separable operations to the record itself; for map operations the function (images [n,C,H,W], values, size) -> images.
+    Rows on which another operation fires are passed with that operation's values, and their results are discarded.
     domain: `pixels` needs uint8, `any` also takes normalised floats.
-    needs: `partner` where another sample is read. mixes_labels: whether that sample's label counts too.
-    p: the chance to fire when the operation stands alone.
-    batch_wide: whether one draw holds for all images of a batch; partners remain each image's own.
+    needs: `partner` if it reads another sample. mixes_labels: whether that sample's label is mixed in, too.
+    p: the probability of firing when no policy decides.
+    batch_wide: whether one draw applies to all images of a batch; each image still has its own partner.
     intensive: whether refinement switches it off (crop and flip stay on).
     shape, place: region operations only. shape(values, size) -> rows and columns of the box, int64 [n,2];
-    place(u float32 [n,2], extent, size) -> its top left corner, int64 [n,2], which may lie outside and is clipped.
-    candidates: the places that `place` draws from, uniformly: boxes wholly `inside` the image, or `centred` on any pixel and
-    clipped at the border.
-    identity: parameter values at which the operation changes nothing, where there are such.
-    faded: the laws at an intensity in (0, 1), where a gradual refinement weakens the operation's strength; without it, it
-    lowers the chance to fire.
+    place(u float32 [n,2], extent, size) -> its top left corner, int64 [n,2], which may be outside the image; boxes are clipped.
+    candidates: where `place` puts boxes, uniformly: wholly `inside` the image, or `centred` on any pixel and clipped at the
+    border.
+    identity: parameter values at which the operation changes nothing, if there are any.
+    faded: the laws at an intensity in (0, 1), if gradual refinement weakens the operation's strength; without it, refinement
+    lowers the probability of firing.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Options: one check against declared types for the command line, YAML files and Python."""
+"""Options: the same check against declared types for the command line, YAML files and Python."""
 
 import difflib
 import inspect
@@ -16,7 +16,7 @@ __all__ = ["Chain", "Interval", "Spec", "bind", "chain_from", "convert", "parse_
 
 @dataclass(frozen=True)
 class Interval:
-    """The closed range an option's number must lie in: `Annotated[float, Interval(0, 1)]`. Infinity lies in none."""
+    """The closed range an option's number must lie in: `Annotated[float, Interval(0, 1)]`. It never contains infinity."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -33,7 +33,7 @@ class Interval:
 def bind(function: Callable[..., Any], spec: Spec, where: str) -> dict[str, Any]:
     """The options of `spec`, checked and converted to the declared types of `function`'s keyword-only parameters.
 
-    Raises InputError naming the option, its range or choices, or the nearest option where the name is unknown.
+    Raises InputError naming the option and its range or choices; for an unknown option, the most similar one.
     """
     hints = get_type_hints(function, include_extras=True)
     parameters = {n: p for n, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
@@ -55,7 +55,7 @@ def bind(function: Callable[..., Any], spec: Spec, where: str) -> dict[str, Any]
 
 
 def convert(value: Any, hint: Any, where: str) -> Any:
-    """`value` as the declared type `hint`; InputError starting with `where` when it cannot be."""
+    """`value` converted to the declared type `hint`; InputError starting with `where` if that is impossible."""
     if hint is Any:
         return value
     origin = get_origin(hint)

@@ -1,4 +1,4 @@
-"""Space, Plan, Policy: what a policy chooses from, what it chose, and the policy itself."""
+"""Space, Plan, Policy: the operations a policy chooses from, what it chose for a batch, and the policy itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,11 +16,11 @@ Fading = Literal["strength", "chance"]
 
 @dataclass(frozen=True)
 class Clock:
-    """Where a training is: epoch (0-based) of `epochs`, optimiser step since the start.
+    """The progress of a training: epoch (0-based) of `epochs`, optimiser steps since the start.
 
-    intensity in [0, 1]: how much is left of intensive stages; 0 while a training is refined. fading: what it weakens, the
-    operations' own strength where they have one and else their chance to fire, or every chance. seed: the training's,
-    for what a strategy decides for a whole step.
+    intensity in [0, 1]: how much intensive stages still do; 0 during refinement. fading: what an intensity below 1 weakens:
+    the operations' strength (their probability of firing where they have none), or always the probability. seed: the
+    training's seed, for strategies that decide something once per step.
     """
 
     epoch: int = 0
@@ -32,15 +32,15 @@ class Clock:
 
     @property
     def fraction(self) -> float:
-        """How much of the training has passed, in [0, 1)."""
+        """The finished fraction of the training, in [0, 1)."""
         return self.epoch / max(1, self.epochs)
 
 
 @dataclass(frozen=True)
 class SpaceEntry:
-    """One entry of a space: an operation, with the laws a strength drives (the operation's own where none are given).
+    """One entry of a space: an operation and the laws of its parameters (by default the operation's own).
 
-    options: the fixed options the operation was made with, so that the entry can be written down.
+    options: the options the operation was made with, so that the entry can be saved.
     """
 
     op: Op
@@ -53,10 +53,10 @@ class SpaceEntry:
 
 @dataclass(frozen=True)
 class Space:
-    """An ordered choice of operations; the same operation may stand in it again with other laws.
+    """The operations to choose from, in order; an operation may occur several times with different laws.
 
-    distinct: every operation once, with the indices of its entries. parameters, uniforms: the most that an operation has,
-    and uses of uniform numbers.
+    distinct: every operation once, with the indices of its entries. parameters, uniforms: the largest number of parameters
+    and of uniform numbers that any operation has.
     """
 
     entries: tuple[SpaceEntry, ...]
@@ -76,7 +76,7 @@ class Space:
         return len(self.entries)
 
     def faded(self, intensity: float) -> "Space":
-        """The space with the laws of those operations weakened that have a strength to fade (see `Op.faded`)."""
+        """The space with weakened laws for the operations whose strength can be faded (see `Op.faded`)."""
         return Space(tuple(replace(e, laws={**e.laws, **e.op.faded(intensity)}) if e.op.faded else e for e in self.entries))
 
     def __getitem__(self, index: int) -> SpaceEntry:
@@ -85,10 +85,10 @@ class Space:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a policy decided for a batch of B in S slots.
+    """A policy's decisions for B images and S slots (operations applied one after another).
 
     op: int64 [B,S], index into the space. strength: float32 [B,S] in [0,1]. on: bool [B,S], whether the slot fires.
-    choice: the policy's own decision (a sub-policy's number, a controller's actions), for its log_prob.
+    choice: the policy's underlying decision (a sub-policy's index, a controller's actions), needed by its log_prob.
     """
 
     op: Tensor
@@ -98,10 +98,10 @@ class Plan:
 
 
 class Policy(Protocol):
-    """Chooses operations and strengths; owns its distribution.
+    """Chooses operations and strengths from a distribution of its own.
 
-    ask draws a plan from addressed noise. log_prob(plan) is float [B]. It holds nothing that changes while it is used: what
-    learns which operations to draw is a strategy, whose `stages` hold the policy and whose state hosts keep.
+    ask draws a plan from noise. log_prob(plan) is float [B]. A policy has no mutable state: what learns which operations to
+    draw is a strategy, whose `stages` hold the policy and whose state is saved in checkpoints.
     """
 
     @property
@@ -114,7 +114,7 @@ class Policy(Protocol):
 
 @dataclass(frozen=True)
 class Single:
-    """The policy of an operation that stands alone: one slot, its own laws, firing with probability p."""
+    """The policy of a single operation: one slot, the operation's own laws, firing with probability p."""
 
     entry: SpaceEntry
     p: float = 1.0

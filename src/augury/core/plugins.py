@@ -1,11 +1,11 @@
-"""Plug-ins: names that stand in a user's own file or in an installed package.
+"""Plug-ins: names that are registered by a user's own file or by an installed package.
 
-There are two ways in, and no third: an installed package names a module under the entry point `augury.plugins`, or the user
-loads a file or a module, by `--plugin` or `load_plugin`. A file of settings and a policy file never load code. They record
-which plug-ins their names came from, with a hash of the source, and ask for them where they are missing or differ.
+Plug-ins are loaded in exactly two ways: an installed package names a module under the entry point `augury.plugins`, or the
+user loads a file or a module with `--plugin` or `load_plugin`. Config and policy files never load code. They record which
+plug-ins their names came from, with a hash of the source, and reading them fails with the remedy if one is missing or differs.
 
-What is handed to other processes (a worker of a data loader, a child of a search, a pickle) carries the plug-ins it needs
-as `Plugin`s; one that is a single file carries its text, so that the file need not be there.
+Objects sent to other processes (data loader workers, a search's children, pickles) carry the plug-ins they need as
+`Plugin`s. A single-file plug-in carries its text, so that the file itself need not exist there.
 """
 
 import hashlib
@@ -27,14 +27,14 @@ from augury.core.importing import failed, import_plugin
 from augury.core.registry import SESSION
 
 _WORD = re.compile(r"[A-Za-z0-9_./~-]+")
-_TEXT = "__augury_text__"  # of a module that was run from a file: its text, which the file may no longer hold
+_TEXT = "__augury_text__"  # attribute of a module that was run from a file: its text then; the file may have changed since
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """A module that registers names. sha256: of its source, of all files where it belongs to a package of several.
+    """A module that registers names. sha256: the hash of its source, over all files if it is part of a package.
 
-    file: where it was read from. text: its source where it is a single file. `__main__` is a notebook or a script.
+    file: where it was read from. text: its source if it is a single file. The module `__main__` is a notebook or a script.
     """
 
     module: str
@@ -44,7 +44,7 @@ class Plugin:
 
     @property
     def label(self) -> str:
-        """What users call it: a distribution with its version, a file, or this session."""
+        """Its name for users: a distribution with its version, a file, a module, or this session."""
         if self.module == SESSION:
             return "this session"
         top = self.module.partition(".")[0]
@@ -57,9 +57,9 @@ class Plugin:
 def load_plugin(plugin: str | os.PathLike[str]) -> Plugin:
     """Load a plug-in, a Python file or an importable module, so that the names it registers can be used.
 
-    A file is imported under its own name: `load_plugin("folder/mine.py")` as the module `mine`. Loading it again does
-    nothing; after it was changed, loading it again runs it again. Raises InputError where there is no such file or module,
-    where it fails or registers nothing, and where one of its names is taken; nothing of it stays registered then.
+    A file is imported under its own name: `load_plugin("folder/mine.py")` as the module `mine`. Loading it again does nothing
+    unless the file has changed; then it is run again. Raises InputError if there is no such file or module, if it fails or
+    registers nothing, or if one of its names is taken; none of its names stays registered then.
 
     >>> load_plugin("no_such_file.py")
     Traceback (most recent call last):
@@ -75,15 +75,15 @@ def load_plugin(plugin: str | os.PathLike[str]) -> Plugin:
     elif re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", text):
         module = _import(text, where)
     else:
-        raise InputError(f"{where}: give a Python file, as mine.py, or the name of a module")
+        raise InputError(f"{where}: expected a Python file such as mine.py, or the name of a module")
     package = f"{module}."
     if not any(e.module == module or e.module.startswith(package) for e in registry.outside()):
-        raise InputError(f'{where}: registers no name; put `@augury.register("op", "NAME")` or its like above a function')
+        raise InputError(f'{where}: registers no name; put for example `@augury.register("op", "NAME")` above a function')
     return plugin_of(module)
 
 
 def plugin_of(module: str) -> Plugin:
-    """The plug-in that a module belongs to, as it is loaded now."""
+    """The plug-in that a module belongs to, as currently loaded."""
     found = sys.modules.get(module)
     if module == SESSION or found is None:
         return Plugin(module, _hash_of_session(module))
@@ -101,12 +101,12 @@ def plugin_of(module: str) -> Plugin:
 
 
 def loaded() -> list[Plugin]:
-    """The plug-ins that registered names so far."""
+    """The plug-ins that have registered names so far."""
     return [plugin_of(module) for module in dict.fromkeys(entry.module for entry in registry.outside())]
 
 
 def used_in(values: Any) -> list[Plugin]:
-    """The plug-ins whose names stand in the texts of `values` (nested mappings and lists of plain values)."""
+    """The plug-ins whose names occur in the texts of `values` (nested mappings and lists of plain values)."""
     outside = registry.outside()
     if not outside:
         return []
@@ -115,13 +115,12 @@ def used_in(values: Any) -> list[Plugin]:
 
 
 def recorded(values: Any) -> dict[str, str]:
-    """What a file that holds `values` writes down of their plug-ins: module to hash."""
+    """The record of the plug-ins that `values` use, as config and policy files store it: module to hash."""
     return {plugin.module: f"sha256:{plugin.sha256}" for plugin in used_in(values)}
 
 
 def check(record: object, where: str) -> None:
-    """InputError where a plug-in that a file records is not loaded, or is not the one that was used. Loads nothing but
-    what is installed."""
+    """InputError if a plug-in that a file records is not loaded or has changed since. Loads installed plug-ins only."""
     if not isinstance(record, Mapping):
         raise InputError(f"{where}: plugins: expected `module: sha256:...` lines")
     if not record:
@@ -131,19 +130,19 @@ def check(record: object, where: str) -> None:
         if not any(entry.module == module for entry in registry.outside()):
             if module == SESSION:
                 raise InputError(
-                    f"{where}: uses names that were defined in a notebook or script; write them into a file and give it by --plugin"
+                    f"{where}: uses names that were defined in a notebook or script; move them to a file and pass it with --plugin"
                 )
             raise InputError(f"{where}: uses the plug-in {module}; add --plugin with its file or module, as `--plugin {module}.py`")
         now = f"sha256:{plugin_of(str(module)).sha256}"
         if now != was:
             raise InputError(
                 f"{where}: the plug-in {module} is not the one that was used (then {str(was)[:19]}..., now {now[:19]}...); "
-                "give that version by --plugin, or remove its line under `plugins` to continue with this one"
+                "pass that version with --plugin, or remove its line under `plugins` to continue with this one"
             )
 
 
 def restore(wanted: Iterable[Plugin]) -> None:
-    """Load plug-ins as another process had them; InputError where this one has another version."""
+    """Load the plug-ins of another process; InputError if this process has a different version."""
     for plugin in wanted:
         if plugin.module == SESSION:
             continue
@@ -154,21 +153,21 @@ def restore(wanted: Iterable[Plugin]) -> None:
         now = plugin_of(plugin.module)
         if now.sha256 != plugin.sha256:
             raise InputError(
-                f"plug-in {plugin.label}: another version than was used (then {plugin.sha256[:12]}, now {now.sha256[:12]})"
+                f"plug-in {plugin.label}: not the version that was used (then {plugin.sha256[:12]}, now {now.sha256[:12]})"
             )
 
 
 def portable(found: list[Plugin], where: str) -> list[Plugin]:
-    """The plug-ins, where all of them can be handed to processes that know nothing of this one; InputError otherwise."""
+    """The plug-ins, if all of them can be sent to other processes; InputError otherwise."""
     for plugin in found:
         if plugin.module == SESSION:
             names = ", ".join(e.name for e in registry.outside() if e.module == SESSION)
-            raise InputError(f"{where}: {names}: defined in a notebook or script; write it into a file and load that as a plug-in")
+            raise InputError(f"{where}: {names}: defined in a notebook or script; move it to a file and load that as a plug-in")
     return found
 
 
 def _load_file(path: Path, where: str) -> str:
-    """The module that a file is, run if it has not been, or not as it stands now."""
+    """The name of a file's module; the file is run unless its current text was run before."""
     text = path.read_text(encoding="utf-8")
     for name, module in list(sys.modules.items()):
         if name != SESSION and _same(getattr(module, "__file__", None), path):
@@ -186,7 +185,7 @@ def _load_file(path: Path, where: str) -> str:
 
 
 def _run(name: str, file: str, text: str, where: str) -> None:
-    """Run a file's text as the module `name`; InputError where it fails, with nothing of it left behind."""
+    """Run a file's text as the module `name`; on failure, undo everything and raise InputError."""
     module = ModuleType(name)
     module.__file__ = file
     module.__dict__[_TEXT] = text
@@ -216,7 +215,7 @@ def _findable(name: str) -> Any:
         found = importlib.util.find_spec(name)
     except (ImportError, ValueError):
         return None
-    return None if found is None or found.origin is None else found  # a folder of the same name is no module
+    return None if found is None or found.origin is None else found  # a folder of the same name is not a module
 
 
 def _same(file: str | None, path: Path) -> bool:
@@ -227,7 +226,7 @@ def _same(file: str | None, path: Path) -> bool:
 
 
 def _package(module: str) -> Path | None:
-    """The folder of the outermost package that a module belongs to; None for a module that is a single file."""
+    """The folder of the outermost package that a module belongs to; None for a single-file module."""
     parts = module.split(".")
     for end in range(1, len(parts) + 1):
         file = getattr(sys.modules.get(".".join(parts[:end])), "__file__", None)
@@ -237,7 +236,7 @@ def _package(module: str) -> Path | None:
 
 
 def _hash_of_session(module: str) -> str:
-    """A hash of what a notebook or script registers: the source of its functions, their compiled code where there is none."""
+    """A hash of what a notebook or script registers: its functions' source, or their compiled code if there is no source."""
     digest = hashlib.sha256()
     for entry in sorted(registry.outside(), key=lambda e: (e.kind, e.name)):
         if entry.module == module:
@@ -251,7 +250,7 @@ def _hash_of_session(module: str) -> str:
 
 
 def _texts(values: Any) -> Iterable[str]:
-    """Every text in nested values, the content of policy files included."""
+    """Every text in nested values, including the content of the policy files they name."""
     if isinstance(values, str):
         yield values
         for word in _WORD.findall(values):

@@ -7,27 +7,27 @@ from torch import Tensor
 
 
 def process_rank() -> int:
-    """This process's number. A DataLoader's worker has that of the process it works for."""
-    if _joined():
+    """This process's rank. A DataLoader worker has the rank of its parent process."""
+    if _is_distributed():
         return torch.distributed.get_rank()
     return int(os.environ.get("RANK", "0"))
 
 
 def process_count() -> int:
-    """How many processes there are. A DataLoader's worker knows it from its environment."""
-    if _joined():
+    """How many processes train together (the world size). A DataLoader worker reads it from its environment."""
+    if _is_distributed():
         return torch.distributed.get_world_size()
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def summed(value: Tensor) -> Tensor:
-    """The sum of all processes' values, which all must ask for; without others the value itself. No gradient flows through."""
-    if not _joined() or torch.distributed.get_world_size() == 1:
+    """The sum of all processes' values, without gradient; the value itself in a single process. All processes must call it."""
+    if not _is_distributed() or torch.distributed.get_world_size() == 1:
         return value
     total = value.detach().clone()
     torch.distributed.all_reduce(total)
     return total
 
 
-def _joined() -> bool:
+def _is_distributed() -> bool:
     return torch.distributed.is_available() and torch.distributed.is_initialized()

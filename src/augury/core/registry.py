@@ -1,9 +1,9 @@
 """The registry: the only place where names are looked up.
 
-A name is registered once, by a decorator in the file that defines it; there is no list to edit. Augury's own names are
-found by `augury.core.index` without importing anything; a module is imported when its name is first asked for. Names from
-outside the package (a notebook, a user's file, an installed package, see `augury.core.plugins`) join as soon as their
-decorator runs; installed plug-ins are loaded when a name is asked for that is not Augury's own.
+A name is registered once, by a decorator in the file that defines it; there is no list to edit. `augury.core.index` finds
+Augury's own names without importing anything; a module is imported when its name is first looked up. Names from outside
+the package (a notebook, a user's file, an installed package, see `augury.core.plugins`) are registered when their
+decorator runs; installed plug-ins are loaded when a name is looked up that is not Augury's own.
 """
 
 import difflib
@@ -25,7 +25,7 @@ __all__ = [
 
 GROUP = "augury.plugins"
 SESSION = "__main__"
-# Kinds that stand in one chain and therefore share their names.
+# Kinds that can occur in the same chain; a name belongs to at most one of them.
 AUGMENTATIONS: tuple[Kind, ...] = ("op", "preset", "policy")
 T = TypeVar("T")
 _LONGEST_ECHO = 60  # characters of an unknown name that are repeated in the message
@@ -36,12 +36,12 @@ _outside: dict[tuple[str, str], Registration] = {}
 
 
 def register(kind: Kind, name: str, *, source: str = "") -> Callable[[T], T]:
-    """Register the decorated function (or the value a plain call is given) under a name.
+    """Register the decorated function (or the argument of a plain call) under a name.
 
-    Within the package it is written `@register(...)` above a function of a module, with string literals and a source,
-    since the index reads source files; other forms are refused. Outside it, `@augury.register("op", "mine")` is enough.
-    Raises InputError when the name is taken, because two definitions of one name would make results depend on the order
-    of imports; a cell or a file that is run again replaces its own names.
+    Within the package it must be written `@register(...)` above a module-level function, with string literals and a source,
+    since the index reads source files. Outside the package, `@augury.register("op", "mine")` is enough.
+    Raises InputError if the name is taken, because with two definitions of one name, results would depend on the order of
+    imports; a cell or a file that is run again replaces its own names.
     """
     if kind not in KINDS and kind not in OLD_KINDS:
         raise InputError(f"register: {unknown('kind', str(kind), [*KINDS])}")
@@ -67,7 +67,7 @@ def register(kind: Kind, name: str, *, source: str = "") -> Callable[[T], T]:
 
 
 def _refuse_taken(entry: Registration, value: Any) -> None:
-    """InputError for a name from outside that cannot be written in a chain, or that something else has."""
+    """InputError for a plug-in's name that cannot be written in a chain or is already taken."""
     if not _NAME.fullmatch(entry.name):
         raise InputError(
             f"register: {entry.name!r} must be lower-case letters, digits and underscores, for example my_{entry.kind}"
@@ -86,7 +86,7 @@ def _called(value: Any) -> str:
 
 
 def entries(kind: Kind | None = None) -> list[Registration]:
-    """Every registered entry, those of installed plug-ins included, sorted by kind and name; of one kind where one is given."""
+    """Every registered entry (of one kind, if given), including those of installed plug-ins, sorted by kind and name."""
     load_installed()
     kind = kind if kind is None else kind_of(kind)
     found = {**index(), **_outside}.values()
@@ -99,7 +99,7 @@ def names(kind: Kind) -> list[str]:
 
 
 def has(kind: Kind, name: str) -> bool:
-    """Whether the name is registered; installed plug-ins are loaded where it is not Augury's own."""
+    """Whether the name is registered; loads installed plug-ins if it is not one of Augury's own."""
     kind, own = kind_of(kind), index()
     if (kind, name) in own or (kind, name) in _outside:
         return True
@@ -110,7 +110,7 @@ def has(kind: Kind, name: str) -> bool:
 
 
 def get(kind: Kind, name: str) -> Any:
-    """The registered object; InputError with the nearest name where there is none."""
+    """The registered object; InputError with the most similar name if there is none."""
     kind = kind_of(kind)
     if (kind, name) not in _loaded:
         if not has(kind, name):
@@ -129,7 +129,7 @@ def outside() -> list[Registration]:
 
 @contextmanager
 def all_or_nothing() -> Iterator[None]:
-    """What is registered from outside within this stays only if nothing fails."""
+    """If the block fails, all names that plug-ins registered in it are removed again."""
     before = {key: (entry, _loaded[key]) for key, entry in _outside.items()}
     try:
         yield
@@ -143,26 +143,26 @@ def all_or_nothing() -> Iterator[None]:
 
 
 def withdraw(module: str) -> None:
-    """Forget the names of a module from outside, which is about to be run again."""
+    """Remove the names of a plug-in's module, which is about to be run again."""
     for key in [key for key, entry in _outside.items() if entry.module == module]:
         del _outside[key], _loaded[key]
 
 
 @functools.cache
 def load_installed() -> None:
-    """Load the plug-ins of installed packages, once in a process; InputError naming the package where one fails."""
-    for point, label in _points():
+    """Load the plug-ins of installed packages, once per process; InputError naming the package if one fails."""
+    for point, label in _entry_points():
         with all_or_nothing():
             import_plugin(point, f"the installed plug-in {label}")
 
 
 @functools.cache
 def distributions() -> dict[str, str]:
-    """The installed packages that bring plug-ins: top module to name and version."""
-    return {module.partition(".")[0]: label for module, label in _points()}
+    """The installed packages that have plug-ins: top-level module to name and version."""
+    return {module.partition(".")[0]: label for module, label in _entry_points()}
 
 
-def _points() -> list[tuple[str, str]]:
+def _entry_points() -> list[tuple[str, str]]:
     from importlib.metadata import entry_points
 
     found = entry_points(group=GROUP)
@@ -170,7 +170,7 @@ def _points() -> list[tuple[str, str]]:
 
 
 def unknown(what: str, name: str, known: list[str]) -> str:
-    """One line for an unknown name, with the nearest registered one."""
+    """The message for an unknown name: one line, with the most similar registered name."""
     lower = {one.lower(): one for one in known}
     near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
     shown = name if len(name) <= _LONGEST_ECHO else f"{name[:_LONGEST_ECHO]}..."

@@ -1,4 +1,4 @@
-"""Stage: one step of a pipeline, which draws for every image of a batch and then applies what it drew."""
+"""Stage: one step of a pipeline, which draws random choices for every image of a batch and then applies them."""
 
 from typing import Literal, Protocol, runtime_checkable
 
@@ -16,10 +16,10 @@ Domain = Literal["pixels", "any"]
 class Stage(Protocol):
     """A step of a pipeline. All random choices are made by `sample`; `apply` is a pure function of the batch and the trace.
 
-    name: what messages and descriptions call the stage. address: the name under which its noise is drawn, usually the
-    same; stages with equal addresses at equal places draw alike. intensive: whether refinement switches the stage off.
-    domain: `pixels` takes uint8 images only, `any` also normalised floats. needs: what else a batch must offer, of
-    `saliency` and `partner`. mixes_labels: whether labels become a mixture of several samples' labels.
+    name: the stage's name in messages and descriptions. address: the name under which its noise is drawn, usually the
+    same; stages with the same address at the same position draw the same numbers. intensive: whether refinement switches the
+    stage off. domain: `pixels` accepts uint8 images only, `any` also normalised floats. needs: what else it requires of a
+    batch, `saliency` or `partner`. mixes_labels: whether the labels of several samples are mixed.
     """
 
     @property
@@ -36,20 +36,20 @@ class Stage(Protocol):
     def mixes_labels(self) -> bool: ...
 
     def sample(self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0) -> Trace:
-        """Every choice for a batch, as tensors with a row per image, so that `trace[rows]` is the trace of these rows.
+        """Every choice for a batch, as tensors with one row per image, so that indexing them by rows gives those rows' trace.
 
-        intensity: the chance with which the stage fires at all, where it is intensive.
+        intensity: the probability that an intensive stage fires at all.
         """
         ...
 
     def apply(self, batch: Batch, trace: Trace) -> Batch:
-        """The batch after the choices in the trace; draws nothing, and reads no choice from anywhere else."""
+        """The batch after applying the choices in the trace. Draws nothing and depends on no other choices."""
         ...
 
     def repeat(self, noise: Noise) -> Noise:
-        """The noise of the rows that come out, where a stage gives back more rows than it was given; otherwise `noise`."""
+        """The noise of the output rows, for a stage that returns more rows than it receives; otherwise `noise` itself."""
         ...
 
     def describe(self, trace: Trace, row: int) -> str:
-        """What was drawn for one row, in words; empty where nothing was."""
+        """What was drawn for one row, in words; empty if nothing was."""
         ...

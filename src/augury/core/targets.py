@@ -13,10 +13,9 @@ from augury.core.errors import InputError
 
 @dataclass(frozen=True)
 class Targets:
-    """Weighted class indices. `index` int64 [B,K], `weight` float32 [B,K] with rows summing to 1, `classes` their number.
+    """Weighted class indices: `index` int64 [B,K], `weight` float32 [B,K] with rows that sum to 1, and the number of `classes`.
 
-    The same class may stand in a row twice. K doubles with every mix and stops growing at `classes`, where the rows
-    become dense.
+    A class may occur several times in a row. K doubles with every mix until it would reach `classes`; then rows become dense.
     """
 
     index: Tensor
@@ -27,8 +26,8 @@ class Targets:
     def of(labels: Tensor, classes: int | None = None) -> "Targets":
         """From class indices, integer [B], or from soft labels, float [B, classes] with rows that sum to 1.
 
-        Raises InputError for a wrong shape or dtype, for indices outside 0..classes-1 and for rows that do not sum to 1
-        (values are checked on the CPU only: on a GPU that would stall every step).
+        Raises InputError for a wrong shape or dtype, for indices outside 0..classes-1 and for rows that do not sum to 1.
+        Values are checked on the CPU only, since checking them on a GPU would stall every step.
         """
         if labels.ndim == 2 and labels.is_floating_point():
             if classes is not None and classes != labels.shape[1]:
@@ -48,11 +47,11 @@ class Targets:
 
     @staticmethod
     def cat(parts: Sequence["Targets"]) -> "Targets":
-        """The rows of several, one after another; all of as many classes and weighted labels."""
+        """Several targets concatenated; all must have the same number of classes and of labels per row."""
         return Targets(torch.cat([p.index for p in parts]), torch.cat([p.weight for p in parts]), parts[0].classes)
 
     def mix(self, partner: Tensor, keep: Tensor) -> "Targets":
-        """Rows mixed with their partners' rows; `keep` float [B] is the weight of the row's own labels."""
+        """Every row mixed with its partner's row. keep: float [B], the weight of the row's own labels."""
         keep = keep[:, None].to(self.weight.dtype)
         if 2 * self.index.shape[1] >= self.classes:
             dense = self.dense()
@@ -62,14 +61,14 @@ class Targets:
         return Targets(index, torch.cat([self.weight * keep, self.weight[partner] * (1 - keep)], 1), self.classes)
 
     def smoothed(self, share: float) -> "Targets":
-        """Every row mixed with the uniform distribution, whose weight is `share` in [0, 1) (Szegedy et al. 2016, section 7)."""
+        """Label smoothing: the uniform distribution gets the weight `share` in [0, 1) (Szegedy et al. 2016, section 7)."""
         if share == 0:
             return self
         dense = self.dense() * (1 - share) + share / self.classes
         return Targets(torch.arange(self.classes, device=dense.device).expand_as(dense), dense, self.classes)
 
     def loss(self, logits: Tensor, smoothing: float = 0.0) -> Tensor:
-        """Cross-entropy per row, float32 [B], in nats; logits [B, classes] are taken to float32 first."""
+        """Cross-entropy per row, float32 [B], in nats; logits [B, classes] are first converted to float32."""
         if logits.ndim != 2 or len(logits) != len(self):
             raise InputError(f"logits: expected [{len(self)}, classes], a row per target; got {list(logits.shape)}")
         log_probability = functional.log_softmax(logits.float(), 1)
@@ -80,7 +79,7 @@ class Targets:
     def __torch_function__(
         cls, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """PyTorch's own functions take targets as class probabilities, so that they go where loss functions expect labels:
+        """PyTorch's functions receive targets as class probabilities, so that they can be passed to loss functions as labels:
         `torch.nn.CrossEntropyLoss()(logits, targets)`."""
 
         def plain(value: Any) -> Any:
@@ -89,14 +88,14 @@ class Targets:
         return function(*map(plain, args), **{key: plain(value) for key, value in (kwargs or {}).items()})
 
     def dense(self) -> Tensor:
-        """float32 [B, classes]."""
+        """Class probabilities, float32 [B, classes]."""
         empty = torch.zeros(len(self), self.classes, device=self.index.device, dtype=self.weight.dtype)
         return empty.scatter_add_(1, self.index, self.weight)
 
     def pair(self) -> tuple[Tensor, Tensor, Tensor]:
-        """(a, b, keep) as published mixing code has it: two classes int64 [B] and the weight of the first, float32 [B].
+        """(a, b, keep) as in published mixing code: two classes, int64 [B], and the weight of the first, float32 [B].
 
-        Raises InputError where rows have more than two labels, as after two mixes.
+        Raises InputError if rows have more than two labels, as after two mixes.
         """
         count = self.index.shape[1]
         if count > 2:
@@ -104,11 +103,11 @@ class Targets:
         return self.index[:, 0], self.index[:, -1], self.weight[:, 0]
 
     def entropy(self) -> Tensor:
-        """The entropy of each row's label, nats, float32 [B]: the floor that a mixed label puts under the loss."""
+        """The entropy of each row's label in nats, float32 [B]: the lowest loss that a mixed label allows."""
         return torch.special.entr(self.dense()).sum(1)
 
     def top(self) -> Tensor:
-        """The class with the most weight, int64 [B]."""
+        """The class with the largest weight, int64 [B]."""
         return self.dense().argmax(1)
 
     def __len__(self) -> int:
@@ -122,7 +121,7 @@ class Targets:
 
 
 def _check_indices(index: Tensor, classes: int) -> None:
-    if torch.compiler.is_compiling():  # an error that does not need the values, which would break the graph
+    if torch.compiler.is_compiling():  # a message with the values would break the graph
         torch._assert_async(((index >= 0) & (index < classes)).all(), f"labels: some lie outside 0..{classes - 1}")
         return
     low, high = map(int, index.aminmax())
@@ -133,7 +132,7 @@ def _check_indices(index: Tensor, classes: int) -> None:
 def _from_soft(labels: Tensor) -> Targets:
     weight = labels.to(torch.float32)
     if weight.device.type == "cpu" and len(weight):
-        message = "labels: rows of soft labels must be at least 0 and sum to 1"
+        message = "labels: rows of soft labels must be non-negative and sum to 1"
         good = ((weight.sum(1) - 1).abs() < 1e-3).all() & (weight >= 0).all()
         if torch.compiler.is_compiling():
             torch._assert_async(good, message)

@@ -1,8 +1,8 @@
-"""Compiled kernels, made ready beside: until they are, PyTorch does the work, with the same bits.
+"""Kernels compiled in the background; until they are ready, PyTorch does the work with the same bits.
 
-Compiling takes half a minute once per machine and version, and a first batch should not wait for it. A process of its own
-compiles and fills numba's cache; every process that has work looks whether it is done. `AUGURY_COMPILE=now` has each process
-compile what it needs when it needs it, and so do kernels that check their indices, which are not kept (`AUGURY_BOUNDS_CHECK=1`).
+Compiling takes half a minute, once per machine and version, and the first batch should not wait for it. A separate process
+compiles and fills numba's cache; other processes check whether it has finished. With `AUGURY_COMPILE=now`, each process
+compiles what it needs when it needs it; so it does with `AUGURY_BOUNDS_CHECK=1`, whose kernels are not kept.
 """
 
 import contextlib
@@ -21,20 +21,20 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1]
 LONGEST_SECONDS = 600
 MESSAGE = (
-    "augury: compiling kernels for this processor in a process beside this one, once, in about half a minute; until then images "
-    "are augmented more slowly, with the same result"
+    "augury: compiling kernels for this processor in the background (once, about half a minute); until then, images are "
+    "augmented more slowly, with the same result"
 )
 
 
 def ready() -> bool:
-    """Whether compiled kernels can be used without waiting."""
+    """Whether compiled kernels can be used immediately."""
     state = _state()
     state.done = state.done or state.mark is None or state.mark.exists()
     return state.done
 
 
 def start(module: str) -> None:
-    """Have `python -m module MARK` compile the kernels and call `finished`, unless a process does so already."""
+    """Start `python -m module MARK`, which compiles the kernels and calls `finished`, unless another process already has."""
     mark = _state().mark
     if mark is None or ready() or not _locked(mark):
         return
@@ -46,14 +46,14 @@ def start(module: str) -> None:
 
 
 def finished(mark: Path) -> None:
-    """Tell all processes to wait no longer: the kernels are compiled, or each has to try and say what is wrong."""
+    """Tell all processes to stop waiting: the kernels are compiled, or compiling failed and each process will report why."""
     mark.touch()
     _lock(mark).unlink(missing_ok=True)
 
 
 @dataclass
 class _State:
-    """mark: the file whose existence says that all is compiled; None where nothing is waited for. done: whether it was seen."""
+    """mark: the file that exists once everything is compiled; None if there is nothing to wait for. done: whether it was seen."""
 
     mark: Path | None
     done: bool = False
@@ -67,7 +67,7 @@ def _state() -> _State:
 
 
 def _folder() -> Path | None:
-    """Where numba keeps kernels, or the user's cache folder; None where nothing can be written, so that nothing is kept."""
+    """numba's cache folder or else the user's; None if neither is writable, in which case nothing is cached."""
     asked = os.environ.get("NUMBA_CACHE_DIR")
     places = [Path(asked)] if asked else [PACKAGE / "core" / "__pycache__", Path(os.path.expanduser("~/.cache/augury"))]
     for place in places:
@@ -81,7 +81,7 @@ def _folder() -> Path | None:
 
 
 def _fingerprint() -> str:
-    """What a compiled kernel depends on: the kernels' sources, the compiler, the processor."""
+    """A hash of what compiled kernels depend on: their sources, the compiler and the processor."""
     import llvmlite
     import llvmlite.binding as llvm
     from numba import __version__ as numba
@@ -99,9 +99,9 @@ def _lock(mark: Path) -> Path:
 
 
 def _locked(mark: Path) -> bool:
-    """Whether this process is to start the compiling one: none is under way, or the one that was has died."""
+    """Take the lock for starting the compiling process; True unless another process holds it and is still alive."""
     lock = _lock(mark)
-    with contextlib.suppress(OSError):  # there is none
+    with contextlib.suppress(OSError):  # there is no lock
         if time.time() - lock.stat().st_mtime > LONGEST_SECONDS:
             lock.unlink()
     try:

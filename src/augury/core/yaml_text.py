@@ -1,7 +1,7 @@
-"""YAML as Augury reads and writes it: plain values, within limits that are checked before anything is expanded.
+"""Reads YAML safely: plain values only, within limits that are checked before anything is expanded.
 
-The limits are there for files of strangers: a kilobyte of aliases can stand for gigabytes, and a number of thousands of
-digits takes minutes to read.
+The limits protect against untrusted files: a kilobyte of aliases can expand to gigabytes, and a number with thousands of
+digits takes minutes to parse.
 """
 
 import re
@@ -22,9 +22,9 @@ _BROKEN = (yaml.YAMLError, ValueError, TypeError, KeyError, IndexError, Attribut
 
 @dataclass(frozen=True)
 class Limits:
-    """How much a file may hold, an alias counted as what it stands for.
+    """How much a file may hold, with aliases expanded.
 
-    loader: what reads it; the one in C is ten times faster, and less exact about lines.
+    loader: the parser; the one in C is ten times faster, but less precise about line numbers.
     """
 
     megabytes: float = 64  # config.yaml holds the texts of policy files
@@ -33,12 +33,12 @@ class Limits:
 
 
 SETTINGS = Limits()
-# A policy file has a line for every operation of every sub-policy, and sampled sequences are many.
+# A policy file has a line for every operation of every sub-policy, and may hold very many sampled sequences.
 POLICIES = Limits(nodes=5_000_000, loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def read_text(path: Path | str, where: str, limits: Limits = SETTINGS) -> str:
-    """A regular file's text. Raises InputError starting with `where` for one that is too large, else as `files.read_text`."""
+    """A regular file's text. Raises InputError starting with `where` if it is too large, otherwise as `files.read_text` does."""
     size = Path(path).stat().st_size
     if size > limits.megabytes * 2**20:
         raise InputError(f"{where}: has {size / 2**20:.1f} MB; at most {limits.megabytes:g} MB are read")
@@ -46,7 +46,7 @@ def read_text(path: Path | str, where: str, limits: Limits = SETTINGS) -> str:
 
 
 def compose(text: str, where: str, limits: Limits = SETTINGS) -> yaml.Node | None:
-    """The text's nodes. Raises InputError with `where` and the line for bad YAML and for what exceeds the limits."""
+    """The text's nodes. Raises InputError with `where` and the line for invalid YAML and for values beyond the limits."""
     try:
         _check(text, where, limits)
         root = yaml.compose(text, Loader=limits.loader)
@@ -58,7 +58,7 @@ def compose(text: str, where: str, limits: Limits = SETTINGS) -> yaml.Node | Non
 
 
 def value_of(node: yaml.Node | None, where: str) -> Any:
-    """What nodes stand for. Raises InputError with `where` and the line for what is no plain value."""
+    """The value of a node. Raises InputError with `where` and the line if it is not a plain value."""
     if node is None:
         return None
     try:
@@ -68,12 +68,12 @@ def value_of(node: yaml.Node | None, where: str) -> Any:
 
 
 def load(text: str, where: str, limits: Limits = SETTINGS) -> Any:
-    """What the text says. Raises InputError with `where` and the line."""
+    """The value of a YAML text. Raises InputError with `where` and the line."""
     return value_of(compose(text, where, limits), where)
 
 
 def _check(text: str, where: str, limits: Limits) -> None:
-    """One pass over the text, which ends at the first thing that is too much."""
+    """Parse the text once, stopping at the first thing that exceeds the limits."""
     if len(text) > limits.megabytes * 2**20:
         raise InputError(f"{where}: has {len(text) / 2**20:.1f} MB; at most {limits.megabytes:g} MB are read")
     depth = nodes = 0
@@ -89,21 +89,21 @@ def _check(text: str, where: str, limits: Limits) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > DEEPEST:
-                raise InputError(f"{line}: more than {DEEPEST} lists and mappings within each other")
+                raise InputError(f"{line}: lists and mappings are nested more than {DEEPEST} deep")
         elif isinstance(event, yaml.ScalarEvent) and _is_long_number(event):
-            raise InputError(f"{line}: a number of {len(event.value)} digits; at most {LONGEST_NUMBER} are read")
+            raise InputError(f"{line}: a number with {len(event.value)} digits; at most {LONGEST_NUMBER} are accepted")
 
 
 def _is_long_number(event: yaml.ScalarEvent) -> bool:
-    """Whether it would be read as a number, which quoted text is not unless a tag says so."""
+    """Whether it would be parsed as a long number; quoted text is not, unless it has a tag."""
     return len(event.value) > LONGEST_NUMBER and bool(event.implicit[0] or event.tag) and bool(_NUMBER.fullmatch(event.value))
 
 
 def _expanded(node: yaml.Node, where: str, limits: Limits, known: dict[int, int]) -> int:
-    """How many values a node stands for, aliases written out. known: those counted; 0 while one is being counted."""
+    """How many values a node holds once aliases are expanded. known: nodes already counted; 0 while one is being counted."""
     if id(node) in known:
         if not (found := known[id(node)]):
-            raise InputError(f"{where} line {_line(node.start_mark)}: an alias within what it stands for; write it out")
+            raise InputError(f"{where} line {_line(node.start_mark)}: an alias that contains itself; write the value out instead")
         return found
     known[id(node)] = 0
     children: list[yaml.Node] = []
@@ -113,7 +113,7 @@ def _expanded(node: yaml.Node, where: str, limits: Limits, known: dict[int, int]
         children = node.value
     known[id(node)] = total = 1 + sum(_expanded(child, where, limits, known) for child in children)
     if total > limits.nodes:
-        raise InputError(f"{where} line {_line(node.start_mark)}: holds more than {limits.nodes} values, aliases written out")
+        raise InputError(f"{where} line {_line(node.start_mark)}: more than {limits.nodes} values once aliases are expanded")
     return total
 
 
