@@ -1,4 +1,4 @@
-"""The front doors: pipelines on whatever images people hold, and what they give back."""
+"""Calling pipelines: every kind of image that users have, and what is returned."""
 
 import math
 import pickle

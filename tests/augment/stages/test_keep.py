@@ -1,4 +1,4 @@
-"""Keep around any stage: what is important is not cut and is pasted back; switched off, it is the plain method."""
+"""Keep around any stage: salient regions are not cut, or are pasted back; with p = 0 it is the plain method."""
 
 import pickle
 

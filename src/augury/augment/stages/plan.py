@@ -1,8 +1,8 @@
 """PlanStage: a policy's plan, drawn for every image of a batch and applied in a constant number of passes.
 
-An operation that stands alone is the same stage around a policy of one entry, so that there is one way from a draw to
-pixels. One operation fires per image and slot. Per slot the order of the forms is fixed, because the order is meaning:
-warp, table, blend, separable, map, region, then one mix, which reads the partner as this slot's pixel operations left it.
+A single operation is the same stage with a policy of one entry, so that there is only one path from a draw to pixels. One
+operation fires per image and slot. Within a slot, the order of the forms is fixed, because it affects the result: warp, table,
+blend, separable, map, region, then one mix, which reads the partner after this slot's pixel operations.
 """
 
 from dataclasses import dataclass, field
@@ -77,7 +77,7 @@ class PlanStage:
         return any(e.op.mixes_labels for e in self.space.entries)
 
     def sample(self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0) -> Trace:
-        """All choices of this stage for a batch, as tensors with a row per image."""
+        """All choices of this stage for a batch, as tensors with one row per image."""
         clock = clock or Clock()
         plan = self.policy.ask(noise.fold("plan"), clock)
         space, slots = self.space, self.policy.slots
