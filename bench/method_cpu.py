@@ -97,13 +97,13 @@ def main() -> None:
     parser.add_argument("--strategies", default="erm,ait")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    command = f"python bench/method_cpu.py --output {given.output.name} --steps {given.steps} --strategies {given.strategies}"
     rows = []
     for kind in ROWS:
         for strategy in given.strategies.split(","):
             rows.append(measured(kind, strategy, given.steps))
             print(rows[-1], flush=True)
-    command = f"python bench/method_cpu.py --output {given.output.name} --steps {given.steps} --strategies {given.strategies}"
-    write_json(given.output, {"version": 1, "command": command, "environment": environment("cpu"), "rows": rows})
+            write_json(given.output, {"version": 1, "command": command, "environment": environment("cpu"), "rows": rows})
 
 
 if __name__ == "__main__":

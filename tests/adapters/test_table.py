@@ -38,7 +38,7 @@ def test_timm_without_its_prefetcher_gives_the_same() -> None:
 
 
 def test_the_page_shows_this_table() -> None:
-    assert hosts.table() in PAGE.read_text(encoding="utf-8")
+    assert hosts.table() in PAGE.read_text(encoding="utf-8"), f"write into {PAGE.name}:\n{hosts.table()}"
 
 
 def test_few_lines_of_a_loop_are_about_augury() -> None:
