@@ -18,6 +18,7 @@ from augury.augment.stages.by_side import BySideStage
 from augury.augment.stages.normalize import Normalize, checked_statistics
 from augury.augment.stages.plan import PlanStage
 from augury.core import registry
+from augury.core.doors import door
 from augury.core.errors import InputError
 from augury.core.laws import Law, law_to_grammar
 from augury.core.options import Chain, Spec, bind, chain_from, parse_chain
@@ -30,6 +31,7 @@ Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 VALUES = (torch.float32, torch.bfloat16, torch.float16)
 
 
+@door
 def pipeline(
     augmentation: Augmentation,
     /,
@@ -231,6 +233,7 @@ def check_augment(chain: Chain) -> None:
     stages_of(chain, "augment")
 
 
+@door
 def policy(name: str, /, **options: Any) -> Policy:
     """A policy by its registered name: `policy("randaugment", num_ops=2, magnitude=9)`."""
     return _policy(Spec(name, options), "policy")

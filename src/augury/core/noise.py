@@ -24,6 +24,7 @@ from torch import Tensor
 
 from augury.core import warmup
 from augury.core.devices import constant
+from augury.core.doors import door
 from augury.core.draws import Draws
 from augury.core.errors import InputError
 from augury.core.mixing import mix_tensor as _mix_tensor
@@ -54,6 +55,7 @@ class Noise:
     walk: Walk | None = None
 
     @staticmethod
+    @door
     def of(
         seed: Address,
         ids: Tensor,
@@ -70,6 +72,12 @@ class Noise:
         """
         if draws not in get_args(Draws):
             raise InputError(f"draws: {draws!r} must be independent or stratified")
+        _check(ids, "ids", ids)
+        if visits is not None:
+            _check(visits, "visits", ids)
+        for name, address in (("seed", seed), ("epoch", epoch), ("view", view)):
+            if isinstance(address, Tensor) and (address.ndim or address.is_floating_point() or address.is_complex()):
+                raise InputError(f"{name}: an int or a 0-dimensional integer tensor, got {address.dtype} {list(address.shape)}")
         key = _address(seed, epoch, view, ids, visits)
         if draws == "independent":
             return Noise(key)
@@ -127,6 +135,11 @@ class Noise:
 
     def __len__(self) -> int:
         return self.key.shape[0]
+
+
+def _check(part: Tensor, name: str, ids: Tensor) -> None:
+    if part.ndim != 1 or part.is_floating_point() or part.is_complex() or part.dtype == torch.bool or part.shape != ids.shape:
+        raise InputError(f"{name}: expected whole numbers [{len(ids) if ids.ndim else 'B'}], got {part.dtype} {list(part.shape)}")
 
 
 def _address(seed: Address, epoch: Address, view: Address, ids: Tensor, visits: Tensor | None) -> Tensor:

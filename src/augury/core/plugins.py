@@ -65,6 +65,8 @@ def load_plugin(plugin: str | os.PathLike[str]) -> Plugin:
     Traceback (most recent call last):
     augury.core.errors.InputError: --plugin no_such_file.py: no such file
     """
+    if not isinstance(plugin, str | os.PathLike):
+        raise InputError(f"load_plugin: a file's path or a module's name, got {type(plugin).__name__}")
     text = os.fspath(plugin)
     where = f"--plugin {text}"
     path = Path(text).expanduser()

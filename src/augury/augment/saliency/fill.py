@@ -14,6 +14,7 @@ from augury.augment.saliency.early_head import EarlyHead, early_maps
 from augury.augment.saliency.gradient import evaluating, gradient_map, low_resolution_map
 from augury.augment.saliency.maps import AnySaliencyKind
 from augury.core.batch import Batch
+from augury.core.doors import door
 from augury.core.errors import InputError
 
 
@@ -62,6 +63,7 @@ class Saliency:
         return self.normalise(images)
 
 
+@door
 def saliency(
     model: nn.Module,
     kind: AnySaliencyKind = "full",

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from augury.core import registry
+from augury.core.doors import door
 from augury.core.errors import InputError
 from augury.train.data.fingerprint import Fingerprint, mark_arrays, repetition_note
 from augury.train.data.intensity import AUTO, parse_range
@@ -81,6 +82,7 @@ class Dataset:
         return names[number] if number < len(names) else ""
 
 
+@door
 def load(
     data: str,
     *,
