@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from augury import ops as ops
     from augury import policies as policies
     from augury import presets as presets
+    from augury.augment.annotations.options import Annotations as Annotations
     from augury.augment.apply import apply as apply
     from augury.augment.names import pipeline as pipeline
     from augury.augment.names import policy as policy
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
 
 # Public name -> its module and its name there.
 _HOME = {
+    "Annotations": ("augury.augment.annotations.options", "Annotations"),
     "apply": ("augury.augment.apply", "apply"),
     "Batch": ("augury.core.batch", "Batch"),
     "Beta": ("augury.core.laws", "Beta"),

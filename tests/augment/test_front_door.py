@@ -184,7 +184,6 @@ def test_a_batch_with_addresses_is_drawn_by_them() -> None:
         np.zeros((3, 4, 4), np.uint8),
         "word",
         None,
-        [IMAGES[0]],
         torch.full((3, 4, 4), -0.01),
     ],
 )

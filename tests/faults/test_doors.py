@@ -74,6 +74,6 @@ def test_a_door_takes_a_thing_or_refuses_it_in_one_short_line(door: str, tmp_pat
 
 
 def test_a_door_keeps_its_signature() -> None:
-    assert list(inspect.signature(augury.pipeline).parameters) == ["augmentation", "seed", "options"]
+    assert list(inspect.signature(augury.pipeline).parameters)[:2] == ["augmentation", "seed"]
     with pytest.raises(augury.InputError, match=r"pipeline\(seed='a'\) must be a whole number, got str"):
         augury.pipeline("crop", seed="a")  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from augury.augment.pil import from_pil, to_pil
 from augury.augment.stages.plan import PlanStage
 from augury.core import registry
 from augury.core.batch import Batch
+from augury.core.devices import check_augments
 from augury.core.doors import door
 from augury.core.errors import InputError
 from augury.core.op import Op
@@ -48,6 +49,7 @@ def apply(
     fixed = {k: values.pop(k) for k in list(values) if k in option_names(name)}
     operation: Op = made(**bind(made, Spec(name, fixed), name))
     pixels, restore = as_pixels(images)
+    check_augments(pixels.device)
     corner: dict[str, Any] = {k: values.pop(k) for k in ("top", "left") if k in values and operation.form == "region"}
     known = [*operation.parameters, *fixed]
     for key in values:

@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
 
+from augury.augment.annotations.options import Annotations
 from augury.augment.flow import Output
 from augury.augment.ops.build import single
 from augury.augment.pipeline import Pipeline
@@ -40,6 +41,7 @@ def pipeline(
     normalize: tuple[Sequence[float], Sequence[float]] | None = None,
     dtype: torch.dtype | None = None,
     channels_last: bool = False,
+    annotations: Annotations | None = None,
     **options: Any,
 ) -> Pipeline:
     """An augmentation by name, `pipeline("randaugment", num_ops=2)`, as a chain, `pipeline("crop+flip+cutout")`, or put together.
@@ -53,7 +55,8 @@ def pipeline(
     normalize: (mean, std) per channel of pixels in [0, 1]; the pipeline then gives what the network reads, as in a training: pixels
     become values where the chain says `normalize`, or else after the last stage that needs pixels, so that cutout and mixes see
     values, where 0 is the mean colour. dtype: of the values, float32 unless bfloat16 or float16 is asked for; all is computed in
-    float32 and rounded once. channels_last: the result's memory layout, whatever its type.
+    float32 and rounded once. channels_last: the result's memory layout, whatever its type. annotations: how masks, boxes and key
+    points follow their images.
 
     Raises InputError for unknown names and options, and for values that do not fit.
     """
@@ -66,9 +69,13 @@ def pipeline(
         raise InputError("pipeline: normalize needs numbers; give normalize=(mean, std)")
     if dtype is not None and (dtype not in VALUES or not made.normalises):
         raise InputError("pipeline: dtype is float32, bfloat16 or float16, and of values; give normalize=(mean, std) too")
-    if statistics is None and dtype is None and not channels_last:
+    made = made if annotations is None else replace(made, annotations=annotations)
+    annotations = None if made.annotations == Annotations() else made.annotations
+    if statistics is None and dtype is None and not channels_last and annotations is None:
         return made
-    builder = functools.partial(pipeline, normalize=statistics, dtype=dtype, channels_last=channels_last)
+    builder = functools.partial(
+        pipeline, normalize=statistics, dtype=dtype, channels_last=channels_last, annotations=annotations
+    )  # fmt: skip
     return replace(made, builder=builder, output=Output(dtype, channels_last))
 
 
@@ -88,6 +95,9 @@ def _made(augmentation: Augmentation, seed: int, options: Mapping[str, Any]) -> 
     seeds = {piece.seed for piece in pieces if piece.seed}
     if not seed and len(seeds) > 1:
         raise InputError(f"pipeline: its parts have the seeds {', '.join(map(str, sorted(seeds)))}; give seed=... for the whole")
+    given_options = {piece.annotations for piece in pieces} - {Annotations()}
+    if len(given_options) > 1:
+        raise InputError("pipeline: its parts have different annotations=; make them alike")
     origins = [piece.origin for piece in pieces if piece.origin != "none" or len(piece)]
     return Pipeline(
         tuple(stage for piece in pieces for stage in piece.stages),
@@ -95,6 +105,7 @@ def _made(augmentation: Augmentation, seed: int, options: Mapping[str, Any]) -> 
         None if None in origins else "+".join(map(str, origins)) or "none",
         pipeline,
         tuple(text for piece in pieces for text in piece.texts or (None,) * len(piece)),
+        annotations=next(iter(given_options), Annotations()),
     )
 
 

@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import get_worker_info
 
+from augury.augment.annotations.options import Annotations
+from augury.augment.annotations.structure import is_structure
 from augury.augment.flow import Flow, Output, check_overlap
 from augury.augment.forms.memory import Buffers
 from augury.augment.inputs import as_pixels, targets_of
+from augury.augment.module import PipelineModule
 from augury.augment.pil import from_pil, to_pil
 from augury.augment.stages.normalize import Normalize
 from augury.core import plugins
 from augury.core.batch import Batch
 from augury.core.checks import check_batch
+from augury.core.devices import check_augments
+from augury.core.doors import door
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.plan import Clock
@@ -45,6 +50,7 @@ class Pipeline:
 
     origin, builder: the text it was made from and the function that makes it again, by which it is pickled. texts: the text
     of each stage, None where it has none. output: the type of normalised values, and whether channels come last in memory.
+    annotations: how masks, boxes and key points follow.
     Results lie in memory that is used again once nobody holds them.
     """
 
@@ -54,10 +60,12 @@ class Pipeline:
     builder: Callable[..., "Pipeline"] | None = field(default=None, repr=False, compare=False)
     texts: tuple[str | None, ...] | None = field(default=None, repr=False, compare=False)
     output: Output = field(default=Output(), repr=False)
+    annotations: Annotations = field(default=Annotations(), repr=False)
     # A tensor, so that a graph compiled with the pipeline in it reads the number of calls instead of being made for each.
     _calls: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64), repr=False, compare=False)
     _buffers: Buffers = field(default_factory=Buffers, repr=False, compare=False)
 
+    @door
     def run(
         self,
         batch: Batch,
@@ -78,6 +86,7 @@ class Pipeline:
         check_batch(batch)
         if len(noise) != len(batch):
             raise InputError(f"noise: for {len(noise)} images, and the batch has {len(batch)}; make it from the batch's ids")
+        self._check_device(batch.images.device)
         if out is not None:
             check_overlap(out, batch.images)
         flow = Flow(batch, self.output, self._buffers, out)
@@ -158,7 +167,7 @@ class Pipeline:
                 raise IndexError(f"stage {place} of a pipeline of {len(self)}")
             place = slice(place, place + 1 or None)
         texts = self.all_texts[place]
-        return Pipeline(self.stages[place], self.seed, _joined(texts), self.builder, texts)
+        return Pipeline(self.stages[place], self.seed, _joined(texts), self.builder, texts, annotations=self.annotations)
 
     def __add__(self, other: "Pipeline | str | Stage") -> "Pipeline":
         return self._put_together(self, other)
@@ -193,7 +202,7 @@ class Pipeline:
         """The stage after which images are values, where there is one."""
         return next((stage for stage in self.stages if isinstance(stage, Normalize)), None)
 
-    def module(self) -> "PipelineModule":
+    def module(self) -> PipelineModule:
         """As an `nn.Module`, for a place in a network: augments in training mode, and not in evaluation mode."""
         return PipelineModule(copy.copy(self))
 
@@ -203,6 +212,7 @@ class Pipeline:
         words = (stage.describe(t, row) for stage, t in zip(self.stages, traces, strict=True) if t is not None)
         return ", ".join(w for w in words if w)
 
+    @door
     def __call__(self, images: Any, labels: Any = None, *, classes: int | None = None, out: Tensor | None = None) -> Any:
         """Augment plain images: a PIL image, [C,H,W] or [B,C,H,W]; uint8, or float in [0,1] (quantised to 8 bits).
 
@@ -211,17 +221,23 @@ class Pipeline:
         samples, then as `Targets` (give `classes` where the batch may lack the highest one). Every call draws anew; inside a
         DataLoader worker the draws follow that worker's seed, in one of several processes its number.
 
+        Images may also stand in dicts, lists and tuples with torchvision's `tv_tensors`: masks, boxes and key points follow their
+        image by the same draw, and all comes back in the types it came in ([docs/detection-and-segmentation.md]).
+
         out: a tensor that takes the result and is returned, of its shape, dtype and memory layout; `out=images` augments
         uint8 images in place. Raises InputError for a wrong shape, dtype or range.
         """
         if isinstance(images, Batch):
             return self.run(images, Noise.of(self.seed, images.ids, visits=images.visits), out=out)[0]
+        if is_structure(images, labels):
+            return self._structured(images, labels, classes, out)
         if isinstance(images, Image.Image):
             done = self(from_pil(images), labels, classes=classes, out=out)
             if self.normalises or out is not None:
                 return done
             return to_pil(done) if labels is None else (to_pil(done[0]), done[1])
         pixels, restore = as_pixels(images)
+        self._check_device(pixels.device)
         single = images.ndim == 3
         if self.mixes and single:
             raise InputError("images: this pipeline mixes samples and needs a batch; put it after batching")
@@ -248,6 +264,23 @@ class Pipeline:
             labels = torch.as_tensor(labels).repeat(copies, *[1] * (torch.as_tensor(labels).ndim - 1))
         return done, batch.targets if self.mixes else labels
 
+    def _structured(self, images: Any, labels: Any, classes: int | None, out: Tensor | None) -> Any:
+        """A call on images with what belongs to them."""
+        from augury.augment.annotations.call import Call
+
+        if out is not None:
+            raise InputError("out: is for plain images; leave it out where masks, boxes or key points are passed")
+        if self.mixes and labels is not None and not is_structure(None, labels):
+            labels = torch.as_tensor(labels)
+        call = Call(self, self._noise(), self.annotations, self.mixes, self.normalises)
+        return call(images if labels is None else (images, labels), classes)
+
+    def _noise(self) -> Callable[[Tensor], Noise]:
+        """The noise of this call, by the numbers of rows."""
+        seed, number = self._seed(), int(self._calls)
+        self._calls.add_(1)
+        return lambda ids: Noise.of(seed, ids, epoch=number)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> "Pipeline":
         """Stages that learn are copied with those who share them; a copy of a network keeps a copy of its pipeline."""
         return replace(self, stages=copy.deepcopy(self.stages, memo), _calls=self._calls.clone(), _buffers=Buffers())
@@ -263,6 +296,11 @@ class Pipeline:
         worker, rank = _worker_seed(), _rank()
         seed = self.seed if worker is None else self.seed * 1_000_003 + worker
         return seed if rank == 0 else seed * 1_000_003 + rank
+
+    def _check_device(self, device: torch.device) -> None:
+        """InputError on a device on which only normalising gives what it gives elsewhere, where there are other stages."""
+        if not all(isinstance(stage, Normalize) for stage in self.stages):
+            check_augments(device)
 
     def _number(self, ids: Tensor) -> int | Tensor:
         """How many calls there were."""
@@ -296,36 +334,3 @@ def _worker_seed() -> int | None:
 @torch.compiler.assume_constant_result
 def _rank() -> int:
     return process_rank()
-
-
-class PipelineModule(nn.Module):
-    """A pipeline as a layer, made by `Pipeline.module()`: `nn.Sequential(augury.pipeline("crop+flip").module(), network)`.
-
-    In training mode it augments; in evaluation mode it passes images through, normalised where the pipeline normalises. The
-    state dict holds the number of calls, so that a training resumed from it draws on where it stopped.
-    """
-
-    calls: Tensor
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        super().__init__()
-        self.pipeline = pipeline
-        self.register_buffer("calls", pipeline._calls.clone())
-
-    def forward(self, images: Tensor, labels: Any = None, *, classes: int | None = None) -> Any:
-        if self.training:
-            self.pipeline._calls = self.calls
-            return self.pipeline(images, labels, classes=classes)
-        normalize = self.pipeline.normalize
-        if normalize is not None:
-            pixels, _ = as_pixels(images)
-            values = normalize.normalise(pixels)
-            images = values if images.ndim == 4 else values[0]
-        if labels is None:
-            return images
-        if self.pipeline.mixes:
-            labels = targets_of(labels, images.ndim == 3, len(images) if images.ndim == 4 else 1, classes)
-        return images, labels
-
-    def extra_repr(self) -> str:
-        return repr(self.pipeline)

@@ -6,6 +6,7 @@ import sys
 
 from augury.cli.shared import add_json, named_path, whole
 from augury.core.errors import InputError
+from augury.core.text import Printable
 
 HELP = "show, import, export or compare policies"
 
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
     elif options.action == "import":
         found = policy.import_policy(options.policy, options.output, overwrite=options.overwrite, side_pixels=side)
         for line in found.notes:
-            print(f"note: {line}", file=sys.stderr)
+            Printable(sys.stderr).write(f"note: {line}\n")
         print(found.text)
     elif options.action == "export":
         if options.output is None:
@@ -50,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
         for line in policy.export_policy(
             options.policy, options.to, options.output, overwrite=options.overwrite, side_pixels=side
         ):  # fmt: skip
-            print(f"note: {line}", file=sys.stderr)
+            Printable(sys.stderr).write(f"note: {line}\n")
         print(options.output)
     else:
         lines = policy.diff(options.policy, options.other, side)

@@ -70,7 +70,7 @@ def parse_chain(text: str, where: str) -> Chain:
     chain = parser.chain()
     if parser.take(","):
         raise InputError(
-            f"{where}: {shortened(repr(text))} is a list; one chain is expected here (`+` joins stages, `augury compare` takes lists)"
+            f"{where}: {shortened(repr(text))} is a list; one chain is expected (`+` joins stages, `augury compare` takes lists)"
         )
     parser.end()
     return chain

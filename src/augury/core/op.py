@@ -19,6 +19,8 @@ Form = Literal["warp", "separable", "table", "blend", "region", "mix", "map"]
 Values = dict[str, Tensor]
 Column = Tensor | float
 Parts = tuple[Column | tuple[Column, ...], ...]
+# (values, size, height, width) -> row and column, float64 [n,H,W] in pixel indices, at which each pixel of the result reads.
+Reads = Callable[[Values, Tensor, int, int], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Op:
     candidates: where `place` puts boxes, uniformly: wholly `inside` the image, or `centred` on any pixel and clipped at the
     border.
     identity: parameter values at which the operation changes nothing, if there are any.
+    reads: map operations only, for masks, boxes and key points: the place that each pixel of the result is read from, or `in place`
+    if the operation leaves everything where it is. Without it, images that come with annotations are refused.
     faded: the laws at an intensity in (0, 1), if gradual refinement weakens the operation's strength; without it, refinement
     lowers the probability of firing.
     """
@@ -76,6 +80,7 @@ class Op:
     candidates: Candidates = "inside"
     identity: dict[str, float] | None = None
     faded: Callable[[float], dict[str, Law]] | None = None
+    reads: Reads | Literal["in place"] | None = None
 
     def __hash__(self) -> int:
         return hash((self.name, id(self.lower)))

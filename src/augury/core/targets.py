@@ -82,6 +82,10 @@ class Targets:
         dense = self.dense() * (1 - share) + share / self.classes
         return Targets(torch.arange(self.classes, device=dense.device).expand_as(dense), dense, self.classes)
 
+    def weighted(self, class_weights: Tensor) -> "Targets":
+        """Each class's share of the loss times its weight, float [classes]; rows then sum to something other than 1."""
+        return Targets(self.index, self.weight * class_weights.to(self.weight)[self.index], self.classes)
+
     @door
     def loss(self, logits: Tensor, smoothing: float = 0.0) -> Tensor:
         """Cross-entropy per row, float32 [B], in nats; logits [B, classes] are first converted to float32."""
@@ -131,6 +135,10 @@ class Targets:
 
     def __getitem__(self, rows: Tensor) -> "Targets":
         return Targets(self.index[rows], self.weight[rows], self.classes)
+
+    def pin_memory(self) -> "Targets":
+        """In memory from which a GPU copies faster; DataLoaders ask for it."""
+        return Targets(self.index.pin_memory(), self.weight.pin_memory(), self.classes)
 
     def to(self, device: torch.device | str) -> "Targets":
         return Targets(self.index.to(device), self.weight.to(device), self.classes)

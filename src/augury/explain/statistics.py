@@ -21,7 +21,7 @@ _NO_SPREAD = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class RowStatistics:
-    """One row of a comparison; all values in percentage points, None where the seeds do not suffice.
+    """One row of a comparison; all values in percentage points, or in the metric's unit, None where the seeds do not suffice.
 
     n: seeds that the row has. mean, low, high: mean over them and its 95 % t-interval (None for one seed, or if all
     agree). difference, difference_low, difference_high: mean over the seeds shared with the first row of (row -
@@ -38,11 +38,14 @@ class RowStatistics:
     verdict: Verdict
 
 
-def compare_rows(accuracies: Sequence[Sequence[float | None]], *, confidence: float = 0.95) -> list[RowStatistics]:
+def compare_rows(
+    accuracies: Sequence[Sequence[float | None]], *, confidence: float = 0.95, rising: bool = True
+) -> list[RowStatistics]:
     """Means, paired differences to the first row and verdicts for `accuracies[row][seed]`, in percent; None = missing.
 
     The rows are paired by seed. With probability `confidence`, *all* intervals of differences hold their true values
-    together. A verdict is "better" or "worse" where the interval excludes zero, else "no difference shown". The
+    together. A verdict is "better" or "worse" where the interval excludes zero, else "no difference shown"; rising: whether
+    more is better, as of accuracies, and not of a log loss. The
     intervals speak of the noise between seeds on one train/test split, not of the choice of that split. Where values
     show no spread at all (one seed, or accuracies that agree exactly) there is nothing to make an interval from:
     None.
@@ -103,9 +106,13 @@ def compare_rows(accuracies: Sequence[Sequence[float | None]], *, confidence: fl
             width = _half_width(differences, pooled_sum, pooled_degrees, len(compared), confidence)
             if width is not None:
                 difference_low, difference_high = difference - width, difference + width
-                verdict = "better" if difference_low > 0 else "worse" if difference_high < 0 else verdict
+                verdict = _verdict(difference_low, difference_high) if rising else _verdict(-difference_high, -difference_low)
         rows.append(RowStatistics(int(present[row].sum()), mean, low, high, difference, difference_low, difference_high, verdict))
     return rows
+
+
+def _verdict(low: float, high: float) -> Verdict:
+    return "better" if low > 0 else "worse" if high < 0 else "no difference shown"
 
 
 @lru_cache(maxsize=256)

@@ -13,6 +13,7 @@ from augury.core.options import Chain, parse_chain, parse_list
 from augury.explain.pages.page import comparison_page
 from augury.explain.report.summary import row_labels
 from augury.explain.statistics import compare_rows
+from augury.jobs.classes import classes_of, value_of
 from augury.jobs.environment import environment
 from augury.jobs.progress import bar
 from augury.jobs.reporting import settings_shown, sheet_of
@@ -20,6 +21,7 @@ from augury.jobs.saliency import fill_for
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically, write_json
 from augury.train.engine.interleaved import run_together
+from augury.train.engine.metrics import Metric, metric_of
 from augury.train.engine.prepare import prepare
 from augury.train.engine.run import Trainer
 from augury.train.engine.rundir import RunDirectory
@@ -92,7 +94,9 @@ def compare(
                 found[row].append(run_one(replace(each[row], seed=seed), dataset, where, progress))
     result = {
         "version": 1,
-        "rows": _table(found, len(dataset.train.ids) * settings.total_epochs),
+        "metric": metric_of(settings.metric).described(),
+        "rows": _table(found, len(dataset.train.ids) * settings.total_epochs, metric_of(settings.metric)),
+        **classes_of(row_labels([asdict(row) for row in rows]), list(found.values()), metric_of(settings.metric)),
         "notes": [*dataset.notes, *notes_of(found, list(numbers))],
     }
     result["environment"] = environment(pick_device(settings.device))
@@ -143,12 +147,13 @@ def run_seeds(each: list[Settings], dataset: Dataset, folders: list[Path], progr
     return [{**(directory.result() or {}), "metrics": directory.metrics()} for directory in directories]
 
 
-def _table(found: dict[ComparisonRow, list[dict[str, Any]]], images: int) -> list[dict[str, Any]]:
+def _table(found: dict[ComparisonRow, list[dict[str, Any]]], images: int, metric: Metric) -> list[dict[str, Any]]:
     """The rows of result.json; `images`: source images that one training saw."""
-    accuracies = [[run["accuracy"] for run in runs] for runs in found.values()]
+    each = [[value_of(run, metric) for run in runs] for runs in found.values()]
     return [
         {
-            "augment": row.augment, "strategy": row.strategy, "accuracies": values, **asdict(s),
+            "augment": row.augment, "strategy": row.strategy, "accuracies": [run["accuracy"] for run in runs],
+            "values": values, **asdict(s),
             "images_per_second": round(statistics.median(images / max(r["seconds"]["training"], 1e-3) for r in runs), 1),
             "counts": runs[0]["counts"],
             "seconds_training": _mean(runs, "training"),
@@ -157,7 +162,7 @@ def _table(found: dict[ComparisonRow, list[dict[str, Any]]], images: int) -> lis
             **_before_refinement(runs),
             **_chosen(runs),
         }
-        for (row, runs), values, s in zip(found.items(), accuracies, compare_rows(accuracies), strict=True)
+        for (row, runs), values, s in zip(found.items(), each, compare_rows(each, rising=metric.rising), strict=True)
     ]  # fmt: skip
 
 

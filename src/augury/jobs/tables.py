@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from augury.explain.measurements.measurement import Measured
-from augury.explain.report.summary import NO_SPREAD, interval_notes, paired, percent
+from augury.explain.report.summary import NO_SPREAD, Measure, interval_notes, paired, percent
 from augury.explain.theory.claim import Checked
 from augury.jobs.fitted import print_table, table
 from augury.jobs.search.report import arm_words
@@ -26,12 +26,20 @@ def print_lines(lines: Iterable[str]) -> None:
 
 def comparison_table(result: dict[str, Any]) -> None:
     """Print a comparison on stdout, a row per combination."""
-    rows = result["rows"]
+    rows, measure = result["rows"], Measure.of(result)
     made = table()
     several = len({row["strategy"] for row in rows}) > 1
     refined = any("before_refinement" in row for row in rows)
     before = ["before refinement", "gain"] if refined else []
-    headings = ["augment", *(["strategy"] if several else []), "accuracy %", "95 % interval", *before, "difference", "its interval"]
+    headings = [
+        "augment",
+        *(["strategy"] if several else []),
+        f"{measure.title} {measure.unit}",
+        "95 % interval",
+        *before,
+        "difference",
+        "its interval",
+    ]
     costs = [name for name in _COSTS if len({row["counts"][name] for row in rows}) > 1]
     for heading in [*headings, "verdict", *(_COSTS[name].split()[0] for name in costs), "seconds", "images/s"]:
         words = heading in ("augment", "strategy", "verdict")
@@ -40,11 +48,11 @@ def comparison_table(result: dict[str, Any]) -> None:
         names = [row["augment"], *([row["strategy"]] if several else [])]
         made.add_row(
             *names,
-            f"{row['mean']:.2f}",
-            _interval(*percent(row["low"], row["high"]), row["n"]),
+            "" if row["mean"] is None else f"{row['mean']:.{measure.digits + 1}f}",
+            _interval(*measure.ends(row["low"], row["high"]), row["n"], digits=measure.digits + 1),
             *(_before_refinement(row) if refined else ()),
-            "" if row["difference"] is None else f"{row['difference']:+.2f}",
-            _interval(row["difference_low"], row["difference_high"], paired(row, rows[0]), "+"),
+            "" if row["difference"] is None else f"{row['difference']:+.{measure.digits + 1}f}",
+            _interval(row["difference_low"], row["difference_high"], paired(row, rows[0]), "+", measure.digits + 1),
             row["verdict"],
             *(f"{row['counts'][name]:,}" for name in costs),
             f"{row['seconds_training']:,.1f}",
@@ -58,10 +66,10 @@ def comparison_table(result: dict[str, Any]) -> None:
     print(f"Each training: {', '.join(f'{count:,} {_COSTS[name]}' for name, count in equal.items())}.")
     n = rows[0]["n"]
     print(
-        f"{n} seed{'s' if n > 1 else ''}; accuracy on the test part after the last epoch; differences are paired by seed, "
+        f"{n} seed{'s' if n > 1 else ''}; {measure.title} on the test part after the last epoch; differences are paired by seed, "
         "their intervals hold for all rows at once."
     )
-    print_lines(interval_notes(rows))
+    print_lines(interval_notes(rows, measure=measure))
 
 
 def _before_refinement(row: dict[str, Any]) -> tuple[str, str]:
@@ -145,10 +153,10 @@ def _text(value: str | float | None, digits: int) -> str:
     return value if isinstance(value, str) else "" if value is None else f"{value:.{digits}f}"
 
 
-def _interval(low: float | None, high: float | None, seeds: int, sign: str = "") -> str:
+def _interval(low: float | None, high: float | None, seeds: int, sign: str = "", digits: int = 2) -> str:
     if low is None or high is None:
         return NO_SPREAD if seeds > 1 else ""
-    return f"{low:{sign}.2f} to {high:{sign}.2f}"
+    return f"{low:{sign}.{digits}f} to {high:{sign}.{digits}f}"
 
 
 def fidelity_table(result: dict[str, Any]) -> None:

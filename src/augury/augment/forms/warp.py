@@ -36,38 +36,51 @@ def warp(images: Tensor, record: Warp, size: Tensor) -> Tensor:
     return result
 
 
+def nearest_index(matrix: Tensor, size: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """int64 [n,H,W] and bool [n,H,W]: which pixel, row * W + column, a nearest-pixel warp reads for each, if it reads one.
+
+    matrix: float64 [n,6], as of a Warp; what a nearest warp of an image reads is exactly this.
+    """
+    straight = ((matrix[:, 1] == 0) & (matrix[:, 3] == 0))[:, None, None]
+    both = zip(_straight_index(matrix, size, height, width), _general_index(matrix, size, height, width), strict=True)
+    index, inside = (torch.where(straight, *parts) for parts in both)
+    return index, inside
+
+
 def _nearest(images: Tensor, record: Warp, size: Tensor) -> Tensor:
-    straight = (record.matrix[:, 1] == 0) & (record.matrix[:, 3] == 0)
-    both = (_straight(images, record, size), _general(images, record, size))
-    return torch.where(straight[:, None, None, None], *both)
+    return _gather(images, *nearest_index(record.matrix, size, *images.shape[-2:]), record.fill)
 
 
 def _general(images: Tensor, record: Warp, size: Tensor) -> Tensor:
-    height, width = images.shape[-2:]
-    matrix = record.matrix
+    return _gather(images, *_general_index(record.matrix, size, *images.shape[-2:]), record.fill)
 
+
+def _general_index(matrix: Tensor, size: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     def fixed(value: Tensor) -> Tensor:
         return (value * 65536.0 + 0.5).floor().to(torch.int64)
 
-    x = torch.arange(width, device=images.device)
-    y = torch.arange(height, device=images.device)[:, None]
+    x = torch.arange(width, device=matrix.device)
+    y = torch.arange(height, device=matrix.device)[:, None]
     start_x = fixed(matrix[:, 2] + matrix[:, 0] * 0.5 + matrix[:, 1] * 0.5)
     start_y = fixed(matrix[:, 5] + matrix[:, 3] * 0.5 + matrix[:, 4] * 0.5)
     a, b, _, d, e, _ = (fixed(matrix[:, k])[:, None, None] for k in range(6))
     column = (start_x[:, None, None] + x * a + y * b) >> 16
     row = (start_y[:, None, None] + x * d + y * e) >> 16
     inside = (column >= 0) & (column < size[:, 1, None, None]) & (row >= 0) & (row < size[:, 0, None, None])
-    return _gather(images, row.clamp(0, height - 1) * width + column.clamp(0, width - 1), inside, record.fill)
+    return row.clamp(0, height - 1) * width + column.clamp(0, width - 1), inside
 
 
 def _straight(images: Tensor, record: Warp, size: Tensor) -> Tensor:
-    height, width = images.shape[-2:]
-    column = _accumulated(record.matrix[:, 2], record.matrix[:, 0], width)
-    row = _accumulated(record.matrix[:, 5], record.matrix[:, 4], height)
+    return _gather(images, *_straight_index(record.matrix, size, *images.shape[-2:]), record.fill)
+
+
+def _straight_index(matrix: Tensor, size: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    column = _accumulated(matrix[:, 2], matrix[:, 0], width)
+    row = _accumulated(matrix[:, 5], matrix[:, 4], height)
     inside_x = (column >= 0) & (column < size[:, 1:])
     inside_y = (row >= 0) & (row < size[:, :1])
     index = row.clamp(0, height - 1)[:, :, None] * width + column.clamp(0, width - 1)[:, None, :]
-    return _gather(images, index, inside_y[:, :, None] & inside_x[:, None, :], record.fill)
+    return index, inside_y[:, :, None] & inside_x[:, None, :]
 
 
 def _accumulated(offset: Tensor, step: Tensor, count: int) -> Tensor:

@@ -14,4 +14,4 @@ def dilate(*, footprint: Footprint = "square") -> Op:
     """Takes the brightest pixel of a square, or of a cross, `width` pixels a side: bright strokes get thicker."""
     width = Parameter(Choice((2.0, 3.0)), Interval(1, MOST_PIXELS), "pixels")
     lowered = extreme(torch.maximum, 0, footprint, longer="after")
-    return Op("dilate", "map", lowered, {"width": width}, identity={"width": 1.0})
+    return Op("dilate", "map", lowered, {"width": width}, identity={"width": 1.0}, reads="in place")

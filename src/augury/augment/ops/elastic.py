@@ -22,18 +22,20 @@ def elastic(*, sigma: Annotated[float, Interval(0.1, 100)] = 4.0) -> Op:
     `pattern` chooses the field, so that a replay repeats it.
     """
 
-    def run(images: Tensor, values: Values, size: Tensor) -> Tensor:
-        height, width = images.shape[-2:]
+    def reads(values: Values, size: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         field = _field(values["pattern"], height, width, sigma) * values["alpha"].double()[:, None, None, None]
-        row = torch.arange(height, device=images.device, dtype=torch.float64)[:, None] + field[:, 0]
-        column = torch.arange(width, device=images.device, dtype=torch.float64) + field[:, 1]
-        return displaced(images, row, column, size)
+        row = torch.arange(height, device=size.device, dtype=torch.float64)[:, None] + field[:, 0]
+        column = torch.arange(width, device=size.device, dtype=torch.float64) + field[:, 1]
+        return row, column
+
+    def run(images: Tensor, values: Values, size: Tensor) -> Tensor:
+        return displaced(images, *reads(values, size, *images.shape[-2:]), size)
 
     parameters = {
         "alpha": Parameter(Uniform(0, 34), Interval(0, 10000), "pixels before smoothing"),
         "pattern": Parameter(Uniform(0, 1), Interval(0, 1), "which field"),
     }
-    return Op("elastic", "map", run, parameters, identity={"alpha": 0.0})
+    return Op("elastic", "map", run, parameters, identity={"alpha": 0.0}, reads=reads)
 
 
 def _field(pattern: Tensor, height: int, width: int, sigma: float) -> Tensor:

@@ -14,4 +14,4 @@ def erode(*, footprint: Footprint = "square") -> Op:
     """Takes the darkest pixel of a square, or of a cross, `width` pixels a side: bright strokes get thinner."""
     width = Parameter(Choice((2.0, 3.0)), Interval(1, MOST_PIXELS), "pixels")
     lowered = extreme(torch.minimum, 255, footprint, longer="before")
-    return Op("erode", "map", lowered, {"width": width}, identity={"width": 1.0})
+    return Op("erode", "map", lowered, {"width": width}, identity={"width": 1.0}, reads="in place")

@@ -17,17 +17,19 @@ from augury.core.registry import register
 def swirl(*, radius: Annotated[float, Interval(1)] = 100.0) -> Op:
     """Turns the image about its centre by `strength` radians there, fading to about 1/1000 of it `radius` pixels out."""
 
-    def run(images: Tensor, values: Values, size: Tensor) -> Tensor:
-        height, width = images.shape[-2:]
+    def reads(values: Values, size: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         middle = ((size - 1).double() / 2)[:, :, None, None]
-        y = torch.arange(height, device=images.device)[:, None] - middle[:, 0]
-        x = torch.arange(width, device=images.device) - middle[:, 1]
+        y = torch.arange(height, device=size.device)[:, None] - middle[:, 0]
+        x = torch.arange(width, device=size.device) - middle[:, 1]
         distance = (x * x + y * y).sqrt()
         turn = values["strength"].double()[:, None, None] * (-distance / (radius / 5 * math.log(2))).exp()
         cosine, sine = turn.cos(), turn.sin()
         row = y * cosine + x * sine + middle[:, 0]
         column = x * cosine - y * sine + middle[:, 1]
-        return displaced(images, row, column, size)
+        return row, column
+
+    def run(images: Tensor, values: Values, size: Tensor) -> Tensor:
+        return displaced(images, *reads(values, size, *images.shape[-2:]), size)
 
     strength = Parameter(Uniform(-0.25, 0.25), Interval(-100, 100), "radians")
-    return Op("swirl", "map", run, {"strength": strength}, identity={"strength": 0.0})
+    return Op("swirl", "map", run, {"strength": strength}, identity={"strength": 0.0}, reads=reads)

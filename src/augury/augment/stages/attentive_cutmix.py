@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from augury.augment.geometry.followed import Followed
 from augury.augment.saliency.maps import AnySaliencyKind, map_of
 from augury.augment.saliency.regions import usable
 from augury.core.batch import Batch
@@ -54,13 +55,24 @@ class AttentiveCutMix:
         check_part(trace, "partner", torch.int64, (len(batch),))
         check_rows(trace["partner"], "trace: partner", (len(batch),), len(batch))
         size, partner = batch.sizes(), trace["partner"]
-        mask = trace["cells"].gather(1, self._cell(batch.images, size).flatten(1)).reshape(batch.images[:, 0].shape)
-        mask = mask & trace["on"][:, None, None] & _valid(batch.images, size)
+        mask = self._mask(batch.images[:, 0], trace, size)
         images = torch.where(mask[:, None], batch.images[partner], batch.images)
         area = (size[:, 0] * size[:, 1]).clamp(min=1)
         keep = (1 - mask.flatten(1).sum(1).double() / area).to(torch.float32)
         targets = None if batch.targets is None else batch.targets.mix(partner, keep)
         return batch.replace(images=images, targets=targets, saliency=None)
+
+    def _mask(self, canvas: Tensor, trace: Trace, size: Tensor) -> Tensor:
+        """bool [B,H,W], as `canvas` is: the pixels that are pasted."""
+        mask = trace["cells"].gather(1, self._cell(canvas, size).flatten(1)).reshape(canvas.shape)
+        return mask & trace["on"][:, None, None] & _valid(canvas, size)
+
+    def follow(self, followed: Followed, trace: Trace) -> Followed:
+        """Masks take the cells over; boxes and key points are refused."""
+        followed.refuse_coordinates(self.name, "pastes parts of another image")
+        if followed.sources is None:
+            return followed
+        return followed.filled(self._mask(followed.sources, trace, followed.size), trace["partner"])
 
     def repeat(self, noise: Noise) -> Noise:
         return noise

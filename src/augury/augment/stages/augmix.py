@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from augury.augment.geometry.followed import Followed
 from augury.augment.stages.plan import PlanStage
 from augury.core.batch import Batch
 from augury.core.checks import check_finite
+from augury.core.errors import InputError
 from augury.core.laws import Beta
 from augury.core.noise import Noise
 from augury.core.plan import Clock
@@ -67,6 +69,12 @@ class AugMix:
             own = {key.removeprefix(prefix): part for key, part in trace.items() if key.startswith(prefix)}
             total = total + self.stage.apply(batch, own).images.to(torch.float32) * weight[:, k]
         return batch.replace(images=(total + 0.5).clamp(0, 255).to(torch.uint8), saliency=None)
+
+    def follow(self, followed: Followed, trace: Trace) -> Followed:
+        """Unchanged where no operation moves pixels; otherwise one image shows several places at once. Raises InputError."""
+        if self.stage.moves:
+            raise InputError(f"{self.name}: averages images that moved differently; masks, boxes and key points cannot follow")
+        return followed
 
     def repeat(self, noise: Noise) -> Noise:
         return noise

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from augury.augment.geometry.followed import Followed
 from augury.augment.stages.plan import PlanStage
 from augury.core.batch import Batch
 from augury.core.noise import Noise
@@ -65,6 +66,9 @@ class BySideStage:
 
     def apply(self, batch: Batch, trace: Trace) -> Batch:
         return self._drew(trace).apply(batch, _of_stage(trace))
+
+    def follow(self, followed: Followed, trace: Trace) -> Followed:
+        return self._drew(trace).follow(followed, _of_stage(trace))
 
     def repeat(self, noise: Noise) -> Noise:
         return noise

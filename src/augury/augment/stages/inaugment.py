@@ -9,6 +9,8 @@ from torch import Tensor
 
 from augury.augment.forms.backends import backend
 from augury.augment.forms.region import clipped
+from augury.augment.geometry import patches
+from augury.augment.geometry.followed import Followed, follow
 from augury.augment.ops.cutout import centred
 from augury.augment.resample import resize
 from augury.augment.saliency.maps import SaliencyKind, map_of
@@ -194,7 +196,32 @@ class InAugment:
         check_part(trace, "on", torch.bool, (count, self.patches))
         check_boxes(trace["box"], "trace: box", (count, self.patches, 4), height, width)
         check_within(_side(trace["box"]), 0, longest, f"trace: box may be {longest} pixels long at most")
-        check_within(trace["size"], 0, self._canvas(height, width, longest), "trace: size must be one that this stage draws")
+        most = longest if self._as_cut else self._side(min(height, width))
+        check_within(trace["size"], 0, most, "trace: size must be one that this stage draws")
+
+    def follow(self, followed: Followed, trace: Trace) -> Followed:
+        """Masks go through all that the image goes through, patches included. Raises InputError for what cannot follow."""
+        if self.patches:
+            followed.refuse_coordinates(self.name, "shows a part of the image twice")
+        done = self._followed(followed, [_part(trace, f"image/{number}/") for number in range(len(self.stages))])
+        if not self.patches or followed.sources is None:
+            return done
+        height, width, short = followed.height, followed.width, min(followed.height, followed.width)
+        rows = torch.arange(len(followed.size), device=followed.size.device).repeat_interleave(self.patches)
+        target = trace["size"].flatten(0, 1)
+        side, drawn = self._side(short), [self._piece_trace(number, trace) for number in range(len(self.stages))]
+        pieces = patches.cut(followed, rows, trace["box"].flatten(0, 1), min(max(height, width), self._longest(short)))
+        if self.order == "resize_first":
+            pieces = self._followed(patches.resized(pieces, target, side), drawn)
+        else:
+            pieces = patches.resized(self._followed(pieces, drawn), target, side)
+        order = (target[:, 0] * target[:, 1]).reshape(-1, self.patches).argsort(dim=1, descending=True, stable=True)
+        return patches.pasted(done, pieces, trace["corner"], trace["on"], order)
+
+    def _followed(self, followed: Followed, traces: list[Trace]) -> Followed:
+        for stage, own in zip(self.stages, traces, strict=True):
+            followed = follow(stage, followed, own)
+        return followed
 
     def _changed(self, batch: Batch, pieces: Tensor, size: Tensor, trace: Trace) -> tuple[Batch, Tensor]:
         """The image and its pieces through the policy, in one pass where both have one canvas."""
@@ -233,21 +260,20 @@ class InAugment:
     def _resized(self, pieces: Tensor, window: Tensor, target: Tensor, height: int, width: int) -> Tensor:
         if self._as_cut:
             return pieces
-        short, side = min(height, width), self._canvas(height, width, 0)
+        short = min(height, width)
+        side = self._side(short)
         shrink = max(_shrink(law, scale, src, short) for law, scale, src in zip(self.target, self.scale, self.source, strict=True))
         return resize(pieces, window, target, side, self.resample, shrink)
+
+    def _side(self, short: int) -> int:
+        """The most pixels that a pasted patch is long."""
+        each = zip(self.target, self.scale, self.source, strict=True)
+        return max(1, math.ceil(max(_largest(law, scale, source, short) for law, scale, source in each)))
 
     @property
     def _as_cut(self) -> bool:
         """Whether patches keep the size of their windows."""
         return all(law is None for law in self.target) and all(scale == 1 for scale in self.scale)
-
-    def _canvas(self, height: int, width: int, longest: int) -> int:
-        """The side of the square that a patch is pasted from; `longest` is a window's."""
-        if self._as_cut:
-            return longest
-        each = zip(self.target, self.scale, self.source, strict=True)
-        return max(1, math.ceil(max(_largest(law, scale, source, min(height, width)) for law, scale, source in each)))
 
     def _longest(self, short: int) -> int:
         return max(1, math.ceil(max(law.most(short) for law in self.source)))

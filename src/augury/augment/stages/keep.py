@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from augury.augment.forms.region import Content, inside
+from augury.augment.geometry.followed import Followed, follow
 from augury.augment.saliency.maps import SaliencyKind, map_of
 from augury.augment.saliency.regions import Map, Placing, choose, usable
 from augury.augment.stages.plan import PlanStage
@@ -136,6 +137,17 @@ class KeepStage:
             raise InputError(f"{self.name}: the images come out in another size, so nothing can be pasted back; wrap less")
         mask = inside(trace["box"], *batch.images.shape[-2:])[:, None]
         return done.replace(images=torch.where(mask, batch.images, done.images), targets=self._labels(batch, done, trace))
+
+    def follow(self, followed: Followed, trace: Trace) -> Followed:
+        """What the stages inside did; a pasted box shows again what it showed before. Raises InputError for what cannot follow."""
+        done = followed
+        for number, stage in enumerate(self.stages):
+            done = follow(stage, done, trace if self.cuts else self._part(trace, number))
+        if self.cuts:
+            return done
+        if len(done.moves or ()) > len(followed.moves or ()):
+            done.refuse_coordinates(self.name, "pastes a part of the image back to where it was")
+        return done.restored(inside(trace["box"], followed.height, followed.width), followed)
 
     def _labels(self, batch: Batch, done: Batch, trace: Trace) -> Targets | None:
         """What the stages made of the labels, and where they mixed them, by the shares of the pixels after pasting."""

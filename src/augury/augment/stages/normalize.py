@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from augury.augment.forms.normalize import coefficients, normalised, restored
+from augury.augment.geometry.followed import Followed
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.noise import Noise
@@ -55,6 +56,9 @@ class Normalize:
     def restore(self, images: Tensor) -> Tensor:
         """float [B,C,H,W] back to the nearest uint8 pixels, for people to look at."""
         return restored(images, self.mean, self.std)
+
+    def follow(self, followed: Followed, trace: Trace) -> Followed:
+        return followed
 
     def repeat(self, noise: Noise) -> Noise:
         return noise

@@ -15,6 +15,8 @@ from augury.augment.forms.backends import backend
 from augury.augment.forms.lowered import Lowered, SubsetOp
 from augury.augment.forms.region import Content, clipped, kept_share
 from augury.augment.forms.separable import Kernel, taps_of
+from augury.augment.geometry import records
+from augury.augment.geometry.followed import Followed
 from augury.augment.resample import separable
 from augury.augment.stages.lowering import contents_of, lower
 from augury.augment.stages.values import Numbers, values_of
@@ -126,6 +128,15 @@ class PlanStage:
         """Raises InputError naming the entry of a trace, or the batch's `size`, which does not fit the batch's images."""
         check_size(batch)
         check_trace(trace, batch, self.policy.slots, self.space, self._wanted)
+
+    def follow(self, followed: Followed, trace: Trace) -> Followed:
+        """Where the traced choices moved pixels to. Raises InputError for operations that masks or boxes cannot follow."""
+        records.check(self.space, followed)
+        lowered = self.lower(trace, followed.size)
+        for slot in range(self.policy.slots):
+            box, partner = (trace[name][:, slot] if name in trace else None for name in ("box", "partner"))
+            followed = records.follow(followed, lowered.slot(slot), box, partner)
+        return followed
 
     @property
     def moves(self) -> bool:

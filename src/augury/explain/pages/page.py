@@ -15,12 +15,22 @@ from PIL import Image
 
 from augury.augment.policies.file import PolicyFile
 from augury.core.errors import InputError
+from augury.explain.report.classes import class_rows, confusion_matrices
 from augury.explain.report.figures import Epochs, accuracy_intervals, learning_curves, swatch
 from augury.explain.report.palette import row_style
 from augury.explain.report.risk import risk_curves
 from augury.explain.report.schedule import schedule_panels
 from augury.explain.report.sheet import Sheet
-from augury.explain.report.summary import bracketed, comparison_summary, interval_notes, number, paired, percent, row_labels
+from augury.explain.report.summary import (
+    Measure,
+    bracketed,
+    comparison_summary,
+    interval_notes,
+    number,
+    paired,
+    row_labels,
+    values_of,
+)
 
 if TYPE_CHECKING:
     from augury.explain.measurements.measurement import Measured
@@ -54,7 +64,7 @@ def comparison_page(
     rows = list(result.get("rows", ()))
     if not rows:
         raise InputError("result: it has no rows to report; give the result of a comparison")
-    labels = row_labels(rows)
+    labels, measure = row_labels(rows), Measure.of(result)
     styles = {label: row_style(index) for index, label in enumerate(labels)}
     curve_styles = {label: styles.get(label, row_style(index)) for index, label in enumerate(curves)}
     costs = {key: name for key, name in _COSTS.items() if any(_cost(row, key) is not None for row in rows)}
@@ -63,17 +73,20 @@ def comparison_page(
     return _render(
         "comparison.html",
         title=title,
-        summary=comparison_summary(rows),
+        summary=comparison_summary(rows, measure),
+        measure=measure,
+        classes=class_rows(result),
+        matrices=confusion_matrices(result),
         settings=settings,
-        rows=[_comparison_row(row, rows[0], labels[place], place, costs) for place, row in enumerate(rows)],
+        rows=[_comparison_row(row, rows[0], labels[place], place, costs, measure) for place, row in enumerate(rows)],
         costs=costs,
         equal_costs=", ".join(f"{number(_cost(rows[0], key), 0)} {name.lower()}" for key, name in equal.items() if key != "steps"),
         simultaneous=len(rows) > 2,
         figures=[(name, Markup(html), caption) for name, html, caption in figures],
         refined=any("before_refinement" in row for row in rows),
-        interval_notes=" ".join(interval_notes(rows)),
+        interval_notes=" ".join(interval_notes(rows, measure=measure)),
         seeds=max(len(row["accuracies"]) for row in rows),
-        intervals=Markup(accuracy_intervals(rows)),
+        intervals=Markup(accuracy_intervals(rows, measure)),
         curves=Markup(learning_curves(curves, curve_styles)),
         sheets=_embedded(sheets),
         notes=notes,
@@ -104,7 +117,9 @@ def train_page(
         "training.html",
         title=title,
         figures={name: value for name, value in figures.items() if value is not None},
-        others=_other_networks(result) | _other_figures(result) | costs,
+        classes=class_rows(result),
+        matrices=confusion_matrices(result),
+        others=_other_metrics(result) | _other_networks(result) | _other_figures(result) | costs,
         settings=settings,
         risk=Markup(risk_curves(curves)),
         schedule="" if schedule is None else Markup(schedule_panels(schedule)),
@@ -160,7 +175,7 @@ def _render(template: str, **values: Any) -> str:
 
 
 def _comparison_row(
-    row: Mapping[str, Any], first: Mapping[str, Any], label: str, index: int, costs: Mapping[str, str]
+    row: Mapping[str, Any], first: Mapping[str, Any], label: str, index: int, costs: Mapping[str, str], measure: Measure
 ) -> dict[str, Any]:
     return {
         "label": _breakable(label),
@@ -169,17 +184,19 @@ def _comparison_row(
         "swatch": swatch(row_style(index)),
         "n": row["n"],
         "mean": row["mean"],
-        "mean_text": number(row["mean"]),
-        "interval": bracketed(*percent(row["low"], row["high"]), row["n"]),
+        "mean_text": measure.number(row["mean"]),
+        "interval": bracketed(*measure.ends(row["low"], row["high"]), row["n"], digits=measure.digits),
         **_before_refinement(row),
         "difference": row["difference"],
-        "difference_text": number(row["difference"], sign=True) if index else "",
-        "difference_interval": bracketed(row["difference_low"], row["difference_high"], paired(row, first), sign=True),
+        "difference_text": measure.number(row["difference"], sign=True) if index else "",
+        "difference_interval": bracketed(
+            row["difference_low"], row["difference_high"], paired(row, first), sign=True, digits=measure.digits
+        ),
         "verdict": row["verdict"],
         "speed": row.get("images_per_second"),
         "speed_text": number(row.get("images_per_second"), 0),
         "costs": [(_cost(row, key), number(_cost(row, key), 0)) for key in costs],
-        "accuracies": [number(value, 2) for value in row["accuracies"]],
+        "accuracies": [number(value, measure.digits + 1) for value in values_of(row)],
     }
 
 
@@ -218,6 +235,16 @@ def _other_figures(result: Mapping[str, Any]) -> dict[str, str]:
     for key, seconds in (result.get("seconds") or {}).items():
         found[f"Seconds, {key}"] = number(seconds, 1)
     return found
+
+
+def _other_metrics(result: Mapping[str, Any]) -> dict[str, str]:
+    """The metrics beside accuracy and loss, which stand above."""
+    said = {
+        "balanced": "Balanced accuracy", "macro_f1": "Macro F1", "auroc": "Area under the ROC curve",
+        "worst_class": "Accuracy of the worst class", "worst_group": "Accuracy of the worst group",
+    }  # fmt: skip
+    found = result.get("test_metrics") or {}
+    return {said[key]: f"{number(found[key], 2)} %" for key in said if found.get(key) is not None}
 
 
 def _other_networks(result: Mapping[str, Any]) -> dict[str, str]:

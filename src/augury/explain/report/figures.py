@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from augury.explain.report.palette import Style, row_style
-from augury.explain.report.summary import ResultRow, bracketed, number, paired, percent, row_labels
+from augury.explain.report.summary import ACCURACY, Measure, ResultRow, bracketed, number, paired, row_labels, values_of
 
 # Stands for the page's text colour while matplotlib draws; no colour of the palette.
 _INK = "#010203"
@@ -27,21 +27,22 @@ _LONGEST_LABEL = 52
 Epochs = Sequence[Mapping[str, Any]]
 
 
-def accuracy_intervals(rows: Sequence[ResultRow]) -> str:
-    """Two panels of dots and 95 % intervals: every row's accuracy, and its difference to the first row.
+def accuracy_intervals(rows: Sequence[ResultRow], measure: Measure = ACCURACY) -> str:
+    """Two panels of dots and 95 % intervals: every row's accuracy, or other measure, and its difference to the first row.
 
     rows: of a comparison's result.json. Returns HTML (a div with two inline SVG).
     """
     labels = row_labels(rows)
     styles = [row_style(index) for index in range(len(rows))]
-    accuracy = [(row["mean"], *percent(row["low"], row["high"])) for row in rows]
-    seeds = [row["n"] for row in rows]
-    panels = [_interval_panel("Test accuracy, %", labels, styles, accuracy, seeds, False, [row["accuracies"] for row in rows])]
+    values = [(row["mean"], *measure.ends(row["low"], row["high"])) for row in rows]
+    seeds, dots = [row["n"] for row in rows], [values_of(row) for row in rows]
+    title = f"Test {measure.title}, {measure.unit}"
+    panels = [_interval_panel(title, labels, styles, values, seeds, False, dots, measure.digits)]
     if len(rows) > 1:
         difference = [(row["difference"], row["difference_low"], row["difference_high"]) for row in rows]
-        title = f"Difference to {_short(labels[0], 28)}, points"
+        title = f"Difference to {_short(labels[0], 28)}, {measure.differences}"
         pairs = [paired(row, rows[0]) for row in rows]
-        panels.append(_interval_panel(title, labels, styles, difference, pairs, True, None))
+        panels.append(_interval_panel(title, labels, styles, difference, pairs, True, None, measure.digits))
     return _panels(panels)
 
 
@@ -77,6 +78,7 @@ def _interval_panel(
     seeds: Sequence[int],
     relative: bool,
     dots: Sequence[Sequence[float | None]] | None,
+    digits: int,
 ) -> str:
     figure, axes = _axes(title, height=0.7 + 0.5 * len(labels))
     if relative:
@@ -91,7 +93,8 @@ def _interval_panel(
             )
         if middle is not None:
             axes.plot([middle], [place], style.marker, color=style.colour, markersize=7.5)
-        said = f"{number(middle, sign=relative)} {bracketed(low, high, seeds[place], sign=relative)}".rstrip()
+        brackets = bracketed(low, high, seeds[place], sign=relative, digits=digits)
+        said = f"{number(middle, digits, sign=relative)} {brackets}".rstrip()
         if relative and place == 0:
             said, middle = "reference", 0.0
         for x, text, side in ((0.0, _short(label, _LONGEST_LABEL - len(said)), "left"), (1.0, said, "right")):
@@ -102,7 +105,7 @@ def _interval_panel(
     axes.grid(axis="x", color=_INK, alpha=0.12, linewidth=0.8)
     axes.margins(x=0.06)
     pairs = list(zip(labels, values, strict=True))[relative:]
-    spoken = "; ".join(f"{label} {number(value[0], sign=relative)}" for label, value in pairs)
+    spoken = "; ".join(f"{label} {number(value[0], digits, sign=relative)}" for label, value in pairs)
     return _svg(figure, f"{title}: {spoken}")
 
 

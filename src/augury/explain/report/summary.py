@@ -3,11 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 ResultRow = Mapping[str, Any]
 _LONGEST_LIST = 5
 NO_SPREAD = "no spread"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What the rows are compared by: its title, its unit and the digits it is shown with. rising: whether more is better."""
+
+    title: str = "accuracy"
+    unit: str = "%"
+    rising: bool = True
+
+    @staticmethod
+    def of(result: Mapping[str, Any]) -> Measure:
+        """The one that a comparison's result.json names; accuracy in those that were written before it was."""
+        named = result.get("metric") or {}
+        return Measure(**{key: named[key] for key in ("title", "unit", "rising") if key in named})
+
+    @property
+    def digits(self) -> int:
+        return 1 if self.unit == "%" else 3
+
+    @property
+    def differences(self) -> str:
+        """The unit of differences."""
+        return "points" if self.unit == "%" else self.unit
+
+    def ends(self, low: float | None, high: float | None) -> tuple[float | None, float | None]:
+        """An interval's ends as they are shown: percentages are cut off at 0 and 100."""
+        return percent(low, high) if self.unit == "%" else (low, high)
+
+    def number(self, value: float | None, *, sign: bool = False) -> str:
+        return number(value, self.digits, sign=sign)
+
+    def interval(self, low: float | None, high: float | None, *, sign: bool = False) -> str:
+        return interval(low, high, sign=sign, digits=self.digits)
+
+
+ACCURACY = Measure()
 
 
 def row_labels(rows: Sequence[ResultRow]) -> list[str]:
@@ -31,9 +69,9 @@ def number(value: float | None, digits: int = 1, *, sign: bool = False) -> str:
     return text.replace("-", "−")
 
 
-def interval(low: float | None, high: float | None, *, sign: bool = False) -> str:
+def interval(low: float | None, high: float | None, *, sign: bool = False, digits: int = 1) -> str:
     """ "[87.1, 92.3]", or nothing where there is no interval."""
-    return "" if low is None or high is None else f"[{number(low, sign=sign)}, {number(high, sign=sign)}]"
+    return "" if low is None or high is None else f"[{number(low, digits, sign=sign)}, {number(high, digits, sign=sign)}]"
 
 
 def percent(low: float | None, high: float | None) -> tuple[float | None, float | None]:
@@ -41,9 +79,9 @@ def percent(low: float | None, high: float | None) -> tuple[float | None, float 
     return None if low is None else max(low, 0.0), None if high is None else min(high, 100.0)
 
 
-def bracketed(low: float | None, high: float | None, seeds: int, *, sign: bool = False) -> str:
+def bracketed(low: float | None, high: float | None, seeds: int, *, sign: bool = False, digits: int = 1) -> str:
     """An interval over so many seeds in brackets; `NO_SPREAD` where they all agree, nothing for a single one."""
-    return interval(low, high, sign=sign) or (NO_SPREAD if seeds > 1 else "")
+    return interval(low, high, sign=sign, digits=digits) or (NO_SPREAD if seeds > 1 else "")
 
 
 def paired(row: ResultRow, first: ResultRow) -> int:
@@ -52,53 +90,62 @@ def paired(row: ResultRow, first: ResultRow) -> int:
         return 0
     if "accuracies" not in row:
         return int(row["n"])
-    return sum(a is not None and b is not None for a, b in zip(row["accuracies"], first["accuracies"], strict=True))
+    return sum(a is not None and b is not None for a, b in zip(values_of(row), values_of(first), strict=True))
 
 
-def interval_notes(rows: Sequence[ResultRow], low: str = "low", high: str = "high") -> list[str]:
+def values_of(row: ResultRow) -> Sequence[float | None]:
+    """A row's values of what the comparison is by, one per seed; its accuracies where result.json has nothing else."""
+    found: Sequence[float | None] = row.get("values", row["accuracies"])
+    return found
+
+
+def interval_notes(rows: Sequence[ResultRow], low: str = "low", high: str = "high", measure: Measure = ACCURACY) -> list[str]:
     """What must be said of intervals that are missing or cut off; `low` and `high` are the keys of a percentage's ends."""
     notes = []
-    if any(row[low] is not None and (row[low] < 0 or row[high] > 100) for row in rows):
-        notes.append("Intervals of accuracies are cut off at 0 and 100.")
+    if measure.unit == "%" and any(row[low] is not None and (row[low] < 0 or row[high] > 100) for row in rows):
+        notes.append(f"Intervals of {'accuracies' if measure == ACCURACY else 'percentages'} are cut off at 0 and 100.")
     if any((r["n"] > 1 and r[low] is None) or (paired(r, rows[0]) > 1 and r["difference_low"] is None) for r in rows):
         notes.append(f"{NO_SPREAD.capitalize()}: all seeds agree exactly, so there is nothing to make an interval from.")
     return notes
 
 
-def comparison_summary(rows: Sequence[ResultRow]) -> str:
+def comparison_summary(rows: Sequence[ResultRow], measure: Measure = ACCURACY) -> str:
     """One paragraph: what is better, what is worse, what shows no difference, and what that rests on."""
     labels = row_labels(rows)
     first, others = rows[0], list(zip(labels[1:], rows[1:], strict=True))
     if not others:
-        return f"{labels[0]} reaches {_accuracy(first)} on the test part ({_seeds(rows)}). There is nothing to compare it with."
-    better = sorted((pair for pair in others if pair[1]["verdict"] == "better"), key=lambda pair: -pair[1]["difference"])
-    worse = sorted((pair for pair in others if pair[1]["verdict"] == "worse"), key=lambda pair: pair[1]["difference"])
+        return (
+            f"{labels[0]} reaches {_value(first, measure)} on the test part ({_seeds(rows)}). There is nothing to compare it with."
+        )
+    better = sorted((pair for pair in others if pair[1]["verdict"] == "better"), key=lambda pair: -abs(pair[1]["difference"]))
+    worse = sorted((pair for pair in others if pair[1]["verdict"] == "worse"), key=lambda pair: -abs(pair[1]["difference"]))
     silent = [pair for pair in others if pair[1]["verdict"] not in ("better", "worse")]
-    sentences = [f"The reference, {labels[0]}, reaches {_accuracy(first)}."]
+    sentences = [f"The reference, {labels[0]}, reaches {_value(first, measure)}."]
     for verdict, pairs in (("better", better), ("worse", worse)):
         if pairs:
-            said = [f"{label} by {_points(row)}" for label, row in pairs]
+            said = [f"{label} by {_points(row, measure)}" for label, row in pairs]
             sentences.append(f"{verdict.capitalize()} than {labels[0]}: {_list(said)}.")
     if len(silent) > _LONGEST_LIST:
         rest = "the other " if better or worse else "any of the "
         sentences.append(f"No difference shown for {rest}{len(silent)} rows.")
     elif silent:
-        said = [f"{label} ({_signed(row)})" for label, row in silent]
+        said = [f"{label} ({_signed(row, measure)})" for label, row in silent]
         sentences.append(f"No difference shown: {_list(said)}.")
     if not better and max((row["n"] for row in rows), default=0) > 1:
         sentences.append(f"Nothing here is shown to be better than {labels[0]}.")
-    sentences.append(_basis(rows))
+    sentences.append(_basis(rows, measure))
     return " ".join(sentences)
 
 
-def _basis(rows: Sequence[ResultRow]) -> str:
+def _basis(rows: Sequence[ResultRow], measure: Measure) -> str:
     if max(row["n"] for row in rows) < 2:
         return "One seed cannot tell a difference from the noise between trainings: run it with three seeds or more."
+    unit = "percentage points" if measure == ACCURACY else f"{measure.differences} of the {measure.title}"
     return (
-        f"Differences are in percentage points, paired by seed ({_seeds(rows)}); the brackets are 95 % intervals "
+        f"Differences are in {unit}, paired by seed ({_seeds(rows)}); the brackets are 95 % intervals "
         "that hold for all rows together."
         if len(rows) > 2
-        else f"Differences are in percentage points, paired by seed ({_seeds(rows)}), with 95 % intervals in brackets."
+        else f"Differences are in {unit}, paired by seed ({_seeds(rows)}), with 95 % intervals in brackets."
     )
 
 
@@ -109,24 +156,26 @@ def _seeds(rows: Sequence[ResultRow]) -> str:
     return f"{counts[0]} seeds" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
 
 
-def _accuracy(row: ResultRow) -> str:
-    return f"{number(row['mean'])} % {interval(*percent(row['low'], row['high']))}".rstrip()
+def _value(row: ResultRow, measure: Measure) -> str:
+    named = "" if measure == ACCURACY else f"a {measure.title} of "
+    said = f"{named}{measure.number(row['mean'])} {measure.unit} {measure.interval(*measure.ends(row['low'], row['high']))}"
+    return said.rstrip()
 
 
-def _points(row: ResultRow) -> str:
+def _points(row: ResultRow, measure: Measure) -> str:
     if row["difference"] is None:
         return "an unknown amount"
     low, high = row["difference_low"], row["difference_high"]
     if row["difference"] < 0 and low is not None and high is not None:
         low, high = -high, -low
-    return f"{number(abs(row['difference']))} points {interval(low, high)}".rstrip()
+    return f"{measure.number(abs(row['difference']))} {measure.differences} {measure.interval(low, high)}".rstrip()
 
 
-def _signed(row: ResultRow) -> str:
+def _signed(row: ResultRow, measure: Measure) -> str:
     if row["difference"] is None:
         return "no seed in common"
-    brackets = interval(row["difference_low"], row["difference_high"], sign=True)
-    return f"{number(row['difference'], sign=True)} {brackets}".rstrip()
+    brackets = measure.interval(row["difference_low"], row["difference_high"], sign=True)
+    return f"{measure.number(row['difference'], sign=True)} {brackets}".rstrip()
 
 
 def _list(parts: Sequence[str]) -> str:

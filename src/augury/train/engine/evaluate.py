@@ -14,7 +14,8 @@ from augury.train.engine.world import World
 @dataclass(frozen=True)
 class Evaluation:
     """accuracy and accuracy_top5 in percent, loss the mean cross-entropy in nats; prediction int64 [N], confidence float32
-    [N] the probability of the prediction, label_probability float32 [N] that of the true class."""
+    [N] the probability of the prediction, label_probability float32 [N] that of the true class, probability float32
+    [N, classes] of all."""
 
     accuracy: float
     accuracy_top5: float
@@ -22,6 +23,7 @@ class Evaluation:
     prediction: Tensor
     confidence: Tensor
     label_probability: Tensor
+    probability: Tensor
 
 
 @torch.no_grad()
@@ -54,4 +56,5 @@ def evaluate(
         prediction=prediction,
         confidence=confidence,
         label_probability=probability.gather(1, labels[:, None])[:, 0],
+        probability=probability,
     )

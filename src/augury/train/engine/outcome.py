@@ -16,6 +16,7 @@ from augury.train.data.dataset import Dataset, Split
 from augury.train.engine import checkpoint
 from augury.train.engine.collapse import collapsed
 from augury.train.engine.evaluate import Evaluation, evaluate
+from augury.train.engine.metrics import MOST_CLASSES, Answers, all_metrics, class_table, confusion, majority_note
 from augury.train.engine.networks import described, network_specs, predictions_file, predictions_table, weights_file
 from augury.train.engine.refinement import intensity_at
 from augury.train.engine.retrieval import retrieve
@@ -70,6 +71,8 @@ def conclude(training: Training, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "networks": [{**name, **values} for name, values in zip(named, found, strict=True)],
     }  # fmt: skip
+    answers = Answers.of(tests[0].prediction, tests[0].probability, part, t.data.groups)
+    result |= judged(answers, t.dataset.classes)
     if t.dataset.retrieval is not None:
         result["retrieval"] = retrieve(members(t.shown)[0], t.dataset.retrieval, t.method.normalize, t.device).dict()
     if t.progress.stage_one:
@@ -84,8 +87,24 @@ def conclude(training: Training, rows: list[dict[str, Any]]) -> dict[str, Any]:
     if fallen:
         result["collapsed"] = [each.dict() for each in fallen]
     last = rows[-1]["epoch"] if rows else t.epoch
-    notes = [*t.progress.notes, *t.selection.notes(last), *(each.note(len(members(t.shown))) for each in fallen)]
+    common = majority_note(answers, t.dataset.classes)
+    notes = [
+        *([] if common is None else [common]),
+        *t.progress.notes,
+        *t.selection.notes(last),
+        *(each.note(len(members(t.shown))) for each in fallen),
+    ]
     return result | ({"notes": notes} if notes else {})
+
+
+def judged(answers: Answers, classes: tuple[str, ...]) -> dict[str, Any]:
+    """What result.json says of the answers: every metric, each class, and what is taken for what."""
+    found: dict[str, Any] = {"test_metrics": all_metrics(answers)}
+    if len(answers.labels):
+        found["classes"] = class_table(answers, classes)
+    if len(answers.labels) and len(classes) <= MOST_CLASSES:
+        found["confusion"] = confusion(answers, len(classes)).tolist()
+    return found
 
 
 def _tests(t: Training, model: nn.Module, part: Split) -> list[Evaluation]:

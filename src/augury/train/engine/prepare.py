@@ -12,11 +12,21 @@ from augury.train.data.dataset import Dataset, Split
 from augury.train.data.groups import Groups
 from augury.train.data.labels import labelled
 from augury.train.engine.captured import Capture
+from augury.train.engine.metrics import metric_of
 from augury.train.engine.networks import make_networks
 from augury.train.engine.refinement import check_refinement, check_statistics, refinement_of
 from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
-from augury.train.engine.setup import begin_groups, check_images, check_update, cuda_devices, first_two, on_device, pick_device
+from augury.train.engine.setup import (
+    begin_groups,
+    check_images,
+    check_update,
+    class_weights,
+    cuda_devices,
+    first_two,
+    on_device,
+    pick_device,
+)
 from augury.train.engine.streams import Unlabelled, check_groups
 from augury.train.engine.training import Progress, Training, TrainingData
 from augury.train.engine.update import ModelEma, Update, make_optimizer
@@ -61,6 +71,7 @@ def check(
     pipelines = method_pipelines(settings.augment, settings.augment2, made, (dataset.mean, dataset.std), settings.strategy)
     notes = check_refinement(settings, pipelines, made)
     check_update(settings, made, world)
+    metric_of(settings.metric).missing(dataset)
     groups = begin_groups(settings, dataset, made, pipelines, set(streams))
     made = with_early_head(made, pipelines, len(dataset.classes))
     kept = labelled(dataset, labels=settings.labels, per_class=settings.labels_per_class, seed=settings.seed)
@@ -88,6 +99,7 @@ def prepare(
         method = assembled(
             model, found.strategy, found.pipelines, name=settings.strategy, classes=len(dataset.classes), seed=settings.seed,
             smoothing=settings.smoothing, draws=settings.draws, refinement=refinement_of(settings),
+            class_weights=class_weights(settings, found.train.labels, dataset.classes),
         )  # fmt: skip
     check_statistics(settings, members(model))
     parameters = list(method.parameters())
@@ -102,5 +114,5 @@ def prepare(
     if method.fill is not None:
         method.fill.check(first_two(data.train, len(dataset.classes)))
     average = None if settings.model_ema_decay is None else ModelEma(model, settings.model_ema_decay)
-    selection = Selection(settings.select, settings.patience, found.groups)
+    selection = Selection(settings.select, settings.patience, found.groups, settings.metric)
     return Training(settings, dataset, method, update, data, selection, average, progress=Progress(notes=found.notes))

@@ -147,7 +147,11 @@ class Trainer:
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         t = self.training
-        groups = t.data.groups.of_split(t.data.train) if t.settings.sampling == "groups" and t.data.groups is not None else None
+        groups = None
+        if t.settings.sampling == "groups" and t.data.groups is not None:
+            groups = t.data.groups.of_split(t.data.train)
+        elif t.settings.sampling == "classes":
+            groups = t.data.train.labels
         return epoch_batches(t.data.train, groups, t.settings.seed, t.epoch, batch_size=t.batch_size,
                              images=t.epoch_images, steps=t.steps_per_epoch,
                              each=t.strategy.images_per_class)  # fmt: skip

@@ -1,4 +1,4 @@
-"""The order of an epoch: all images shuffled, or equally many of every group in each batch."""
+"""The order of an epoch: all images shuffled, or equally many of every group or class in each batch."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,6 @@ from torch import Tensor
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.train.data.dataset import Split
-from augury.train.data.groups import Groups
 from augury.train.engine.order import batches
 from augury.train.engine.streams import grouped_order, repeated_order
 
@@ -32,12 +31,11 @@ def epoch_batches(
         yield order[places], visits[places]
 
 
-def check_balanced(groups: Groups, batch_size: int) -> None:
-    """InputError where a batch cannot hold every group."""
-    count = int((groups.counts > 0).sum())
+def check_balanced(count: int, batch_size: int, what: str) -> None:
+    """InputError where a batch cannot hold every one of `count` groups, or of whatever `what` says."""
     if batch_size < count:
         raise InputError(
-            f"--batch-size {batch_size}: fewer than the {count} groups that each batch must hold; give at least {count}"
+            f"--batch-size {batch_size}: fewer than the {count} {what} that each batch must hold; give at least {count}"
         )
 
 

@@ -13,19 +13,22 @@ from augury.core.errors import InputError
 from augury.train.data.dataset import Split
 from augury.train.data.groups import Groups, group_accuracy
 from augury.train.engine.evaluate import Evaluation
+from augury.train.engine.metrics import Answers, Metric, metric_of
+from augury.train.engine.settings import MetricName
 
 
 @dataclass
 class Selection:
-    """select: `last`; `validation`, the epoch with the highest validation accuracy; `worst_group`, the one with the highest
-    accuracy of the worst group there (the first of equals). patience: epochs without a better one after which the stage
-    stops. best, epoch, weights: of the stage that is being trained. ended: the epoch (1-based) that stage one ended after,
-    and the one whose network it chose, once it is over.
+    """select: `last`; `validation`, the epoch with the best `metric` on the validation part; `worst_group`, the one with the
+    highest accuracy of the worst group there (the first of equals). patience: epochs without a better one after which the
+    stage stops. best, epoch, weights: of the stage that is being trained. ended: the epoch (1-based) that stage one ended
+    after, and the one whose network it chose, once it is over.
     """
 
     select: str
     patience: int | None
     groups: Groups | None
+    metric: MetricName = "accuracy"
     best: float = -1.0
     epoch: int = 0
     weights: dict[str, Tensor] = field(default_factory=dict)
@@ -43,15 +46,23 @@ class Selection:
     def see(self, epoch: int, found: Evaluation, validation: Split, model: nn.Module) -> dict[str, Any]:
         """Take in an epoch (1-based); what metrics.jsonl says of its groups."""
         row: dict[str, Any] = {}
-        value = found.accuracy
         if self.groups is not None and validation.groups is not None:
-            worst = group_accuracy(found.prediction, validation, self.groups).worst
-            row["validation_worst_group"] = worst
-            value = worst if self.select == "worst_group" and worst is not None else value
-        if self.select != "last" and value > self.best:
+            row["validation_worst_group"] = group_accuracy(found.prediction, validation, self.groups).worst
+        value: float | None = found.accuracy
+        if self._by.name == "worst_group":
+            value = row.get("validation_worst_group")
+        elif self._by.name != "accuracy":
+            value = self._by.of(Answers.of(found.prediction, found.probability, validation))
+            row[f"validation_{self._by.name}"] = value
+        value = found.accuracy if value is None else value
+        if self.select != "last" and (not self.epoch or self._by.score(value) > self._by.score(self.best)):
             self.best, self.epoch = value, epoch
             self.weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
         return row
+
+    @property
+    def _by(self) -> Metric:
+        return metric_of("worst_group" if self.select == "worst_group" else self.metric)
 
     def stopped(self, epoch: int) -> bool:
         """Whether `patience` epochs of this stage have passed since its best one."""
@@ -70,17 +81,21 @@ class Selection:
     def notes(self, last: int) -> list[str]:
         """Which epochs' networks the figures are those of, in words; nothing where it is the last of every stage."""
         said = []
-        by = "accuracy of the worst group on the validation part" if self.select == "worst_group" else "validation accuracy"
+        by = "validation accuracy" if self._by.name == "accuracy" else f"{self._by.title} on the validation part"
         if self.ended is not None and self.patience is not None and self.ended[0] - self.ended[1] >= self.patience:
             said.append(f"stage one ended after epoch {self.ended[0]}: no better {by} for {self.patience} epochs")
         if self.select != "last" and self.epoch:
             before = "" if self.ended is None else f"; before refinement that of epoch {self.ended[1]}"
-            said.append(f"the network is that of epoch {self.epoch} of {last}, chosen by {by} ({self.best:.2f} %){before}")
+            said.append(
+                f"the network is that of epoch {self.epoch} of {last}, chosen by {by} ({self.best:.2f} {self._by.unit}){before}"
+            )
         return said
 
     def outcome(self) -> dict[str, Any]:
-        """For result.json: what chose, the epoch (1-based) it chose, and that epoch's figure in percent."""
-        return {"by": self.select, "epoch": self.epoch, "validation": self.best}
+        """For result.json: what chose, the epoch (1-based) it chose, and that epoch's figure, in the unit of
+        the metric, which is named unless it is accuracy."""
+        named = {} if self._by.name == "accuracy" else {"metric": self._by.name}
+        return {"by": self.select, **named, "epoch": self.epoch, "validation": self.best}
 
     def state(self) -> dict[str, Any]:
         return {"best": self.best, "epoch": self.epoch, "ended": self.ended}

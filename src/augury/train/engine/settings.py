@@ -9,6 +9,8 @@ from augury.core.flags import flag
 from augury.core.options import Interval, convert
 from augury.core.registry import unknown
 
+MetricName = Literal["accuracy", "balanced", "macro_f1", "auroc", "worst_class", "worst_group", "log_loss"]
+
 # Settings that cannot alter a result, so that a resumed run may change them.
 HARMLESS = frozenset({"data_dir", "decode_workers", "stream", "checkpoint_seconds"})
 
@@ -133,11 +135,21 @@ class Settings:
     seed: Annotated[int, Interval(0, 2**31 - 1)] = flag(
         0, "Optimisation", "seed of weights, order and augmentation; with --seeds, the first of them"
     )
-    sampling: Literal["shuffled", "groups"] = flag(
-        "shuffled", "Data", "groups: every batch holds equally many images of every group"
+    sampling: Literal["shuffled", "groups", "classes"] = flag(
+        "shuffled", "Data", "groups, classes: every batch holds equally many images of every group, or of every class"
+    )
+    class_weights: Literal["none", "balanced"] = flag(
+        "none", "Optimisation", "balanced: every class weighs the same in the loss, however rare it is"
     )
     select: Literal["last", "validation", "worst_group"] = flag(
-        "last", "Choice of the network", "epoch whose network is kept; validation and worst_group choose by the validation part"
+        "last",
+        "Choice of the network",
+        "epoch whose network is kept; validation chooses by --metric on the validation part, worst_group by the worst group there",
+    )
+    metric: MetricName = flag(
+        "accuracy",
+        "Choice of the network",
+        "what networks are compared by, and what --select validation and a search choose by",
     )
     patience: Annotated[int, Interval(1)] | None = flag(
         None,

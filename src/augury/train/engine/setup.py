@@ -1,7 +1,7 @@
 """The parts of a training, checked before anything is written."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from augury.augment.pipeline import Pipeline
 from augury.core.batch import Batch
@@ -24,11 +24,13 @@ def begin_groups(
     missing = sorted(set(strategy.streams) - {"train", "unlabelled"} - streams)
     if missing:
         raise InputError(f"--strategy {settings.strategy}: needs {missing[0]} images; `augury patch` makes them")
-    needed = strategy.needs_groups or settings.sampling == "groups" or settings.select == "worst_group"
+    needed = strategy.needs_groups or settings.sampling == "groups" or "worst_group" in (settings.select, settings.metric)
     complete = dataset.train.groups is not None and bool((dataset.train.groups >= 0).all())
     groups = groups_of(dataset) if needed or complete else None
     if groups is not None and settings.sampling == "groups":
-        check_balanced(groups, settings.batch_size or 0)
+        check_balanced(int((groups.counts > 0).sum()), settings.batch_size or 0, "groups")
+    if settings.sampling == "classes":
+        check_balanced(len(dataset.train.labels.unique()), settings.batch_size or 0, "classes")
     if groups is not None and strategy.needs_groups:
         if any(pipeline.mixes for pipeline in pipelines):
             raise InputError(
@@ -37,6 +39,18 @@ def begin_groups(
         strategy.begin(groups)
     Selection(settings.select, settings.patience, groups).check(dataset.validation)
     return groups
+
+
+def class_weights(settings: Settings, labels: Tensor, classes: tuple[str, ...]) -> Tensor | None:
+    """float32 [classes] by which a class's part of the loss is multiplied: images / (classes * images of the class), so that
+    every class weighs the same and the mean over the images is 1. InputError for a class without training images."""
+    if settings.class_weights == "none":
+        return None
+    counts = torch.bincount(labels.cpu(), minlength=len(classes)).double()
+    if not bool(counts.all()):
+        empty = classes[int((counts == 0).nonzero()[0])]
+        raise InputError(f"--class-weights balanced: class {empty!r} has no training image; leave the class or the flag out")
+    return (counts.sum() / (len(classes) * counts)).float()
 
 
 def check_update(settings: Settings, strategy: Strategy, world: World) -> None:

@@ -39,6 +39,7 @@ def method(
     refine_mode: Mode = "standard",
     groups: Groups | tuple[Tensor, Tensor] | None = None,
     image_range: tuple[float, float] | None = None,
+    class_weights: Sequence[float] | Tensor | None = None,
 ) -> Method:
     """A method for any training loop: what the images go through, what the loss is made of, and the network it trains.
 
@@ -48,7 +49,8 @@ def method(
     name with options, a Strategy, or a function `(model, views) -> loss`. seed: of all draws.
     draws: see `Noise.of`. refine_epochs, refine_at,
     refine_mode: as in `Refinement`. groups: for strategies that want them, (labels, groups) of all training images. image_range:
-    what floats mean, `(0, 1)` for those of `ToTensor`; without it images are uint8.
+    what floats mean, `(0, 1)` for those of `ToTensor`; without it images are uint8. class_weights: one number for each class,
+    by which its part of the loss is multiplied, for classes that are rare.
 
     Raises InputError, in one line, for what does not fit together.
 
@@ -72,6 +74,7 @@ def method(
         network, with_early_head(made, pipelines, classes), pipelines, name=name, classes=classes, seed=seed, smoothing=smoothing,
         draws=draws,
         refinement=Refinement(refine_epochs, refine_at, refine_mode), image_range=image_range,
+        class_weights=_class_weights(class_weights, classes),
     )  # fmt: skip
 
 
@@ -87,6 +90,7 @@ def assembled(
     draws: Draws,
     refinement: Refinement,
     image_range: tuple[float, float] | None = None,
+    class_weights: Tensor | None = None,
 ) -> Method:
     """The method of a network and of what was built for it, with the strategy's trained parts and the pipelines' saliency."""
     parameter = next(iter(network.parameters()), None)
@@ -98,7 +102,17 @@ def assembled(
         network, extra, strategy, pipelines, name=name, classes=classes, seed=seed, smoothing=smoothing,
         draws=draws, refinement=refinement,
         fill=HostFill.of(pipelines, network, extra, normalize, counts, named), image_range=image_range,
+        class_weights=None if class_weights is None else class_weights.to(device),
     )  # fmt: skip
+
+
+def _class_weights(given: Sequence[float] | Tensor | None, classes: int) -> Tensor | None:
+    if given is None:
+        return None
+    weights = torch.as_tensor(given, dtype=torch.float32)
+    if weights.shape != (classes,) or not bool(torch.isfinite(weights).all() & (weights >= 0).all()):
+        raise InputError(f"method: class_weights: expected {classes} numbers, one for each class, none negative")
+    return weights
 
 
 def _name(strategy: str | Spec | Strategy | LossFunction) -> str:

@@ -23,8 +23,10 @@ class StepViews:
     """The `views` of one step: each stream's images, augmented by the pipelines; the last stands in for missing ones.
 
     A stream other than `train` has addresses of its own. address: the clock's epoch as a tensor, so that a recorded step
-    can be told another. smoothing: the weight of the uniform distribution in every label.
+    can be told another. smoothing: the weight of the uniform distribution in every label. class_weights: float [classes], by
+    which each class's part of a label is multiplied.
     draws: how an image's draws of several epochs belong together.
+    device: where the network wants its images (None: where they are).
     """
 
     sources: Mapping[str, Source]
@@ -36,6 +38,8 @@ class StepViews:
     address: Tensor | None = None
     smoothing: float = 0.0
     draws: Draws = "independent"
+    class_weights: Tensor | None = None
+    device: torch.device | None = None
     _batches: dict[str, Batch] = field(default_factory=dict, init=False, repr=False)
 
     def __call__(self, view: int = 0, pipeline: int = 0, stream: str = "train") -> Batch:
@@ -51,6 +55,9 @@ class StepViews:
         )  # fmt: skip
         if self.smoothing and done.targets is not None:
             done = done.replace(targets=done.targets.smoothed(self.smoothing))
+        if self.class_weights is not None and done.targets is not None:
+            done = done.replace(targets=done.targets.weighted(self.class_weights))
+        done = done if self.device is None else done.to(self.device)
         # A third faster on a CPU, more on a GPU with bfloat16.
         return done.replace(images=done.images.contiguous(memory_format=torch.channels_last))
 

@@ -13,6 +13,7 @@ from augury.augment.policies.file import PolicyFile
 from augury.core.noise import Noise
 from augury.core.options import parse_chain
 from augury.train.data.dataset import Dataset, Split
+from augury.train.engine.metrics import metric_of
 from augury.train.engine.prepare import prepare
 from augury.train.engine.run import Trainer
 from augury.train.engine.settings import Settings
@@ -52,10 +53,11 @@ class ChildRunner:
         training = prepare(settings, self.dataset)
         trainer = Trainer(training)
         training.method.pipelines = (searched_pipeline(settings.augment, made, self.dataset), *training.method.pipelines[1:])
-        accuracy = 0.0
+        accuracy, metric = 0.0, metric_of(settings.metric)
         with torch.random.fork_rng(devices=[training.device] if training.device.type == "cuda" else []):
             for epoch in range(settings.epochs):
-                accuracy = trainer.train_epoch()["validation_accuracy"]
+                row = trainer.train_epoch()
+                accuracy = metric.score(row[metric.key])
                 if job.report is not None and job.report(epoch, accuracy) and epoch + 1 < settings.epochs:
                     return accuracy, epoch + 1, True
         return accuracy, settings.epochs, False

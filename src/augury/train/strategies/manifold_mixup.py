@@ -68,6 +68,7 @@ class ManifoldMixup(Strategy):
             u = u.index_select(0, noise.key.argmin()[None]).expand_as(u)
         keep = Beta(alpha, alpha).value(u[:, 0], torch.ones_like(u[:, 0]))
         keep = torch.where(u[:, 1] < chance, keep, 1.0)
+        partner, keep = partner.to(batch.images.device), keep.to(batch.images.device)
         targets = batch.targets.mix(partner, keep)
         path = self.paths[number]
         if path is None:

@@ -1,0 +1,191 @@
+"""Metrics of a classifier on one part of the data, from scikit-learn: what trainings are compared and selected by."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from augury.core.errors import InputError
+from augury.train.data.dataset import Dataset, Split
+from augury.train.data.groups import Groups
+from augury.train.engine.settings import MetricName
+
+# A confusion matrix of more classes is not read by anybody, and its square would fill result.json.
+MOST_CLASSES = 50
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A network's answers on one part. labels, predictions int64 [N]; probability float32 [N, classes]; groups int64 [N], the
+    (class, subgroup) cell of each image, -1 where unknown, or None where the data have none."""
+
+    labels: np.ndarray
+    predictions: np.ndarray
+    probability: np.ndarray
+    groups: np.ndarray | None = None
+
+    @staticmethod
+    def of(prediction: Tensor, probability: Tensor, split: Split, groups: Groups | None = None) -> "Answers":
+        """The answers for the images of `split`."""
+        cells = None if groups is None or split.groups is None else groups.of_split(split).cpu().numpy()
+        return Answers(split.labels.cpu().numpy(), prediction.cpu().numpy(), probability.cpu().double().numpy(), cells)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """title: as a table's heading has it. unit: `%` or `nats`. rising: whether more is better. of: the value, None where the
+    part cannot give one (no images, or a class that `auroc` needs is absent)."""
+
+    name: MetricName
+    title: str
+    unit: str
+    rising: bool
+    of: Callable[[Answers], float | None]
+
+    @property
+    def key(self) -> str:
+        """The metric on the validation part, in a line of metrics.jsonl."""
+        return f"validation_{self.name}"
+
+    def score(self, value: float) -> float:
+        """The value on a scale from 0 to 100 that rises with what is better: for selection and for rewards.
+
+        Percentages stay; a log loss becomes the geometric mean of the probability of the true class, in percent.
+        """
+        return value if self.unit == "%" else 100 * float(np.exp(-value))
+
+    def described(self) -> dict[str, Any]:
+        """For result.json: the metric's name, its title, its unit, and whether more is better."""
+        return {"name": self.name, "title": self.title, "unit": self.unit, "rising": self.rising}
+
+    def missing(self, dataset: Dataset) -> None:
+        """InputError where the data's validation or test part cannot answer, before anything is trained."""
+        if self.name == "worst_group" and dataset.train.groups is None:
+            raise InputError(f"--metric worst_group: DATA {dataset.name} has no groups; choose another metric, such as worst_class")
+        if self.name != "auroc":
+            return
+        for name, part in (("test", dataset.test), ("validation", dataset.validation)):
+            absent = sorted(set(range(len(dataset.classes))) - set(part.labels.tolist()))
+            if absent and len(part.labels):
+                raise InputError(
+                    f"--metric auroc: the {name} part has no image of class {dataset.classes[absent[0]]!r}; choose another metric"
+                )
+
+
+def _accuracy(a: Answers) -> float | None:
+    return 100 * float((a.labels == a.predictions).mean()) if len(a.labels) else None
+
+
+def _recalls(labels: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The share of each label's images that are right, for the labels that occur."""
+    occurring, place = np.unique(labels, return_inverse=True)
+    return np.bincount(place, weights=right, minlength=len(occurring)) / np.bincount(place, minlength=len(occurring))
+
+
+def _balanced(a: Answers) -> float | None:
+    return 100 * float(_recalls(a.labels, a.labels == a.predictions).mean()) if len(a.labels) else None
+
+
+def _worst_class(a: Answers) -> float | None:
+    return 100 * float(_recalls(a.labels, a.labels == a.predictions).min()) if len(a.labels) else None
+
+
+def _macro_f1(a: Answers) -> float | None:
+    if not len(a.labels):
+        return None
+    from sklearn.metrics import f1_score  # half a second, which only those pay who ask for it
+
+    return 100 * float(f1_score(a.labels, a.predictions, average="macro", zero_division=0.0))
+
+
+def _auroc(a: Answers) -> float | None:
+    classes = a.probability.shape[1]
+    if len(np.unique(a.labels)) < classes:
+        return None
+    from sklearn.metrics import roc_auc_score
+
+    score = a.probability[:, 1] if classes == 2 else a.probability / a.probability.sum(1, keepdims=True)
+    return 100 * float(roc_auc_score(a.labels, score, multi_class="ovr", average="macro"))
+
+
+def _worst_group(a: Answers) -> float | None:
+    if a.groups is None or not (a.groups >= 0).any():
+        return None
+    known = a.groups >= 0
+    return 100 * float(_recalls(a.groups[known], (a.labels == a.predictions)[known]).min())
+
+
+def _log_loss(a: Answers) -> float | None:
+    if not len(a.labels):
+        return None
+    own = a.probability[np.arange(len(a.labels)), a.labels]
+    return float(-np.log(np.maximum(own, np.finfo(np.float64).tiny)).mean())
+
+
+_ALL = {
+    each.name: each
+    for each in (
+        Metric("accuracy", "accuracy", "%", True, _accuracy),
+        Metric("balanced", "balanced accuracy", "%", True, _balanced),
+        Metric("macro_f1", "macro F1", "%", True, _macro_f1),
+        Metric("auroc", "area under the ROC curve", "%", True, _auroc),
+        Metric("worst_class", "accuracy of the worst class", "%", True, _worst_class),
+        Metric("worst_group", "accuracy of the worst group", "%", True, _worst_group),
+        Metric("log_loss", "log loss", "nats", False, _log_loss),
+    )
+}
+
+
+METRICS = tuple(_ALL)
+
+
+def metric_of(name: str) -> Metric:
+    """The metric of that name; the settings' type has refused others."""
+    return _ALL[name]  # type: ignore[index]
+
+
+def all_metrics(answers: Answers) -> dict[str, float | None]:
+    """Every metric's value; None where the part cannot give one."""
+    return {name: metric.of(answers) for name, metric in _ALL.items()}
+
+
+def class_table(answers: Answers, classes: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Per class: its images, their share of all (%), recall and precision (%); None where nothing is divided by."""
+    matrix = confusion(answers, len(classes))
+    images, predicted, right = matrix.sum(1), matrix.sum(0), matrix.diagonal()
+    return [
+        {
+            "class": name, "images": int(images[k]), "prevalence": _share(images[k], len(answers.labels)),
+            "recall": _share(right[k], images[k]), "precision": _share(right[k], predicted[k]),
+        }
+        for k, name in enumerate(classes)
+    ]  # fmt: skip
+
+
+def confusion(answers: Answers, classes: int) -> np.ndarray:
+    """Images of each class (rows) by what they were taken for (columns), int64 [classes, classes]."""
+    return np.bincount(answers.labels * classes + answers.predictions, minlength=classes * classes).reshape(classes, classes)
+
+
+def majority_note(answers: Answers, classes: tuple[str, ...]) -> str | None:
+    """A warning where the most common class explains the accuracy: one class is twice as common as an even share, and always
+    naming it would be within a point of what the network reaches."""
+    accuracy = _accuracy(answers)
+    if accuracy is None or len(classes) < 2:
+        return None
+    counts = np.bincount(answers.labels, minlength=len(classes))
+    common = int(counts.argmax())
+    share = 100 * float(counts[common]) / len(answers.labels)
+    if share < min(75.0, 200 / len(classes)) or accuracy > share + 1:
+        return None
+    return (
+        f"{share:.1f} % of the images are of class {classes[common]!r}, so that always answering {classes[common]!r} has an "
+        f"accuracy of {share:.1f} %, where the network has {accuracy:.1f} %; balanced accuracy is {_balanced(answers):.1f} % "
+        "(--metric balanced compares by it)"
+    )
+
+
+def _share(part: float, whole: float) -> float | None:
+    return 100 * float(part) / float(whole) if whole else None
