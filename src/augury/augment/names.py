@@ -61,6 +61,8 @@ def pipeline(
     Raises InputError for unknown names and options, and for values that do not fit.
     """
     made = _made(augmentation, seed, options)
+    if normalize is not None and len(normalize) != 2:
+        raise InputError(f"normalize: expected (mean, std), got {len(normalize)} values")
     statistics = None if normalize is None else checked_statistics(*normalize)
     if statistics is not None:
         stages, texts = _normalised(made.stages, made.all_texts, statistics, "pipeline")

@@ -110,6 +110,7 @@ class Pipeline:
             traces.append(trace)
         return flow.finish(), traces
 
+    @door
     def apply(self, batch: Batch, traces: list[Trace | None]) -> Batch:
         """The same augmentation again, from its trace: no noise and no model are needed. Raises InputError for another's trace."""
         check_batch(batch)
@@ -137,6 +138,7 @@ class Pipeline:
 
         return table(self.stages, self.all_texts, self.origin)
 
+    @door
     def samples(self, images: Any, *, draws: int = 5, fill: Fill | None = None) -> "Samples":
         """The first `draws` draws of some images, for a notebook to show: a row for each image, what was drawn under each picture.
 
@@ -144,6 +146,8 @@ class Pipeline:
         """
         from augury.augment.shown import Samples
 
+        if not 1 <= draws <= 1000:
+            raise InputError("draws: must be from 1 to 1000")
         pixels, _ = as_pixels(from_pil(images) if isinstance(images, Image.Image) else images)
         ids = torch.arange(len(pixels), device=pixels.device)
         targets = Targets.of(torch.zeros_like(ids).cpu(), 1).to(pixels.device)
@@ -160,6 +164,7 @@ class Pipeline:
     def __bool__(self) -> bool:
         return True
 
+    @door
     def __getitem__(self, place: int | slice) -> "Pipeline":
         """One stage, or several, as a pipeline."""
         if not isinstance(place, slice):
@@ -206,9 +211,13 @@ class Pipeline:
         """As an `nn.Module`, for a place in a network: augments in training mode, and not in evaluation mode."""
         return PipelineModule(copy.copy(self))
 
+    @door
     def describe(self, traces: list[Trace | None], row: int) -> str:
         """What was drawn for one row of a batch, in words."""
         self._check_traces(traces)
+        rows = {len(part) for trace in traces if trace for part in trace.values()}
+        if rows and not -min(rows) <= row < min(rows):
+            raise InputError(f"row: the trace has the rows 0 to {min(rows) - 1}")
         words = (stage.describe(t, row) for stage, t in zip(self.stages, traces, strict=True) if t is not None)
         return ", ".join(w for w in words if w)
 

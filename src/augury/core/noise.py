@@ -32,6 +32,7 @@ from augury.core.mixing import shift as _shift
 from augury.core.mixing import signed as _signed
 from augury.core.stratified import Walk, stratified
 
+MOST_NUMBERS = 1 << 24  # for each row
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _FIRST = 0xBF58476D1CE4E5B9
@@ -85,6 +86,8 @@ class Noise:
 
     def fold(self, name: str | int) -> "Noise":
         """The noise of a named part; independent of the noise of any other name and of this noise's own draws."""
+        if not isinstance(name, str | int):
+            raise InputError(f"fold: a name or a whole number, got {type(name).__name__}")
         key = _as_tensor(_absorb(self.key, _name_key(name)), self.key)
         if self.walk is None:
             return Noise(key)
@@ -93,6 +96,7 @@ class Noise:
 
     def bits(self, count: int) -> Tensor:
         """int64 [B, count], 64 random bits each."""
+        _check_count(count)
         if (kernels := _kernels(self.key)) is not None:
             return kernels.bits(self.key, count)
         # Constants, not a product of a range, which PyTorch's compiler would evaluate beyond 64 bits.
@@ -101,6 +105,7 @@ class Noise:
 
     def uniform(self, count: int) -> Tensor:
         """float32 [B, count] in [0, 1): multiples of 2^-24, the same bits on every device."""
+        _check_count(count)
         if self.walk is not None:
             kernels = _kernels(self.walk.key) if isinstance(self.walk.epoch, int) else None
             if kernels is not None and hasattr(kernels, "stratified"):
@@ -112,6 +117,10 @@ class Noise:
 
     def integers(self, count: int, n: int | Tensor) -> Tensor:
         """int64 [B, count], uniform over 0 .. n-1 (bias below n / 2^32); n at most 2^31 - 1."""
+        if not isinstance(n, int) and not (isinstance(n, Tensor) and n.dtype == torch.int64):
+            raise InputError(f"integers: n is a whole number or int64, got {type(n).__name__}")
+        if isinstance(n, int) and not 1 <= n < 2**31:
+            raise InputError("integers: n must lie in 1..2^31 - 1")
         if self.walk is not None:
             return (self.uniform(count).double() * n).to(torch.int64)
         return (_shift(self.bits(count), 32) * n) >> 32
@@ -135,6 +144,13 @@ class Noise:
 
     def __len__(self) -> int:
         return self.key.shape[0]
+
+
+def _check_count(count: int) -> None:
+    if not isinstance(count, int):
+        raise InputError(f"count: how many numbers for each row, got {type(count).__name__}")
+    if not 0 <= count <= MOST_NUMBERS:
+        raise InputError(f"count: must lie in 0..{MOST_NUMBERS}")
 
 
 def _check(part: Tensor, name: str, ids: Tensor) -> None:

@@ -54,6 +54,9 @@ class Plugin:
         return self.module if self.text is None else Path(self.file).name
 
 
+LONGEST_PATH = 4096
+
+
 def load_plugin(plugin: str | os.PathLike[str]) -> Plugin:
     """Load a plug-in, a Python file or an importable module, so that the names it registers can be used.
 
@@ -68,6 +71,8 @@ def load_plugin(plugin: str | os.PathLike[str]) -> Plugin:
     if not isinstance(plugin, str | os.PathLike):
         raise InputError(f"load_plugin: a file's path or a module's name, got {type(plugin).__name__}")
     text = os.fspath(plugin)
+    if not isinstance(text, str) or "\0" in text or len(text) > LONGEST_PATH:
+        raise InputError("--plugin: expected a file's path or a module's name")
     where = f"--plugin {text}"
     path = Path(text).expanduser()
     if path.suffix == ".py" or path.is_file():

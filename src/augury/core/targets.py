@@ -53,6 +53,10 @@ class Targets:
     @staticmethod
     def cat(parts: Sequence["Targets"]) -> "Targets":
         """Several targets concatenated; all must have the same number of classes and of labels per row."""
+        if not isinstance(parts, Sequence) or not parts or not all(isinstance(part, Targets) for part in parts):
+            raise InputError("targets: cat takes a list of Targets, at least one")
+        if len({(p.classes, p.index.shape[1]) for p in parts}) > 1:
+            raise InputError("targets: cat takes Targets of one number of classes and of labels per row")
         return Targets(torch.cat([p.index for p in parts]), torch.cat([p.weight for p in parts]), parts[0].classes)
 
     @door

@@ -18,8 +18,9 @@ _OPTIMISERS = {"sgd": "SGD", "rmsprop": "RMSProp", "adam": "Adam", "adamw": "Ada
 def sheet_of(dataset: Dataset, augment: Chain, seed: int, fill: Fill | None = None) -> Sheet:
     """A report's sheet for one augmentation: a few training images and several draws of each. fill: what stages that look
     at the network's saliency are shown; the trained network's."""
-    shown = draw(dataset, augment, sample_rows(dataset, IMAGES), DRAWS, seed=seed, fill=fill)
-    png = sheet(shown.before, shown.after)
+    rows = sample_rows(dataset, IMAGES)
+    shown = draw(dataset, augment, rows, DRAWS, seed=seed, fill=fill)
+    png = sheet(shown.before, shown.after, names=[dataset.called(number) for number in dataset.train.ids[rows].tolist()])
     caption = (
         f"The first column is the original; the other {DRAWS} are what the network sees of it in epochs 1 to {DRAWS} "
         f"of the training with seed {seed}{'' if fill is None else ', with the saliency of the trained network'}."

@@ -81,6 +81,11 @@ class Dataset:
         names = () if self.origin is None else self.origin.names
         return names[number] if number < len(names) else ""
 
+    def called(self, number: int) -> str:
+        """The image with this id, for people: `id 12, train/cat/7.png`."""
+        name = self.name_of(number)
+        return f"id {number}, {name}" if name else f"id {number}"
+
 
 @door
 def load(
