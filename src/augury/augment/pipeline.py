@@ -215,6 +215,7 @@ class Pipeline:
     def describe(self, traces: list[Trace | None], row: int) -> str:
         """What was drawn for one row of a batch, in words."""
         self._check_traces(traces)
+        row = int(row)
         rows = {len(part) for trace in traces if trace for part in trace.values()}
         if rows and not -min(rows) <= row < min(rows):
             raise InputError(f"row: the trace has the rows 0 to {min(rows) - 1}")

@@ -147,7 +147,7 @@ class Noise:
 
 
 def _check_count(count: int) -> None:
-    if not isinstance(count, int):
+    if type(count) is not int and (isinstance(count, bool) or not isinstance(count, int)):
         raise InputError(f"count: how many numbers for each row, got {type(count).__name__}")
     if not 0 <= count <= MOST_NUMBERS:
         raise InputError(f"count: must lie in 0..{MOST_NUMBERS}")

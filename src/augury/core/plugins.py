@@ -54,7 +54,7 @@ class Plugin:
         return self.module if self.text is None else Path(self.file).name
 
 
-LONGEST_PATH = 4096
+LONGEST_NAME = 255  # of a file or folder; systems refuse longer ones
 
 
 def load_plugin(plugin: str | os.PathLike[str]) -> Plugin:
@@ -71,7 +71,7 @@ def load_plugin(plugin: str | os.PathLike[str]) -> Plugin:
     if not isinstance(plugin, str | os.PathLike):
         raise InputError(f"load_plugin: a file's path or a module's name, got {type(plugin).__name__}")
     text = os.fspath(plugin)
-    if not isinstance(text, str) or "\0" in text or len(text) > LONGEST_PATH:
+    if not isinstance(text, str) or "\0" in text or max(map(len, Path(text).parts), default=0) > LONGEST_NAME:
         raise InputError("--plugin: expected a file's path or a module's name")
     where = f"--plugin {text}"
     path = Path(text).expanduser()

@@ -86,7 +86,8 @@ def _write(
     finite = all(bool(p.isfinite().all()) for p in t.model.parameters())
     about = {
         "loss": str(loss), "step": step + 1, "epoch": t.epoch + 1, "learning_rate": float(t.optimizer.param_groups[0]["lr"]),
-        "ids": ids, "names": [t.dataset.name_of(number) for number in ids], "classes": len(t.dataset.classes), "weights": "before the step" if before else "some steps later",
+        "ids": ids, "names": [t.dataset.name_of(number) for number in ids],
+        "classes": len(t.dataset.classes), "weights": "before the step" if before else "some steps later",
         "weights_finite": finite, "settings": t.settings.dict(),
     }  # fmt: skip
     packed = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
