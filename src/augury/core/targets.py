@@ -60,21 +60,22 @@ class Targets:
         return Targets(torch.cat([p.index for p in parts]), torch.cat([p.weight for p in parts]), parts[0].classes)
 
     @door
-    def mix(self, partner: Tensor, keep: Tensor) -> "Targets":
-        """Every row mixed with its partner's row. keep: float [B], the weight of the row's own labels."""
-        if partner.shape != (len(self),) or keep.shape != (len(self),):
-            raise InputError(f"targets: partner and keep must be [{len(self)}]; got {list(partner.shape)} and {list(keep.shape)}")
-        if partner.dtype != torch.int64 or not keep.is_floating_point():
-            raise InputError(f"targets: partner must be int64 and keep float; got {partner.dtype} and {keep.dtype}")
+    def mix(self, partner: Tensor, weight: Tensor) -> "Targets":
+        """Every row mixed with its partner's row. weight: float [B], that of the row's own labels."""
+        if partner.shape != (len(self),) or weight.shape != (len(self),):
+            found = f"{list(partner.shape)} and {list(weight.shape)}"
+            raise InputError(f"targets: partner and weight must have the shape [{len(self)}], got {found}")
+        if partner.dtype != torch.int64 or not weight.is_floating_point():
+            raise InputError(f"targets: partner must be int64 and weight float, got {partner.dtype} and {weight.dtype}")
         if is_host(partner.device) and len(self) and not (int(partner.min()) >= 0 and int(partner.max()) < len(self)):
             raise InputError(f"targets: partner must lie in 0..{len(self) - 1}")
-        keep = keep[:, None].to(self.weight.dtype)
+        own = weight[:, None].to(self.weight.dtype)
         if 2 * self.index.shape[1] >= self.classes:
             dense = self.dense()
-            mixed = dense * keep + dense[partner] * (1 - keep)
+            mixed = dense * own + dense[partner] * (1 - own)
             return Targets(torch.arange(self.classes, device=mixed.device).expand_as(mixed), mixed, self.classes)
         index = torch.cat([self.index, self.index[partner]], 1)
-        return Targets(index, torch.cat([self.weight * keep, self.weight[partner] * (1 - keep)], 1), self.classes)
+        return Targets(index, torch.cat([self.weight * own, self.weight[partner] * (1 - own)], 1), self.classes)
 
     @door
     def smoothed(self, share: float) -> "Targets":
@@ -117,7 +118,7 @@ class Targets:
         return empty.scatter_add_(1, self.index, self.weight)
 
     def pair(self) -> tuple[Tensor, Tensor, Tensor]:
-        """(a, b, keep) as in published mixing code: two classes, int64 [B], and the weight of the first, float32 [B].
+        """(a, b, weight) as in published mixing code: two classes, int64 [B], and the weight of the first, float32 [B].
 
         Raises InputError if rows have more than two labels, as after two mixes.
         """
@@ -145,6 +146,7 @@ class Targets:
         return Targets(self.index.pin_memory(), self.weight.pin_memory(), self.classes)
 
     def to(self, device: torch.device | str) -> "Targets":
+        """The same labels on another device."""
         return Targets(self.index.to(device), self.weight.to(device), self.classes)
 
 
