@@ -13,11 +13,16 @@ HELP = "show, import, export or compare policies"
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     parser.add_argument("action", choices=("show", "import", "export", "diff"), metavar="show|import|export|diff")
-    parser.add_argument("policy", metavar="POLICY", help="a name with options, or a policy file; import: another library's name")
+    named = "a name with options, or a policy file; export: also a chain; import: another library's name"
+    parser.add_argument("policy", metavar="POLICY", help=named)
     parser.add_argument("other", metavar="OTHER", nargs="?", help="diff: the policy to compare with")
-    parser.add_argument("--output", type=named_path, metavar="FILE", help="import, export: the file to write")
+    written = "import, export: the file to write; code is printed without it"
+    parser.add_argument("--output", type=named_path, metavar="FILE", help=written)
     parser.add_argument(
-        "--to", default="yaml", choices=("yaml", "torchvision", "fast_autoaugment"), help="export: the notation (default: yaml)"
+        "--to",
+        default="yaml",
+        choices=("yaml", "fast_autoaugment", "torchvision", "timm", "albumentations", "python"),
+        help="export: a notation, or code that runs without Augury; python is Pillow alone (default: yaml)",
     )
     parser.add_argument(
         "--image-size", default=32, metavar="N", help="side of the images, on which some ladders depend (default: 32)"
@@ -44,10 +49,15 @@ def run(options: argparse.Namespace) -> None:
         for line in found.notes:
             print(f"note: {line}", file=sys.stderr)
         print(found.text)
+    elif options.action == "export" and options.to not in ("yaml", "fast_autoaugment"):
+        made = policy.code_of(options.policy, options.to, options.output, overwrite=options.overwrite, side_pixels=side)
+        for line in made.notes:
+            print(f"note: {line}", file=sys.stderr)
+        print(made.code.rstrip() if options.output is None else options.output)
     elif options.action == "export":
         if options.output is None:
             raise InputError("--output: name the file to write")
-        for line in policy.export_policy(
+        for line in policy.write_notation(
             options.policy, options.to, options.output, overwrite=options.overwrite, side_pixels=side
         ):  # fmt: skip
             print(f"note: {line}", file=sys.stderr)
