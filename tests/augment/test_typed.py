@@ -1,4 +1,4 @@
-"""Text, YAML and objects build the same thing; pipelines are put together as sequences are."""
+"""Text, YAML and objects build the same pipeline; pipelines behave like sequences."""
 
 import pickle
 from pathlib import Path
@@ -26,7 +26,7 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "shear_x": ("slope=0.2, p=0.7", {"slope": 0.2, "p": 0.7}),
     "translate_x": ("fraction=[-0.1, 0.25]", {"fraction": [-0.1, 0.25]}),
     "brightness": ("factor=log_uniform(0.5, 2)", {"factor": augury.LogUniform(0.5, 2)}),
-    "mixup": ("keep=beta(0.4)", {"keep": augury.Beta(0.4, 0.4)}),
+    "mixup": ("weight=beta(0.4)", {"weight": augury.Beta(0.4, 0.4)}),
     "cutout": ("8", {"length": 8}),
     "randaugment": ("num_ops=1, spread=0.5", {"num_ops": 1, "spread": 0.5}),
     "tanda": ("functions=[flip, rotate(degrees=5)], length=3", {"functions": ("flip", "rotate(degrees=5)"), "length": 3}),
@@ -40,11 +40,11 @@ ENTRIES = [e for kind in registry.AUGMENTATIONS for e in registry.entries(kind)]
 
 def made(pipeline: augury.Pipeline) -> list[Tensor]:
     """Everything that two calls give: images, and labels where they are mixed."""
-    fill = augury.saliency(Look(), mean=(0.5,) * 3, std=(0.25,) * 3)
+    saliency = augury.saliency(Look(), mean=(0.5,) * 3, std=(0.25,) * 3)
     found = []
     for epoch in range(2):
         batch = augury.Batch(IMAGES, augury.Targets.of(LABELS, 6), torch.arange(6))
-        done, traces = pipeline.run(batch, augury.Noise.of(pipeline.seed, batch.ids, epoch=epoch), fill=fill)
+        done, traces = pipeline.run(batch, augury.Noise.of(pipeline.seed, batch.ids, epoch=epoch), saliency=saliency)
         assert done.targets is not None
         found += [done.images, done.targets.dense(), *(part for trace in traces if trace for part in trace.values())]
     return found
@@ -123,7 +123,7 @@ def test_pipelines_are_put_together_as_sequences_are() -> None:
 def test_seeds_of_parts_are_kept_or_asked_for() -> None:
     one, two = augury.pipeline("flip", seed=1), augury.pipeline("crop", seed=2)
     assert (one + "crop").seed == (augury.ops.crop() + one).seed == 1
-    with pytest.raises(InputError, match="have the seeds 1, 2; give seed"):
+    with pytest.raises(InputError, match=r"have different seeds \(1, 2\); pass seed"):
         one + two
     assert augury.pipeline([one, two], seed=3).seed == 3
 
@@ -136,7 +136,7 @@ def test_a_stage_of_ones_own_stands_beside_names() -> None:
     assert repr(mixed[1:]) == "augury.pipeline('flip')"
     with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(mixed)
-    with pytest.raises(InputError, match="stages of your own have no text"):
+    with pytest.raises(InputError, match="an unregistered stage cannot be"):
         augury.presets.keep(augment=mixed)
 
 

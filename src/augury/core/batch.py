@@ -32,6 +32,7 @@ class Batch:
     key: Tensor | None = None
 
     def replace(self, **changes: Any) -> "Batch":
+        """The batch with other values for some of its fields."""
         return replace(self, **changes)
 
     def to(self, device: torch.device) -> "Batch":

@@ -1,4 +1,4 @@
-"""A chain of stages on a CPU: a few images at a time go through all stages while they lie in the cache, and are written once."""
+"""A chain of stages on a CPU: a few images at a time pass through all stages while in the cache, and are written once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -100,7 +100,7 @@ def _through(
 
 
 def _passes(piece: Piece, sides: np.ndarray, size: Tensor) -> list[Pass]:
-    """What a stage does to images that need no other, one pass after another."""
+    """The passes of a stage that read no other image, in order."""
     lowered = piece.lowered
     if lowered.region is None and not any(lowered.subsets):
         return _pixels(lowered, sides)

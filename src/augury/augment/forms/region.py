@@ -36,7 +36,7 @@ NO_GRID = (2, 1, 0, 0, 65536, 0)
 
 
 def clipped(corner: Tensor, extent: Tensor, size: Tensor) -> Tensor:
-    """int64 [n,4]: top, left, bottom, right (the last two exclusive) of a box, cut at the image's border.
+    """int64 [n,4]: top, left, bottom, right (the last two exclusive) of a box, clipped at the image's border.
 
     corner: its top left; extent: its rows and columns (both int64 [n,2]).
     """

@@ -36,7 +36,7 @@ class Separable(NamedTuple):
 
 
 def taps_of(kernel: Kernel, shrink: float) -> int:
-    """How many weights a resize needs whose window is `shrink` times its result (1 where it enlarges)."""
+    """How many weights a resize needs if its window is `shrink` times as long as its result (1 if it enlarges)."""
     return 2 * math.ceil((1 if kernel == Kernel.TRIANGLE else 2) * max(1.0, shrink)) + 1
 
 

@@ -11,14 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from augury.augment.saliency.maps import SaliencyWay
 from augury.core.errors import InputError
+from augury.core.registry import register
 
 Logits = Callable[[Tensor], Tensor]
 
 
 @contextmanager
 def evaluating(*modules: nn.Module) -> Iterator[None]:
-    """Evaluation mode while it lasts, every module put back into its own mode afterwards: a look leaves no trace."""
+    """Evaluation mode within the block; every module's own mode is restored afterwards."""
     switched = [part for module in modules for part in module.modules() if part.training]
     for part in switched:
         part.training = False
@@ -33,8 +35,8 @@ def gradient_map(logits: Logits, images: Tensor, labels: Tensor | None) -> Tenso
     """float32 [B,H,W]: the largest absolute derivative over the channels of each image's label logit.
 
     images: float [B,C,H,W], normalised as the network expects. labels: int64 [B]; None takes the largest logit.
-    Differentiates by the images alone: parameters get no gradients and their graph is not recorded. Under automatic
-    mixed precision bfloat16 stays, whose range is float32's; float16, in which small gradients vanish, is left.
+    Differentiates with respect to the images only: parameters get no gradients and their graph is not recorded. Under automatic
+    mixed precision, bfloat16 is kept, since it has float32's range; float16 is switched off, since small gradients vanish.
     """
     kind = images.device.type
     half = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.bfloat16
@@ -46,10 +48,24 @@ def gradient_map(logits: Logits, images: Tensor, labels: Tensor | None) -> Tenso
     return gradient.abs().amax(1).to(torch.float32)
 
 
+@register(
+    "saliency", "full", source="Simonyan et al. 2013 (arXiv:1312.6034), section 3; Gong et al. 2021 (arXiv:2011.11778), section 3"
+)
+def full() -> SaliencyWay:
+    """The gradient of the label's logit: absolute values, the largest over the channels."""
+    return SaliencyWay(gradient_map)
+
+
+@register("saliency", "low_resolution", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 3.1")
+def low_resolution() -> SaliencyWay:
+    """The gradient of the label's logit, from a copy of half the height and width: a quarter of the cost."""
+    return SaliencyWay(low_resolution_map, other_size=True)
+
+
 def low_resolution_map(logits: Logits, images: Tensor, labels: Tensor | None) -> Tensor:
     """As `gradient_map`, from a bicubic copy of half the height and width, brought back to [B,H,W] bilinearly.
 
-    Raises InputError where the network does not take images of that size.
+    Raises InputError if the network does not accept images of that size.
     """
     height, width = images.shape[-2:]
     small = functional.interpolate(images, (max(1, height // 2), max(1, width // 2)), mode="bicubic", align_corners=False)

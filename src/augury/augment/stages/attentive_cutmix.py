@@ -1,4 +1,4 @@
-"""The Attentive CutMix stage: the cells of another image that a network attends to most, and their share of the label."""
+"""The Attentive CutMix stage: pastes the cells of another image that a network attends to most, and mixes the labels."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from augury.augment.geometry.followed import Followed
-from augury.augment.saliency.maps import AnySaliencyKind, map_of
+from augury.augment.saliency.maps import SaliencyKind, map_of
 from augury.augment.saliency.regions import usable
 from augury.core.batch import Batch
 from augury.core.noise import Noise
@@ -16,7 +16,7 @@ from augury.core.stage import Domain, Trace
 
 @dataclass(frozen=True)
 class AttentiveCutMix:
-    """`cells` of the `grid` x `grid` cells of another image, those with the most attention, at their own places.
+    """Pastes the `cells` of another image's `grid` x `grid` cells with the most attention, at the same positions.
 
     The trace holds partner int64 [B], whose cells a row gets; cells bool [B,grid x grid], which; on bool [B]. Partners
     whose map is not finite give nothing. network: what the host is to take the attention from; None: the one it trains.
@@ -26,7 +26,7 @@ class AttentiveCutMix:
     grid: int
     p: float
     network: str | None = None
-    saliency: AnySaliencyKind = "attention"
+    saliency: SaliencyKind = "attention"
     name: str = "attentive_cutmix"
     address: str = "attentive_cutmix"
     intensive: bool = True
@@ -35,7 +35,7 @@ class AttentiveCutMix:
     mixes_labels: bool = True
 
     def sample(self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0) -> Trace:
-        """Partners and their cells. Raises InputError where the batch has no map."""
+        """Partners and their cells. Raises InputError if the batch has no map."""
         found = map_of(batch, self.name)
         partner = noise.fold("partner0").partners()
         on = (noise.fold("plan").uniform(1)[:, 0] < self.p) & usable(found)[partner]
@@ -47,13 +47,13 @@ class AttentiveCutMix:
         return {"partner": partner, "cells": cells[partner], "on": on}
 
     def apply(self, batch: Batch, trace: Trace) -> Batch:
-        """The cells pasted, the labels mixed by the exact area; a pure function of both."""
+        """Pastes the cells and mixes the labels by the exact area; a pure function of batch and trace."""
         size, partner = batch.sizes(), trace["partner"]
         mask = self._mask(batch.images[:, 0], trace, size)
         images = torch.where(mask[:, None], batch.images[partner], batch.images)
         area = (size[:, 0] * size[:, 1]).clamp(min=1)
-        keep = (1 - mask.flatten(1).sum(1).double() / area).to(torch.float32)
-        targets = None if batch.targets is None else batch.targets.mix(partner, keep)
+        weight = (1 - mask.flatten(1).sum(1).double() / area).to(torch.float32)
+        targets = None if batch.targets is None else batch.targets.mix(partner, weight)
         return batch.replace(images=images, targets=targets, saliency=None)
 
     def _mask(self, canvas: Tensor, trace: Trace, size: Tensor) -> Tensor:

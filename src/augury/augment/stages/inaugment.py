@@ -1,4 +1,4 @@
-"""The InAugment stage: patches of an image, changed by the image's own draw of a policy, pasted back over it."""
+"""The InAugment stage: pastes patches of an image, augmented by the image's own draw of a policy, back over it."""
 
 import math
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class InAugment:
     stages: the policy, which sees the image and every patch with the same draw (or, with `same_draw` off, each with its
     own). source: side of the window, as a share of the image's shorter side or in pixels, per patch. target: side of the
     pasted patch likewise (None: the window's own size), per patch; scale: a factor on the trimmed window instead. trim: windows are
-    centred anywhere and cut at the border, otherwise kept inside. drop: chance not to paste, for each patch on its own
+    centred anywhere and cut at the border, otherwise kept inside. drop: probability of not pasting, for each patch alone
     (`drop_each`) or for all at once. where: with `salient`, windows are drawn among those that hold more than the
     tau-quantile of the image's saliency, and patches are pasted on places that hold less than it; an image whose map is
     not finite is treated as with `anywhere`. saliency: the kind of map the host makes.
@@ -163,7 +163,7 @@ class InAugment:
         return (window.double() * self.scale[k] + 1e-9).to(torch.int64)
 
     def apply(self, batch: Batch, trace: Trace) -> Batch:
-        """The image through the policy, then its patches over it."""
+        """Applies the policy to the image, then pastes its patches."""
         if self.patches == 0:
             done = batch
             for number, stage in enumerate(self.stages):
@@ -252,7 +252,7 @@ class InAugment:
         return resize(pieces, window, target, side, self.resample, shrink)
 
     def _side(self, short: int) -> int:
-        """The most pixels that a pasted patch is long."""
+        """The largest side of a pasted patch, in pixels."""
         each = zip(self.target, self.scale, self.source, strict=True)
         return max(1, math.ceil(max(_largest(law, scale, source, short) for law, scale, source in each)))
 
