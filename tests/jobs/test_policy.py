@@ -41,5 +41,5 @@ def test_code_is_printed_or_written_and_nothing_is_overwritten(tmp_path: Path, c
     assert main(["policy", "export", "flip", "--to", "python", "--output", str(tmp_path / "python.py")]) == 2
     assert main(["policy", "export", "inaugment", "--to", "timm"]) == 2
     assert "inaugment: no library has it" in capsys.readouterr().err
-    with pytest.raises(InputError, match="there is no folder"):
+    with pytest.raises(InputError, match="does not exist"):
         code_of("flip", "python", tmp_path / "no" / "a.py")
