@@ -113,6 +113,9 @@ def _network(spec: Spec, file: Path, identity: Identity) -> nn.Module:
         network = build(spec, classes=len(identity.classes), channels=identity.channels)
     try:
         open_regular(file).close()
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}); make it readable") from None
+    try:
         network.load_state_dict(load_file(file))
     except (SafetensorError, RuntimeError, OSError):
         raise InputError(

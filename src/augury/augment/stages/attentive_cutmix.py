@@ -9,6 +9,7 @@ from augury.augment.geometry.followed import Followed
 from augury.augment.saliency.maps import SaliencyKind, map_of
 from augury.augment.saliency.regions import usable
 from augury.core.batch import Batch
+from augury.core.checks import check_part, check_rows, check_size
 from augury.core.noise import Noise
 from augury.core.plan import Clock
 from augury.core.stage import Domain, Trace
@@ -47,7 +48,12 @@ class AttentiveCutMix:
         return {"partner": partner, "cells": cells[partner], "on": on}
 
     def apply(self, batch: Batch, trace: Trace) -> Batch:
-        """Pastes the cells and mixes the labels by the exact area; a pure function of batch and trace."""
+        """The cells pasted, the labels mixed by the exact area; a pure function of both."""
+        check_size(batch)
+        check_part(trace, "cells", torch.bool, (len(batch), self.grid**2))
+        check_part(trace, "on", torch.bool, (len(batch),))
+        check_part(trace, "partner", torch.int64, (len(batch),))
+        check_rows(trace["partner"], "trace: partner", (len(batch),), len(batch))
         size, partner = batch.sizes(), trace["partner"]
         mask = self._mask(batch.images[:, 0], trace, size)
         images = torch.where(mask[:, None], batch.images[partner], batch.images)

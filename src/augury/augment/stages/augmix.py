@@ -8,6 +8,7 @@ from torch import Tensor
 from augury.augment.geometry.followed import Followed
 from augury.augment.stages.plan import PlanStage
 from augury.core.batch import Batch
+from augury.core.checks import check_finite
 from augury.core.errors import InputError
 from augury.core.laws import Beta
 from augury.core.noise import Noise
@@ -60,6 +61,7 @@ class AugMix:
 
     def apply(self, batch: Batch, trace: Trace) -> Batch:
         """The weighted sum, rounded to the nearest level."""
+        check_finite(trace, "weight", (len(batch), self.chains + 1))
         weight = trace["weight"][..., None, None, None]
         total = batch.images.to(torch.float32) * weight[:, -1]
         for k in range(self.chains):

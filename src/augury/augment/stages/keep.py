@@ -11,6 +11,7 @@ from augury.augment.saliency.maps import SaliencyKind, map_of
 from augury.augment.saliency.regions import Map, Placing, choose, usable
 from augury.augment.stages.plan import PlanStage
 from augury.core.batch import Batch
+from augury.core.checks import check_boxes, check_part
 from augury.core.devices import constant
 from augury.core.errors import InputError
 from augury.core.noise import Noise
@@ -127,6 +128,8 @@ class KeepStage:
         """The batch after the traced choices; a pure function of both."""
         if self.cuts:
             return self.stages[0].apply(batch, trace)
+        check_part(trace, "box", torch.int64, (len(batch), 4))
+        check_boxes(trace["box"], "trace: box", (len(batch), 4), *batch.images.shape[-2:])
         done = batch
         for number, stage in enumerate(self.stages):
             done = stage.apply(done, self._part(trace, number))

@@ -91,8 +91,10 @@ def translated_images(output: Path, dataset: Dataset) -> Tensor:
     """The stage's translations, uint8 [N,K,C,H,W]; InputError if they are missing or belong to other images."""
     try:
         array = np.load(output / TRANSLATED, allow_pickle=False)
-    except OSError:
+    except FileNotFoundError:
         raise InputError(f"--stage: {output} has no translations yet; run --stage translate first") from None
+    except OSError as error:
+        raise InputError(f"{output / TRANSLATED}: cannot be read ({error.strerror or error}); make it readable") from None
     except ValueError:
         raise InputError(f"{output / TRANSLATED}: damaged; run --stage translate again") from None
     images = torch.from_numpy(array)
