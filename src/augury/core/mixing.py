@@ -46,7 +46,7 @@ def _(state: Tensor | None, part: Tensor | None, number: int) -> Tensor:
 @torch.library.custom_op("augury::bits", mutates_args=())
 def counted_bits(key: Tensor, count: int) -> Tensor:
     """int64 [B,count]: random bits of every key."""
-    counter = torch.tensor([signed(k * GOLDEN & MASK) for k in range(1, count + 1)])
+    counter = torch.tensor([signed(k * GOLDEN & MASK) for k in range(1, count + 1)], dtype=torch.int64, device=key.device)
     return mix_tensor(key[:, None] + counter)
 
 
