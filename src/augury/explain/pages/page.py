@@ -70,7 +70,7 @@ def comparison_page(
     costs = {key: name for key, name in _COSTS.items() if any(_cost(row, key) is not None for row in rows)}
     equal = {key: name for key, name in costs.items() if len({_cost(row, key) for row in rows}) == 1}
     costs = {key: name for key, name in costs.items() if key not in equal}
-    return _render(
+    return render_page(
         "comparison.html",
         title=title,
         summary=comparison_summary(rows, measure),
@@ -88,7 +88,7 @@ def comparison_page(
         seeds=max(len(row["accuracies"]) for row in rows),
         intervals=Markup(accuracy_intervals(rows, measure)),
         curves=Markup(learning_curves(curves, curve_styles)),
-        sheets=_embedded(sheets),
+        sheets=embedded_sheets(sheets),
         notes=notes,
     )
 
@@ -113,7 +113,7 @@ def train_page(
         "Cross-entropy": number(result["loss"], 4) if result.get("loss") is not None else None,
     }
     costs = {name: number(result["counts"][key], 0) for key, name in _COSTS.items() if key in result.get("counts", {})}
-    return _render(
+    return render_page(
         "training.html",
         title=title,
         figures={name: value for name, value in figures.items() if value is not None},
@@ -124,7 +124,7 @@ def train_page(
         risk=Markup(risk_curves(curves)),
         schedule="" if schedule is None else Markup(schedule_panels(schedule)),
         curves=Markup(learning_curves({"training": [curves]}, {"training": row_style(1)})),
-        sheets=_embedded(sheets),
+        sheets=embedded_sheets(sheets),
         notes=notes,
     )
 
@@ -144,17 +144,17 @@ def diagnosis_page(
             "summary": found.summary,
             "figures": [{"html": Markup(figure.html), "caption": figure.caption} for figure in found.figures],
             "tables": [
-                {**vars(table), "rows": [[_cell(v, table.digits) for v in r] for r in table.rows]} for table in found.tables
+                {**vars(table), "rows": [[cell_text(v, table.digits) for v in r] for r in table.rows]} for table in found.tables
             ],
         }
         for name, found in parts.items()
     ]
-    return _render(
+    return render_page(
         "diagnosis.html", title=title, summary=summary, parts=shown, settings=settings, curves="", sheets=[], notes=notes
     )
 
 
-def _cell(value: str | float | None, digits: int) -> tuple[str | Markup, object]:
+def cell_text(value: str | float | None, digits: int) -> tuple[str | Markup, object]:
     """What stands in a cell, and what the column is sorted by: a number, or the one that a text begins with."""
     if not isinstance(value, str):
         return number(value, digits), "" if value is None else value
@@ -164,7 +164,7 @@ def _cell(value: str | float | None, digits: int) -> tuple[str | Markup, object]
     return value, leading.group().replace(",", "")
 
 
-def _render(template: str, **values: Any) -> str:
+def render_page(template: str, **values: Any) -> str:
     folder = Path(__file__).parent
     environment = Environment(
         loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -253,7 +253,7 @@ def _other_networks(result: Mapping[str, Any]) -> dict[str, str]:
     return {f"Network {n}, {each['model']}": f"{number(each['accuracy'], 2)} %" for n, each in found if n > 1}
 
 
-def _embedded(sheets: Sequence[Sheet]) -> list[dict[str, str]]:
+def embedded_sheets(sheets: Sequence[Sheet]) -> list[dict[str, str]]:
     total = sum(len(sheet.png) for sheet in sheets)
     images = [(sheet.png, "png") for sheet in sheets]
     if total > _SHEET_BYTES:
