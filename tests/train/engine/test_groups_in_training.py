@@ -116,7 +116,7 @@ def evaluation(right: list[bool]) -> Evaluation:
     prediction = torch.where(torch.tensor(right), labels, labels + 1)
     accuracy = 100 * sum(right) / len(right)
     none = torch.zeros(len(right))
-    return Evaluation(accuracy, 100.0, 0.0, prediction, none, none)
+    return Evaluation(accuracy, 100.0, 0.0, prediction, none, none, torch.zeros(len(right), 2))
 
 
 def validation() -> Split:
