@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from augury.cli.shared import add_json, named_path, whole
+from augury.cli.shared import add_json, named_path, parse_int
 from augury.core.errors import InputError
 
 HELP = "show, import, export or compare policies"
@@ -18,24 +18,32 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="show|import|export|diff",
         help="show a policy, import or export it in another library's notation, or list the differences between two",
     )
-    parser.add_argument("policy", metavar="POLICY", help="a name with options, or a policy file; import: another library's name")
-    parser.add_argument("other", metavar="OTHER", nargs="?", help="diff: the policy to compare with")
-    parser.add_argument("--output", type=named_path, metavar="FILE", help="import, export: the file to write")
+    named = "a name with options, or a policy file; for export, also a chain; for import, another library's name"
+    parser.add_argument("policy", metavar="POLICY", help=named)
+    parser.add_argument("other", metavar="OTHER", nargs="?", help="for diff, the policy to compare with")
+    written = "for import and export, the file to write; code is printed without it"
+    parser.add_argument("--output", type=named_path, metavar="FILE", help=written)
     parser.add_argument(
-        "--to", default="yaml", choices=("yaml", "torchvision", "fast_autoaugment"), help="export: the notation (default: yaml)"
+        "--to",
+        default="yaml",
+        choices=("yaml", "fast_autoaugment", "torchvision", "timm", "albumentations", "python"),
+        help="for export, the format, or the library of code that runs without Augury; python is Pillow alone (default: yaml)",
     )
     parser.add_argument(
-        "--image-size", default=32, metavar="N", help="side of the images, on which some ladders depend (default: 32)"
+        "--image-size",
+        default=32,
+        metavar="N",
+        help="side of the images in pixels, on which the values of some policies depend (default: 32)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the file")
     add_json(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Call the job and print what it found."""
+    """Run the job and print its result."""
     from augury.jobs import policy
 
-    side = whole(options.image_size, "--image-size")
+    side = parse_int(options.image_size, "--image-size")
     if (options.action == "diff") != (options.other is not None):
         raise InputError("OTHER: `augury policy diff` takes two policies, the other actions one")
     if options.action == "show":
@@ -49,10 +57,15 @@ def run(options: argparse.Namespace) -> None:
         for line in found.notes:
             print(f"note: {line}", file=sys.stderr)
         print(found.text)
+    elif options.action == "export" and options.to not in ("yaml", "fast_autoaugment"):
+        made = policy.code_of(options.policy, options.to, options.output, overwrite=options.overwrite, side_pixels=side)
+        for line in made.notes:
+            print(f"note: {line}", file=sys.stderr)
+        print(made.code.rstrip() if options.output is None else options.output)
     elif options.action == "export":
         if options.output is None:
             raise InputError("--output: name the file to write")
-        for line in policy.export_policy(
+        for line in policy.write_notation(
             options.policy, options.to, options.output, overwrite=options.overwrite, side_pixels=side
         ):  # fmt: skip
             print(f"note: {line}", file=sys.stderr)
