@@ -1,10 +1,10 @@
-# make demo | test | check | bench | new-op NAME=... : each sets itself up on first use.
+# make demo | test | check | bench | mutants | docs | new-op NAME=... : each sets itself up on first use.
 PYTHON ?= python3
 JOBS ?= 2
 BIN := .venv/bin
 RUN := $(BIN)/python -m augury
 
-.PHONY: demo test test-slow check format bench new-op clean
+.PHONY: demo test test-slow check format bench mutants new-op docs docs-quick clean
 
 demo: .venv/.core
 	OMP_NUM_THREADS=1 $(RUN) compare digits --augment none,standard,cutout,randaugment,mixup --seeds 3 --output demo --overwrite
@@ -28,11 +28,23 @@ format: .venv/.dev
 bench: .venv/.dev
 	$(BIN)/python bench/augment_cpu.py
 
+mutants: .venv/.dev
+	$(BIN)/python -m pip install -q "mutmut>=3.8,<3.9"
+	$(BIN)/python tools/mutants.py --jobs $(JOBS) $(GROUPS)
+
 new-op: .venv/.core
 	$(BIN)/python tools/new_op.py $(NAME)
 
+docs: .venv/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+docs-quick: .venv/.dev
+	AUGURY_DOCS=quick OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/quick
+	@echo "docs/_build/quick/index.html"
+
 clean:
-	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf docs/_build docs/reference/generated .venv demo .pytest_cache .mypy_cache .ruff_cache
 
 .venv/.python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Augury needs Python 3.11 or newer; try `make PYTHON=python3.12 ...`")'

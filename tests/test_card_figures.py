@@ -20,7 +20,7 @@ def rate(job: str, size: str) -> float:
     ("page", "words"),
     [
         ("docs/cards/preset/inaugment.md", r"Cost on a CPU: ([\d.]+) times AutoAugment alone at 32x32, ([\d.]+) times at 224x224"),
-        ("docs/verify-and-bench.md", r"InAugment costs ([\d.]+) times its policy at 32x32\s+and ([\d.]+) times at 224x224"),
+        ("docs/speed.md", r"InAugment costs ([\d.]+) times its policy at\s+32x32 and ([\d.]+) times at 224x224"),
     ],
 )
 def test_what_inaugment_costs_is_what_was_measured(page: str, words: str) -> None:

@@ -11,7 +11,7 @@ import augury
 from augury.core import registry
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(p for p in (ROOT / "docs").rglob("*.md") if "_build" not in p.parts)])
 CARDS = ROOT / "docs" / "cards"
 SECTIONS = ["What it does", "When to use it", "When not", "Cost", "Settings", "Source", "Measured"]
 SKIP = "<!-- not run -->"

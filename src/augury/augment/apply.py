@@ -14,7 +14,9 @@ from augury.augment.pil import from_pil, to_pil
 from augury.augment.stages.plan import PlanStage
 from augury.core import registry
 from augury.core.batch import Batch
+from augury.core.devices import check_augments
 from augury.core.errors import InputError
+from augury.core.grammar import renamed
 from augury.core.op import Op
 from augury.core.options import Interval, Spec, bind
 from augury.core.plan import Single, SpaceEntry
@@ -42,10 +44,11 @@ def apply(
     if isinstance(images, Image.Image):
         result = apply(name, from_pil(images), labels, partner=partner, classes=classes, **values)
         return to_pil(result) if labels is None else (to_pil(result[0]), result[1])
-    made = registry.get("op", name)
+    made, values = registry.get("op", name), renamed(name, values)
     fixed = {k: values.pop(k) for k in list(values) if k in option_names(name)}
     operation: Op = made(**bind(made, Spec(name, fixed), name))
     pixels, restore = as_pixels(images)
+    check_augments(pixels.device)
     corner: dict[str, Any] = {k: values.pop(k) for k in ("top", "left") if k in values and operation.form == "region"}
     known = [*operation.parameters, *fixed]
     for key in values:

@@ -20,6 +20,7 @@ from augury.augment.pil import from_pil, to_pil
 from augury.augment.stages.normalize import Normalize
 from augury.core import plugins
 from augury.core.batch import Batch
+from augury.core.devices import check_augments
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.plan import Clock
@@ -30,7 +31,8 @@ from augury.core.targets import Targets
 if TYPE_CHECKING:
     from augury.augment.shown import Samples
 
-Fill = Callable[[Batch], Batch]
+# Gives a batch its saliency map.
+SaliencySource = Callable[[Batch], Batch]
 
 
 @dataclass
@@ -67,7 +69,7 @@ class Pipeline:
         batch: Batch,
         noise: Noise,
         *,
-        fill: Fill | None = None,
+        saliency: SaliencySource | None = None,
         intensity: float | Tensor = 1.0,
         refined: bool = False,
         clock: Clock | None = None,
@@ -75,12 +77,13 @@ class Pipeline:
     ) -> tuple[Batch, list[Trace | None]]:
         """The augmented batch and its trace, one entry per stage (None: switched off by refinement).
 
-        fill: called just before the first stage that needs saliency. intensity in [0,1]: the chance with which intensive
+        saliency: called just before the first stage that needs saliency. intensity in [0,1]: the chance with which intensive
         stages fire at all. refined: intensive stages are off. out: where the images go, of the result's shape, type and
         layout; it may be the batch's own images where those are not normalised.
         """
         if not len(batch.ids) == len(noise) == len(batch):
             raise InputError(f"batch: {len(batch)} images, {len(batch.ids)} ids and noise for {len(noise)}; one of each per image")
+        self._check_device(batch.images.device)
         if out is not None:
             check_overlap(out, batch.images)
         flow = Flow(batch, self.output, self._buffers, out)
@@ -89,8 +92,8 @@ class Pipeline:
             if refined and stage.intensive:
                 traces.append(None)
                 continue
-            if fill is not None and "saliency" in stage.needs and flow.batch.saliency is None:
-                flow.batch = fill(flow.execute())
+            if saliency is not None and "saliency" in stage.needs and flow.batch.saliency is None:
+                flow.batch = saliency(flow.execute())
             share = intensity if stage.intensive else 1.0
             if stage.domain == "pixels" and flow.on_values:
                 given = flow.batch.images.dtype
@@ -124,10 +127,10 @@ class Pipeline:
 
         return table(self.stages, self.all_texts, self.origin)
 
-    def samples(self, images: Any, *, draws: int = 5, fill: Fill | None = None) -> "Samples":
+    def samples(self, images: Any, *, draws: int = 5, saliency: SaliencySource | None = None) -> "Samples":
         """The first `draws` draws of some images, for a notebook to show: a row for each image, what was drawn under each picture.
 
-        images: as for a call, a few of them. fill: for stages that need saliency. Calls and their draws are not affected.
+        images: as for a call, a few of them. saliency: for stages that need saliency. Calls and their draws are not affected.
         """
         from augury.augment.shown import Samples
 
@@ -136,7 +139,7 @@ class Pipeline:
         targets = Targets.of(torch.zeros_like(ids).cpu(), 1).to(pixels.device)
         done, words = [], []
         for epoch in range(draws):
-            batch, traces = self.run(Batch(pixels, targets, ids), Noise.of(self.seed, ids, epoch=epoch), fill=fill)
+            batch, traces = self.run(Batch(pixels, targets, ids), Noise.of(self.seed, ids, epoch=epoch), saliency=saliency)
             done.append(batch.images[: len(pixels)].cpu())
             words.append([self.describe(traces, row) for row in range(len(pixels))])
         return Samples(repr(self), pixels.cpu(), done, words)
@@ -222,6 +225,7 @@ class Pipeline:
                 return done
             return to_pil(done) if labels is None else (to_pil(done[0]), done[1])
         pixels, restore = as_pixels(images)
+        self._check_device(pixels.device)
         single = images.ndim == 3
         if self.mixes and single:
             raise InputError("images: this pipeline mixes samples and needs a batch; put it after batching")
@@ -280,6 +284,11 @@ class Pipeline:
         worker, rank = _worker_seed(), _rank()
         seed = self.seed if worker is None else self.seed * 1_000_003 + worker
         return seed if rank == 0 else seed * 1_000_003 + rank
+
+    def _check_device(self, device: torch.device) -> None:
+        """InputError on a device on which only normalising gives what it gives elsewhere, where there are other stages."""
+        if not all(isinstance(stage, Normalize) for stage in self.stages):
+            check_augments(device)
 
     def _number(self, ids: Tensor) -> int | Tensor:
         """How many calls there were."""

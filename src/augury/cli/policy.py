@@ -12,7 +12,12 @@ HELP = "show, import, export or compare policies"
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
-    parser.add_argument("action", choices=("show", "import", "export", "diff"), metavar="show|import|export|diff")
+    parser.add_argument(
+        "action",
+        choices=("show", "import", "export", "diff"),
+        metavar="show|import|export|diff",
+        help="show a policy, import or export it in another library's notation, or list the differences between two",
+    )
     parser.add_argument("policy", metavar="POLICY", help="a name with options, or a policy file; import: another library's name")
     parser.add_argument("other", metavar="OTHER", nargs="?", help="diff: the policy to compare with")
     parser.add_argument("--output", type=named_path, metavar="FILE", help="import, export: the file to write")

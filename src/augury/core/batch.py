@@ -18,7 +18,8 @@ class Batch:
     images: uint8 [B,C,H,W] before `normalize`, float after it. ids: int64 [B], the sample's index in its data set.
     visits: int64 [B], how often the id was seen before in this epoch. groups: int64 [B]. saliency: float32 [B,H,W].
     size: int64 [B,2], valid rows and columns from the top left where images are smaller than H x W (None: the full size).
-    key: int64 [B], the key of each row's noise (`Noise(batch.key)`), for strategies that draw random numbers themselves.
+    key: int64 [B], the key of each row's noise (`Noise(batch.key)`), for strategies that draw random numbers themselves; on the
+    images' device, or on the CPU where that device draws nothing.
     """
 
     images: Tensor
@@ -31,7 +32,16 @@ class Batch:
     key: Tensor | None = None
 
     def replace(self, **changes: Any) -> "Batch":
+        """The batch with other values for some of its fields."""
         return replace(self, **changes)
+
+    def to(self, device: torch.device) -> "Batch":
+        """On another device; itself where it is there already."""
+        if self.images.device == device:
+            return self
+        parts: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        moved: dict[str, Any] = {name: None if part is None else part.to(device) for name, part in parts.items()}
+        return Batch(**moved | ({} if devices.augments(device) else {"key": self.key}))
 
     def sizes(self) -> Tensor:
         """int64 [B,2]: valid rows and columns of every image."""

@@ -10,6 +10,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from augury.core.errors import InputError
+
+AUGMENTS = ("cpu", "cuda")
+
+
+def augments(device: torch.device) -> bool:
+    """Whether images are drawn for and augmented on this device. Others lack the double precision that makes pixels Pillow's."""
+    return device.type in AUGMENTS
+
+
+def check_augments(device: torch.device) -> None:
+    """InputError on a device on which images are not augmented."""
+    if not augments(device):
+        raise InputError(
+            f"images: lie on {device}, and are augmented on {' and '.join(AUGMENTS)} only; augment before moving them: "
+            f"pipeline(images.cpu()).to({device.type!r}), or give augury.method(...) the images as they are"
+        )
+
 
 def is_host(device: torch.device) -> bool:
     """True on a CPU outside torch.compile, where reading a value is free."""

@@ -30,9 +30,17 @@ class Law(Protocol):
     """
 
     @property
-    def support(self) -> Interval: ...
-    def value(self, u: Tensor, strength: Tensor) -> Tensor: ...
-    def log_prob(self, value: Tensor, strength: Tensor) -> Tensor: ...
+    def support(self) -> Interval:
+        """All values that the law can give, over all strengths."""
+        ...
+
+    def value(self, u: Tensor, strength: Tensor) -> Tensor:
+        """The values at uniform numbers `u`: the law's quantiles."""
+        ...
+
+    def log_prob(self, value: Tensor, strength: Tensor) -> Tensor:
+        """The log density of each value, or its log probability where the law is discrete."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ class Stepped:
         return Interval(min(ends), max(ends))
 
     def magnitude(self, strength: Tensor) -> Tensor:
+        """The value without its sign."""
         steps = ((strength * (self.high - self.low)).trunc() + self.low) * self.unit
         return steps.clamp(self.limits.low, self.limits.high)
 
@@ -118,6 +119,7 @@ class Ladder:
         return Interval(min(ends), max(ends))
 
     def level(self, strength: Tensor) -> Tensor:
+        """The nearest level of each strength: an index into `numbers`, int64."""
         top = len(self.numbers) - 1
         return (strength * top + 0.5).floor().clamp(0, top).to(torch.int64)
 

@@ -1,5 +1,6 @@
 """The hash of `augury.core.noise` on tensors: the splitmix64 finaliser in wrapping 64-bit integers."""
 
+import torch
 from torch import Tensor
 
 MASK = (1 << 64) - 1
@@ -9,9 +10,23 @@ SECOND = 0x94D049BB133111EB
 
 
 def mix_tensor(value: Tensor) -> Tensor:
+    if torch.compiler.is_compiling() and value.device.type == "cpu":
+        return _opaque(value)
     value = (value ^ shift(value, 30)) * signed(FIRST)
     value = (value ^ shift(value, 27)) * signed(SECOND)
     return value ^ shift(value, 31)
+
+
+# PyTorch's compiler for CPUs writes a value out wherever it is used. Here each is used twice, one after the other, so that
+# a few addresses took minutes to compile; an operator it does not look into ends that.
+@torch.library.custom_op("augury::mix", mutates_args=())
+def _opaque(value: Tensor) -> Tensor:
+    return mix_tensor(value)
+
+
+@_opaque.register_fake
+def _(value: Tensor) -> Tensor:
+    return torch.empty_like(value)
 
 
 def shift(value: Tensor, count: int) -> Tensor:

@@ -105,11 +105,22 @@ class Policy(Protocol):
     """
 
     @property
-    def space(self) -> Space: ...
+    def space(self) -> Space:
+        """What it chooses from."""
+        ...
+
     @property
-    def slots(self) -> int: ...
-    def ask(self, noise: Noise, clock: Clock) -> Plan: ...
-    def log_prob(self, plan: Plan) -> Tensor: ...
+    def slots(self) -> int:
+        """How many operations an image gets, one after another."""
+        ...
+
+    def ask(self, noise: Noise, clock: Clock) -> Plan:
+        """A plan for the images of `noise`, a row for each."""
+        ...
+
+    def log_prob(self, plan: Plan) -> Tensor:
+        """The log probability of each image's plan, float [B]."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from augury.core import other_names
 from augury.core.errors import InputError
 from augury.core.importing import import_plugin
 from augury.core.index import FORM, KINDS, OLD_KINDS, PACKAGE, Kind, Registration, first_line, index, kind_of
@@ -27,6 +28,8 @@ GROUP = "augury.plugins"
 SESSION = "__main__"
 # Kinds that can occur in the same chain; a name belongs to at most one of them.
 AUGMENTATIONS: tuple[Kind, ...] = ("op", "preset", "policy")
+# What messages call them.
+_AUGMENTATION_WORDS = (*AUGMENTATIONS, "augmentation", "operation", "pipeline")
 T = TypeVar("T")
 _LONGEST_ECHO = 60  # characters of an unknown name that are repeated in the message
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -47,7 +50,7 @@ def register(kind: Kind, name: str, *, source: str = "") -> Callable[[T], T]:
         raise InputError(f"register: {unknown('kind', str(kind), [*KINDS])}")
     kind = kind_of(kind)
 
-    def keep(value: T) -> T:
+    def decorate(value: T) -> T:
         module = getattr(value, "__module__", None) or type(value).__module__
         module = SESSION if module == "__mp_main__" else module  # a script, as its spawned processes call it
         entry = Registration(kind, name, source, first_line(value.__doc__), module)
@@ -63,7 +66,7 @@ def register(kind: Kind, name: str, *, source: str = "") -> Callable[[T], T]:
         _loaded[kind, name] = value
         return value
 
-    return keep
+    return decorate
 
 
 def _refuse_taken(entry: Registration, value: Any) -> None:
@@ -170,7 +173,10 @@ def _entry_points() -> list[tuple[str, str]]:
 
 
 def unknown(what: str, name: str, known: list[str]) -> str:
-    """The message for an unknown name: one line, with the most similar registered name."""
+    """The message for an unknown name: one line, with what another library's name is here, or the most similar registered name."""
+    theirs = other_names.hint(name) if what in _AUGMENTATION_WORDS else ""
+    if theirs:
+        return f"unknown {what} {name!r}; {theirs}"
     lower = {one.lower(): one for one in known}
     near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
     shown = name if len(name) <= _LONGEST_ECHO else f"{name[:_LONGEST_ECHO]}..."

@@ -23,17 +23,34 @@ class Stage(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What messages and descriptions call the stage."""
+        ...
+
     @property
-    def address(self) -> str: ...
+    def address(self) -> str:
+        """The name under which its noise is drawn; usually its own name."""
+        ...
+
     @property
-    def intensive(self) -> bool: ...
+    def intensive(self) -> bool:
+        """Whether refinement switches it off."""
+        ...
+
     @property
-    def domain(self) -> Domain: ...
+    def domain(self) -> Domain:
+        """`pixels`: uint8 images only; `any`: normalised floats too."""
+        ...
+
     @property
-    def needs(self) -> frozenset[str]: ...
+    def needs(self) -> frozenset[str]:
+        """What else a batch must offer: `saliency`, `partner`."""
+        ...
+
     @property
-    def mixes_labels(self) -> bool: ...
+    def mixes_labels(self) -> bool:
+        """Whether labels become a mixture of several samples' labels."""
+        ...
 
     def sample(self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0) -> Trace:
         """Every choice for a batch, as tensors with one row per image, so that indexing them by rows gives those rows' trace.

@@ -17,7 +17,11 @@ HERE = Path(__file__).resolve().parent
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], tuple[dict[str, Any], dict[str, Any]]]:
     """Findings and weights by (processes, rank)."""
     folder = tmp_path_factory.mktemp("together")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(map(str, [HERE.parents[2] / "src", HERE]))}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join(map(str, [HERE.parents[2] / "src", HERE.parents[1]])),
+    }
     for processes in (1, 2):
         start = [] if processes == 1 else ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
         command = [sys.executable, *start, str(HERE / "together.py"), str(folder)]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from augury.core.batch import Batch
+from augury.core.devices import augments
 from augury.core.errors import InputError
 from augury.core.processes import process_rank
 from augury.core.registry import unknown
@@ -73,6 +74,12 @@ class Inputs:
         if not isinstance(images, Tensor) or images.ndim not in (4, 5) or images.shape[-3] not in (1, 3):
             found = f"{list(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
             raise InputError(f"method: {where}: expected a tensor [B,C,H,W] with 1 or 3 channels, got {found}")
+        if not augments(images.device):
+            self._say(
+                "device",
+                f"method: {where} are augmented on the CPU and lie on {images.device}; leave them on the CPU to spare a copy",
+            )
+            images = images.cpu()
         if images.dtype == torch.uint8:
             return images
         if not images.is_floating_point() or self.image_range is None:

@@ -4,10 +4,12 @@ It makes losses and nothing else: optimiser, precision, devices, processes and c
 Augury's own engine steps through the same object.
 """
 
+import io
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from augury.augment.pipeline import Pipeline
@@ -19,7 +21,7 @@ from augury.train.method.counts import Counts, counting
 from augury.train.method.inputs import Inputs
 from augury.train.method.pipelines import normalize_of
 from augury.train.method.refinement import Refinement
-from augury.train.method.saliency import HostFill
+from augury.train.method.saliency import StepSaliency
 from augury.train.method.views import Source, StepViews
 from augury.train.strategies.strategy import Step, Strategy, members
 
@@ -47,18 +49,18 @@ class Method(nn.Module):
         smoothing: float = 0.0,
         draws: Draws = "independent",
         refinement: Refinement | None = None,
-        fill: HostFill | None = None,
+        saliency: StepSaliency | None = None,
         image_range: tuple[float, float] | None = None,
         class_weights: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.model, self.extra = model, extra
-        self.strategy, self.pipelines, self.fill = strategy, pipelines, fill
+        self.strategy, self.pipelines, self.saliency = strategy, pipelines, saliency
         self.name, self.classes, self.seed, self.smoothing, self.draws = name, classes, seed, smoothing, draws
         self.refinement = refinement or Refinement()
         self.normalize = normalize_of(pipelines[0])
-        self.counts = Counts() if fill is None else fill.counts
+        self.counts = Counts() if saliency is None else saliency.counts
         self.inputs = Inputs(name, strategy, classes, image_range)
         self.epoch, self.epochs = 0, 1
         self._open = False
@@ -67,6 +69,12 @@ class Method(nn.Module):
     def networks(self) -> list[nn.Module]:
         """The networks that are trained together; mostly one."""
         return members(self.model)
+
+    @property
+    def device(self) -> torch.device | None:
+        """Where the networks are; None for those without parameters."""
+        parameter = next(self.parameters(), None)
+        return None if parameter is None else parameter.device
 
     @property
     def eval_transform(self) -> Pipeline:
@@ -115,7 +123,8 @@ class Method(nn.Module):
     ) -> Step:
         """The loss of one optimiser step on a batch; call backward on `.loss`.
 
-        images: uint8 [B,C,H,W], or floats where `image_range` was given. labels: class indices int [B]. ids: int64 [B], each
+        images: uint8 [B,C,H,W], or floats where `image_range` was given, on any device: they are augmented where they are on CPU
+        and CUDA, else on the CPU, and then moved to the network. labels: class indices int [B]. ids: int64 [B], each
         image's number in its data set (`augury.with_ids`). visits: how often each id was seen before in this epoch; counted
         here where not given and the ids are on the CPU. groups: int64 [B]. streams: further images by the strategy's names,
         `unlabelled=(images, ids)`, or [B,K,C,H,W] with K images for every row. Raises InputError, in one line, for whatever
@@ -164,7 +173,8 @@ class Method(nn.Module):
         """The views of a step on these sources."""
         return StepViews(
             sources, self.refinement.pipelines(self.pipelines, clock), self.seed, clock, self.counts,
-            None if self.fill is None else self.fill.at(clock, images), address, self.smoothing, self.draws, self.class_weights,
+            None if self.saliency is None else self.saliency.at(clock, images), address, self.smoothing, self.draws,
+            self.class_weights, self.device,
         )  # fmt: skip
 
     @contextmanager
@@ -182,15 +192,24 @@ class Method(nn.Module):
         yield sources, clock, self.strategy.program(clock)
         self.counts.steps += 1
 
-    def get_extra_state(self) -> dict[str, Any]:
-        """Where the training stands and what the strategy has learned: part of `state_dict`."""
-        return {
+    def get_extra_state(self) -> Tensor:
+        """Where the training stands and what the strategy has learned: part of `state_dict`.
+
+        Bytes in a tensor, since the formats that libraries save weights in (safetensors) hold tensors alone.
+        """
+        file = io.BytesIO()
+        state = {
             "epoch": self.epoch, "epochs": self.epochs, "open": self._open, "counts": self.counts.dict(),
             "inputs": self.inputs.state_dict(), "strategy": self.strategy.state_dict(),
         }  # fmt: skip
+        torch.save(state, file)
+        return torch.frombuffer(bytearray(file.getvalue()), dtype=torch.uint8)
 
-    def set_extra_state(self, state: dict[str, Any]) -> None:
+    def set_extra_state(self, state: Tensor | dict[str, Any]) -> None:
         """Restore what `get_extra_state` gave."""
+        if isinstance(state, Tensor):
+            state = torch.load(io.BytesIO(state.cpu().numpy().tobytes()), map_location="cpu", weights_only=True)
+        assert isinstance(state, dict)
         self.epoch, self.epochs, self._open = state["epoch"], state["epochs"], state["open"]
         self.counts.load(state["counts"])
         self.inputs.load_state_dict(state["inputs"])

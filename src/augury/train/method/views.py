@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from augury.augment.pipeline import Fill, Pipeline
+from augury.augment.pipeline import Pipeline, SaliencySource
 from augury.core.batch import Batch
 from augury.core.draws import Draws
 from augury.core.errors import InputError
@@ -26,6 +26,7 @@ class StepViews:
     can be told another. smoothing: the weight of the uniform distribution in every label. class_weights: float [classes], by
     which each class's part of a label is multiplied.
     draws: how an image's draws of several epochs belong together.
+    device: where the network wants its images (None: where they are).
     """
 
     sources: Mapping[str, Source]
@@ -33,11 +34,12 @@ class StepViews:
     seed: int
     clock: Clock
     counts: Counts = field(default_factory=Counts)
-    fill: Fill | None = None
+    saliency: SaliencySource | None = None
     address: Tensor | None = None
     smoothing: float = 0.0
     draws: Draws = "independent"
     class_weights: Tensor | None = None
+    device: torch.device | None = None
     _batches: dict[str, Batch] = field(default_factory=dict, init=False, repr=False)
 
     def __call__(self, view: int = 0, pipeline: int = 0, stream: str = "train") -> Batch:
@@ -49,12 +51,14 @@ class StepViews:
         chosen = self.pipelines[min(pipeline, len(self.pipelines) - 1)]
         intensity = self.clock.intensity
         done, _ = chosen.run(
-            batch.replace(key=noise.key), noise, clock=self.clock, fill=self.fill, intensity=intensity, refined=intensity == 0
+            batch.replace(key=noise.key), noise, clock=self.clock, saliency=self.saliency, intensity=intensity,
+            refined=intensity == 0,
         )  # fmt: skip
         if self.smoothing and done.targets is not None:
             done = done.replace(targets=done.targets.smoothed(self.smoothing))
         if self.class_weights is not None and done.targets is not None:
             done = done.replace(targets=done.targets.weighted(self.class_weights))
+        done = done if self.device is None else done.to(self.device)
         # A third faster on a CPU, more on a GPU with bfloat16.
         return done.replace(images=done.images.contiguous(memory_format=torch.channels_last))
 

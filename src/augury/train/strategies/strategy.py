@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from torch import Tensor, nn
+from torch.utils._pytree import register_dataclass
 
 from augury.core.batch import Batch
 from augury.core.errors import InputError
@@ -26,6 +27,10 @@ class Step:
     loss: Tensor
     logs: dict[str, Tensor] = field(default_factory=dict)
     per_sample: Tensor | None = None
+
+
+# FSDP looks for a forward pass's tensors in what PyTorch's trees know.
+register_dataclass(Step)
 
 
 class Views(Protocol):

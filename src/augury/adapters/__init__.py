@@ -1,0 +1,1 @@
+"""Thin adapters that let other libraries' loops and data sets use methods and pipelines."""
