@@ -15,14 +15,14 @@ from augury.core.errors import InputError
 from augury.jobs.recommend.candidates import Candidate, candidates
 from augury.jobs.recommend.look import look
 from augury.jobs.recommend.plan import Plan, Rung, epochs_in, plan_of, work
-from augury.jobs.recommend.race import Race, resplit
+from augury.jobs.recommend.race import Race, resplit, rows_of
 from augury.jobs.recommend.recommend import answer
 from augury.train.data.dataset import Dataset, Split, load
 from augury.train.engine.settings import Settings
 from augury.train.search.journal import Journal
 from augury.train.search.outcome import Job, Outcome
 
-PLAN = Plan((32, 32), "small_cnn", 8, 1.0, 4, (Rung(2, 3, 4), Rung(4, 2, 2), Rung(8, 2, 2)), 3, 0.2, 1000.0, 60.0)
+PLAN = Plan((32, 32), "small_cnn", 8, 400, 4, (Rung(2, 3, 4), Rung(4, 2, 2), Rung(8, 2, 2)), 3, 0.2, 1000.0, 60.0)
 FOUR = tuple(Candidate(name) for name in ("crop+flip", "cutout", "mixup", "cutmix"))
 
 
@@ -100,27 +100,37 @@ def test_rounds_judge_on_images_of_their_own(digits: Dataset) -> None:
     assert resplit(digits, 1, 0.2).validation.ids.equal(one.validation.ids)
 
 
-def test_a_plan_fits_its_time_and_grows_with_it(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("augury.jobs.recommend.plan.images_per_second", lambda *given: 1000.0)
-    fixed = {"candidates": 15, "model": "small_cnn", "epochs": None, "side": None, "native": 32}
-    plans = {minutes: plan_of(Settings("digits"), digits, 60 * minutes, **fixed) for minutes in (1.5, 5, 60)}  # type: ignore[arg-type]
-    images = len(digits.train.ids) + len(digits.validation.ids)
+RATES = {"small_cnn": 1000.0}
+
+
+def test_a_plan_fits_its_time_and_grows_with_it(digits: Dataset) -> None:
+    few = replace(digits, validation=rows_of(digits.validation, torch.arange(20)))
+    images = len(few.train.ids) + 20
+
+    def made(minutes: float) -> Plan:
+        return plan_of(Settings("digits"), few, 60 * minutes, RATES, candidates=15, epochs=None, side=None, native=32)
+
+    plans = {minutes: made(minutes) for minutes in (0.4, 1.5, 5, 60)}
     for minutes, plan in plans.items():
-        trained = work(plan.candidates) * plan.epochs * images * plan.fraction / 1000
+        trained = work(plan.candidates) * plan.epochs * plan.images / 1000
         assert trained <= 60 * minutes and plan.seconds <= 60 * minutes, minutes
     assert plans[1.5].epochs <= plans[5].epochs <= plans[60].epochs and plans[60].seeds > plans[1.5].seeds
-    assert plans[1.5].candidates < plans[60].candidates == 15
-    with pytest.raises(InputError, match=r"--minutes 0\.1: too few on this machine .* give \d"):
-        plan_of(Settings("digits"), digits, 6, **fixed)  # type: ignore[arg-type]
+    assert plans[1.5].candidates < plans[60].candidates == 15 and plans[0.4].images < plans[5].images == images
+    with pytest.raises(InputError, match=r"--minutes: too few on this machine .* give about \d"):
+        made(0.05)
     assert epochs_in(100, 400, 1000, 10) == pytest.approx(95 * 1000 / 400 / work(10))
 
 
-def test_larger_images_are_taken_where_there_is_time(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("augury.jobs.recommend.plan.images_per_second", lambda *given: 1000.0)
-    fixed = {"candidates": 8, "model": "small_cnn", "epochs": None, "side": None}
-    sides = [plan_of(Settings("digits"), digits, 60 * m, native=300, **fixed).image_size for m in (10, 100, 10_000)]  # type: ignore[arg-type]
+def test_larger_images_and_networks_are_taken_where_there_is_time(digits: Dataset) -> None:
+    def made(minutes: float, native: int) -> Plan:
+        rates = {"small_cnn": 1000.0, "resnet20": 200.0}
+        return plan_of(Settings("digits"), digits, 60 * minutes, rates, candidates=8, epochs=None, side=None, native=native)
+
+    sides = [made(minutes, 300).image_size for minutes in (10, 100, 10_000)]
     assert sides[0] < sides[1] <= sides[2] == (224, 224)
-    assert plan_of(Settings("digits"), digits, 1e6, native=70, **fixed).image_size == (64, 64), "nothing is enlarged"  # type: ignore[arg-type]
+    assert made(1e6, 70).image_size == (64, 64), "nothing is enlarged"
+    assert made(1e6, 70).model == "resnet20" and made(5, 32).model == "small_cnn"
+    assert made(1e6, 300).model == "small_cnn", "resnet20 is for small images"
 
 
 def test_the_list_of_candidates() -> None:
@@ -171,7 +181,7 @@ def test_the_answer_says_what_was_shown(verdict: str, recommended: str, gain: tu
 
 def test_from_the_command_line_to_a_file_that_can_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    run = ["recommend", "digits", "--minutes", "1", "--candidates", "cutout,none", "--epochs", "4", "--output", str(out)]
+    run = ["recommend", "digits", "--minutes", "1", "--candidates", "cutout,none", "--epochs", "2", "--output", str(out)]
     assert main(run) == 0
     shown = capsys.readouterr()
     assert "candidates race" in shown.err and "policy:" in shown.out

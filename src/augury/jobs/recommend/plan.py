@@ -39,13 +39,14 @@ class Rung:
 
 @dataclass(frozen=True)
 class Plan:
-    """epochs, seeds: of the final trainings. fraction: of the training images. images_per_second: measured, of the reference.
+    """epochs, seeds: of the final trainings. images: of the training and validation part that are used. images_per_second: as
+    measured of the reference, for this size and network.
     validation: the share of the training images that each round of the race is judged on. seconds: the estimate of it all."""
 
     image_size: tuple[int, ...]
     model: str
     epochs: int
-    fraction: float
+    images: int
     candidates: int
     rungs: tuple[Rung, ...]
     seeds: int
@@ -57,6 +58,11 @@ class Plan:
         """For result.json and plan.json."""
         return asdict(self)
 
+    @property
+    def final_seconds(self) -> float:
+        """What the final trainings take with the planned seeds, at least three."""
+        return 2 * SEEDS * AVERAGE_COST * self.epochs * self.images / self.images_per_second
+
     @staticmethod
     def of(values: Mapping[str, Any]) -> "Plan":
         """From `dict`."""
@@ -67,65 +73,71 @@ class Plan:
         """What will be done, before it is."""
         rungs = "; ".join(f"{r.candidates} for {r.epochs} epochs in {r.rounds} rounds" for r in self.rungs)
         size = "x".join(map(str, self.image_size))
-        part = "" if self.fraction == 1 else f", {self.fraction:.0%} of the training images"
+        speed = f"{self.images_per_second:,.0f} images/s"
         return (
-            f"{self.model} on {size} pixels{part}, {self.images_per_second:,.0f} images/s; {self.candidates} candidates race "
-            f"({rungs}; a candidate that is shown to be worse is dropped earlier), then the best one and the reference train for "
+            f"{self.model} on {self.images:,} images of {size} pixels, {speed}; {self.candidates} candidates race ({rungs}; one "
+            "that is shown to be worse is dropped earlier), then the best one and the reference train for "
             f"{self.epochs} epochs with {self.seeds} seeds or more; about {self.seconds / 60:.1f} minutes"
         )
 
 
+def probe(settings: Settings, dataset: Dataset, seconds: float, model: str | None) -> dict[str, float]:
+    """Images a second of each network that may be chosen, at the data's size as they are now, within a share of the time.
+
+    The larger ones are tried only where the smallest leaves time for them.
+    """
+    device = pick_device(settings.device)
+    networks = [model] if model else ["small_cnn", "resnet20", *(["preact_resnet18"] if device.type == "cuda" else [])]
+    rates: dict[str, float] = {}
+    for name in networks:
+        rates[name] = images_per_second(replace(settings, model=name), dataset, seconds / 10)
+        if epochs_in(seconds, _images(dataset), rates[name] / 2, FEWEST_CANDIDATES) < EPOCHS:
+            break
+    return rates
+
+
 def plan_of(
-    settings: Settings, dataset: Dataset, seconds: float, *, candidates: int, model: str | None, epochs: int | None,
+    settings: Settings, dataset: Dataset, seconds: float, rates: Mapping[str, float], *, candidates: int, epochs: int | None,
     side: tuple[int, ...] | None, native: int,
 ) -> Plan:  # fmt: skip
     """The largest images, the better network and the most epochs that the time allows, so that trainings come to an end.
 
-    dataset: at any size; its number of images counts. model, epochs, side: as the user decided. native: the images' own shorter
-    side, above which nothing is enlarged.
+    dataset: at any size, that of `rates`, which `probe` gives. epochs, side: as the user decided. native: the images' own shorter
+    side, above which nothing is enlarged. Raises InputError where the time does not suffice for anything sensible.
     """
-    images = len(dataset.train.ids) + len(dataset.validation.ids)
-    held = max(0.1, min(0.3, 500 / images))
+    images = _images(dataset)
     batch = settings.resolved(images).batch_size or 1
     wanted = epochs or min(MOST_EPOCHS, max(EPOCHS, math.ceil(STEPS * batch / images)))
-    device = pick_device(settings.device)
-    networks = [model] if model else [*(["preact_resnet18"] if device.type == "cuda" else []), "resnet20", "small_cnn"]
     sizes = [side] if side else [(s, s) for s in SIDES if s <= max(native, SIDES[-1])]
-    measured: dict[str, float] = {}
-    best = (sizes[-1], networks[-1], 0.0)
+    choice = (sizes[-1], next(iter(rates)), 0.0)
     for size in sizes:
-        for name in networks:
+        for name in reversed([*rates]):
             if name == "resnet20" and min(size) > 64:
                 continue  # made for small images: its maps stay large, and it is slow on others
-            if name not in measured:
-                measured[name] = images_per_second(replace(settings, model=name), dataset, seconds / 10)
-            rate = measured[name] * _pixels(dataset) / math.prod(_two(size))
-            best = (size, name, rate)
-            if epochs_in(seconds, images, rate, candidates) >= wanted:
-                return _plan(best, wanted, 1.0, candidates, images, held, seconds)
-    return _reduced(best, wanted, images, candidates, len(dataset.classes), held, seconds, epochs)
+            choice = (size, name, rates[name] * _pixels(dataset) / math.prod(_two(size)))
+            if epochs_in(seconds, images, choice[2], candidates) >= wanted:
+                return _plan(choice, wanted, images, candidates, seconds)
+    return _reduced(choice, wanted, dataset, candidates, seconds, epochs)
 
 
 def _reduced(
-    choice: tuple[tuple[int, ...], str, float], wanted: int, images: int, candidates: int, classes: int, held: float,
-    seconds: float, epochs: int | None,
+    choice: tuple[tuple[int, ...], str, float], wanted: int, dataset: Dataset, candidates: int, seconds: float, epochs: int | None
 ) -> Plan:  # fmt: skip
     """The smallest images and network with fewer epochs, then fewer candidates, then fewer images; InputError where even that takes
     longer than there is time."""
-    rate, fewest = choice[2], epochs or min(wanted, EPOCHS // 2)
-    smallest = min(1.0, IMAGES_PER_CLASS * classes / images)
+    images, rate, fewest = _images(dataset), choice[2], epochs or min(wanted, EPOCHS // 2)
+    smallest = min(images, IMAGES_PER_CLASS * len(dataset.classes) + len(dataset.validation.ids))
     counts = sorted({candidates, *(n for n in (8, FEWEST_CANDIDATES) if n < candidates)}, reverse=True)
     for count in counts:
         possible = epochs_in(seconds, images, rate, count)
         if possible >= fewest:
-            return _plan(choice, min(wanted, int(possible)), 1.0, count, images, held, seconds)
-    possible = epochs_in(seconds, images, rate, counts[-1])
-    if possible >= fewest * smallest:
-        return _plan(choice, fewest, round(possible / fewest, 4), counts[-1], images, held, seconds)
-    minutes = seconds / 60 * fewest * smallest / possible
-    raise InputError(
-        f"--minutes {seconds / 60:g}: too few on this machine ({rate:,.0f} images/s); give {math.ceil(10 * minutes) / 10:g} or more"
-    )
+            return _plan(choice, min(wanted, int(possible)), images, count, seconds)
+    affordable = int(images * possible / fewest)
+    if affordable >= smallest:
+        return _plan(choice, fewest, affordable, counts[-1], seconds)
+    minutes = seconds / 60 * smallest / max(1, affordable)
+    enough = math.ceil(11 * minutes) / 10
+    raise InputError(f"--minutes: too few on this machine ({rate:,.0f} images/s); give about {enough:g} or more")
 
 
 def epochs_in(seconds: float, images: int, rate: float, candidates: int) -> float:
@@ -140,17 +152,20 @@ def work(candidates: int) -> float:
 
 
 def _plan(
-    choice: tuple[tuple[int, ...], str, float], epochs: int, fraction: float, candidates: int, images: int, held: float,
-    seconds: float,
+    choice: tuple[tuple[int, ...], str, float], epochs: int, images: int, candidates: int, seconds: float
 ) -> Plan:  # fmt: skip
     size, name, rate = choice
     rungs = tuple(
         Rung(max(1, round(epochs * share)), rounds, max(2, math.ceil(candidates * part))) for share, rounds, part in RUNGS
     )  # fmt: skip
-    estimate = work(candidates) * epochs * images * fraction / rate
-    seeds = max(SEEDS, min(MOST_SEEDS, SEEDS + int((seconds - estimate) * rate / (images * fraction * epochs * 2 * AVERAGE_COST))))
-    estimate = min(seconds, estimate + (seeds - SEEDS) * 2 * AVERAGE_COST * images * fraction * epochs / rate)
-    return Plan(tuple(_two(size)), name, epochs, fraction, candidates, rungs, seeds, held, round(rate, 1), round(estimate, 1))
+    one = 2 * AVERAGE_COST * images * epochs / rate
+    base = work(candidates) * epochs * images / rate
+    seeds = max(SEEDS, min(MOST_SEEDS, SEEDS + int((seconds * (1 - RESERVE) - base) / one)))
+    held = max(0.1, min(0.3, 500 / images))
+    return Plan(
+        _two(size), name, epochs, images, candidates, rungs, seeds, round(held, 4), round(rate, 1),
+        round(base + (seeds - SEEDS) * one, 1),
+    )  # fmt: skip
 
 
 def images_per_second(settings: Settings, dataset: Dataset, patience: float = 0.0) -> float:
@@ -176,6 +191,10 @@ def images_per_second(settings: Settings, dataset: Dataset, patience: float = 0.
 def _first(split: Split, count: int) -> Split:
     rows = torch.arange(min(count, len(split.ids)))
     return Split(split.images[rows], split.labels[rows], split.ids[rows], None if split.groups is None else split.groups[rows])
+
+
+def _images(dataset: Dataset) -> int:
+    return len(dataset.train.ids) + len(dataset.validation.ids)
 
 
 def _pixels(dataset: Dataset) -> int:

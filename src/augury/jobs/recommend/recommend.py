@@ -18,7 +18,7 @@ from augury.jobs.compare import compare
 from augury.jobs.environment import environment
 from augury.jobs.recommend.candidates import Candidate, candidates
 from augury.jobs.recommend.look import Look, look, typical_side
-from augury.jobs.recommend.plan import FEWEST_SEEDS, MOST_SEEDS, RESERVE, SEEDS, Plan, plan_of
+from augury.jobs.recommend.plan import FEWEST_SEEDS, MOST_SEEDS, RESERVE, Plan, plan_of, probe
 from augury.jobs.recommend.race import Race, RaceRunner, rows_of
 from augury.jobs.recommend.report import report_page
 from augury.jobs.recommend.settings import RecommendSettings
@@ -68,14 +68,14 @@ def recommend(
     opened = partial(RunDirectory.open, config=_config(options), overwrite=overwrite, resume=resume, may_change={"minutes"})
     if output is not None and (output / "config.yaml").exists() and not (overwrite or dry_run):
         opened(output)  # what was begun with other settings is refused before anything is measured
-    prepared = _prepared(options, output if resume else None, told)
+    end = started - already + 60 * options.minutes
+    prepared = _prepared(options, output if resume else None, end, told)
     if dry_run or output is None:
         return {"version": 1, "metric": prepared.settings.metric, "look": prepared.look.dict(), "plan": prepared.plan.dict()}
     directory = opened(output)
     if overwrite:
         _forget(output)
     write_json(output / PLAN, prepared.plan.dict())
-    end = started - already + 60 * options.minutes
     race = _raced(prepared, options, output, end, workers, ray, told)
     challenger = race.challenger()
     if challenger is None:
@@ -92,34 +92,36 @@ def recommend(
     return result
 
 
-def _prepared(options: RecommendSettings, resumed: Path | None, told: Told) -> Prepared:
-    """Load the data, look at them, and plan, or take up the plan of before."""
+def _prepared(options: RecommendSettings, resumed: Path | None, end: float, told: Told) -> Prepared:
+    """Load the data, look at them, and plan, or take up the plan of before. end: when all has to be done, of the clock."""
     started, native = time.monotonic(), typical_side(options.data)
     side = options.image_size or (None if native is None else min(native, _SIDE))
     dataset = load_for(options.training(image_size=side))
     found = look(dataset, native)
     told(found.words())
-    loading = time.monotonic() - started
+    reserve = max(60 * options.minutes * RESERVE, 2 + 2 * (time.monotonic() - started))
     metric = options.metric or ("balanced" if found.uneven > UNEVEN else "accuracy")
     chosen = tuple(candidates(options.reference, options.candidates))
-    base = options.training(metric=metric)
+    base = options.training(metric=metric, **({"model": options.model} if options.model else {}))
+    for each in chosen:
+        _checked(each, base, dataset, "--reference" if each is chosen[0] else "--candidates")
     plan = _plan_before(resumed)
     if plan is None:
+        rates = probe(replace(base, epochs=1), dataset, 60 * options.minutes, options.model)
         size = options.image_size
         plan = plan_of(
-            replace(base, epochs=1), dataset, 60 * options.minutes, candidates=len(chosen), model=options.model,
-            epochs=options.epochs, side=None if size is None else (size if isinstance(size, tuple) else (size, size)),
-            native=found.side,
+            base, dataset, end - reserve - time.monotonic(), rates, candidates=len(chosen), epochs=options.epochs,
+            side=None if size is None else (size if isinstance(size, tuple) else (size, size)), native=found.side,
         )  # fmt: skip
     told(plan.words())
-    fraction = options.fraction * plan.fraction
-    settings = replace(base, model=plan.model, epochs=plan.epochs, image_size=plan.image_size, fraction=fraction)
-    if tuple(dataset.train.images.shape[-2:]) != plan.image_size or fraction != options.fraction:
+    held = len(dataset.validation.ids)
+    share = min(1.0, max(0.01, (plan.images - held) / len(dataset.train.ids)))
+    settings = replace(
+        base, model=plan.model, epochs=plan.epochs, image_size=plan.image_size, fraction=round(options.fraction * share, 4)
+    )  # fmt: skip
+    if tuple(dataset.train.images.shape[-2:]) != plan.image_size or share < 1:
         dataset = load_for(settings)
     settings = settings.resolved(len(dataset.train.ids))
-    for each in chosen[: plan.candidates]:
-        _checked(each, settings, dataset, "--reference" if each is chosen[0] else "--candidates")
-    reserve = max(60 * options.minutes * RESERVE, 2 + 2 * loading)
     return Prepared(settings, dataset, chosen[: plan.candidates], found, plan, reserve)
 
 
@@ -136,10 +138,8 @@ def _raced(
 ) -> Race:  # fmt: skip
     """The race, which leaves the time for the final trainings."""
     plan, dataset = prepared.plan, prepared.dataset
-    images = len(dataset.train.ids) + len(dataset.validation.ids)
-    final = 2 * SEEDS * 1.2 * plan.epochs * images / plan.images_per_second
     journal = Journal.open(output)
-    deadline = end - prepared.reserve - final
+    deadline = end - prepared.reserve - plan.final_seconds
     race = Race(plan, prepared.chosen, prepared.settings, journal, options.error_rate, deadline, told=told)
     unseen = replace(dataset, test=rows_of(dataset.test, torch.zeros(0, dtype=torch.int64)), notes=())
     with pool_of(RaceRunner(prepared.settings, unseen, prepared.chosen, plan.validation), workers, ray) as pool:
