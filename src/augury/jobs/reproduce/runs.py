@@ -1,4 +1,4 @@
-"""The trainings behind a recipe's rows: run once each however many rows they serve, resumed, measured."""
+"""The trainings behind a recipe's rows: each is run once, however many rows use it, resumed and measured."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from typing import Any
 
 from augury.core import registry
 from augury.core.errors import InputError, RunError
-from augury.core.options import bind, parse_spec
+from augury.core.options import Spec, bind, parse_spec
 from augury.jobs.compare import run_one, run_seeds
 from augury.jobs.diagnose import subjects_of
 from augury.jobs.patch.patch import patch
@@ -17,7 +17,7 @@ from augury.jobs.patch.settings import PatchSettings
 from augury.jobs.progress import Bar
 from augury.jobs.runs import open_run
 from augury.recipes.needs import FOLDERS, absent, needs, where_of
-from augury.recipes.recipe import RecipeRow
+from augury.recipes.recipe import RecipeRow, with_policies
 from augury.recipes.scales import key_of
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_json
@@ -27,11 +27,12 @@ from augury.train.engine.source import data_key, load_for
 
 @dataclass(frozen=True)
 class Planned:
-    """A training (with every seed) and the rows that read their numbers from it."""
+    """A training (with every seed) and the rows that read their numbers from it. learned: the one whose policies it replays."""
 
     key: str
     settings: dict[str, Any]
     rows: list[RecipeRow] = field(default_factory=list)
+    learned: "Planned | None" = None
 
     @property
     def epochs(self) -> int:
@@ -43,17 +44,23 @@ class Planned:
 
 
 def planned(rows: Sequence[tuple[RecipeRow, dict[str, Any]]]) -> list[Planned]:
-    """One training for all rows whose settings are the same: so a refined row shares its first stage with the plain one."""
+    """One training for all rows whose settings are the same: so a refined row shares its first stage with the plain one.
+
+    A row that replays policies comes after the row that learns them, as in the recipe.
+    """
     found: dict[str, Planned] = {}
+    by_row: dict[str, Planned] = {}
     for row, settings in rows:
-        key = key_of(settings)
-        found.setdefault(key, Planned(key, settings)).rows.append(row)
+        teacher = None if row.learned is None else by_row[row.learned]
+        key = key_of(settings if teacher is None else {**settings, "learned": teacher.key})
+        by_row[row.id] = found.setdefault(key, Planned(key, settings, learned=teacher))
+        by_row[row.id].rows.append(row)
     return list(found.values())
 
 
 @dataclass
 class RunContext:
-    """Where everything is made: data, device, output; and the data read last."""
+    """Where rows are trained: output folder, data, device; and the data set read last."""
 
     output: Path
     data_dir: str | None = None
@@ -64,8 +71,11 @@ class RunContext:
     refused: dict[str, str] = field(default_factory=dict)
 
     def settings(self, planned: Planned, seed: int = 0) -> Settings:
-        """A training's settings here; InputError for a value that is none."""
+        """A training's settings in this context; InputError for an invalid value."""
         own = {key: value for key, value in planned.settings.items() if key != "seed"}
+        if planned.learned is not None:
+            policies = planned.learned.folder(self.output, seed).absolute() / "policies.yaml"
+            own = with_policies(own, str(Spec(str(policies)))) if policies.exists() else with_policies(own)
         data = own["data"] if self.data_dir is None and own["data"] in FOLDERS else where_of(own["data"], self.data_dir)
         return Settings.of(
             {**own, "data": data, "data_dir": self.data_dir, "device": self.device, "precision": self.precision, "seed": seed},
@@ -73,7 +83,7 @@ class RunContext:
         )
 
     def dataset(self, name: str, settings: Settings) -> Dataset:
-        """The data; InputError saying what the row needs where they cannot be had."""
+        """The data; if they are not available, InputError with what the row needs."""
         if name in self.refused:
             raise InputError(self.refused[name])
         key = data_key(settings)
@@ -93,6 +103,8 @@ class RunContext:
 
 def train_all(plan: Planned, seeds: list[int], context: RunContext, progress: Bar) -> list[dict[str, Any]]:
     """The results of a training with every seed; InputError where the data are not there, RunError where it fails."""
+    if plan.learned is not None:
+        _learned(plan.learned, seeds, context)
     each = [context.settings(plan, seed) for seed in seeds]
     dataset = context.dataset(plan.settings["data"], each[0])
     images = round(len(dataset.train.ids) / each[0].fraction) + len(dataset.validation.ids)
@@ -105,8 +117,14 @@ def train_all(plan: Planned, seeds: list[int], context: RunContext, progress: Ba
     return [{**result, "images": {"training": images, "test": len(dataset.test.ids)}} for result in results]
 
 
+def _learned(teacher: Planned, seeds: list[int], context: RunContext) -> None:
+    """InputError where the training whose policies are replayed has left none."""
+    if not all((teacher.folder(context.output, seed) / "policies.yaml").exists() for seed in seeds):
+        raise InputError(f"needs the policies that row {teacher.rows[0].id!r} learns, which has not been trained")
+
+
 def measured(plan: Planned, row: RecipeRow, seeds: list[int], context: RunContext) -> list[dict[str, Any]]:
-    """What the row's measurement finds in the network of every seed, kept beside it."""
+    """The row's measurement of the network of every seed, cached in the network's folder."""
     spec = parse_spec(row.measure or "", f"row {row.id!r}: measure")
     function = registry.get("measurement", spec.name)
     options = bind(function, spec, f"row {row.id!r}: measure")
@@ -124,7 +142,7 @@ def measured(plan: Planned, row: RecipeRow, seeds: list[int], context: RunContex
 def patch_all(
     rows: Sequence[tuple[RecipeRow, dict[str, Any]]], options: dict[str, Any], seeds: list[int], context: RunContext, quiet: bool
 ) -> dict[str, list[dict[str, Any]]]:
-    """One `augury patch` for all rows; per strategy what result.json has of every seed."""
+    """One `augury patch` for all rows; per strategy, the entries of result.json for every seed."""
     strategies = list(dict.fromkeys(settings["strategy"] for _, settings in rows))
     plan = Planned("", {**rows[0][1], "strategy": ",".join(strategies)}, [rows[0][0]])
     settings = context.settings(plan, seeds[0])
@@ -136,7 +154,7 @@ def patch_all(
 
 
 def figure_of(row: RecipeRow, settings: dict[str, Any], result: dict[str, Any]) -> float | None:
-    """A row's number in one training's result; None where that training has none, as digits have no retrieval."""
+    """A row's number in one training's result; None if that training has none, as digits have no retrieval."""
     value = _at(row.figure, settings, result)
     if value is None:
         return None
