@@ -5,7 +5,7 @@ import json
 import sys
 import time
 
-from augury.cli.shared import DATA, add_flags, add_output, config_of, listed, print_notes, told, whole
+from augury.cli.shared import DATA, add_flags, add_output, config_of, flag_values, parse_int, print_notes, split_list
 from augury.jobs.recommend.settings import RecommendSettings
 
 HELP = "recommend an augmentation for your own images, within a given time"
@@ -36,8 +36,8 @@ def run(options: argparse.Namespace) -> None:
     known = [part.name for part in fields(RecommendSettings)]
     flags = {key: value for key, value in vars(options).items() if key in known}
     if "," in str(flags.get("image_size", "")):
-        flags["image_size"] = listed(flags["image_size"])
-    given = {**config_of(options.config, known), **told(RecommendSettings, flags)}
+        flags["image_size"] = split_list(flags["image_size"])
+    given = {**config_of(options.config, known), **flag_values(RecommendSettings, flags)}
     if "data" not in given:
         raise InputError("DATA: name the data, for example `augury recommend photographs --minutes 10 --output DIR`")
     chosen = RecommendSettings.of(given, "--flags")
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
             print(f"{(time.monotonic() - started) / 60:5.1f} min  {text}", file=sys.stderr, flush=True)
 
     result = recommend(
-        chosen, options.output, workers=whole(options.workers, "--workers", high=1000), ray=options.ray, resume=options.resume,
+        chosen, options.output, workers=parse_int(options.workers, "--workers", high=1000), ray=options.ray, resume=options.resume,
         overwrite=options.overwrite, dry_run=options.dry_run, told=say,
     )  # fmt: skip
     if options.json:

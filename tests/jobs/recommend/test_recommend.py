@@ -104,20 +104,21 @@ RATES = {"small_cnn": 1000.0}
 
 
 def test_a_plan_fits_its_time_and_grows_with_it(digits: Dataset) -> None:
-    few = replace(digits, validation=rows_of(digits.validation, torch.arange(20)))
-    images = len(few.train.ids) + 20
+    many = torch.arange(1000) % len(digits.train.ids)
+    few = replace(digits, train=rows_of(digits.train, many), validation=rows_of(digits.validation, torch.arange(20)))
+    images = 1020
 
     def made(minutes: float) -> Plan:
         return plan_of(Settings("digits"), few, 60 * minutes, RATES, candidates=15, epochs=None, side=None, native=32)
 
-    plans = {minutes: made(minutes) for minutes in (0.4, 1.5, 5, 60)}
+    plans = {minutes: made(minutes) for minutes in (0.9, 1.5, 5, 60)}
     for minutes, plan in plans.items():
         trained = work(plan.candidates) * plan.epochs * plan.images / 1000
         assert trained <= 60 * minutes and plan.seconds <= 60 * minutes, minutes
     assert plans[1.5].epochs <= plans[5].epochs <= plans[60].epochs and plans[60].seeds > plans[1.5].seeds
-    assert plans[1.5].candidates < plans[60].candidates == 15 and plans[0.4].images < plans[5].images == images
+    assert plans[1.5].candidates < plans[60].candidates == 15 and plans[0.9].images < plans[5].images == images
     with pytest.raises(InputError, match=r"--minutes: too few on this machine .* give about \d"):
-        made(0.05)
+        made(0.1)
     assert epochs_in(100, 400, 1000, 10) == pytest.approx(95 * 1000 / 400 / work(10))
 
 
