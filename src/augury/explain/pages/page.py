@@ -51,6 +51,7 @@ def comparison_page(
     sheets: Sequence[Sheet],
     notes: Sequence[str],
     title: str = "Augmentations compared",
+    lead: str | None = None,
     figures: Sequence[tuple[str, str, str]] = (),
 ) -> str:
     """The report of `augury compare` as HTML.
@@ -59,7 +60,7 @@ def comparison_page(
     "counts" with images, forward, backward and steps (columns where they differ, else one line).
     settings: what was run, name -> value, such as data, model, epochs, seeds, hardware. curves: label -> per seed -> epochs, with
     labels as `summary.row_labels` gives them, or in the order of the rows (validation_accuracy in percent). notes: plain text,
-    one paragraph each. figures: further ones below the
+    one paragraph each. lead: in place of the conclusion that the rows give. figures: further ones below the
     intervals, as title, HTML and caption. Everything else that is given is escaped. Raises InputError: a result without rows.
     """
     rows = list(result.get("rows", ()))
@@ -74,7 +75,7 @@ def comparison_page(
     return render_page(
         "comparison.html",
         title=title,
-        summary=comparison_summary(rows, measure),
+        summary=comparison_summary(rows, measure) if lead is None else lead,
         measure=measure,
         classes=class_rows(result),
         matrices=confusion_matrices(result),
