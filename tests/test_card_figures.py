@@ -52,3 +52,13 @@ def test_what_selecting_gains_is_what_was_measured(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     for row in rows:
         assert f"{row['accuracies'][0]:.2f}" in text, row["strategy"]
+
+
+def test_what_keeping_gains_is_what_was_measured() -> None:
+    """Catches a card that credits the map where a foreign one did as well."""
+    rows = json.loads((ROOT / "results" / "keep_rows_cifar10.json").read_text(encoding="utf-8"))["rows"]
+    card = (ROOT / "docs" / "cards" / "preset" / "keep_cutout.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "measurements.md").read_text(encoding="utf-8")
+    for row in rows:
+        assert f"{row['mean']:.2f} | " in page and f"{100 * row['hidden']:.1f} %" in page, row["augment"]
+        assert f"{row['mean']:.2f}" in card, row["augment"]
