@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from augury import presets as presets
     from augury.augment.annotations.options import Annotations as Annotations
     from augury.augment.apply import apply as apply
+    from augury.augment.exported.export import Exported as Exported
+    from augury.augment.exported.export import export_policy as export_policy
     from augury.augment.names import pipeline as pipeline
     from augury.augment.names import policy as policy
     from augury.augment.pipeline import Pipeline as Pipeline
@@ -72,6 +74,8 @@ _HOME = {
     "compare": ("augury.jobs.front", "compare"),
     "Constant": ("augury.core.laws", "Constant"),
     "dataset": ("augury.train.data.dataset", "load"),
+    "export_policy": ("augury.augment.exported.export", "export_policy"),
+    "Exported": ("augury.augment.exported.export", "Exported"),
     "fit": ("augury.jobs.front", "fit"),
     "InputError": ("augury.core.errors", "InputError"),
     "Interval": ("augury.core.options", "Interval"),
