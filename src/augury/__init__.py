@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from augury.core.targets import Targets as Targets
     from augury.jobs.front import compare as compare
     from augury.jobs.front import fit as fit
+    from augury.jobs.recommend.front import recommend as recommend
     from augury.train.data.dataset import load as _load
     from augury.train.data.with_ids import with_ids as with_ids
     from augury.train.engine.settings import Settings as Settings
@@ -96,6 +97,7 @@ _HOME = {
     "Plan": ("augury.core.plan", "Plan"),
     "policy": ("augury.augment.names", "policy"),
     "Policy": ("augury.core.plan", "Policy"),
+    "recommend": ("augury.jobs.recommend.front", "recommend"),
     "register": ("augury.core.registry", "register"),
     "RunError": ("augury.core.errors", "RunError"),
     "saliency": ("augury.augment.saliency.source", "saliency"),
