@@ -12,6 +12,8 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 shutil.rmtree(HERE / "reference" / "generated", ignore_errors=True)  # pages of names that are no longer public
 
+os.environ.setdefault("AUGURY_BACKEND", "plain")  # pictures: no waiting for compiled kernels
+
 import augury  # noqa: E402
 
 QUICK = os.environ.get("AUGURY_DOCS") == "quick"
