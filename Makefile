@@ -1,10 +1,10 @@
-# make demo | test | check | bench | docs | new-op NAME=... : each sets itself up on first use.
+# make demo | test | check | bench | mutants | docs | new-op NAME=... : each sets itself up on first use.
 PYTHON ?= python3
 JOBS ?= 2
 BIN := .venv/bin
 RUN := $(BIN)/python -m augury
 
-.PHONY: demo test test-slow check format bench new-op docs docs-quick clean
+.PHONY: demo test test-slow check format bench mutants new-op docs docs-quick clean
 
 demo: .venv/.core
 	OMP_NUM_THREADS=1 $(RUN) compare digits --augment none,standard,cutout,randaugment,mixup --seeds 3 --output demo --overwrite
@@ -27,6 +27,10 @@ format: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python bench/augment_cpu.py
+
+mutants: .venv/.dev
+	$(BIN)/python -m pip install -q "mutmut>=3.8,<3.9"
+	$(BIN)/python tools/mutants.py --jobs $(JOBS) $(GROUPS)
 
 new-op: .venv/.core
 	$(BIN)/python tools/new_op.py $(NAME)

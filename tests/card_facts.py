@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from augury.core import registry
 from augury.core.laws import Beta, Choice, Constant, Law, Linear, LogUniform, Uniform
 from augury.core.levels import Ladder
-from augury.core.options import Interval
+from augury.core.options import Interval, Registered
 
 KINDS: tuple[registry.Kind, ...] = ("op", "policy", "preset", "strategy", "measurement", "theory")
 
@@ -75,6 +75,7 @@ def _allowed(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return f"; {' or '.join(map(str, get_args(hint)))}"
     if get_origin(hint) is Annotated:
-        return f"; {next(limit for limit in get_args(hint) if isinstance(limit, Interval))}"
+        limit = next(limit for limit in get_args(hint) if isinstance(limit, Interval | Registered))
+        return f"; {limit}" if isinstance(limit, Interval) else f"; {' or '.join(registry.names(limit.kind))}"
     found = [_allowed(part) for part in get_args(hint) if part is not type(None)]
     return next((text for text in found if text), "")

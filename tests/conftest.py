@@ -2,11 +2,15 @@
 
 import os
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 # How long an example takes says more about the machine than about the code; benchmarks measure.
 settings.register_profile("augury", deadline=None)
 settings.load_profile("augury")
+# A mutant has to fail, not to fail in the shortest way.
+settings.register_profile(
+    "mutants", deadline=None, max_examples=30, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate]
+)
 
 # Kernels are compiled where they are needed, not beside: a test is to run what it names.
 os.environ.setdefault("AUGURY_COMPILE", "now")

@@ -1,6 +1,7 @@
 """A plug-in with a method of every kind, in one file, as a user would write it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -8,10 +9,14 @@ from torch import Tensor, nn
 import augury
 from augury.augment.policies.fixed import SubPolicies
 from augury.augment.policies.fixed import SubPolicyStep as Slot
+from augury.augment.saliency.maps import SaliencyWay
 from augury.core.options import Chain, parse_chain
 from augury.core.plan import SpaceEntry
 from augury.explain.measurements.measurement import Measured, Subject
 from augury.train.data.dataset import Dataset, Split
+from augury.train.data.parts import Part, Parts
+from augury.train.data.preparation import ReadOptions
+from augury.train.data.reader import Reader
 
 
 @augury.register("op", "my_op", source="here")
@@ -82,6 +87,32 @@ def my_bars() -> Dataset:
         return Split(images, labels, torch.arange(start, start + count))
 
     return Dataset("my_bars", ("lying", "upright"), split(48, 0), split(16, 48), split(32, 64), (0.12,), (0.3,))
+
+
+@augury.register("reader", "my_reader")
+def my_reader() -> Reader:
+    """A text file with a line of grey levels for every 8x8 image, after its class."""
+
+    def read(place: str, options: ReadOptions) -> Parts:
+        rows = [[int(word) for word in line.split()] for line in Path(place).read_text().splitlines()]
+        images = torch.tensor([row[1:] for row in rows], dtype=torch.uint8).reshape(-1, 1, 8, 8)
+        labels = torch.tensor([row[0] for row in rows])
+        return Parts(("lying", "upright"), Part(images[::2], labels[::2]), Part(images[1::2], labels[1::2]))
+
+    return Reader(read, lambda path: path.suffix == ".levels")
+
+
+@augury.register("library", "my_library")
+def my_library(name: str, /, *, classes: int, channels: int = 3, bias: bool = True) -> nn.Module:
+    """Linear networks, by the size of what they pool to."""
+    side = int(name.removeprefix("pool"))
+    return Net(nn.AdaptiveAvgPool2d(side), nn.Flatten(), nn.Linear(side * side * channels, classes, bias=bias))
+
+
+@augury.register("saliency", "my_saliency")
+def my_saliency() -> SaliencyWay:
+    """Bright pixels, whatever the network says."""
+    return SaliencyWay(lambda network, images, labels: images.mean(1), backward=False)
 
 
 @augury.register("measurement", "my_measure")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from augury.augment.names import pipeline as pipeline
     from augury.augment.names import policy as policy
     from augury.augment.pipeline import Pipeline as Pipeline
-    from augury.augment.saliency.fill import saliency as saliency
+    from augury.augment.saliency.source import saliency as saliency
     from augury.core.batch import Batch as Batch
     from augury.core.errors import InputError as InputError
     from augury.core.errors import RunError as RunError
@@ -94,7 +94,7 @@ _HOME = {
     "Policy": ("augury.core.plan", "Policy"),
     "register": ("augury.core.registry", "register"),
     "RunError": ("augury.core.errors", "RunError"),
-    "saliency": ("augury.augment.saliency.fill", "saliency"),
+    "saliency": ("augury.augment.saliency.source", "saliency"),
     "Settings": ("augury.train.engine.settings", "Settings"),
     "SimpleStrategy": ("augury.train.strategies.simple", "SimpleStrategy"),
     "Space": ("augury.core.plan", "Space"),

@@ -33,10 +33,10 @@ def crop(
     `top` and `left` in [0, 1] place the window, 0.5 being no shift; all 2 x padding + 1 offsets are equally likely.
     """
 
-def cutmix(*, alpha: float = 1.0, batch_wide: bool = False, keep: Drawn | None = None, p: float | None = None) -> Pipeline:
+def cutmix(*, alpha: float = 1.0, batch_wide: bool = False, weight: Drawn | None = None, p: float | None = None) -> Pipeline:
     """Pastes the same place of another image; labels are weighted by the exact area that is left. Alone, p = 0.5.
 
-    `keep` from Beta(alpha, alpha) sets the sides, H and W times sqrt(1 - keep), cut to whole pixels; the centre is
+    `weight` from Beta(alpha, alpha) sets the sides, H and W times sqrt(1 - weight), cut to whole pixels; the centre is
     uniform and the box is clipped. Every image draws its own weight, box and partner; with `batch_wide` one weight and box
     hold for the batch, as in the published code. p = 0.5 is its CIFAR setting; for ImageNet it is 1.
     """
@@ -129,8 +129,8 @@ def inaugment_patch(
 def invert(*, p: float | None = None) -> Pipeline:
     """255 minus every pixel."""
 
-def mixup(*, alpha: float = 1.0, batch_wide: bool = False, keep: Drawn | None = None, p: float | None = None) -> Pipeline:
-    """Adds `keep` of the image and 1 - keep of another, labels likewise; keep from Beta(alpha, alpha).
+def mixup(*, alpha: float = 1.0, batch_wide: bool = False, weight: Drawn | None = None, p: float | None = None) -> Pipeline:
+    """Adds `weight` of the image and 1 - weight of another, labels likewise; weight from Beta(alpha, alpha).
 
     Every image draws its own weight and partner; with `batch_wide` one weight holds for the batch, as in the published code.
     A gradual refinement lets alpha fall to 0 (He et al. 2019, arXiv:1909.09148, section 4.1).

@@ -343,19 +343,19 @@ def test_saliency_is_filled_just_before_it_is_needed_and_goes_stale_when_pixels_
     # Catches a map that is made before the crop, one that is made anew for every stage, and one that outlives a warp.
     asked: list[Tensor] = []
 
-    def fill(batch: Batch) -> Batch:
+    def saliency(batch: Batch) -> Batch:
         asked.append(batch.images)
         return batch.replace(saliency=batch.images.float().mean(1))
 
     parts = [augury.pipeline(text).stages[0] for text in ("rotate", "invert", "rotate")]
     pipeline = Pipeline((parts[0], Needy(), Needy(), parts[1], Needy(), parts[2], Needy()))
     batch = batch_of(IMAGES).replace(saliency=None)
-    _, traces = pipeline.run(batch, noise_of(batch), fill=fill)
+    _, traces = pipeline.run(batch, noise_of(batch), saliency=saliency)
     first = parts[0].apply(batch, traces[0])
     assert len(asked) == 2 and torch.equal(asked[0], first.images)
     seen = [trace["seen"] for trace in traces if trace is not None and "seen" in trace]
     assert torch.equal(seen[0], seen[1]) and torch.equal(seen[1], seen[2]) and not torch.equal(seen[2], seen[3])
-    augury.pipeline("invert+cutout").run(batch, noise_of(batch), fill=fill)
+    augury.pipeline("invert+cutout").run(batch, noise_of(batch), saliency=saliency)
     assert len(asked) == 2, "nothing there needs a saliency"
 
 

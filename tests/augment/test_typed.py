@@ -26,7 +26,7 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "shear_x": ("slope=0.2, p=0.7", {"slope": 0.2, "p": 0.7}),
     "translate_x": ("fraction=[-0.1, 0.25]", {"fraction": [-0.1, 0.25]}),
     "brightness": ("factor=log_uniform(0.5, 2)", {"factor": augury.LogUniform(0.5, 2)}),
-    "mixup": ("keep=beta(0.4)", {"keep": augury.Beta(0.4, 0.4)}),
+    "mixup": ("weight=beta(0.4)", {"weight": augury.Beta(0.4, 0.4)}),
     "cutout": ("8", {"length": 8}),
     "randaugment": ("num_ops=1, spread=0.5", {"num_ops": 1, "spread": 0.5}),
     "tanda": ("functions=[flip, rotate(degrees=5)], length=3", {"functions": ("flip", "rotate(degrees=5)"), "length": 3}),
@@ -40,11 +40,11 @@ ENTRIES = [e for kind in registry.AUGMENTATIONS for e in registry.entries(kind)]
 
 def made(pipeline: augury.Pipeline) -> list[Tensor]:
     """Everything that two calls give: images, and labels where they are mixed."""
-    fill = augury.saliency(Look(), mean=(0.5,) * 3, std=(0.25,) * 3)
+    saliency = augury.saliency(Look(), mean=(0.5,) * 3, std=(0.25,) * 3)
     found = []
     for epoch in range(2):
         batch = augury.Batch(IMAGES, augury.Targets.of(LABELS, 6), torch.arange(6))
-        done, traces = pipeline.run(batch, augury.Noise.of(pipeline.seed, batch.ids, epoch=epoch), fill=fill)
+        done, traces = pipeline.run(batch, augury.Noise.of(pipeline.seed, batch.ids, epoch=epoch), saliency=saliency)
         assert done.targets is not None
         found += [done.images, done.targets.dense(), *(part for trace in traces if trace for part in trace.values())]
     return found

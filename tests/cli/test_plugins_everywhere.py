@@ -73,6 +73,30 @@ def test_every_kind_works_on_the_command_line(mine: Path, tmp_path: Path, capsys
     assert main(["evaluate", str(run), *plugin]) == 0
 
 
+def test_forms_of_data_libraries_and_saliency_are_names_too(mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches a list of readers, of libraries of networks or of saliency maps that a plug-in cannot join."""
+    plugin, file = ["--plugin", str(mine)], tmp_path / "bars.levels"
+    rows = []
+    for number in range(64):
+        upright, place = number // 2 % 2, number % 7
+        levels = [200 if (pixel % 8 if upright else pixel // 8) == place else 0 for pixel in range(64)]
+        rows.append(" ".join(map(str, [upright, *levels])))
+    file.write_text("\n".join(rows), encoding="utf-8")
+    augment = "keep(cutout(length=2), saliency=my_saliency)"
+    flags = ["--augment", augment, "--model", "my_library:pool2(bias=false)", *SETTINGS, *plugin]
+    for data, run in ((f"my_reader:{file}", tmp_path / "named"), (str(file), tmp_path / "recognised")):
+        assert main(["train", data, *flags, "--output", str(run)]) == 0, capsys.readouterr().err
+        assert json.loads((run / "result.json").read_text())["accuracy"] >= 0
+        assert list(yaml.safe_load((run / "config.yaml").read_text())["plugins"]) == ["everything"]
+        assert main(["evaluate", str(run), *plugin]) == 0
+    forget()
+    capsys.readouterr()
+    assert main(["train", f"my_reader:{file}", *SETTINGS, "--output", str(tmp_path / "none")]) == 2
+    assert main(["train", "digits", "--model", "my_librar:pool2", *SETTINGS, "--output", str(tmp_path / "none")]) == 2
+    told = capsys.readouterr().err
+    assert "no such folder or file" in told and "unknown library of networks 'my_librar'; known: timm, torchvision" in told
+
+
 def test_spawned_workers_and_fresh_processes_read_pickled_pipelines(mine: Path, tmp_path: Path) -> None:
     augury.load_plugin(mine)
     pipeline = augury.pipeline("my_preset+my_op(times=2)", seed=3)

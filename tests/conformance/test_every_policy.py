@@ -180,7 +180,7 @@ def test_asking_changes_nothing(name: str) -> None:
 
 
 def run(pipeline: Any, batch: Batch, **more: Any) -> tuple[Batch, list[Any]]:
-    return pipeline.run(batch, noise_of(batch), fill=lambda b: b.replace(saliency=b.images.float().mean(1)), **more)
+    return pipeline.run(batch, noise_of(batch), saliency=lambda b: b.replace(saliency=b.images.float().mean(1)), **more)
 
 
 def laid_out(name: str) -> Any:

@@ -283,7 +283,7 @@ def test_a_pipeline_on_a_pillow_image_equals_the_tensor_path() -> None:
 def test_mixing_equals_pillows_arithmetic() -> None:
     # Mixup of whole weights is Pillow's image itself; at one half its `add` with scale 2, rounded up where ours rounds.
     images = noisy(2, 3, 16, 16)
-    found = augury.apply("mixup", images, keep=0.5, partner=torch.tensor([1, 0]))
+    found = augury.apply("mixup", images, weight=0.5, partner=torch.tensor([1, 0]))
     wide = to_tensor(ImageChops.add(to_picture(images[0]), to_picture(images[1]), scale=2)).int()
     assert bool(((found[0].int() - wide) <= 1).all()) and bool(((found[0].int() - wide) >= 0).all())
     assert torch.equal(found[0], ((images[0].int() + images[1].int() + 1) // 2).to(torch.uint8))

@@ -16,6 +16,7 @@ from augury.core import registry
 from augury.core.batch import Batch
 from augury.core.devices import check_augments
 from augury.core.errors import InputError
+from augury.core.grammar import renamed
 from augury.core.op import Op
 from augury.core.options import Interval, Spec, bind
 from augury.core.plan import Single, SpaceEntry
@@ -43,7 +44,7 @@ def apply(
     if isinstance(images, Image.Image):
         result = apply(name, from_pil(images), labels, partner=partner, classes=classes, **values)
         return to_pil(result) if labels is None else (to_pil(result[0]), result[1])
-    made = registry.get("op", name)
+    made, values = registry.get("op", name), renamed(name, values)
     fixed = {k: values.pop(k) for k in list(values) if k in option_names(name)}
     operation: Op = made(**bind(made, Spec(name, fixed), name))
     pixels, restore = as_pixels(images)

@@ -31,7 +31,8 @@ from augury.core.targets import Targets
 if TYPE_CHECKING:
     from augury.augment.shown import Samples
 
-Fill = Callable[[Batch], Batch]
+# Gives a batch its saliency map.
+SaliencySource = Callable[[Batch], Batch]
 
 
 @dataclass
@@ -68,7 +69,7 @@ class Pipeline:
         batch: Batch,
         noise: Noise,
         *,
-        fill: Fill | None = None,
+        saliency: SaliencySource | None = None,
         intensity: float | Tensor = 1.0,
         refined: bool = False,
         clock: Clock | None = None,
@@ -76,7 +77,7 @@ class Pipeline:
     ) -> tuple[Batch, list[Trace | None]]:
         """The augmented batch and its trace, one entry per stage (None: switched off by refinement).
 
-        fill: called just before the first stage that needs saliency. intensity in [0,1]: the chance with which intensive
+        saliency: called just before the first stage that needs saliency. intensity in [0,1]: the chance with which intensive
         stages fire at all. refined: intensive stages are off. out: where the images go, of the result's shape, type and
         layout; it may be the batch's own images where those are not normalised.
         """
@@ -91,8 +92,8 @@ class Pipeline:
             if refined and stage.intensive:
                 traces.append(None)
                 continue
-            if fill is not None and "saliency" in stage.needs and flow.batch.saliency is None:
-                flow.batch = fill(flow.execute())
+            if saliency is not None and "saliency" in stage.needs and flow.batch.saliency is None:
+                flow.batch = saliency(flow.execute())
             share = intensity if stage.intensive else 1.0
             if stage.domain == "pixels" and flow.on_values:
                 given = flow.batch.images.dtype
@@ -126,10 +127,10 @@ class Pipeline:
 
         return table(self.stages, self.all_texts, self.origin)
 
-    def samples(self, images: Any, *, draws: int = 5, fill: Fill | None = None) -> "Samples":
+    def samples(self, images: Any, *, draws: int = 5, saliency: SaliencySource | None = None) -> "Samples":
         """The first `draws` draws of some images, for a notebook to show: a row for each image, what was drawn under each picture.
 
-        images: as for a call, a few of them. fill: for stages that need saliency. Calls and their draws are not affected.
+        images: as for a call, a few of them. saliency: for stages that need saliency. Calls and their draws are not affected.
         """
         from augury.augment.shown import Samples
 
@@ -138,7 +139,7 @@ class Pipeline:
         targets = Targets.of(torch.zeros_like(ids).cpu(), 1).to(pixels.device)
         done, words = [], []
         for epoch in range(draws):
-            batch, traces = self.run(Batch(pixels, targets, ids), Noise.of(self.seed, ids, epoch=epoch), fill=fill)
+            batch, traces = self.run(Batch(pixels, targets, ids), Noise.of(self.seed, ids, epoch=epoch), saliency=saliency)
             done.append(batch.images[: len(pixels)].cpu())
             words.append([self.describe(traces, row) for row in range(len(pixels))])
         return Samples(repr(self), pixels.cpu(), done, words)

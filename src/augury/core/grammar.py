@@ -10,10 +10,19 @@ types (`augury.core.options`), so that no file can import or execute code.
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from augury.core.errors import InputError
+
+# What options were called before, by the name they belong to; files and texts that still say so are read as they were.
+OLD_OPTIONS = {("mixup", "keep"): "weight", ("cutmix", "keep"): "weight", ("uncertainty", "keep"): "selected"}
+
+
+def renamed(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with their names of today."""
+    return {new if (new := OLD_OPTIONS.get((name, key), key)) not in options else key: value for key, value in options.items()}
 
 
 @dataclass(frozen=True)
@@ -23,6 +32,9 @@ class Spec:
     name: str
     options: dict[str, Any] = field(default_factory=dict)
     first: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", renamed(self.name, self.options))
 
     def __hash__(self) -> int:
         return hash(str(self))

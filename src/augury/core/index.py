@@ -12,7 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-Kind = Literal["op", "preset", "policy", "strategy", "model", "dataset", "measurement", "theory", "recipe"]
+Kind = Literal[
+    "op",
+    "preset",
+    "policy",
+    "saliency",
+    "strategy",
+    "model",
+    "library",
+    "dataset",
+    "reader",
+    "measurement",
+    "theory",
+    "recipe",
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 # The former name of presets, still accepted from plug-ins and scripts.
 OLD_KINDS: dict[str, Kind] = {"pipeline": "preset"}

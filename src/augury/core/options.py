@@ -8,10 +8,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from augury.core import registry
 from augury.core.errors import InputError
 from augury.core.grammar import Chain, Spec, chain_from, parse_chain, parse_list, parse_spec, show, text_from
 
-__all__ = ["Chain", "Interval", "Spec", "bind", "chain_from", "convert", "parse_chain", "parse_list", "parse_spec", "text_from"]
+__all__ = [
+    "Chain",
+    "Interval",
+    "Registered",
+    "Spec",
+    "bind",
+    "chain_from",
+    "convert",
+    "parse_chain",
+    "parse_list",
+    "parse_spec",
+    "text_from",
+]
 
 
 @dataclass(frozen=True)
@@ -28,6 +41,13 @@ class Interval:
         if self.high == math.inf:
             return f"at least {self.low:g}"
         return f"at most {self.high:g}" if self.low == -math.inf else f"from {self.low:g} to {self.high:g}"
+
+
+@dataclass(frozen=True)
+class Registered:
+    """The kind of which an option's word must be a registered name: `Annotated[str, Registered("saliency")]`."""
+
+    kind: registry.Kind
 
 
 def bind(function: Callable[..., Any], spec: Spec, where: str) -> dict[str, Any]:
@@ -65,6 +85,9 @@ def convert(value: Any, hint: Any, where: str) -> Any:
         for limit in limits:
             if isinstance(limit, Interval) and isinstance(result, int | float) and result not in limit:
                 raise InputError(f"{where} must be {limit}")
+            if isinstance(limit, Registered) and not registry.has(limit.kind, result):
+                known = registry.names(limit.kind)
+                raise InputError(f"{where} must be one of {', '.join(known)}")
         return result
     if origin in (Union, types.UnionType):
         return _convert_union(value, get_args(hint), where)

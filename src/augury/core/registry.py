@@ -50,7 +50,7 @@ def register(kind: Kind, name: str, *, source: str = "") -> Callable[[T], T]:
         raise InputError(f"register: {unknown('kind', str(kind), [*KINDS])}")
     kind = kind_of(kind)
 
-    def keep(value: T) -> T:
+    def decorate(value: T) -> T:
         module = getattr(value, "__module__", None) or type(value).__module__
         module = SESSION if module == "__mp_main__" else module  # a script, as its spawned processes call it
         entry = Registration(kind, name, source, first_line(value.__doc__), module)
@@ -66,7 +66,7 @@ def register(kind: Kind, name: str, *, source: str = "") -> Callable[[T], T]:
         _loaded[kind, name] = value
         return value
 
-    return keep
+    return decorate
 
 
 def _refuse_taken(entry: Registration, value: Any) -> None:

@@ -50,15 +50,15 @@ class Targets:
         """Several targets concatenated; all must have the same number of classes and of labels per row."""
         return Targets(torch.cat([p.index for p in parts]), torch.cat([p.weight for p in parts]), parts[0].classes)
 
-    def mix(self, partner: Tensor, keep: Tensor) -> "Targets":
-        """Every row mixed with its partner's row. keep: float [B], the weight of the row's own labels."""
-        keep = keep[:, None].to(self.weight.dtype)
+    def mix(self, partner: Tensor, weight: Tensor) -> "Targets":
+        """Every row mixed with its partner's row. weight: float [B], that of the row's own labels."""
+        own = weight[:, None].to(self.weight.dtype)
         if 2 * self.index.shape[1] >= self.classes:
             dense = self.dense()
-            mixed = dense * keep + dense[partner] * (1 - keep)
+            mixed = dense * own + dense[partner] * (1 - own)
             return Targets(torch.arange(self.classes, device=mixed.device).expand_as(mixed), mixed, self.classes)
         index = torch.cat([self.index, self.index[partner]], 1)
-        return Targets(index, torch.cat([self.weight * keep, self.weight[partner] * (1 - keep)], 1), self.classes)
+        return Targets(index, torch.cat([self.weight * own, self.weight[partner] * (1 - own)], 1), self.classes)
 
     def smoothed(self, share: float) -> "Targets":
         """Label smoothing: the uniform distribution gets the weight `share` in [0, 1) (Szegedy et al. 2016, section 7)."""
@@ -97,7 +97,7 @@ class Targets:
         return empty.scatter_add_(1, self.index, self.weight)
 
     def pair(self) -> tuple[Tensor, Tensor, Tensor]:
-        """(a, b, keep) as in published mixing code: two classes, int64 [B], and the weight of the first, float32 [B].
+        """(a, b, weight) as in published mixing code: two classes, int64 [B], and the weight of the first, float32 [B].
 
         Raises InputError if rows have more than two labels, as after two mixes.
         """

@@ -17,7 +17,7 @@ from augury.jobs.classes import classes_of, value_of
 from augury.jobs.environment import environment
 from augury.jobs.progress import bar
 from augury.jobs.reporting import settings_shown, sheet_of
-from augury.jobs.saliency import fill_for
+from augury.jobs.saliency import saliency_for
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically, write_json
 from augury.train.engine.interleaved import run_together
@@ -235,7 +235,7 @@ def _page(
         curves={
             label: [run["metrics"] for run in runs] for label, runs in zip(row_labels(result["rows"]), found.values(), strict=True)
         },
-        sheets=[sheet_of(dataset, chain, seeds[0], fill_for(chain, dataset, folder)) for chain, folder in shown_chains],
+        sheets=[sheet_of(dataset, chain, seeds[0], saliency_for(chain, dataset, folder)) for chain, folder in shown_chains],
         notes=result["notes"],
     )
 

@@ -14,7 +14,7 @@ from augury.core.errors import InputError
 from augury.core.options import Chain, parse_list
 from augury.explain.report.sheet import Block, sheets
 from augury.jobs.runs import Run, open_run
-from augury.jobs.saliency import fill_for, keep_block
+from augury.jobs.saliency import keep_block, saliency_for
 from augury.jobs.sheets import History, draw, rows_with, sample_rows
 from augury.train.data.dataset import Dataset, load
 from augury.train.data.resize import Resize
@@ -142,13 +142,13 @@ def _called(dataset: Dataset, row: int) -> str:
 
 
 def _block(shown: _Shown, chain: Chain) -> Block:
-    fill = fill_for(chain, shown.dataset, shown.model)
-    if fill is not None:
-        kept = keep_block(shown.dataset, chain, shown.rows, shown.draws, fill, seed=shown.seed, epoch=shown.epoch)
+    saliency = saliency_for(chain, shown.dataset, shown.model)
+    if saliency is not None:
+        kept = keep_block(shown.dataset, chain, shown.rows, shown.draws, saliency, seed=shown.seed, epoch=shown.epoch)
         if kept is not None:
             return kept
     drawn = draw(
-        shown.dataset, chain, shown.rows, shown.draws, seed=shown.seed, epoch=shown.epoch, fill=fill, history=shown.history
+        shown.dataset, chain, shown.rows, shown.draws, seed=shown.seed, epoch=shown.epoch, saliency=saliency, history=shown.history
     )  # fmt: skip
     return Block(str(chain), drawn.before, drawn.after, drawn.captions, shown.names)
 

@@ -1,6 +1,6 @@
 """What the reports of several commands share."""
 
-from augury.augment.pipeline import Fill
+from augury.augment.pipeline import SaliencySource
 from augury.core.options import Chain
 from augury.explain.report.sheet import Sheet, sheet
 from augury.jobs.sheets import draw, sample_rows
@@ -15,14 +15,14 @@ _REFINED = {
 _OPTIMISERS = {"sgd": "SGD", "rmsprop": "RMSProp", "adam": "Adam", "adamw": "AdamW"}
 
 
-def sheet_of(dataset: Dataset, augment: Chain, seed: int, fill: Fill | None = None) -> Sheet:
-    """A report's sheet for one augmentation: a few training images and several draws of each. fill: what stages that look
+def sheet_of(dataset: Dataset, augment: Chain, seed: int, saliency: SaliencySource | None = None) -> Sheet:
+    """A report's sheet for one augmentation: a few training images and several draws of each. saliency: what stages that look
     at the network's saliency are shown; the trained network's."""
-    shown = draw(dataset, augment, sample_rows(dataset, IMAGES), DRAWS, seed=seed, fill=fill)
+    shown = draw(dataset, augment, sample_rows(dataset, IMAGES), DRAWS, seed=seed, saliency=saliency)
     png = sheet(shown.before, shown.after)
     caption = (
         f"The first column is the original; the other {DRAWS} are what the network sees of it in epochs 1 to {DRAWS} "
-        f"of the training with seed {seed}{'' if fill is None else ', with the saliency of the trained network'}."
+        f"of the training with seed {seed}{'' if saliency is None else ', with the saliency of the trained network'}."
     )
     return Sheet(str(augment), caption, png)
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from augury.augment.names import build
-from augury.augment.pipeline import Fill, Pipeline
+from augury.augment.pipeline import Pipeline, SaliencySource
 from augury.augment.saliency.early_head import EarlyHead
-from augury.augment.saliency.maps import AnySaliencyKind
+from augury.augment.saliency.maps import SaliencyKind, way_of
 from augury.augment.saliency.regions import Scores, allowed_places, box_scores, threshold
 from augury.augment.stages.keep import KeepStage, cutting
 from augury.augment.stages.normalize import Normalize
@@ -21,10 +21,10 @@ from augury.explain.report.sheet import Block
 from augury.jobs.runs import Run, open_run
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import load_checkpoint
-from augury.train.method.saliency import fill_of, given_network, wanted
+from augury.train.method.saliency import given_network, saliency_of, wanted
 
 
-def fill_for(chain: Chain, dataset: Dataset, run: Path | None) -> Fill | None:
+def saliency_for(chain: Chain, dataset: Dataset, run: Path | None) -> SaliencySource | None:
     """What the chain's stages that look at saliency are shown: the map of the run's first network; None where none looks.
 
     Raises InputError where one does and there is no run, or where the run's network takes other images.
@@ -35,16 +35,17 @@ def fill_for(chain: Chain, dataset: Dataset, run: Path | None) -> Fill | None:
     if asked.network is not None:
         channels, statistics = dataset.train.images.shape[1], Normalize(dataset.mean, dataset.std)
         named = given_network(asked.network, classes=len(dataset.classes), channels=channels, device=torch.device("cpu"))
-        return fill_of(named, asked.kind, statistics)
+        return saliency_of(named, asked.kind, statistics)
     if run is None:
         raise InputError(f"--augment {chain}: looks at a network's saliency; add --model RUN, the --output of `augury train`")
     opened = open_run(run)
     if opened.identity.channels != dataset.train.images.shape[1] or opened.identity.classes != dataset.classes:
         raise InputError(f"--model {run}: was trained on {opened.settings.data}, whose classes or channels are not these data's")
     network = opened.networks[0]
-    head = _head(opened) if asked.kind == "early_head" else None
-    kind: AnySaliencyKind = "full" if asked.kind == "early_head" and head is None else asked.kind
-    return fill_of(network, kind, opened.normalize, head)
+    needs_head = way_of(asked.kind).early_head
+    head = _head(opened) if needs_head else None
+    kind: SaliencyKind = "full" if needs_head and head is None else asked.kind
+    return saliency_of(network, kind, opened.normalize, head)
 
 
 def _head(run: Run) -> EarlyHead | None:
@@ -60,7 +61,9 @@ def _head(run: Run) -> EarlyHead | None:
     return head.to(run.device).eval()
 
 
-def keep_block(dataset: Dataset, chain: Chain, rows: Tensor, draws: int, fill: Fill, *, seed: int, epoch: int) -> Block | None:
+def keep_block(
+    dataset: Dataset, chain: Chain, rows: Tensor, draws: int, saliency: SaliencySource, *, seed: int, epoch: int
+) -> Block | None:
     """Image, saliency, candidates and results side by side; None where the chain has no keep stage.
 
     Saliency and candidates are those of the first draw: the map in colour, each image's own range; under it the image the
@@ -78,10 +81,10 @@ def keep_block(dataset: Dataset, chain: Chain, rows: Tensor, draws: int, fill: F
         seen: list[Batch] = []
 
         def noted(batch: Batch, seen: list[Batch] = seen) -> Batch:
-            seen.append(fill(batch))
+            seen.append(saliency(batch))
             return seen[-1]
 
-        done, traces = pipeline.run(source, Noise.of(seed, source.ids, epoch=epoch + draw), fill=noted)
+        done, traces = pipeline.run(source, Noise.of(seed, source.ids, epoch=epoch + draw), saliency=noted)
         results.append(normalize.restore(done.images))
         captions.append([pipeline.describe(traces, row) for row in range(len(rows))])
         first = first or _panels(pipeline, number, seen[0], traces[number], normalize)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from augury.augment.names import build
-from augury.augment.pipeline import Fill
+from augury.augment.pipeline import SaliencySource
 from augury.augment.stages.normalize import Normalize
 from augury.core.batch import Batch
 from augury.core.errors import InputError
@@ -57,8 +57,8 @@ class History:
 
 
 def draw(
-    dataset: Dataset, augment: Chain, rows: Tensor, draws: int, *, seed: int = 0, epoch: int = 0, fill: Fill | None = None,
-    history: History | None = None,
+    dataset: Dataset, augment: Chain, rows: Tensor, draws: int, *, seed: int = 0, epoch: int = 0,
+    saliency: SaliencySource | None = None, history: History | None = None,
 ) -> Draws:  # fmt: skip
     """What the training with this seed shows the network of these rows, from epoch `epoch` on, an epoch per draw.
 
@@ -73,7 +73,9 @@ def draw(
         clock = Clock(number, history.epochs) if history else None
         shown, said = {}, {}
         for company in companies:
-            done, traces = pipeline.run(_batch(dataset, company), _noise(dataset, company, seed, number), clock=clock, fill=fill)
+            done, traces = pipeline.run(
+                _batch(dataset, company), _noise(dataset, company, seed, number), clock=clock, saliency=saliency
+            )
             restored = normalize.restore(done.images)
             for place, row in enumerate(company.tolist()):
                 if row in rows:

@@ -59,13 +59,13 @@ def _train(
 
 
 def _page(training: Training, dataset: Dataset, settings: Settings, directory: RunDirectory, result: dict[str, Any]) -> str:
-    fill = None if training.method.fill is None else training.method.fill.saliency
+    saliency = None if training.method.saliency is None else training.method.saliency.source
     augments = [name for name in (settings.augment, settings.augment2) if name is not None]
     return train_page(
         result,
         settings=settings_shown(settings, result["environment"]),
         curves=directory.metrics(),
-        sheets=[sheet_of(dataset, parse_chain(name, "--augment"), settings.seed, fill) for name in augments],
+        sheets=[sheet_of(dataset, parse_chain(name, "--augment"), settings.seed, saliency) for name in augments],
         notes=result["notes"],
         schedule=read_policy_file(found) if (found := directory.path / "policies.yaml").exists() else None,
     )

@@ -15,6 +15,7 @@ from augury.augment.policies.file import PolicyEntry, PolicyFile, policy_of, wri
 from augury.augment.policies.file_reader import parse_policy
 from augury.core.batch import Batch
 from augury.core.errors import InputError
+from augury.core.grammar import parse_chain
 from augury.core.noise import Noise
 from augury.core.plan import Clock
 
@@ -226,3 +227,15 @@ def test_words_name_what_is_drawn() -> None:
     # Catches "+-1.27" for an enhancement, whose drawn sign mirrors its factor about 1.
     assert words((PolicyEntry("brightness", 1, 0.3, {"factor": 1.27}, True),)) == "brightness 1 (0.73 or 1.27 factor)"
     assert words((PolicyEntry("rotate", 1, 0.3, {"degrees": 9.0}, True),)) == "rotate 1 (+-9 degrees)"
+
+
+def test_what_a_mix_called_its_weight_is_read_as_before() -> None:
+    """Catches a policy file, a text or YAML of the days of `keep` that is refused, or read as something else."""
+    text = "augury_policy: 1\nname: old\npolicies:\n  - - {op: mixup, probability: 1.0, values: {WEIGHT: 0.25}}\n"
+    for name in ("keep", "weight"):
+        entry = parse_policy(text.replace("WEIGHT", name), "old.yaml", check_augment).periods[0][1][0][0]
+        assert (entry.op, entry.values) == ("mixup", {"weight": 0.25})
+    assert str(parse_chain("mixup(keep=0.3)+cutmix(keep=beta(2))", "")) == "mixup(weight=0.3)+cutmix(weight=beta(2))"
+    assert augury.pipeline(["mixup(keep=0.3)"]).origin == augury.pipeline("mixup(weight=0.3)").origin
+    with pytest.raises(InputError, match="keep"):
+        augury.pipeline("mixup(keep=0.3, weight=0.4)")

@@ -93,7 +93,7 @@ def test_a_planted_hot_spot_is_never_cut_and_always_kept(inner: str) -> None:
     saliency = torch.rand(COUNT, 32, 32, generator=generator) * 1e-4
     saliency[torch.arange(COUNT), rows, columns] = 1
     batch = batch_of(saliency)
-    inner_small = "cutmix(p=1, keep=0.8)" if inner.startswith("cutmix") else inner
+    inner_small = "cutmix(p=1, weight=0.8)" if inner.startswith("cutmix") else inner
     inner_small = "random_erasing(p=1, area=0.1)" if inner.startswith("random_erasing") else inner_small
     for seed in range(3):
         done, trace, stage = run(f"keep({inner_small})", batch, seed)
@@ -149,7 +149,7 @@ def test_p_keeps_that_share_of_the_images() -> None:
 def test_replay_needs_no_map_and_rows_do_not_depend_on_their_batch(inner: str) -> None:
     batch = batch_of()
     pipeline = augury.pipeline(f"flip+keep({inner})")
-    done, traces = pipeline.run(batch, Noise.of(0, batch.ids), fill=lambda b: b.replace(saliency=batch.saliency))
+    done, traces = pipeline.run(batch, Noise.of(0, batch.ids), saliency=lambda b: b.replace(saliency=batch.saliency))
     again = pipeline.apply(batch.replace(saliency=None), traces)
     assert torch.equal(done.images, again.images)
     assert torch.equal(done.targets.dense(), again.targets.dense())
@@ -224,18 +224,18 @@ def test_the_map_is_asked_for_after_what_moves_pixels() -> None:
     batch = batch_of().replace(saliency=None)
     seen = []
 
-    def fill(given: Batch) -> Batch:
+    def saliency(given: Batch) -> Batch:
         seen.append(given.images)
         return given.replace(saliency=torch.rand(COUNT, 32, 32))
 
-    augury.pipeline("crop+flip+keep(cutout)+keep(cutmix)").run(batch, Noise.of(0, batch.ids), fill=fill)
+    augury.pipeline("crop+flip+keep(cutout)+keep(cutmix)").run(batch, Noise.of(0, batch.ids), saliency=saliency)
     moved, _ = augury.pipeline("crop+flip").run(batch, Noise.of(0, batch.ids))
     assert len(seen) == 1 and torch.equal(seen[0], moved.images)
 
 
 def test_what_cannot_be_is_refused_with_the_remedy() -> None:
     images = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
-    with pytest.raises(InputError, match=r"fill=augury\.saliency\(model\)"):
+    with pytest.raises(InputError, match=r"saliency=augury\.saliency\(model\)"):
         augury.pipeline("keep(cutout)")(images)
     with pytest.raises(InputError, match="expected \\[B,H,W\\]"):
         run("keep(cutout)", batch_of(torch.rand(COUNT, 8, 8)))

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 import augury
 from augury.augment.saliency.early_head import early_head, first_unit
-from augury.augment.saliency.fill import Saliency
+from augury.augment.saliency.source import Saliency
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.targets import Targets
@@ -50,25 +50,25 @@ def test_a_linear_network_in_closed_form() -> None:
 
 
 def test_labels_come_from_the_targets_and_soft_ones_by_their_largest(model: nn.Module, images: Tensor) -> None:
-    fill = augury.saliency(model)
+    saliency = augury.saliency(model)
     ids = torch.arange(6)
-    hard = fill(Batch(images, Targets.of(LABELS, 10), ids)).saliency
-    torch.testing.assert_close(hard, fill.map(images, LABELS))
+    hard = saliency(Batch(images, Targets.of(LABELS, 10), ids)).saliency
+    torch.testing.assert_close(hard, saliency.map(images, LABELS))
     soft = Targets.of(LABELS, 10).mix(ids.roll(1), torch.full((6,), 0.7))
-    torch.testing.assert_close(fill(Batch(images, soft, ids)).saliency, hard)
-    assert not torch.equal(fill(Batch(images, None, ids)).saliency, hard)
+    torch.testing.assert_close(saliency(Batch(images, soft, ids)).saliency, hard)
+    assert not torch.equal(saliency(Batch(images, None, ids)).saliency, hard)
 
 
 @pytest.mark.parametrize("kind", ["full", "low_resolution", "early_head"])
 def test_it_leaves_no_trace(model: nn.Module, images: Tensor, kind: str) -> None:
     """Statistics, gradients, modes, generators and the graph of the next pass are as they were."""
     head = early_head(model, 10) if kind == "early_head" else None
-    fill = augury.saliency(model, kind, head=head)
+    saliency = augury.saliency(model, kind, head=head)
     model.stage1.eval()  # a part that its owner has frozen stays frozen
     before = {name: value.clone() for name, value in model.state_dict().items()}
     modes = [module.training for module in model.modules()]
     generator = torch.get_rng_state()
-    fill.map(images, LABELS)
+    saliency.map(images, LABELS)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
     assert [module.training for module in model.modules()] == modes
@@ -175,16 +175,16 @@ def test_pixels_need_to_know_how_to_be_normalised(model: nn.Module, images: Tens
     batch = Batch(pixels, Targets.of(LABELS, 10), torch.arange(6))
     with pytest.raises(InputError, match="mean=..., std="):
         augury.saliency(model)(batch)
-    fill = augury.saliency(model, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+    saliency = augury.saliency(model, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
     values = (pixels / 255 - torch.tensor([0.5, 0.4, 0.3])[:, None, None]) / torch.tensor([0.2, 0.3, 0.4])[:, None, None]
-    found, expected = fill(batch).saliency, fill.map(values, LABELS)
+    found, expected = saliency(batch).saliency, saliency.map(values, LABELS)
     assert found is not None
     # Last bits of the values decide a few rectifiers, and with them the gradient of whole neighbourhoods.
     assert torch.isclose(found, expected, rtol=1e-4, atol=1e-6).float().mean() > 0.8
 
 
 def test_what_cannot_be_is_refused(model: nn.Module) -> None:
-    with pytest.raises(InputError, match="must be one of full, low_resolution, early_head"):
+    with pytest.raises(InputError, match="unknown saliency .grad_cam.; known: attention, early_head, full"):
         augury.saliency(model, "grad_cam")
     with pytest.raises(InputError, match="needs head="):
         augury.saliency(model, "early_head")
@@ -193,6 +193,6 @@ def test_what_cannot_be_is_refused(model: nn.Module) -> None:
 
 
 def test_an_empty_batch(model: nn.Module) -> None:
-    fill = augury.saliency(model)
-    assert isinstance(fill, Saliency)
-    assert fill.map(torch.zeros(0, 3, 32, 32)).shape == (0, 32, 32)
+    saliency = augury.saliency(model)
+    assert isinstance(saliency, Saliency)
+    assert saliency.map(torch.zeros(0, 3, 32, 32)).shape == (0, 32, 32)

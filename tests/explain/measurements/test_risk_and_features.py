@@ -69,7 +69,7 @@ def test_risk_of_plain_images_is_their_cross_entropy() -> None:
 def test_risk_of_mixed_images_has_their_labels_entropy_as_its_floor() -> None:
     """Every image is the even average of two; the labels' entropy is log 2 where their classes differ."""
     dataset = toy()
-    found = risk_gap([subject(augment="mixup(keep=0.5)", sharp=1.0)], dataset, draws=40).values["rows"][0]["measured"][0]
+    found = risk_gap([subject(augment="mixup(weight=0.5)", sharp=1.0)], dataset, draws=40).values["rows"][0]["measured"][0]
     labels = dataset.train.labels
     differ = (labels[:, None] != labels).double()
     expected = math.log(2) * (differ.sum() / (30 * 29)).item()

@@ -56,13 +56,13 @@ def test_looking_alone_changes_nothing(digits: Dataset) -> None:
     plain, _ = trained(digits, "crop+cutout(length=8)")
     for saliency in ("full", "low_resolution"):
         looked, _ = trained(digits, f"crop+cutout(length=8)+keep(cutout(length=0), saliency={saliency})")
-        assert looked.method.fill is not None
+        assert looked.method.saliency is not None
         assert all(torch.equal(value, weights(looked)[name]) for name, value in weights(plain).items())
 
 
 def test_every_step_counts_one_more_pass_each_way(digits: Dataset) -> None:
     plain, off = trained(digits, "cutout")
-    assert plain.method.fill is None
+    assert plain.method.saliency is None
     for augment in ("keep_cutout", "keep_cutout(saliency=low_resolution)", "keep_cutout(saliency=early_head)"):
         _, on = trained(digits, augment)
         assert on["counts"] == {**off["counts"], "forward": 2 * off["counts"]["forward"], "backward": 2 * off["counts"]["backward"]}
@@ -210,11 +210,11 @@ def test_attention_comes_from_the_network_that_is_named(tmp_path: Path, digits: 
     train(replace(SHORT, augment="none", model="patch_cnn"), tmp_path / "run", quiet=True)
     state = load_file(tmp_path / "run" / "model.safetensors")
     own, told = trained(digits, "attentive_cutmix")
-    assert own.method.fill is not None and own.method.fill.saliency.network is own.model
+    assert own.method.saliency is not None and own.method.saliency.source.network is own.model
     assert told["counts"]["forward"] == 2 * told["counts"]["backward"] == 8  # looking costs no backward pass
     other, _ = trained(digits, f"attentive_cutmix(network={tmp_path / 'run'})")
-    assert other.method.fill is not None
-    looked = other.method.fill.saliency.network
+    assert other.method.saliency is not None
+    looked = other.method.saliency.source.network
     assert all(torch.equal(value, state[name]) for name, value in looked.state_dict().items())
     assert not any(parameter.requires_grad for parameter in looked.parameters())
     for network, words in [(tmp_path, "no finished run here"), ("resnet2", "unknown model")]:

@@ -179,7 +179,7 @@ def test_training_sees_the_hardest_candidate_and_scoring_leaves_no_trace() -> No
 
 def test_with_everything_kept_nothing_is_scored() -> None:
     model = Loss()
-    step = augury.strategy("uncertainty", candidates=3, keep=3, length=0)(model, constant_views([1.0, 2.0, 6.0]))
+    step = augury.strategy("uncertainty", candidates=3, selected=3, length=0)(model, constant_views([1.0, 2.0, 6.0]))
     assert model.modes == [True] and step.loss.item() == pytest.approx(3.0, abs=1e-5)
 
 
@@ -191,7 +191,7 @@ def test_the_candidates_operations_are_uniform_and_fire_half_of_the_time() -> No
     assert {entry.op.name for entry in candidates_stage(2).space.entries} >= {"mixup", "cutout"}
 
 
-@pytest.mark.parametrize("strategy", ["uncertainty(candidates=2, keep=1)", "adversarial_autoaugment(policies=2, policy=fixed)"])
+@pytest.mark.parametrize("strategy", ["uncertainty(candidates=2, selected=1)", "adversarial_autoaugment(policies=2, policy=fixed)"])
 def test_trainings_count_what_they_cost(strategy: str) -> None:
     training = trained(strategy, 1)
     counts, steps = training.counts, training.counts.steps
@@ -204,7 +204,7 @@ def test_trainings_count_what_they_cost(strategy: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("uncertainty(candidates=2, keep=3)", "keep=3 of candidates=2"),
+        ("uncertainty(candidates=2, selected=3)", "selected=3 of candidates=2"),
         ("uncertainty(select=best)", "must be one of topk, proportional"),
         ("adversarial_autoaugment(policies=1)", "policies=1 has none to be compared with"),
         ("adversarial_autoaugment(policies=0)", "policies=0"),

@@ -18,8 +18,8 @@ class Backend(Protocol):
         """The first slot's boxes (int64 [B,4]) filled, on uint8 or float images; partner: int64 [B], the rows read from."""
         ...
 
-    def mixed(self, images: Tensor, others: Tensor, partner: Tensor, keep: Tensor) -> Tensor:
-        """images mixed with rows `partner` (int64 [B]) of `others`, the weight of the own one `keep` (float32 [B])."""
+    def mixed(self, images: Tensor, others: Tensor, partner: Tensor, weight: Tensor) -> Tensor:
+        """images mixed with rows `partner` (int64 [B]) of `others`, the weight of the own one `weight` (float32 [B])."""
         ...
 
     def hue(self, images: Tensor, levels: Tensor) -> Tensor:

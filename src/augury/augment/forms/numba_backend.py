@@ -30,13 +30,13 @@ def regions(images: Tensor, lowered: Lowered, box: Tensor, partner: Tensor) -> T
     return run(images, *(part[:, 0] for part in lowered.region), box, partner)
 
 
-def mixed(images: Tensor, others: Tensor, partner: Tensor, keep: Tensor) -> Tensor:
+def mixed(images: Tensor, others: Tensor, partner: Tensor, weight: Tensor) -> Tensor:
     """images mixed with the partners among `others`, as augury.augment.forms.mix.mix describes it."""
     if torch.compiler.is_compiling() or not (_takes(images) and _takes(others) and images.dtype == others.dtype):
-        return plain.mixed(images, others, partner, keep)
+        return plain.mixed(images, others, partner, weight)
     images = images.contiguous()
     out = torch.empty_like(images)
-    arrays = (_array(others), _array(out), _array(partner), _array(keep), images.dtype == torch.uint8)
+    arrays = (_array(others), _array(out), _array(partner), _array(weight), images.dtype == torch.uint8)
     _in_parts(numba_regions.mix, images, *arrays)
     return out
 

@@ -54,6 +54,6 @@ def _fill(piece: Piece, whole: np.ndarray, real: np.ndarray) -> None:
         whole[:, :, CONTENT], real[:, :, PAINT], whole[:, :, PATTERN] = content.numpy(), fill.numpy(), pattern.numpy()
         whole[:, :, GRID : GRID + 6], whole[:, :, BOX : BOX + 4] = grid.numpy(), piece.box.numpy()
     if lowered.mix is not None:
-        real[:, :, KEEP] = lowered.mix.keep.numpy()
+        real[:, :, KEEP] = lowered.mix.weight.numpy()
     if piece.partner is not None:
         whole[:, :, PARTNER] = piece.partner.numpy()

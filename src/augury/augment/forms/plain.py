@@ -34,9 +34,9 @@ def regions(images: Tensor, lowered: Lowered, box: Tensor, partner: Tensor) -> T
     return region(images, record, box, others, lowered.contents)
 
 
-def mixed(images: Tensor, others: Tensor, partner: Tensor, keep: Tensor) -> Tensor:
-    """images mixed with rows `partner` (int64 [B]) of `others`, the weight of the own one `keep` (float32 [B])."""
-    return mix(images, others[partner], keep)
+def mixed(images: Tensor, others: Tensor, partner: Tensor, weight: Tensor) -> Tensor:
+    """images mixed with rows `partner` (int64 [B]) of `others`, the weight of the own one `weight` (float32 [B])."""
+    return mix(images, others[partner], weight)
 
 
 def cut(images: Tensor, rows: Tensor, box: Tensor, side: int) -> Tensor:

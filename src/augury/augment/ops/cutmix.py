@@ -18,16 +18,16 @@ from augury.core.registry import register
 def cutmix(*, alpha: Annotated[float, Interval(1e-3)] = 1.0, batch_wide: bool = False) -> Op:
     """Pastes the same place of another image; labels are weighted by the exact area that is left. Alone, p = 0.5.
 
-    `keep` from Beta(alpha, alpha) sets the sides, H and W times sqrt(1 - keep), cut to whole pixels; the centre is
+    `weight` from Beta(alpha, alpha) sets the sides, H and W times sqrt(1 - weight), cut to whole pixels; the centre is
     uniform and the box is clipped. Every image draws its own weight, box and partner; with `batch_wide` one weight and box
     hold for the batch, as in the published code. p = 0.5 is its CIFAR setting; for ImageNet it is 1.
     """
-    keep = Parameter(Beta(alpha, alpha), Interval(0, 1), "of the area")
+    weight = Parameter(Beta(alpha, alpha), Interval(0, 1), "of the area")
     return Op(
         "cutmix",
         "region",
         _lower,
-        {"keep": keep},
+        {"weight": weight},
         domain="any",
         needs=frozenset({"partner"}),
         mixes_labels=True,
@@ -36,12 +36,12 @@ def cutmix(*, alpha: Annotated[float, Interval(1e-3)] = 1.0, batch_wide: bool = 
         shape=_shape,
         place=centred,
         candidates="centred",
-        identity={"keep": 1.0},
+        identity={"weight": 1.0},
     )
 
 
 def _shape(values: Values, size: Tensor) -> Tensor:
-    return (size * (1 - values["keep"].double()).clamp(min=0).sqrt()[:, None]).to(torch.int64)
+    return (size * (1 - values["weight"].double()).clamp(min=0).sqrt()[:, None]).to(torch.int64)
 
 
 def _lower(values: Values, size: Tensor) -> Parts:

@@ -12,25 +12,25 @@ from augury.core.registry import register
 
 @register("op", "mixup", source="Zhang et al. 2018 (arXiv:1710.09412), section 2")
 def mixup(*, alpha: Annotated[float, Interval(1e-3)] = 1.0, batch_wide: bool = False) -> Op:
-    """Adds `keep` of the image and 1 - keep of another, labels likewise; keep from Beta(alpha, alpha).
+    """Adds `weight` of the image and 1 - weight of another, labels likewise; weight from Beta(alpha, alpha).
 
     Every image draws its own weight and partner; with `batch_wide` one weight holds for the batch, as in the published code.
     A gradual refinement lets alpha fall to 0 (He et al. 2019, arXiv:1909.09148, section 4.1).
     """
-    keep = Parameter(Beta(alpha, alpha), Interval(0, 1), "of the image")
+    weight = Parameter(Beta(alpha, alpha), Interval(0, 1), "of the image")
     return Op(
         "mixup",
         "mix",
         _lower,
-        {"keep": keep},
+        {"weight": weight},
         domain="any",
         needs=frozenset({"partner"}),
         mixes_labels=True,
         batch_wide=batch_wide,
-        identity={"keep": 1.0},
-        faded=lambda intensity: {"keep": Beta(alpha * intensity, alpha * intensity)},
+        identity={"weight": 1.0},
+        faded=lambda intensity: {"weight": Beta(alpha * intensity, alpha * intensity)},
     )
 
 
 def _lower(values: Values, size: Tensor) -> Parts:
-    return values["keep"], True
+    return values["weight"], True

@@ -11,6 +11,7 @@ from augury.augment.ops.build import op
 from augury.augment.policies.file import MOST_ROWS, VERSION, PolicyEntry, PolicyFile, PolicyRow
 from augury.core import plugins, registry, yaml_text
 from augury.core.errors import InputError
+from augury.core.grammar import OLD_OPTIONS
 from augury.core.options import Chain, parse_chain
 
 # What `augment:` may say is known to those who know all names; a reader of files is handed their check.
@@ -175,10 +176,11 @@ class _Reader:
             raise self.fail(node, f"values: a mapping of {', '.join(made.parameters) or 'nothing'}")
         for key, value in node.value:
             self.word(key)
-            if key.value not in made.parameters:
-                raise self.fail(key, registry.unknown(f"parameter of {made.name}", str(key.value), list(made.parameters)))
-            if key.value in found:
-                raise self.fail(key, f"{key.value} stands there twice; keep one of them")
-            limits = made.parameters[key.value].range
-            found[str(key.value)] = self.number(value, f"{made.name}({key.value})", limits.low, limits.high)
+            name = OLD_OPTIONS.get((made.name, str(key.value)), str(key.value))
+            if name not in made.parameters:
+                raise self.fail(key, registry.unknown(f"parameter of {made.name}", name, list(made.parameters)))
+            if name in found:
+                raise self.fail(key, f"{name} stands there twice; keep one of them")
+            limits = made.parameters[name].range
+            found[name] = self.number(value, f"{made.name}({name})", limits.low, limits.high)
         return found

@@ -8,13 +8,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from augury.augment.saliency.maps import SaliencyWay
 from augury.core.errors import InputError
+from augury.core.registry import register
 
 
-def attention_map(network: nn.Module, images: Tensor) -> Tensor:
+@register("saliency", "attention", source="Walawalkar et al. 2020 (Attentive CutMix, arXiv:2003.13048), section 3.1")
+def attention() -> SaliencyWay:
+    """How large the network's last feature maps are: one forward pass, no gradient."""
+    return SaliencyWay(attention_map, backward=False)
+
+
+def attention_map(network: nn.Module, images: Tensor, labels: Tensor | None = None) -> Tensor:
     """float32 [B,H,W]: the mean absolute value over the channels of the network's last maps, brought to the images' size.
 
-    images: float [B,C,H,W], normalised as the network expects. Raises InputError for a network without maps.
+    images: float [B,C,H,W], normalised as the network expects. labels: not looked at. Raises InputError for a network without maps.
     """
     place = last_maps(network)
     seen: list[Tensor] = []

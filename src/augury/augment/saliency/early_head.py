@@ -7,8 +7,10 @@ the network and dropped at test.
 import torch
 from torch import Tensor, nn
 
-from augury.augment.saliency.gradient import evaluating
+from augury.augment.saliency.gradient import evaluating, gradient_map
+from augury.augment.saliency.maps import SaliencyWay
 from augury.core.errors import InputError
+from augury.core.registry import register
 
 
 class EarlyHead(nn.Module):
@@ -77,6 +79,24 @@ def early_maps(network: nn.Module, images: Tensor) -> Tensor:
     finally:
         handle.remove()
     raise InputError("saliency=early_head: the network does not run its first unit; use saliency=full")
+
+
+class Headed(nn.Module):
+    """A network's early head as a network: logits [B,classes] from its first unit."""
+
+    def __init__(self, network: nn.Module, head: EarlyHead) -> None:
+        super().__init__()
+        self.network, self.head = network, head
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(early_maps(self.network, images))
+        return logits
+
+
+@register("saliency", "early_head", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 3.1")
+def early_head_way() -> SaliencyWay:
+    """The gradient of the label's logit in a head on the network's first unit, which is trained along."""
+    return SaliencyWay(gradient_map, early_head=True)
 
 
 class _Reached(Exception):

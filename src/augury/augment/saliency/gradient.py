@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from augury.augment.saliency.maps import SaliencyWay
 from augury.core.errors import InputError
+from augury.core.registry import register
 
 Logits = Callable[[Tensor], Tensor]
 
@@ -44,6 +46,20 @@ def gradient_map(logits: Logits, images: Tensor, labels: Tensor | None) -> Tenso
         index = found.argmax(1) if labels is None else labels
         (gradient,) = pull(torch.zeros_like(found).scatter_(1, index[:, None], 1.0))
     return gradient.abs().amax(1).to(torch.float32)
+
+
+@register(
+    "saliency", "full", source="Simonyan et al. 2013 (arXiv:1312.6034), section 3; Gong et al. 2021 (arXiv:2011.11778), section 3"
+)
+def full() -> SaliencyWay:
+    """The gradient of the label's logit: absolute values, the largest over the channels."""
+    return SaliencyWay(gradient_map)
+
+
+@register("saliency", "low_resolution", source="Gong et al. 2021 (KeepAugment, arXiv:2011.11778), section 3.1")
+def low_resolution() -> SaliencyWay:
+    """The gradient of the label's logit, from a copy of half the height and width: a quarter of the cost."""
+    return SaliencyWay(low_resolution_map, other_size=True)
 
 
 def low_resolution_map(logits: Logits, images: Tensor, labels: Tensor | None) -> Tensor:

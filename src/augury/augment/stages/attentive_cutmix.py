@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from augury.augment.geometry.followed import Followed
-from augury.augment.saliency.maps import AnySaliencyKind, map_of
+from augury.augment.saliency.maps import SaliencyKind, map_of
 from augury.augment.saliency.regions import usable
 from augury.core.batch import Batch
 from augury.core.noise import Noise
@@ -26,7 +26,7 @@ class AttentiveCutMix:
     grid: int
     p: float
     network: str | None = None
-    saliency: AnySaliencyKind = "attention"
+    saliency: SaliencyKind = "attention"
     name: str = "attentive_cutmix"
     address: str = "attentive_cutmix"
     intensive: bool = True
@@ -52,8 +52,8 @@ class AttentiveCutMix:
         mask = self._mask(batch.images[:, 0], trace, size)
         images = torch.where(mask[:, None], batch.images[partner], batch.images)
         area = (size[:, 0] * size[:, 1]).clamp(min=1)
-        keep = (1 - mask.flatten(1).sum(1).double() / area).to(torch.float32)
-        targets = None if batch.targets is None else batch.targets.mix(partner, keep)
+        weight = (1 - mask.flatten(1).sum(1).double() / area).to(torch.float32)
+        targets = None if batch.targets is None else batch.targets.mix(partner, weight)
         return batch.replace(images=images, targets=targets, saliency=None)
 
     def _mask(self, canvas: Tensor, trace: Trace, size: Tensor) -> Tensor:

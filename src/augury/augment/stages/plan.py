@@ -152,7 +152,7 @@ class PlanStage:
             reads = torch.arange(len(batch), device=images.device) if partner is None else partner
             images = run.regions(images, lowered, column["box"], reads)
         if lowered.mix is not None and partner is not None:
-            images = run.mixed(images, before, partner, lowered.mix.keep[:, 0])
+            images = run.mixed(images, before, partner, lowered.mix.weight[:, 0])
         return batch.replace(images=images, targets=self.mixed(batch.targets, lowered, column, size))
 
     def kept(self, trace: Trace, size: Tensor, restored: Tensor) -> Tensor:
@@ -160,15 +160,15 @@ class PlanStage:
         `restored`, int64 [B,4], are put back to what they were."""
         lowered = lower(self.space, trace, size, self.contents).slot(0)
         column = {name: part[:, 0] for name, part in trace.items() if name in ("box", "partner")}
-        keep = _kept(lowered, column, size)
+        own = _kept(lowered, column, size)
         back = 1 - kept_share(restored, size)
         if lowered.region is None:
-            return keep + (1 - keep) * back
+            return own + (1 - own) * back
         both = torch.cat(
             [torch.maximum(column["box"][:, :2], restored[:, :2]), torch.minimum(column["box"][:, 2:], restored[:, 2:])], 1
         )
         cut = lowered.region.content[:, 0] == int(Content.PARTNER)
-        return torch.where(cut, keep + (1 - kept_share(both, size)), keep + (1 - keep) * back)
+        return torch.where(cut, own + (1 - kept_share(both, size)), own + (1 - own) * back)
 
     def repeat(self, noise: Noise) -> Noise:
         return noise
@@ -227,12 +227,12 @@ def _on_subset(item: SubsetOp, images: Tensor, size: Tensor) -> Tensor:
 
 def _kept(lowered: Lowered, column: Trace, size: Tensor) -> Tensor:
     """float32 [B]: the weight that each image's own label keeps in a slot."""
-    keep = torch.ones(len(size), device=size.device)
+    own = torch.ones(len(size), device=size.device)
     if lowered.region is not None:
-        keep = torch.where(lowered.region.content[:, 0] == int(Content.PARTNER), kept_share(column["box"], size), keep)
+        own = torch.where(lowered.region.content[:, 0] == int(Content.PARTNER), kept_share(column["box"], size), own)
     if lowered.mix is not None:
-        keep = torch.where(lowered.mix.labels[:, 0], lowered.mix.keep[:, 0], keep)
-    return keep
+        own = torch.where(lowered.mix.labels[:, 0], lowered.mix.weight[:, 0], own)
+    return own
 
 
 def _batch_wide(space: Space, noise: Noise, op: Tensor, on: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from augury.augment.pipeline import Pipeline
+from augury.augment.saliency.maps import way_of
 from augury.augment.stages.normalize import Normalize
 from augury.core.options import Chain, parse_spec
 from augury.core.plan import Clock
@@ -19,7 +20,7 @@ from augury.train.engine.prepare import check
 from augury.train.engine.refinement import clock_at, refinement_of
 from augury.train.engine.settings import Settings
 from augury.train.engine.step import rows_of
-from augury.train.method.saliency import fill_of, wanted
+from augury.train.method.saliency import saliency_of, wanted
 from augury.train.method.views import StepViews
 from augury.train.strategies.build import strategy as build_strategy
 from augury.train.strategies.strategy import Strategy
@@ -56,14 +57,14 @@ class AsTrained:
         model = self.subject.model
         pipelines = refinement_of(self.settings).pipelines(self.pipelines, clock)
         asked = wanted(self.pipelines)
-        fill = None
+        saliency = None
         if asked is not None and clock.intensity > 0:
             # An early head is not among a run's networks; the full map stands in for its.
-            kind = "full" if asked.kind == "early_head" else asked.kind
-            fill = fill_of(model, kind, Normalize(self.subject.mean, self.subject.std))
+            kind = "full" if way_of(asked.kind).early_head else asked.kind
+            saliency = saliency_of(model, kind, Normalize(self.subject.mean, self.subject.std))
         visits = torch.full_like(rows, visit)
         views = StepViews(
-            {"train": lambda: rows_of(split, rows, visits, self.classes)}, pipelines, self.settings.seed, clock, fill=fill
+            {"train": lambda: rows_of(split, rows, visits, self.classes)}, pipelines, self.settings.seed, clock, saliency=saliency
         )  # fmt: skip
         logits, targets = self.strategy.examples(model, views(), self.strategy.program(clock))
         return logits.float().cpu(), targets.to("cpu")

@@ -147,8 +147,9 @@ def _prepared(subject: Subject, dataset: Dataset, steps: int) -> _Clock:
     )
     training = prepare(settings, few)
     clock = _Clock(Trainer(training), count)
-    if training.method.fill is not None:
-        training.method.fill = replace(training.method.fill, saliency=_Timed(training.method.fill.saliency, clock, "saliency"))  # type: ignore[arg-type]
+    if training.method.saliency is not None:
+        timed: Any = _Timed(training.method.saliency.source, clock, "saliency")
+        training.method.saliency = replace(training.method.saliency, source=timed)
     pipelines: tuple[Any, ...] = tuple(_Timed(p, clock, "pipeline") for p in training.method.pipelines)
     training.method.pipelines = pipelines
     strategy: Any = _Timed(training.strategy, clock, "strategy")

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from augury.augment.saliency.fill import saliency as filled
 from augury.augment.saliency.grad_cam import grad_cam
+from augury.augment.saliency.source import saliency as filled
 from augury.augment.stages.normalize import Normalize
 from augury.core.errors import InputError
 from augury.core.options import Interval, parse_chain

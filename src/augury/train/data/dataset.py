@@ -92,7 +92,8 @@ def load(
     intensity_range: str = AUTO,
     like: Preparation | None = None,
 ) -> Dataset:
-    """The data set that `data` names: a registered name, a folder, a CSV manifest or `hf:owner/name` (docs/data.md).
+    """The data set that `data` names: a registered name, a folder, a CSV manifest, or `READER:PLACE`
+    with a registered reader, as `hf:owner/name` (docs/data.md).
 
     data_dir: where a named data set is or is downloaded to. validation: the fraction in (0, 1) that is cut from the training
     part where the data bring no validation part beside a test part; the cut is stratified and always the same.
@@ -108,7 +109,7 @@ def load(
         raise InputError(f"--validation: {validation:g} must lie between 0 and 1, for example 0.1")
     size = size_of(image_size)
     parse_range(intensity_range)
-    found = _read(str(data), data_dir, ReadOptions(image_size, stream, intensity_range, like, resize))
+    found = _read(str(data), ReadOptions(image_size, stream, intensity_range, like, resize, data_dir))
     made = identified(found) if isinstance(found, Dataset) else assemble(str(data), found, validation)
     if size is not None and isinstance(found, Dataset):
         made = _resized(made, size, resize)
@@ -205,14 +206,14 @@ def _arrays(part: Part | Split) -> tuple[Tensor | None, ...]:
     return part.images, part.labels, part.groups
 
 
-def _read(data: str, data_dir: str | None, options: ReadOptions) -> Dataset | Parts:
+def _read(data: str, options: ReadOptions) -> Dataset | Parts:
     if registry.has("dataset", data):
         function = registry.get("dataset", data)
-        offered: dict[str, Any] = {"data_dir": data_dir, "image_size": options.image_size, "resize": options.resize}
+        offered: dict[str, Any] = {"data_dir": options.data_dir, "image_size": options.image_size, "resize": options.resize}
         return function(**{key: value for key, value in offered.items() if key in inspect.signature(function).parameters})
     from augury.train.data.source import read
 
-    return read(data, data_dir, options)
+    return read(data, options)
 
 
 def _split(part: Part, ids: Tensor) -> Split:

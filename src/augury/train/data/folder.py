@@ -5,15 +5,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from augury.core.errors import InputError
+from augury.core.registry import register
 from augury.train.data.files import Item, read_items
 from augury.train.data.parts import Parts
 from augury.train.data.preparation import AS_IS, ReadOptions
+from augury.train.data.reader import Reader, of_path
 from augury.train.data.tiny_imagenet import ANNOTATIONS, read_annotated
 from augury.train.data.words import count, few, forms_note, nearest, one_form
 
 VALIDATION = ("val", "valid", "validation")
 _IGNORED = ("thumbs.db", "desktop.ini", "__macosx")
 _CODE = (".pt", ".pth", ".pkl", ".pickle", ".joblib")
+
+
+@register("reader", "folder", source="the layout of torchvision's ImageFolder")
+def folder() -> Reader:
+    """A folder with train/ and test/ (or val/), in each a folder of images for every class."""
+    return Reader(of_path(read_folder), lambda path: (path / "train").is_dir())
 
 
 def read_folder(root: Path, options: ReadOptions = AS_IS) -> Parts:

@@ -7,26 +7,35 @@ from types import ModuleType
 from typing import Any
 
 from augury.core.errors import InputError, RunError
+from augury.core.registry import register
 from augury.train.data.files import Item, read_items
 from augury.train.data.image import Source
 from augury.train.data.parts import Parts
 from augury.train.data.preparation import AS_IS, ReadOptions
+from augury.train.data.reader import Reader
 from augury.train.data.words import few
 
 _LABELS = ("label", "labels", "fine_label", "class", "target")
 _HELD = ("validation", "val", "valid", "dev")
 
 
-def read_hub(data: str, data_dir: str | None, options: ReadOptions = AS_IS) -> Parts:
-    """`hf:owner/name`, or `hf:owner/name:CONFIGURATION`; downloaded into `data_dir` or the package's own cache.
+@register("reader", "hf", source="the Hugging Face hub")
+def hf() -> Reader:
+    """A data set of the Hugging Face hub, owner/name or owner/name:CONFIGURATION; needs the package datasets."""
+    return Reader(read_hub)
+
+
+def read_hub(place: str, options: ReadOptions = AS_IS) -> Parts:
+    """`owner/name`, or `owner/name:CONFIGURATION`; downloaded into `options.data_dir` or the package's own cache.
 
     The image column is the one of type Image, the label column the one of type ClassLabel (of several, the one called label
     or fine_label; without any, a column called label that holds numbers or names). A split whose labels are all -1 counts
     as missing. Raises InputError where `datasets` is not installed or columns and splits cannot be told, RunError where
     the data cannot be had.
     """
+    data = f"hf:{place}"
     package = _datasets(data)
-    loaded = _load(package, data, data_dir)
+    loaded = _load(package, data, options.data_dir)
     splits = {name: split for name, split in loaded.items() if len(split)}
     if "train" not in splits:
         raise InputError(f"DATA {data}: has no split 'train' but {few(sorted(loaded))}; choose another data set")

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from augury.core.errors import InputError
 from augury.core.files import kind_of, open_regular
+from augury.core.registry import register
 from augury.train.data.files import Item, read_items
 from augury.train.data.parts import Parts
 from augury.train.data.preparation import AS_IS, ReadOptions
+from augury.train.data.reader import Reader, of_path
 from augury.train.data.splits import cut_by_name
 from augury.train.data.words import count, forms_note, nearest, one_form
 
@@ -34,6 +36,12 @@ class Line:
     written: str
     group: str
     split: str
+
+
+@register("reader", "manifest", source="RFC 4180, comma-separated values")
+def manifest() -> Reader:
+    """A CSV file with a line for every image: path, label, and where there are such group and split."""
+    return Reader(of_path(read_manifest), lambda path: path.is_file() and path.suffix.lower() == ".csv")
 
 
 def read_manifest(file: Path, options: ReadOptions = AS_IS) -> Parts:

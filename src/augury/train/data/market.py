@@ -7,11 +7,13 @@ from pathlib import Path
 import torch
 
 from augury.core.errors import InputError
+from augury.core.registry import register
 from augury.train.data.decode import decode
 from augury.train.data.fingerprint import FileMark
 from augury.train.data.folder import files_below
 from augury.train.data.parts import Part, Parts
 from augury.train.data.preparation import AS_IS, ReadOptions
+from augury.train.data.reader import Reader, of_path
 from augury.train.data.splits import cut
 from augury.train.data.words import count, few
 
@@ -21,9 +23,10 @@ _NAME = re.compile(r"^(-1|\d+)_c(\d+)")
 _TEST = 0.1
 
 
-def is_market(root: Path) -> bool:
-    """Whether a folder is laid out so."""
-    return (root / FOLDERS[0]).is_dir()
+@register("reader", "market", source="Zheng et al. 2015, Scalable Person Re-identification: A Benchmark")
+def market() -> Reader:
+    """A folder in the layout of Market-1501, for re-identification: bounding_box_train, query and bounding_box_test."""
+    return Reader(of_path(read_market), lambda path: (path / FOLDERS[0]).is_dir())
 
 
 def read_market(root: Path, options: ReadOptions = AS_IS) -> Parts:

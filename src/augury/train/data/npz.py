@@ -13,10 +13,12 @@ from torch import Tensor
 
 from augury.core.errors import InputError
 from augury.core.files import NotRegularError, read_bytes
+from augury.core.registry import register
 from augury.train.data.archive import check_sizes
 from augury.train.data.fingerprint import FileMark, Fingerprint, digest_of, repetition_note
 from augury.train.data.parts import Part, Parts
 from augury.train.data.preparation import AS_IS, ReadOptions
+from augury.train.data.reader import Reader, of_path
 from augury.train.data.resize import Size, fit_tensor, in_words
 from augury.train.data.words import count, few, forms_of, nearest, one_form
 
@@ -36,6 +38,12 @@ class Arrays:
     classes: tuple[str, ...] | None
     group: np.ndarray | None
     mark: FileMark
+
+
+@register("reader", "npz", source="NumPy's format of several arrays")
+def npz() -> Reader:
+    """A folder with train.npz and test.npz, and perhaps val.npz."""
+    return Reader(of_path(read_npz), lambda path: (path / "train.npz").exists())
 
 
 def read_npz(root: Path, options: ReadOptions = AS_IS) -> Parts:

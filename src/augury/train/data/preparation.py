@@ -38,7 +38,7 @@ class ReadOptions:
     stay files. resize: how images of another shape come to the size, see `resize.fit`.
 
     intensity_range: `auto` or `LOW,HIGH`, see `augury.train.data.intensity`. like: bring images to exactly this instead, as a
-    trained network needs it.
+    trained network needs it. data_dir: where a named data set is or is downloaded to.
     """
 
     image_size: ImageSize = None
@@ -46,6 +46,7 @@ class ReadOptions:
     intensity_range: str = AUTO
     like: Preparation | None = None
     resize: Resize = "cover"
+    data_dir: str | None = None
 
     @property
     def how(self) -> Resize:

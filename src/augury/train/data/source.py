@@ -1,4 +1,4 @@
-"""Resolves DATA to a folder, arrays, a manifest or a hub data set; anything else is refused with the nearest name."""
+"""Resolves DATA to the reader of its form; what no reader recognises is refused with the nearest name."""
 
 import os
 from dataclasses import replace
@@ -7,30 +7,26 @@ from pathlib import Path
 from augury.core import registry
 from augury.core.errors import InputError
 from augury.core.files import kind_of
-from augury.train.data.folder import read_folder
-from augury.train.data.manifest import read_manifest
-from augury.train.data.market import is_market, read_market
-from augury.train.data.npz import read_npz
 from augury.train.data.parts import Parts
 from augury.train.data.preparation import ReadOptions
+from augury.train.data.reader import Reader
 from augury.train.data.words import nearest
 
 _EXECUTABLE = (".pt", ".pth", ".pkl", ".pickle", ".joblib", ".ckpt")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 
 
-def read(data: str, data_dir: str | None, options: ReadOptions) -> Parts:
-    """The parts of whatever `data` names beside the registered names."""
-    if data.startswith("hf:"):
-        from augury.train.data.huggingface import read_hub
-
-        return read_hub(data, data_dir, options)
-    path = Path(data).expanduser()
+def read(data: str, options: ReadOptions) -> Parts:
+    """The parts of whatever `data` names beside the registered data sets: `READER:PLACE`, or a path that a reader recognises."""
+    name, colon, place = data.partition(":")
+    named = bool(colon) and registry.has("reader", name)
+    path = Path(place if named else data).expanduser()
     try:
-        if path.is_dir():
-            return replace(_read_directory(path, options), place=Path(os.path.abspath(path)))
-        if path.is_file():
-            return replace(_read_file(path, options), place=Path(os.path.abspath(path)))
+        if named:
+            parts = _reader(name).read(place, options)
+            return replace(parts, place=Path(os.path.abspath(path))) if path.exists() else parts
+        if path.is_dir() or path.is_file():
+            return replace(_read_path(path, options), place=Path(os.path.abspath(path)))
     except PermissionError as error:
         raise InputError(f"DATA {error.filename or data}: may not be read (permission denied); change its permissions") from None
     except ValueError as error:
@@ -43,6 +39,11 @@ def read(data: str, data_dir: str | None, options: ReadOptions) -> Parts:
     raise _not_there(data, path)
 
 
+def _reader(name: str) -> Reader:
+    made: Reader = registry.get("reader", name)()
+    return made
+
+
 def _kind(path: Path) -> str:
     """What lies there, where it is neither a file nor a folder."""
     try:
@@ -51,26 +52,28 @@ def _kind(path: Path) -> str:
         return ""
 
 
-def _read_directory(path: Path, options: ReadOptions) -> Parts:
-    if is_market(path):
-        return read_market(path, options)
-    arrays = (path / "train.npz").exists()
-    if arrays and (path / "train").is_dir():
-        raise InputError(f"DATA {path}: holds both train/ and train.npz; move one of them away")
-    return read_npz(path, options) if arrays else read_folder(path, options)
+def _read_path(path: Path, options: ReadOptions) -> Parts:
+    """By the one reader that recognises a file or folder; folders that none does are told what a folder lacks."""
+    found = [name for name in registry.names("reader") if _reader(name).recognises(path)]
+    if len(found) > 1:
+        raise InputError(
+            f"DATA {path}: may be read as {' or as '.join(found)}; write {found[0]}:{path} or {found[1]}:{path}, or move one away"
+        )
+    if not found and path.is_file():
+        raise _unread(path)
+    return _reader(found[0] if found else "folder").read(str(path), options)
 
 
-def _read_file(path: Path, options: ReadOptions) -> Parts:
+def _unread(path: Path) -> InputError:
+    """Why a file that no reader recognises is not read."""
     suffix = path.suffix.lower()
-    if suffix == ".csv":
-        return read_manifest(path, options)
     if suffix in _EXECUTABLE:
-        raise InputError(f"DATA {path}: {suffix} files can execute code when read; give images, train.npz and test.npz, or a CSV")
+        return InputError(f"DATA {path}: {suffix} files can execute code when read; give images, train.npz and test.npz, or a CSV")
     if suffix in (".npz", ".npy"):
-        raise InputError(f"DATA {path}: give a folder that holds train.npz and test.npz, not one file")
+        return InputError(f"DATA {path}: give a folder that holds train.npz and test.npz, not one file")
     if suffix in _ARCHIVES:
-        raise InputError(f"DATA {path}: unpack the archive and give the folder")
-    raise InputError(f"DATA {path}: is neither a folder nor a .csv manifest (columns path,label,group,split)")
+        return InputError(f"DATA {path}: unpack the archive and give the folder")
+    return InputError(f"DATA {path}: is neither a folder nor a .csv manifest (columns path,label,group,split)")
 
 
 def _not_there(data: str, path: Path) -> InputError:

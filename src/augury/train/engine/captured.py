@@ -121,7 +121,7 @@ class Capture:
         return self._replay(t, key, share)
 
     def _key(self, t: Training, share: Share, clock: Clock, program: Any) -> Any:
-        mapped = None if t.method.fill is None else clock.step % t.method.fill.every == 0
+        mapped = None if t.method.saliency is None else clock.step % t.method.saliency.every == 0
         return program, len(share.rows), share.count, clock.intensity, mapped, clock.epoch if self.reads_clock else None
 
     def _record(self, t: Training, key: Any, share: Share, clock: Clock, program: Any) -> bool:

@@ -111,8 +111,8 @@ def prepare(
     )  # fmt: skip
     if "unlabelled" in found.strategy.streams:
         data = replace(data, unlabelled=Unlabelled(on_device(dataset.train, device), found.strategy.stream_ratio, settings.seed))
-    if method.fill is not None:
-        method.fill.check(first_two(data.train, len(dataset.classes)))
+    if method.saliency is not None:
+        method.saliency.check(first_two(data.train, len(dataset.classes)))
     average = None if settings.model_ema_decay is None else ModelEma(model, settings.model_ema_decay)
     selection = Selection(settings.select, settings.patience, found.groups, settings.metric)
     return Training(settings, dataset, method, update, data, selection, average, progress=Progress(notes=found.notes))

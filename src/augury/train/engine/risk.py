@@ -53,9 +53,9 @@ def _sums(t: Training, network: nn.Module, rows: Tensor, epoch: int, step: int) 
     share = Share(rows, torch.zeros_like(rows), 1.0, len(rows))
     seen = views(t, share, clock, {})
     seen.counts = Counts()
-    if t.method.fill is not None:
+    if t.method.saliency is not None:
         # A map for every batch, whatever `every` says, and counted nowhere: this is measuring, not training.
-        seen.fill = t.method.fill.saliency
+        seen.saliency = t.method.saliency.source
     seen.smoothing = 0.0
     batch = seen()
     assert batch.targets is not None

@@ -16,7 +16,7 @@ from augury.train.method.counts import Counts
 from augury.train.method.method import Method
 from augury.train.method.pipelines import Augmentation, method_pipelines, normalize_of
 from augury.train.method.refinement import Mode, Refinement
-from augury.train.method.saliency import HostFill, given_network, with_early_head
+from augury.train.method.saliency import StepSaliency, given_network, with_early_head
 from augury.train.strategies.build import strategy as build_strategy
 from augury.train.strategies.simple import LossFunction, SimpleStrategy, name_of
 from augury.train.strategies.strategy import Strategy, members
@@ -101,7 +101,7 @@ def assembled(
     return Method(
         network, extra, strategy, pipelines, name=name, classes=classes, seed=seed, smoothing=smoothing,
         draws=draws, refinement=refinement,
-        fill=HostFill.of(pipelines, network, extra, normalize, counts, named), image_range=image_range,
+        saliency=StepSaliency.of(pipelines, network, extra, normalize, counts, named), image_range=image_range,
         class_weights=None if class_weights is None else class_weights.to(device),
     )  # fmt: skip
 

@@ -21,7 +21,7 @@ from augury.train.method.counts import Counts, counting
 from augury.train.method.inputs import Inputs
 from augury.train.method.pipelines import normalize_of
 from augury.train.method.refinement import Refinement
-from augury.train.method.saliency import HostFill
+from augury.train.method.saliency import StepSaliency
 from augury.train.method.views import Source, StepViews
 from augury.train.strategies.strategy import Step, Strategy, members
 
@@ -49,18 +49,18 @@ class Method(nn.Module):
         smoothing: float = 0.0,
         draws: Draws = "independent",
         refinement: Refinement | None = None,
-        fill: HostFill | None = None,
+        saliency: StepSaliency | None = None,
         image_range: tuple[float, float] | None = None,
         class_weights: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.model, self.extra = model, extra
-        self.strategy, self.pipelines, self.fill = strategy, pipelines, fill
+        self.strategy, self.pipelines, self.saliency = strategy, pipelines, saliency
         self.name, self.classes, self.seed, self.smoothing, self.draws = name, classes, seed, smoothing, draws
         self.refinement = refinement or Refinement()
         self.normalize = normalize_of(pipelines[0])
-        self.counts = Counts() if fill is None else fill.counts
+        self.counts = Counts() if saliency is None else saliency.counts
         self.inputs = Inputs(name, strategy, classes, image_range)
         self.epoch, self.epochs = 0, 1
         self._open = False
@@ -173,8 +173,8 @@ class Method(nn.Module):
         """The views of a step on these sources."""
         return StepViews(
             sources, self.refinement.pipelines(self.pipelines, clock), self.seed, clock, self.counts,
-            None if self.fill is None else self.fill.at(clock, images), address, self.smoothing, self.draws, self.class_weights,
-            self.device,
+            None if self.saliency is None else self.saliency.at(clock, images), address, self.smoothing, self.draws,
+            self.class_weights, self.device,
         )  # fmt: skip
 
     @contextmanager

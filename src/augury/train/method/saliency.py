@@ -14,8 +14,8 @@ from torch import nn
 
 from augury.augment.pipeline import Pipeline
 from augury.augment.saliency.early_head import EarlyHead
-from augury.augment.saliency.fill import Saliency, saliency
-from augury.augment.saliency.maps import AnySaliencyKind
+from augury.augment.saliency.maps import SaliencyKind, way_of
+from augury.augment.saliency.source import Saliency, saliency
 from augury.augment.stages.normalize import Normalize
 from augury.core.batch import Batch
 from augury.core.errors import InputError
@@ -31,7 +31,7 @@ from augury.train.strategies.strategy import Strategy, members
 class Wanted:
     """What the pipelines ask for: the kind of map, made in every so many steps, of the network in training or another."""
 
-    kind: AnySaliencyKind
+    kind: SaliencyKind
     every: int
     network: str | None = None
 
@@ -55,14 +55,14 @@ def wanted(pipelines: tuple[Pipeline, ...]) -> Wanted | None:
 def with_early_head(strategy: Strategy, pipelines: tuple[Pipeline, ...], classes: int) -> Strategy:
     """The strategy, wrapped so that it trains an early head where a pipeline's saliency needs one."""
     asked = wanted(pipelines)
-    return WithEarlyHead(strategy, classes) if asked is not None and asked.kind == "early_head" else strategy
+    return WithEarlyHead(strategy, classes) if asked is not None and way_of(asked.kind).early_head else strategy
 
 
 @dataclass
-class HostFill:
-    """The `fill` of a training's steps: counts its passes, and leaves out the steps between every `every`."""
+class StepSaliency:
+    """The saliency of a training's steps: counts its passes, and leaves out the steps between every `every`."""
 
-    saliency: Saliency
+    source: Saliency
     every: int
     counts: Counts
     clock: Clock
@@ -72,7 +72,7 @@ class HostFill:
     def of(
         pipelines: tuple[Pipeline, ...], model: nn.Module, extra: nn.ModuleDict, normalize: Normalize, counts: Counts,
         of_name: Callable[[str], nn.Module],
-    ) -> "HostFill | None":  # fmt: skip
+    ) -> "StepSaliency | None":  # fmt: skip
         """For the first network, or the one that a stage names; None where no stage needs a map.
 
         Raises InputError for a network that cannot make it.
@@ -80,11 +80,11 @@ class HostFill:
         asked = wanted(pipelines)
         if asked is None:
             return None
-        head: Any = extra["early_head"] if asked.kind == "early_head" else None
+        head: Any = extra["early_head"] if way_of(asked.kind).early_head else None
         network = members(model)[0] if asked.network is None else of_name(asked.network)
-        return HostFill(fill_of(network, asked.kind, normalize, head), asked.every, counts, Clock())
+        return StepSaliency(saliency_of(network, asked.kind, normalize, head), asked.every, counts, Clock())
 
-    def at(self, clock: Clock, images: int) -> "HostFill":
+    def at(self, clock: Clock, images: int) -> "StepSaliency":
         """For a step of `images` source images."""
         return replace(self, clock=clock, images=images)
 
@@ -93,16 +93,16 @@ class HostFill:
             unknown = torch.full_like(batch.images[:, 0], torch.nan, dtype=torch.float32)
             return batch.replace(saliency=unknown)
         forward, backward = self.counts.forward, self.counts.backward
-        done = self.saliency(batch)
+        done = self.source(batch)
         # Said here, whatever hooks on the network made of it: one pass each way, for attention only forward.
         share = len(batch) / max(1, self.images)
-        self.counts.forward, self.counts.backward = forward + share, backward + share * (self.saliency.kind != "attention")
+        self.counts.forward, self.counts.backward = forward + share, backward + share * self.source.way.backward
         return done
 
     def check(self, batch: Batch) -> None:
         """Make one map for nothing, so that a network that refuses it does so before the training starts."""
         with torch.random.fork_rng(devices=[batch.images.device] if batch.images.is_cuda else []):
-            self.saliency(batch)
+            self.source(batch)
 
 
 def given_network(name: str, *, classes: int, channels: int, device: torch.device) -> nn.Module:
@@ -152,6 +152,6 @@ def _loaded(spec: Spec, weights: Path, channels: int) -> nn.Module | None:
     return None
 
 
-def fill_of(network: nn.Module, kind: AnySaliencyKind, normalize: Normalize, head: EarlyHead | None = None) -> Saliency:
-    """The `fill` of a network trained on values that `normalize` gives."""
+def saliency_of(network: nn.Module, kind: SaliencyKind, normalize: Normalize, head: EarlyHead | None = None) -> Saliency:
+    """The saliency of a network trained on values that `normalize` gives."""
     return saliency(network, kind, mean=normalize.mean, std=normalize.std, head=head)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from augury.augment.pipeline import Fill, Pipeline
+from augury.augment.pipeline import Pipeline, SaliencySource
 from augury.core.batch import Batch
 from augury.core.draws import Draws
 from augury.core.errors import InputError
@@ -34,7 +34,7 @@ class StepViews:
     seed: int
     clock: Clock
     counts: Counts = field(default_factory=Counts)
-    fill: Fill | None = None
+    saliency: SaliencySource | None = None
     address: Tensor | None = None
     smoothing: float = 0.0
     draws: Draws = "independent"
@@ -51,7 +51,8 @@ class StepViews:
         chosen = self.pipelines[min(pipeline, len(self.pipelines) - 1)]
         intensity = self.clock.intensity
         done, _ = chosen.run(
-            batch.replace(key=noise.key), noise, clock=self.clock, fill=self.fill, intensity=intensity, refined=intensity == 0
+            batch.replace(key=noise.key), noise, clock=self.clock, saliency=self.saliency, intensity=intensity,
+            refined=intensity == 0,
         )  # fmt: skip
         if self.smoothing and done.targets is not None:
             done = done.replace(targets=done.targets.smoothed(self.smoothing))

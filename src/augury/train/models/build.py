@@ -12,17 +12,13 @@ from augury.core.options import Spec, bind, parse_spec
 from augury.train.models import external
 
 _FROM_DATA = ("classes", "channels")
-_FAMILIES: dict[str, Callable[..., nn.Module]] = {
-    "torchvision": external.torchvision_network,
-    "timm": external.timm_network,
-}
 
 
 def build(name: str | Spec, /, *, classes: int, channels: int = 3, **options: Any) -> nn.Module:
     """A network by its name, `build("wrn_28_10", classes=100)` or `build("torchvision:resnet50(pretrained=true)", classes=2)`.
 
-    `name`: a registered one, `torchvision:NAME` or `timm:NAME`; options in its brackets or as keywords. Its weights come
-    from PyTorch's default generators. The result keeps to what `augury.train.models` says of every network.
+    `name`: a registered one, or LIBRARY:NAME with a registered library of networks; options in its brackets or as keywords. Its
+    weights come from PyTorch's default generators. The result keeps to what `augury.train.models` says of every network.
     Raises InputError for unknown names and options, RunError when pretrained weights cannot be had.
     """
     spec = parse_spec(name, "--model") if isinstance(name, str) else name
@@ -37,15 +33,18 @@ def build(name: str | Spec, /, *, classes: int, channels: int = 3, **options: An
 
 def _maker(name: str) -> tuple[Callable[..., nn.Module], tuple[str, ...]]:
     """The function that makes the network, and what to give it before its options."""
-    family, colon, member = name.partition(":")
-    if colon and family in _FAMILIES:
-        return _FAMILIES[family], (member,)
-    if not colon and not registry.has("model", name) and external.torchvision_has(name):
+    library, colon, member = name.partition(":")
+    if colon:
+        if not registry.has("library", library):
+            raise InputError(f"--model: {registry.unknown('library of networks', library, registry.names('library'))}")
+        return registry.get("library", library), (member,)
+    if not registry.has("model", name) and external.torchvision_has(name):
         raise InputError(f"--model: unknown model {name!r}; did you mean 'torchvision:{name}'?")
     try:
         return registry.get("model", name), ()
     except InputError as error:
-        also = "" if "did you mean" in str(error) else ", torchvision:NAME, timm:NAME"
+        libraries = "".join(f", {library}:NAME" for library in registry.names("library"))
+        also = "" if "did you mean" in str(error) else libraries
         raise InputError(f"--model: {error}{also}") from None
 
 

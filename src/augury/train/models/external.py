@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from augury.core.errors import InputError, RunError
 from augury.core.options import Interval
-from augury.core.registry import unknown
+from augury.core.registry import register, unknown
 from augury.train.models.network import Channels, Classes
 
 ImageSize = Annotated[int, Interval(1)]
@@ -45,6 +45,7 @@ class External(nn.Module):
         return logits
 
 
+@register("library", "torchvision", source="torchvision.models")
 def torchvision_network(
     name: str,
     /,
@@ -90,6 +91,7 @@ def torchvision_network(
     return _wrap(network, head, _input_size(f"torchvision:{name}", own_size, image_size))
 
 
+@register("library", "timm", source="timm, Wightman 2019, github.com/huggingface/pytorch-image-models")
 def timm_network(
     name: str,
     /,

@@ -66,30 +66,30 @@ class ManifoldMixup(Strategy):
         if self.batch_wide and len(batch):
             # The row with the smallest key, whatever the order of the batch.
             u = u.index_select(0, noise.key.argmin()[None]).expand_as(u)
-        keep = Beta(alpha, alpha).value(u[:, 0], torch.ones_like(u[:, 0]))
-        keep = torch.where(u[:, 1] < chance, keep, 1.0)
-        partner, keep = partner.to(batch.images.device), keep.to(batch.images.device)
-        targets = batch.targets.mix(partner, keep)
+        weight = Beta(alpha, alpha).value(u[:, 0], torch.ones_like(u[:, 0]))
+        weight = torch.where(u[:, 1] < chance, weight, 1.0)
+        partner, weight = partner.to(batch.images.device), weight.to(batch.images.device)
+        targets = batch.targets.mix(partner, weight)
         path = self.paths[number]
         if path is None:
-            return model(_mixed(batch.images, partner, keep)), targets
-        with _mixing(model.get_submodule(path), partner, keep):
+            return model(_mixed(batch.images, partner, weight)), targets
+        with _mixing(model.get_submodule(path), partner, weight):
             return model(batch.images), targets
 
 
-def _mixed(maps: Tensor, partner: Tensor, keep: Tensor) -> Tensor:
-    weight = keep.to(maps.dtype).reshape(-1, *[1] * (maps.ndim - 1))
-    return maps * weight + maps[partner] * (1 - weight)
+def _mixed(maps: Tensor, partner: Tensor, weight: Tensor) -> Tensor:
+    own = weight.to(maps.dtype).reshape(-1, *[1] * (maps.ndim - 1))
+    return maps * own + maps[partner] * (1 - own)
 
 
 @contextmanager
-def _mixing(layer: nn.Module, partner: Tensor, keep: Tensor) -> Iterator[None]:
+def _mixing(layer: nn.Module, partner: Tensor, weight: Tensor) -> Iterator[None]:
     """Replace the layer's output by its mix while this lasts."""
 
     def mix(module: nn.Module, given: Any, made: Tensor) -> Tensor:
         if not isinstance(made, Tensor) or len(made) != len(partner):
             raise InputError("--strategy: manifold_mixup(layers=...): the layer's output is no tensor with a row per image")
-        return _mixed(made, partner, keep)
+        return _mixed(made, partner, weight)
 
     hook = layer.register_forward_hook(mix)
     try:

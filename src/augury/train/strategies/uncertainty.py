@@ -28,7 +28,7 @@ class Uncertainty(Strategy):
     """See `uncertainty`. stages: what the host puts before `normalize`."""
 
     candidates: int
-    keep: int
+    selected: int
     select: Literal["topk", "proportional"]
     stages: tuple[Any, ...]
     seed: int = 0
@@ -47,11 +47,11 @@ class Uncertainty(Strategy):
         images = torch.cat([copy.images for copy in copies])
         joined = Targets.cat(targets)
         logs = {}
-        if self.keep < self.candidates:
+        if self.selected < self.candidates:
             scores = torch.stack(list(self._scores(model, images, joined, count)), 1)
             noise = Noise.of(self.seed, copies[0].ids, epoch=self.steps, visits=copies[0].visits).fold("uncertainty")
             self.steps += 1
-            column = chosen(scores, self.keep, self.select, noise)
+            column = chosen(scores, self.selected, self.select, noise)
             rows = (column * count + torch.arange(count, device=column.device)[:, None]).T.flatten()
             logs = {"candidate_loss": scores.mean(), "kept_loss": scores.gather(1, column).mean()}
             images, joined = images[rows], joined[rows]
@@ -73,17 +73,19 @@ class Uncertainty(Strategy):
         self.steps = state["steps"]
 
 
-def chosen(scores: Tensor, keep: int, select: str, noise: Noise) -> Tensor:
-    """Columns int64 [B,keep] of losses [B,K]: the highest, or drawn with replacement in proportion to the loss.
+def chosen(scores: Tensor, selected: int, select: str, noise: Noise) -> Tensor:
+    """Columns int64 [B,selected] of losses [B,K]: the highest, or drawn with replacement in proportion to the loss.
 
     A loss that is not finite counts as the highest for `topk` and, for `proportional`, as one of 1e6.
     """
     scores = torch.nan_to_num(scores.float(), nan=1e6, posinf=1e6, neginf=0.0).clamp(min=0)
     if select == "topk":
-        return scores.topk(keep, 1).indices
+        return scores.topk(selected, 1).indices
     total = scores.sum(1, keepdim=True)
     share = torch.where(total > 0, scores / total.clamp(min=1e-30), 1 / scores.shape[1])
-    passed = share.double().cumsum(1)[:, None] <= noise.uniform(keep).double()[:, :, None] * share.double().sum(1)[:, None, None]
+    passed = (
+        share.double().cumsum(1)[:, None] <= noise.uniform(selected).double()[:, :, None] * share.double().sum(1)[:, None, None]
+    )
     return passed.sum(2).clamp(max=scores.shape[1] - 1)
 
 
@@ -105,17 +107,19 @@ def candidates_stage(length: int) -> PlanStage:
 def uncertainty(
     *,
     candidates: Annotated[int, Interval(1, 64)] = 4,
-    keep: Annotated[int, Interval(1, 64)] = 1,
+    selected: Annotated[int, Interval(1, 64)] = 1,
     length: Annotated[int, Interval(0, 8)] = 2,
     select: Literal["topk", "proportional"] = "topk",
 ) -> Strategy:
-    """Draws `candidates` augmentations of every image, scores them without gradients, trains on `keep` of them.
+    """Draws `candidates` augmentations of every image, scores them without gradients, trains on `selected` of them.
 
     Each candidate is the training's augmentation with `length` random operations put before `normalize` (0: the
     augmentation alone). Scores are cross-entropies of the network in evaluation mode. topk keeps the highest, as the paper
-    says; proportional draws in proportion to the loss, with replacement, as the released code does. With keep = candidates
+    says; proportional draws in proportion to the loss, with replacement, as the released code does. With selected = candidates
     all are trained on and nothing is scored. Raises InputError where more are to be kept than drawn.
     """
-    if keep > candidates:
-        raise InputError(f"--strategy uncertainty: keep={keep} of candidates={candidates}; keep at most as many as are drawn")
-    return Uncertainty(candidates, keep, select, (candidates_stage(length),) if length else ())
+    if selected > candidates:
+        raise InputError(
+            f"--strategy uncertainty: selected={selected} of candidates={candidates}; keep at most as many as are drawn"
+        )
+    return Uncertainty(candidates, selected, select, (candidates_stage(length),) if length else ())

@@ -3,29 +3,27 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 from augury.augment.forms.normalize import normalised
-from augury.augment.saliency.attention import attention_map
-from augury.augment.saliency.early_head import EarlyHead, early_maps
-from augury.augment.saliency.gradient import evaluating, gradient_map, low_resolution_map
-from augury.augment.saliency.maps import AnySaliencyKind
+from augury.augment.saliency.early_head import EarlyHead, Headed
+from augury.augment.saliency.gradient import evaluating
+from augury.augment.saliency.maps import SaliencyKind, SaliencyWay, way_of
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 
 
 @dataclass(frozen=True)
 class Saliency:
-    """A `fill`: takes a batch, gives it its saliency map from `network`, leaving the network and all generators as they were.
+    """Takes a batch and gives it its saliency map from `network`, leaving the network and all generators as they were.
 
     normalise: uint8 images to what the network expects; images that are floats already are taken as they are.
     """
 
     network: nn.Module
-    kind: AnySaliencyKind = "full"
+    kind: SaliencyKind = "full"
     normalise: Callable[[Tensor], Tensor] | None = None
     head: EarlyHead | None = None
 
@@ -43,16 +41,16 @@ class Saliency:
             return images.new_zeros(0, *images.shape[-2:])
         images = images.contiguous(memory_format=torch.channels_last)
         with evaluating(self.network, *([] if self.head is None else [self.head])):
-            if self.kind == "attention":
-                return attention_map(self.network, images)
-            if self.kind == "low_resolution":
-                return low_resolution_map(self.network, images, labels)
-            return gradient_map(self._early if self.kind == "early_head" else self.network, images, labels)
+            seen = self.network
+            if self.way.early_head:
+                assert self.head is not None
+                seen = Headed(self.network, self.head)
+            return self.way.make(seen, images, labels)
 
-    def _early(self, images: Tensor) -> Tensor:
-        assert self.head is not None
-        logits: Tensor = self.head(early_maps(self.network, images))
-        return logits
+    @property
+    def way(self) -> SaliencyWay:
+        """How its maps are made."""
+        return way_of(self.kind)
 
     def _floats(self, images: Tensor) -> Tensor:
         if images.dtype != torch.uint8:
@@ -64,13 +62,13 @@ class Saliency:
 
 def saliency(
     model: nn.Module,
-    kind: AnySaliencyKind = "full",
+    kind: SaliencyKind = "full",
     *,
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
     head: EarlyHead | None = None,
 ) -> Saliency:
-    """A `fill` for `pipeline.run(batch, noise, fill=augury.saliency(model))` in a training loop of your own.
+    """For `pipeline.run(batch, noise, saliency=augury.saliency(model))` in a training loop of your own.
 
     kind: `full`; `low_resolution`, from images of half the size (a quarter of the cost); `early_head`, from `head` on the
     network's first unit, which `augury.augment.saliency.early_head` makes and you train along; `attention`, the
@@ -83,14 +81,13 @@ def saliency(
     >>> saliency(model).map(torch.zeros(1, 3, 2, 2)).shape
     torch.Size([1, 2, 2])
     """
-    if kind not in get_args(AnySaliencyKind):
-        raise InputError(f"saliency: {kind!r} must be one of {', '.join(get_args(AnySaliencyKind))}")
-    if kind == "early_head" and head is None:
-        raise InputError("saliency: early_head needs head=early_head(model, classes), trained along with the model")
+    way = way_of(kind)
+    if way.early_head and head is None:
+        raise InputError(f"saliency: {kind} needs head=early_head(model, classes), trained along with the model")
     resized = getattr(model, "image_size", None)
-    if kind == "low_resolution" and resized is not None:
+    if way.other_size and resized is not None:
         raise InputError(
-            f"saliency=low_resolution: the network resizes every image to {resized}x{resized}, which saves nothing; "
+            f"saliency={kind}: the network resizes every image to {resized}x{resized}, which saves nothing; "
             "use saliency=full or saliency=early_head"
         )
     if (mean is None) != (std is None):

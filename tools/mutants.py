@@ -1,0 +1,190 @@
+"""Mutation testing of the parts that everything rests on: `make mutants`, or `python tools/mutants.py [GROUP ...]`.
+
+mutmut changes one expression at a time and runs the tests that reach it; a change that no test notices is a survivor. A group
+is a part of Augury with the quick tests that cover it, listed in tests/mutants.toml. So are the survivors that no test can
+tell from the original, with the reason; all others are printed, and fewer than 90 % killed is an error.
+
+Four choices of mutmut's are changed here. Functions under a decorator that leaves them functions (`register`, `property`) are
+mutated too, since every method of Augury is one. A string is changed once, not into three spellings. An argument becomes None and
+is not also left out, which nearly always is a TypeError. And the words of a `raise` are left alone: whether and when it is raised
+is mutated, and tests match what a message must name.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import libcst as cst
+
+ROOT = Path(__file__).resolve().parent.parent
+LISTED = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))
+LEAST_KILLED = 0.9
+DECORATORS = {"register", "property", "staticmethod", "classmethod", "contextmanager"}
+KILLED = ("killed", "timeout", "segfault", "suspicious")  # suspicious: an exit code that is not pytest's
+COPIED = ("src", "tests", "docs", "tools", "pyproject.toml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+
+
+def main() -> int:
+    groups = LISTED["groups"]
+    parser = argparse.ArgumentParser(description="Mutation testing of core, strategies, statistics and lowering.")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(groups)}; all where none is given")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
+    parser.add_argument("--report", action="store_true", help="only list what an earlier run found")
+    args = parser.parse_args()
+    for group in args.groups:
+        if group not in groups:
+            parser.error(f"unknown group {group!r}; known: {', '.join(groups)}")
+    if len(args.groups) == 1:
+        return one(args.groups[0], args.jobs, args.report)
+    again = [sys.executable, __file__, "--jobs", str(args.jobs), *(["--report"] if args.report else [])]
+    return max(subprocess.run([*again, group]).returncode for group in args.groups or groups)
+
+
+def one(group: str, jobs: int, only_report: bool) -> int:
+    """Runs a group in a folder of its own, so that its results are kept for the next run; mutmut works in the current one."""
+    folder = ROOT / "build" / "mutants" / group
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in COPIED:
+        link = folder / name
+        if not link.is_symlink():
+            link.symlink_to(ROOT / name)
+    os.chdir(folder)
+    os.environ.update(OMP_NUM_THREADS="1", NUMBA_NUM_THREADS="1", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    os.environ.pop("PYTHONPATH", None)
+    _configure(**LISTED["groups"][group])
+    _widen()
+    if not only_report:
+        import mutmut.__main__
+
+        if not sys.stdout.isatty():
+            mutmut.ui.terminal.print_status = mutmut.__main__.print_status = mutmut.stats.print_status = _quiet
+        mutmut.__main__._run((), jobs)
+    return report(group)
+
+
+def _quiet(*said: object, **how: object) -> None:
+    """In place of a line that turns and counts, where nobody looks."""
+
+
+def _configure(files: list[str], tests: list[str]) -> None:
+    from mutmut import configuration
+
+    configuration._config = replace(
+        configuration._load_config(),
+        source_paths=[Path("src")],
+        resolved_mutated_source_paths=[Path.cwd() / "mutants" / "src"],
+        only_mutate=files,
+        also_copy=[Path(name) for name in COPIED],
+        pytest_add_cli_args=["-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin", "--hypothesis-profile=mutants"],
+        timeout_multiplier=3.0,
+        timeout_constant=2.0,
+        pytest_add_cli_args_test_selection=tests,
+        process_isolation=configuration.ProcessIsolation.FORKSERVER,  # PyTorch's and numba's threads do not survive a fork
+        track_dependencies=False,
+    )
+
+
+def _widen() -> None:
+    """The four changes that the head of this file names."""
+    from mutmut.mutation import file_mutation, mutators
+
+    visitor = file_mutation.MutationVisitor
+    skips, arranged = visitor._skip_node_and_children, file_mutation.function_trampoline_arrangement
+
+    def skip(self: Any, node: cst.CSTNode) -> bool:
+        if isinstance(node, cst.Raise):
+            self._words = getattr(self, "_words", set()) | {id(n) for n in _descendants(node) if isinstance(n, cst.SimpleString)}
+        if id(node) in getattr(self, "_words", ()):
+            return True
+        if isinstance(node, cst.FunctionDef) and node.decorators and all(_called(d) in DECORATORS for d in node.decorators):
+            return node.name.value in file_mutation.NEVER_MUTATE_FUNCTION_NAMES
+        return bool(skips(self, node))
+
+    def arrange(function: cst.FunctionDef, mutants: Iterable[Any], class_name: str | None) -> Any:
+        if not function.decorators:
+            return arranged(function, mutants, class_name)
+        before, (trampoline, *others), after, names = arranged(function.with_changes(decorators=[]), mutants, class_name)
+        trampoline = trampoline.with_changes(decorators=[*function.decorators, *trampoline.decorators])
+        return before, [trampoline, *others], after, names
+
+    def once(node: cst.BaseString) -> Iterator[cst.BaseString]:
+        yield from list(mutators.operator_string(node))[:1]
+
+    def replaced(node: cst.Call) -> Iterator[cst.Call]:
+        yield from (call for call in mutators.operator_arg_removal(node) if len(call.args) == len(node.args))
+
+    changed = {mutators.operator_string: once, mutators.operator_arg_removal: replaced}
+    visitor._skip_node_and_children = skip
+    file_mutation.function_trampoline_arrangement = arrange
+    operators = mutators.mutation_operators
+    operators[:] = [(kind, changed.get(operator, operator)) for kind, operator in operators]
+
+
+def _descendants(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    for child in node.children:
+        yield child
+        yield from _descendants(child)
+
+
+def _called(decorator: cst.Decorator) -> str:
+    what = decorator.decorator
+    name = what.func if isinstance(what, cst.Call) else what
+    return name.value if isinstance(name, cst.Name) else ""
+
+
+def report(group: str) -> int:
+    """Prints what was killed, by file, and the survivors that are not explained; 1 where too few were killed."""
+    from mutmut.mutation.data import SourceFileMutationData
+    from mutmut.stats import status_by_exit_code
+    from mutmut.utils.file_utils import walk_mutatable_files
+
+    explained = {(s["file"], s["line"].strip()) for s in LISTED.get("survivors", [])}
+    total: Counter[str] = Counter()
+    for path in sorted(walk_mutatable_files()):
+        data = SourceFileMutationData(path=path)
+        data.load()
+        found: Counter[str] = Counter()
+        for name, code in data.exit_code_by_key.items():
+            status = status_by_exit_code[code]
+            found["killed" if status in KILLED else status] += 1
+            if status in KILLED or status == "not checked":
+                continue
+            removed, added = _change(name, path)
+            if (path.name, added) in explained:
+                found["explained"] += 1
+            else:
+                print(f"{path.name} {name.rpartition('.')[2]} ({status})\n  - {removed}\n  + {added}")
+        total += found
+        if found:
+            print(f"{path}: {_words(found)}")
+    print(f"{group}: {_words(total)}")
+    return int(total["killed"] < LEAST_KILLED * (_checked(total) - total["explained"]))
+
+
+def _change(name: str, path: Path) -> tuple[str, str]:
+    from mutmut.mutation.diff_apply import get_diff_for_mutant
+
+    lines = [line for line in get_diff_for_mutant(name, path=path).splitlines() if not line.startswith(("---", "+++", "@@"))]
+    removed, added = ([line[1:].strip() for line in lines if line.startswith(sign)] for sign in "-+")
+    return " | ".join(removed), " | ".join(added)
+
+
+def _checked(found: Counter[str]) -> int:
+    return sum(number for status, number in found.items() if status not in ("not checked", "explained"))
+
+
+def _words(found: Counter[str]) -> str:
+    checked = _checked(found)
+    rest = ", ".join(f"{number} {status}" for status, number in found.items() if status != "killed" and number)
+    return f"{found['killed']} of {checked} killed ({found['killed'] / max(1, checked):.1%}){rest and ', '}{rest}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
