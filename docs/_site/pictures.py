@@ -104,7 +104,7 @@ def _draws(kind: str, name: str) -> list[Tensor]:
     out = []
     for epoch in range(DRAWS):
         batch = augury.Batch(images, augury.Targets.of(ids, 2), ids)
-        done, _ = pipeline.run(batch, augury.Noise.of(4, ids, epoch=epoch), fill=_fill() if needy else None)
+        done, _ = pipeline.run(batch, augury.Noise.of(4, ids, epoch=epoch), saliency=_saliency() if needy else None)
         out.append(done.images)
     return out
 
@@ -147,7 +147,7 @@ def _by_magnitude(kind: str, name: str) -> tuple[list[Tensor], str] | None:
 _NETWORK: list[Any] = []
 
 
-def _fill() -> Any:
+def _saliency() -> Any:
     """Saliency of a small network that was taught, in some seconds, to tell pieces of the two photographs apart."""
     if not _NETWORK:
         with torch.random.fork_rng():
