@@ -4,8 +4,9 @@
 
 CIFAR-10 at half its size, a few thousand training images, a small network: short trainings, paired by seed. A square of 8 and
 12 of 16 pixels is one of 16 and 24 of 32. Rows: the plain method; kept by the image's own map; by another image's (`foreign`)
-and by none (`constant`), which tell what placing gains without looking; with boxes wholly inside the image (`inside`).
-`hidden` is the mean share of an image that the square takes away, which differs between rows and costs or gains by itself.
+and by none (`constant`), which tell what placing gains without looking; with boxes wholly inside the image (`inside`) and
+around a pixel of the image (`centred`); and RandAugment with a square pasted back, kept in the same ways. `hidden` is the mean
+share of an image that the square takes away, which differs between rows and costs or gains by itself.
 """
 
 import argparse
@@ -24,7 +25,8 @@ from augury.jobs.environment import environment
 from augury.train.engine.settings import Settings
 
 LENGTHS = (8, 12)
-KEPT = ("", ", map=foreign", ", map=constant", ", candidates=inside")
+KEPT = ("", ", map=foreign", ", map=constant", ", candidates=inside", ", candidates=centred")
+POLICY = ("randaugment", "keep_randaugment", "keep_randaugment(map=foreign)", "keep_randaugment(map=constant)")
 
 
 def main() -> None:
@@ -43,6 +45,7 @@ def main() -> None:
         for length in options.lengths:
             rows += [f"crop(padding=2)+flip+cutout(length={length})"]
             rows += [f"crop(padding=2)+flip+keep_cutout(length={length}{how})" for how in KEPT]
+        rows += [f"crop(padding=2)+flip+{policy}" for policy in POLICY]
         settings = Settings(
             str(data), augment=",".join(rows), model=options.model, epochs=options.epochs, batch_size=128, lr=options.lr
         )
@@ -73,7 +76,7 @@ def hidden(augment: str, count: int = 2000) -> float:
     last = augment.split("+")[-1]
     if "cutout" not in last:
         return 0.0
-    done, _ = pipeline(last).run(batch, Noise.of(0, ids), fill=lambda b: b.replace(saliency=maps))
+    done, _ = pipeline(last).run(batch, Noise.of(0, ids), saliency=lambda b: b.replace(saliency=maps))
     return float((done.images[:, 0] == 0).float().mean())
 
 

@@ -2,8 +2,8 @@
 KeepAugment in your own loop
 ============================
 
-KeepAugment asks the network that is being trained which part of an image matters, and places cuts elsewhere. ``augury.method`` computes
-the saliency map inside; with a pipeline alone, pass a ``fill``.
+KeepAugment asks the network that is being trained which part of an image matters, and places cuts elsewhere. ``augury.method``
+computes the saliency map inside; with a pipeline alone, pass ``saliency=``.
 """
 
 import matplotlib.pyplot as plt

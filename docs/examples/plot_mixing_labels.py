@@ -2,8 +2,8 @@
 Mixing with correct labels
 ==========================
 
-CutMix pastes a box of one image into another. The label has to follow the pixels: a box that is clipped at the border covers less than
-it was drawn to cover, and the weight of the label is the exact share of the pixels that are left.
+CutMix pastes a box of one image into another. The label has to follow the pixels: a box that is clipped at the border covers less
+than it was drawn to cover, and the weight of the label is the exact share of the pixels that are left.
 """
 
 import matplotlib.pyplot as plt

@@ -15,6 +15,8 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
+import augury
+
 photographs = Path(tempfile.mkdtemp()) / "photographs"
 random = np.random.default_rng(0)
 for name, image in zip(("temple", "flower"), load_sample_images().images, strict=True):
@@ -28,8 +30,6 @@ for name, image in zip(("temple", "flower"), load_sample_images().images, strict
 # %%
 # Train every augmentation with every seed, at the same number of steps. On the command line, this is
 # ``augury compare photographs --augment none,flip,standard --epochs 3 --seeds 2 --output compared``.
-import augury
-
 found = augury.compare(
     str(photographs), augment="none,flip,standard", epochs=3, seeds=2, output=photographs.parent / "compared", quiet=True
 )
@@ -37,7 +37,7 @@ for row in found.result["rows"]:
     print(f"{row['augment']:10} {row['mean']:5.1f} %  {row['verdict']}")
 
 # %%
-# With three epochs and two seeds there is rarely a verdict: *no difference shown* says that these seeds and test images cannot tell the
-# rows apart. ``compared/report.html`` shows learning curves, and images before and after.
+# With three epochs and two seeds there is rarely a verdict: *no difference shown* says that these seeds and test images cannot tell
+# the rows apart. ``compared/report.html`` shows learning curves, and images before and after.
 assert [row["augment"] for row in found.result["rows"]] == ["none", "flip", "standard"]
 assert (photographs.parent / "compared" / "report.html").is_file()

@@ -2,8 +2,8 @@
 Replaying the worst sample
 ==========================
 
-A draw depends on seed, epoch and the number of an image in its data set, and on nothing else. So the augmented image on which a network
-failed can be made again, alone, and explained in words.
+A draw depends on seed, epoch and the number of an image in its data set, and on nothing else. So the augmented image on which a
+network failed can be made again, alone, and explained in words.
 """
 
 import matplotlib.pyplot as plt

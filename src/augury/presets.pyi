@@ -23,19 +23,19 @@ def augmix(
 ) -> Pipeline:
     """`width` chains of 1 to 3 operations (or `depth`), averaged by Dirichlet weights, blended with the clean image.
 
-    Every operation draws its own level between 0.1 and `severity` of 10 (on a fine grid). Brightness, color, contrast
-    and sharpness are left out, since the paper's test corruptions hold them; all_ops takes them in. Without the
-    paper's consistency loss, which is the strategy augmix_jsd.
+    Every operation draws its own level between 0.1 and `severity` of 10 (on a fine grid). Brightness, color, contrast and
+    sharpness are left out, since they overlap with the paper's test corruptions; all_ops includes them. The paper's
+    consistency loss is a separate strategy, augmix_jsd.
 
-    `version` takes the ladder of another code, with all_ops: torchvision draws one of the first `severity` of ten bins, so
+    `version` selects the ladder of another code, with all_ops: torchvision draws one of the first `severity` of ten bins, so
     that severity 3 changes colours by factors from 0.8 to 1.2; timm draws between 0 and `severity`, or, with `spread`
-    (its mstd), about `severity`. Raises InputError for a severity that torchvision has no bins for.
+    (its mstd), around `severity`. Raises InputError for a severity that torchvision has no bins for.
     """
 
 def batch_augment(*, copies: int = 2) -> Pipeline:
-    """Every image `copies` times in its batch, each copy augmented anew by what follows: `batch_augment(4)+standard`.
+    """Repeats every image `copies` times in its batch; later stages augment each copy differently: `batch_augment(4)+standard`.
 
-    The learning rate stays. A training step costs `copies` times as much; compare at equal cost.
+    The learning rate is not changed. A training step costs `copies` times as much, so compare at equal cost.
     """
 
 def inaugment(
@@ -56,7 +56,7 @@ def inaugment(
     tau: float = 0.6,
     saliency: str = "full",
 ) -> Pipeline:
-    """Copies patches of the image, gives them the image's own draw of `policy`, and pastes them over it, largest first.
+    """Copies patches of the image, augments them by the image's own draw of `policy`, and pastes them over it, largest first.
 
     policy: any augmentation or chain; by default autoaugment, with the table of the setting; `none` pastes plain
     patches. setting: the paper's numbers for PreActResNet-18 and WRN-28-10 (`cifar`), Shake-Shake, ResNet-50 and
@@ -68,8 +68,8 @@ def inaugment(
     `salient` copies windows above the tau-quantile of the image's saliency onto places below it (the paper's outlook;
     KeepAugment's threshold); with windows as large as the image only their centres are chosen, so give a smaller source.
 
-    Takes the place of the trailing Cutout. The paper leaves the distribution of places and the filter open: centres
-    are uniform over the pixels, for copying and for pasting, and resizing is Pillow's.
+    It replaces the trailing Cutout. The paper does not specify the distribution of positions or the filter; here, centres are
+    uniform over the pixels, for copying and for pasting, and resizing is Pillow's.
     """
 
 def keep(
@@ -84,12 +84,12 @@ def keep(
     p: float = 1.0,
     every: int = 1,
 ) -> Pipeline:
-    """Any augmentation with the image's important regions kept: `keep(cutout(length=8))`, `keep(randaugment+cutout)`.
+    """Any augmentation with the image's salient regions preserved: `keep(cutout(length=8))`, `keep(randaugment+cutout)`.
 
-    A region operation (cutout, random_erasing, cutmix) cuts where the network's saliency is low; over the result of
-    anything else, a box of the image where it is high is pasted back. candidates: the boxes that are chosen from, by
-    default those the operation itself draws from. map: `foreign` and `constant` are controls, which say what is gained
-    without looking at the image. Labels of a mix inside follow the pixels, or the chain is refused.
+    A region operation (cutout, random_erasing, cutmix) cuts where the network's saliency is low; for anything else, a box of
+    the original image with high saliency is pasted back over the result. candidates: the boxes to choose from, by default
+    those the operation itself draws from. map: `foreign` and `constant` are controls, which measure the gain without looking
+    at the image. The labels of a mix inside must be able to follow the pixels; otherwise the chain is refused.
     """
 
 def keep_autoaugment(
@@ -108,9 +108,9 @@ def keep_autoaugment(
 ) -> Pipeline:
     """AutoAugment with a salient square of the image pasted back; by default half the side (16 of 32).
 
-    table: autoaugment's, by default the one for the images' side. magnitude: the paper's table 4, `num_ops` operations of
-    AutoAugment's space at that magnitude instead of the learned table. cutout: side of a Cutout after the policy, under
-    the paste, 16 in AutoAugment's CIFAR recipe, in mid-grey. p: the chance that an image is kept.
+    table: as in autoaugment, by default the one for the images' side. magnitude: `num_ops` operations of AutoAugment's space at
+    that magnitude instead of the learned table (the paper's table 4). cutout: side of a mid-grey Cutout between the policy and
+    the paste, 16 in AutoAugment's CIFAR recipe. p: the probability that the square is pasted back.
     """
 
 def keep_cutmix(
@@ -123,7 +123,7 @@ def keep_cutmix(
     map: Literal["own", "foreign", "constant"] = "own",
     every: int = 1,
 ) -> Pipeline:
-    """CutMix, with probability p, into a box that holds little of the image's own saliency; the other image is not looked at."""
+    """CutMix, with probability p, into a box with little of the image's own saliency; the other image's saliency is ignored."""
 
 def keep_cutout(
     *,
@@ -135,9 +135,9 @@ def keep_cutout(
     p: float = 1.0,
     every: int = 1,
 ) -> Pipeline:
-    """Cutout of a square that holds little of the saliency; by default half the side (16 of 32).
+    """Cutout of a square with little saliency; by default half the side (16 of 32).
 
-    p: the chance that an image's square is placed so; the others' are plain Cutout's.
+    p: the probability that saliency decides where an image's square is placed; otherwise it is plain Cutout.
     """
 
 def keep_randaugment(
@@ -155,7 +155,7 @@ def keep_randaugment(
 ) -> Pipeline:
     """RandAugment with a salient square of the image pasted back; by default half the side (16 of 32).
 
-    version: whose operations and ladder, as randaugment's. p: the chance that an image is kept.
+    version: the operations and ladder, as in randaugment. p: the probability that the square is pasted back.
     """
 
 def keep_random_erasing(
@@ -168,21 +168,21 @@ def keep_random_erasing(
     map: Literal["own", "foreign", "constant"] = "own",
     every: int = 1,
 ) -> Pipeline:
-    """Random erasing of a rectangle that holds little of the saliency, with probability p."""
+    """Random erasing of a rectangle with little saliency, with probability p."""
 
 def none() -> Pipeline:
     """No augmentation at all."""
 
 def normalize(*, mean: tuple[float, ...] | None = None, std: tuple[float, ...] | None = None) -> Pipeline:
-    """(x / 255 - mean) / std per channel: stages after it see values, where 0 is the mean colour.
+    """(x / 255 - mean) / std per channel; later stages work on normalised values, where 0 is the mean colour.
 
-    Without numbers it stands for those of the data, in a training, or of `pipeline(..., normalize=(mean, std))`. A chain
-    that does not name it has it after its last stage that needs pixels.
+    Without numbers, it uses those of the data set in a training, or of `pipeline(..., normalize=(mean, std))`. A chain that
+    does not name it normalises after its last stage that needs pixels.
     """
 
 def standard(*, policy: Augmentation | None = None, policy_first: bool = False) -> Pipeline:
     """The usual augmentation of 32x32 images: pad by an eighth of the side, crop, flip with probability one half.
 
-    `policy` comes after them, as the papers of Adversarial AutoAugment and of refined augmentation say; with
-    `policy_first` before them, as the released codes of AutoAugment and Fast AutoAugment do.
+    `policy` is applied after them, as in the papers on Adversarial AutoAugment and refined augmentation; with `policy_first`,
+    before them, as in the released code of AutoAugment and Fast AutoAugment.
     """

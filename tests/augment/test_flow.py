@@ -83,12 +83,12 @@ def test_out_that_cannot_take_the_result_is_refused_by_name() -> None:
         (pixels, images, torch.empty(3, 3, 16, 12, dtype=torch.uint8), r"out: has the shape \[3, 3, 16, 12\]"),
         (pixels, images, torch.empty(4, 3, 16, 12), "out: is torch.float32"),
         (values, images, torch.empty(4, 3, 16, 12, dtype=torch.bfloat16), "out: is torch.bfloat16"),
-        (pixels, images, torch.empty(4, 3, 16, 24, dtype=torch.uint8)[..., ::2], "out: its memory is not laid out"),
-        (values, images, torch.empty(4, 16, 12, 3).permute(0, 3, 1, 2), "out: its memory is not laid out"),
+        (pixels, images, torch.empty(4, 3, 16, 24, dtype=torch.uint8)[..., ::2], "out: its memory layout differs"),
+        (values, images, torch.empty(4, 16, 12, 3).permute(0, 3, 1, 2), "out: its memory layout differs"),
         (pixels, overlapping[:2304].view(4, 3, 16, 12), overlapping[100:2404].view(4, 3, 16, 12), "out: overlaps the images"),
         (pixels, images.float() / 255, torch.empty(4, 3, 16, 12), "out: float images"),
         (pixels, images[0], whole[:1], "out: has the shape"),
-        (augury.pipeline("batch_augment(2)+flip"), images, whole[:4], r"and the result \[8, 3, 16, 12\]"),
+        (augury.pipeline("batch_augment(2)+flip"), images, whole[:4], r"but the result has \[8, 3, 16, 12\]"),
     ]
     for pipeline, given, out, message in cases:
         with pytest.raises(InputError, match=message):
@@ -121,13 +121,13 @@ def test_normalize_stands_where_the_chain_names_it() -> None:
     ("text", "options", "message"),
     [
         ("crop+normalize", {}, "normalize needs numbers"),
-        ("normalize+crop", {"normalize": STATISTICS}, "crop takes pixels; put it before normalize"),
+        ("normalize+crop", {"normalize": STATISTICS}, "crop needs pixels; put it before normalize"),
         ("normalize+normalize", {"normalize": STATISTICS}, "once and without numbers"),
         ("crop", {"normalize": ((0.5,), (0.0,))}, "deviations above 0"),
         ("crop", {"normalize": ((0.5, 0.5), (0.2,))}, "2 means and 1 deviations"),
         ("crop", {"normalize": ((120.0,) * 3, (60.0,) * 3)}, "divide those of 0..255 by 255"),
         ("crop", {"normalize": (("a",), (1,))}, "a number per channel"),
-        ("crop", {"dtype": torch.float16}, "give normalize"),
+        ("crop", {"dtype": torch.float16}, "requires normalize"),
         ("crop", {"normalize": STATISTICS, "dtype": torch.float64}, "float32, bfloat16 or float16"),
         ("normalize(mean=0.5)", {}, "both mean and std"),
     ],

@@ -46,7 +46,7 @@ def test_layout_and_pickling() -> None:
     ("chain", "options", "words"),
     [
         ("crop+normalize", {}, "needs numbers"), ("crop", {"dtype": torch.float16}, "normalize="),
-        ("crop", {"normalize": STATISTICS, "dtype": torch.int32}, "dtype is float32"),
+        ("crop", {"normalize": STATISTICS, "dtype": torch.int32}, "dtype must be float32"),
         ("crop", {"normalize": ([0.5], [0.0])}, "above 0"),
         ("normalize+equalize", {"normalize": STATISTICS}, "put it before normalize"),
     ],

@@ -6,14 +6,17 @@ import pytest
 import torch
 
 from augury.cli import main
+from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.options import parse_chain
 from augury.jobs.preview import Request, preview
 from augury.jobs.runs import open_run
 from augury.jobs.sheets import History, draw, rows_with
+from augury.jobs.shown import history_of, rows_of, shown_of
 from augury.train.data.dataset import load
 from augury.train.engine.prepare import prepare
 from augury.train.engine.run import Trainer
+from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
 from augury.train.method.views import StepViews
 
@@ -41,6 +44,52 @@ def test_a_preview_is_what_the_training_saw(augment: str, monkeypatch: pytest.Mo
         for place, row in enumerate(rows.tolist()):
             trained = training.method.normalize.restore(seen[epoch, int(dataset.train.ids[row])][None])[0]
             assert again.after[epoch][place].equal(trained)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "more"),
+    [
+        ("adversarial_autoaugment(policies=2,lr=0.05)", {}),
+        ("uncertainty(candidates=2)", {}),
+        ("uda(ratio=2,weak=crop)", {"labels": 100}),
+        ("augmix_jsd", {"augment2": "crop+augmix"}),
+        ("ait", {"augment2": "rotate"}),
+    ],
+)
+def test_pictures_of_a_strategy_are_what_its_steps_read(
+    strategy: str, more: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Catches pictures of the augmentation alone, of another epoch's policies, or of another stream's or view's draws.
+    seen: dict[tuple[int, int, int, str, int], torch.Tensor] = {}
+    original = StepViews.__call__
+
+    def noted(self: StepViews, view: int = 0, pipeline: int = 0, stream: str = "train") -> Batch:
+        batch = original(self, view, pipeline, stream)
+        first = self._batches[stream].visits
+        for place, (number, image) in enumerate(zip(batch.ids.tolist(), batch.images, strict=True)):
+            if first is None or first[place] == 0:
+                seen.setdefault((self.clock.epoch, view, pipeline, stream, number), image)
+        return batch
+
+    monkeypatch.setattr(StepViews, "__call__", noted)
+    values = {"data": "digits", "augment": "crop+rotate", "strategy": strategy, "epochs": 2, "seed": 3, "batch_size": 50, **more}
+    settings, dataset = Settings.of(values, "test"), load("digits")
+    directory = RunDirectory.open(tmp_path / "run", settings.dict())
+    training = prepare(settings, dataset)
+    Trainer(training).run(directory)
+    shown = shown_of(settings, dataset, directory.path)
+    assert not shown.plain
+    rows = rows_of(settings, dataset, 3)
+    drawn = draw(dataset, shown, rows, 2, seed=3, history=history_of(settings, dataset, shown))
+    assert len(drawn.after) == 2 * len(training.strategy.seen)
+    for column, (epoch, each) in enumerate((epoch, each) for epoch in range(2) for each in training.strategy.seen):
+        found = 0
+        for place, row in enumerate(rows.tolist()):
+            image = seen.get((epoch, each.view, each.pipeline, each.stream, int(dataset.train.ids[row])))
+            if image is not None:  # of unlabelled images only some come in so few steps
+                assert drawn.after[column][place].equal(training.method.normalize.restore(image[None])[0])
+                found += 1
+        assert found or each.stream == "unlabelled"
 
 
 def test_worst_images_are_those_of_highest_loss_with_their_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

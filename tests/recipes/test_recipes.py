@@ -15,7 +15,7 @@ from augury.core.options import bind, parse_chain, parse_list, parse_spec
 from augury.jobs.patch.rows import patch_rows
 from augury.jobs.patch.settings import PatchSettings
 from augury.recipes.needs import DATA, absent, hours, needs, where_of
-from augury.recipes.recipe import FOLDER, Recipe, RecipeRow, load, read
+from augury.recipes.recipe import FOLDER, Recipe, RecipeRow, load, read, with_policies
 from augury.recipes.scales import changes, key_of, patch_at, scale_named, settings_at
 from augury.train.engine.settings import Settings
 from augury.train.models import external
@@ -48,7 +48,8 @@ def unique(key: str) -> list[str]:
 
 @pytest.mark.parametrize("augment", sorted({*unique("augment"), *unique("augment2")}))
 def test_augmentations_build(augment: str) -> None:
-    assert build(parse_chain(augment, "--augment"), STATISTICS).stages
+    text = with_policies({"augment": augment})["augment"]
+    assert build(parse_chain(text, "--augment"), STATISTICS).stages
 
 
 @pytest.mark.parametrize("text", unique("strategy"))
@@ -79,7 +80,7 @@ def test_settings_hold_at_every_scale(name: str) -> None:
             continue
         assert {"data", "model", "epochs", "batch_size"} <= set(row.settings), row.id
         for scale in ("full", "short", "smoke"):
-            settings = Settings.of(settings_at(recipe, row, scale_named(scale)), f"{name} {row.id} {scale}")
+            settings = Settings.of(with_policies(settings_at(recipe, row, scale_named(scale))), f"{name} {row.id} {scale}")
             assert all(m < 1 or m <= settings.epochs for m in settings.decay_milestones)
             assert settings.refine_at is None or settings.refine_at < settings.epochs
             assert all(epoch <= settings.total_epochs for epoch in settings.risk_epochs)
@@ -218,3 +219,18 @@ def test_a_folder_with_a_manifest_is_read_by_it(tmp_path: Path) -> None:
     (tmp_path / "isic" / "manifest.csv").write_text("path,label,group,split\n")
     assert where_of("isic", str(tmp_path)) == str(tmp_path / "isic" / "manifest.csv")
     assert absent("isic", str(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ('{ id = "b", augment = "crop+{learned}", learned = "c" }', "row 'b': learned names no row before it"),
+        ('{ id = "b", augment = "crop", learned = "a" }', "row 'b': write both or neither"),
+        ('{ id = "b", augment = "crop+{learned}" }', "row 'b': write both or neither"),
+    ],
+)
+def test_a_row_that_replays_policies_names_the_row_that_learns_them(rows: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(f'title = "t"\nsource = "s"\nrows = [{{ id = "a" }}, {rows}]\n')
+    with pytest.raises(InputError, match=re.escape(said)):
+        read(file)

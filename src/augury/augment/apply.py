@@ -1,4 +1,4 @@
-"""One operation on images, with native parameters."""
+"""Applies one operation with given native parameters; nothing is drawn."""
 
 import math
 from typing import Any
@@ -31,11 +31,12 @@ def apply(
     classes: int | None = None,
     **values: Any,
 ) -> Any:
-    """One operation with native parameters, a number for all images or a tensor [B] with one for each.
+    """Apply one operation with native parameters: a number for all images, or a tensor [B] with one number for each.
 
-    images: uint8 or float in [0,1], [B,C,H,W] or [C,H,W], or a PIL image. Parameters not given take their default law's middle.
-    Region operations take `top` and `left` (pixels, may lie outside); mixes take `partner` int64 [B] and, with `labels`,
-    return (images, Targets). Raises InputError naming the parameter that is unknown, out of range or of a wrong shape.
+    images: uint8 or float in [0,1], [B,C,H,W] or [C,H,W], or a PIL image. A parameter that is not given has the median of its
+    default law. Region operations take `top` and `left` (pixels, possibly outside the image); mixes take `partner` int64 [B]
+    and, with `labels`, return (images, Targets). Raises InputError naming the parameter that is unknown, out of range or of a
+    wrong shape.
 
     >>> images = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
     >>> apply("invert", images).unique().tolist()
@@ -103,7 +104,7 @@ def _column(operation: Op, name: str, given: Any, count: int, device: torch.devi
 
 
 def _as_float32(accepted: Interval) -> Interval:
-    """The range as the values that are compared with it are: 0.01 is a hair below 0.01 there."""
+    """The range rounded to float32 like the values compared with it; float32's 0.01 is slightly below 0.01."""
     low, high = torch.tensor([accepted.low, accepted.high], dtype=torch.float32).tolist()
     return Interval(low, high)
 

@@ -1,8 +1,8 @@
-"""Flow: a batch on its way through a pipeline's stages, executed in as few passes over memory as can be.
+"""Flow: a batch passing through a pipeline's stages, executed in as few passes over memory as possible.
 
-Stages are drawn one after another, but what they ask for is executed together: a compiled kernel takes an image through all
-of it while it lies in the cache, and writes it once, as the network reads it. A stage that looks at pixels before it draws,
-or that is a function of images, splits the chain; so does one that reads other images, after which the next begins.
+Stages draw one after another, but are executed together: a compiled kernel applies all of them to an image while it is in
+the cache and writes the result once, in the layout the network reads. Stages that need pixels in order to draw, and those
+that are functions of whole images, split the chain; so do stages that read other images, which end their part of it.
 """
 
 from dataclasses import dataclass, field
@@ -23,13 +23,13 @@ from augury.core.stage import Stage, Trace
 
 @dataclass(frozen=True)
 class Output:
-    """What a pipeline hands out: the type of values (None: as they are), and whether channels come last in memory."""
+    """The form of a pipeline's result: the dtype of values (None: unchanged), and whether memory is channels-last."""
 
     dtype: torch.dtype | None = None
     channels_last: bool = False
 
     def of(self, images: Tensor) -> Tensor:
-        """The images in this form; not copied where they have it."""
+        """The images in this form; copied only if they do not have it already."""
         if self.dtype is not None and images.is_floating_point():
             images = images.to(self.dtype)
         return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
@@ -37,10 +37,10 @@ class Output:
 
 @dataclass
 class Flow:
-    """A batch, and the stages that were drawn for it but are not executed yet.
+    """A batch, and the stages that have drawn for it but are not executed yet.
 
-    batch: its images are those before the waiting stages; all else of it is as after them, but for the labels of a mix.
-    out: where the result goes, if anywhere.
+    batch: its images are those before the waiting stages; its other fields are already those after them, except for the
+    labels of a mix. out: the tensor that receives the result, if any.
     """
 
     batch: Batch
@@ -55,17 +55,17 @@ class Flow:
         return self.batch.images.dtype != torch.uint8 or any(isinstance(stage, Normalize) for stage, _ in self._waiting)
 
     def execute(self) -> Batch:
-        """The batch after everything that waits."""
+        """The batch after executing all waiting stages."""
         while self._waiting:
             self._execute_some(Output())
         return self.batch
 
     def ready(self, stage: Stage) -> Batch:
-        """The batch for which `stage` may draw: one that only has to know sizes lets the others wait."""
+        """The batch as `stage` needs it to draw. Waiting stages are executed first unless the stage only needs sizes."""
         return self.batch if self._together(stage) is not None else self.execute()
 
     def add(self, stage: Stage, trace: Trace) -> None:
-        """`stage` is next, with its drawn trace."""
+        """Append a stage with its drawn trace."""
         inner = self._together(stage)
         if inner is None:
             self.batch = stage.apply(self.execute(), trace)
@@ -75,7 +75,7 @@ class Flow:
             self.batch = self.batch.replace(saliency=None)
 
     def finish(self) -> Batch:
-        """The batch after all stages, in the form that is wanted."""
+        """The batch after all stages, in the requested output form."""
         while self._waiting:
             self._execute_some(self.output)
         images = self.output.of(self.batch.images)
@@ -86,7 +86,7 @@ class Flow:
         return self.batch
 
     def _together(self, stage: Stage) -> PlanStage | Normalize | None:
-        """What of a stage a kernel executes together with others; None where it stands alone."""
+        """The stage as a kernel can fuse it with others; None if it must be executed by itself."""
         if not fuses(self.batch.images):
             return None
         if isinstance(stage, KeepStage):
@@ -98,7 +98,7 @@ class Flow:
         return None if self.on_values and not stage.forms <= {"region", "mix"} else stage
 
     def _execute_some(self, last: Output) -> None:
-        """The waiting stages up to the first that reads other images; `last`: the form of the result if those were all."""
+        """Execute the waiting stages up to the first that reads other images. last: the output form if none is left then."""
         count = next((k for k, (stage, _) in enumerate(self._waiting, 1) if _joint(stage)), len(self._waiting))
         group, self._waiting = self._waiting[:count], self._waiting[count:]
         if not fuses(self.batch.images):  # after a mix of normalised values
@@ -134,13 +134,13 @@ def _joint(stage: PlanStage | Normalize) -> bool:
 
 
 def check_overlap(out: Tensor, images: Tensor) -> None:
-    """Refuse an `out` that shares memory with the images without being them. Raises InputError."""
+    """Raises InputError if `out` overlaps the images in memory without being the same tensor."""
     if out.device != images.device or out.numel() == 0 or images.numel() == 0:
         return
     same = out.data_ptr() == images.data_ptr() and out.dtype == images.dtype and out.stride() == images.stride()
     (start, stop), (first, last) = _range(out), _range(images)
     if not same and start < last and first < stop:
-        raise InputError("out: overlaps the images in memory; give the images themselves, or memory of its own")
+        raise InputError("out: overlaps the images in memory; pass the images themselves or a separate tensor")
 
 
 def _range(tensor: Tensor) -> tuple[int, int]:
@@ -150,11 +150,11 @@ def _range(tensor: Tensor) -> tuple[int, int]:
 
 
 def check_out(out: Tensor, images: Tensor, output: Output) -> None:
-    """Refuse an `out` that cannot take the result, which has the images' shape. Raises InputError."""
+    """Raises InputError if `out` cannot hold the result, which has the images' shape."""
     if out.shape != images.shape:
-        raise InputError(f"out: has the shape {list(out.shape)}, and the result {list(images.shape)}")
+        raise InputError(f"out: has the shape {list(out.shape)}, but the result has {list(images.shape)}")
     if out.dtype != output.dtype or out.device != images.device:
-        raise InputError(f"out: is {out.dtype} on {out.device}, and the result {output.dtype} on {images.device}")
+        raise InputError(f"out: is {out.dtype} on {out.device}, but the result is {output.dtype} on {images.device}")
     wanted = torch.channels_last if output.channels_last else torch.contiguous_format
     if not out.is_contiguous(memory_format=wanted):
-        raise InputError(f"out: its memory is not laid out as the result's, {str(wanted).removeprefix('torch.')}")
+        raise InputError(f"out: its memory layout differs from the result's, {str(wanted).removeprefix('torch.')}")

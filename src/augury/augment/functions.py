@@ -1,4 +1,4 @@
-"""Users' own functions, and operations with fixed values, as the transformation functions that a policy chooses from."""
+"""Transformation functions that a policy chooses from: operations with fixed values, or users' own functions."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -23,12 +23,12 @@ def function_space(functions: Sequence[str | Spec | Function], where: str = "fun
     Raises InputError for unknown names and values, and for fewer than two functions.
     """
     if len(functions) < 2:
-        raise InputError(f"{where}: one function alone leaves nothing to choose; name two or more")
+        raise InputError(f"{where}: name at least two functions to choose from")
     return Space(tuple(_choice(function, where) for function in functions))
 
 
 def described(entry: SpaceEntry) -> str:
-    """An entry as the grammar writes it: `rotate(degrees=5)`; parameters that are drawn anew are left out."""
+    """An entry as text in the grammar, `rotate(degrees=5)`, without the parameters that are drawn."""
     fixed = {n: law.number for n, law in entry.laws.items() if hasattr(law, "number")}
     return str(Spec(entry.op.name, fixed))
 
@@ -38,7 +38,7 @@ def name_of(function: Function) -> str:
 
 
 def called(function: Function, data: Tensor) -> Tensor:
-    """The function's result on data [n, ...]; InputError where it raises, changes shape or dtype, or edits its input."""
+    """The function's result on data [n, ...]; InputError if it raises, changes shape or dtype, or modifies its input."""
     before = data.clone()
     try:
         result = function(data)
@@ -52,7 +52,7 @@ def called(function: Function, data: Tensor) -> Tensor:
         )
     if not torch.equal(before, data):
         raise InputError(
-            f"function {name_of(function)!r} edits its input in place; return a new tensor, for example of data.clone()"
+            f"function {name_of(function)!r} modifies its input in place; return a new tensor, for example from data.clone()"
         )
     return result
 

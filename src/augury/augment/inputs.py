@@ -12,7 +12,7 @@ from augury.core.targets import Targets
 
 
 def targets_of(labels: Any, single: bool, count: int, classes: int | None) -> Targets:
-    """The labels of `count` images (of one image without a batch dimension where `single`), checked."""
+    """The checked labels of `count` images; with `single`, of one image without a batch dimension."""
     try:
         tensor = torch.as_tensor(labels)
     except (TypeError, ValueError, RuntimeError):
@@ -24,7 +24,7 @@ def targets_of(labels: Any, single: bool, count: int, classes: int | None) -> Ta
 
 
 def as_pixels(images: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """uint8 [B,C,H,W] and the way back to what was given."""
+    """The images as uint8 [B,C,H,W], and the function that converts results back to the form that was passed."""
     if not isinstance(images, Tensor):
         raise InputError(f"images: expected a tensor or a PIL image, got {type(images).__name__}")
     if images.ndim not in (3, 4) or images.shape[-3] not in (1, 3):
@@ -39,16 +39,16 @@ def as_pixels(images: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     if not images.is_floating_point():
         raise InputError(f"images: expected uint8, or float in [0, 1]; got {images.dtype}")
     check_range(batched)
-    # In float32 at least: bfloat16 rounds 255.5 to 256, which is no uint8.
+    # In float32 at least: bfloat16 rounds 255.5 to 256, which does not fit uint8.
     wide = batched if batched.dtype == torch.float64 else batched.float()
     return (wide * 255 + 0.5).to(torch.uint8), lambda result: shape(result.to(images.dtype) / 255)
 
 
 def check_range(images: Tensor) -> None:
-    """Refuse floats outside [0, 1], normalised images above all: clamping them would destroy them silently.
+    """Check that floats lie in [0, 1]. Normalised images, the usual mistake, would otherwise be clamped silently.
 
-    On the CPU InputError; on a GPU an asynchronous device assertion, which does not stall the stream, and in a compiled graph an
-    assertion that does not break it.
+    Raises InputError on the CPU. On a GPU it is an asynchronous device assertion, which does not stall the stream, and in a
+    compiled graph an assertion that does not break the graph.
     """
     good = ((images >= 0) & (images <= 1)).all()
     message = "images: float pixels must lie in [0, 1]; augment before normalising, or pass uint8"

@@ -1,4 +1,4 @@
-"""The front doors to augmentation by registered names: pipelines, for users and for trainings, and policies."""
+"""Builds pipelines and policies from registered names, for users and for trainings."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from augury.core.options import Chain, Spec, bind, chain_from, parse_chain
 from augury.core.plan import Policy
 from augury.core.stage import Stage
 
-# What stands for an augmentation: text, what YAML says, something built, or a list of those.
+# What `pipeline` accepts: text, parsed YAML, built objects, or a list of those.
 Augmentation = str | Pipeline | Stage | Chain | Spec | Mapping[str, Any] | Sequence[Any] | None
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 VALUES = (torch.float32, torch.bfloat16, torch.float16)
@@ -42,21 +42,21 @@ def pipeline(
     annotations: Annotations | None = None,
     **options: Any,
 ) -> Pipeline:
-    """An augmentation by name, `pipeline("randaugment", num_ops=2)`, as a chain, `pipeline("crop+flip+cutout")`, or put together.
+    """Build an augmentation from a name, `pipeline("randaugment", num_ops=2)`, a chain, `pipeline("crop+flip+cutout")`, or parts.
 
-    augmentation: text, what YAML says (`[crop, {cutout: {length: 8}}]`), a pipeline, a stage, or a list of those, as in
-    `pipeline([augury.ops.rotate(degrees=(-15, 15)), "cutout(8)"])`; all make the same thing of the same stages.
-    Called on images it draws anew each time. `seed` alone chooses the draws, whatever `torch.manual_seed` says: two pipelines of
-    one seed draw alike, so keep one and call it again, and give views or runs that are to differ seeds of their own. Pipelines
-    that are put together must agree on a seed other than 0, unless one is given.
+    augmentation: text, parsed YAML (`[crop, {cutout: {length: 8}}]`), a pipeline, a stage, or a list of those, as in
+    `pipeline([augury.ops.rotate(degrees=(-15, 15)), "cutout(8)"])`. The same stages give the same pipeline in any of these forms.
+    Every call on images draws new random numbers. They depend on `seed` only, not on `torch.manual_seed`: two pipelines with the
+    same seed draw the same numbers, so keep one and call it again, and give views or runs that must differ different seeds.
+    Pipelines that are combined must not have different seeds (other than 0), unless `seed` is given.
 
-    normalize: (mean, std) per channel of pixels in [0, 1]; the pipeline then gives what the network reads, as in a training: pixels
-    become values where the chain says `normalize`, or else after the last stage that needs pixels, so that cutout and mixes see
-    values, where 0 is the mean colour. dtype: of the values, float32 unless bfloat16 or float16 is asked for; all is computed in
-    float32 and rounded once. channels_last: the result's memory layout, whatever its type. annotations: how masks, boxes and key
-    points follow their images.
+    normalize: (mean, std) per channel of pixels in [0, 1]. The pipeline then returns normalised values for the network, as in a
+    training. It normalises where the chain says `normalize`, or else after the last stage that needs pixels, so that cutout and
+    mixes work on values, where 0 is the mean colour. dtype: float32 (the default), bfloat16 or float16, for the values, which are
+    computed in float32 and rounded once. channels_last: the result's memory layout, for any dtype. annotations: how masks, boxes
+    and key points follow their images.
 
-    Raises InputError for unknown names and options, and for values that do not fit.
+    Raises InputError for unknown names and options, and for invalid values.
     """
     made = _made(augmentation, seed, options)
     statistics = None if normalize is None else checked_statistics(*normalize)
@@ -64,9 +64,9 @@ def pipeline(
         stages, texts = _normalised(made.stages, made.all_texts, statistics, "pipeline")
         made = replace(made, stages=stages, texts=texts)
     elif Normalize((), ()) in made.stages:
-        raise InputError("pipeline: normalize needs numbers; give normalize=(mean, std)")
+        raise InputError("pipeline: the stage normalize needs numbers; pass normalize=(mean, std)")
     if dtype is not None and (dtype not in VALUES or not made.normalises):
-        raise InputError("pipeline: dtype is float32, bfloat16 or float16, and of values; give normalize=(mean, std) too")
+        raise InputError("pipeline: dtype must be float32, bfloat16 or float16, and requires normalize=(mean, std)")
     made = made if annotations is None else replace(made, annotations=annotations)
     annotations = None if made.annotations == Annotations() else made.annotations
     if statistics is None and dtype is None and not channels_last and annotations is None:
@@ -81,7 +81,7 @@ def _made(augmentation: Augmentation, seed: int, options: Mapping[str, Any]) -> 
     if options:
         chain = chain_from(augmentation, "pipeline")
         if len(chain.stages) != 1:
-            raise InputError("pipeline: options belong inside the brackets of a chain's names")
+            raise InputError("pipeline: write the options of a chain inside the text, as in crop+cutout(length=8)")
         (spec,) = chain.stages
         given = {key: _written(value, _hint(spec.name, key)) for key, value in options.items()}
         augmentation = Spec(spec.name, {**spec.options, **given}, spec.first)
@@ -92,7 +92,7 @@ def _made(augmentation: Augmentation, seed: int, options: Mapping[str, Any]) -> 
     pieces = [_piece(each, seed) for each in _flat(augmentation)]
     seeds = {piece.seed for piece in pieces if piece.seed}
     if not seed and len(seeds) > 1:
-        raise InputError(f"pipeline: its parts have the seeds {', '.join(map(str, sorted(seeds)))}; give seed=... for the whole")
+        raise InputError(f"pipeline: its parts have different seeds ({', '.join(map(str, sorted(seeds)))}); pass seed=...")
     given_options = {piece.annotations for piece in pieces} - {Annotations()}
     if len(given_options) > 1:
         raise InputError("pipeline: its parts have different annotations=; make them alike")
@@ -118,16 +118,16 @@ def _piece(value: Any, seed: int) -> Pipeline:
 
 
 def _hint(name: str, option: str) -> Any:
-    """The declared type of an augmentation's option; None for an operation's parameter, and where there is no such thing."""
+    """The declared type of an augmentation's option; None for an operation's parameter and for unknown names."""
     kind = next((kind for kind in registry.AUGMENTATIONS if registry.has(kind, name)), None)
     return None if kind is None else get_type_hints(registry.get(kind, name)).get(option)
 
 
 def _written(value: Any, hint: Any) -> Any:
-    """A value of Python as the grammar has it: laws, and pairs of numbers as ranges, by their names; pipelines as chains."""
+    """A Python value as the grammar represents it: laws, and ranges given as pairs, as Specs; pipelines as chains."""
     if isinstance(value, Pipeline):
         if value.origin is None:
-            raise InputError("pipeline: stages of your own have no text, and cannot be an option's value; register them by a name")
+            raise InputError("pipeline: an unregistered stage cannot be an option's value; register it under a name")
         return parse_chain(value.origin, "pipeline")
     if isinstance(value, Stage):
         return _written(_piece(value, 0), hint)
@@ -138,7 +138,7 @@ def _written(value: Any, hint: Any) -> Any:
         return _written(pipeline(value), hint) if isinstance(value, list | tuple) else value
     if isinstance(value, tuple) and not takes_several:
         if len(value) != 2:
-            raise InputError(f"pipeline: {value}: a tuple is a range, (low, high); give a list for numbers to choose from")
+            raise InputError(f"pipeline: {value}: a tuple is a range, (low, high); use a list for numbers to choose from")
         return Spec("uniform", {}, value)
     return [_written(each, hint) for each in value] if isinstance(value, list) else value
 
@@ -146,38 +146,37 @@ def _written(value: Any, hint: Any) -> Any:
 def build(chain: Chain, statistics: Statistics, where: str = "--augment") -> Pipeline:
     """The pipeline of a training: the chain's stages with `normalize` after the last one that needs pixels.
 
-    Cutout, random erasing and the mixes at the end of a chain therefore see normalised values, where 0 is the mean
-    colour, as their papers have it; a chain that goes on with pixel operations keeps them on pixels. A chain that names
-    `normalize` has it there.
+    Cutout, random erasing and mixes at the end of a chain therefore work on normalised values, where 0 is the mean colour, as
+    in their papers; followed by pixel operations, they work on pixels. A chain that names `normalize` normalises there.
     """
     return normalising(stages_of(chain, where), statistics, where)
 
 
 def normalising(stages: list[Stage], statistics: Statistics, where: str = "--augment") -> Pipeline:
-    """The stages of a training, with `normalize` where they name it, or after the last one that needs pixels."""
+    """The pipeline of a training's stages, with `normalize` where they name it, or else after the last that needs pixels."""
     return Pipeline(_normalised(tuple(stages), (None,) * len(stages), statistics, where)[0])
 
 
 def _normalised(
     stages: tuple[Stage, ...], texts: tuple[str | None, ...], statistics: Statistics, where: str
 ) -> tuple[tuple[Stage, ...], tuple[str | None, ...]]:
-    """The stages, and their texts, with one that normalises: where `normalize` stands, or after the last that needs pixels."""
+    """The stages and their texts with the statistics in place of `normalize`, or else after the last that needs pixels."""
     named = [i for i, stage in enumerate(stages) if isinstance(stage, Normalize)]
     last = max((i for i, stage in enumerate(stages) if stage.domain == "pixels" and i not in named), default=-1)
     if len(named) > 1 or (named and stages[named[0]] not in (Normalize((), ()), Normalize(*statistics))):
-        raise InputError(f"{where}: normalize stands in a chain once and without numbers, which are the data's or the argument's")
+        raise InputError(f"{where}: write normalize once and without numbers; they come from the data set or normalize=(mean, std)")
     if named and last > named[0]:
-        raise InputError(f"{where}: {stages[last].name} takes pixels; put it before normalize")
+        raise InputError(f"{where}: {stages[last].name} needs pixels; put it before normalize")
     place, after = (named[0], named[0] + 1) if named else (last + 1, last + 1)
     return (*stages[:place], Normalize(*statistics), *stages[after:]), (*texts[:place], "normalize", *texts[after:])
 
 
 def stages_of(chain: Chain, where: str) -> list[Stage]:
-    """The stages that a chain of names stands for: presets, then policies, then single operations are looked up."""
+    """The stages of a chain; each name is looked up among presets, then policies, then operations."""
     return [stage for _, stage in _parts(chain, where)]
 
 
-Part = tuple[str | None, Stage]  # a stage with its text, None where it cannot be written alone
+Part = tuple[str | None, Stage]  # a stage and its text; None if it cannot be written by itself
 
 
 def _parts(chain: Chain, where: str) -> list[Part]:
@@ -208,13 +207,13 @@ def _policy_stage(name: str, policy: Policy) -> Stage:
 
 
 def op_stage(spec: Spec, where: str) -> PlanStage:
-    """A single operation as a stage, from its text."""
+    """The stage of a single operation."""
     policy = single(spec, where)
     return PlanStage(spec.name, policy, policy.entry.op.intensive)
 
 
 def is_policy_file(name: str) -> bool:
-    """Whether an augmentation's name is a policy file's path."""
+    """Whether an augmentation's name is the path of a policy file."""
     return Path(name).suffix.lower() in (".yaml", ".yml")
 
 
@@ -233,12 +232,12 @@ def policy_stage(name: str, content: PolicyFile) -> PlanStage:
 
 
 def read_policy_file(path: Path | str) -> PolicyFile:
-    """A policy file, checked, its `augment:` among it. Raises InputError naming the file, the line and the remedy."""
+    """A policy file, checked together with its `augment:`. Raises InputError naming the file, the line and the remedy."""
     return read_policy(path, check_augment)
 
 
 def check_augment(chain: Chain) -> None:
-    """Refuses a chain whose names or options are unknown."""
+    """Raises InputError if the chain has unknown names or options."""
     stages_of(chain, "augment")
 
 

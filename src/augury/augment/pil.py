@@ -9,9 +9,9 @@ from augury.core.errors import InputError
 
 
 def from_pil(image: Image.Image) -> Tensor:
-    """uint8 [C,H,W]: one channel for mode L, else three, as `convert("RGB")` makes them (which drops an alpha channel).
+    """uint8 [C,H,W]: one channel for mode L, otherwise three, from `convert("RGB")`, which drops an alpha channel.
 
-    Raises InputError for modes of more than 8 bits, which that conversion would clip to white.
+    Raises InputError for modes with more than 8 bits, which that conversion would clip to white.
     """
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         raise InputError(

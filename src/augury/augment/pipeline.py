@@ -1,4 +1,4 @@
-"""Pipeline: stages in order, on a batch with addresses or on plain images."""
+"""Pipeline: stages in order, applied to a Batch with ids or to plain images."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -37,20 +37,19 @@ SaliencySource = Callable[[Batch], Batch]
 
 @dataclass
 class Pipeline:
-    """An augmentation: `run` draws and applies, `apply` replays, a call takes plain images.
+    """An augmentation: `run` draws and applies, `apply` replays a trace, and a call augments plain images.
 
     >>> import augury
     >>> images = torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
     >>> augury.pipeline("randaugment", num_ops=2, magnitude=9)(images).shape
     torch.Size([4, 3, 32, 32])
 
-    Pipelines are put together as sequences are: `a + b`, `a + "cutout"`, `len(a)` stages, `a[0]`, `a[1:]`. A stage draws by its
-    place, so that a piece draws otherwise than it did within the whole.
+    Pipelines behave like sequences of stages: `a + b`, `a + "cutout"`, `len(a)`, `a[0]`, `a[1:]`. A stage's draws depend on its
+    position, so that it may draw differently in a slice than in the whole.
 
-    origin, builder: the text it was made from and the function that makes it again, by which it is pickled. texts: the text
-    of each stage, None where it has none. output: the type of normalised values, and whether channels come last in memory.
-    annotations: how masks, boxes and key points follow.
-    Results lie in memory that is used again once nobody holds them.
+    origin, builder: the text it was made from and the function that rebuilds it, used for pickling. texts: the text of each
+    stage, or None. output: the dtype of normalised values and the memory layout. annotations: how masks, boxes and key points
+    follow. The memory of a result is reused once nothing refers to it any more.
     """
 
     stages: tuple[Stage, ...]
@@ -60,7 +59,7 @@ class Pipeline:
     texts: tuple[str | None, ...] | None = field(default=None, repr=False, compare=False)
     output: Output = field(default=Output(), repr=False)
     annotations: Annotations = field(default=Annotations(), repr=False)
-    # A tensor, so that a graph compiled with the pipeline in it reads the number of calls instead of being made for each.
+    # A tensor, so that a compiled graph reads the number of calls instead of being recompiled for every call.
     _calls: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64), repr=False, compare=False)
     _buffers: Buffers = field(default_factory=Buffers, repr=False, compare=False)
 
@@ -77,9 +76,9 @@ class Pipeline:
     ) -> tuple[Batch, list[Trace | None]]:
         """The augmented batch and its trace, one entry per stage (None: switched off by refinement).
 
-        saliency: called just before the first stage that needs saliency. intensity in [0,1]: the chance with which intensive
-        stages fire at all. refined: intensive stages are off. out: where the images go, of the result's shape, type and
-        layout; it may be the batch's own images where those are not normalised.
+        saliency: called just before the first stage that needs saliency. intensity in [0,1]: the probability that an intensive
+        stage fires at all. refined: intensive stages are off. out: receives the images and must have the result's shape,
+        dtype and layout; it may be the batch's own images unless the pipeline normalises them.
         """
         if not len(batch.ids) == len(noise) == len(batch):
             raise InputError(f"batch: {len(batch)} images, {len(batch.ids)} ids and noise for {len(noise)}; one of each per image")
@@ -108,7 +107,7 @@ class Pipeline:
         return flow.finish(), traces
 
     def apply(self, batch: Batch, traces: list[Trace | None]) -> Batch:
-        """The same augmentation again, from its trace: no noise and no model are needed."""
+        """Replay an augmentation from its trace; needs neither noise nor a model."""
         flow = Flow(batch, self.output, self._buffers)
         for stage, trace in zip(self.stages, traces, strict=True):
             if trace is not None:
@@ -116,7 +115,7 @@ class Pipeline:
         return flow.finish()
 
     def __repr__(self) -> str:
-        """Python that makes it again, where it has a text."""
+        """Python code that rebuilds it, if it has a text."""
         if self.origin is None:
             return f"<Pipeline of {', '.join(stage.name for stage in self.stages) or 'no stages'}; seed {self.seed}>"
         return f"augury.pipeline({self.origin!r}{f', seed={self.seed}' if self.seed else ''})"
@@ -128,9 +127,9 @@ class Pipeline:
         return table(self.stages, self.all_texts, self.origin)
 
     def samples(self, images: Any, *, draws: int = 5, saliency: SaliencySource | None = None) -> "Samples":
-        """The first `draws` draws of some images, for a notebook to show: a row for each image, what was drawn under each picture.
+        """Several draws of a few images, shown by a notebook as one row per image with what was drawn below each picture.
 
-        images: as for a call, a few of them. saliency: for stages that need saliency. Calls and their draws are not affected.
+        images: as for a call. saliency: for stages that need saliency. Later calls draw the same as without this one.
         """
         from augury.augment.shown import Samples
 
@@ -151,7 +150,7 @@ class Pipeline:
         return True
 
     def __getitem__(self, place: int | slice) -> "Pipeline":
-        """One stage, or several, as a pipeline."""
+        """One stage or a slice of stages, as a pipeline."""
         if not isinstance(place, slice):
             if not -len(self) <= place < len(self):
                 raise IndexError(f"stage {place} of a pipeline of {len(self)}")
@@ -169,12 +168,12 @@ class Pipeline:
         if not all(isinstance(part, Pipeline | str | Stage) for part in (first, second)):
             return NotImplemented
         if self.builder is None:
-            raise InputError("pipeline: of stages put together by hand; make it by augury.pipeline([...]) to add to it")
+            raise InputError("pipeline: built directly from stages; build it with augury.pipeline([...]) to add to it")
         return self.builder([first, second])
 
     @property
     def all_texts(self) -> tuple[str | None, ...]:
-        """The text of each stage, None where it has none."""
+        """The text of each stage, or None if it has none."""
         return self.texts if self.texts is not None else (None,) * len(self.stages)
 
     @property
@@ -184,16 +183,16 @@ class Pipeline:
 
     @property
     def normalises(self) -> bool:
-        """Whether values for a network come out, rather than pixels."""
+        """Whether the result is normalised values and not pixels."""
         return self.normalize is not None
 
     @property
     def normalize(self) -> Normalize | None:
-        """The stage after which images are values, where there is one."""
+        """The stage that normalises, if there is one."""
         return next((stage for stage in self.stages if isinstance(stage, Normalize)), None)
 
     def module(self) -> PipelineModule:
-        """As an `nn.Module`, for a place in a network: augments in training mode, and not in evaluation mode."""
+        """The pipeline as an `nn.Module`, which augments in training mode only."""
         return PipelineModule(copy.copy(self))
 
     def describe(self, traces: list[Trace | None], row: int) -> str:
@@ -204,16 +203,16 @@ class Pipeline:
     def __call__(self, images: Any, labels: Any = None, *, classes: int | None = None, out: Tensor | None = None) -> Any:
         """Augment plain images: a PIL image, [C,H,W] or [B,C,H,W]; uint8, or float in [0,1] (quantised to 8 bits).
 
-        Returns what it was given: the same kind, shape and dtype; where the pipeline normalises, tensors of its dtype. With
-        `labels` (class indices or soft labels) returns (images, labels); the labels come back unchanged unless a stage mixes
-        samples, then as `Targets` (give `classes` where the batch may lack the highest one). Every call draws anew; inside a
-        DataLoader worker the draws follow that worker's seed, in one of several processes its number.
+        Returns images of the same kind, shape and dtype, or tensors of the pipeline's dtype if it normalises. With `labels`
+        (class indices or soft labels), returns (images, labels). Labels are unchanged unless a stage mixes samples; then they
+        are `Targets` (pass `classes` if the batch may lack the highest class). Every call draws new random numbers, which also
+        depend on the seed of the DataLoader worker and on the process's rank.
 
-        Images may also stand in dicts, lists and tuples with torchvision's `tv_tensors`: masks, boxes and key points follow their
-        image by the same draw, and all comes back in the types it came in ([docs/detection-and-segmentation.md]).
+        Images may also be given in dicts, lists and tuples with torchvision's `tv_tensors`. Masks, boxes and key points follow
+        their image by the same draw, and everything is returned in its original type ([docs/detection-and-segmentation.md]).
 
-        out: a tensor that takes the result and is returned, of its shape, dtype and memory layout; `out=images` augments
-        uint8 images in place. Raises InputError for a wrong shape, dtype or range.
+        out: a tensor of the result's shape, dtype and memory layout that receives the result and is returned; `out=images`
+        augments uint8 images in place. Raises InputError for a wrong shape, dtype or range.
         """
         if isinstance(images, Batch):
             return self.run(images, Noise.of(self.seed, images.ids, visits=images.visits), out=out)[0]
@@ -234,9 +233,9 @@ class Pipeline:
             raise InputError("labels: this pipeline mixes samples, so call it as pipeline(images, labels)")
         if out is not None:
             if images.dtype != torch.uint8 and not self.normalises:
-                raise InputError("out: float images are converted to 8 bits and back; give uint8 images, or leave it out")
+                raise InputError("out: float images are converted to 8 bits and back; pass uint8 images, or omit out")
             if out.ndim != images.ndim:
-                raise InputError(f"out: has the shape {list(out.shape)}, and the images {list(images.shape)}")
+                raise InputError(f"out: has the shape {list(out.shape)}, but the images have {list(images.shape)}")
             check_overlap(out, images)
         ids = torch.arange(len(pixels), device=pixels.device)
         noise = Noise.of(self._seed(), ids, epoch=self._number(ids))
@@ -270,17 +269,17 @@ class Pipeline:
         return lambda ids: Noise.of(seed, ids, epoch=number)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Pipeline":
-        """Stages that learn are copied with those who share them; a copy of a network keeps a copy of its pipeline."""
+        """Stages that learn stay shared with other objects in the same copy, such as a network that contains the pipeline."""
         return replace(self, stages=copy.deepcopy(self.stages, memo), _calls=self._calls.clone(), _buffers=Buffers())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled by its names (for workers started by spawn), since operations hold functions."""
+        """Pickled as text (for spawned workers), since operations hold functions."""
         if self.origin is None or self.builder is None:
-            raise TypeError("a pipeline of stages put together by hand cannot be pickled; make it by augury.pipeline(...)")
+            raise TypeError("a pipeline built directly from stages cannot be pickled; build it with augury.pipeline(...)")
         return _rebuilt, (self.builder, self.origin, self.seed, int(self._calls), plugins.used_in(self.origin))
 
     def _seed(self) -> int:
-        """The pipeline's seed; also that of the DataLoader's worker and the number of the process, or all would draw the same."""
+        """The pipeline's seed combined with the DataLoader worker's seed and the process's rank, so that their draws differ."""
         worker, rank = _worker_seed(), _rank()
         seed = self.seed if worker is None else self.seed * 1_000_003 + worker
         return seed if rank == 0 else seed * 1_000_003 + rank
@@ -291,21 +290,21 @@ class Pipeline:
             check_augments(device)
 
     def _number(self, ids: Tensor) -> int | Tensor:
-        """How many calls there were."""
+        """The number of calls so far."""
         if torch.compiler.is_compiling() or self._calls.device.type != "cpu":
             return self._calls.to(ids.device, copy=True)
         return int(self._calls)
 
 
 def _joined(texts: Sequence[str | None]) -> str | None:
-    """The text of a chain of stages; None where one of them has none."""
+    """The text of a chain of stages; None if one of them has no text."""
     return "+".join(map(str, texts)) or "none" if all(text is not None for text in texts) else None
 
 
 def _rebuilt(
     builder: Callable[..., Pipeline], origin: str, seed: int, calls: int, used: Sequence[plugins.Plugin] = ()
 ) -> Pipeline:  # fmt: skip
-    """A pickled pipeline, with the plug-ins loaded that it was made with."""
+    """Unpickle a pipeline, loading the plug-ins it uses."""
     plugins.restore(used)
     made = builder(origin, seed=seed)
     made._calls.fill_(calls)
@@ -314,7 +313,7 @@ def _rebuilt(
 
 @torch.compiler.assume_constant_result
 def _worker_seed() -> int | None:
-    """The seed of the DataLoader worker that this process is."""
+    """The seed of this DataLoader worker; None outside a worker."""
     worker = get_worker_info()
     return None if worker is None else worker.seed
 

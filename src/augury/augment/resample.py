@@ -1,4 +1,4 @@
-"""Resizes and blurs whole images and patches: weights by `forms.separable`, sums by the back end."""
+"""Resizes and blurs images and patches with weights from `forms.separable` and weighted sums by the back end."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from augury.core import devices
 
 
 def separable(images: Tensor, record: Separable, size: Tensor) -> Tensor:
-    """images uint8 [n,C,H,W] resized or blurred inside their valid `size`; what lies outside it stays."""
+    """images uint8 [n,C,H,W], resized or blurred within their valid `size`; pixels outside it are unchanged."""
     if images.numel() == 0:
         return images.clone()
     height, width = images.shape[-2:]
@@ -24,10 +24,10 @@ def separable(images: Tensor, record: Separable, size: Tensor) -> Tensor:
 
 
 def resampled(images: Tensor, record: Separable, size: Tensor, target: Tensor, height: int, width: int) -> Tensor:
-    """images uint8 [n,C,H,W] of valid `size` as [n,C,height,width], of which the first `target` rows and columns
-    (int64 [n,2]) are meant."""
+    """images uint8 [n,C,H,W] of valid `size`, resampled to [n,C,height,width]; only the first `target` rows and columns
+    (int64 [n,2]) of the result are valid."""
     if devices.is_host(images.device) and record.kernel != Kernel.GAUSSIAN and len(images):
-        # Where looking costs nothing: no more weights than these rows need.
+        # Reading values costs nothing on a CPU, so use only as many weights as these rows need.
         lengths = torch.stack([record.rows[:, 1] - record.rows[:, 0], record.columns[:, 1] - record.columns[:, 0]], 1)
         record = record._replace(taps=taps_of(record.kernel, float((lengths / target.clamp(min=1)).max())))
     across = weights(record, record.columns, size[:, 1], target[:, 1], width)
@@ -37,9 +37,9 @@ def resampled(images: Tensor, record: Separable, size: Tensor, target: Tensor, h
 
 
 def resize(patches: Tensor, size: Tensor, target: Tensor, side: int, resample: str, shrink: float) -> Tensor:
-    """uint8 [n,C,side,side]: patches of valid `size` resized to `target` (int64 [n,2]), as Pillow resizes them.
+    """uint8 [n,C,side,side]: patches of valid `size`, resized to `target` (int64 [n,2]) as Pillow does.
 
-    shrink: at most how many times larger than its target a patch is, which bounds the sums' length.
+    shrink: an upper bound on how many times larger than its target a patch is, which bounds the number of weights.
     """
     ends = torch.stack([torch.zeros_like(size), size], 2).double()
     if resample == "nearest":

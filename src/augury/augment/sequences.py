@@ -14,7 +14,7 @@ from augury.core.plan import Space
 
 
 class Functions(Protocol):
-    """K transformation functions. `states(data, actions [N,T], noise)` is the data after 0, 1 .. T steps: T + 1 tensors."""
+    """K transformation functions. `states(data, actions [N,T], noise)` is the data after 0, 1, ..., T steps: T + 1 tensors."""
 
     @property
     def names(self) -> tuple[str, ...]: ...
@@ -23,10 +23,9 @@ class Functions(Protocol):
 
 @dataclass(frozen=True)
 class Callables:
-    """Functions on batches of anything: each takes the rows it is drawn for, [n, ...], and gives as many back.
+    """Functions on batches of any data (pixels, tokens, audio samples); each receives the rows [n, ...] it was drawn for.
 
-    Shape and dtype stay, the input stays as it was, nothing is said of what the numbers mean: pixels, tokens, samples of
-    sound. Whatever breaks this raises InputError naming the function.
+    A function must keep shape and dtype and must not modify its input; otherwise InputError names it.
     """
 
     functions: tuple[Function, ...]
@@ -42,7 +41,7 @@ class Callables:
         return found
 
     def step(self, data: Tensor, action: Tensor) -> Tensor:
-        """The data with each row's function, int64 [N], applied once."""
+        """The data after applying each row's function once. action: int64 [N]."""
         result = data.clone()
         for number in action.unique().tolist():
             rows = (action == number).nonzero()[:, 0]
@@ -52,7 +51,7 @@ class Callables:
 
 @dataclass(frozen=True)
 class Operations:
-    """Operations on images, one entry of the space per function, run by the same stage as in a pipeline."""
+    """Operations on images, one entry of the space per function, executed by the same stage as in a pipeline."""
 
     space: Space
 

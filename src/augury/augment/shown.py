@@ -1,4 +1,4 @@
-"""Pipelines as notebooks show them: a table of stages with their options, and pictures of what was drawn."""
+"""How notebooks show pipelines: a table of stages with their options, and pictures of several draws."""
 
 import base64
 import html
@@ -18,7 +18,7 @@ _CELL = "padding:.25em .8em;text-align:left;vertical-align:top"
 
 
 def table(stages: Sequence[Stage], texts: Sequence[str | None], origin: str | None) -> str:
-    """HTML: a row for every stage with its name, the options that were given, what it draws and what it works on."""
+    """HTML with one row per stage: its name, the options that were given, what it draws and what it works on."""
     heads = "".join(f'<th scope="col" style="{_CELL}">{word}</th>' for word in ("", "stage", "options", "draws", "works on"))
     rows = "".join(_row(number, stage, text) for number, (stage, text) in enumerate(zip(stages, texts, strict=True)))
     title = "" if origin is None else f'<caption style="text-align:left"><code>{html.escape(origin)}</code></caption>'
@@ -38,7 +38,7 @@ def _options(text: str) -> str:
 
 
 def _draws(stage: Stage) -> str:
-    """What a stage draws for an image, where it is a policy's."""
+    """What a policy's stage draws for an image, in words."""
     if not isinstance(stage, PlanStage):
         return ""
     if isinstance(stage.policy, Single):
@@ -58,7 +58,7 @@ def _law(choice: SpaceEntry, parameter: str) -> str:
 
 @dataclass(frozen=True)
 class Samples:
-    """Images and what a pipeline made of them. before: uint8 [N,C,H,W]; after: as many for each draw; words: what was drawn."""
+    """Images before and after a pipeline. before: uint8 [N,C,H,W]; after: one such tensor per draw; words: what was drawn."""
 
     title: str
     before: Tensor
@@ -78,7 +78,7 @@ class Samples:
 
 
 def _picture(image: Tensor, words: str) -> str:
-    """uint8 [C,H,W], or float in [0, 1], as a cell with what was drawn below."""
+    """An image, uint8 [C,H,W] or float in [0, 1], as a table cell with what was drawn below it."""
     pixels = image if not image.is_floating_point() else (image.clamp(0, 1) * 255).round().byte()
     planes = pixels.permute(1, 2, 0).numpy()
     content = io.BytesIO()

@@ -1,7 +1,7 @@
-"""Builds augmentations by functions with signatures, `augury.ops.rotate(degrees=(-30, 30))`, equivalent to the text.
+"""Functions with signatures that build augmentations, `augury.ops.rotate(degrees=(-30, 30))`, equivalent to the text.
 
-Each function writes what it is given as the grammar's text has it and builds that, so that text, YAML and objects are one
-thing. The signatures are made from the registered factories; `tools/stubs.py` writes them down for editors and checkers.
+Each function converts its arguments to the grammar and builds from that, so that text, YAML and objects give the same result.
+The signatures are derived from the registered factories; `tools/stubs.py` writes them to stubs for editors and type checkers.
 """
 
 import functools
@@ -16,16 +16,15 @@ from augury.core.laws import Law
 from augury.core.options import Chain, Spec
 from augury.core.stage import Stage
 
-# What an operation's parameter may be: a number, a range (low, high) to draw uniformly from, a list of numbers to draw one
-# of, or a law.
+# An operation's parameter: a number, a range (low, high) to draw from uniformly, a list of numbers to draw from, or a law.
 Drawn = float | tuple[float, float] | list[float] | Law
-# What an option that takes an augmentation may be: text of the grammar, something built, or a list of those.
+# An option that takes an augmentation: text in the grammar, a pipeline, a stage, or a list of those.
 Augmentation = str | Pipeline | Stage | Sequence[str | Pipeline | Stage]
 
 
 @functools.cache
 def builder(kind: registry.Kind, name: str) -> Callable[..., Pipeline]:
-    """The function that builds a registered augmentation from its options; AttributeError with the nearest name for others."""
+    """The function that builds a registered augmentation from its options; AttributeError for an unknown name."""
     if not registry.has(kind, name):
         raise AttributeError(registry.unknown(kind, name, registry.names(kind)))
 
@@ -40,7 +39,7 @@ def builder(kind: registry.Kind, name: str) -> Callable[..., Pipeline]:
 
 
 def signature(kind: registry.Kind, name: str) -> inspect.Signature:
-    """The options of a registered augmentation, all by keyword; those of an operation are its factory's, its parameters and p."""
+    """The keyword options of a registered augmentation; for an operation, its factory's options, its parameters and p."""
     factory = registry.get(kind, name)
     hints = get_type_hints(factory)
     found = [
@@ -60,7 +59,7 @@ def _keyword(name: str, hint: Any) -> inspect.Parameter:
 
 
 def _accepted(hint: Any) -> Any:
-    """What the typed function takes where a factory is given `hint`: an augmentation for a chain, a law's forms for anything."""
+    """The typed function's annotation for a factory's `hint`: an augmentation for a chain, a number or law for Any."""
     if hint is Any:
         return Drawn | list[Drawn | None] | None
     if hint in (Chain, Spec):

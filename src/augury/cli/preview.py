@@ -14,6 +14,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--augment", metavar="AUGMENTATION", help="augmentations separated by commas (default with --run or --worst: the run's)"
     )
+    parser.add_argument(
+        "--strategy", metavar="STRATEGY", help="show the policies and views of this strategy too, as a training begins with them"
+    )
     parser.add_argument("--output", required=True, type=named_path, metavar="FILE", help="a .png or .html file")
     parser.add_argument("--images", default=6, metavar="N", help="rows: training images to show (default: 6)")
     parser.add_argument("--draws", default=6, metavar="N", help="columns: draws of each image, one epoch apart (default: 6)")
@@ -54,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
         options.data, options.augment, number("images") or 6, number("draws") or 6, number("seed", 0), number("epoch"), ids,
         options.run_folder or options.worst, options.worst is not None, options.data_dir,
         image_size(options.image_size), options.model,
-        convert(options.resize, Resize, f"--resize: {options.resize!r}"),
+        convert(options.resize, Resize, f"--resize: {options.resize!r}"), options.strategy,
     )  # fmt: skip
     print_notes({"notes": preview(request, options.output, overwrite=options.overwrite)})
     print(options.output)

@@ -11,13 +11,15 @@ from typing import Any
 from augury.core.errors import InputError
 from augury.core.options import Chain, parse_chain, parse_list
 from augury.explain.pages.page import comparison_page
+from augury.explain.report.sheet import Sheet
 from augury.explain.report.summary import row_labels
 from augury.explain.statistics import compare_rows
 from augury.jobs.classes import classes_of, value_of
 from augury.jobs.environment import environment
 from augury.jobs.progress import bar
-from augury.jobs.reporting import settings_shown, sheet_of
+from augury.jobs.reporting import settings_shown, training_sheet
 from augury.jobs.saliency import saliency_for
+from augury.jobs.shown import shown_of
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically, write_json
 from augury.train.engine.interleaved import run_together
@@ -224,20 +226,28 @@ def _page(
         "seeds": ", ".join(map(str, seeds)),
         "images": f"{len(dataset.train.ids)} training, {len(dataset.validation.ids)} validation, {len(dataset.test.ids)} test",
     }
-    augments = list(dict.fromkeys(row.augment for row in rows))
-    chains = {str(chain): chain for chain in parse_list(settings.augment, "--augment")}
-    folders = {row.augment: run_folder(output, index, row, seeds[0]) for index, row in reversed(list(enumerate(rows)))}
-    second = [] if settings.augment2 is None else [(parse_chain(settings.augment2, "--augment2"), folders[augments[0]])]
-    shown_chains = [*((chains[name], folders[name]) for name in augments), *second]
     return comparison_page(
         result,
         settings=shown,
         curves={
             label: [run["metrics"] for run in runs] for label, runs in zip(row_labels(result["rows"]), found.values(), strict=True)
         },
-        sheets=[sheet_of(dataset, chain, seeds[0], saliency_for(chain, dataset, folder)) for chain, folder in shown_chains],
+        sheets=_sheets(settings, dataset, rows, seeds[0], output),
         notes=result["notes"],
     )
+
+
+def _sheets(settings: Settings, dataset: Dataset, rows: list[ComparisonRow], seed: int, output: Path) -> list[Sheet]:
+    """One sheet for everything that the rows' networks saw: rows whose strategies show nothing else share their augmentation's."""
+    found: dict[str, Sheet] = {}
+    for index, row in enumerate(rows):
+        own, folder = replace(settings, augment=row.augment, strategy=row.strategy, seed=seed), run_folder(output, index, row, seed)
+        plain = shown_of(own, dataset).plain
+        title = row.augment if plain else f"{row.augment} · {row.strategy}"
+        if title not in found:
+            saliency = saliency_for(parse_chain(row.augment, "--augment"), dataset, folder)
+            found[title] = training_sheet(own, dataset, run=folder, saliency=saliency, title=title)
+    return list(found.values())
 
 
 def _write_metrics(directory: RunDirectory, found: dict[ComparisonRow, list[dict[str, Any]]], seeds: list[int]) -> None:

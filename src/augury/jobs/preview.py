@@ -11,26 +11,28 @@ from torch import Tensor
 
 from augury.augment.stages.normalize import Normalize
 from augury.core.errors import InputError
-from augury.core.options import Chain, parse_list
+from augury.core.options import Chain, parse_chain, parse_list
 from augury.explain.report.sheet import Block, sheets
 from augury.jobs.runs import Run, open_run
 from augury.jobs.saliency import keep_block, saliency_for
-from augury.jobs.sheets import History, draw, rows_with, sample_rows
+from augury.jobs.sheets import History, Shown, draw, rows_with
+from augury.jobs.shown import history_of, rows_of, shown_of
 from augury.train.data.dataset import Dataset, load
 from augury.train.data.resize import Resize
 from augury.train.engine.checkpoint import write_atomically
 from augury.train.engine.evaluate import evaluate
 from augury.train.engine.policy_files import refuse_edited
 from augury.train.engine.rundir import RunDirectory
-from augury.train.engine.settings import POLICY_FILES
+from augury.train.engine.settings import POLICY_FILES, Settings
 from augury.train.engine.setup import on_device
 
 
 @dataclass(frozen=True)
 class Request:
     """What to show. images: rows, training images; draws: columns. seed and epoch (1-based): of the training whose draws these
-    are. ids: the training images to show, instead of `images` of all classes. run: a finished run, whose data, augmentation,
-    seed and batches are taken, shown in its last epochs where no epoch is named. worst: its images of highest loss."""
+    are. strategy: the training's, whose own policies and views are shown too. ids: the training images to show, instead of
+    `images` of all classes. run: a finished run, whose data, augmentation, strategy, seed and batches are taken, shown in its
+    last epochs where no epoch is named. worst: its images of highest loss."""
 
     data: str | None = None
     augment: str | None = None
@@ -45,6 +47,7 @@ class Request:
     image_size: int | tuple[int, ...] | None = None
     model: Path | None = None
     resize: Resize = "cover"
+    strategy: str | None = None
 
 
 def preview(request: Request, output: Path, *, overwrite: bool = False) -> list[str]:
@@ -61,18 +64,27 @@ def preview(request: Request, output: Path, *, overwrite: bool = False) -> list[
     if not output.parent.is_dir():
         raise InputError(f"--output {output}: there is no folder {output.parent}")
     run = None if request.run is None else open_run(request.run)
-    shown = _shown(request, run)
-    png = sheets([_block(shown, chain) for chain in shown.chains])
+    shown = _looked_up(request, run)
+    png = sheets([_block(shown, source) for source in shown.sources])
     write_atomically(output, png if output.suffix.lower() == ".png" else _page(png, shown).encode())
     return list(shown.dataset.notes)
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _Source:
+    """An augmentation to show, and what a training with it shows the network."""
+
+    chain: Chain
+    shown: Shown
+    title: str
+
+
+@dataclass(frozen=True)
+class _Request:
     """A request with everything looked up; epoch from 0."""
 
     dataset: Dataset
-    chains: list[Chain]
+    sources: list[_Source]
     rows: Tensor
     draws: int
     seed: int
@@ -82,36 +94,64 @@ class _Shown:
     names: list[str]
 
 
-def _shown(request: Request, run: Run | None) -> _Shown:
-    if run is None:
-        if request.data is None or request.augment is None:
-            raise InputError("DATA, --augment: name both, or a finished run by --run or --worst")
-        dataset = load(request.data, data_dir=request.data_dir, image_size=request.image_size, resize=request.resize)
-        chains, history, seed, epoch = parse_list(request.augment, "--augment"), None, request.seed or 0, request.epoch or 1
-    else:
-        if request.data is not None:
-            raise InputError(f"DATA {request.data}: --run and --worst show the run's own data; leave it out")
-        s, dataset = run.settings, run.dataset
-        if request.augment is None:
-            refuse_edited((RunDirectory(run.path).config() or {}).get(POLICY_FILES), str(run.path))
-        if "train" in run.changed:
-            raise InputError(
-                f"{run.path}: what it saw cannot be shown again, because its training images have changed since: "
-                f"{run.changed['train']}; put them back"
-            )
-        if s.labels is not None or s.labels_per_class is not None or s.sampling != "shuffled":
-            raise InputError(f"{run.path}: trained on few labels or balanced groups, whose batches are not shown again")
-        chains = parse_list(request.augment or s.augment, "--augment")
-        history = History(s.resolved(len(dataset.train.ids)).batch_size or 1, s.epochs)
-        seed = s.seed if request.seed is None else request.seed
-        last = min(s.epochs, max((row["epoch"] for row in RunDirectory(run.path).metrics()), default=s.epochs))
-        epoch = max(1, last - request.draws + 1) if request.epoch is None else request.epoch
-        if epoch > last:
-            raise InputError(f"--epoch {epoch}: {run.path} was trained for {last} epochs; name one from 1 to {last}")
-        request = replace(request, draws=min(request.draws, last - epoch + 1))
+def _looked_up(request: Request, run: Run | None) -> _Request:
+    if run is not None:
+        return _of_run(request, run)
+    if request.data is None or request.augment is None:
+        raise InputError("DATA, --augment: name both, or a finished run by --run or --worst")
+    dataset = load(request.data, data_dir=request.data_dir, image_size=request.image_size, resize=request.resize)
+    seed, epoch = request.seed or 0, request.epoch or 1
+    settings = Settings.of({"data": request.data, "strategy": request.strategy or "erm", "seed": seed}, "preview")
+    sources = _sources(settings, dataset, request.augment)
     rows, names = _rows(request, run, dataset)
-    model = request.model or request.run
-    return _Shown(dataset, chains, rows, request.draws, seed, epoch - 1, model, history, names)
+    draws = sources[0].shown.draws(request.draws)
+    return _Request(dataset, sources, rows, draws, seed, epoch - 1, request.model, None, names)
+
+
+def _of_run(request: Request, run: Run) -> _Request:
+    """What a run showed its network: its data, augmentation, strategy with all that it learned, seed and batches."""
+    for flag, given, what in (("DATA", request.data, "data"), ("--strategy", request.strategy, "strategy")):
+        if given is not None:
+            raise InputError(f"{flag} {given}: --run and --worst show the run's own {what}; leave it out")
+    s, dataset = run.settings, run.dataset
+    if request.augment is None:
+        refuse_edited((RunDirectory(run.path).config() or {}).get(POLICY_FILES), str(run.path))
+    if "train" in run.changed:
+        raise InputError(
+            f"{run.path}: what it saw cannot be shown again, because its training images have changed since: "
+            f"{run.changed['train']}; put them back"
+        )
+    if request.augment is None:
+        shown = shown_of(s, dataset, run.path)
+        sources = [_Source(parse_chain(s.augment, "--augment"), shown, _title(s.augment, s.strategy, shown))]
+    else:
+        sources = _sources(replace(s, strategy="erm", augment2=None), dataset, request.augment)
+    history = history_of(s, dataset, sources[0].shown)
+    mixes = any(pipeline.mixes for source in sources for pipeline in source.shown.pipelines)
+    if s.sampling != "shuffled" or (history.batch_size is None and mixes):
+        raise InputError(f"{run.path}: trained on few labels or balanced groups, whose batches are not shown again")
+    last = min(s.epochs, max((row["epoch"] for row in RunDirectory(run.path).metrics()), default=s.epochs))
+    draws = min(sources[0].shown.draws(request.draws), last)
+    epoch = last - draws + 1 if request.epoch is None else request.epoch
+    if epoch > last:
+        raise InputError(f"--epoch {epoch}: {run.path} was trained for {last} epochs; name one from 1 to {last}")
+    rows, names = _rows(request, run, dataset)
+    seed = s.seed if request.seed is None else request.seed
+    draws = min(draws, last - epoch + 1)
+    return _Request(dataset, sources, rows, draws, seed, epoch - 1, request.model or request.run, history, names)
+
+
+def _sources(settings: Settings, dataset: Dataset, augments: str) -> list[_Source]:
+    """Every augmentation of the list with the settings' strategy, as a training begins with it."""
+    found = []
+    for chain in parse_list(augments, "--augment"):
+        shown = shown_of(replace(settings, augment=str(chain)), dataset)
+        found.append(_Source(chain, shown, _title(str(chain), settings.strategy, shown)))
+    return found
+
+
+def _title(augment: str, strategy: str, shown: Shown) -> str:
+    return augment if shown.plain else f"{augment}, {strategy}"
 
 
 def _rows(request: Request, run: Run | None, dataset: Dataset) -> tuple[Tensor, list[str]]:
@@ -130,7 +170,8 @@ def _rows(request: Request, run: Run | None, dataset: Dataset) -> tuple[Tensor, 
             for row in rows.tolist()
         ]
     else:
-        rows = sample_rows(dataset, request.images)
+        settings = Settings(request.data or "") if run is None else run.settings
+        rows = rows_of(settings, dataset, request.images)
     return rows, [_called(dataset, row) for row in rows.tolist()]
 
 
@@ -141,19 +182,21 @@ def _called(dataset: Dataset, row: int) -> str:
     return f"id {number}{f', {file}' if file else ''}: {dataset.classes[int(dataset.train.labels[row])]}"
 
 
-def _block(shown: _Shown, chain: Chain) -> Block:
-    saliency = saliency_for(chain, shown.dataset, shown.model)
-    if saliency is not None:
-        kept = keep_block(shown.dataset, chain, shown.rows, shown.draws, saliency, seed=shown.seed, epoch=shown.epoch)
+def _block(shown: _Request, source: _Source) -> Block:
+    saliency = saliency_for(source.chain, shown.dataset, shown.model)
+    if saliency is not None and source.shown.plain:
+        kept = keep_block(shown.dataset, source.chain, shown.rows, shown.draws, saliency, seed=shown.seed, epoch=shown.epoch)
         if kept is not None:
             return kept
     drawn = draw(
-        shown.dataset, chain, shown.rows, shown.draws, seed=shown.seed, epoch=shown.epoch, saliency=saliency, history=shown.history
+        shown.dataset, source.shown, shown.rows, shown.draws, seed=shown.seed, epoch=shown.epoch,
+        saliency=saliency, history=shown.history,
     )  # fmt: skip
-    return Block(str(chain), drawn.before, drawn.after, drawn.captions, shown.names)
+    headings = ("draws",) if source.shown.plain else drawn.headings
+    return Block(source.title, drawn.before, drawn.after, drawn.captions, shown.names, headings)
 
 
-def _page(png: bytes, shown: _Shown) -> str:
+def _page(png: bytes, shown: _Request) -> str:
     title = html.escape(f"augury preview of {shown.dataset.name}, seed {shown.seed}, from epoch {shown.epoch + 1}")
     image = base64.b64encode(png).decode()
     return (

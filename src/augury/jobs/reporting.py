@@ -1,9 +1,12 @@
 """What the reports of several commands share."""
 
+from pathlib import Path
+
 from augury.augment.pipeline import SaliencySource
 from augury.core.options import Chain
-from augury.explain.report.sheet import Sheet, sheet
-from augury.jobs.sheets import draw, sample_rows
+from augury.explain.report.sheet import Block, Sheet, sheets
+from augury.jobs.sheets import Draws, draw, sample_rows
+from augury.jobs.shown import history_of, rows_of, shown_of
 from augury.train.data.dataset import Dataset
 from augury.train.engine.settings import Settings
 
@@ -18,13 +21,38 @@ _OPTIMISERS = {"sgd": "SGD", "rmsprop": "RMSProp", "adam": "Adam", "adamw": "Ada
 def sheet_of(dataset: Dataset, augment: Chain, seed: int, saliency: SaliencySource | None = None) -> Sheet:
     """A report's sheet for one augmentation: a few training images and several draws of each. saliency: what stages that look
     at the network's saliency are shown; the trained network's."""
-    shown = draw(dataset, augment, sample_rows(dataset, IMAGES), DRAWS, seed=seed, saliency=saliency)
-    png = sheet(shown.before, shown.after)
-    caption = (
-        f"The first column is the original; the other {DRAWS} are what the network sees of it in epochs 1 to {DRAWS} "
-        f"of the training with seed {seed}{'' if saliency is None else ', with the saliency of the trained network'}."
+    drawn = draw(dataset, augment, sample_rows(dataset, IMAGES), DRAWS, seed=seed, saliency=saliency)
+    return Sheet(str(augment), _caption(drawn, seed, saliency), sheets([_block(drawn)]))
+
+
+def training_sheet(
+    settings: Settings,
+    dataset: Dataset,
+    *,
+    run: Path | None = None,
+    saliency: SaliencySource | None = None,
+    title: str | None = None,
+) -> Sheet:
+    """What a training showed its network of a few images: one view an epoch in the first epochs; of a strategy with several
+    views, or policies of its own, all views of the last epochs. run: the training's folder."""
+    shown, rows = shown_of(settings, dataset, run), rows_of(settings, dataset, IMAGES)
+    history = history_of(settings, dataset, shown)
+    draws = min(shown.draws(DRAWS), settings.epochs)
+    first = 0 if shown.plain else settings.epochs - draws
+    drawn = draw(dataset, shown, rows, draws, seed=settings.seed, epoch=first, saliency=saliency, history=history)
+    name = settings.augment if shown.plain else f"{settings.augment}, {settings.strategy}"
+    return Sheet(name if title is None else title, _caption(drawn, settings.seed, saliency), sheets([_block(drawn)]))
+
+
+def _block(drawn: Draws) -> Block:
+    return Block("", drawn.before, drawn.after, headings=drawn.headings)
+
+
+def _caption(drawn: Draws, seed: int, saliency: SaliencySource | None) -> str:
+    return (
+        "The first column is the original; the others are what the network sees of it in the epoch that stands above, "
+        f"in the training with seed {seed}{'' if saliency is None else ', with the saliency of the trained network'}."
     )
-    return Sheet(str(augment), caption, png)
 
 
 def settings_shown(settings: Settings, environment: dict[str, str]) -> dict[str, str]:

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from augury.augment.names import read_policy_file
-from augury.core.options import parse_chain
 from augury.explain.pages.page import train_page
 from augury.jobs.environment import environment
 from augury.jobs.progress import bar
-from augury.jobs.reporting import settings_shown, sheet_of
+from augury.jobs.reporting import settings_shown, training_sheet
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically
 from augury.train.engine.prepare import prepare
@@ -60,12 +59,11 @@ def _train(
 
 def _page(training: Training, dataset: Dataset, settings: Settings, directory: RunDirectory, result: dict[str, Any]) -> str:
     saliency = None if training.method.saliency is None else training.method.saliency.source
-    augments = [name for name in (settings.augment, settings.augment2) if name is not None]
     return train_page(
         result,
         settings=settings_shown(settings, result["environment"]),
         curves=directory.metrics(),
-        sheets=[sheet_of(dataset, parse_chain(name, "--augment"), settings.seed, saliency) for name in augments],
+        sheets=[training_sheet(settings, dataset, run=directory.path, saliency=saliency)],
         notes=result["notes"],
         schedule=read_policy_file(found) if (found := directory.path / "policies.yaml").exists() else None,
     )

@@ -22,6 +22,7 @@ from augury.core.errors import InputError
 from augury.core.registry import entries, unknown
 from augury.train.engine.settings import Settings
 
+LEARNED = "{learned}"
 FOLDER = Path(__file__).resolve().parent
 Job = Literal["train", "patch"]
 
@@ -35,6 +36,7 @@ class RecipeRow:
     what `measure`, a measurement of `augury diagnose`, finds; `error` is 100 - accuracy. over: a second place, by which the
     first is divided, in percent. times: a factor on it. cited: the paper took the number from another one. reference: the
     row it is compared with. tolerance: in the place of the recipe's. unavailable: why Augury cannot run it.
+    learned: the row whose training learns the policies that stand for `{learned}` in this row's augmentation.
     """
 
     id: str
@@ -50,6 +52,7 @@ class RecipeRow:
     times: float = 1.0
     tolerance: float | None = None
     note: str | None = None
+    learned: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,14 +74,19 @@ class Recipe:
     patch: dict[str, Any] = field(default_factory=dict)
 
     def select(self, text: str | None) -> tuple[RecipeRow, ...]:
-        """The rows whose ids match one of the patterns separated by commas (`*` matches anything); InputError where none does."""
+        """The rows whose ids match one of the patterns separated by commas (`*` matches anything); InputError where none does.
+
+        With them the rows that learn the policies which they replay.
+        """
         if text is None:
             return self.rows
         patterns = [part.strip() for part in text.split(",") if part.strip()]
         for pattern in patterns:
             if not any(fnmatch.fnmatchcase(row.id, pattern) for row in self.rows):
                 raise InputError(f"--rows {pattern}: {unknown('row', pattern, [row.id for row in self.rows])}")
-        return tuple(row for row in self.rows if any(fnmatch.fnmatchcase(row.id, p) for p in patterns))
+        chosen = {row.id for row in self.rows if any(fnmatch.fnmatchcase(row.id, p) for p in patterns)}
+        chosen |= {row.learned for row in self.rows if row.id in chosen and row.learned is not None}
+        return tuple(row for row in self.rows if row.id in chosen)
 
 
 _ROW = {f.name for f in fields(RecipeRow)} - {"settings"}
@@ -115,6 +123,10 @@ def read(file: Path) -> Recipe:
             raise InputError(f"{where}: row {row.id!r} stands twice")
         if row.reference is not None and row.reference not in ids:
             raise InputError(f"{where}: row {row.id!r}: {unknown('reference', row.reference, ids)}")
+        if row.learned is not None and row.learned not in ids[: ids.index(row.id)]:
+            raise InputError(f"{where}: row {row.id!r}: learned names no row before it; {unknown('row', row.learned, ids)}")
+        if (row.learned is not None) != (LEARNED in row.settings.get("augment", "")):
+            raise InputError(f"{where}: row {row.id!r}: write both or neither, learned = ID and {LEARNED} in augment")
     for table in ("short", "smoke"):
         _known(values.get(table, {}), _SETTINGS, f"{where}: [{table}]")
     notes = tuple(values.pop("notes", ()))
@@ -144,3 +156,10 @@ def _known(values: dict[str, Any], known: set[str], where: str) -> None:
     for key in values:
         if key not in known:
             raise InputError(f"{where}: {unknown('key', key, sorted(known))}")
+
+
+def with_policies(settings: dict[str, Any], policies: str = "randaugment") -> dict[str, Any]:
+    """A row's settings with policies in the place of `{learned}`: a file's path, or a stand-in for one that is not there yet."""
+    if LEARNED not in settings.get("augment", ""):
+        return settings
+    return {**settings, "augment": settings["augment"].replace(LEARNED, policies)}

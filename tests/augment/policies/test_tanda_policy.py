@@ -133,7 +133,7 @@ def test_the_registered_policy_is_uniform() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("tanda(functions=[invert])", "one function alone"),
+        ("tanda(functions=[invert])", "name at least two functions"),
         ("tanda(functions=[invert, rotat(5)])", "'rotate'"),
         ("tanda(file=nowhere.safetensors)", "no such file"),
         ("tanda(length=0)", "from 1"),

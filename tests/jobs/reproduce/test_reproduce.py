@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from augury.cli import main
 from augury.cli import reproduce as command
@@ -266,6 +267,19 @@ def test_what_is_wrong_is_refused_in_one_line(
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
+def test_policies_learned_by_one_row_are_replayed_by_another(tmp_path: Path) -> None:
+    # Catches a replay of other policies, of another seed's, and a row that is run without the one it learns from.
+    command = ["reproduce", "adversarial_table6", "--rows", "cifar10-wrn-transfer", "--scale", "smoke", "--quiet"]
+    assert main([*command, "--output", str(tmp_path / "out")]) == 0
+    rows = {row["id"]: row for row in json.loads((tmp_path / "out" / "result.json").read_text())["rows"]}
+    assert set(rows) == {"imagenet-resnet50-adversarial", "cifar10-wrn-transfer"}
+    assert all(row["status"] == "measured" for row in rows.values())
+    learned, replayed = (tmp_path / "out" / "runs" / rows[name]["folders"][0] for name in rows)
+    config = yaml.safe_load((replayed / "config.yaml").read_text())
+    assert str(learned / "policies.yaml") in config["augment"] and config["augment"].startswith("crop+flip+")
+    assert config.get("strategy", "erm") == "erm"
 
 
 @pytest.mark.slow

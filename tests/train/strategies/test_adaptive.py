@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import augury
 from augury.augment.names import check_augment
+from augury.augment.policies.controller import adversarial_controller
 from augury.augment.policies.file import policy_of
 from augury.augment.policies.file_reader import parse_policy
 from augury.cli import main
@@ -82,6 +83,43 @@ def test_the_loss_is_the_mean_over_the_policies() -> None:
     step = augury.strategy("adversarial_autoaugment", policies=3, policy="random")(Loss(), constant_views([0.2, 3.0, 0.5]))
     assert step.loss.item() == pytest.approx((0.2 + 3.0 + 0.5) / 3, abs=1e-5)
     assert step.logs["hardest_policy"].item() == pytest.approx(3.0, abs=1e-5)
+
+
+def test_an_epoch_says_what_the_controller_was_and_got() -> None:
+    # Catches probabilities of after the update, rewards that are the losses, and logs of an epoch that had no policies.
+    strategy = augury.strategy("adversarial_autoaugment", policies=3, lr=1e-2)
+    assert strategy.epoch_logs() == {}
+    controller, decisions = strategy.learner.controller, torch.tensor(strategy.history[0]["decisions"])
+    log_prob, entropy = (part.sum(1) for part in controller.likelihood(decisions))
+    strategy(Loss(), constant_views([0.2, 3.0, 0.5]))
+    strategy.end_epoch(Clock(1, 5, 1))
+    found = strategy.epoch_logs()["controller"]
+    assert found["losses"] == pytest.approx([0.2, 3.0, 0.5], abs=1e-4)
+    assert found["rewards"] == pytest.approx([-0.6722, 1.1492, -0.4770], abs=1e-3)
+    assert found["log_probabilities"] == pytest.approx(log_prob.tolist(), abs=1e-4)
+    assert found["entropy"] == pytest.approx(entropy.mean().item(), abs=1e-4) and found["entropy"] < controller.highest_entropy
+    assert len(found["operations"]) == 16 and sum(found["operations"].values()) == pytest.approx(1, abs=1e-4)
+    assert len(found["magnitudes"]) == 10 and sum(found["magnitudes"]) == pytest.approx(1, abs=1e-4)
+    strategy.end_epoch(Clock(2, 5, 1))  # an epoch without a step, as in refinement: nothing to say
+    assert strategy.epoch_logs() == {}
+
+
+def test_probabilities_are_how_often_choices_are_made() -> None:
+    controller = adversarial_controller(seed=3)
+    actions = controller.sample(Noise.of(0, torch.arange(20_000)).uniform(20))
+    operations, magnitudes = controller.probabilities(actions)
+    counted = torch.bincount(actions[:, ::2].flatten(), minlength=16) / 200_000
+    assert (operations - counted).abs().max() < 0.003
+    assert (magnitudes - torch.bincount(actions[:, 1::2].flatten(), minlength=10) / 200_000).abs().max() < 0.004
+
+
+def test_what_a_policy_moves_out_leaves_the_fill_that_was_asked_for() -> None:
+    # The paper refers to AutoAugment, whose code paints 128 under photographs; 0 is the re-implementation's.
+    for text, grey in (("adversarial_autoaugment", 128), ("adversarial_autoaugment(fill=0)", 0)):
+        space = augury.strategy(text).searched.space
+        for name in ("shear_x", "shear_y", "translate_x", "translate_y", "rotate", "cutout"):
+            entry = next(each for each in space.entries if each.op.name == name)
+            assert entry.options["fill"] == grey, name
 
 
 def test_equal_losses_leave_the_reward_at_nothing() -> None:

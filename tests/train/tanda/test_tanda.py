@@ -234,9 +234,9 @@ def test_a_function_that_misbehaves_is_named_in_one_line(function: Callable[[Ten
 
 
 def test_refusals() -> None:
-    with pytest.raises(InputError, match="one function alone"):
+    with pytest.raises(InputError, match="name at least two functions"):
         SequenceGenerator(1)
-    with pytest.raises(InputError, match="one function alone"):
+    with pytest.raises(InputError, match="name at least two functions"):
         function_space(("invert",))
     with pytest.raises(InputError, match="3 given"):
         Adversary(SequenceGenerator(2), Callables((move(0.1, 0), move(0.1, 0.5), move(0.2, 0))), Oracle())

@@ -29,15 +29,15 @@ def autoaugment(
     fill: Annotated[int, Interval(0, 255)] | None = None,
     spread: Annotated[float, Interval(0, 100)] = 0.0,
 ) -> Policy:
-    """One of a table's sub-policies per image, two operations each with its own chance and strength.
+    """One of a table's sub-policies per image: two operations, each with its own probability and strength.
 
-    Tables: the paper's three (25 sub-policies each), the 95 of the released TensorFlow code, EfficientNet's v0. Without
-    one, `cifar10` on images under 64 pixels or where a ladder is given, and `imagenet` on larger ones. Levels mean what
-    `ladder` says: by default what they mean in the code that the table was released with, whatever the image's size, so
-    `tf` for the CIFAR and SVHN tables (translations by up to 10/32 of the side) and the repaired `tpu` for the others
-    (translations by up to more than a whole image, which those tables leave out); `torchvision` gives torchvision's
-    policies. `fill` paints what lies outside, 128 by default, 0 with torchvision's ladder. `spread` is timm's mstd, the
-    deviation of a normal jitter of every level, which stays between 0 and the ladder's 10 (torchvision's 9).
+    Tables: the paper's three (25 sub-policies each), the 95 of the released TensorFlow code, EfficientNet's v0. The default is
+    `cifar10` for images below 64 pixels or if a ladder is given, and `imagenet` for larger ones. `ladder` maps levels to
+    values; by default it is that of the code the table was released with, for any image size: `tf` for the CIFAR and SVHN
+    tables (translations by up to 10/32 of the side) and the repaired `tpu` for the others (translations by up to more than a
+    whole image, which those tables do not use); `torchvision` gives torchvision's policies. `fill` is the grey level outside
+    the image, 128 by default and 0 with torchvision's ladder. `spread` is timm's mstd, the standard deviation of a normal
+    jitter of every level, which stays between 0 and the ladder's 10 (torchvision's 9).
     """
     if table is not None or ladder is not None:
         chosen: PolicyTable = table or "cifar10"

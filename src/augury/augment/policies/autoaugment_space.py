@@ -21,8 +21,8 @@ def autoaugment_space(
 ) -> Policy:
     """`num_ops` of AutoAugment's 14 operations per image, drawn uniformly, all at one `magnitude`.
 
-    `scale` names the ladder that says what the magnitude means; the default counts to 30 as the code that KeepAugment's
-    settings come from does.
+    `scale` names the ladder that maps the magnitude to values; the default counts to 30, like the code that KeepAugment's
+    settings come from.
     """
     magnitudes = ladder(scale)
     space = Space(tuple(magnitudes.entry(name) for name in OPERATIONS))

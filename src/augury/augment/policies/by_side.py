@@ -1,4 +1,4 @@
-"""A policy that is published in one version for small images and in another for large ones."""
+"""A policy that was published in one version for small images and another for large ones."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from augury.core.plan import Clock, Plan, Policy, Space
 
 @dataclass(frozen=True)
 class BySide:
-    """`small` for images whose shorter side is below `limit_pixels`, `large` from there on. Asked without images, `small`."""
+    """`small` for images whose shorter side is below `limit_pixels`, otherwise `large`; `small` if there are no images."""
 
     small: Policy
     large: Policy

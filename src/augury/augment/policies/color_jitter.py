@@ -1,4 +1,4 @@
-"""Color jitter: brightness, contrast, saturation and hue, in an order drawn for every image."""
+"""Color jitter: brightness, contrast, saturation and hue, in a random order for every image."""
 
 import math
 from dataclasses import dataclass

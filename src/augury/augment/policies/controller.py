@@ -32,7 +32,7 @@ class Controller(nn.Module):
     temperature divides the logits; tanh bounds them to +-tanh first (both are ENAS's, off by default). Sources: Cubuk et
     al. 2019 (arXiv:1805.09501), section 3; Zhang et al. 2020 (arXiv:1912.11188), section 4.1 (embedding 32, hidden 100).
     The state runs through all decisions, as the text says; a widely used re-implementation resets it per sub-policy.
-    Raises InputError for a kind of one choice (nothing to decide) and for an unknown kind in the pattern.
+    Raises InputError for a kind with a single choice and for an unknown kind in the pattern.
     """
 
     def __init__(
@@ -43,11 +43,11 @@ class Controller(nn.Module):
         if not pattern or min(pattern) < 0 or max(pattern) >= len(sizes):
             raise InputError(f"controller: the pattern {list(pattern)} names kinds other than 0 .. {len(sizes) - 1}")
         if min(sizes[kind] for kind in pattern) < 2:
-            raise InputError("controller: a decision with one choice decides nothing; give every kind two choices or more")
+            raise InputError("controller: every kind of decision needs at least two choices")
         self.sizes, self.pattern = tuple(sizes), tuple(pattern)
         self.temperature, self.tanh = temperature, tanh
         self.offsets = [sum(self.sizes[:kind]) for kind in range(len(self.sizes))]
-        # PyTorch's layers draw initial values from the global generator, which is put back; `reset` draws the real ones.
+        # PyTorch's layers draw initial values from the global generator, which is restored; `reset` draws the real ones.
         with torch.random.fork_rng(devices=[]):
             self.embedding = nn.Embedding(sum(self.sizes), embedding)
             self.lstm = nn.LSTM(embedding, hidden, batch_first=True)
@@ -56,7 +56,7 @@ class Controller(nn.Module):
 
     @torch.no_grad()
     def reset(self, seed: int) -> None:
-        """Initial weights of a seed."""
+        """Draw the initial weights from a seed."""
         generator = torch.Generator().manual_seed(seed)
         for parameter in self.parameters():
             parameter.uniform_(-0.1, 0.1, generator=generator)
@@ -70,7 +70,7 @@ class Controller(nn.Module):
 
     @property
     def space_size(self) -> int:
-        """How many sequences there are: exact, an integer."""
+        """The exact number of sequences."""
         return math.prod(self.sizes[kind] for kind in self.pattern)
 
     @property
@@ -92,15 +92,31 @@ class Controller(nn.Module):
 
     def likelihood(self, actions: Tensor) -> tuple[Tensor, Tensor]:
         """log-probability and entropy of each decision given those before it, both float [N,D], in nats."""
-        offsets = torch.tensor([self.offsets[kind] for kind in self.pattern], device=actions.device)
-        tokens = functional.pad(self.embedding((actions + offsets)[:, :-1]), (0, 0, 1, 0))
-        hidden, _ = self.lstm(tokens)
+        hidden, _ = self.lstm(self._tokens(actions))
         log_prob, entropy = [], []
         for step, kind in enumerate(self.pattern):
             each = functional.log_softmax(self._logits(hidden[:, step], kind), 1)
             log_prob.append(each.gather(1, actions[:, step, None])[:, 0])
             entropy.append(-(each.exp() * each).sum(1))
         return torch.stack(log_prob, 1), torch.stack(entropy, 1)
+
+    @torch.no_grad()
+    def probabilities(self, actions: Tensor) -> list[Tensor]:
+        """Of every kind the mean probability of its choices, float [sizes[kind]], over its decisions in sequences int64 [N,D].
+
+        Each decision's distribution given those before it, so that the means over sampled sequences estimate how often the
+        controller makes each choice, with less noise than counting what it chose.
+        """
+        hidden, _ = self.lstm(self._tokens(actions))
+        found = [torch.zeros(size, device=actions.device) for size in self.sizes]
+        for step, kind in enumerate(self.pattern):
+            found[kind] += self._logits(hidden[:, step], kind).softmax(1).mean(0)
+        return [total / max(1, self.pattern.count(kind)) for kind, total in enumerate(found)]
+
+    def _tokens(self, actions: Tensor) -> Tensor:
+        """The inputs [N,D,E] of decisions int64 [N,D]: zero, then each decision's embedding."""
+        offsets = torch.tensor([self.offsets[kind] for kind in self.pattern], device=actions.device)
+        return functional.pad(self.embedding((actions + offsets)[:, :-1]), (0, 0, 1, 0))
 
     def _logits(self, hidden: Tensor, kind: int) -> Tensor:
         logits: Tensor = self.heads[kind](hidden) / self.temperature
@@ -144,7 +160,7 @@ class Baseline:
     value: float | None = None
 
     def advantage(self, rewards: Tensor) -> Tensor:
-        """Rewards less the average before them, float [N]; then the average learns. The first batch is its own average."""
+        """Rewards minus the average so far, float [N]; updates the average afterwards. The first batch starts the average."""
         mean = float(rewards.mean())
         before = mean if self.value is None else self.value
         self.value = self.weight * before + (1 - self.weight) * mean

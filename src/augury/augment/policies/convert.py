@@ -15,7 +15,7 @@ from augury.core.plan import Policy, SpaceEntry
 
 
 def as_file(policy: Policy, name: str, source: str = "") -> PolicyFile:
-    """A policy that does not learn, as a policy file's content. Raises InputError saying what cannot be expressed."""
+    """A policy that does not learn, as a policy file's content. Raises InputError if the format cannot express it."""
     if isinstance(policy, Scheduled):
         rows = [tuple(_entry(policy.space[s.op], s.p, s.strength) for s in row) for row in policy.all.table]
         periods = tuple((until, tuple(rows[k] for k in numbers)) for until, numbers in policy.periods)
@@ -45,7 +45,7 @@ def _entry(choice: SpaceEntry, p: float, strength: float) -> PolicyEntry:
 
 @dataclass(frozen=True)
 class Imported:
-    """Another library's policy as the grammar's text, and in words what that text does not say or does otherwise."""
+    """Another library's policy as text in the grammar, with notes on what differs."""
 
     text: str
     notes: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ _PAINT = "what lies outside is 128; timm's create_transform paints the data's me
 
 
 def from_timm(text: str) -> Imported:
-    """A timm `--aa` string. Raises InputError naming the part that is not known or that cannot be said here.
+    """Convert a timm `--aa` string. Raises InputError naming the part that is unknown or has no equivalent.
 
     `rand-m9-n2-mstd0.5-inc1`, `original-mstd0.5`, `originalr`, `v0`, `v0r`, `augmix-m3-w3`.
     """
@@ -88,7 +88,7 @@ def _timm_rand(text: str, parts: list[str]) -> Imported:
     notes = [_RESAMPLING, _PAINT]
     for part in [part for part in parts if part.startswith("t")]:
         if part[1:] in ("weights", "3a", "3aw"):
-            raise InputError(f"{text}: the operations and weights of {part!r} cannot be said here; leave it out")
+            raise InputError(f"{text}: the operations and weights of {part!r} have no equivalent; remove it")
         notes.append(f"{part} names no set of operations, so that timm takes its usual ones")
         parts = [other for other in parts if other != part]
     keys = _timm_keys(text, parts, {"m", "n", "mstd", "inc", "p", "mmax"})
@@ -118,7 +118,7 @@ def _timm_augmix(text: str, parts: list[str]) -> Imported:
 
 
 def _timm_keys(text: str, parts: list[str], known: set[str]) -> dict[str, float]:
-    """The parts of a timm string, letters and a number each; those that timm reads as whole numbers must be ones."""
+    """The parts of a timm string, letters and a number each; parts that timm parses as integers must be whole numbers."""
     keys: dict[str, float] = {}
     for part in parts:
         match = re.fullmatch(r"([a-z]+)(\d*\.?\d+)", part)
@@ -126,7 +126,7 @@ def _timm_keys(text: str, parts: list[str], known: set[str]) -> dict[str, float]
             raise InputError(f"{text}: {part!r} is not known; parts are letters and a number, such as m9")
         key, value = match.group(1), float(match.group(2))
         if key not in known:
-            raise InputError(f"{text}: {part!r} is not known to timm here; known are {', '.join(sorted(known))}")
+            raise InputError(f"{text}: {part!r} is not an option of this timm policy; known are {', '.join(sorted(known))}")
         if key not in ("mstd", "p", "a") and not value.is_integer():
             raise InputError(f"{text}: {part!r} must be a whole number, as timm reads it")
         keys.setdefault(key, value) if key in ("mstd", "mmax") else keys.update({key: value})
@@ -145,7 +145,7 @@ TORCHVISION = {
 
 
 def from_torchvision(text: str) -> Imported:
-    """A torchvision class or enum name."""
+    """Convert the name of a torchvision class or enum member."""
     rounding = ("the sum of the chains is rounded to the nearest level; torchvision cuts it",)
     for name, made in TORCHVISION.items():
         if text.removeprefix("torchvision.transforms.").removeprefix("v2.") in (name, name.rsplit(".", 1)[-1].lower()):
@@ -154,9 +154,9 @@ def from_torchvision(text: str) -> Imported:
 
 
 def differences(first: PolicyFile, second: PolicyFile) -> list[str]:
-    """What two policies do differently: the sub-policies that only the first has with `-`, those of the second with `+`.
+    """The difference of two policies: sub-policies only in the first with `-`, only in the second with `+`.
 
-    Their order says nothing, since each is as likely as the next.
+    The order of sub-policies is ignored, since all are equally likely.
     """
     if first.augment or second.augment:
         said = [each.augment or f"{sum(len(rows) for _, rows in each.periods)} sub-policies" for each in (first, second)]
@@ -172,7 +172,7 @@ def differences(first: PolicyFile, second: PolicyFile) -> list[str]:
 
 
 def _without(mine: list[tuple[str, PolicyRow]], others: list[tuple[str, PolicyRow]]) -> list[PolicyRow]:
-    """The rows of the one that the other does not have, as often as they are missing there."""
+    """The multiset difference: rows of the first without those of the second."""
     left, found = Counter(key for key, _ in others), []
     for key, row in mine:
         if left[key]:
@@ -183,12 +183,12 @@ def _without(mine: list[tuple[str, PolicyRow]], others: list[tuple[str, PolicyRo
 
 
 def counted(rows: Iterable[PolicyRow]) -> list[str]:
-    """Sub-policies in words, those that say the same in one line with their number: `31 x equalize 1`."""
+    """Sub-policies in words; equal ones share a line with their count: `31 x equalize 1`."""
     return [line if count == 1 else f"{count} x {line}" for line, count in Counter(map(words, rows)).items()]
 
 
 def done(entry: PolicyEntry) -> tuple[object, ...]:
-    """An entry without its strength, which is for logs; values as the float32 that operations are given."""
+    """An entry as it is executed: without its strength, which is only for logs, and with values rounded to float32."""
     values = [(name, float(np.float32(value))) for name, value in sorted(entry.values.items())]
     return entry.op, float(entry.probability), values, entry.signed, sorted(entry.options.items())
 
@@ -199,7 +199,7 @@ def words(row: tuple[PolicyEntry, ...]) -> str:
 
 
 def _sides(entry: PolicyEntry, value: float) -> str:
-    """A value, and where its sign is drawn the one on the other side: of 1 for enhancement factors, else of 0."""
+    """A value and, if its sign is drawn, its mirror image about 1 for enhancement factors and about 0 otherwise."""
     if not entry.signed:
         return f"{value:.4g}"
     return f"{2 - value:.4g} or {value:.4g}" if entry.op in ENHANCE else f"+-{value:.4g}"

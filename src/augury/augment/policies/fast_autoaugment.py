@@ -23,31 +23,31 @@ LARGEST_BYTES = 10_000_000
 def fast_autoaugment(*, file: str) -> Policy:
     """Sub-policies from a file in the format of the released code: [[("Rotate", probability, level), ...], ...].
 
-    Levels lie in [0, 1]; geometric ranges are symmetric, so that 0.5 changes nothing, and the sign is drawn on top.
+    Levels are in [0, 1]; geometric ranges are symmetric, so that 0.5 changes nothing, and the sign is drawn in addition.
     """
     return from_levels(read_list(file), ladder("fast_autoaugment"))
 
 
 def read_list(file: str) -> list[list[tuple[str, float, float]]]:
-    """The file's sub-policies, by our names. Read as plain literals; InputError names what is wrong."""
+    """The file's sub-policies under Augury's names, parsed as plain literals; InputError says what is wrong."""
     where = f"fast_autoaugment(file={file})"
     try:
         data = Path(file).read_bytes()
         if len(data) > LARGEST_BYTES:
-            raise InputError(f"{where}: {len(data)} bytes are too many for a policy")
+            raise InputError(f"{where}: {len(data)} bytes is too large for a policy file")
         content = ast.literal_eval(data.decode("utf-8").strip())
     except OSError as error:
         raise InputError(f"{where}: cannot be read ({type(error).__name__}); give a policy file") from None
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         raise InputError(f"{where}: not a list of sub-policies in plain literals") from None
     if not isinstance(content, list) or not content:
-        raise InputError(f"{where}: a list of sub-policies is needed")
+        raise InputError(f"{where}: expected a list of sub-policies")
     return [_row(row, f"{where} sub-policy {number}") for number, row in enumerate(content, 1)]
 
 
 def _row(row: Any, where: str) -> list[tuple[str, float, float]]:
     if not isinstance(row, list | tuple) or not row:
-        raise InputError(f"{where}: a list of (name, probability, level) is needed")
+        raise InputError(f"{where}: expected a list of (name, probability, level)")
     return [_entry(item, where) for item in row]
 
 

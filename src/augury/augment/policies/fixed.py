@@ -15,8 +15,8 @@ from augury.core.plan import Clock, Plan, Space
 class UniformPolicy:
     """`slots` operations per image, uniform over `space` with replacement.
 
-    strengths: one is drawn per slot, uniformly. p: each slot's chance to fire. spread: standard deviation of a normal
-    jitter of the strength, clipped to [0, most]; log_prob leaves it out.
+    strengths: one is drawn per slot, uniformly. p: each slot's probability of firing. spread: standard deviation of a normal
+    jitter of the strength, clipped to [0, most]; log_prob ignores the jitter.
     """
 
     space: Space
@@ -45,7 +45,7 @@ class UniformPolicy:
 
 def _jittered(strength: Tensor, spread: float, most: float, u: Tensor) -> Tensor:
     """Strengths with normal jitter of deviation `spread`, clipped to [0, most]."""
-    # In float64, whose last bits rounding drops: the same for every batch length.
+    # In float64: its last bits may depend on the batch length, and rounding to float32 drops them.
     normal = torch.special.ndtri(u.double().clamp(2.0**-25, 1 - 2.0**-25))
     return (strength + spread * normal.to(torch.float32)).clamp(0, most)
 
@@ -59,7 +59,7 @@ def _fired(on: Tensor, p: float) -> Tensor:
 
 @dataclass(frozen=True)
 class SubPolicyStep:
-    """One operation of a sub-policy: its number in the space, its chance and its strength."""
+    """One operation of a sub-policy: its index in the space, its probability and its strength."""
 
     op: int
     p: float
@@ -68,9 +68,9 @@ class SubPolicyStep:
 
 @dataclass(frozen=True)
 class SubPolicies:
-    """One of `table` is drawn uniformly per image; its operations are applied in order, each by its own chance.
+    """Draws one sub-policy of `table` uniformly per image and applies its operations in order, each with its own probability.
 
-    spread: standard deviation of a normal jitter of the strengths, clipped to [0, most]; log_prob leaves it out.
+    spread: standard deviation of a normal jitter of the strengths, clipped to [0, most]; log_prob ignores the jitter.
     numbers: op, p and strength of the table's steps, [Q,S] each.
     """
 
@@ -83,7 +83,7 @@ class SubPolicies:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "slots", max(1, max(map(len, self.table), default=1)))
-        # Shorter sub-policies end in steps that never fire.
+        # Shorter sub-policies are padded with steps that never fire.
         padded = [(*row, *[SubPolicyStep(0, 0.0, 0.0)] * (self.slots - len(row))) for row in self.table]
         numbers = {part: tuple(tuple(getattr(step, part) for step in row) for row in padded) for part in ("op", "p", "strength")}
         object.__setattr__(self, "numbers", numbers)
@@ -97,7 +97,7 @@ class SubPolicies:
 
     def log_prob(self, plan: Plan) -> Tensor:
         if plan.choice is None:
-            raise ValueError("log_prob needs the plan's choice, the number of the sub-policy")
+            raise ValueError("log_prob needs the plan's choice, the index of the sub-policy")
         chance = self._columns(plan.on.device)[1][plan.choice]
         each = torch.where(plan.on, chance, 1 - chance).log()
         return each.sum(1) - math.log(len(self.table))
@@ -113,7 +113,7 @@ class SubPolicies:
 
 @dataclass(frozen=True)
 class FixedPlan:
-    """A policy that says what it was told: `actions` int64 [B,S]. Draws nothing, learns nothing."""
+    """A policy with given `actions`, int64 [B,S]; nothing is drawn."""
 
     space: Space
     actions: Tensor

@@ -28,12 +28,12 @@ class SequenceGenerator(nn.Module):
     def __init__(self, functions: int, *, kind: GeneratorKind = "lstm", logit_range: float = 4.0, seed: int = 0) -> None:
         super().__init__()
         if functions < 2:
-            raise InputError("functions: one function alone leaves nothing to choose; give two or more")
+            raise InputError("functions: name at least two functions to choose from")
         self.functions, self.kind, self.logit_range = functions, kind, logit_range
         if kind == "mean_field":
             self.logits = nn.Parameter(torch.zeros(functions))
             return
-        # PyTorch's layers draw initial values from the global generator, which is put back.
+        # PyTorch's layers draw initial values from the global generator, which is restored.
         with torch.random.fork_rng(devices=[]):
             self.cell = (nn.LSTM if kind == "lstm" else nn.GRU)(functions, functions, batch_first=True)
         self.first = nn.Parameter(torch.zeros(functions))

@@ -1,8 +1,7 @@
-"""Published magnitude ladders: what a strength in [0, 1] means for each operation.
+"""Published magnitude ladders, which map a strength in [0, 1] to parameter values for each operation.
 
-The conventions disagree: level 5 of `color` is the identity in one and a strong change in another. A ladder maps the
-name of an operation to its fixed options and to the laws of its parameters; `top` is the level that strength 1 stands
-for.
+The conventions disagree: level 5 of `color` is the identity in one and a strong change in another. A ladder maps the name of
+an operation to its fixed options and to the laws of its parameters; strength 1 is the level `top`.
 """
 
 import math
@@ -26,14 +25,14 @@ GEOMETRIC = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
 ENHANCE = ("brightness", "color", "contrast", "sharpness")
 
 
-LARGEST_MAGNITUDE = 30  # RandAugment's; scales that end at 10 go on to it
+LARGEST_MAGNITUDE = 30  # RandAugment's; scales that end at 10 are extrapolated up to it
 
 
 @dataclass(frozen=True)
 class Magnitudes:
-    """A ladder. top: the level at strength 1. entries: operation name to its options and laws. fill: what lies outside.
+    """A ladder. top: the level at strength 1. entries: operation name to its options and laws. fill: the grey level outside.
 
-    most: the largest level, `top` where None. No law leaves the range that its operation accepts.
+    most: the largest level, by default `top`. Laws are clipped to the range that their operation accepts.
     """
 
     name: str
@@ -43,7 +42,7 @@ class Magnitudes:
     most: float | None = None
 
     def entry(self, name: str, fill: int | None = None) -> SpaceEntry:
-        """The operation as an entry of a space. Raises InputError where the ladder has no values for it."""
+        """The operation as an entry of a space. Raises InputError if the ladder has no values for it."""
         if name not in self.entries:
             raise InputError(f"ladder {self.name}: no values for {name!r}; it has {', '.join(sorted(self.entries))}")
         options, laws = self.entries[name]
@@ -54,7 +53,7 @@ class Magnitudes:
         return SpaceEntry(operation, within, made)
 
     def strength(self, level: float) -> float:
-        """What a level is as a strength. Raises InputError for one beyond the ladder's largest."""
+        """A level as a strength. Raises InputError for a level above the ladder's largest."""
         most = self.top if self.most is None else self.most
         if not 0 <= level <= most:
             raise InputError(f"ladder {self.name}: its levels go from 0 to {most:g}, and {level:g} is none of them")
@@ -62,14 +61,14 @@ class Magnitudes:
 
 
 def ladder(name: str) -> Magnitudes:
-    """A ladder by name. Raises InputError naming the nearest."""
+    """A ladder by name. Raises InputError naming the most similar one."""
     if name not in LADDERS:
         raise InputError(f"ladder: {unknown('ladder', name, list(LADDERS))}")
     return LADDERS[name]()
 
 
 def _within(law: Law, accepted: Interval) -> Law:
-    """The law, ended where the operation's own range ends."""
+    """The law, clipped to the operation's own range."""
     if isinstance(law, Levels):
         numbers = tuple(min(max(number, accepted.low), accepted.high) for number in law.numbers)
         return replace(law, numbers=numbers, least=max(accepted.low, law.least))
@@ -81,7 +80,7 @@ def _within(law: Law, accepted: Interval) -> Law:
 def _line(
     low: float, high: float, top: float = 10, *, signed: bool = False, centre: float = 0.0, least: float = -math.inf
 ) -> Levels:
-    """The values of a straight line from level 0 to `top`, and on to the largest magnitude, in double precision."""
+    """Linear values from level 0 to `top`, extrapolated to the largest magnitude, in double precision."""
     levels = range(LARGEST_MAGNITUDE + 1 if top == 10 else int(top) + 1)
     return Levels(tuple(level / top * (high - low) + low for level in levels), top, signed, centre, least)
 

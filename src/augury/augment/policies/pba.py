@@ -21,13 +21,13 @@ OPERATIONS = (
     "shear_y", "equalize", "auto_contrast", "cutout", "contrast",
 )  # fmt: skip
 COPIES = 2
-COUNTS = (0.2, 0.3, 0.5)  # chances that 0, 1 or 2 operations are applied
+COUNTS = (0.2, 0.3, 0.5)  # probabilities that 0, 1 or 2 operations are applied
 
 
 @dataclass(frozen=True)
 class Walk:
-    """The operations are shuffled for every image and walked through, each firing by its own chance, until 0, 1 or 2
-    have fired. periods: (share of the training up to which it holds, chance and strength of all 30 operations)."""
+    """The operations are shuffled for every image and tried in order, each with its own probability, until 0, 1 or 2 have
+    fired. periods: (fraction of the training at which it ends, probability and strength of all 30 operations)."""
 
     space: Space
     periods: tuple[tuple[float, tuple[float, ...], tuple[float, ...]], ...]
@@ -58,7 +58,7 @@ def pba(*, file: str) -> Policy:
     """Replays a schedule found by population based augmentation, stretched over the training.
 
     file: the search's log (one JSON list per line, whose last member holds `hp_policy`), or a JSON list of
-    [epochs, hp_policy]. hp_policy is 60 whole numbers: chance 0 to 10 and magnitude 0 to 9 of 15 operations, twice.
+    [epochs, hp_policy]. hp_policy is 60 whole numbers: probability 0 to 10 and magnitude 0 to 9 of 15 operations, twice.
     """
     magnitudes = ladder("tf")
     space = Space(tuple(magnitudes.entry(name) for name in OPERATIONS))

@@ -42,11 +42,11 @@ def randaugment(
     """`num_ops` operations per image, drawn uniformly with replacement, all at one `magnitude`.
 
     The default is torchvision's (14 operations, 31 bins: magnitude 9 of 30 rotates by 9 degrees), which draws one set of
-    operations for a whole batch; here every image draws its own. `version` takes the operations and the ladder of
-    another code: the TPU and timm scales end at 10 and extrapolate above (magnitude 20 rotates by 60 degrees), `timm`
-    fires each operation with p = 0.5, `uda` does so too and draws the level from 1 to 9. No operation leaves its own
-    range. `spread` is timm's mstd, the deviation of a normal jitter of the magnitude; `max_magnitude` is its mmax, above
-    which no magnitude goes. With level=uniform every operation draws its magnitude between 0 and `magnitude`.
+    operations for a whole batch; here every image draws its own. `version` selects the operations and the ladder of another
+    code: the TPU and timm scales end at 10 and extrapolate above (magnitude 20 rotates by 60 degrees), `timm` fires each
+    operation with p = 0.5, and `uda` does so too and draws the level from 1 to 9. Values are clipped to each operation's
+    range. `spread` is timm's mstd, the standard deviation of a normal jitter of the magnitude; `max_magnitude` is its mmax,
+    the largest magnitude. With level=uniform, every operation draws its magnitude between 0 and `magnitude`.
     """
     name, operations, top = VERSIONS[version]
     magnitudes = ladder(name)
@@ -59,6 +59,6 @@ def randaugment(
     else:
         strengths = (highest / top,)
     chance = p if p is not None else 0.5 if version in ("timm", "timm_increasing", "uda") else 1.0
-    # Jitter stays on the published scale, or on what the magnitude itself goes on to.
+    # Jitter stays on the published scale, or within its extrapolation if the magnitude itself is beyond it.
     most = max_magnitude if max_magnitude is not None else top if highest <= top else LARGEST_MAGNITUDE
     return UniformPolicy(space, num_ops, strengths, chance, spread / top, most / top)

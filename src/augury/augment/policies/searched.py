@@ -33,8 +33,8 @@ OPERATIONS = (
 class PolicySpace:
     """Policies of `sub_policies` x `slots` operations, each (operation, probability of 11, magnitude of 10).
 
-    Without `probabilities` an operation always fires (Adversarial AutoAugment). `magnitudes` says what a level means;
-    levels are 0 .. 9 of its scale. Raises InputError for fewer than two operations and for ones without a ladder.
+    Without `probabilities`, an operation always fires (Adversarial AutoAugment). `magnitudes` names the ladder; levels are
+    0 to 9 of its scale. Raises InputError for fewer than two operations and for operations that the ladder lacks.
     """
 
     operations: tuple[str, ...] = OPERATIONS
@@ -45,13 +45,13 @@ class PolicySpace:
 
     def __post_init__(self) -> None:
         if len(set(self.operations)) < 2:
-            raise InputError("operations: a search space of one operation leaves nothing to choose; name two or more")
+            raise InputError("operations: name at least two operations to choose from")
         for name in self.operations:
             self.magnitudes.entry(name)
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Choices of every kind of decision."""
+        """The number of choices of every kind of decision."""
         return (len(self.operations), *((PROBABILITIES,) if self.probabilities else ()), MAGNITUDES)
 
     @property
@@ -60,7 +60,7 @@ class PolicySpace:
 
     @property
     def size(self) -> int:
-        """How many policies there are: exact, an integer."""
+        """The exact number of policies."""
         return math.prod(self.sizes) ** (self.sub_policies * self.slots)
 
     def controller(self, seed: int = 0) -> Controller:
@@ -68,7 +68,7 @@ class PolicySpace:
         return make(len(self.operations), sub_policies=self.sub_policies, per_sub_policy=self.slots, seed=seed)
 
     def uniform(self, noise: Noise) -> Tensor:
-        """Decisions int64 [N,D], each uniform: what random search draws."""
+        """Uniform decisions int64 [N,D], as random search draws them."""
         sizes = torch.tensor(self.sizes * (self.sub_policies * self.slots), device=noise.key.device)
         return noise.integers(self.decisions, sizes)
 
@@ -107,10 +107,10 @@ def entry_of(choice: SpaceEntry, probability: float, strength: float) -> PolicyE
 
 @dataclass
 class ControllerPolicy:
-    """The controller as a policy: every image draws a whole policy of its own and one of that policy's sub-policies.
+    """The controller as a policy: every image draws a whole policy and then one of its sub-policies.
 
-    plan.choice int64 [B,D+1] holds the decisions and the sub-policy's number. log_prob is of all of it: the decisions, the
-    sub-policy and which slots fired. `learner.update` makes rewarded decisions likelier.
+    plan.choice int64 [B,D+1] holds the decisions and the sub-policy's index. log_prob covers the decisions, the sub-policy and
+    which slots fired. `learner.update` makes rewarded decisions likelier.
     """
 
     policy_space: PolicySpace

@@ -1,6 +1,6 @@
 """TANDA: sequences of the user's transformation functions, drawn by a generator trained to stay realistic.
 
-The generator is trained by `augury.train.tanda`; here is the policy that draws from it, frozen or not.
+The generator is trained by `augury.train.tanda`; this module holds the policy that draws from it, frozen or not.
 """
 
 import json
@@ -60,9 +60,9 @@ PRESETS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class TransformChance:
-    """The chance that an image is transformed at all, epoch by epoch: `first`, times `growth` after each, at most `highest`.
+    """The probability that an image is transformed at all: `first`, multiplied by `growth` per epoch, at most `highest`.
 
-    In the last `clean_epochs` of a training no image is. Defaults: every image, always.
+    It is 0 in the last `clean_epochs` of a training. By default every image is always transformed.
     """
 
     first: float = 1.0
@@ -71,8 +71,8 @@ class TransformChance:
     clean_epochs: int = 0
 
     def at(self, clock: Clock) -> float:
-        """The chance in an epoch; InputError where the whole training would be clean."""
-        # A clock of one epoch is what a pipeline outside a training has: there is no last epoch to keep clean.
+        """The probability in an epoch; InputError if the whole training would be clean."""
+        # Outside a training, a pipeline's clock has one epoch, so there is no last epoch to keep clean.
         if self.clean_epochs and clock.epochs > 1:
             if self.clean_epochs >= clock.epochs:
                 raise InputError(
@@ -87,7 +87,7 @@ class TransformChance:
 class Tanda:
     """Sequences of `slots` functions of `space`, from a generator; every slot fires on an image that is transformed.
 
-    log_prob is that of the sequence; the chance to be transformed is not the generator's.
+    log_prob is that of the sequence only, since the generator does not decide whether an image is transformed.
     """
 
     space: Space
@@ -136,30 +136,30 @@ def tanda(
 ) -> Policy:
     """`length` transformation functions per image, one after another, from a trained generator's `file`.
 
-    Without a file every function is equally likely at every step: the random policy that a trained one has to beat.
+    Without a file, every function is equally likely at every step: the random baseline that a trained generator must beat.
     `functions`: operations with fixed values, or one of the published lists, `cifar10` (33) and `mnist` (25). A file
-    brings its own functions and length. Geometric functions fill with black, where the released code repeats the edge.
+    contains its own functions and length. Geometric functions fill with black; the released code repeats the edge.
 
-    An image is transformed with chance `p`. With `p_first` that chance starts there and grows by the factor `p_growth` after
-    every epoch up to `p`; in the last `clean_epochs` no image is transformed. The released CIFAR-10 training is
-    `clean_epochs=10`, the released default `p=0.5, p_first=0.1`. Raises InputError where no epoch would be left to transform.
+    An image is transformed with probability `p`. With `p_first`, the probability starts there and grows by the factor
+    `p_growth` per epoch up to `p`; in the last `clean_epochs`, no image is transformed. The released CIFAR-10 training uses
+    `clean_epochs=10`, the released default is `p=0.5, p_first=0.1`. Raises InputError if no epoch would transform images.
     """
     chance = TransformChance(p if p_first is None else min(p_first, p), 1.0 if p_first is None else p_growth, p, clean_epochs)
     if file is not None:
         if functions is not None:
-            raise InputError("tanda: a file brings its own functions; give one of the two")
+            raise InputError("tanda: a file contains its own functions; give either file or functions")
         return replace(load(Path(file)), chance=chance)
     space = function_space(expanded(functions or (Spec("cifar10"),)), "tanda(functions)")
     return Tanda(space, length, SequenceGenerator(len(space), kind="mean_field"), chance=chance)
 
 
 def expanded(functions: Sequence[Spec]) -> tuple[str | Spec, ...]:
-    """The functions, with published lists written out."""
+    """The functions, with the names of published lists replaced by their functions."""
     return tuple(item for spec in functions for item in PRESETS.get(spec.name, (spec,)))
 
 
 def save_generator(path: Path, policy: Tanda, functions: Sequence[str | Spec]) -> None:
-    """Write a generator with its functions, which must be named (a Python function cannot be written down)."""
+    """Write a generator with its functions, which must be named operations (Python functions cannot be saved)."""
     generator = policy.generator
     header = {
         "format": FORMAT, "functions": ", ".join(map(str, functions)), "length": policy.slots, "kind": generator.kind,
@@ -170,7 +170,7 @@ def save_generator(path: Path, policy: Tanda, functions: Sequence[str | Spec]) -
 
 
 def load(path: Path) -> Tanda:
-    """A frozen generator's policy. Raises InputError where the file is missing or is none; executes nothing."""
+    """A frozen generator's policy. Raises InputError if the file is missing or not a generator; executes no code from it."""
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("augury", "{}"))

@@ -1,4 +1,4 @@
-"""Attentive CutMix: pasting the cells of another image that a network attends to most."""
+"""Attentive CutMix: pastes the cells of another image that a network attends to most."""
 
 from typing import Annotated
 

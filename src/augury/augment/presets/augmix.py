@@ -33,13 +33,13 @@ def augmix(
 ) -> list[AugMix]:
     """`width` chains of 1 to 3 operations (or `depth`), averaged by Dirichlet weights, blended with the clean image.
 
-    Every operation draws its own level between 0.1 and `severity` of 10 (on a fine grid). Brightness, color, contrast
-    and sharpness are left out, since the paper's test corruptions hold them; all_ops takes them in. Without the
-    paper's consistency loss, which is the strategy augmix_jsd.
+    Every operation draws its own level between 0.1 and `severity` of 10 (on a fine grid). Brightness, color, contrast and
+    sharpness are left out, since they overlap with the paper's test corruptions; all_ops includes them. The paper's
+    consistency loss is a separate strategy, augmix_jsd.
 
-    `version` takes the ladder of another code, with all_ops: torchvision draws one of the first `severity` of ten bins, so
+    `version` selects the ladder of another code, with all_ops: torchvision draws one of the first `severity` of ten bins, so
     that severity 3 changes colours by factors from 0.8 to 1.2; timm draws between 0 and `severity`, or, with `spread`
-    (its mstd), about `severity`. Raises InputError for a severity that torchvision has no bins for.
+    (its mstd), around `severity`. Raises InputError for a severity that torchvision has no bins for.
     """
     name, everything = VERSIONS[version]
     magnitudes = ladder(name)

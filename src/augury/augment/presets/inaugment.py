@@ -1,4 +1,4 @@
-"""InAugment: patches of the image pasted back over it, and the settings of its paper."""
+"""InAugment: pastes augmented patches of the image back over it, with the settings of its paper."""
 
 from typing import Annotated, Any, Literal
 
@@ -48,7 +48,7 @@ def inaugment(
     tau: Annotated[float, Interval(0, 1)] = 0.6,
     saliency: SaliencyKind = "full",
 ) -> list[InAugment]:
-    """Copies patches of the image, gives them the image's own draw of `policy`, and pastes them over it, largest first.
+    """Copies patches of the image, augments them by the image's own draw of `policy`, and pastes them over it, largest first.
 
     policy: any augmentation or chain; by default autoaugment, with the table of the setting; `none` pastes plain
     patches. setting: the paper's numbers for PreActResNet-18 and WRN-28-10 (`cifar`), Shake-Shake, ResNet-50 and
@@ -60,8 +60,8 @@ def inaugment(
     `salient` copies windows above the tau-quantile of the image's saliency onto places below it (the paper's outlook;
     KeepAugment's threshold); with windows as large as the image only their centres are chosen, so give a smaller source.
 
-    Takes the place of the trailing Cutout. The paper leaves the distribution of places and the filter open: centres
-    are uniform over the pixels, for copying and for pasting, and resizing is Pillow's.
+    It replaces the trailing Cutout. The paper does not specify the distribution of positions or the filter; here, centres are
+    uniform over the pixels, for copying and for pasting, and resizing is Pillow's.
     """
     chosen = SETTINGS[setting]
     count = int(chosen["patches"] if patches is None else patches)

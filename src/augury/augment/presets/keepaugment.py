@@ -30,18 +30,18 @@ def keep(
     p: Share = 1.0,
     every: Every = 1,
 ) -> tuple[Any, ...]:
-    """Any augmentation with the image's important regions kept: `keep(cutout(length=8))`, `keep(randaugment+cutout)`.
+    """Any augmentation with the image's salient regions preserved: `keep(cutout(length=8))`, `keep(randaugment+cutout)`.
 
-    A region operation (cutout, random_erasing, cutmix) cuts where the network's saliency is low; over the result of
-    anything else, a box of the image where it is high is pasted back. candidates: the boxes that are chosen from, by
-    default those the operation itself draws from. map: `foreign` and `constant` are controls, which say what is gained
-    without looking at the image. Labels of a mix inside follow the pixels, or the chain is refused.
+    A region operation (cutout, random_erasing, cutmix) cuts where the network's saliency is low; for anything else, a box of
+    the original image with high saliency is pasted back over the result. candidates: the boxes to choose from, by default
+    those the operation itself draws from. map: `foreign` and `constant` are controls, which measure the gain without looking
+    at the image. The labels of a mix inside must be able to follow the pixels; otherwise the chain is refused.
     """
     stages = tuple(stages_of(augment, "keep"))
     if not stages:
         raise InputError("keep: nothing to wrap; name an operation, a policy or a chain, as in keep(cutout)")
     if any("saliency" in stage.needs for stage in stages) and any(isinstance(stage, KeepStage) for stage in stages):
-        raise InputError(f"keep: {augment} is kept already; wrap it once")
+        raise InputError(f"keep: {augment} already contains keep; wrap it once")
     if length is not None and cutting(stages) is not None:
         raise InputError(f"keep: length is the side of a pasted box, and {augment} cuts one; write {augment.stages[0].name}(...)")
     return (KeepStage(stages, tau, saliency, candidates, map, length, fraction, p, every),)
@@ -58,9 +58,9 @@ def keep_cutout(
     p: Share = 1.0,
     every: Every = 1,
 ) -> Chain:
-    """Cutout of a square that holds little of the saliency; by default half the side (16 of 32).
+    """Cutout of a square with little saliency; by default half the side (16 of 32).
 
-    p: the chance that an image's square is placed so; the others' are plain Cutout's.
+    p: the probability that saliency decides where an image's square is placed; otherwise it is plain Cutout.
     """
     inner = Spec("cutout", {} if length is None else {"length": length})
     return _kept(inner, tau=tau, saliency=saliency, candidates=candidates, map=map, p=p, every=every)
@@ -77,7 +77,7 @@ def keep_random_erasing(
     map: Map = "own",
     every: Every = 1,
 ) -> Chain:
-    """Random erasing of a rectangle that holds little of the saliency, with probability p."""
+    """Random erasing of a rectangle with little saliency, with probability p."""
     inner = Spec("random_erasing", {"content": content, "p": p})
     return _kept(inner, tau=tau, saliency=saliency, candidates=candidates, map=map, every=every)
 
@@ -93,7 +93,7 @@ def keep_cutmix(
     map: Map = "own",
     every: Every = 1,
 ) -> Chain:
-    """CutMix, with probability p, into a box that holds little of the image's own saliency; the other image is not looked at."""
+    """CutMix, with probability p, into a box with little of the image's own saliency; the other image's saliency is ignored."""
     inner = Spec("cutmix", {"alpha": alpha, "p": p})
     return _kept(inner, tau=tau, saliency=saliency, candidates=candidates, map=map, every=every)
 
@@ -115,9 +115,9 @@ def keep_autoaugment(
 ) -> Chain:
     """AutoAugment with a salient square of the image pasted back; by default half the side (16 of 32).
 
-    table: autoaugment's, by default the one for the images' side. magnitude: the paper's table 4, `num_ops` operations of
-    AutoAugment's space at that magnitude instead of the learned table. cutout: side of a Cutout after the policy, under
-    the paste, 16 in AutoAugment's CIFAR recipe, in mid-grey. p: the chance that an image is kept.
+    table: as in autoaugment, by default the one for the images' side. magnitude: `num_ops` operations of AutoAugment's space at
+    that magnitude instead of the learned table (the paper's table 4). cutout: side of a mid-grey Cutout between the policy and
+    the paste, 16 in AutoAugment's CIFAR recipe. p: the probability that the square is pasted back.
     """
     if magnitude is None:
         policy = Spec("autoaugment", {} if table is None else {"table": table})
@@ -144,7 +144,7 @@ def keep_randaugment(
 ) -> Chain:
     """RandAugment with a salient square of the image pasted back; by default half the side (16 of 32).
 
-    version: whose operations and ladder, as randaugment's. p: the chance that an image is kept.
+    version: the operations and ladder, as in randaugment. p: the probability that the square is pasted back.
     """
     inner = Spec("randaugment", {"num_ops": num_ops, "magnitude": magnitude, "version": version})
     return _kept(inner, tau=tau, saliency=saliency, length=length, candidates=candidates, map=map, p=p, every=every)

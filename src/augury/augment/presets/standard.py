@@ -1,4 +1,4 @@
-"""Standard: crop and flip, and a policy after or before them."""
+"""Standard: crop and flip, optionally with a policy after or before them."""
 
 from augury.core.options import Chain, Spec
 from augury.core.registry import register
@@ -8,8 +8,8 @@ from augury.core.registry import register
 def standard(*, policy: Chain | None = None, policy_first: bool = False) -> Chain:
     """The usual augmentation of 32x32 images: pad by an eighth of the side, crop, flip with probability one half.
 
-    `policy` comes after them, as the papers of Adversarial AutoAugment and of refined augmentation say; with
-    `policy_first` before them, as the released codes of AutoAugment and Fast AutoAugment do.
+    `policy` is applied after them, as in the papers on Adversarial AutoAugment and refined augmentation; with `policy_first`,
+    before them, as in the released code of AutoAugment and Fast AutoAugment.
     """
     base = (Spec("crop"), Spec("flip"))
     extra = policy.stages if policy is not None else ()

@@ -16,6 +16,7 @@ from PIL import Image
 from augury.augment.policies.file import PolicyFile
 from augury.core.errors import InputError
 from augury.explain.report.classes import class_rows, confusion_matrices
+from augury.explain.report.controller import controller_panels
 from augury.explain.report.figures import Epochs, accuracy_intervals, learning_curves, swatch
 from augury.explain.report.palette import row_style
 from augury.explain.report.risk import risk_curves
@@ -123,6 +124,7 @@ def train_page(
         settings=settings,
         risk=Markup(risk_curves(curves)),
         schedule="" if schedule is None else Markup(schedule_panels(schedule)),
+        controller=Markup(controller_panels(curves)),
         curves=Markup(learning_curves({"training": [curves]}, {"training": row_style(1)})),
         sheets=_embedded(sheets),
         notes=notes,

@@ -1,4 +1,4 @@
-"""A policy's schedule over a training: how often each operation stood in it, and how strongly."""
+"""A policy's schedule over a training: how often each operation stood in it, how strongly, and with which magnitudes."""
 
 import numpy as np
 
@@ -6,19 +6,31 @@ from augury.augment.policies.file import PolicyFile
 from augury.explain.report.figures import _INK, _axes, _panels, _svg
 
 MOST_COLUMNS = 60
+MAGNITUDES = 10
 
 
 def schedule_panels(content: PolicyFile) -> str:
-    """Two panels, operation by period: its share of the operations, and its mean strength. Inline SVG as HTML.
+    """Three panels by period: the operations' shares, their mean strengths, and how strengths are distributed. SVG as HTML.
 
-    Of many periods neighbours are put together. Zhang et al. 2020 (arXiv:1912.11188), figures 2 and 6, show the same.
+    Of many periods neighbours are put together. Zhang et al. 2020 (arXiv:1912.11188), figures 2, 6a and 6b, show the same.
     """
     names, share, strength = table(content)
     shown = [
-        _heat("Share of the operations over the training", names, share, "{:.0%}"),
-        _heat("Mean strength over the training", names, strength, "{:.2f}"),
+        heat("Share of the operations over the training", names, share, "{:.0%}"),
+        heat("Mean strength over the training", names, strength, "{:.2f}"),
+        heat("Magnitudes over the training", list(map(str, range(MAGNITUDES))), magnitudes(content), "{:.0%}"),
     ]
     return _panels(shown)
+
+
+def magnitudes(content: PolicyFile) -> np.ndarray:
+    """[10, periods]: the share of entries with each of ten equal bins of strength, 0 the weakest, in every period."""
+    found = np.zeros((MAGNITUDES, min(MOST_COLUMNS, len(content.periods))))
+    for column, chunk in enumerate(np.array_split(np.arange(len(content.periods)), found.shape[1])):
+        strengths = [entry.strength for number in chunk for row in content.periods[number][1] for entry in row]
+        bins = np.minimum((np.asarray(strengths) * MAGNITUDES).astype(int), MAGNITUDES - 1)
+        found[:, column] = np.bincount(bins, minlength=MAGNITUDES) / len(strengths)
+    return found
 
 
 def table(content: PolicyFile) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -36,7 +48,8 @@ def table(content: PolicyFile) -> tuple[list[str], np.ndarray, np.ndarray]:
     return names, share, strength
 
 
-def _heat(title: str, names: list[str], values: np.ndarray, shape: str) -> str:
+def heat(title: str, names: list[str], values: np.ndarray, shape: str) -> str:
+    """A panel of values [names, columns] over the training, left to right; NaN is left blank. shape: how they are spoken."""
     figure, axes = _axes(title, height=1.0 + 0.24 * len(names))
     drawn = axes.imshow(
         np.ma.masked_invalid(values), aspect="auto", cmap="viridis", interpolation="nearest", extent=(0, 1, len(names), 0)

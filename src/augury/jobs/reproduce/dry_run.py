@@ -10,7 +10,7 @@ from torch import nn
 from augury.core.errors import InputError, RunError
 from augury.jobs.patch.rows import patch_rows
 from augury.recipes.needs import where_of
-from augury.recipes.recipe import Recipe, RecipeRow
+from augury.recipes.recipe import Recipe, RecipeRow, with_policies
 from augury.recipes.scales import Scale, settings_at
 from augury.recipes.stand_in import stand_in
 from augury.train.data.dataset import Dataset
@@ -57,6 +57,7 @@ class DryRun:
 
     def _look(self, recipe: Recipe, values: dict[str, Any], where: str) -> None:
         dataset = stand_in(values)
+        values = with_policies(values)
         model = re.sub(r"pretrained=true", "pretrained=false", values.get("model", "small_cnn"))
         settings = Settings.of({**values, "model": model, "data": where_of(values["data"], None), "device": "cpu"}, where)
         if recipe.job == "train":

@@ -9,7 +9,7 @@ from typing import Any
 
 from augury.core import registry
 from augury.core.errors import InputError, RunError
-from augury.core.options import bind, parse_spec
+from augury.core.options import Spec, bind, parse_spec
 from augury.jobs.compare import run_one, run_seeds
 from augury.jobs.diagnose import subjects_of
 from augury.jobs.patch.patch import patch
@@ -17,7 +17,7 @@ from augury.jobs.patch.settings import PatchSettings
 from augury.jobs.progress import Bar
 from augury.jobs.runs import open_run
 from augury.recipes.needs import FOLDERS, absent, needs, where_of
-from augury.recipes.recipe import RecipeRow
+from augury.recipes.recipe import RecipeRow, with_policies
 from augury.recipes.scales import key_of
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_json
@@ -27,11 +27,12 @@ from augury.train.engine.source import data_key, load_for
 
 @dataclass(frozen=True)
 class Planned:
-    """A training (with every seed) and the rows that read their numbers from it."""
+    """A training (with every seed) and the rows that read their numbers from it. learned: the one whose policies it replays."""
 
     key: str
     settings: dict[str, Any]
     rows: list[RecipeRow] = field(default_factory=list)
+    learned: "Planned | None" = None
 
     @property
     def epochs(self) -> int:
@@ -43,11 +44,17 @@ class Planned:
 
 
 def planned(rows: Sequence[tuple[RecipeRow, dict[str, Any]]]) -> list[Planned]:
-    """One training for all rows whose settings are the same: so a refined row shares its first stage with the plain one."""
+    """One training for all rows whose settings are the same: so a refined row shares its first stage with the plain one.
+
+    A row that replays policies comes after the row that learns them, as in the recipe.
+    """
     found: dict[str, Planned] = {}
+    by_row: dict[str, Planned] = {}
     for row, settings in rows:
-        key = key_of(settings)
-        found.setdefault(key, Planned(key, settings)).rows.append(row)
+        teacher = None if row.learned is None else by_row[row.learned]
+        key = key_of(settings if teacher is None else {**settings, "learned": teacher.key})
+        by_row[row.id] = found.setdefault(key, Planned(key, settings, learned=teacher))
+        by_row[row.id].rows.append(row)
     return list(found.values())
 
 
@@ -66,6 +73,9 @@ class RunContext:
     def settings(self, planned: Planned, seed: int = 0) -> Settings:
         """A training's settings here; InputError for a value that is none."""
         own = {key: value for key, value in planned.settings.items() if key != "seed"}
+        if planned.learned is not None:
+            policies = planned.learned.folder(self.output, seed).absolute() / "policies.yaml"
+            own = with_policies(own, str(Spec(str(policies)))) if policies.exists() else with_policies(own)
         data = own["data"] if self.data_dir is None and own["data"] in FOLDERS else where_of(own["data"], self.data_dir)
         return Settings.of(
             {**own, "data": data, "data_dir": self.data_dir, "device": self.device, "precision": self.precision, "seed": seed},
@@ -93,6 +103,8 @@ class RunContext:
 
 def train_all(plan: Planned, seeds: list[int], context: RunContext, progress: Bar) -> list[dict[str, Any]]:
     """The results of a training with every seed; InputError where the data are not there, RunError where it fails."""
+    if plan.learned is not None:
+        _learned(plan.learned, seeds, context)
     each = [context.settings(plan, seed) for seed in seeds]
     dataset = context.dataset(plan.settings["data"], each[0])
     images = round(len(dataset.train.ids) / each[0].fraction) + len(dataset.validation.ids)
@@ -103,6 +115,12 @@ def train_all(plan: Planned, seeds: list[int], context: RunContext, progress: Ba
     else:
         results = [run_one(settings, dataset, where, progress) for settings, where in zip(each, folders, strict=True)]
     return [{**result, "images": {"training": images, "test": len(dataset.test.ids)}} for result in results]
+
+
+def _learned(teacher: Planned, seeds: list[int], context: RunContext) -> None:
+    """InputError where the training whose policies are replayed has left none."""
+    if not all((teacher.folder(context.output, seed) / "policies.yaml").exists() for seed in seeds):
+        raise InputError(f"needs the policies that row {teacher.rows[0].id!r} learns, which has not been trained")
 
 
 def measured(plan: Planned, row: RecipeRow, seeds: list[int], context: RunContext) -> list[dict[str, Any]]:

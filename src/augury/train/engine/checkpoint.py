@@ -145,7 +145,7 @@ def read(path: Path) -> Found | None:
         return None
     version = state.get("version", 1)
     if version > VERSION:
-        raise InputError(f"{path}: written by a newer version of Augury (format {version}); update Augury to go on with it")
+        raise InputError(f"{path}: written by a newer version of Augury (format {version}); update Augury to continue with it")
     return Found(tensors, state)
 
 

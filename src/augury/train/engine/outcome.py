@@ -45,6 +45,7 @@ def epoch_row(training: Training, loss: float, rate: float, logs: dict[str, Tens
         row["risk"] = risk_gap(t)
     if len(found) > 1:
         row["validation_accuracies"] = [each.accuracy for each in found]
+    row |= t.strategy.epoch_logs()
     names = sorted(logs)
     sums = t.world.total([logs[name].item() for name in names])
     return row | ({"logs": {name: value / images for name, value in zip(names, sums, strict=True)}} if names else {})

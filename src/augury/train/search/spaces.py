@@ -72,7 +72,7 @@ class RandAugmentSpace:
 
     def __post_init__(self) -> None:
         if len(set(self.operations)) < 2:
-            raise InputError("operations: a search space of one operation leaves nothing to choose; name two or more")
+            raise InputError("operations: name at least two operations to choose from")
         for name in self.operations:
             self.magnitudes.entry(name)
         if len(self.operations) ** self.most_ops > 5000:

@@ -1,7 +1,7 @@
 """Adversarial AutoAugment: a controller makes the policies that are hardest for the network while it trains."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 import torch
@@ -20,7 +20,7 @@ from augury.core.plan import Clock, Plan, Space
 from augury.core.processes import process_count, summed
 from augury.core.registry import register
 from augury.core.targets import Targets
-from augury.train.strategies.strategy import Step, Strategy, Views
+from augury.train.strategies.strategy import Seen, Step, Strategy, Views
 
 Kind = Literal["learned", "random", "fixed"]
 
@@ -68,17 +68,20 @@ class AdversarialAutoAugment(Strategy):
     lr: float
     entropy_weight: float
     stages: tuple[Any, ...] = field(init=False)
+    seen: tuple[Seen, ...] = field(init=False)
     seed: int = 0
     learner: Learner = field(init=False)
     history: list[dict[str, Any]] = field(default_factory=list)
     losses: Tensor | None = None
     steps: int = 0
+    ended: int = -1
 
     def __post_init__(self) -> None:
         fixed = self.policy == "fixed"
         self.stages = tuple(
             None if fixed else PlanStage(f"adversarial{number}", Current(self.searched)) for number in range(self.policies)
         )
+        self.seen = tuple(Seen(f"policy {number + 1}", 0 if self.share_base else number, number) for number in range(self.policies))
         self.seeded(0)
 
     def seeded(self, seed: int) -> None:
@@ -95,7 +98,7 @@ class AdversarialAutoAugment(Strategy):
         return None if self.policy == "fixed" else clock.epoch
 
     def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
-        copies = [views(0 if self.share_base else number, number) for number in range(self.policies)]
+        copies = [views(each.view, each.pipeline) for each in self.seen]
         targets = [copy.targets for copy in copies if copy.targets is not None]
         if len(targets) < len(copies):
             raise InputError("strategy: adversarial_autoaugment needs labels in its `train` stream")
@@ -109,15 +112,42 @@ class AdversarialAutoAugment(Strategy):
 
     def end_epoch(self, clock: Clock) -> None:
         """One controller step on the epoch's mean loss of each policy, z-scored; then the next epoch's policies."""
+        self.ended = clock.epoch - 1
         if self.losses is None or self.policy == "fixed":
             return
         mean = (summed(self.losses / self.steps) / process_count()).double().cpu()
         self.losses, self.steps = None, 0
-        self.history[-1]["losses"] = [round(value, 6) for value in mean.tolist()]
+        self.history[-1]["losses"] = _rounded(mean)
         if self.policy == "learned":
-            self.learner.update(torch.tensor(self.history[-1]["decisions"]), z_scores(mean.float()))
+            decisions, rewards = torch.tensor(self.history[-1]["decisions"]), z_scores(mean.float())
+            self.history[-1] |= {"rewards": _rounded(rewards), **self._controller(decisions)}
+            self.learner.update(decisions, rewards)
         if clock.epoch < clock.epochs:
             self._draw(clock.epoch)
+
+    @torch.no_grad()
+    def _controller(self, decisions: Tensor) -> dict[str, Any]:
+        """The controller as it was when it made these policies int64 [M,D], before it learns from them; for `epoch_logs`."""
+        log_prob, entropy = self.learner.controller.likelihood(decisions)
+        operations, magnitudes = self.learner.controller.probabilities(decisions)
+        return {
+            "log_probabilities": _rounded(log_prob.sum(1)),
+            "entropy": round(float(entropy.sum(1).mean()), 6),
+            "operations": dict(zip(self.searched.operations, _rounded(operations), strict=True)),
+            "magnitudes": _rounded(magnitudes),
+        }
+
+    def epoch_logs(self) -> dict[str, Any]:
+        """Under `controller`, of the epoch that has ended: losses of its policies in the order of `policies.yaml`; where they
+        were learned also their rewards (z-scores), their log-probabilities and the controller's entropy (mean over the
+        policies) in nats, and the probabilities of operations and of magnitudes 0 .. 9, means over all decisions."""
+        done = next((each for each in self.history if "losses" in each and each["epoch"] == self.ended), None)
+        return {} if done is None else {"controller": {k: v for k, v in done.items() if k not in ("epoch", "decisions")}}
+
+    def at_epoch(self, epoch: int) -> None:
+        found = next((each for each in self.history if each["epoch"] == epoch), None)
+        if found is not None:
+            self._take_up(found)
 
     def _draw(self, epoch: int) -> None:
         """This epoch's policies: the controller's, or uniform ones; the same on every rank, since draws have addresses."""
@@ -126,11 +156,11 @@ class AdversarialAutoAugment(Strategy):
         noise = Noise.of(self.seed, torch.arange(self.policies), epoch=epoch).fold("adversarial_autoaugment")
         drawn = self.learner.sample(noise) if self.policy == "learned" else self.searched.uniform(noise)
         self.history.append({"epoch": epoch, "decisions": drawn.tolist()})
-        self._take_up()
+        self._take_up(self.history[-1])
 
-    def _take_up(self) -> None:
-        """Put the newest policies into their stages."""
-        for stage, decisions in zip(self.stages, self.history[-1]["decisions"], strict=True):
+    def _take_up(self, epoch: dict[str, Any]) -> None:
+        """Put an epoch's policies into their stages."""
+        for stage, decisions in zip(self.stages, epoch["decisions"], strict=True):
             stage.policy.decisions = tuple(decisions)
 
     def files(self, clock: Clock) -> dict[str, str]:
@@ -160,7 +190,11 @@ class AdversarialAutoAugment(Strategy):
         # Of an epoch that was left in the middle; older checkpoints were all written at the end of one.
         self.losses, self.steps = state.get("losses"), state.get("steps", 0)
         if self.history:
-            self._take_up()
+            self._take_up(self.history[-1])
+
+
+def _rounded(values: Tensor) -> list[float]:
+    return [round(value, 6) for value in values.tolist()]
 
 
 @register("strategy", "adversarial_autoaugment", source="Zhang et al. 2020 (Adversarial AutoAugment, arXiv:1912.11188), section 3")
@@ -172,6 +206,7 @@ def adversarial_autoaugment(
     sub_policies: Annotated[int, Interval(1, 25)] = 5,
     lr: Annotated[float, Interval(0, 1)] = 3.5e-4,
     entropy: Annotated[float, Interval(0)] = 1e-5,
+    fill: Annotated[int, Interval(0, 255)] = 128,
 ) -> Strategy:
     """Every image once per policy in a step; the policies come from an LSTM controller that is rewarded for high loss.
 
@@ -182,11 +217,16 @@ def adversarial_autoaugment(
     has the base alone: the paper's ablations. share_base: whether the copies share the base's draw; they do not by default,
     since the published gain of `fixed` needs copies that differ. The learning rate of the network is not rescaled.
 
+    fill: the grey level that shears, shifts, rotations and Cutout inside a policy leave behind. The paper refers to AutoAugment,
+    whose code for photographs paints 128 and whose CIFAR code paints the data's mean colour, for CIFAR-10 within 14 levels of
+    that; a public re-implementation paints black (0).
+
     A run leaves policies.yaml: all epochs' policies as a schedule that `--augment policies.yaml` replays (policy transfer).
     Raises InputError for one learned policy, whose reward would always be 0.
     """
     if policies == 1 and policy == "learned":
         raise InputError("--strategy adversarial_autoaugment: policies=1 has none to be compared with; take 2 or policy=random")
     magnitudes = ladder("adversarial")
+    magnitudes = replace(magnitudes, fill=fill)
     searched = PolicySpace(magnitudes=magnitudes, sub_policies=sub_policies, probabilities=False)
     return AdversarialAutoAugment(policies, policy, share_base, searched, lr, entropy)

@@ -9,7 +9,7 @@ from augury.train.strategies.consistency import Weight, concat_views, with_consi
 from augury.train.strategies.outputs import Layer, outputs, require, view
 from augury.train.strategies.similarity import Divergence, Similarity
 from augury.train.strategies.simple import SimpleStrategy
-from augury.train.strategies.strategy import Step, Strategy, Views
+from augury.train.strategies.strategy import Seen, Step, Strategy, Views
 
 Mode = Literal["paper", "reference"]
 
@@ -39,4 +39,4 @@ def ait(*, weight: Weight = 1.0, mode: Mode = "paper", similarity: Similarity = 
         if at != "logits":
             require(model, at)
 
-    return SimpleStrategy(loss_of, pipelines=2, check=check)
+    return SimpleStrategy(loss_of, pipelines=2, seen=(Seen("first view"), Seen("second view", 1, 1)), check=check)

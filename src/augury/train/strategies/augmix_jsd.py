@@ -7,7 +7,7 @@ from augury.train.strategies.consistency import Weight, concat_views, with_consi
 from augury.train.strategies.outputs import view
 from augury.train.strategies.similarity import jensen_shannon, log_probabilities
 from augury.train.strategies.simple import SimpleStrategy
-from augury.train.strategies.strategy import Step, Strategy, Views
+from augury.train.strategies.strategy import Seen, Step, Strategy, Views
 
 
 @register("strategy", "augmix_jsd", source="Hendrycks et al. 2020, AugMix, arXiv:1912.02781, section 3")
@@ -28,4 +28,6 @@ def augmix_jsd(*, weight: Weight = 12.0) -> Strategy:
             losses.mean(), weight, lambda: jensen_shannon([log_probabilities(each) for each in logits]).mean(), losses
         )
 
-    return SimpleStrategy(loss_of, pipelines=2)
+    names = ("classified", "first copy", "second copy")
+    seen = tuple(Seen(name, number, min(number, 1)) for number, name in enumerate(names))
+    return SimpleStrategy(loss_of, pipelines=2, seen=seen)

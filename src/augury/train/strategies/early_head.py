@@ -39,7 +39,7 @@ class WithEarlyHead(Strategy):
         self.strategy, self.classes, self.weight = strategy, classes, weight
         self.streams, self.stream_ratio, self.turns = strategy.streams, strategy.stream_ratio, strategy.turns
         self.networks, self.pipelines = strategy.networks, strategy.pipelines
-        self.stages, self.chains = strategy.stages, strategy.chains
+        self.stages, self.chains, self.seen = strategy.stages, strategy.chains, strategy.seen
         self.images_per_class, self.needs_groups = strategy.images_per_class, strategy.needs_groups
         self.smoothing, self.intensive = strategy.smoothing, strategy.intensive
         self._head: nn.Module | None = None
@@ -115,6 +115,12 @@ class WithEarlyHead(Strategy):
 
     def end_epoch(self, clock: Clock) -> None:
         self.strategy.end_epoch(clock)
+
+    def epoch_logs(self) -> Mapping[str, Any]:
+        return self.strategy.epoch_logs()
+
+    def at_epoch(self, epoch: int) -> None:
+        self.strategy.at_epoch(epoch)
 
     def state_dict(self) -> dict[str, Any]:
         return self.strategy.state_dict()

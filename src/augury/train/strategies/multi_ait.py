@@ -12,7 +12,7 @@ from augury.train.strategies.consistency import Networks, Weight, with_consisten
 from augury.train.strategies.outputs import Layer, outputs, require, view
 from augury.train.strategies.similarity import Divergence, Similarity
 from augury.train.strategies.simple import SimpleStrategy
-from augury.train.strategies.strategy import Step, Strategy, Views, members
+from augury.train.strategies.strategy import Seen, Step, Strategy, Views, members
 
 
 @register("strategy", "multi_ait", source="Chen et al. 2021, Augmentation Invariant Training (ICCV workshops), section 3.2.2")
@@ -49,4 +49,5 @@ def multi_ait(
         for network in members(model) if at != "logits" else ():
             require(network, at)
 
-    return SimpleStrategy(loss_of, networks=networks, pipelines=2, check=check)
+    seen = tuple(Seen(f"network {number + 1}", number, number) for number in range(networks))
+    return SimpleStrategy(loss_of, networks=networks, pipelines=2, seen=seen, check=check)

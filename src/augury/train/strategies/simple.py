@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from augury.core.errors import InputError
-from augury.train.strategies.strategy import Step, Strategy, Views
+from augury.train.strategies.strategy import Seen, Step, Strategy, Views
 
 LossFunction = Callable[[nn.Module, Views], Tensor | Step]
 
@@ -34,6 +34,7 @@ class SimpleStrategy(Strategy):
     pipelines: int = 1
     turns: int = 1
     streams: tuple[str, ...] = ("train",)
+    seen: tuple[Seen, ...] = (Seen(),)
     check: Callable[[nn.Module], None] | None = None
 
     def modules(self, model: nn.Module) -> dict[str, nn.Module]:

@@ -33,6 +33,16 @@ class Step:
 register_dataclass(Step)
 
 
+@dataclass(frozen=True)
+class Seen:
+    """One of the views that a step reads: `views(view, pipeline, stream)`. label: what it is to a reader."""
+
+    label: str = ""
+    view: int = 0
+    pipeline: int = 0
+    stream: str = "train"
+
+
 class Views(Protocol):
     """Made by the host for each step. A call augments and normalises the step's images: `view` numbers independent draws
     of the same images, `pipeline` chooses among the training's pipelines (the last one stands in for those it lacks),
@@ -52,6 +62,7 @@ class Strategy:
     - turns: losses per step, each with an update of its own.
     - networks: how many networks it trains; with more than one, `model` is an `nn.ModuleList` of them.
     - pipelines: how many pipelines its views can come from.
+    - seen: the views that a step reads, for pictures of what the network saw.
     - stages: stages of its own; the host puts each before `normalize` of the training's pipeline, one pipeline for each
       (None: without).
     - chains: further pipelines that the host builds beside the training's own.
@@ -66,6 +77,7 @@ class Strategy:
     turns: int = 1
     networks: int = 1
     pipelines: int = 1
+    seen: tuple[Seen, ...] = (Seen(),)
     stages: tuple[Any, ...] = ()
     chains: tuple[Chain, ...] = ()
     images_per_class: int = 0
@@ -97,6 +109,13 @@ class Strategy:
 
     def end_epoch(self, clock: Clock) -> None:
         """Told that an epoch has ended; clock: the start of the next one."""
+
+    def epoch_logs(self) -> Mapping[str, Any]:
+        """What the epoch that `end_epoch` ended adds to its line of metrics.jsonl: plain values by name."""
+        return {}
+
+    def at_epoch(self, epoch: int) -> None:
+        """Put its stages back to what they were in an epoch (0-based) that is over, for pictures of what the network saw."""
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint must keep of it: tensors and plain values, nested."""

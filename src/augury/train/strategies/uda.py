@@ -1,6 +1,6 @@
 """Unsupervised data augmentation: an unlabelled image and its augmented copy should get the same prediction."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import torch
@@ -10,7 +10,7 @@ from torch.nn import functional
 from augury.core.errors import InputError
 from augury.core.options import Chain, Interval, Spec
 from augury.core.registry import register
-from augury.train.strategies.strategy import Step, Strategy, Views
+from augury.train.strategies.strategy import Seen, Step, Strategy, Views
 
 
 @dataclass
@@ -23,6 +23,11 @@ class Uda(Strategy):
     stream_ratio: int
     chains: tuple[Chain, ...]
     streams: tuple[str, ...] = ("train", "unlabelled")
+    seen: tuple[Seen, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        unlabelled = (Seen("unlabelled, weak", 0, 1, "unlabelled"), Seen("unlabelled, strong", 1, 0, "unlabelled"))
+        self.seen = (Seen("labelled", 0, 1), *(unlabelled if self.weight else ()))
 
     def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
         labelled = views(0, 1)

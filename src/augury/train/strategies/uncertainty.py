@@ -1,7 +1,7 @@
 """Uncertainty-based sampling: of several augmentations of an image, train on those the network is least sure of."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import torch
@@ -18,7 +18,7 @@ from augury.core.options import Interval
 from augury.core.plan import Space, SpaceEntry
 from augury.core.registry import register
 from augury.core.targets import Targets
-from augury.train.strategies.strategy import Step, Strategy, Views
+from augury.train.strategies.strategy import Seen, Step, Strategy, Views
 
 LEVELS = tuple(k / 1000 for k in range(1001))
 
@@ -33,6 +33,10 @@ class Uncertainty(Strategy):
     stages: tuple[Any, ...]
     seed: int = 0
     steps: int = 0
+    seen: tuple[Seen, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.seen = tuple(Seen(f"candidate {number + 1}", number) for number in range(self.candidates))
 
     def seeded(self, seed: int) -> None:
         """The training's seed, for `proportional` draws."""
