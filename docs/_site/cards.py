@@ -12,7 +12,7 @@ QUICK = os.environ.get("AUGURY_DOCS") == "quick"
 
 def table(kind: registry.Kind) -> str:
     """Every card of a kind: its name, as a link, and its first line."""
-    found = registry.entries(kind)
+    found = [entry for entry in registry.entries(kind) if entry.own]  # examples register names of their own
     rows = [f"| [{entry.name}]({kind}/{entry.name}.md) | {_plain(entry.summary)} |" for entry in found]
     tree = ["```{toctree}", ":hidden:", "", *(f"{kind}/{entry.name}" for entry in found), "```", ""]
     return "\n".join(["| name | what it does |", "|---|---|", *rows, "", *tree])
@@ -52,7 +52,7 @@ def gallery(kind: registry.Kind) -> str:
 
     parts = ["::::{grid} 2 2 3 3", ":gutter: 2", ""]
     for entry in registry.entries(kind):
-        if entry.name in pictures.UNSEEN:
+        if entry.name in pictures.UNSEEN or not entry.own:
             continue
         parts += [":::{grid-item}", f"[{entry.name}](cards/{kind}/{entry.name}.md)", ""]
         if not QUICK:
