@@ -64,7 +64,7 @@ def inaugment(
     or a list; up to 4 it is a share of the shorter side, above 4 it is in pixels (16 of 32 is 0.5). target: side of the
     pasted patch likewise. scale: a factor on the trimmed window instead; with neither, the paper's rule for CIFAR, 0.5^(i - 1)
     for the i-th patch: the first keeps its window's size. trim: windows are centred anywhere and cut at the border; otherwise
-    they are kept inside. drop: the chance not to paste, drawn for each patch, or once with drop_each=false. where:
+    they are kept inside. drop: the probability of not pasting, for each patch, or once with drop_each=false. where:
     `salient` copies windows above the tau-quantile of the image's saliency onto places below it (the paper's outlook;
     KeepAugment's threshold); with windows as large as the image only their centres are chosen, so give a smaller source.
 

@@ -1,4 +1,4 @@
-"""Pipelines that end in what the network reads: where results lie, `out`, in place, memory that is used again."""
+"""Pipelines that end in what the network reads: memory layout, `out`, in-place calls and reused buffers."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""Text, YAML and objects build the same thing; pipelines are put together as sequences are."""
+"""Text, YAML and objects build the same pipeline; pipelines behave like sequences."""
 
 import pickle
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""In a DataLoader every worker draws for itself, every epoch anew, and a seeded generator repeats it all."""
+"""In a DataLoader, draws differ between workers and epochs, and a seeded generator reproduces them all."""
 
 import pytest
 import torch

@@ -128,10 +128,13 @@ def test_stages_need_what_comes_before_them(done: Path, tmp_path: Path, capsys: 
     assert not (tmp_path / "out").exists(), "refused before anything is trained or written"
     first = ["patch", str(done / "data"), "--strategy", "clamp(weight=1),erm", "--output", str(tmp_path / "out"), *QUICK]
     assert run(*first) == 2
-    assert "name one without them first" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert "name a strategy that needs none first" in capsys.readouterr().err and not (tmp_path / "out").exists()
     shutil.copytree(done / "out", tmp_path / "whole")
     assert run(*command[: -len(QUICK) - 1], str(tmp_path / "whole"), *QUICK, "--stage", "report", "--overwrite") == 2
-    assert "removes what --stage report needs" in capsys.readouterr().err and (tmp_path / "whole" / "result.json").exists()
+    assert (
+        "output of earlier stages that --stage report needs" in capsys.readouterr().err
+        and (tmp_path / "whole" / "result.json").exists()
+    )
     assert run(*command, "--stage", "mend") == 2
     assert "find, translate, retrain, report" in capsys.readouterr().err
 

@@ -17,7 +17,7 @@ def test_it_prints_what_is_claimed_and_measured(tmp_path: Path, capsys: pytest.C
     result = json.loads((output / "result.json").read_text())
     claims = [claim for e in result["experiments"].values() for claim in e["claims"]]
     assert len(claims) == result["claims"] == 6 and result["holding"] == sum(c["holds"] for c in claims)
-    assert text.count("stated before:") == text.count("measured:") == 6
+    assert text.count("expected:") == text.count("measured:") == 6
     assert text.count("  HOLDS: ") == result["holding"] and text.count("DOES NOT HOLD: ") == 6 - result["holding"]
     assert f"{result['holding']} of 6 claims hold on digits." in text
     page = (output / "report.html").read_text()

@@ -1,4 +1,4 @@
-"""Batch: rows are taken from every part together."""
+"""Batch: indexing selects the rows of every field."""
 
 import dataclasses
 

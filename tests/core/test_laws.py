@@ -1,4 +1,4 @@
-"""Laws give the distribution they declare, against SciPy's distributions; their densities are the derivatives of it."""
+"""Laws have the distribution they declare, against SciPy's; their densities are its derivatives."""
 
 import math
 from typing import Any

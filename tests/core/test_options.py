@@ -1,4 +1,4 @@
-"""One grammar for text, YAML and Python: what is written is read back, and what is wrong is refused in one line."""
+"""One grammar for text, YAML and Python: values round-trip, and errors are one line."""
 
 import math
 from typing import Annotated, Any, Literal

@@ -1,4 +1,4 @@
-"""Names from outside the package: how they come in, what is refused, what is recorded."""
+"""Names from outside the package: how they are loaded, what is refused, what is recorded."""
 
 import os
 import subprocess

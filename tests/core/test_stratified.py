@@ -1,4 +1,4 @@
-"""Stratified draws: even over the epochs, uniform each, and of each other independent."""
+"""Stratified draws: balanced over the epochs, each uniform, and mutually independent."""
 
 import math
 
@@ -22,7 +22,7 @@ def walks(epochs: int, count: int = 3, draws: Draws = "stratified", start: int =
 
 
 def discrepancy(points: Tensor) -> Tensor:
-    """The star discrepancy of points [n,...] in [0, 1): the furthest that a share of them lies from its interval's length."""
+    """The star discrepancy of points [n,...] in [0, 1): the largest deviation of their empirical distribution from uniform."""
     n = len(points)
     ordered = points.sort(0).values
     place = torch.arange(n, dtype=torch.float64).view(-1, *[1] * (points.ndim - 1))

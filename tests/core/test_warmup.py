@@ -1,4 +1,4 @@
-"""Kernels that are not compiled yet: nobody waits, one process compiles, and everybody notices when it is done."""
+"""Kernels that are not compiled yet: no process waits, one compiles them, and all notice when it has finished."""
 
 import importlib.util
 import logging

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -100,8 +99,7 @@ def test_no_flipped_bit_of_the_header_is_taken(begun: Path) -> None:
     data, random = bytearray(path.read_bytes()), np.random.default_rng(0)
     header = 8 + int.from_bytes(data[:8], "little")
     small = bytes(data[:header])
-    whole = checkpoint.read(path)
-    assert whole is not None
+    assert checkpoint.read(path) is not None
     taken = []
     for place, bit in zip(random.integers(0, len(small), 150).tolist(), random.integers(0, 8, 150).tolist(), strict=True):
         data[place] ^= 1 << bit
@@ -110,16 +108,10 @@ def test_no_flipped_bit_of_the_header_is_taken(begun: Path) -> None:
             found = checkpoint.read(path)
         except InputError:
             found = None
-        if found is not None and not _same(found, whole):
+        if found is not None:
             taken.append((place, bit))
         data[place] ^= 1 << bit
     assert not taken
-
-
-def _same(one: checkpoint.Found, other: checkpoint.Found) -> bool:
-    return one.state == other.state and one.tensors.keys() == other.tensors.keys() and all(
-        torch.equal(one.tensors[name], other.tensors[name]) for name in one.tensors
-    )  # fmt: skip
 
 
 def test_a_policy_files_content_stands_in_config_yaml(tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ def test_a_preview_of_what_a_run_saw_needs_the_images_it_saw(place: Path, capsys
     brighter(place)
     capsys.readouterr()
     assert run("preview", "--run", "run", "--output", "p.png") == 2
-    assert "its training images have changed since: 60 files new" in capsys.readouterr().err and not Path("p.png").exists()
+    assert "its training images have changed: 60 files new" in capsys.readouterr().err and not Path("p.png").exists()
 
 
 def test_export_needs_no_data(place: Path) -> None:

@@ -45,7 +45,7 @@ def test_augury_is_exact_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_the_table_has_a_row_per_operation_and_strength(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "--peers"]) == 0
     out = capsys.readouterr().out
-    assert "16x12" in out and "torchvision" in out and "all promises are kept" in out
+    assert "16x12" in out and "torchvision" in out and "every row is as promised" in out
     lines = [line for line in out.splitlines() if line.strip().startswith("contrast")]
     assert len(lines) == 2 * 5, "five strengths, for Augury and for the others"
     assert "exact" in lines[0] and "within 1" in lines[5 + 2], "torchvision's tensor contrast is off by one"
@@ -86,7 +86,7 @@ def test_a_wrong_operation_is_caught_with_the_image_that_shows_it(
     assert main(["verify", "--output", str(tmp_path / "out")]) == 1
     shown = capsys.readouterr()
     assert shown.err.startswith("augury: ") and shown.err.count("\n") == 1 and "Pillow" in shown.err
-    assert "break their promise" in shown.out
+    assert "are not as promised" in shown.out
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     bad = [row for row in result["rows"] if row["verdict"] != "exact"]
     assert not result["exact"] and result["wrong"] == len(bad) > 0

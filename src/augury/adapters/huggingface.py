@@ -33,6 +33,9 @@ class MethodTraining(Trainer):
     """
 
     def __init__(self, *given: Any, **named: Any) -> None:
+        settings = named.get("args", given[1] if len(given) > 1 else None)
+        if settings is not None and settings.label_smoothing_factor:
+            raise InputError("label_smoothing_factor: the method makes the loss; give augury.method(..., smoothing=...)")
         super().__init__(*given, **named)
         if not isinstance(self.model, Method):
             raise InputError("model: expected what augury.method(...) gives; for a network of transformers, of Logits(network)")
@@ -41,8 +44,6 @@ class MethodTraining(Trainer):
                 f"method: {self.model.name} updates its networks in turn, and a Trainer updates once a batch; "
                 "train it in a loop of your own or with Lightning"
             )
-        if self.args.label_smoothing_factor:
-            raise InputError("label_smoothing_factor: the method makes the loss; give augury.method(..., smoothing=...)")
         self.args.remove_unused_columns = False  # the method takes images, not the columns that a network's signature names
         # Without this the Trainer takes the streams of a method's call for its loss's own arguments, and does not average
         # over accumulated batches.

@@ -64,12 +64,15 @@ class Flow:
         """The batch as `stage` needs it to draw. Waiting stages are executed first unless the stage only needs sizes."""
         return self.batch if self._together(stage) is not None else self.execute()
 
-    def add(self, stage: Stage, trace: Trace) -> None:
-        """Append a stage with its drawn trace."""
+    def add(self, stage: Stage, trace: Trace, *, drawn: bool) -> None:
+        """`stage` is next, with its trace, which was either drawn for this batch or has to be checked. Raises InputError."""
         inner = self._together(stage)
         if inner is None:
-            self.batch = stage.apply(self.execute(), trace)
+            batch = self.execute()
+            self.batch = stage.execute(batch, trace) if drawn and isinstance(stage, PlanStage) else stage.apply(batch, trace)
             return
+        if isinstance(inner, PlanStage) and not drawn:
+            inner.check(self.batch, trace)
         self._waiting.append((inner, trace))
         if isinstance(inner, PlanStage) and inner.moves and self.batch.saliency is not None:
             self.batch = self.batch.replace(saliency=None)
@@ -103,7 +106,7 @@ class Flow:
         group, self._waiting = self._waiting[:count], self._waiting[count:]
         if not fuses(self.batch.images):  # after a mix of normalised values
             for stage, trace in group:
-                self.batch = stage.apply(self.batch, trace)
+                self.batch = stage.execute(self.batch, trace) if isinstance(stage, PlanStage) else stage.apply(self.batch, trace)
             return
         self.batch = self._by_kernel(group, last if not self._waiting else Output(), None if self._waiting else self.out)
 

@@ -20,6 +20,7 @@ from augury.augment.pil import from_pil, to_pil
 from augury.augment.stages.normalize import Normalize
 from augury.core import plugins
 from augury.core.batch import Batch
+from augury.core.checks import check_batch
 from augury.core.devices import check_augments
 from augury.core.errors import InputError
 from augury.core.noise import Noise
@@ -80,8 +81,9 @@ class Pipeline:
         stage fires at all. refined: intensive stages are off. out: receives the images and must have the result's shape,
         dtype and layout; it may be the batch's own images unless the pipeline normalises them.
         """
-        if not len(batch.ids) == len(noise) == len(batch):
-            raise InputError(f"batch: {len(batch)} images, {len(batch.ids)} ids and noise for {len(noise)}; one of each per image")
+        check_batch(batch)
+        if len(noise) != len(batch):
+            raise InputError(f"noise: for {len(noise)} images, and the batch has {len(batch)}; make it from the batch's ids")
         self._check_device(batch.images.device)
         if out is not None:
             check_overlap(out, batch.images)
@@ -99,7 +101,7 @@ class Pipeline:
                 what = f"uint8 pixels in a Batch, got {given}" if given != torch.uint8 else "pixels, and these are normalised"
                 raise InputError(f"images: {stage.name} takes {what}; augment before normalising")
             trace = stage.sample(flow.ready(stage), noise.fold(f"{stage.address}{number}"), clock, share)
-            flow.add(stage, trace)
+            flow.add(stage, trace, drawn=True)
             if len(flow.batch) != len(noise):
                 noise = stage.repeat(noise)
                 flow.batch = flow.batch if flow.batch.key is None else flow.batch.replace(key=noise.key)
@@ -107,12 +109,19 @@ class Pipeline:
         return flow.finish(), traces
 
     def apply(self, batch: Batch, traces: list[Trace | None]) -> Batch:
-        """Replay an augmentation from its trace; needs neither noise nor a model."""
+        """The same augmentation again, from its trace: no noise and no model are needed. Raises InputError for another's trace."""
+        check_batch(batch)
+        self._check_traces(traces)
         flow = Flow(batch, self.output, self._buffers)
         for stage, trace in zip(self.stages, traces, strict=True):
             if trace is not None:
-                flow.add(stage, trace)
+                flow.add(stage, trace, drawn=False)
         return flow.finish()
+
+    def _check_traces(self, traces: list[Trace | None]) -> None:
+        if not isinstance(traces, list | tuple) or len(traces) != len(self.stages):
+            found = f"{len(traces)}" if isinstance(traces, list | tuple) else type(traces).__name__
+            raise InputError(f"trace: expected a list with one entry for each of {len(self.stages)} stages, got {found}")
 
     def __repr__(self) -> str:
         """Python code that rebuilds it, if it has a text."""
@@ -197,6 +206,7 @@ class Pipeline:
 
     def describe(self, traces: list[Trace | None], row: int) -> str:
         """What was drawn for one row of a batch, in words."""
+        self._check_traces(traces)
         words = (stage.describe(t, row) for stage, t in zip(self.stages, traces, strict=True) if t is not None)
         return ", ".join(w for w in words if w)
 

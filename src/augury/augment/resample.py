@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from augury.augment.forms.backends import backend
-from augury.augment.forms.separable import Kernel, Separable, taps_of, weights
+from augury.augment.forms.separable import Kernel, Separable, check_windows, taps_of, weights
 from augury.augment.forms.warp import Warp, warp
 from augury.core import devices
 
@@ -13,6 +13,7 @@ def separable(images: Tensor, record: Separable, size: Tensor) -> Tensor:
     """images uint8 [n,C,H,W], resized or blurred within their valid `size`; pixels outside it are unchanged."""
     if images.numel() == 0:
         return images.clone()
+    check_windows(record, size)
     height, width = images.shape[-2:]
     made = resampled(images, record, size, size, height, width)
     if devices.is_host(size.device) and bool((size == torch.tensor([height, width])).all()):

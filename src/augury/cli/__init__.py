@@ -26,7 +26,7 @@ COMMANDS = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; 0 done, 1 failed while running, 2 refused, 130 interrupted."""
+    """Run a command and return its exit status: 0 done, 1 failed while running, 2 input refused, 130 interrupted."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     if rest:
@@ -36,20 +36,20 @@ def main(arguments: list[str] | None = None) -> int:
         options.run(options)
         return 0
     except InputError as error:
-        return _tell(options, error, 2)
+        return _report_error(options, error, 2)
     except RunError as error:
-        return _tell(options, error, 1)
+        return _report_error(options, error, 1)
     except KeyboardInterrupt as error:
-        kept = "; what is done is kept; --resume continues it" if hasattr(options, "resume") else ""
-        return _tell(options, f"interrupted{kept}", 130, error)
+        kept = "; the work done so far is kept, and --resume continues it" if hasattr(options, "resume") else ""
+        return _report_error(options, f"interrupted{kept}", 130, error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        return _tell(options, f"unexpected {type(error).__name__}: {error}; --debug shows where", 1, error)
+        return _report_error(options, f"unexpected {type(error).__name__}: {error}; --debug shows the traceback", 1, error)
 
 
-def _tell(options: argparse.Namespace, message: object, code: int, error: BaseException | None = None) -> int:
+def _report_error(options: argparse.Namespace, message: object, code: int, error: BaseException | None = None) -> int:
     if options.debug and isinstance(error or message, BaseException):
         raise error or message  # type: ignore[misc]
     print(f"augury: {' '.join(str(message).split())}", file=sys.stderr)
@@ -65,7 +65,7 @@ def _load_plugins(given: list[str]) -> None:
 
 
 class _Value(argparse.Action):
-    """Stores a flag's value. Given again, a list is added to, and anything else is refused."""
+    """Stores a flag's value. A repeated list flag extends its list; any other repeated flag is refused."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
@@ -78,7 +78,7 @@ class _Value(argparse.Action):
 
 
 def _given(namespace: argparse.Namespace, name: str) -> bool:
-    """Whether a flag stood before; it counts as given from now on."""
+    """Whether a flag was given before; marks it as given."""
     given = vars(namespace).setdefault("given", set())
     found = name in given
     given.add(name)
@@ -86,7 +86,7 @@ def _given(namespace: argparse.Namespace, name: str) -> bool:
 
 
 class Help(RichHelpFormatter):
-    """Coloured on a terminal, plain elsewhere; brackets in the texts are the grammar's, not markup."""
+    """Coloured on a terminal, plain elsewhere; brackets in help texts are literal, not markup."""
 
     group_name_formatter = str
     help_markup = False
@@ -94,11 +94,11 @@ class Help(RichHelpFormatter):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Refuses in one line, with the nearest flag; of a flag that is given twice no value is lost."""
+    """Reports an error in one line, with the nearest flag; refuses to overwrite one value of a repeated flag with another."""
 
     def __init__(self, *names: Any, **options: Any) -> None:
         super().__init__(*names, **options)
-        for action in (None, "store"):  # for its groups of flags too
+        for action in (None, "store"):  # argument groups look it up here too
             self.register("action", action, _Value)
 
     def error(self, message: str) -> NoReturn:
@@ -106,14 +106,14 @@ class _Parser(argparse.ArgumentParser):
 
         if "argument COMMAND: invalid choice" in message:
             message = unknown("command", message.split("'")[1], [*COMMANDS])
-        self.exit(2, f"augury: {message} (`{self.prog} --help` shows what there is)\n")
+        self.exit(2, f"augury: {message} (see `{self.prog} --help`)\n")
 
     def refuse_flag(self, text: str) -> NoReturn:
         from augury.core.registry import unknown
 
         flags = sorted({flag for action in self._actions for flag in action.option_strings})
         if not text.startswith("-"):
-            self.error(f"{text!r} is one argument too many; quote names that hold brackets or blanks")
+            self.error(f"unexpected argument {text!r}; quote names that contain brackets or spaces")
         self.error(unknown("flag", text.split("=")[0], flags))
 
 
@@ -134,17 +134,17 @@ def _parser() -> argparse.ArgumentParser:
         )  # fmt: skip
         made.set_defaults(run=command.run, parser=made)
         command.add(made)
-        made.add_argument("--debug", action="store_true", help="show a traceback where something fails")
+        made.add_argument("--debug", action="store_true", help="show the traceback of an error")
         made.add_argument(
             "--plugin", action="append", default=[], metavar="FILE|MODULE",
-            help="load names of your own from a Python file or module; may be repeated (docs/plugins.md)",
+            help="load a plug-in from a Python file or module; may be repeated (docs/plugins.md)",
         )  # fmt: skip
         made.usage = _usage(made)
     return parser
 
 
 def _usage(parser: argparse.ArgumentParser) -> str:
-    """The required arguments only, since dozens of flags in a row are not readable."""
+    """The required arguments only, since a line of dozens of flags is unreadable."""
     words = []
     for action in parser._actions:
         if not action.option_strings:

@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from augury.cli.shared import add_settings, print_notes, settings_of, whole
+from augury.cli.shared import add_settings, parse_int, print_notes, settings_of
 
 HELP = "compare augmentations and strategies on the same data at equal budget"
 SEEDS = 3
@@ -22,12 +22,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Call the job and print what it found."""
+    """Run the job and print its result."""
     from augury.jobs.compare import compare
     from augury.jobs.tables import comparison_table
 
     settings, extra = settings_of(options, several=True)
-    seeds = whole(SEEDS if extra["seeds"] is None else extra["seeds"], "--seeds", high=1000)
+    seeds = parse_int(SEEDS if extra["seeds"] is None else extra["seeds"], "--seeds", high=1000)
     result = compare(
         settings,
         seeds,

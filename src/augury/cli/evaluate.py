@@ -11,14 +11,18 @@ HELP = "evaluate a finished run's network on a test part"
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     parser.add_argument("run_folder", metavar="RUN", type=named_path, help="the --output folder of `augury train`")
-    parser.add_argument("--data", metavar="DATA", help="evaluate on other data, or on labelled images alone")
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        help="evaluate on other data: a data set's test part, or labelled images in class folders or a manifest",
+    )
     add_setting(parser, "data_dir")
     add_setting(parser, "device", default="auto")
     add_json(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Call the job and print what it found."""
+    """Run the job and print its result."""
     from augury.jobs.evaluate import evaluate
     from augury.jobs.tables import cost_line
 

@@ -18,7 +18,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Call the job and print what it found."""
+    """Run the job and print its result."""
     from augury.jobs.listing import listing, stages
 
     if options.pipeline is not None:
@@ -34,11 +34,11 @@ def run(options: argparse.Namespace) -> None:
             source = f"  [{r['source']}]" if r["source"] else ""
             text.append(f"  {r['name']:<{wide}}  {r['summary']}{source}{origin}")
             kind = r["kind"]
-    print(json.dumps(rows, indent=1) if options.json else "\n".join(_fitted(text)).lstrip("\n"))
+    print(json.dumps(rows, indent=1) if options.json else "\n".join(_wrapped(text)).lstrip("\n"))
 
 
-def _fitted(lines: list[str]) -> list[str]:
-    """Lines that a terminal's window holds, each going on below where its words began; elsewhere as long as they are."""
+def _wrapped(lines: list[str]) -> list[str]:
+    """Lines wrapped to the terminal's width with a hanging indent; unwrapped when piped."""
     if not sys.stdout.isatty():
         return lines
     width = max(40, shutil.get_terminal_size().columns)

@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from augury.cli.shared import add_flags, add_settings, print_notes, settings_of, told
+from augury.cli.shared import add_flags, add_settings, flag_values, print_notes, settings_of
 from augury.jobs.patch.settings import DEFAULT_ROWS, STAGES, PatchSettings
 
 HELP = "repair a model that fails on a subgroup: find it, translate between subgroups, retrain, compare"
@@ -25,7 +25,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Call the job and print what it found."""
+    """Run the job and print its result."""
     from augury.jobs.patch.patch import patch
     from augury.jobs.tables import found_table, patch_table
 
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     settings, extra = settings_of(
         options, several=True, also=names, defaults={"strategy": DEFAULT_ROWS, **DEFAULTS}
     )  # fmt: skip
-    given = told(PatchSettings, extra)
+    given = flag_values(PatchSettings, extra)
     result = patch(
         settings, PatchSettings.of(given, "--flags"), options.output, stage=options.stage, resume=options.resume,
         overwrite=options.overwrite, quiet=options.quiet,

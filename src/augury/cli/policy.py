@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from augury.cli.shared import add_json, named_path, whole
+from augury.cli.shared import add_json, named_path, parse_int
 from augury.core.errors import InputError
 
 HELP = "show, import, export or compare policies"
@@ -18,24 +18,29 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="show|import|export|diff",
         help="show a policy, import or export it in another library's notation, or list the differences between two",
     )
-    parser.add_argument("policy", metavar="POLICY", help="a name with options, or a policy file; import: another library's name")
-    parser.add_argument("other", metavar="OTHER", nargs="?", help="diff: the policy to compare with")
-    parser.add_argument("--output", type=named_path, metavar="FILE", help="import, export: the file to write")
     parser.add_argument(
-        "--to", default="yaml", choices=("yaml", "torchvision", "fast_autoaugment"), help="export: the notation (default: yaml)"
+        "policy", metavar="POLICY", help="a name with options, or a policy file; for import, another library's name"
+    )
+    parser.add_argument("other", metavar="OTHER", nargs="?", help="for diff, the policy to compare with")
+    parser.add_argument("--output", type=named_path, metavar="FILE", help="for import and export, the file to write")
+    parser.add_argument(
+        "--to", default="yaml", choices=("yaml", "torchvision", "fast_autoaugment"), help="for export, the format (default: yaml)"
     )
     parser.add_argument(
-        "--image-size", default=32, metavar="N", help="side of the images, on which some ladders depend (default: 32)"
+        "--image-size",
+        default=32,
+        metavar="N",
+        help="side of the images in pixels, on which the values of some policies depend (default: 32)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the file")
     add_json(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Call the job and print what it found."""
+    """Run the job and print its result."""
     from augury.jobs import policy
 
-    side = whole(options.image_size, "--image-size")
+    side = parse_int(options.image_size, "--image-size")
     if (options.action == "diff") != (options.other is not None):
         raise InputError("OTHER: `augury policy diff` takes two policies, the other actions one")
     if options.action == "show":

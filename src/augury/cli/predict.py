@@ -4,7 +4,7 @@ import argparse
 import io
 import sys
 
-from augury.cli.shared import add_setting, named_path, print_notes, whole
+from augury.cli.shared import add_setting, named_path, parse_int, print_notes
 from augury.core.errors import InputError
 
 HELP = "predict the classes of images without labels, as CSV"
@@ -13,10 +13,10 @@ HELP = "predict the classes of images without labels, as CSV"
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     parser.add_argument("run_folder", metavar="RUN", type=named_path, help="the --output folder of `augury train`")
-    parser.add_argument("images", metavar="IMAGES", nargs="+", type=named_path, help="image files, and folders of them")
-    parser.add_argument("--output", type=named_path, metavar="FILE", help="a .csv file (standard output)")
+    parser.add_argument("images", metavar="IMAGES", nargs="+", type=named_path, help="image files or folders of them")
+    parser.add_argument("--output", type=named_path, metavar="FILE", help="a .csv file (default: standard output)")
     parser.add_argument("--every-class", action="store_true", help="a column with the probability of every class")
-    parser.add_argument("--network", default=1, metavar="N", help="which of several networks (1)")
+    parser.add_argument("--network", default=1, metavar="N", help="which network, if the run has several (default: 1)")
     add_setting(parser, "device", default="auto")
     parser.add_argument("--overwrite", action="store_true", help="replace the file")
 
@@ -26,11 +26,11 @@ def run(options: argparse.Namespace) -> None:
     from augury.jobs.predict import predict
     from augury.train.engine.checkpoint import write_atomically
 
-    number, output = whole(options.network, "--network"), options.output
+    number, output = parse_int(options.network, "--network"), options.output
     if output is not None and output.exists() and not options.overwrite:
         raise InputError(f"--output {output}: exists; add --overwrite to replace it")
     if output is not None and not output.parent.is_dir():
-        raise InputError(f"--output {output}: there is no folder {output.parent}")
+        raise InputError(f"--output {output}: the folder {output.parent} does not exist")
     table = sys.stdout if output is None else io.StringIO()
     notes = predict(
         options.run_folder, options.images, table, network=number, every_class=options.every_class, device=options.device

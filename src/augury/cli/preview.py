@@ -2,7 +2,7 @@
 
 import argparse
 
-from augury.cli.shared import DATA, add_setting, image_size, named_path, print_notes, whole
+from augury.cli.shared import DATA, add_setting, image_size, named_path, parse_int, print_notes
 from augury.core.errors import InputError
 
 HELP = "show what an augmentation does to your own images"
@@ -30,9 +30,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="show what this run saw, with its data, augmentation, seed and batches",
     )
-    parser.add_argument(
-        "--worst", type=named_path, metavar="RUN", help="as --run, for the images on which its network has the highest loss"
-    )
+    parser.add_argument("--worst", type=named_path, metavar="RUN", help="like --run, for the images with the highest loss")
     parser.add_argument("--model", type=named_path, metavar="RUN", help="a run's folder, for augmentations that need saliency")
     add_setting(parser, "data_dir")
     add_setting(parser, "image_size")
@@ -41,18 +39,18 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Call the job and print what it found."""
+    """Run the job and print its result."""
     from augury.core.options import convert
     from augury.jobs.preview import Request, preview
     from augury.train.data.resize import Resize
 
     def number(name: str, low: int = 1) -> int | None:
         given = getattr(options, name)
-        return None if given is None else whole(given, f"--{name.replace('_', '-')}", low)
+        return None if given is None else parse_int(given, f"--{name.replace('_', '-')}", low)
 
     if options.run_folder is not None and options.worst is not None:
-        raise InputError("--worst: names the run itself; leave --run out")
-    ids = None if options.ids is None else [whole(part, "--ids", 0) for part in options.ids.split(",")]
+        raise InputError("--worst: already names the run; leave out --run")
+    ids = None if options.ids is None else [parse_int(part, "--ids", 0) for part in options.ids.split(",")]
     request = Request(
         options.data, options.augment, number("images") or 6, number("draws") or 6, number("seed", 0), number("epoch"), ids,
         options.run_folder or options.worst, options.worst is not None, options.data_dir,

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from augury.cli.shared import add_json, add_setting, command_line, named_path, number, whole
+from augury.cli.shared import add_json, add_setting, command_line, named_path, number, parse_int
 from augury.core.errors import InputError
 from augury.core.flags import flags_of
 from augury.train.engine.settings import Settings
@@ -23,7 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="train nothing: build every row on stand-in data, and say which rows would be refused",
+        help="train nothing: build every row on stand-in data, and report which rows would be refused",
     )
     parser.add_argument("--rows", metavar="A,B", help="run these rows only; * matches anything")
     parser.add_argument(
@@ -32,7 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", metavar="N", help="trainings per row (default: the paper's number; at most 3 at short, 1 at smoke)"
     )
-    group = parser.add_argument_group("Instead of the recipe's own, with --scale short")
+    group = parser.add_argument_group("Replacing the recipe's settings, with --scale short")
     for flag in flags_of(Settings):
         if flag.name in CHANGES:
             group.add_argument(flag.option, metavar=flag.value, default=argparse.SUPPRESS, help=flag.text)
@@ -47,12 +47,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--results", type=named_path, metavar="DIR", default=Path("results"), help="folder of measurements (default: results)"
     )
-    parser.add_argument("--page", type=named_path, metavar="FILE", help="only write the page of all measurements in --results")
+    parser.add_argument("--page", type=named_path, metavar="FILE", help="write only the page of all measurements in --results")
     add_json(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Call the job and print what it found."""
+    """Run the job and print its result."""
     if options.page is not None:
         _write_page(options)
     elif options.list:
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _known(recipe: str) -> bool:
-    """True; InputError for an unknown recipe, which is worth more than to hear what else is missing."""
+    """True, or InputError for an unknown recipe, so that it is reported before a missing --output."""
     from augury.recipes import load
 
     return bool(load(recipe))
@@ -126,8 +126,8 @@ def _dry_run(options: argparse.Namespace) -> None:
     rows = recipe.select(options.rows)
     refused = DryRun().refused(recipe, rows, scale, _changed(options) if scale == "short" else None)
     if options.json:
-        told = [{"id": row.id, "unavailable": row.unavailable, "refused": refused.get(row.id)} for row in rows]
-        print(json.dumps(told, indent=1))
+        report = [{"id": row.id, "unavailable": row.unavailable, "refused": refused.get(row.id)} for row in rows]
+        print(json.dumps(report, indent=1))
         return
     for row in rows:
         if row.unavailable:
@@ -150,7 +150,7 @@ def _reproduce(options: argparse.Namespace) -> None:
     from augury.recipes.scales import scale_named
 
     changed = _changed(options)
-    seeds = None if options.seeds is None else whole(options.seeds, "--seeds", high=1000)
+    seeds = None if options.seeds is None else parse_int(options.seeds, "--seeds", high=1000)
     request = Request(options.recipe, options.rows, scale_named(options.scale), seeds, changed, command_line())
     context = RunContext(options.output, options.data_dir, options.device, options.precision, options.parallel_seeds)
     result = reproduce(request, context, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)

@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from augury.cli.shared import add_flags, add_settings, listed, print_notes, settings_of, told, whole
+from augury.cli.shared import add_flags, add_settings, flag_values, parse_int, print_notes, settings_of, split_list
 from augury.jobs.search.settings import CHILD_EPOCHS, SearchSettings
 
 HELP = "search for a policy on your own images, compared with random search at equal budget"
@@ -18,14 +18,18 @@ def add(parser: argparse.ArgumentParser) -> None:
     }
     add_flags(parser, SearchSettings)
     group = parser.add_argument_group("Running the search")
-    group.add_argument("--workers", metavar="N", default=1, help="children trained at the same time, in processes (default: 1)")
+    group.add_argument(
+        "--workers", metavar="N", default=1, help="children trained at the same time, each in its own process (default: 1)"
+    )
     group.add_argument("--ray", metavar="ADDRESS", help="train children on a Ray cluster: local, auto or an address")
-    group.add_argument("--storage", metavar="STORAGE", help="tpe: Optuna's storage, a file or URL that several searches share")
+    group.add_argument(
+        "--storage", metavar="STORAGE", help="for tpe, Optuna's storage: a file or URL that several searches can share"
+    )
     add_settings(parser, {"epochs": CHILD_EPOCHS}, texts)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Call the job and print what it found."""
+    """Run the job and print its result."""
     from dataclasses import fields
 
     from augury.jobs.search.search import SearchOptions, search
@@ -34,9 +38,9 @@ def run(options: argparse.Namespace) -> None:
     names = [part.name for part in fields(SearchSettings)]
     settings, extra = settings_of(options, several=False, also=names, defaults={"epochs": CHILD_EPOCHS})
     shares = extra.get("refine_shares")
-    extra["refine_shares"] = listed(shares) if isinstance(shares, str) else shares
-    chosen = SearchSettings.of(told(SearchSettings, extra), "--flags")
-    how = SearchOptions(whole(options.workers, "--workers", high=1000), options.ray, options.storage)
+    extra["refine_shares"] = split_list(shares) if isinstance(shares, str) else shares
+    chosen = SearchSettings.of(flag_values(SearchSettings, extra), "--flags")
+    how = SearchOptions(parse_int(options.workers, "--workers", high=1000), options.ray, options.storage)
     result = search(settings, chosen, options.output, how, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
     if options.json:
         print(json.dumps(result, indent=1))

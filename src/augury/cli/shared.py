@@ -29,14 +29,15 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def named_path(text: str) -> Path:
-    """A path as a flag's value; an empty one, which an unset variable leaves, would be the current folder."""
+    """A flag's value as a path. An empty one, as an unset shell variable leaves it, is refused: it would mean the current
+    folder."""
     if not text.strip():
-        raise argparse.ArgumentTypeError("is empty; name a file or folder, `.` for this one")
+        raise argparse.ArgumentTypeError("is empty; name a file or folder (`.` is the current one)")
     return Path(text)
 
 
 def add_output(parser: argparse.ArgumentParser, config: str = "the config.yaml of an earlier call") -> Any:
-    """The flags of a command that writes a folder: where to, from which file, and how loudly."""
+    """The flags of a command that writes a folder: where to write, the -c file, and what to print."""
     group = parser.add_argument_group("Output")
     group.add_argument("--output", required=True, type=named_path, metavar="DIR", help="folder for the results")
     group.add_argument(
@@ -81,7 +82,7 @@ def add_setting(parser: argparse.ArgumentParser, name: str, **changes: Any) -> N
 
 
 def config_of(path: Path | None, known: Sequence[str]) -> dict[str, Any]:
-    """What a -c file says, empty without one; InputError for a key that is not known."""
+    """The values of a -c file, empty without one; InputError for an unknown key."""
     from augury.core.registry import unknown
     from augury.train.engine.config_file import read_config
 
@@ -95,7 +96,8 @@ def config_of(path: Path | None, known: Sequence[str]) -> dict[str, Any]:
 def settings_of(
     options: argparse.Namespace, *, several: bool, also: Sequence[str] = ("seeds",), defaults: dict[str, Any] | None = None
 ) -> tuple[Any, dict[str, Any]]:
-    """Settings from the flags over the -c file over `defaults`; what is no training's setting (`also`) comes back beside them."""
+    """Settings from `defaults`, the -c file and the flags, each overriding the one before; keys in `also`, which are not
+    settings of a training, are returned separately."""
     from augury.core.options import text_from
     from augury.train.engine.config_file import read_config
     from augury.train.engine.policy_files import refuse_edited
@@ -124,10 +126,10 @@ def settings_of(
 
 
 def _value(key: str, value: Any, texts: Collection[str]) -> Any:
-    """A flag's text as its setting wants it."""
+    """A flag's text as the type of its setting."""
     if key in texts:
         return value
-    return listed(value) if key in LISTS or _sides(key, value) else number(value)
+    return split_list(value) if key in LISTS or _sides(key, value) else number(value)
 
 
 def _sides(key: str, value: Any) -> bool:
@@ -138,23 +140,23 @@ def image_size(text: str | None) -> int | tuple[int, ...] | None:
     """`--image-size` as a side, or as rows and columns."""
     if text is None:
         return None
-    sides = tuple(whole(part.strip(), "--image-size") for part in text.split(","))
+    sides = tuple(parse_int(part.strip(), "--image-size") for part in text.split(","))
     return sides[0] if len(sides) == 1 else sides
 
 
-def listed(text: Any) -> list[Any]:
-    """A flag's text, separated by commas."""
+def split_list(text: Any) -> list[Any]:
+    """The comma-separated values of a flag."""
     return [number(part.strip()) for part in str(text).split(",") if part.strip()]
 
 
-def told(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Flags' texts as the settings of `kind` want them: text stays text, everything else becomes a number where it is one."""
+def flag_values(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Flags' texts as the types of the settings `kind`: text settings stay text, others become numbers where they are numbers."""
     texts = text_fields(kind)
     return {k: number(v) if isinstance(v, str) and k not in texts else v for k, v in values.items() if v is not None}
 
 
 def number(text: Any) -> Any:
-    """A flag's text as a number where it is one, so that flags and YAML meet the same check; 1_000 is none."""
+    """A flag's text as a number or boolean where it is one, so that flags and YAML pass the same checks; 1_000 stays text."""
     if isinstance(text, str) and "_" in text:
         return text
     try:
@@ -166,7 +168,7 @@ def number(text: Any) -> Any:
             return {"true": True, "false": False}.get(text, text)
 
 
-def whole(value: Any, flag: str, low: int = 1, high: int = 10**6) -> int:
+def parse_int(value: Any, flag: str, low: int = 1, high: int = 10**6) -> int:
     from typing import Annotated
 
     from augury.core.options import Interval, convert
@@ -175,7 +177,7 @@ def whole(value: Any, flag: str, low: int = 1, high: int = 10**6) -> int:
 
 
 def command_line() -> str:
-    """The command as typed, for files that must say how they were made."""
+    """The command as typed, for files that record how they were made."""
     return shlex.join(["augury", *sys.argv[1:]])
 
 

@@ -14,13 +14,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Call the job and print what it found."""
+    """Run the job and print its result."""
     from augury.jobs.tables import cost_line
     from augury.jobs.train import train
 
     settings, _ = settings_of(options, several=False)
     result = train(settings, options.output, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
-    if result is None:  # one of several processes, of which the first speaks
+    if result is None:  # only the first of several processes reports
         return
     if options.json:
         print(json.dumps(result, indent=1))

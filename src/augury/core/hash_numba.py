@@ -5,14 +5,12 @@ It uses the same wrapping 64-bit arithmetic and therefore gives the same bits.
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
+from augury.core.jit import jit
 from augury.core.stratified import LEVELS
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-jit = njit(cache=True, nogil=True, boundscheck=False)
 
 
 def absorbed(state: int | Tensor, part: int | Tensor) -> Tensor:

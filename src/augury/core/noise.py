@@ -26,6 +26,7 @@ from augury.core import warmup
 from augury.core.devices import constant
 from augury.core.draws import Draws
 from augury.core.errors import InputError
+from augury.core.mixing import absorb, counted_bits
 from augury.core.mixing import mix_tensor as _mix_tensor
 from augury.core.mixing import shift as _shift
 from augury.core.mixing import signed as _signed
@@ -87,6 +88,8 @@ class Noise:
         """int64 [B, count], 64 random bits each."""
         if (kernels := _kernels(self.key)) is not None:
             return kernels.bits(self.key, count)
+        if torch.compiler.is_compiling() and self.key.device.type == "cpu":
+            return counted_bits(self.key, count)
         # Constants, not a product of a range, which PyTorch's compiler would evaluate beyond 64 bits.
         counter = constant(tuple(_signed(k * _GOLDEN & _MASK) for k in range(1, count + 1)), torch.int64, self.key.device)
         return _mix_tensor(self.key[:, None] + counter)
@@ -156,6 +159,10 @@ def _absorb(state: Address, part: Address) -> Address:
         return _mix_int((_mix_int((state + _GOLDEN) & _MASK) ^ (part & _MASK)) & _MASK)
     if (kernels := _kernels(state, part)) is not None:
         return kernels.absorbed(*(_signed(a & _MASK) if isinstance(a, int) else a for a in (state, part)))
+    if torch.compiler.is_compiling() and all(each.device.type == "cpu" for each in (state, part) if isinstance(each, Tensor)):
+        if isinstance(state, int):
+            return absorb(None, part, _signed(_mix_int((state + _GOLDEN) & _MASK)))
+        return absorb(state, part, 0) if isinstance(part, Tensor) else absorb(state, None, _signed(part & _MASK))
     left = _mix_tensor(state + _signed(_GOLDEN)) if isinstance(state, Tensor) else _mix_int((state + _GOLDEN) & _MASK)
     left = left if isinstance(left, Tensor) else _signed(left)
     right = part.to(torch.int64) if isinstance(part, Tensor) else _signed(part & _MASK)

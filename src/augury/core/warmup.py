@@ -2,7 +2,7 @@
 
 Compiling takes half a minute, once per machine and version, and the first batch should not wait for it. A separate process
 compiles and fills numba's cache; other processes check whether it has finished. With `AUGURY_COMPILE=now`, each process
-compiles what it needs when it needs it.
+compiles what it needs when it needs it; so it does with `AUGURY_BOUNDS_CHECK=1`, whose kernels are not kept.
 """
 
 import contextlib
@@ -61,14 +61,15 @@ class _State:
 
 @functools.cache
 def _state() -> _State:
-    folder = None if os.environ.get("AUGURY_COMPILE") == "now" or importlib.util.find_spec("numba") is None else _folder()
+    now = os.environ.get("AUGURY_COMPILE") == "now" or os.environ.get("AUGURY_BOUNDS_CHECK") == "1"
+    folder = None if now or importlib.util.find_spec("numba") is None else _folder()
     return _State(None if folder is None else folder / f"augury-{_fingerprint()}.compiled")
 
 
 def _folder() -> Path | None:
     """numba's cache folder or else the user's; None if neither is writable, in which case nothing is cached."""
     asked = os.environ.get("NUMBA_CACHE_DIR")
-    places = [Path(asked)] if asked else [PACKAGE / "core" / "__pycache__", Path.home() / ".cache" / "augury"]
+    places = [Path(asked)] if asked else [PACKAGE / "core" / "__pycache__", Path(os.path.expanduser("~/.cache/augury"))]
     for place in places:
         try:
             place.mkdir(parents=True, exist_ok=True)

@@ -1,1 +1,1 @@
-"""One file per command's work: data, augmentation, training and reports put together. Printing is the CLI's."""
+"""One file per command, which combines data, augmentation, training and reports. Printing is left to the command line."""

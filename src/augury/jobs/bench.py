@@ -28,7 +28,7 @@ from augury.train.engine.setup import pick_device
 
 @dataclass(frozen=True)
 class Effort:
-    """rounds of about `seconds` for every task; peers run on at most `few` images (a fourth of them at 224)."""
+    """Rounds of about `seconds` for every task; peers run on at most `few` images (a quarter of them at 224 pixels)."""
 
     rounds: int
     seconds: float
@@ -55,9 +55,9 @@ def bench(
     output: Path | None = None, *, device: str = "auto", with_peers: bool = False, quick: bool = False, compiled: bool = False,
     quiet: bool = False, command: str = "",
 ) -> dict[str, Any]:  # fmt: skip
-    """Measure and, where `output` is given, write result.json there. On a CPU everything runs on one thread.
+    """Measure and, if `output` is given, write result.json there. On a CPU everything runs on one thread.
 
-    compiled: on CUDA also graphs of what torch.compile makes. Raises InputError where that is asked for on another device.
+    compiled: on CUDA, also measure CUDA graphs of code compiled by torch.compile; InputError on other devices.
     """
     target = pick_device(device)
     if target.type not in ("cpu", "cuda"):
@@ -100,7 +100,7 @@ def bench(
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """PyTorch on one thread; the number there was comes back afterwards."""
+    """PyTorch on one thread; the previous number of threads is restored afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -179,7 +179,7 @@ def _ratio(row: BenchRow, other: BenchRow | None) -> float | None:
 
 
 def _costs(batches: dict[Size, Tensor], effort: Effort, quick: bool) -> dict[str, Any]:
-    """Parts of the engine's time, peak memory, and on a CPU what compiling costs, on CUDA whether anything synchronises."""
+    """Time by part of the engine, and peak memory; on a CPU the time of compilation, on CUDA whether anything synchronises."""
     known, _ = jobs()
     parts, memory, waits = [], [], []
     for size, images in batches.items():
@@ -203,7 +203,7 @@ def _costs(batches: dict[Size, Tensor], effort: Effort, quick: bool) -> dict[str
 
 
 def _load() -> float | None:
-    """The machine's load over the last minute; what else runs there disturbs the figures."""
+    """The machine's load over the last minute: other processes disturb the measurement."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 

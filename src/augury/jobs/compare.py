@@ -42,7 +42,7 @@ class ComparisonRow:
 
 
 def comparison_rows(augments: list[Chain], strategies: list[Chain]) -> list[ComparisonRow]:
-    """Every combination, augmentation by augmentation; InputError when one is named twice."""
+    """Every combination, augmentation by augmentation; InputError if one is named twice."""
     rows = [ComparisonRow(str(a), str(s)) for a in augments for s in strategies]
     for row in rows:
         if rows.count(row) > 1:
@@ -66,8 +66,8 @@ def compare(
 
     All rows of a seed share the split, the initial weights, the order of the batches and the number of optimiser steps.
     parallel_seeds: the seeds of a row train at the same time in this process, each exactly as it would alone.
-    own: settings of single rows in the place of the common ones, by their augmentation. may_change: settings in which a
-    comparison that is resumed may differ from what it was begun with.
+    own: settings of single rows that override the common ones, keyed by augmentation. may_change: settings that may change
+    when a comparison is resumed.
     Writes config.yaml, result.json, metrics.jsonl, report.html and runs/ROW-seedK/ with each training's own files.
     """
     alone("compare")
@@ -115,13 +115,13 @@ def run_folder(output: Path, index: int, row: ComparisonRow, seed: int) -> Path:
         name = re.sub(r"[^A-Za-z0-9.=-]+", "_", f"{augment}-{row.strategy}").strip("_")[:60]
         return output / "runs" / f"{index}-{name}-seed{seed}"
 
-    # Of a policy file only its own name, so that a folder can be moved; folders from before have the whole path.
+    # Only a policy file's own name, so that a folder can be moved; folders of older versions contain the whole path.
     before = named(row.augment)
     return before if before.exists() else named(re.sub(r"[^\s\"'+(),]*/([^/\s\"'+(),]+)\.ya?ml", r"\1", row.augment))
 
 
 def run_one(settings: Settings, dataset: Dataset, where: Path, progress: Any) -> dict[str, Any]:
-    """One training into its folder; a finished one stays as it is. The result with its metrics."""
+    """Train into the folder, or read a finished training there; returns the result with its metrics."""
     directory = RunDirectory.open(where, settings.dict(), resume=True)
     result = directory.result()
     if result is None:
@@ -139,7 +139,7 @@ def run_seeds(each: list[Settings], dataset: Dataset, folders: list[Path], progr
     progress.epoch(count=(len(each) - len(open_ones)) * each[0].total_epochs)
     if open_ones:
         device = pick_device(each[0].device)
-        # On the device once, for all of them.
+        # One copy on the device, shared by all.
         train, validation, test = (on_device(part, device) for part in (dataset.train, dataset.validation, dataset.test))
         shared = replace(dataset, train=train, validation=validation, test=test)
         trainers = [Trainer(prepare(each[number], shared)) for number in open_ones]
@@ -178,7 +178,7 @@ def _before_refinement(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _chosen(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """The epochs whose networks the seeds' figures are those of, where the validation part chose; how many networks collapsed."""
+    """The selected epoch of every seed, where the validation part selects it, and how many networks collapsed."""
     made: dict[str, Any] = {}
     if all("selected" in run for run in runs):
         made["selected_epochs"] = [run["selected"]["epoch"] for run in runs]
@@ -187,7 +187,7 @@ def _chosen(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def notes_of(found: dict[ComparisonRow, list[dict[str, Any]]], seeds: list[int]) -> list[str]:
-    """What single trainings noted, each with its row and seeds; the same words stand once."""
+    """The notes of single trainings, each with its rows and seeds; equal notes are merged."""
     said: dict[str, dict[ComparisonRow, list[int]]] = {}
     for row, runs in found.items():
         for seed, run in zip(seeds, runs, strict=True):

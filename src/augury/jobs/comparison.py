@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ComparedRow:
-    """One augmentation with one strategy: accuracies in percent on the test part, one per seed, and what they come to.
+    """One augmentation with one strategy: accuracies in percent on the test part, one per seed, and their statistics.
 
     low, high: the mean's 95 % interval. difference: from the first row, paired by seed, with its interval; None for the first.
     """
@@ -26,7 +26,7 @@ class ComparedRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A finished comparison: its folder, its rows, and the whole of result.json."""
+    """A finished comparison: its folder, its rows, and the content of result.json."""
 
     path: Path
     rows: tuple[ComparedRow, ...]

@@ -29,11 +29,11 @@ def diagnose(
 ) -> tuple[dict[str, Any], dict[str, Measured]]:  # fmt: skip
     """Measure the networks of finished trainings and comparisons on their test part, or on other data with their classes.
 
-    what: measurements with their options; `all` are those registered, and what one of them refuses is said in the report.
-    train: measurements that can may train networks of their own.
-    Writes config.yaml, result.json and report.html into `output`; returns result.json's content and what was found.
-    Raises InputError, before anything is written, for what is no finished run, for runs of different data without `data`, and
-    for unknown measurements and options.
+    what: measurements with their options; `all` runs every registered one, and the report names those that refuse.
+    train: allow measurements to train networks of their own.
+    Writes config.yaml, result.json and report.html into `output`; returns result.json's content and the measurements.
+    Raises InputError, before anything is written, for a folder without a finished run, for runs on different data without
+    `data`, and for unknown measurements and options.
     """
     specs = _specs(what, train)
     opened = _opened(runs, device)
@@ -67,7 +67,7 @@ def diagnose(
 
 
 def subjects_of(runs: Sequence[Run]) -> list[Subject]:
-    """Every network of the runs, under a name made of what tells the trainings apart; seeds of one training share a group."""
+    """Every network of the runs, named by the settings that distinguish the trainings; seeds of one training share a group."""
     names = group_names([run.settings for run in runs])
     subjects = []
     for run, name in zip(runs, names, strict=True):
@@ -80,7 +80,8 @@ def subjects_of(runs: Sequence[Run]) -> list[Subject]:
 
 
 def group_names(settings: Sequence[Settings]) -> list[str]:
-    """The augmentation and the strategy, and whatever other setting differs, apart from the seed and the place of computing."""
+    """The augmentation and the strategy, and every other setting that differs, except the seed, the device and the data
+    folder."""
     shown = ("augment", "augment2", "strategy")
     kept = [f.name for f in fields(Settings) if f.name not in (*shown, "seed", "device", "data_dir")]
     differing = [key for key in kept if len({str(getattr(s, key)) for s in settings}) > 1]
@@ -104,7 +105,7 @@ def _specs(what: str, train: bool) -> dict[str, tuple[Spec, dict[str, Any]]]:
 def _measured(
     specs: dict[str, tuple[Spec, dict[str, Any]]], subjects: list[Subject], dataset: Dataset, quiet: bool, *, lenient: bool
 ) -> tuple[dict[str, Measured], list[str]]:
-    """What the measurements found, and, where `lenient`, what those said that refused; InputError where all of them did."""
+    """The measurements' results and, if `lenient`, the messages of those that refused; InputError if all of them did."""
     found: dict[str, Measured] = {}
     refused: list[str] = []
     with bar(len(specs), quiet, "measurements") as progress:
@@ -123,14 +124,14 @@ def _measured(
 
 
 def _leave_nothing(directory: RunDirectory, fresh: bool) -> None:
-    """What was refused leaves no trace: an option may turn out wrong only once a measurement reads it."""
+    """Remove the folder after a refusal: some options are checked only when a measurement reads them."""
     directory.clear()
     if fresh:
         directory.path.rmdir()
 
 
 def _opened(paths: Sequence[Path], device: str) -> list[Run]:
-    """The runs; of a comparison's folder all that are in it. Data that several share are read once."""
+    """The runs; for a comparison's folder, all runs in it. Data shared by several are read once."""
     folders: list[Path] = []
     for path in paths:
         inside = sorted((path / "runs").glob("*/result.json"))
@@ -149,7 +150,7 @@ def _common_data(runs: Sequence[Run]) -> Dataset:
         own, other = first.dataset, run.dataset
         same = own.classes == other.classes and own.test.images.shape == other.test.images.shape
         if not same or not bool((own.test.images == other.test.images).all()):
-            raise InputError(f"{run.path}: trained on other data than {first.path}; name data for all of them by --data")
+            raise InputError(f"{run.path}: trained on other data than {first.path}; name data for all of them with --data")
     return first.dataset
 
 

@@ -1,4 +1,4 @@
-"""Where a result was made: versions and hardware, for every file that makes a claim."""
+"""Versions and hardware, recorded in every file of results."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ import torch
 
 
 def environment(device: torch.device | str = "cpu") -> dict[str, str]:
-    """Versions of what computes, and the device by name."""
+    """Versions of the libraries that compute, and the name of the device."""
     packages = {name: _version(name) for name in ("augury", "torch", "torchvision", "numpy", "pillow")}
     device = torch.device(device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()

@@ -19,7 +19,7 @@ from augury.train.engine.setup import on_device
 
 @dataclass(frozen=True)
 class _Tested:
-    """What is evaluated: a split, notes on it, and what retrieval asks for where the data have it."""
+    """What is evaluated: a split, notes on it, and the query and gallery images if the data have them."""
 
     split: Split
     notes: list[str]
@@ -29,10 +29,11 @@ class _Tested:
 def evaluate(run: Path, *, data: str | None = None, data_dir: str | None = None, device: str = "auto") -> dict[str, Any]:
     """Accuracy, top-5 accuracy and loss on the test part of the run's data, or on other data.
 
-    The run's own classes, mean, deviation and image size are used, whatever the data are now; what has changed in them is noted.
-    data: like the training's, of which the test part is taken, or labelled images alone (class folders, test/ or test.npz, a
-    manifest); classes are matched by name. The first network's figures stand at the top, those of all under `networks`, and what
-    the training cost under `counts`. Raises InputError where there is no finished run, or where the data do not fit the network.
+    The run's own classes, mean, standard deviation and image size are used, even if the data have changed since; changes are
+    noted. data: a data set like the training's, whose test part is used, or labelled images alone (class folders, test/ or
+    test.npz, a manifest); classes are matched by name. The first network's figures are at the top level, those of all networks
+    under `networks`, and the training's cost under `counts`. Raises InputError if there is no finished run, or if the data do
+    not fit the network.
     """
     opened = open_run(run, device)
     tested = _tested(opened, data, data_dir)
@@ -64,7 +65,7 @@ def _tested(run: Run, data: str | None, data_dir: str | None) -> _Tested:
 
 
 def _trained_on(run: Run, marks: tuple[FileMark, ...]) -> list[str]:
-    """A note where files that are tested with were in the training part."""
+    """A note if test files were in the training part."""
     trained = {(mark.size, mark.digest) for mark in run.identity.fingerprint.parts.get("train", ()) if mark.label}
     found = [mark.name for mark in marks if mark.label and mark.size and (mark.size, mark.digest) in trained]
     if not found:

@@ -1,4 +1,4 @@
-"""`augury export`: a finished run's weights for use elsewhere, as a detector's backbone above all."""
+"""`augury export`: a finished run's weights for use elsewhere, above all as a detector's backbone."""
 
 from pathlib import Path
 
@@ -8,21 +8,22 @@ from augury.core.errors import InputError
 from augury.core.options import Chain, Spec, parse_spec
 from augury.jobs.outputs import open_output
 from augury.jobs.runs import open_run
+from augury.train.data.words import count
 from augury.train.engine.checkpoint import write_atomically, write_json
 from augury.train.models.backbone import CARD, WEIGHTS, Card, body, weights, widths
 
 
 def export(run: Path, output: Path, *, network: int = 1, overwrite: bool = False) -> Card:
-    """Write backbone.safetensors and export.json for one of the run's networks (1 is the first); what export.json says.
+    """Write backbone.safetensors and export.json for one of the run's networks (1 is the first); returns export.json's content.
 
-    Raises InputError where there is no finished run or no such network, where its stages cannot be told apart, and where
-    the folder holds an export and `overwrite` is not set.
+    Raises InputError if there is no finished run or no such network, if its stages cannot be identified, or if the folder
+    contains an export and `overwrite` is not set.
     """
     opened = open_run(run, "cpu")
     if not 1 <= network <= len(opened.networks):
-        raise InputError(f"--network {network}: the run has {len(opened.networks)}")
+        raise InputError(f"--network {network}: the run has {count(len(opened.networks), 'network')}")
     if (output / CARD).exists() and not overwrite:
-        raise InputError(f"--output {output}: holds an export; add --overwrite to replace it")
+        raise InputError(f"--output {output}: contains an export; add --overwrite to replace it")
     made, own = opened.networks[network - 1], opened.identity
     channels = own.channels
     _, layers = body(made)
@@ -37,7 +38,7 @@ def export(run: Path, output: Path, *, network: int = 1, overwrite: bool = False
 
 
 def _plain(spec: Spec) -> Spec:
-    """The network inside a BNNeck, and nothing that would be downloaded only to be overwritten."""
+    """The network inside a BNNeck, without `pretrained`, whose weights would be downloaded only to be overwritten."""
     if spec.name == "bnneck":
         inner = spec.first[0] if spec.first else spec.options.get("of", "resnet18")
         return _plain(inner.stages[0] if isinstance(inner, Chain) else parse_spec(str(inner), "RUN"))

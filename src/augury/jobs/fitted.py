@@ -8,25 +8,25 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
-# A box.SIMPLE_HEAD table without padding at its edges: a blank at either edge, and three between columns.
+# A box.SIMPLE_HEAD table without padding at its edges has a space at either edge, and three between columns.
 _EDGES, _BETWEEN = 2, 3
-# Names may be broken anywhere from here on; numbers only at blanks.
+# Names may be broken anywhere from this width on; numbers only at spaces.
 _FIRST_NAME, _NAME = 18, 12
 
 
 def table(title: str | None = None) -> Table:
-    """An empty table in the house's style."""
+    """An empty table in the common style."""
     return Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
 
 
 def print_table(made: Table, costs: Sequence[str] = (), console: Console | None = None) -> None:
-    """Print a table on stdout, every cell whole and no number broken.
+    """Print a table on stdout with every cell complete and no number broken.
 
-    A terminal that is narrower than the table gets narrower columns, with names and words on several lines; where that does
-    not do, `costs`, headings in the order in which they can be missed, go first, and then the columns are parted into
-    several tables that repeat the first. What is no terminal gets every row on one line.
+    On a terminal narrower than the table, columns are narrowed, with names and words on several lines. If that is not
+    enough, the columns headed by `costs` (the least important first) are dropped, and then the columns are split over
+    several tables that repeat the first column. Elsewhere every row is on one line.
     """
-    console = console or Console(markup=False)  # a name may hold brackets
+    console = console or Console(markup=False)  # a name may contain brackets
     columns = [_Column.of(column.header, [str(c) for c in column.cells], column.justify) for column in made.columns]
     if not console.is_terminal:
         console.width = max(console.width, console.measure(made, options=console.options.update(max_width=10**4)).maximum)
@@ -67,7 +67,7 @@ def _total(widths: Sequence[int]) -> int:
 
 
 def _least(columns: Sequence[_Column]) -> list[int]:
-    """The narrowest that is still read with ease."""
+    """The narrowest widths that are still easy to read."""
     caps = [_FIRST_NAME, *[_NAME] * (len(columns) - 1)]
     return [min(column.least, cap) if column.words else column.least for column, cap in zip(columns, caps, strict=True)]
 
@@ -77,7 +77,7 @@ def _fits(columns: Sequence[_Column], width: int) -> bool:
 
 
 def _parts(columns: list[_Column], width: int) -> list[list[_Column]]:
-    """The columns after the first in as few groups as fit beside it; a column that fits nowhere stands alone."""
+    """The columns after the first, in as few groups as fit beside it; a column too wide for any group gets its own."""
     first, *others = columns
     parts = [[first]]
     for column in others:
@@ -88,7 +88,7 @@ def _parts(columns: list[_Column], width: int) -> list[list[_Column]]:
 
 
 def _narrowed(columns: Sequence[_Column], width: int, title: str | None) -> Table:
-    """These columns as wide as the window allows: numbers get their room first, then words."""
+    """These columns as wide as the window allows: numbers get space first, then words."""
     widths = _least(columns)
     room = width - _total(widths)
     for place in sorted(range(len(columns)), key=lambda k: (columns[k].words, columns[k].natural - widths[k])):

@@ -1,4 +1,4 @@
-"""Training and comparing from Python: `augury.fit` and `augury.compare`. `tools/stubs.py` writes their signatures down."""
+"""Training and comparing from Python: `augury.fit` and `augury.compare`. `tools/stubs.py` generates their typed signatures."""
 
 import os
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def fit(
     """Train a network, as `augury train` does, and open the finished run: `run.accuracy`, `run.networks[0]`, `run.result`.
 
     data: a name, folder or file as on the command line, with the settings as keywords, or `Settings`. Augmentations may be
-    text or pipelines. output: the run's folder. Raises InputError for what is refused before anything is written.
+    text or pipelines. output: the run's folder. Raises InputError, before anything is written, for wrong settings or data.
     """
     made, path = _settings(data, settings), Path(output)
     if train(made, path, resume=resume, overwrite=overwrite, quiet=quiet) is None:
@@ -37,7 +37,7 @@ def compare(
 ) -> Comparison:  # fmt: skip
     """Compare augmentations and strategies at equal budget, as `augury compare` does; the first of each is the reference.
 
-    augment, strategy: a list, or text with commas. seeds: trainings for each row. Everything else as in `fit`.
+    augment, strategy: a list, or comma-separated text. seeds: trainings for each row. Everything else as in `fit`.
     """
     made, path = _settings(data, settings, several=True), Path(output)
     result = comparisons.compare(
@@ -49,7 +49,7 @@ def compare(
 def _settings(data: str | Settings, given: dict[str, Any], several: bool = False) -> Settings:
     if isinstance(data, Settings):
         if given:
-            raise InputError(f"{next(iter(given))}: given beside Settings; write it into them")
+            raise InputError(f"{next(iter(given))}: given in addition to Settings; set it there")
         return data
     values = dict(given)
     for key in _TEXTS:
@@ -59,7 +59,7 @@ def _settings(data: str | Settings, given: dict[str, Any], several: bool = False
 
 
 def _text(value: Any, where: str, several: bool) -> str:
-    """Names as the grammar's text; a list is one of alternatives where several are compared, of stages otherwise."""
+    """Names as text; a list means alternatives where several are compared, and stages otherwise."""
     if several and isinstance(value, Sequence) and not isinstance(value, str):
         return ",".join(_text(each, where, False) for each in value)
     if where == "model" and isinstance(value, list | tuple):

@@ -7,19 +7,20 @@ from augury.core.plugins import plugin_of
 
 
 def listing() -> list[dict[str, str]]:
-    """One mapping per registered name. Of Augury it reads source files only, so that it answers at once."""
+    """One mapping per registered name. Augury's own names are read from its source files without importing them, which is
+    fast."""
     return [
         {"kind": e.kind, "name": e.name, "summary": e.summary, "source": e.source, "origin": origin(e)} for e in registry.entries()
     ]
 
 
 def origin(entry: registry.Registration) -> str:
-    """Where a name comes from: `augury`, or what its plug-in is called."""
+    """Where a name comes from: `augury`, or the name of its plug-in."""
     return "augury" if entry.own else plugin_of(entry.module).label
 
 
 def stages(augment: str) -> list[dict[str, Any]]:
-    """The stages of an augmentation in the order in which a training runs them, normalisation included."""
+    """The stages of an augmentation in the order in which a training runs them, including normalisation."""
     from augury.augment.names import build
     from augury.core.options import parse_chain
 

@@ -1,4 +1,4 @@
-"""The folder of a measurement: made and tried before anything is measured."""
+"""The output folder of a measurement: created and tested before anything is measured."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from augury.core.errors import InputError
 
 
 def open_output(path: Path) -> None:
-    """Make the folder. Raises InputError where it cannot be made or written; an old result.json in it is replaced later."""
+    """Create the folder. Raises InputError if it cannot be created or written; an old result.json in it is replaced later."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / ".augury-probe"

@@ -28,15 +28,15 @@ from augury.train.engine.checkpoint import write_atomically
 def content_of(text: str, *, side_pixels: int = 32) -> PolicyFile:
     """A policy by name with options, or a policy file's path, as a policy file's content.
 
-    side_pixels: for policies whose ladder depends on the image's side. What no list of sub-policies can say stands as an
-    augmentation's text. Raises InputError for a chain.
+    side_pixels: for policies whose values depend on the image's side. A policy that no list of sub-policies can express is
+    given as an augmentation's text. Raises InputError for a chain.
     """
     if is_policy_file(text):
         return read_policy_file(text)
     chain = parse_chain(text, "POLICY")
     stages = stages_of(chain, "POLICY")
     if len(chain.stages) != 1:
-        raise InputError(f"POLICY {text}: one policy is needed, not a chain")
+        raise InputError(f"POLICY {text}: is a chain; name a single policy")
     stage, name = stages[0] if stages else None, chain.stages[0].name
     if len(stages) != 1 or not isinstance(stage, PlanStage | BySideStage):
         return PolicyFile(name, (), _source(name), augment=str(chain))
@@ -55,7 +55,7 @@ def _source(name: str) -> str:
 
 
 def show(text: str, side_pixels: int) -> dict[str, Any]:
-    """Name, source, provenance and every sub-policy in words, those that say the same in one line."""
+    """Name, source, provenance and every sub-policy in words, with equal ones merged."""
     content = content_of(text, side_pixels=side_pixels)
     if content.augment:
         periods = [{"until": 1.0, "policies": [content.augment]}]
@@ -71,9 +71,9 @@ def show(text: str, side_pixels: int) -> dict[str, Any]:
 
 
 def import_policy(text: str, output: Path | None, *, overwrite: bool = False, side_pixels: int = 32) -> Imported:
-    """What another library calls `text`, as the grammar's text with notes; written as a policy file where `output` is given.
+    """Augury's equivalent of another library's policy `text`, with notes; written as a policy file if `output` is given.
 
-    timm strings, torchvision classes and enums, or a fast-autoaugment list in a file.
+    Understands timm strings, torchvision classes and enums, and a fast-autoaugment list in a file.
     """
     if Path(text).is_file():
         read_list(text)
@@ -88,7 +88,7 @@ def import_policy(text: str, output: Path | None, *, overwrite: bool = False, si
 
 
 def export_policy(text: str, kind: str, output: Path, *, overwrite: bool = False, side_pixels: int = 32) -> list[str]:
-    """Write a policy as `yaml`, `torchvision` (its name) or `fast_autoaugment`; returns what could not be said."""
+    """Write a policy as `yaml`, `torchvision` (its name) or `fast_autoaugment`; returns notes on what could not be expressed."""
     if kind == "torchvision":
         name = _torchvision_name(content_of(text, side_pixels=side_pixels), side_pixels)
         if name is None:
@@ -101,20 +101,20 @@ def export_policy(text: str, kind: str, output: Path, *, overwrite: bool = False
         _write(output, write_policy(content).encode(), overwrite)
         return []
     if content.augment:
-        raise InputError(f"POLICY {text}: {content.augment} is no list of sub-policies; export it as yaml")
+        raise InputError(f"POLICY {text}: {content.augment} is not a list of sub-policies; export it as yaml")
     rows, lost = _fast_autoaugment(content)
     _write(output, (repr(rows) + "\n").encode(), overwrite)
     return lost
 
 
 def _torchvision_name(content: PolicyFile, side_pixels: int) -> str | None:
-    """What torchvision calls the policy that does the same; None where it has none."""
+    """torchvision's name for an equivalent policy; None if it has none."""
     meant = _meaning(content)
     return next((name for name, ours in TORCHVISION.items() if _meaning(content_of(ours, side_pixels=side_pixels)) == meant), None)
 
 
 def _meaning(content: PolicyFile) -> object:
-    """What a policy does, whatever it is called and however its sub-policies are ordered."""
+    """What a policy does, regardless of its name and the order of its sub-policies."""
     if content.augment:
         return str(parse_chain(content.augment, "POLICY"))
     periods = [(until, product(rows, repeat=content.repeat)) for until, rows in content.periods]
@@ -122,38 +122,38 @@ def _meaning(content: PolicyFile) -> object:
 
 
 def _fast_autoaugment(content: PolicyFile) -> tuple[list[list[tuple[str, float, float]]], list[str]]:
-    """The list, and what it cannot say. Values become levels of that code's ranges."""
+    """The list, and notes on what it cannot express. Values become levels in the ranges of that code."""
     from augury.augment.policies.ladders import ladder
 
     names, ranges = {ours: theirs for theirs, ours in NAMES.items()}, ladder("fast_autoaugment")
-    lost = [] if len(content.periods) == 1 else ["the schedule: all periods are joined"]
+    lost = [] if len(content.periods) == 1 else ["the schedule: all periods are merged"]
     made = []
     for _, rows in content.periods:
         for sequence in product(rows, repeat=content.repeat):
             items = []
             for entry in (entry for row in sequence for entry in row):
                 if entry.op not in names:
-                    lost.append(f"{entry.op}: that code has no such operation; left out")
+                    lost.append(f"{entry.op}: fast-autoaugment has no such operation; left out")
                     continue
                 level = 0.0
                 for parameter, value in entry.values.items():
                     low, high = ranges.entries[entry.op][1][parameter].low, ranges.entries[entry.op][1][parameter].high  # type: ignore[attr-defined]
                     level = (value - low) / (high - low)
                     if not 0 <= level <= 1:
-                        lost.append(f"{entry.op} {parameter} {value:g}: outside that code's range; clipped")
+                        lost.append(f"{entry.op} {parameter} {value:g}: outside fast-autoaugment's range; clipped")
                         level = min(max(level, 0.0), 1.0)
                 if entry.op in ("brightness", "color", "contrast", "sharpness") and entry.signed:
-                    lost.append(f"{entry.op}: its drawn sign; only the stronger side is kept")
+                    lost.append(f"{entry.op}: its random sign; only the stronger side is kept")
                 items.append((names[entry.op], entry.probability, round(level, 6)))
             if items:
                 made.append(items)
     if not made:
-        raise InputError("POLICY: nothing of it can be expressed as a fast-autoaugment list")
+        raise InputError("POLICY: none of its operations can be expressed as a fast-autoaugment list; export it as yaml")
     return made, sorted(set(lost))
 
 
 def diff(first: str, second: str, side_pixels: int) -> list[str]:
-    """What two policies do differently, a line per sub-policy."""
+    """The differences between two policies, a line per sub-policy."""
     return differences(content_of(first, side_pixels=side_pixels), content_of(second, side_pixels=side_pixels))
 
 
@@ -161,5 +161,5 @@ def _write(output: Path, data: bytes, overwrite: bool) -> None:
     if output.exists() and not overwrite:
         raise InputError(f"--output {output}: exists; add --overwrite to replace it")
     if not output.parent.is_dir():
-        raise InputError(f"--output {output}: there is no folder {output.parent}")
+        raise InputError(f"--output {output}: the folder {output.parent} does not exist")
     write_atomically(output, data)

@@ -1,4 +1,4 @@
-"""`augury predict`: what a finished run's network says of images without labels."""
+"""`augury predict`: a finished run's predictions for images without labels."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ BATCH = 256
 
 @dataclass(frozen=True)
 class Prediction:
-    """An image's path, the class the network says and its probability, and the probabilities of all classes, in their order."""
+    """An image's path, the predicted class and its probability, and the probabilities of all classes in their order."""
 
     path: str
     name: str
@@ -31,15 +31,15 @@ class Prediction:
 def predict(
     run: Path, images: Sequence[Path], out: TextIO, *, network: int = 1, every_class: bool = False, device: str = "auto"
 ) -> list[str]:
-    """Write CSV, a line per readable image in the order of their paths, while they are read: path, class, probability.
+    """Write CSV as images are read: path, class and probability, a line per readable image in the order of their paths.
 
-    images: files, and folders of them at any depth. every_class: a column with the probability of every class too. network:
-    which of the run's, from 1. Returns notes: what was converted, and what cannot be read, counted and named. Raises InputError
-    where there is no finished run, no image, or where none can be read.
+    images: files, and folders of them at any depth. every_class: add a column for the probability of every class. network:
+    the run's network, from 1. Returns notes on images that were converted or cannot be read. Raises InputError if there is no
+    finished run, if there are no images, or if none can be read.
     """
     opened = open_run(run, device)
     if not 1 <= network <= len(opened.networks):
-        raise InputError(f"--network {network}: the run has {len(opened.networks)}")
+        raise InputError(f"--network {network}: the run has {count(len(opened.networks), 'network')}")
     files = images_in(images)
     writer, failed = csv.writer(out, lineterminator="\n"), dict[str, str]()
     classes = opened.identity.classes

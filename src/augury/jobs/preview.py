@@ -51,18 +51,18 @@ class Request:
 
 
 def preview(request: Request, output: Path, *, overwrite: bool = False) -> list[str]:
-    """A sheet per augmentation: rows are training images, columns draws, what was drawn stands under each picture.
+    """Draw a sheet per augmentation: rows are training images, columns draws, with the drawn operations under each picture.
 
     The draws are those of a training with the seed in epochs `epoch`, `epoch` + 1, ... (1-based, as in metrics.jsonl).
-    What looks at a network's saliency (keep_cutout, ...) needs `model`, a run's folder, and shows saliency and candidates too.
-    Writes a PNG or a self-contained HTML page, by the file's ending. Returns the data set's notes.
+    Stages that use a network's saliency (keep_cutout, ...) need `model`, a run's folder, and also show saliency and candidates.
+    Writes a PNG or a self-contained HTML page, depending on the file's extension. Returns the data set's notes.
     """
     if output.suffix.lower() not in (".png", ".html"):
         raise InputError(f"--output {output}: give a file that ends in .png or .html")
     if output.exists() and not overwrite:
         raise InputError(f"--output {output}: exists; add --overwrite to replace it")
     if not output.parent.is_dir():
-        raise InputError(f"--output {output}: there is no folder {output.parent}")
+        raise InputError(f"--output {output}: the folder {output.parent} does not exist")
     run = None if request.run is None else open_run(request.run)
     shown = _looked_up(request, run)
     png = sheets([_block(shown, source) for source in shown.sources])
@@ -98,7 +98,7 @@ def _looked_up(request: Request, run: Run | None) -> _Request:
     if run is not None:
         return _of_run(request, run)
     if request.data is None or request.augment is None:
-        raise InputError("DATA, --augment: name both, or a finished run by --run or --worst")
+        raise InputError("DATA, --augment: name both, or a finished run with --run or --worst")
     dataset = load(request.data, data_dir=request.data_dir, image_size=request.image_size, resize=request.resize)
     seed, epoch = request.seed or 0, request.epoch or 1
     settings = Settings.of({"data": request.data, "strategy": request.strategy or "erm", "seed": seed}, "preview")
@@ -118,8 +118,8 @@ def _of_run(request: Request, run: Run) -> _Request:
         refuse_edited((RunDirectory(run.path).config() or {}).get(POLICY_FILES), str(run.path))
     if "train" in run.changed:
         raise InputError(
-            f"{run.path}: what it saw cannot be shown again, because its training images have changed since: "
-            f"{run.changed['train']}; put them back"
+            f"{run.path}: what it saw cannot be shown again, because its training images have changed: "
+            f"{run.changed['train']}; restore them"
         )
     if request.augment is None:
         shown = shown_of(s, dataset, run.path)
@@ -155,7 +155,7 @@ def _title(augment: str, strategy: str, shown: Shown) -> str:
 
 
 def _rows(request: Request, run: Run | None, dataset: Dataset) -> tuple[Tensor, list[str]]:
-    """Rows of the training part and what to say of each."""
+    """Rows of the training part and a text under each."""
     names = dataset.classes
     if request.ids is not None:
         rows = rows_with(dataset, request.ids)

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar that knows how many epochs are left."""
+"""Progress on stderr: a bar that counts epochs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class Bar:
-    """Counts epochs; `label` says what is being trained."""
+    """Counts epochs; `label` names what is being trained."""
 
     def __init__(self, progress: Progress, total: int) -> None:
         self._progress = progress
@@ -24,7 +24,7 @@ class Bar:
 
 @contextmanager
 def bar(total: int, quiet: bool = False, unit: str = "epochs") -> Iterator[Bar]:
-    """A progress bar over `total` epochs (or another `unit`); drawn on stderr only where that is a terminal."""
+    """A progress bar over `total` epochs (or another `unit`); shown on stderr only if that is a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as progress:
         yield Bar(progress, total)

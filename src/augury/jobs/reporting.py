@@ -1,4 +1,4 @@
-"""What the reports of several commands share."""
+"""Shared by the reports of several commands."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from augury.train.engine.settings import Settings
 IMAGES, DRAWS = 8, 6
 _REFINED = {
     "standard": "", "nothing": ", without any augmentation", "gradual": ", fading out by strength",
-    "gradual_chance": ", fading out by chance", "statistics": ", statistics of batch normalisation alone",
+    "gradual_chance": ", fading out by chance", "statistics": ", only the statistics of batch normalisation",
 }  # fmt: skip
 _OPTIMISERS = {"sgd": "SGD", "rmsprop": "RMSProp", "adam": "Adam", "adamw": "AdamW"}
 
@@ -77,11 +77,11 @@ def settings_shown(settings: Settings, environment: dict[str, str]) -> dict[str,
 
 
 def _batch(s: Settings) -> str:
-    return "by the number of images" if s.batch_size is None else str(s.batch_size)
+    return "depending on the number of images" if s.batch_size is None else str(s.batch_size)
 
 
 def momentum_of(s: Settings) -> str:
-    """Which momentum SGD has, in words; nothing for other optimisers."""
+    """SGD's momentum in words; empty for other optimisers."""
     return f"{'Nesterov' if s.nesterov else 'plain'} momentum {s.momentum:g}, " if s.opt == "sgd" and s.momentum else ""
 
 

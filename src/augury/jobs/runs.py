@@ -1,4 +1,4 @@
-"""Finished runs, opened again: settings, data and trained networks."""
+"""Opens finished runs: settings, data and trained networks."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,8 +26,8 @@ from augury.train.strategies.build import strategy as build_strategy
 
 @dataclass(frozen=True)
 class Run:
-    """A finished training: its folder, settings, result.json, what it keeps of its data, and its networks on `device`, in
-    evaluation mode. shared: data sets read so far, which runs of the same data share.
+    """A finished training: its folder, settings, result.json, what it recorded about its data, and its networks on `device`, in
+    evaluation mode. shared: data sets read so far, shared by runs on the same data.
     """
 
     path: Path
@@ -46,27 +46,24 @@ class Run:
 
     @property
     def normalize(self) -> Normalize:
-        """What its networks' images are normalised with: the training part's mean and deviation, as they were then."""
+        """Normalises images for its networks, by the training part's mean and standard deviation at the time."""
         return Normalize(self.identity.mean, self.identity.std)
 
     @property
     def dataset(self) -> Dataset:
-        """Its own data, read again where it has not been: with the run's mean and deviation, and notes on what has changed.
-
-        Raises InputError where they are gone or do not fit the network.
-        """
+        """Its own data, read when first asked for, with the run's mean and standard deviation, and notes on changes."""
         return self.identity.fitted(_read(self.settings, self.identity, self.shared), f"DATA {self.settings.data}")
 
     @property
     def changed(self) -> dict[str, str]:
-        """How the parts of its own data differ from what it was trained with, in words."""
+        """How the parts of its data have changed since the training, in words."""
         return self.identity.changed(self.dataset)
 
 
 def open_run(path: Path, device: str = "auto", data: dict[Any, Dataset] | None = None) -> Run:
-    """The run in a folder. data: data sets read so far, by the settings they came from; joined by this run's own.
+    """The run in a folder. data: data sets read so far, keyed by their settings; this run's data are added.
 
-    Its data are read when they are first asked for. Raises InputError where there is no finished run, or where a network's
+    Its data are read when they are first asked for. Raises InputError if there is no finished run, or if a network's
     file is damaged.
     """
     directory = RunDirectory(path)
@@ -77,7 +74,7 @@ def open_run(path: Path, device: str = "auto", data: dict[Any, Dataset] | None =
     settings = Settings.of(config, str(path / "config.yaml"))
     target, shared = pick_device(device), {} if data is None else data
     identity = Identity.read(path)
-    if identity is None:  # a run from before there was anything kept of the data
+    if identity is None:  # a run of an older version, which recorded nothing about its data
         identity = Identity.of(_read(settings, None, shared), settings)
     specs = network_specs(settings, build_strategy(parse_spec(settings.strategy, f"{path / 'config.yaml'}: strategy")))
     networks = [_network(spec, path / weights_file(number), identity) for number, spec in enumerate(specs)]
@@ -86,7 +83,7 @@ def open_run(path: Path, device: str = "auto", data: dict[Any, Dataset] | None =
 
 
 def other_data(run: Run, data: str, data_dir: str | None = None) -> Dataset:
-    """Other data for a run's networks, brought to what they take; InputError where the classes or channels are not the run's."""
+    """Other data, prepared as a run's networks expect; InputError if the classes or channels are not the run's."""
     known = run.identity
     dataset = load(
         data, data_dir=data_dir, validation=run.settings.validation, image_size=known.size, resize=known.resize,
@@ -95,14 +92,16 @@ def other_data(run: Run, data: str, data_dir: str | None = None) -> Dataset:
     if dataset.classes != known.classes:
         raise InputError(f"--data {data}: its classes {_few(dataset.classes)} are not the run's {_few(known.classes)}")
     if dataset.train.images.shape[1] != known.channels:
-        raise InputError(f"--data {data}: its images have another number of channels than the run's")
+        raise InputError(
+            f"--data {data}: its images have {dataset.train.images.shape[1]} channels, the run's have {known.channels}"
+        )
     return replace(dataset, mean=known.mean, std=known.std)
 
 
 def _read(settings: Settings, identity: Identity | None, shared: dict[Any, Dataset]) -> Dataset:
-    """A run's own data, as they are now."""
+    """A run's own data, in their present state."""
     placed = settings if identity is None else identity.settings(settings)
-    # Named data are the same wherever a run was started; a folder's name is not.
+    # Data named like `digits` do not depend on the folder a run was started in; a relative folder name does.
     key = data_key(settings) if identity is None or identity.place is None else (*data_key(placed), identity.preparation)
     if key not in shared:
         shared[key] = load_for(placed, None if identity is None else identity.preparation)
@@ -114,9 +113,14 @@ def _network(spec: Spec, file: Path, identity: Identity) -> nn.Module:
         network = build(spec, classes=len(identity.classes), channels=identity.channels)
     try:
         open_regular(file).close()
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}); make it readable") from None
+    try:
         network.load_state_dict(load_file(file))
     except (SafetensorError, RuntimeError, OSError):
-        raise InputError(f"{file}: damaged, or of another network; put it back from a copy, or train again elsewhere") from None
+        raise InputError(
+            f"{file}: damaged, or from another network; restore it from a copy, or train again in another folder"
+        ) from None
     return network
 
 

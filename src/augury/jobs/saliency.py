@@ -1,4 +1,4 @@
-"""Saliency maps of a finished run's network, and pictures of what they decide."""
+"""Saliency maps of a finished run's network, and pictures of their use."""
 
 from pathlib import Path
 
@@ -25,9 +25,10 @@ from augury.train.method.saliency import given_network, saliency_of, wanted
 
 
 def saliency_for(chain: Chain, dataset: Dataset, run: Path | None) -> SaliencySource | None:
-    """What the chain's stages that look at saliency are shown: the map of the run's first network; None where none looks.
+    """The saliency for the chain's stages that use it, computed by the run's first network; None if no stage uses it.
 
-    Raises InputError where one does and there is no run, or where the run's network takes other images.
+    Raises InputError if a stage uses saliency and there is no run, or if the run's network was trained on other classes or
+    channels.
     """
     asked = wanted((build(chain, (dataset.mean, dataset.std)),))
     if asked is None:
@@ -37,7 +38,7 @@ def saliency_for(chain: Chain, dataset: Dataset, run: Path | None) -> SaliencySo
         named = given_network(asked.network, classes=len(dataset.classes), channels=channels, device=torch.device("cpu"))
         return saliency_of(named, asked.kind, statistics)
     if run is None:
-        raise InputError(f"--augment {chain}: looks at a network's saliency; add --model RUN, the --output of `augury train`")
+        raise InputError(f"--augment {chain}: uses a network's saliency; add --model RUN, the --output of `augury train`")
     opened = open_run(run)
     if opened.identity.channels != dataset.train.images.shape[1] or opened.identity.classes != dataset.classes:
         raise InputError(f"--model {run}: was trained on {opened.settings.data}, whose classes or channels are not these data's")
@@ -49,7 +50,7 @@ def saliency_for(chain: Chain, dataset: Dataset, run: Path | None) -> SaliencySo
 
 
 def _head(run: Run) -> EarlyHead | None:
-    """The early head of a run's last checkpoint; None where it had none."""
+    """The early head of a run's last checkpoint; None if it has none."""
     found = load_checkpoint(run.path)
     weights = {} if found is None else {k[17:]: v for k, v in found[0].items() if k.startswith("extra.early_head.")}
     if not weights:
@@ -64,10 +65,10 @@ def _head(run: Run) -> EarlyHead | None:
 def keep_block(
     dataset: Dataset, chain: Chain, rows: Tensor, draws: int, saliency: SaliencySource, *, seed: int, epoch: int
 ) -> Block | None:
-    """Image, saliency, candidates and results side by side; None where the chain has no keep stage.
+    """Image, saliency, candidates and results side by side; None if the chain has no keep stage.
 
-    Saliency and candidates are those of the first draw: the map in colour, each image's own range; under it the image the
-    stage saw, with the centres of the boxes it drew from in green and the box drawn in white.
+    Saliency and candidates are those of the first draw: the map in colour, scaled per image; then the image as the stage saw
+    it, with the centres of the candidate boxes in green and the drawn box in white.
     """
     pipeline = build(chain, (dataset.mean, dataset.std))
     number = next((n for n, stage in enumerate(pipeline.stages) if isinstance(stage, KeepStage)), None)
@@ -99,7 +100,7 @@ def keep_block(
 def _panels(
     pipeline: Pipeline, number: int, batch: Batch, trace: dict[str, Tensor] | None, normalize: Normalize
 ) -> tuple[Tensor, Tensor, list[str]]:
-    """The map and the candidates as uint8 [R,3,H,W], and a caption of the candidates for each image."""
+    """The map and the candidates as uint8 [R,3,H,W], and for each image a caption on the candidates."""
     stage = pipeline.stages[number]
     assert isinstance(stage, KeepStage) and trace is not None and batch.saliency is not None
     box = trace["box"] if trace["box"].ndim == 2 else trace["box"][:, 0]
@@ -136,7 +137,7 @@ def _marked(image: Tensor, allowed: Tensor, offset: tuple[int, int], box: list[i
 
 
 def heat(saliency: Tensor) -> Tensor:
-    """uint8 [R,3,H,W]: black over red and yellow to white, each map up to its 99th percentile."""
+    """uint8 [R,3,H,W]: from black through red and yellow to white, each map clipped at its 99th percentile."""
     top = saliency.flatten(1).quantile(0.99, dim=1)[:, None, None].clamp(min=1e-12)
     level = torch.nan_to_num(saliency / top).clamp(0, 1)
     return (torch.stack([3 * level, 3 * level - 1, 3 * level - 2], 1).clamp(0, 1) * 255).to(torch.uint8)

@@ -68,7 +68,7 @@ class Shown:
 
 
 def sample_rows(dataset: Dataset, count: int) -> Tensor:
-    """Rows of `count` training images, one class after another, so that a sheet shows them all."""
+    """Rows of `count` training images that cycle through the classes, so that a sheet shows all of them."""
     labels = dataset.train.labels
     within = torch.zeros_like(labels)
     for label in labels.unique():
@@ -78,12 +78,12 @@ def sample_rows(dataset: Dataset, count: int) -> Tensor:
 
 
 def rows_with(dataset: Dataset, ids: list[int]) -> Tensor:
-    """Rows of the training images with these ids, in this order. Raises InputError for an id that is not there."""
+    """Rows of the training images with these ids, in this order. Raises InputError for an unknown id."""
     known = {int(number): row for row, number in enumerate(dataset.train.ids.tolist())}
     for number in ids:
         if number not in known:
             low, high = min(known), max(known)
-            raise InputError(f"--ids {number}: no training image has this id; they lie from {low} to {high}")
+            raise InputError(f"--ids {number}: no training image has this id; ids run from {low} to {high}")
     return torch.tensor([known[number] for number in ids], dtype=torch.int64)
 
 

@@ -13,10 +13,12 @@ _COSTS = {"images": "images", "forward": "forward passes", "backward": "backward
 
 
 def cost_line(counts: dict[str, float], seconds: dict[str, float] | None = None) -> str:
-    """What a training cost, in words; passes are of as many images as a step has source images."""
+    """A training's cost in words; a pass is over as many images as a step has source images."""
     said = f"{counts['images']:,} images, {counts['forward']:,} forward and {counts['backward']:,} backward passes, "
     said += f"{counts['steps']:,} steps"
-    return said if seconds is None else f"{said}, {seconds['training']:,.1f} s, of the device {seconds['device']:,.1f} s"
+    return (
+        said if seconds is None else f"{said}, {seconds['training']:,.1f} s in training, {seconds['device']:,.1f} s on the device"
+    )
 
 
 def print_lines(lines: Iterable[str]) -> None:
@@ -67,7 +69,7 @@ def comparison_table(result: dict[str, Any]) -> None:
     n = rows[0]["n"]
     print(
         f"{n} seed{'s' if n > 1 else ''}; {measure.title} on the test part after the last epoch; differences are paired by seed, "
-        "their intervals hold for all rows at once."
+        "and their intervals hold for all rows at once."
     )
     print_lines(interval_notes(rows, measure=measure))
 
@@ -79,7 +81,7 @@ def _before_refinement(row: dict[str, Any]) -> tuple[str, str]:
 
 
 def search_table(result: dict[str, Any]) -> None:
-    """Print a search on stdout: the winners compared, what either search did, and what follows."""
+    """Print a search on stdout: the comparison of the winners, the course of both searches, and the verdict."""
     comparison_table(result)
     for name, arm in result["search"].items():
         print(arm_words(name, arm))
@@ -123,7 +125,7 @@ def found_table(found: dict[str, Any]) -> None:
         made.add_row(group["name"], f"{group['training_images']:,}", f"{group['images']:,}", _text(group["accuracy"], 2))
     print_table(made)
     gaps = ", ".join(f"{name} {gap:.2f}" for name, gap in found["gaps"].items() if gap is not None)
-    print(f"{found['model']}: {found['accuracy']:.2f} % in all; worst group {found['worst_group_name']}; gaps in points: {gaps}")
+    print(f"{found['model']}: {found['accuracy']:.2f} % overall; worst group {found['worst_group_name']}; gaps in points: {gaps}")
 
 
 def theory_tables(result: dict[str, Any], found: dict[str, Checked]) -> None:
@@ -132,7 +134,7 @@ def theory_tables(result: dict[str, Any], found: dict[str, Checked]) -> None:
         print(f"\n{name}\n{checked.summary}")
         for claim in checked.claims:
             print(f"\n  {'HOLDS' if claim.holds else 'DOES NOT HOLD'}: {claim.claim} [{claim.source}]")
-            print(f"    stated before: {claim.stated}\n    measured: {claim.measured}")
+            print(f"    expected: {claim.stated}\n    measured: {claim.measured}")
     print(f"\n{result['holding']} of {result['claims']} claims hold on {result['data']}.")
 
 
@@ -160,7 +162,7 @@ def _interval(low: float | None, high: float | None, seeds: int, sign: str = "",
 
 
 def fidelity_table(result: dict[str, Any]) -> None:
-    """Print `augury verify` on stdout: Augury by size, then the other libraries, a row per operation and strength."""
+    """Print `augury verify` on stdout: Augury by image size, then the other libraries, a row per operation and strength."""
     sizes = [tuple(size) for size in result["sizes"]]
     names = list(dict.fromkeys(row["library"] for row in result["rows"]))
     own = [name for name in names if name.startswith("augury")]
@@ -186,19 +188,22 @@ def fidelity_table(result: dict[str, Any]) -> None:
             made.add_row(operation, strength, *shown)
         print_table(made)
     _policies_table(result)
-    print(f"Exact: every value equal. Shares are of differing values, 3 and 1 channels, {len(sizes)} sizes, 7 kinds of images.")
+    print(
+        "Exact: every value is equal. Percentages are shares of differing values; 3 and 1 channels, "
+        f"{len(sizes)} sizes, 7 kinds of images."
+    )
     for name in result["not_installed"]:
         print(f"{name} is not installed and was not compared (pip install 'augury[peers]')")
     wrong = result["wrong"]
-    print(f"Augury ({', '.join(own)}): " + ("all promises are kept" if not wrong else f"{wrong} rows break their promise"))
+    print(f"Augury ({', '.join(own)}): " + ("every row is as promised" if not wrong else f"{wrong} rows are not as promised"))
 
 
 def _policies_table(result: dict[str, Any]) -> None:
-    """Published policies and ladders, against the libraries they come from."""
+    """Print published policies and their strength levels, against the libraries they come from."""
     if not result["policies"]:
         return
-    made = table("Policies and ladders, chances and values to the bit")
-    for heading in ("library", "policy", "here", "entries", "the same"):
+    made = table("Policies: probabilities and values, compared bit for bit")
+    for heading in ("library", "policy", "in Augury", "entries", "equal"):
         made.add_column(heading, justify="right" if heading == "entries" else "left")
     for row in result["policies"]:
         wrong = f"{row['different']} differ: {row['first']}" if row["different"] else "all"
@@ -228,7 +233,7 @@ def _percent(share: float) -> str:
 
 
 def throughput_table(result: dict[str, Any]) -> None:
-    """Print `augury bench` on stdout: a row per job, size and way to do it; then memory, parts and first calls."""
+    """Print `augury bench` on stdout: a row per job, size and implementation; then memory, parts and first calls."""
     made = table()
     for heading in ("job", "size", "library", "images/s", "lowest", "highest", "x best peer", "x torchvision PIL", "best peer"):
         words = heading in ("job", "size", "library", "best peer")
@@ -244,7 +249,7 @@ def throughput_table(result: dict[str, Any]) -> None:
     rounds = result["rounds"]["count"]
     print(f"{place}; {result['threads']} thread; load {load}; medians of {rounds} interleaved rounds by {result['clock']}.")
     if any(not row["equal_work"] for row in result["rows"]):
-        print("* less work (one draw for the whole batch, or a constant where others draw noise), so no ratio is taken to it.")
+        print("* does less work (one draw for the whole batch, or a constant instead of noise), so no ratio to it is given.")
     for part in result["parts"]:
         us, share = part["microseconds"], 100 * part["hashing_share"]
         print(

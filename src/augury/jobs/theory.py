@@ -1,4 +1,4 @@
-"""`augury theory`: the papers' arguments as experiments, each with what it claims, what was measured and whether it holds."""
+"""`augury theory`: the papers' arguments as experiments, each with its claims, what was measured, and whether they hold."""
 
 import time
 from pathlib import Path
@@ -22,10 +22,11 @@ def theory(
     output: Path, *, data: str = "digits", data_dir: str | None = None, what: str = ALL, seed: int = 0, overwrite: bool = False,
     quiet: bool = False,
 ) -> tuple[dict[str, Any], dict[str, Checked]]:  # fmt: skip
-    """Run the experiments and write config.yaml, result.json and report.html into `output`; returns what was found.
+    """Run the experiments and write config.yaml, result.json and report.html into `output`; returns result.json's content and
+    the findings.
 
-    what: experiments with their options, separated by commas. seed: of the experiments that are given none.
-    Raises InputError, before anything is written, for unknown experiments and options and for data that are not there.
+    what: experiments with their options, separated by commas. seed: for experiments without a seed of their own.
+    Raises InputError, before anything is written, for unknown experiments and options and for missing data.
     """
     specs = _specs(what, seed)
     pictures = Pictures.of(load(data, data_dir=data_dir))
@@ -74,8 +75,8 @@ def _page(result: dict[str, Any], found: dict[str, Checked]) -> str:
     seconds = ", ".join(f"{name} {e['seconds']['processor']:.0f}" for name, e in result["experiments"].items())
     return theory_page(
         found,
-        summary=f"{result['holding']} of {result['claims']} claims hold on {result['data']}. Tolerances stand in the "
-        "program and are not fitted to what it measures; what does not hold is left standing.",
+        summary=f"{result['holding']} of {result['claims']} claims hold on {result['data']}. Tolerances are fixed in the "
+        "program and not fitted to the measurements; claims that do not hold are reported as such.",
         settings={
             "data": result["data"],
             "seed": str(result["seed"]),

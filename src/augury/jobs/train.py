@@ -25,7 +25,7 @@ def train(
 ) -> dict[str, Any] | None:
     """Train, evaluate once on the test part and write the run's files into `output`; returns result.json's content.
 
-    Started by torchrun, the processes train together; the first writes, and the others return None.
+    Started by torchrun, the processes train together; only the first writes, and the others return None.
     """
     world, device = join(settings.device)
     try:

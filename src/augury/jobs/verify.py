@@ -1,5 +1,5 @@
-"""`augury verify`: every operation that Pillow has, compared with Pillow: Augury's, and other libraries' where installed;
-published policies and ladders, compared with the libraries they come from."""
+"""`augury verify`: compares the operations of Augury and of other installed libraries with Pillow's, and published policies
+with the libraries they come from."""
 
 import functools
 import warnings
@@ -28,10 +28,10 @@ Sizes = Iterable[tuple[int, int]]
 def verify(
     output: Path | None = None, *, with_peers: bool = True, sizes: Sizes = SIZES, quiet: bool = False, command: str = ""
 ) -> dict[str, Any]:
-    """Compare and, where `output` is given, write result.json there; `exact` says whether Augury keeps its promises.
+    """Compare and, if `output` is given, write result.json there; `exact` tells whether every row of Augury is as promised.
 
-    A row per library, operation, strength, size and number of channels, each the worst over seven kinds of images; with
-    peers, a row in `policies` per policy or ladder of a library, entry by entry (see `augury.explain.fidelity.policies`).
+    A row per library, operation, strength, size and number of channels, each the worst over seven kinds of images. With
+    peers, also a row in `policies` per policy of a library, compared entry by entry (`augury.explain.fidelity.policies`).
     """
     if output is not None:
         open_output(output)
@@ -69,7 +69,7 @@ def verify(
 
 
 def _rows(library: Library, case: Case, pictures: dict[int, dict[str, Tensor]]) -> Iterator[dict[str, Any]]:
-    """The worst difference of one library per number of channels; nothing where it has no such operation."""
+    """The worst difference of one library per number of channels; empty if it has no such operation."""
     try:
         function = library.function(case)
     except Exception as error:

@@ -25,7 +25,7 @@ needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, re
 
 
 def run(script: str, *arguments: str, **environment: str) -> Any:
-    """What a script beside this file prints, as JSON; Triton decides how it works once per process."""
+    """The JSON output of a script in this folder; Triton chooses between interpreter and compiler once per process."""
     paths = os.pathsep.join(str(path) for path in (HERE.parents[2] / "src", HERE.parents[1], HERE))
     done = subprocess.run(
         [sys.executable, str(HERE / script), *arguments], capture_output=True, text=True,

@@ -167,7 +167,7 @@ def test_a_learner_resumes_where_it_was() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(InputError, match="one choice"):
+    with pytest.raises(InputError, match="at least two choices"):
         autoaugment_controller(1)
     with pytest.raises(InputError, match="pattern"):
         Controller((3,), (0, 1))

@@ -1,4 +1,4 @@
-"""Keep around any stage: what is important is not cut and is pasted back; switched off, it is the plain method."""
+"""Keep around any stage: salient regions are not cut, or are pasted back; with p = 0 it is the plain method."""
 
 import pickle
 
@@ -243,7 +243,7 @@ def test_what_cannot_be_is_refused_with_the_remedy() -> None:
         ("keep", "needs the option 'augment'"), ("keep(none)", "nothing to wrap"), ("keep(cutot)", "did you mean 'cutout'"),
         ("keep(cutout, tau=2)", "from 0 to 1"), ("keep(cutout, length=4)", "write cutout"),
         ("keep(cutout, kind=full)", "no option"),
-        ("keep(keep(cutout))", "kept already"), ("keep_cutout(saliency=half)", "must be one of full, low_resolution, early_head"),
+        ("keep(keep(cutout))", "contains keep"), ("keep_cutout(saliency=half)", "must be one of full, low_resolution, early_head"),
     ]:  # fmt: skip
         with pytest.raises(InputError, match=words):
             augury.pipeline(text)

@@ -1,4 +1,4 @@
-"""Boxes by what they hold, against counting by hand."""
+"""Boxes chosen by the saliency they contain, against sums computed pixel by pixel."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Saliency maps: the right derivative, and no trace left behind."""
+"""Saliency maps: the right derivative, and no side effects."""
 
 import pytest
 import torch

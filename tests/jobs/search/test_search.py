@@ -175,7 +175,7 @@ def test_refinement_is_a_dimension_of_the_search(data: str, tmp_path: Path) -> N
         share = read_policy_file(tmp_path / f"{row['name']}.yaml").provenance["refine_share"]
         assert ("before_refinement" in row) == (share > 0)
         assert ("without" in result["search"][row["name"]]["policy"][0]) == (share > 0)
-    with pytest.raises(InputError, match="--refine-shares: belongs to --method randaugment"):
+    with pytest.raises(InputError, match="--refine-shares: applies to --method randaugment"):
         options("autoaugment", refine_shares=[0, 0.5])
 
 
@@ -302,8 +302,8 @@ REFUSED = [
     (["--method", "tanda", "--functions", "flip+invert,invert"], "not a chain"),
     (["--method", "tanda", "--functions", "rotate(degrees=uniform(-5, 5)),invert"], "one value"),
     (["--method", "tanda", "--rule", "ppo2"], "--rule"),
-    (["--method", "tanda", "--operations", "flip,invert"], "--operations: belongs to"),
-    (["--method", "randaugment", "--functions", "mnist"], "--functions: belongs to"),
+    (["--method", "tanda", "--operations", "flip,invert"], "--operations: applies to"),
+    (["--method", "randaugment", "--functions", "mnist"], "--functions: applies to"),
     (["--method", "randaugment", "--storage", "x"], "--storage"),
     (["--method", "randaugment", "--controls", "trivialaugmnt"], "trivialaugment"),
     (["--method", "randaugment", "--controls", "found"], "--controls"),

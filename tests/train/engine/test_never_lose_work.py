@@ -107,7 +107,8 @@ def test_a_damaged_checkpoint_is_recognised_and_the_one_before_is_used(tmp_path:
     for _ in range(2):
         Trainer(training).record(Trainer(training).train_epoch())
     newest = tmp_path / checkpoint.NAME
-    data = newest.read_bytes()
+    data, before = newest.read_bytes(), checkpoint.read(tmp_path / checkpoint.PREVIOUS)
+    assert before is not None
     match harm:
         case "cut":
             newest.write_bytes(data[: len(data) // 2])
@@ -119,7 +120,9 @@ def test_a_damaged_checkpoint_is_recognised_and_the_one_before_is_used(tmp_path:
             newest.unlink()
     resumed = prepare(SHORT, digits)
     resume(resumed, directory)
-    assert resumed.epoch == 1
+    assert resumed.epoch == before.state["epoch"] == 1 and resumed.counts.dict() == before.state["counts"]
+    for name, tensor in resumed.model.state_dict().items():
+        assert torch.equal(tensor, before.tensors[f"model.{name}"]), name
     assert harm == "gone" or checkpoint.NAME in resumed.progress.notes[0]
     (tmp_path / checkpoint.PREVIOUS).write_bytes(b"junk")
     newest.write_bytes(b"junk")

@@ -59,7 +59,7 @@ def test_overlapped_sums_are_the_plain_ones_bit_for_bit(found: dict) -> None:
 
 @pytest.mark.parametrize(
     "strategy",
-    ["ait", "multi_ait", "dml(updates=alternating)", "group_dro(step_size=0.1)", "group_dro(class_conditional=true)"],
+    ["ait", "multi_ait", "dml(updates=alternating)", "group_dro(step_size=0.1)", "group_dro(class_conditional=true)", "clamp"],
 )
 def test_strategies_train_as_in_one_process(strategy: str, found: dict) -> None:
     """Catches group means of a process's own images in place of the whole step's."""

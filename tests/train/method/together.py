@@ -25,7 +25,11 @@ def trained(world: World, strategy: str, overlap: bool, data: str = "digits") ->
     settings = Settings(data, augment="crop+cutout", strategy=strategy, model="norm_free", epochs=1, batch_size=37, device="cpu")
     plain = run.overlapped
     run.overlapped = plain if overlap else lambda method, world: None  # type: ignore[assignment]
-    training = prepare(settings, few(data), world=world)
+    dataset = few(data)
+    streams = None
+    if strategy.startswith("clamp"):
+        streams = {"translated": dataset.train.images[:, None].flip(-1).repeat(1, 2, 1, 1, 1)}
+    training = prepare(settings, dataset, streams, world=world)
     run.Trainer(training).train_epoch()
     run.overlapped = plain
     assert (training.overlapped is not None) == (overlap and world.size > 1 and training.strategy.turns == 1)
@@ -100,7 +104,7 @@ def main(folder: Path) -> None:
         tensors[strategy] = trained(world, strategy, overlap=True)
         if world.size > 1:
             tensors[f"{strategy}, summed"] = trained(world, strategy, overlap=False)
-    for strategy in ("group_dro(step_size=0.1)", "group_dro(class_conditional=true)"):
+    for strategy in ("group_dro(step_size=0.1)", "group_dro(class_conditional=true)", "clamp"):
         tensors[strategy] = trained(world, strategy, overlap=True, data="digits_correlation")
     found["drawn"], tensors["ddp"] = in_ddp(world)
     found["without_ids"] = without_ids(world)

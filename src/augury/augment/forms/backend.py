@@ -1,4 +1,4 @@
-"""Backend: the functions that a back end must offer to execute lowered records. All back ends give the same bits."""
+"""Backend: the functions a back end must provide to execute lowered records. All back ends give the same bits."""
 
 from typing import Protocol
 
@@ -8,7 +8,7 @@ from augury.augment.forms.lowered import Lowered
 
 
 class Backend(Protocol):
-    """The functions that touch pixels. `augury.augment.forms.plain` is the reference, and runs on every device."""
+    """The functions that touch pixels. `augury.augment.forms.plain` is the reference and runs on every device."""
 
     def pixels(self, images: Tensor, lowered: Lowered, size: Tensor) -> Tensor:
         """Warp, table and blend of every slot in turn, on uint8 [B,C,H,W]; returns new images."""

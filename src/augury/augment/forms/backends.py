@@ -1,7 +1,7 @@
-"""Which back end executes the records: numba on a CPU, Triton on CUDA, plain PyTorch where they are absent.
+"""Selects the back end that executes the records: numba on a CPU, Triton on CUDA, plain PyTorch if those are not installed.
 
-All three give the same bits. `AUGURY_BACKEND=plain`, `numba` or `triton` in the environment asks for one. Until numba's kernels
-are compiled, which a process does beside, plain serves.
+All three give the same bits. `AUGURY_BACKEND=plain`, `numba` or `triton` in the environment selects one. While numba's kernels
+are compiled in the background, the plain back end is used.
 """
 
 import functools
@@ -18,10 +18,7 @@ NAMES = ("plain", "numba", "triton")
 
 
 def backend(device: torch.device) -> Backend:
-    """The back end that runs on this device.
-
-    Raises InputError for a back end that is unknown or not installed.
-    """
+    """The back end for this device. Raises InputError if the selected one is unknown or not installed."""
     name = _name(device.type)
     if name == "triton":
         from augury.augment.forms import triton_backend
@@ -37,8 +34,8 @@ def backend(device: torch.device) -> Backend:
 
 
 def fuses(images: torch.Tensor) -> bool:
-    """Whether compiled kernels take these images through a whole chain at once; elsewhere stages run one after another, with the
-    same result. `AUGURY_FUSE=0` in the environment has them do so everywhere."""
+    """Whether compiled kernels apply a whole chain of stages to these images at once. Otherwise stages run one after another,
+    with the same result. `AUGURY_FUSE=0` in the environment switches fusing off."""
     if os.environ.get("AUGURY_FUSE") == "0":
         return False
     if torch.compiler.is_compiling() or images.device.type != "cpu" or images.dtype != torch.uint8 or images.numel() == 0:
@@ -66,5 +63,5 @@ def _by_device(kind: str) -> str:
 
 @functools.cache
 def available(name: str) -> bool:
-    """Whether the package a back end stands on is installed."""
+    """Whether the package that a back end requires is installed."""
     return name == "plain" or importlib.util.find_spec(name) is not None

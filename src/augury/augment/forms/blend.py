@@ -1,4 +1,4 @@
-"""Blend: a factor away from a degenerate image, which is the grey one (color) or a smoothed one (sharpness)."""
+"""Blend: interpolates between a degenerate image, grey (color) or smoothed (sharpness), and the image, or extrapolates."""
 
 from enum import IntEnum
 from typing import NamedTuple
@@ -27,7 +27,7 @@ class Blend(NamedTuple):
 
 
 def blend(images: Tensor, record: Blend, size: Tensor) -> Tensor:
-    """images uint8 [n,C,H,W] blended with their degenerate images, by Pillow's ImageEnhance to the bit."""
+    """images uint8 [n,C,H,W] blended with their degenerate images, bit-identical to Pillow's ImageEnhance."""
     result = images.clone()
     for kind, make in ((Degenerate.GREY, _grey), (Degenerate.SMOOTH, smooth)):
         mask = record.degenerate == int(kind)

@@ -1,4 +1,4 @@
-"""A chain of stages on a CPU: a few images at a time go through all stages while they lie in the cache, and are written once."""
+"""A chain of stages on a CPU: a few images at a time pass through all stages while in the cache, and are written once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from augury.augment.forms.memory import Buffers
 from augury.augment.forms.operators import pixel_records
 from augury.augment.forms.packing import Piece, packed
 from augury.augment.forms.records import BFLOAT16, FLOAT16, FLOAT32, UINT8
+from augury.augment.forms.separable import check_windows
 from augury.augment.forms.threads import in_parts
 
 KINDS = {torch.uint8: UINT8, torch.float32: FLOAT32, torch.bfloat16: BFLOAT16, torch.float16: FLOAT16}
@@ -100,7 +101,7 @@ def _through(
 
 
 def _passes(piece: Piece, sides: np.ndarray, size: Tensor) -> list[Pass]:
-    """What a stage does to images that need no other, one pass after another."""
+    """The passes of a stage that read no other image, in order."""
     lowered = piece.lowered
     if lowered.region is None and not any(lowered.subsets):
         return _pixels(lowered, sides)
@@ -133,6 +134,7 @@ def _resizes(lowered: Lowered, sides: np.ndarray, size: Tensor) -> list[Pass]:
     for item in lowered.subsets[0]:
         assert item.rows is not None, "on a CPU rows are picked"
         record, rows = item.op.lower(item.values, size[item.rows]), item.rows.numpy()
+        check_windows(record, size[item.rows])
         kernel[rows], window[rows] = int(record.kernel), torch.cat([record.rows, record.columns], 1).numpy()
 
     def run(images: np.ndarray, out: np.ndarray, start: int, stop: int) -> None:

@@ -15,7 +15,7 @@ def histogram(images: Tensor, size: Tensor) -> Tensor:
 
 
 def grey(images: Tensor) -> Tensor:
-    """uint8 [n,1,H,W]: Pillow's L, in its 16-bit fixed point; a grey image is itself."""
+    """uint8 [n,1,H,W]: Pillow's mode L, in 16-bit fixed point; grey images are returned unchanged."""
     if images.shape[1] == 1:
         return images
     red, green, blue = images.to(torch.int32).unbind(1)

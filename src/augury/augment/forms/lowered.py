@@ -1,4 +1,4 @@
-"""Lowered: what a drawn trace asks of a back end, as rows of numbers per form, without the names of operations."""
+"""Lowered: a drawn trace as rows of numbers per form, without operation names, for a back end to execute."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,7 @@ FORMS = (*BLANK, "separable", "map")
 
 @dataclass(frozen=True)
 class Lowered:
-    """What a trace asks of the back ends.
+    """A trace as records for the back ends.
 
     form: int8 [B,S], index into FORMS, -1 where nothing fires. warp .. mix: records with parts [B,S,...], None where no
     operation of the space has that form; rows of another form hold its identity. subsets: per slot, the operations that

@@ -1,7 +1,7 @@
-"""Memory for results that is used again as soon as nobody holds them.
+"""Memory for results that is reused once nothing refers to them any more.
 
-Fresh memory costs more than the arithmetic that fills it: the system hands it out page by page and clears each. A buffer comes
-back when the last tensor and array that look at it are gone, and not before.
+New memory costs more than the arithmetic that fills it, since the system allocates it page by page and clears each page. A
+buffer is free again once the last tensor or array that views it is gone.
 """
 
 import weakref
@@ -15,13 +15,13 @@ KEPT = 3  # free buffers: a loop that makes a batch while it still holds the las
 
 
 class Buffers:
-    """Hands out uninitialised tensors on the CPU."""
+    """Provides uninitialised tensors on the CPU."""
 
     def __init__(self) -> None:
         self._free: deque[np.ndarray] = deque(maxlen=KEPT)
 
     def empty(self, count: int, dtype: torch.dtype) -> Tensor:
-        """A flat tensor of `count` entries, in a buffer that is free again or in a new one."""
+        """A flat tensor of `count` entries, in a free or a new buffer."""
         size = count * dtype.itemsize
         whole = self._taken(size)
         view = whole[:size]

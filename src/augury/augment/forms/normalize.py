@@ -13,7 +13,7 @@ def normalised(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) 
 
 
 def restored(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """float [B,C,H,W] back to the nearest uint8 pixels, for people to look at."""
+    """float [B,C,H,W] converted back to the nearest uint8 pixels, for display."""
     scale, offset = (part[:, None, None] for part in coefficients(mean, std, images.device))
     return ((images - offset) / scale + 0.5).clamp(0, 255).to(torch.uint8)
 

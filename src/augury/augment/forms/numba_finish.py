@@ -4,27 +4,20 @@ Normalised, with the boxes that are painted on values and the other image of a m
 before or after rows and columns. One file, as that of the other kernels is: numba's cache on disk notices edits of this file alone.
 """
 
-import functools
-from typing import Any
-
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from augury.augment.forms.records import BFLOAT16, BOX, CONTENT, FLOAT32, FORM, GRID, KEEP, PAINT, PARTNER, PATTERN, UINT8
 from augury.augment.forms.region import Content
 from augury.core.hash_numba import GOLDEN, mixed
+from augury.core.jit import jit, leaf
 
 CONSTANT, OTHER, NOISE, GRIDS = int(Content.CONSTANT), int(Content.PARTNER), int(Content.NOISE), int(Content.GRID)
 REGION, MIX = 3, 4  # positions in FORMS
 BAND = 16  # rows at a time: with both images of a mix they stay in the first cache
 ROWS = 32  # of hashes at a time
-
-_compiler: Any = functools.partial(njit, nogil=True, boundscheck=False, error_model="numpy")
-jit = _compiler(cache=True)
-# Parts allocate nothing and do not count references to views of arrays, which costs more than a short row of pixels does.
-leaf = _compiler(_nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 @jit

@@ -4,9 +4,8 @@ A file of its own, as that of the other kernels is: numba's cache on disk notice
 """
 
 import numpy as np
-from numba import njit
 
-jit = njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+from augury.core.jit import jit
 
 
 @jit

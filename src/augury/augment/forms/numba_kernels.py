@@ -6,10 +6,10 @@ equals the plain back end's to the bit.
 """
 
 import numpy as np
-from numba import njit
 
 from augury.augment.forms.blend import Degenerate
 from augury.augment.forms.table import TableKind
+from augury.core.jit import jit
 
 WARP, TABLE, BLEND = 0, 1, 2  # positions in augury.augment.forms.lowered.FORMS
 INVERT, SOLARIZE, SOLARIZE_ADD = int(TableKind.INVERT), int(TableKind.SOLARIZE), int(TableKind.SOLARIZE_ADD)
@@ -17,8 +17,6 @@ POSTERIZE, BRIGHTNESS, CONTRAST = int(TableKind.POSTERIZE), int(TableKind.BRIGHT
 AUTO_CONTRAST, EQUALIZE = int(TableKind.AUTO_CONTRAST), int(TableKind.EQUALIZE)
 CONTRAST_PIXEL_COUNT = int(TableKind.CONTRAST_PIXEL_COUNT)
 GREY = int(Degenerate.GREY)
-
-jit = njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 
 
 @jit

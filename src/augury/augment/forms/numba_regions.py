@@ -4,14 +4,12 @@ A file of its own as that of the other kernels is, and for its reason: the cache
 """
 
 import numpy as np
-from numba import njit
 
 from augury.augment.forms.region import Content
 from augury.core.hash_numba import GOLDEN, mixed
+from augury.core.jit import jit
 
 CONSTANT, PARTNER, NOISE, GRID = int(Content.CONSTANT), int(Content.PARTNER), int(Content.NOISE), int(Content.GRID)
-
-jit = njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 
 
 @jit

@@ -4,27 +4,20 @@ Positions are looked up 64 at a time where the processor has AVX-512 VBMI, and o
 as that of the other kernels is: numba's cache on disk notices edits of this file alone.
 """
 
-import functools
-from typing import Any
-
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba import config, njit, types
+from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from augury.augment.forms.separable import Kernel
+from augury.core.jit import jit, leaf
 
 CUBIC = int(Kernel.CUBIC)
 TAPS = 4  # of one sum at most: a window is never larger than the image it fills
 STEP = 64  # bytes that are moved at once
 _BYTES = ir.VectorType(ir.IntType(8), STEP)
-
-_compiler: Any = functools.partial(njit, nogil=True, boundscheck=False, error_model="numpy")
-jit = _compiler(cache=True)
-# Parts allocate nothing and do not count references to views of arrays, which costs more than a short row of pixels does.
-leaf = _compiler(_nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 @jit

@@ -5,9 +5,8 @@ integers, as Pillow's are: weights that sum to 2^22 times 255 levels, with cubic
 """
 
 import numpy as np
-from numba import njit
 
-jit = njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+from augury.core.jit import jit
 
 
 @jit

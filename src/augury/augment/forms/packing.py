@@ -1,4 +1,4 @@
-"""Packs the lowered stages that are executed when an image is finished into records, which a compiled kernel reads."""
+"""Packs the lowered stages of a chain's last step into records, which a compiled kernel reads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from augury.augment.forms.region import Content
 
 @dataclass(frozen=True)
 class Piece:
-    """A stage of a chain: its records, and where they occur its boxes int64 [B,S,4] and partners int64 [B,S].
+    """A stage of a chain: its records and, if it has them, its boxes int64 [B,S,4] and partners int64 [B,S].
 
     on_values: whether it comes after normalising.
     """

@@ -1,4 +1,4 @@
-"""Patches: windows cut out of images, and pasted over images."""
+"""Patches: cuts windows out of images and pastes them over images."""
 
 import torch
 from torch import Tensor

@@ -1,7 +1,7 @@
-"""Records: one list of numbers per image for what is done when it is finished: boxes on values, and what other images bring.
+"""Records of a chain's last step, one list of numbers per image: boxes painted on values, and reads from other images.
 
-Every slot is a row of whole numbers (int64) and one of others (float64, which holds every float32 exactly); GRID takes six columns,
-BOX four.
+Every slot is a row of int64 numbers and a row of float64 numbers (which hold every float32 exactly); GRID takes six columns, BOX
+four.
 """
 
 FORM, CONTENT, PATTERN, PARTNER, GRID, BOX, WHOLES = 0, 1, 2, 3, 4, 10, 14

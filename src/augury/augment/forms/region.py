@@ -36,12 +36,12 @@ NO_GRID = (2, 1, 0, 0, 65536, 0)
 
 
 def clipped(corner: Tensor, extent: Tensor, size: Tensor) -> Tensor:
-    """int64 [n,4]: top, left, bottom, right (the last two exclusive) of a box, cut at the image's border.
+    """int64 [n,4]: top, left, bottom, right (the last two exclusive) of a box, clipped at the image's border.
 
-    corner: its top left; extent: its rows and columns (both int64 [n,2]).
+    corner: its top left; extent: its rows and columns (both int64 [n,2]). A box outside the image is empty and lies on its border.
     """
     last = torch.minimum((corner + extent).clamp(min=0), size)
-    return torch.cat([corner.clamp(min=0), last], 1)
+    return torch.cat([torch.minimum(corner.clamp(min=0), size), last], 1)
 
 
 def inside(box: Tensor, height: int, width: int) -> Tensor:

@@ -13,6 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from augury.core import devices
+from augury.core.errors import InputError
+
 PRECISION_BITS = 22
 
 
@@ -36,8 +39,19 @@ class Separable(NamedTuple):
 
 
 def taps_of(kernel: Kernel, shrink: float) -> int:
-    """How many weights a resize needs whose window is `shrink` times its result (1 where it enlarges)."""
+    """How many weights a resize needs if its window is `shrink` times as long as its result (1 if it enlarges)."""
     return 2 * math.ceil((1 if kernel == Kernel.TRIANGLE else 2) * max(1.0, shrink)) + 1
+
+
+def check_windows(record: Separable, size: Tensor) -> None:
+    """Raises InputError unless the windows of a resize are whole pixels within the valid size (int64 [n,2]) of their images; on a
+    CPU alone, where looking costs nothing."""
+    if record.kernel == Kernel.GAUSSIAN or not devices.is_host(size.device):
+        return
+    windows, whole = torch.stack([record.rows, record.columns], 1), size[..., None].double()
+    start, end = windows[..., :1], windows[..., 1:]
+    if not bool(((start >= 0) & (start <= end) & (end <= whole)).all()):
+        raise InputError("trace: value must give a window within the image; it is not a trace of this stage")
 
 
 def weights(record: Separable, ends: Tensor, side: Tensor, target: Tensor, length: int) -> tuple[Tensor, Tensor]:

@@ -78,7 +78,7 @@ def _solarize_add(images: Tensor, value: Tensor, size: Tensor) -> Tensor:
 
 
 def _posterize(images: Tensor, value: Tensor, size: Tensor) -> Tensor:
-    """Zero bits give black, as the older Pillow's table did; Pillow 13 refuses them."""
+    """Zero bits give black, as in older versions of Pillow; Pillow 13 raises an error."""
     step = 2 ** (8 - value.to(torch.int64).clamp(0, 8))[:, None]
     return _spread(_levels(images) // step * step, images)
 

@@ -1,7 +1,7 @@
-"""Threads: the rows of a batch shared out among a few threads that live as long as the process.
+"""Threads: distributes the rows of a batch over a few threads that live as long as the process.
 
-Rows are handed out in small pieces, so that a thread whose core is busy elsewhere takes fewer. What is computed does not
-depend on who computes it.
+Rows are assigned in small pieces, so that a thread whose core is busy takes fewer. The result does not depend on which thread
+computes which rows.
 """
 
 import functools
@@ -45,5 +45,5 @@ def in_parts(kernel: Callable[[int, int], object], count: int, row_bytes: int) -
 
 @functools.lru_cache(maxsize=1)
 def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """The threads beside the calling one; a forked process has none of its parent's and gets its own."""
+    """The threads besides the calling one. A forked process does not inherit its parent's threads and starts its own."""
     return ThreadPoolExecutor(max(1, threads - 1), thread_name_prefix="augury")

@@ -2,7 +2,7 @@
 
 Pillow has three paths, all reproduced: nearest with a general matrix runs in 16.16 fixed point; nearest without rotation
 or shear (a flip, a translation, a scale) has one table per axis, accumulated in double precision; bilinear runs in double
-precision with a hard border and truncates (METHODS: Pillow `Geometry.c`).
+precision with a hard border and truncates (Pillow `Geometry.c`).
 """
 
 from typing import NamedTuple

@@ -1,1 +1,1 @@
-"""One operation per file. A file registers a factory: its keyword options are fixed, the parameters of its Op are drawn."""
+"""One operation per file, which registers a factory: its keyword options are fixed, the parameters of its Op are drawn."""

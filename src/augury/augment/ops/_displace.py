@@ -1,4 +1,4 @@
-"""Reading an image at displaced positions, for operations that move every pixel by its own amount."""
+"""Samples an image at displaced positions, for operations that move every pixel by a different amount."""
 
 import torch
 from torch import Tensor

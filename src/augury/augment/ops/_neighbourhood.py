@@ -17,9 +17,9 @@ Pick = Callable[[Tensor, Tensor], Tensor]
 def extreme(pick: Pick, outside: int, footprint: Footprint, *, longer: Literal["before", "after"]) -> Callable[..., Tensor]:
     """A map operation: `pick` (minimum or maximum) over a neighbourhood `width` pixels wide and high.
 
-    footprint: all pixels of the square, or those of its middle row and column. `outside` is what never wins. longer: the side on
-    which a neighbourhood of even width reaches one pixel further; SciPy's erosion has it before the pixel (left and top), its
-    dilation, which mirrors the neighbourhood, after it.
+    footprint: all pixels of the square, or those of its middle row and column. outside: the padding value, which is never picked.
+    longer: the side on which a neighbourhood of even width reaches one pixel further; before the pixel (left and top) in SciPy's
+    erosion, after it in SciPy's dilation, which mirrors the neighbourhood.
     """
     sign = -1 if longer == "before" else 1
 

@@ -1,4 +1,4 @@
-"""Auto contrast: each channel stretched to the full range."""
+"""Auto contrast: stretches each channel to the full range."""
 
 from augury.augment.forms.table import TableKind
 from augury.augment.ops._lower import recipe

@@ -1,4 +1,4 @@
-"""Operations by name: made once for the same options, or from a text with laws for their parameters."""
+"""Builds operations from a name and options (cached), or from text with laws for their parameters."""
 
 import functools
 import inspect
@@ -14,7 +14,7 @@ from augury.core.plan import Single, SpaceEntry
 
 
 def op(name: str, where: str = "op", **options: Any) -> Op:
-    """An operation by its registered name, with its fixed options; the same one for the same options."""
+    """An operation by its registered name with its fixed options; the same object for the same options."""
     made = registry.get("op", name)
     return _made(made, tuple(sorted(bind(made, Spec(name, options), where).items())))
 
@@ -25,9 +25,9 @@ def _made(factory: Callable[..., Op], options: tuple[tuple[str, Any], ...]) -> O
 
 
 def single(spec: Spec, where: str) -> Single:
-    """The policy of an operation that stands alone, from its text.
+    """The policy of a single operation, from its text.
 
-    Options: those of the operation's factory, laws for its parameters, and `p`, the chance that it fires.
+    Options: those of the operation's factory, laws for its parameters, and `p`, the probability that it fires.
     """
     plain = _factory(spec, where)
     names = list(plain.parameters)
@@ -43,9 +43,9 @@ def single(spec: Spec, where: str) -> Single:
 
 
 def _leading(spec: Spec, parameters: list[str], where: str) -> dict[str, Any]:
-    """The value given without a key: the factory's first option where it can be that, else the first parameter.
+    """The value given without a key: the factory's first option if the value is valid for it, otherwise the first parameter.
 
-    `cutout(8)` is a length and `crop(4)` a padding; `rotate(30)` is degrees, since 30 is no interpolation.
+    `cutout(8)` is a length and `crop(4)` a padding; `rotate(30)` is degrees, since 30 is not an interpolation.
     """
     if not spec.first:
         return {}
@@ -70,7 +70,7 @@ def _once(spec: Spec, key: str, where: str) -> dict[str, Any]:
 
 
 def _factory(spec: Spec, where: str) -> Op:
-    """The operation with those of the spec's options that are its factory's; unknown ones are refused."""
+    """The operation with those of the spec's options that belong to its factory; InputError for unknown ones."""
     made = registry.get("op", spec.name)
     plain: Op = made()
     given = {**spec.options, **_leading(spec, list(plain.parameters), where)}

@@ -12,9 +12,9 @@ from augury.core.registry import register
 
 @register("op", "contrast", source="Cubuk et al. 2019 (AutoAugment, arXiv:1805.09501), table 6; Pillow ImageEnhance.Contrast")
 def contrast(*, mean: Literal["grey", "pixel_count"] = "grey") -> Op:
-    """Blends with its mean grey: factor 0 is that, 1 the image, above 1 beyond it.
+    """Blends with the mean grey: factor 0 gives a uniform grey, 1 the original, above 1 extrapolates.
 
-    `mean=pixel_count` repeats a slip of the released TPU code of AutoAugment, which blends with the number of pixels
+    `mean=pixel_count` reproduces a bug of AutoAugment's released TPU code, which blends with the number of pixels
     divided by 256 (196 at 224 x 224, at most 255).
     """
     kind = TableKind.CONTRAST if mean == "grey" else TableKind.CONTRAST_PIXEL_COUNT

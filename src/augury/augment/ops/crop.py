@@ -1,4 +1,4 @@
-"""Crop: a window of the image's own size, out of the padded image."""
+"""Crop: a window of the original size from the padded image."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from augury.core.registry import register
 
 @register("op", "crop", source="He et al. 2016 (arXiv:1512.03385), section 4.2; torchvision RandomCrop")
 def crop(*, padding: Annotated[int, Interval(0)] | None = None, fill: Annotated[int, Interval(0, 255)] = 0) -> Op:
-    """Pads by `padding` pixels (an eighth of the side: 4 of 32) and cuts a window of the old size.
+    """Pads by `padding` pixels (by default an eighth of the side, 4 of 32) and cuts a window of the original size.
 
     `top` and `left` in [0, 1] place the window, 0.5 being no shift; all 2 x padding + 1 offsets are equally likely.
     """

@@ -1,4 +1,4 @@
-"""CutMix: a box of another image, and its share of the label."""
+"""CutMix: pastes a box of another image and mixes the labels by area."""
 
 from typing import Annotated
 
@@ -16,11 +16,11 @@ from augury.core.registry import register
 
 @register("op", "cutmix", source="Yun et al. 2019 (arXiv:1905.04899), section 3.1 and algorithm A1")
 def cutmix(*, alpha: Annotated[float, Interval(1e-3)] = 1.0, batch_wide: bool = False) -> Op:
-    """Pastes the same place of another image; labels are weighted by the exact area that is left. Alone, p = 0.5.
+    """Pastes a box from the same position of another image; labels are weighted by the exact remaining area. By itself, p = 0.5.
 
-    `weight` from Beta(alpha, alpha) sets the sides, H and W times sqrt(1 - weight), cut to whole pixels; the centre is
-    uniform and the box is clipped. Every image draws its own weight, box and partner; with `batch_wide` one weight and box
-    hold for the batch, as in the published code. p = 0.5 is its CIFAR setting; for ImageNet it is 1.
+    `weight` from Beta(alpha, alpha) determines the sides, H and W times sqrt(1 - weight), truncated to whole pixels; the centre
+    is uniform and the box is clipped. Every image draws its own weight, box and partner; with `batch_wide`, the whole batch
+    shares one weight and box, as in the published code. p = 0.5 is the paper's CIFAR setting; for ImageNet it is 1.
     """
     weight = Parameter(Beta(alpha, alpha), Interval(0, 1), "of the area")
     return Op(

@@ -1,4 +1,4 @@
-"""Cutout: a square of the image is removed."""
+"""Cutout: removes a square of the image."""
 
 from typing import Annotated
 
@@ -22,9 +22,9 @@ def cutout(
 ) -> Op:
     """Removes a square centred anywhere in the image and clipped at its border; by default half the side (16 of 32).
 
-    `length` in pixels, or the parameter `fraction` of the shorter side. Without `fill` the square becomes 0 in the
-    values the stage sees: the mean colour after normalising, as published, and black on uint8 pixels. `fill` is a grey level
-    from 0 to 255 wherever the operation stands, painted before normalising. With `reach`, `fraction` is of so many pixels.
+    `length` in pixels, or the parameter `fraction` of the shorter side, or of `reach` pixels if that is given. Without `fill`, the
+    square is 0 in the values the stage works on: the mean colour after normalising, as published, and black on uint8 pixels.
+    `fill` is a grey level from 0 to 255; with it, the operation is applied to pixels, before normalising.
     """
 
     def shape(values: Values, size: Tensor) -> Tensor:

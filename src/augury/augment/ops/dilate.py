@@ -11,7 +11,7 @@ from augury.core.registry import register
 
 @register("op", "dilate", source="Ratner et al. 2017 (TANDA, arXiv:1709.01643), section 5; scipy.ndimage grey morphology")
 def dilate(*, footprint: Footprint = "square") -> Op:
-    """Takes the brightest pixel of a square, or of a cross, `width` pixels a side: bright strokes get thicker."""
+    """Replaces each pixel by the brightest in a square or cross of side `width`: bright strokes get thicker."""
     width = Parameter(Choice((2.0, 3.0)), Interval(1, MOST_PIXELS), "pixels")
     lowered = extreme(torch.maximum, 0, footprint, longer="after")
     return Op("dilate", "map", lowered, {"width": width}, identity={"width": 1.0}, reads="in place")

@@ -1,4 +1,4 @@
-"""Elastic: every pixel shifted by a smooth random field."""
+"""Elastic: shifts every pixel by a smooth random field."""
 
 import math
 from typing import Annotated

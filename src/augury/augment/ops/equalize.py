@@ -1,4 +1,4 @@
-"""Equalize: each channel's histogram flattened."""
+"""Equalize: flattens each channel's histogram."""
 
 from augury.augment.forms.table import TableKind
 from augury.augment.ops._lower import recipe

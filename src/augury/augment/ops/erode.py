@@ -11,7 +11,7 @@ from augury.core.registry import register
 
 @register("op", "erode", source="Ratner et al. 2017 (TANDA, arXiv:1709.01643), section 5; scipy.ndimage grey morphology")
 def erode(*, footprint: Footprint = "square") -> Op:
-    """Takes the darkest pixel of a square, or of a cross, `width` pixels a side: bright strokes get thinner."""
+    """Replaces each pixel by the darkest in a square or cross of side `width`: bright strokes get thinner."""
     width = Parameter(Choice((2.0, 3.0)), Interval(1, MOST_PIXELS), "pixels")
     lowered = extreme(torch.minimum, 255, footprint, longer="before")
     return Op("erode", "map", lowered, {"width": width}, identity={"width": 1.0}, reads="in place")

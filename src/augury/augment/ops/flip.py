@@ -1,4 +1,4 @@
-"""Flip: left and right exchanged."""
+"""Flip: mirrors the image left to right."""
 
 from torch import Tensor
 
@@ -9,7 +9,7 @@ from augury.core.registry import register
 
 @register("op", "flip", source="Pillow ImageOps.mirror")
 def flip() -> Op:
-    """Mirrors the image left to right; alone, with probability one half."""
+    """Mirrors the image left to right; by itself, with probability 0.5."""
     return Op("flip", "warp", _lower, p=0.5, intensive=False)
 
 

@@ -1,4 +1,4 @@
-"""Vertical flip: top and bottom exchanged."""
+"""Vertical flip: mirrors the image top to bottom."""
 
 from torch import Tensor
 
@@ -9,7 +9,7 @@ from augury.core.registry import register
 
 @register("op", "flip_vertical", source="Pillow ImageOps.flip")
 def flip_vertical() -> Op:
-    """Mirrors the image top to bottom; alone, with probability one half."""
+    """Mirrors the image top to bottom; by itself, with probability 0.5."""
     return Op("flip_vertical", "warp", _lower, p=0.5, intensive=False)
 
 

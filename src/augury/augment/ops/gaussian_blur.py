@@ -13,9 +13,9 @@ from augury.core.registry import register
 
 @register("op", "gaussian_blur", source="Chen et al. 2020 (SimCLR, arXiv:2002.05709), appendix A; torchvision GaussianBlur")
 def gaussian_blur(*, taps: Annotated[int, Interval(1, 255)] = 13) -> Op:
-    """Smooths the image with a Gaussian of `sigma` pixels, cut off at `taps` pixels, mirrored at the border.
+    """Smooths the image with a Gaussian of `sigma` pixels and `taps` weights, mirrored at the border.
 
-    13 taps hold three standard deviations of the largest default sigma; an even number counts one more.
+    13 taps cover three standard deviations of the largest default sigma; an even number is increased by one.
     """
 
     def lower(values: Values, size: Tensor) -> Separable:

@@ -1,4 +1,4 @@
-"""GridMask: a regular grid of squares is removed."""
+"""GridMask: removes a regular grid of squares."""
 
 import math
 from typing import Annotated
@@ -16,7 +16,7 @@ from augury.core.registry import register
 
 @register("op", "grid_mask", source="Chen et al. 2020 (arXiv:2001.04086), section 3.2")
 def grid_mask(*, rotate: bool = False, fill: Annotated[float, Interval(0, 255)] | None = None) -> Op:
-    """Removes a regular grid of squares of drawn period and offset; `ratio` is the width of what stays between them.
+    """Removes a regular grid of squares of random period and offset; `ratio` is the width of the strips left between them.
 
     The default periods, 96 to 224 of 224 pixels, are the published ones as fractions of the shorter side. With `rotate`
     the grid is turned by any angle, as the published ImageNet code does. Without `fill` the squares become 0 in the values the

@@ -1,4 +1,4 @@
-"""Hue: colours turned around the circle."""
+"""Hue: rotates all hues around the colour circle."""
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from augury.core.registry import register
     "op", "hue", source="Pillow Image.convert('HSV'); torchvision adjust_hue; Ratner et al. 2017 (arXiv:1709.01643), section 5"
 )
 def hue() -> Op:
-    """Turns all hues by `shift` of the colour circle, in Pillow's 8-bit HSV; a shift under 1/255 changes nothing."""
+    """Rotates all hues by `shift` of the colour circle, in Pillow's 8-bit HSV; a shift under 1/255 changes nothing."""
     shift = Parameter(Uniform(-0.1, 0.1), Interval(-0.5, 0.5), "turns")
     return Op("hue", "map", _turned, {"shift": shift}, identity={"shift": 0.0}, reads="in place")
 

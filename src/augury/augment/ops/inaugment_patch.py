@@ -1,4 +1,4 @@
-"""A patch of the image pasted elsewhere on it: InAugment as one operation, for search spaces and policies."""
+"""Pastes a patch of the image elsewhere on it: InAugment as one operation, for search spaces and policies."""
 
 import torch
 from torch import Tensor
@@ -15,9 +15,9 @@ from augury.core.registry import register
 def inaugment_patch() -> Op:
     """Copies a square window of the image, trimmed at the border, and pastes it over another place of the same image.
 
-    The patch is the image as earlier operations of the policy left it, so that it looks as the image does. `source` is the
-    window's side as a share of the shorter side; both centres are uniform over the pixels. `inaugment` is the whole
-    method, with the policy on image and patch, sizes and presets.
+    The patch is taken after the policy's earlier operations, so that it looks like the rest of the image. `source` is the
+    window's side as a fraction of the shorter side; both centres are uniform over the pixels. `inaugment` is the full method,
+    with the policy on image and patch, sizes and presets.
     """
     place = Uniform(0, 1)
     parameters = {

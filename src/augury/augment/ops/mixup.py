@@ -12,10 +12,10 @@ from augury.core.registry import register
 
 @register("op", "mixup", source="Zhang et al. 2018 (arXiv:1710.09412), section 2")
 def mixup(*, alpha: Annotated[float, Interval(1e-3)] = 1.0, batch_wide: bool = False) -> Op:
-    """Adds `weight` of the image and 1 - weight of another, labels likewise; weight from Beta(alpha, alpha).
+    """Averages the image and another, and their labels, with `weight` and 1 - weight; weight from Beta(alpha, alpha).
 
-    Every image draws its own weight and partner; with `batch_wide` one weight holds for the batch, as in the published code.
-    A gradual refinement lets alpha fall to 0 (He et al. 2019, arXiv:1909.09148, section 4.1).
+    Every image draws its own weight and partner; with `batch_wide`, the whole batch shares one weight, as in the published code.
+    Gradual refinement reduces alpha to 0 (He et al. 2019, arXiv:1909.09148, section 4.1).
     """
     weight = Parameter(Beta(alpha, alpha), Interval(0, 1), "of the image")
     return Op(

@@ -1,4 +1,4 @@
-"""Random erasing: a rectangle inside the image becomes noise or a constant."""
+"""Random erasing: fills a rectangle inside the image with noise or a constant."""
 
 from typing import Annotated, Literal
 
@@ -17,12 +17,12 @@ from augury.core.registry import register
 def random_erasing(
     *, content: Literal["noise", "constant"] = "noise", fill: Annotated[float, Interval(0, 255)] | None = None
 ) -> Op:
-    """Fills a rectangle of drawn area and aspect with noise per pixel, or with `fill`; alone, with probability one half.
+    """Fills a rectangle of random area and aspect with noise per pixel, or with `fill`; by itself, with probability 0.5.
 
-    The rectangle lies inside the image. The published code redraws, up to 100 times, what does not fit; here the aspect
-    is moved to the nearest that fits, in rows and in columns alike, and the area stays. Noise is uniform over 0..255 on
-    pixels and has mean 0 and variance 1 on normalised values. The constant is 0 in the values the stage sees, the mean colour
-    after normalising; `fill` is a grey level from 0 to 255, painted before normalising.
+    The rectangle is inside the image. If one does not fit, the published code draws again up to 100 times; here the aspect
+    ratio is changed to the nearest that fits, for rows and columns alike, and the area is kept. Noise is uniform over 0..255 on
+    pixels and has mean 0 and variance 1 on normalised values. The constant is 0 in the values the stage works on, which is the
+    mean colour after normalising; `fill` is a grey level from 0 to 255, painted before normalising.
     """
 
     def lower(values: Values, size: Tensor) -> Parts:

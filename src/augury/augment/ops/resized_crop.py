@@ -1,4 +1,4 @@
-"""Resized crop: a window of drawn area and aspect fills the image."""
+"""Resized crop: enlarges a window of random area and aspect to the size of the image."""
 
 from typing import Literal
 
@@ -14,10 +14,10 @@ from augury.core.registry import register
 
 @register("op", "resized_crop", source="Szegedy et al. 2015 (arXiv:1409.4842), section 6; torchvision RandomResizedCrop")
 def resized_crop(*, interpolation: Literal["bilinear", "bicubic"] = "bilinear") -> Op:
-    """Cuts a window of drawn area and aspect and resizes it to the image's size, with Pillow's resampling.
+    """Cuts a window of random area and aspect and resizes it to the image's size, with Pillow's resampling.
 
-    A window that does not fit is cut to the side that is too long, where torchvision redraws ten times and then takes
-    the centre. `top` and `left` in [0, 1] place the window between the two ends of its way.
+    A window that does not fit is trimmed on the side that is too long; torchvision draws again ten times and then takes the
+    centre. `top` and `left` in [0, 1] place the window between its two extreme positions.
     """
     kernel = Kernel.TRIANGLE if interpolation == "bilinear" else Kernel.CUBIC
 

@@ -1,4 +1,4 @@
-"""Rotate: about the centre."""
+"""Rotate: rotates the image about its centre."""
 
 import math
 from typing import Annotated, Literal
@@ -15,7 +15,7 @@ from augury.core.registry import register
 
 @register("op", "rotate", source="Cubuk et al. 2019 (AutoAugment, arXiv:1805.09501), table 6; Pillow Image.rotate")
 def rotate(*, interpolation: Literal["nearest", "bilinear"] = "nearest", fill: Annotated[int, Interval(0, 255)] = 0) -> Op:
-    """Turns the image about its centre, counter-clockwise for positive degrees."""
+    """Rotates the image about its centre, counter-clockwise for positive degrees."""
 
     def lower(values: Values, size: Tensor) -> Parts:
         radians = values["degrees"].double() % 360 * (-math.pi / 180)

@@ -1,4 +1,4 @@
-"""Sample pairing: another image blended in, the label kept."""
+"""Sample pairing: blends another image in and keeps the label."""
 
 from torch import Tensor
 
@@ -10,7 +10,7 @@ from augury.core.registry import register
 
 @register("op", "sample_pairing", source="Inoue 2018 (arXiv:1801.02929), section 3; Cubuk et al. 2019 (arXiv:1805.09501), table 6")
 def sample_pairing() -> Op:
-    """Blends another image in with weight `other`; the label stays the image's own."""
+    """Blends another image in with weight `other`; the label is not changed."""
     other = Parameter(Constant(0.5), Interval(0, 1), "of the other image")
     return Op(
         "sample_pairing",

@@ -14,6 +14,6 @@ from augury.core.registry import register
     source="Cubuk et al. 2019 (AutoAugment, arXiv:1805.09501), table 6; Pillow ImageEnhance.Sharpness",
 )
 def sharpness() -> Op:
-    """Blends with a smoothed version: factor 0 is that, 1 the image, above 1 beyond it."""
+    """Blends with a smoothed version: factor 0 gives that version, 1 the original, above 1 sharpens."""
     factor = Parameter(Uniform(0.1, 1.9), Interval(0, 100), "times")
     return Op("sharpness", "blend", recipe(Degenerate.SMOOTH, "factor"), {"factor": factor}, identity={"factor": 1.0})

@@ -1,4 +1,4 @@
-"""Solarize: bright pixels inverted."""
+"""Solarize: inverts bright pixels."""
 
 from augury.augment.forms.table import TableKind
 from augury.augment.ops._lower import recipe

@@ -1,4 +1,4 @@
-"""Swirl: turned about the centre, less and less outwards."""
+"""Swirl: rotates pixels about the centre, less with distance."""
 
 import math
 from typing import Annotated
@@ -15,7 +15,7 @@ from augury.core.registry import register
 
 @register("op", "swirl", source="Ratner et al. 2017 (TANDA, arXiv:1709.01643), section 5; scikit-image transform.swirl")
 def swirl(*, radius: Annotated[float, Interval(1)] = 100.0) -> Op:
-    """Turns the image about its centre by `strength` radians there, fading to about 1/1000 of it `radius` pixels out."""
+    """Rotates by `strength` radians at the image's centre, fading to about 1/1000 of it at a distance of `radius` pixels."""
 
     def reads(values: Values, size: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         middle = ((size - 1).double() / 2)[:, :, None, None]

@@ -18,11 +18,10 @@ from augury.core.registry import register
     source="Cubuk et al. 2019 (AutoAugment, arXiv:1805.09501), table 6; Pillow Image.transform AFFINE",
 )
 def translate_y(*, fill: Annotated[int, Interval(0, 255)] = 0, reach: Annotated[int, Interval(1)] | None = None) -> Op:
-    """Moves the image by a fraction of its height: up for positive ones, as Pillow's coefficient does.
+    """Moves the image by a fraction of its height: up if positive, as with Pillow's coefficient.
 
-    The shift is cut to whole pixels, towards zero, as in the published policies; a fraction of k/W moves an image of
-    height W by k. With `reach`, `fraction` is of so many pixels instead, whatever the height, for policies that are
-    published in pixels.
+    The shift is truncated to whole pixels, as in the published policies; a fraction of k/H moves an image of height H by k.
+    With `reach`, `fraction` is relative to that many pixels instead of the height, for policies published in pixels.
     """
 
     def lower(values: Values, size: Tensor) -> Parts:

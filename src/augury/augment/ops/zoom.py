@@ -1,4 +1,4 @@
-"""Zoom: larger or smaller about the centre."""
+"""Zoom: enlarges or shrinks the image about its centre."""
 
 from typing import Annotated, Literal
 
@@ -13,7 +13,7 @@ from augury.core.registry import register
 
 @register("op", "zoom", source="Ratner et al. 2017 (TANDA, arXiv:1709.01643), section 5; Pillow Image.transform AFFINE")
 def zoom(*, interpolation: Literal["nearest", "bilinear"] = "nearest", fill: Annotated[int, Interval(0, 255)] = 0) -> Op:
-    """Enlarges the image about its centre by `factor`; below 1 shrinks it."""
+    """Enlarges the image about its centre by `factor`; a factor below 1 shrinks it."""
 
     def lower(values: Values, size: Tensor) -> Parts:
         step = 1 / values["factor"].double()

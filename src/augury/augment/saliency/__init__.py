@@ -1,1 +1,1 @@
-"""Which pixels a network's decision hangs on, and boxes chosen by it."""
+"""Saliency maps, which pixels a network's decision depends on, and boxes chosen by them."""

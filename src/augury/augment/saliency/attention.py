@@ -22,7 +22,7 @@ def attention() -> SaliencyWay:
 def attention_map(network: nn.Module, images: Tensor, labels: Tensor | None = None) -> Tensor:
     """float32 [B,H,W]: the mean absolute value over the channels of the network's last maps, brought to the images' size.
 
-    images: float [B,C,H,W], normalised as the network expects. labels: not looked at. Raises InputError for a network without maps.
+    images: float [B,C,H,W], normalised as the network expects. labels: ignored. Raises InputError for a network without maps.
     """
     place = last_maps(network)
     seen: list[Tensor] = []

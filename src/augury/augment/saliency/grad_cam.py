@@ -1,4 +1,4 @@
-"""Grad-CAM: the regions of the last feature maps that speak for a class."""
+"""Grad-CAM: the regions of the last feature maps that support a class."""
 
 import torch
 from torch import Tensor, nn

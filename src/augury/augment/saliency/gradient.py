@@ -20,7 +20,7 @@ Logits = Callable[[Tensor], Tensor]
 
 @contextmanager
 def evaluating(*modules: nn.Module) -> Iterator[None]:
-    """Evaluation mode while it lasts, every module put back into its own mode afterwards: a look leaves no trace."""
+    """Evaluation mode within the block; every module's own mode is restored afterwards."""
     switched = [part for module in modules for part in module.modules() if part.training]
     for part in switched:
         part.training = False
@@ -35,8 +35,8 @@ def gradient_map(logits: Logits, images: Tensor, labels: Tensor | None) -> Tenso
     """float32 [B,H,W]: the largest absolute derivative over the channels of each image's label logit.
 
     images: float [B,C,H,W], normalised as the network expects. labels: int64 [B]; None takes the largest logit.
-    Differentiates by the images alone: parameters get no gradients and their graph is not recorded. Under automatic
-    mixed precision bfloat16 stays, whose range is float32's; float16, in which small gradients vanish, is left.
+    Differentiates with respect to the images only: parameters get no gradients and their graph is not recorded. Under automatic
+    mixed precision, bfloat16 is kept, since it has float32's range; float16 is switched off, since small gradients vanish.
     """
     kind = images.device.type
     half = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.bfloat16
@@ -65,7 +65,7 @@ def low_resolution() -> SaliencyWay:
 def low_resolution_map(logits: Logits, images: Tensor, labels: Tensor | None) -> Tensor:
     """As `gradient_map`, from a bicubic copy of half the height and width, brought back to [B,H,W] bilinearly.
 
-    Raises InputError where the network does not take images of that size.
+    Raises InputError if the network does not accept images of that size.
     """
     height, width = images.shape[-2:]
     small = functional.interpolate(images, (max(1, height // 2), max(1, width // 2)), mode="bicubic", align_corners=False)

@@ -32,7 +32,7 @@ class SaliencyWay:
 
 
 def way_of(kind: str) -> SaliencyWay:
-    """The way of a registered name; InputError where there is none."""
+    """The way registered under a name; InputError if there is none."""
     made: SaliencyWay = registry.get("saliency", kind)()
     return made
 

@@ -20,7 +20,7 @@ _LEVELS = 2.0**30
 
 
 class Scores(NamedTuple):
-    """What every candidate holds. value: float64 [B,H,W], in the map's units; valid: bool [B,H,W], which are candidates.
+    """The saliency of every candidate. value: float64 [B,H,W], in the map's units; valid: bool [B,H,W], which are candidates.
 
     The candidate at (y, x) has its top left corner there (`inside`), or its centre (`centred`: clipped at the border).
     """

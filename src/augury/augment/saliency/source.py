@@ -1,4 +1,4 @@
-"""The front door to saliency: what a pipeline calls just before the first stage that needs it."""
+"""Saliency for pipelines, which call it just before the first stage that needs a map."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from augury.core.errors import InputError
 class Saliency:
     """Takes a batch and gives it its saliency map from `network`, leaving the network and all generators as they were.
 
-    normalise: uint8 images to what the network expects; images that are floats already are taken as they are.
+    normalise: converts uint8 images to what the network expects; float images are used unchanged.
     """
 
     network: nn.Module

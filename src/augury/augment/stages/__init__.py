@@ -1,1 +1,1 @@
-"""What a pipeline is made of: stages, which draw for every image of a batch and then apply what was drawn."""
+"""Stages, the steps of a pipeline, which draw for every image of a batch and then apply what was drawn."""

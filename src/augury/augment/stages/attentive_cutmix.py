@@ -1,4 +1,4 @@
-"""The Attentive CutMix stage: the cells of another image that a network attends to most, and their share of the label."""
+"""The Attentive CutMix stage: pastes the cells of another image that a network attends to most, and mixes the labels."""
 
 from dataclasses import dataclass
 
@@ -9,6 +9,7 @@ from augury.augment.geometry.followed import Followed
 from augury.augment.saliency.maps import SaliencyKind, map_of
 from augury.augment.saliency.regions import usable
 from augury.core.batch import Batch
+from augury.core.checks import check_part, check_rows, check_size
 from augury.core.noise import Noise
 from augury.core.plan import Clock
 from augury.core.stage import Domain, Trace
@@ -16,7 +17,7 @@ from augury.core.stage import Domain, Trace
 
 @dataclass(frozen=True)
 class AttentiveCutMix:
-    """`cells` of the `grid` x `grid` cells of another image, those with the most attention, at their own places.
+    """Pastes the `cells` of another image's `grid` x `grid` cells with the most attention, at the same positions.
 
     The trace holds partner int64 [B], whose cells a row gets; cells bool [B,grid x grid], which; on bool [B]. Partners
     whose map is not finite give nothing. network: what the host is to take the attention from; None: the one it trains.
@@ -35,7 +36,7 @@ class AttentiveCutMix:
     mixes_labels: bool = True
 
     def sample(self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0) -> Trace:
-        """Partners and their cells. Raises InputError where the batch has no map."""
+        """Partners and their cells. Raises InputError if the batch has no map."""
         found = map_of(batch, self.name)
         partner = noise.fold("partner0").partners()
         on = (noise.fold("plan").uniform(1)[:, 0] < self.p) & usable(found)[partner]
@@ -48,6 +49,11 @@ class AttentiveCutMix:
 
     def apply(self, batch: Batch, trace: Trace) -> Batch:
         """The cells pasted, the labels mixed by the exact area; a pure function of both."""
+        check_size(batch)
+        check_part(trace, "cells", torch.bool, (len(batch), self.grid**2))
+        check_part(trace, "on", torch.bool, (len(batch),))
+        check_part(trace, "partner", torch.int64, (len(batch),))
+        check_rows(trace["partner"], "trace: partner", (len(batch),), len(batch))
         size, partner = batch.sizes(), trace["partner"]
         mask = self._mask(batch.images[:, 0], trace, size)
         images = torch.where(mask[:, None], batch.images[partner], batch.images)

@@ -1,4 +1,4 @@
-"""The AugMix stage: several chains of operations, averaged, and blended with the image."""
+"""The AugMix stage: averages several chains of operations and blends the result with the image."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ from torch import Tensor
 from augury.augment.geometry.followed import Followed
 from augury.augment.stages.plan import PlanStage
 from augury.core.batch import Batch
+from augury.core.checks import check_finite
 from augury.core.errors import InputError
 from augury.core.laws import Beta
 from augury.core.noise import Noise
@@ -19,7 +20,7 @@ from augury.core.stage import Domain, Trace
 class AugMix:
     """`chains` draws of `stage` with Dirichlet weights, blended with the clean image by a Beta weight.
 
-    depth: how many slots of a chain fire, drawn from 1 to the stage's slots where None. The trace holds each chain's
+    depth: how many slots of a chain fire; None draws from 1 to the stage's slots. The trace holds each chain's
     draws under `chain/K/` and weight float32 [B, chains + 1], the last being the clean image's.
     """
 
@@ -60,6 +61,7 @@ class AugMix:
 
     def apply(self, batch: Batch, trace: Trace) -> Batch:
         """The weighted sum, rounded to the nearest level."""
+        check_finite(trace, "weight", (len(batch), self.chains + 1))
         weight = trace["weight"][..., None, None, None]
         total = batch.images.to(torch.float32) * weight[:, -1]
         for k in range(self.chains):
@@ -69,7 +71,7 @@ class AugMix:
         return batch.replace(images=(total + 0.5).clamp(0, 255).to(torch.uint8), saliency=None)
 
     def follow(self, followed: Followed, trace: Trace) -> Followed:
-        """Unchanged where no operation moves pixels; otherwise one image shows several places at once. Raises InputError."""
+        """Unchanged annotations. Raises InputError if operations move pixels, since the average then has no single geometry."""
         if self.stage.moves:
             raise InputError(f"{self.name}: averages images that moved differently; masks, boxes and key points cannot follow")
         return followed

@@ -1,4 +1,4 @@
-"""The stage of a policy that is published in one version for small images and in another for large ones."""
+"""The stage of a policy that was published in one version for small images and another for large ones."""
 
 from dataclasses import dataclass
 
@@ -15,11 +15,10 @@ from augury.core.stage import Domain, Trace
 
 @dataclass(frozen=True)
 class BySideStage:
-    """The stage of a BySide policy: it looks at the images once, when it draws, and hands them to the stage for their side.
+    """The stage of a BySide policy: it selects the stage by the images' size, once, when it draws.
 
-    The trace says which stage that was: it holds `large`, bool [B], where it was the large one, and nothing of that name
-    otherwise. So whatever a trace is applied to, a patch of the image above all, meets the operations that were drawn, and
-    nothing has to be read back from an accelerator.
+    The trace records the selection: it has an entry `large`, bool [B], only if the large stage drew. A trace can therefore be
+    applied to images of another size, such as patches, without reading anything back from an accelerator.
     """
 
     small: PlanStage
@@ -74,7 +73,7 @@ class BySideStage:
         return noise
 
     def describe(self, trace: Trace, row: int) -> str:
-        """In words, by the stage that drew it."""
+        """What was drawn, in words."""
         return self._drew(trace).describe(_of_stage(trace), row)
 
     def _drew(self, trace: Trace) -> PlanStage:

@@ -1,4 +1,4 @@
-"""The InAugment stage: patches of an image, changed by the image's own draw of a policy, pasted back over it."""
+"""The InAugment stage: pastes patches of an image, augmented by the image's own draw of a policy, back over it."""
 
 import math
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from augury.augment.resample import resize
 from augury.augment.saliency.maps import SaliencyKind, map_of
 from augury.augment.saliency.regions import choose, usable
 from augury.core.batch import Batch
+from augury.core.checks import check_boxes, check_part, check_size, check_within
 from augury.core.laws import Constant, Law
 from augury.core.noise import Noise
 from augury.core.plan import Clock
@@ -50,7 +51,7 @@ class InAugment:
     stages: the policy, which sees the image and every patch with the same draw (or, with `same_draw` off, each with its
     own). source: side of the window, as a share of the image's shorter side or in pixels, per patch. target: side of the
     pasted patch likewise (None: the window's own size), per patch; scale: a factor on the trimmed window instead. trim: windows are
-    centred anywhere and cut at the border, otherwise kept inside. drop: chance not to paste, for each patch on its own
+    centred anywhere and cut at the border, otherwise kept inside. drop: probability of not pasting, for each patch alone
     (`drop_each`) or for all at once. where: with `salient`, windows are drawn among those that hold more than the
     tau-quantile of the image's saliency, and patches are pasted on places that hold less than it; an image whose map is
     not finite is treated as with `anywhere`. saliency: the kind of map the host makes.
@@ -163,7 +164,7 @@ class InAugment:
         return (window.double() * self.scale[k] + 1e-9).to(torch.int64)
 
     def apply(self, batch: Batch, trace: Trace) -> Batch:
-        """The image through the policy, then its patches over it."""
+        """Applies the policy to the image, then pastes its patches."""
         if self.patches == 0:
             done = batch
             for number, stage in enumerate(self.stages):
@@ -171,8 +172,9 @@ class InAugment:
             return done
         run, count = backend(batch.images.device), self.patches
         height, width = batch.images.shape[-2:]
-        rows, window, target = self._rows(batch), _side(trace["box"]).flatten(0, 1), trace["size"].flatten(0, 1)
         longest = min(max(height, width), self._longest(min(height, width)))
+        self._check(batch, trace, longest)
+        rows, window, target = self._rows(batch), _side(trace["box"]).flatten(0, 1), trace["size"].flatten(0, 1)
         pieces = run.cut(batch.images, rows, trace["box"].flatten(0, 1), longest)
         if self.order == "resize_first":
             pieces = self._resized(pieces, window, target, height, width)
@@ -184,6 +186,18 @@ class InAugment:
         pieces = pieces.unflatten(0, (len(batch), count))
         images = run.paste(done.images, pieces, trace["corner"], trace["size"], trace["on"], order)
         return done.replace(images=images, saliency=None)
+
+    def _check(self, batch: Batch, trace: Trace, longest: int) -> None:
+        """InputError where the patches' part of a trace does not fit the batch. longest: a window's side at most."""
+        count, (height, width) = len(batch), batch.images.shape[-2:]
+        check_size(batch)
+        for name, columns in (("box", 4), ("size", 2), ("corner", 2)):
+            check_part(trace, name, torch.int64, (count, self.patches, columns))
+        check_part(trace, "on", torch.bool, (count, self.patches))
+        check_boxes(trace["box"], "trace: box", (count, self.patches, 4), height, width)
+        check_within(_side(trace["box"]), 0, longest, f"trace: box may be {longest} pixels long at most")
+        most = longest if self._as_cut else self._side(min(height, width))
+        check_within(trace["size"], 0, most, "trace: size must be one that this stage draws")
 
     def follow(self, followed: Followed, trace: Trace) -> Followed:
         """Masks go through all that the image goes through, patches included. Raises InputError for what cannot follow."""
@@ -244,7 +258,7 @@ class InAugment:
         return shared | {key: part.flatten(0, 1) for key, part in _part(trace, f"patch/{number}/").items()}
 
     def _resized(self, pieces: Tensor, window: Tensor, target: Tensor, height: int, width: int) -> Tensor:
-        if all(law is None for law in self.target) and all(scale == 1 for scale in self.scale):
+        if self._as_cut:
             return pieces
         short = min(height, width)
         side = self._side(short)
@@ -252,9 +266,14 @@ class InAugment:
         return resize(pieces, window, target, side, self.resample, shrink)
 
     def _side(self, short: int) -> int:
-        """The most pixels that a pasted patch is long."""
+        """The largest side of a pasted patch, in pixels."""
         each = zip(self.target, self.scale, self.source, strict=True)
         return max(1, math.ceil(max(_largest(law, scale, source, short) for law, scale, source in each)))
+
+    @property
+    def _as_cut(self) -> bool:
+        """Whether patches keep the size of their windows."""
+        return all(law is None for law in self.target) and all(scale == 1 for scale in self.scale)
 
     def _longest(self, short: int) -> int:
         return max(1, math.ceil(max(law.most(short) for law in self.source)))

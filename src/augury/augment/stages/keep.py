@@ -11,6 +11,7 @@ from augury.augment.saliency.maps import SaliencyKind, map_of
 from augury.augment.saliency.regions import Map, Placing, choose, usable
 from augury.augment.stages.plan import PlanStage
 from augury.core.batch import Batch
+from augury.core.checks import check_boxes, check_part
 from augury.core.devices import constant
 from augury.core.errors import InputError
 from augury.core.noise import Noise
@@ -31,15 +32,15 @@ def cutting(stages: tuple[Stage, ...]) -> PlanStage | None:
 
 @dataclass(frozen=True)
 class KeepStage:
-    """`stages` with the image's important regions kept (Gong et al. 2021, KeepAugment, algorithm 1).
+    """`stages` with the image's salient regions preserved (Gong et al. 2021, KeepAugment, algorithm 1).
 
-    Around a region operation, selective-cut: its box keeps the size that was drawn and is placed among the candidates that
-    hold less than the tau-quantile of the saliency. Around anything else, selective-paste: a box of the image as it was,
-    drawn among those above the quantile, goes back over what came out, at the same place; labels stay as the stages left
-    them. The box is in the trace, so that a replay needs neither model nor map.
+    A region operation is wrapped by selective-cut: its box keeps the drawn size and is placed among the candidates with less
+    saliency than the tau-quantile. Anything else is wrapped by selective-paste: a box of the original image, drawn among those
+    above the quantile, is pasted back over the result at the same position. The box is in the trace, so that a replay needs
+    neither model nor map.
 
-    The draws of the stages inside are those they would make alone; with p = 0 this is exactly the plain method. An image
-    whose map is not finite is treated plainly too.
+    The wrapped stages draw what they would draw unwrapped, so that p = 0 is exactly the plain method. Images whose map is not
+    finite also get the plain method.
 
     candidates: the boxes that are chosen from: the law of place of the operation itself (`own`: cutout's and cutmix's are
     centred on any pixel and clipped at the border, random erasing's and the pasted square lie inside), or one for all.
@@ -77,7 +78,7 @@ class KeepStage:
 
     @property
     def cuts(self) -> bool:
-        """Whether it places a cut, rather than pasting the image back."""
+        """Whether it is selective-cut, not selective-paste."""
         return cutting(self.stages) is not None
 
     @property
@@ -103,7 +104,7 @@ class KeepStage:
         return any(stage.mixes_labels for stage in self.stages)
 
     def sample(self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0) -> Trace:
-        """All choices, the box among them. Raises InputError where the batch has no saliency map."""
+        """All choices, including the box. Raises InputError if the batch has no saliency map."""
         if len(self.stages) == 1:
             traces = [self.stages[0].sample(batch, noise, clock, intensity)]
         else:
@@ -127,6 +128,8 @@ class KeepStage:
         """The batch after the traced choices; a pure function of both."""
         if self.cuts:
             return self.stages[0].apply(batch, trace)
+        check_part(trace, "box", torch.int64, (len(batch), 4))
+        check_boxes(trace["box"], "trace: box", (len(batch), 4), *batch.images.shape[-2:])
         done = batch
         for number, stage in enumerate(self.stages):
             done = stage.apply(done, self._part(trace, number))

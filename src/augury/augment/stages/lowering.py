@@ -32,9 +32,9 @@ def contents_of(space: Space) -> frozenset[Content]:
 def lower(space: Space, trace: Trace, size: Tensor, contents_of: frozenset[Content]) -> Lowered:
     """The records of a trace (op, on: [B,S]; value: [B,S,P]) for images of valid `size` int64 [B,2].
 
-    Every operation is lowered on all rows, which takes fewer and simpler steps than picking its own: a batch's records are
-    so small that on any device the number of steps is what costs. What is the same for all rows of an operation is not
-    computed at all but looked up by the operation's index.
+    Every operation is lowered on all rows, which takes fewer and simpler steps than selecting its own: a batch's records are so
+    small that the cost is the number of steps on any device. Numbers that are the same for all rows of an operation are looked
+    up by the operation's index instead of being computed.
     """
     count, slots = trace["op"].shape
     active = _ActiveEntry(torch.where(trace["on"], trace["op"], len(space)).flatten(), len(space), {})

@@ -20,7 +20,7 @@ from augury.core.stage import Domain, Trace
 class Normalize:
     """uint8 pixels to floats: (x / 255 - mean) / std per channel. Draws nothing.
 
-    mean, std: one number per channel, or one for all; empty where a pipeline has yet to be told them.
+    mean, std: one number per channel, or one for all; empty until a pipeline fills them in.
     """
 
     mean: tuple[float, ...]
@@ -54,7 +54,7 @@ class Normalize:
         return normalised(images, self.mean, self.std)
 
     def restore(self, images: Tensor) -> Tensor:
-        """float [B,C,H,W] back to the nearest uint8 pixels, for people to look at."""
+        """float [B,C,H,W] converted back to the nearest uint8 pixels, for display."""
         return restored(images, self.mean, self.std)
 
     def follow(self, followed: Followed, trace: Trace) -> Followed:

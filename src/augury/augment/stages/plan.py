@@ -1,8 +1,8 @@
 """PlanStage: a policy's plan, drawn for every image of a batch and applied in a constant number of passes.
 
-An operation that stands alone is the same stage around a policy of one entry, so that there is one way from a draw to
-pixels. One operation fires per image and slot. Per slot the order of the forms is fixed, because the order is meaning:
-warp, table, blend, separable, map, region, then one mix, which reads the partner as this slot's pixel operations left it.
+A single operation is the same stage with a policy of one entry, so that there is only one path from a draw to pixels. One
+operation fires per image and slot. Within a slot, the order of the forms is fixed, because it affects the result: warp, table,
+blend, separable, map, region, then one mix, which reads the partner after this slot's pixel operations.
 """
 
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ from augury.augment.resample import separable
 from augury.augment.stages.lowering import contents_of, lower
 from augury.augment.stages.values import Numbers, values_of
 from augury.core.batch import Batch
+from augury.core.checks import check_size, check_trace
 from augury.core.devices import constant
 from augury.core.noise import Noise
 from augury.core.op import Op
@@ -44,6 +45,7 @@ class PlanStage:
     forms: frozenset[str] = field(init=False)
     contents: frozenset[Content] = field(init=False, repr=False)
     space: Space = field(init=False, repr=False)
+    _wanted: frozenset[str] = field(init=False, repr=False, compare=False)  # `box`, `partner`: what a trace must hold
     numbers: Numbers = field(init=False, repr=False, compare=False)
     records: bool = field(init=False, repr=False, compare=False)
 
@@ -52,6 +54,8 @@ class PlanStage:
         object.__setattr__(self, "space", space)
         object.__setattr__(self, "forms", frozenset(entry.op.form for entry in space.entries))
         object.__setattr__(self, "contents", contents_of(space))
+        wanted = ({"box"} if "region" in self.forms else set()) | (self.needs & {"partner"})
+        object.__setattr__(self, "_wanted", frozenset(wanted))
         object.__setattr__(self, "numbers", Numbers.of(space))
         object.__setattr__(self, "records", all(_has_record(entry.op) for entry in space.entries))
 
@@ -73,7 +77,7 @@ class PlanStage:
         return any(e.op.mixes_labels for e in self.space.entries)
 
     def sample(self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0) -> Trace:
-        """All choices of this stage for a batch, as tensors with a row per image."""
+        """All choices of this stage for a batch, as tensors with one row per image."""
         clock = clock or Clock()
         plan = self.policy.ask(noise.fold("plan"), clock)
         space, slots = self.space, self.policy.slots
@@ -103,7 +107,12 @@ class PlanStage:
         return trace
 
     def apply(self, batch: Batch, trace: Trace) -> Batch:
-        """The batch after the traced choices; a pure function of both."""
+        """The batch after the traced choices; a pure function of both. Raises InputError for a trace that does not fit it."""
+        self.check(batch, trace)
+        return self.execute(batch, trace)
+
+    def execute(self, batch: Batch, trace: Trace) -> Batch:
+        """The same for a trace that this stage drew for the batch, which needs no check."""
         size = batch.sizes()
         lowered = self.lower(trace, size)
         if self.forms <= {"warp", "table", "blend"}:
@@ -114,6 +123,11 @@ class PlanStage:
                 batch = self._slot(batch, lowered.slot(slot), column, size)
             images, targets = batch.images, batch.targets
         return batch.replace(images=images, targets=targets, saliency=None if self.moves else batch.saliency)
+
+    def check(self, batch: Batch, trace: Trace) -> None:
+        """Raises InputError naming the entry of a trace, or the batch's `size`, which does not fit the batch's images."""
+        check_size(batch)
+        check_trace(trace, batch, self.policy.slots, self.space, self._wanted)
 
     def follow(self, followed: Followed, trace: Trace) -> Followed:
         """Where the traced choices moved pixels to. Raises InputError for operations that masks or boxes cannot follow."""

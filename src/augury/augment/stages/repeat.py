@@ -13,7 +13,7 @@ from augury.core.stage import Domain, Trace
 
 @dataclass(frozen=True)
 class Repeat:
-    """Repeats the rows of a batch `copies` times; the stages after it draw for each copy on its own."""
+    """Repeats the rows of a batch `copies` times; later stages draw for each copy separately."""
 
     copies: int
     name: str = "batch_augment"
@@ -30,7 +30,7 @@ class Repeat:
         return batch[torch.arange(len(batch), device=batch.images.device).repeat(self.copies)]
 
     def repeat(self, noise: Noise) -> Noise:
-        """The noise of the repeated rows: the first copy keeps its own, so that one copy is no change."""
+        """The noise of the repeated rows; the first copy keeps the original noise, so that copies=1 changes nothing."""
         return noise.stacked([noise.fold(f"copy{k}") for k in range(1, self.copies)])
 
     def describe(self, trace: Trace, row: int) -> str:

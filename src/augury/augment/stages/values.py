@@ -1,4 +1,4 @@
-"""Native values of a whole plan at once: linear laws by coefficients, published levels by tables, the others law by law."""
+"""Native values of a whole plan: linear laws by coefficients, published levels by tables, the others one law at a time."""
 
 from dataclasses import dataclass
 

@@ -1,1 +1,1 @@
-"""Model patching: finding the subgroups on which a model fails, translating images between them, and training again."""
+"""Model patching: finding the subgroups on which a model fails, translating images between them, and retraining."""

@@ -24,7 +24,7 @@ _EACH = 2
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network, what its images are normalised with, and what to call it."""
+    """A trained network, the normalisation of its images, and its name in reports."""
 
     network: nn.Module
     normalize: Normalize
@@ -33,7 +33,7 @@ class Model:
 
 
 def model_of(folder: Path, dataset: Dataset, name: str, device: str) -> Model:
-    """The first network of a finished run; InputError where its classes or channels are not the data's."""
+    """The first network of a finished run; InputError if its classes or channels differ from the data's."""
     run = open_run(folder, device, {})
     own = run.identity
     if own.classes != dataset.classes or own.channels != dataset.train.images.shape[1]:
@@ -42,7 +42,7 @@ def model_of(folder: Path, dataset: Dataset, name: str, device: str) -> Model:
 
 
 def found_groups(model: Model, dataset: Dataset, groups: Groups) -> dict[str, Any]:
-    """What find.json holds: accuracy in percent per group of the validation part, the worst group, the gap of each class."""
+    """The content of find.json: accuracy in percent per group of the validation part, the worst group, the gap of each class."""
     part = on_device(dataset.validation, model.device)
     seen = evaluate(model.network, part, model.normalize, len(dataset.classes))
     found = group_accuracy(seen.prediction, part, groups)
@@ -60,10 +60,10 @@ def found_groups(model: Model, dataset: Dataset, groups: Groups) -> dict[str, An
 
 
 def before_and_after(before: Model, after: Model, dataset: Dataset, groups: Groups) -> Block:
-    """Saliency maps of both networks on the same test images: of every group the first ones that `before` gets wrong, then others.
+    """Saliency maps of both networks on the same test images; from each group, images that `before` gets wrong come first.
 
-    Two maps of each: the largest absolute derivative over the channels of the true class's logit, and Grad-CAM, as in the paper's
-    figures; each map up to its 99th percentile.
+    Two maps per image, as in the paper's figures: the absolute gradient of the true class's logit, maximal over the channels,
+    and Grad-CAM; each is clipped at its 99th percentile.
     """
     cells = groups.of_split(dataset.test)
     seen = evaluate(before.network, on_device(dataset.test, before.device), before.normalize, len(dataset.classes))
@@ -85,7 +85,7 @@ def before_and_after(before: Model, after: Model, dataset: Dataset, groups: Grou
 
 
 def _maps(model: Model, images: Tensor, labels: Tensor, classes: tuple[str, ...]) -> tuple[dict[str, Tensor], list[str]]:
-    """Saliency as uint8 [R,3,H,W], by its kind, and the prediction in words, for each image."""
+    """Saliency as uint8 [R,3,H,W] by kind, and each image's prediction in words."""
     shown = model.normalize.normalise(images.to(model.device))
     with evaluating(model.network):
         maps = {

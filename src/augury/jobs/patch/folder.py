@@ -1,4 +1,4 @@
-"""The folder that `augury patch` keeps everything in."""
+"""The output folder of `augury patch`."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +12,7 @@ FIND, TRANSLATE, TRANSLATED = "find.json", "translate.json", "translated.npy"
 
 
 def open_folder(output: Path, settings: Settings, patch: PatchSettings, *, overwrite: bool, resume: bool) -> RunDirectory:
-    """The command's folder; refused as `RunDirectory.open` does. Overwriting removes the command's own files alone."""
+    """The command's folder; refused as in `RunDirectory.open`. Overwriting removes only the command's own files."""
     directory = RunDirectory.open(output, {**settings.dict(), **asdict(patch)}, overwrite=overwrite, resume=resume)
     if overwrite and not resume:
         for file in (output / FIND, output / TRANSLATE, output / TRANSLATED, *output.glob("translations/*.png")):

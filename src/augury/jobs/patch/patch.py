@@ -32,15 +32,15 @@ def patch(
     settings: Settings, options: PatchSettings, output: Path, *, stage: str | None = None, resume: bool = False,
     overwrite: bool = False, quiet: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
-    """Run the stages that are named (all: find, translate, retrain, report), each from where it was left.
+    """Run the named stages (all: find, translate, retrain, report), each from where it stopped.
 
     settings.strategy is a list of rows (`augury.jobs.patch.rows`). Returns what the last stage wrote: find.json,
-    translate.json or result.json; result.json has a row per strategy with strategy, accuracy, worst_group, gaps, groups, n.
-    Raises InputError before anything is written for data without groups, or whose groups cannot be patched.
+    translate.json or result.json. result.json has a row per strategy with strategy, accuracy, worst_group, gaps, groups, n.
+    Raises InputError, before anything is written, for data without groups or with groups that cannot be patched.
     """
     stages, rows = stages_named(stage), patch_rows(settings.strategy)
     if settings.labels is not None or settings.labels_per_class is not None:
-        raise InputError("--labels: every image is translated and needs its label; leave it out, or use --fraction")
+        raise InputError("--labels: translation needs the label of every image; leave the flag out, or use --fraction")
     dataset = load_for(settings)
     if settings.strategy == DEFAULT_ROWS and settings.image_size is None and dataset.counterparts is not None:
         settings = replace(settings, strategy=f"{DEFAULT_ROWS},{TRUE_ROW}")
@@ -94,27 +94,27 @@ def patch(
 
 
 def checked_groups(dataset: Dataset) -> Groups:
-    """The data's groups; InputError where there are none to compare: in training, or in the test part."""
+    """The data's groups; InputError if the training part or the test part has none."""
     groups = groups_of(dataset)
     if bool((groups.of_split(dataset.test) < 0).all()):
-        raise InputError(f"DATA {dataset.name}: no image of the test part has a group; give them there too, or nothing can be told")
+        raise InputError(f"DATA {dataset.name}: no image of the test part has a group; name the groups there too")
     return groups
 
 
 def _check_earlier_stages(
     trainings: Trainings, stages: tuple[Stage, ...], seeds: list[int], *, looks_only: bool, removing: bool
 ) -> None:
-    """Refuse a stage before anything is written or trained, where what it needs of an earlier one is not there.
+    """
 
-    looks_only: find is given a model and trains none. removing: what the folder holds is about to be overwritten.
+    looks_only: find is given a model and trains none. removing: the folder's content is about to be overwritten.
     """
     first, translated = trainings.rows[0], [row for row in trainings.rows if row.translated]
     if stages in (("retrain",), ("report",)) and removing and (translated or stages == ("report",)):
-        raise InputError(f"--overwrite: removes what --stage {stages[0]} needs of the stages before it; leave it out")
+        raise InputError(f"--overwrite: would remove the output of earlier stages that --stage {stages[0]} needs; leave it out")
     if "find" in stages and first.translated and not looks_only and (removing or not (trainings.output / TRANSLATED).exists()):
         raise InputError(
-            f"--strategy {first.name}: the first row shows what fails, before there are translations to train it on; "
-            "name one without them first, such as erm, or give a finished run with --from-run"
+            f"--strategy {first.name}: the first row is trained to find what fails, before any translations exist; "
+            "name a strategy that needs none first, such as erm, or give a finished run with --from-run"
         )
     if stages == ("retrain",) and translated:
         trainings.translated()
@@ -126,7 +126,7 @@ def _check_earlier_stages(
 
 
 def find_stage(trainings: Trainings, groups: Groups, seeds: list[int], given: Model | None, quiet: bool) -> dict[str, Any]:
-    """Train the first row, unless a model is given, and see which groups it fails on; what find.json holds."""
+    """Train the first row, unless a model is given, and measure it on every group; returns find.json's content."""
     model = given
     if model is None:
         row, seed = trainings.rows[0], seeds[0]
@@ -153,13 +153,13 @@ def _before(trainings: Trainings, first: Trained) -> Model:
 
 
 def _test_notes(dataset: Dataset, groups: Groups) -> list[str]:
-    """What the reader must know of groups that a part lacks."""
+    """Notes on images without a group and on groups without images."""
     notes = []
     for name, part in (("validation", dataset.validation), ("test", dataset.test)):
         cells = groups.of_split(part)
         unknown = int((cells < 0).sum())
         if unknown:
-            notes.append(f"{unknown} of {len(cells)} {name} images have no group: they count in the accuracy and in no group")
+            notes.append(f"{unknown} of {len(cells)} {name} images have no group: they count in the accuracy but in no group")
         missing = [n for g, n in enumerate(groups.names) if int(groups.counts[g]) and not bool((cells == g).any())]
         notes += [f"group {n!r} has no {name} image: its accuracy there is unknown" for n in missing]
     untrained = [n for g, n in enumerate(groups.names) if not int(groups.counts[g])]
@@ -170,4 +170,4 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"--stage report: there is no {file} yet; run the stage that makes it first") from None
+        raise InputError(f"--stage report: {file} does not exist yet; first run the stage that writes it") from None

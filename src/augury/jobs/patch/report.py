@@ -26,7 +26,8 @@ def page(
     found: list[Trained],
     seeds: list[int],
 ) -> str:
-    """report.html: a table of the strategies, what was found before, translations, saliency before and after, curves."""
+    """report.html: a table of the strategies, the groups before patching, translations, saliency before and after, learning
+    curves."""
     rows = result["rows"]
     shown = settings_shown(replace(settings, strategy=rows[0]["strategy"]), result["environment"]) | {
         "seeds": ", ".join(map(str, seeds)),
@@ -45,21 +46,21 @@ def page(
 
 
 def summary(rows: list[dict[str, Any]]) -> str:
-    """One paragraph: the worst group's accuracy before and after, and what is shown to be better."""
+    """One paragraph: the worst group's accuracy before and after, and which strategies are shown to be better."""
     first, others = rows[0], rows[1:]
-    said = [f"The worst group of {first['label']} is right in {number(first['worst_group'])} % of its test images."]
+    said = [f"{first['label']} classifies {number(first['worst_group'])} % of its worst group's test images correctly."]
     for row in sorted(others, key=lambda r: -(r["worst_group"] or 0)):
         said.append(f"{row['label']}: {number(row['worst_group'])} %, {_verdict(row)}.")
     if others and not any(row["verdict"] == "better" for row in others):
         said.append(f"Nothing here is shown to be better than {first['label']}.")
     n = first["n"]
-    said.append(f"{n} seeds; differences are paired by seed." if n > 1 else "One seed cannot tell a difference from noise.")
+    said.append(f"{n} seeds; differences are paired by seed." if n > 1 else "One seed cannot distinguish a difference from noise.")
     return " ".join(said)
 
 
 def _verdict(row: dict[str, Any]) -> str:
     if row["difference_low"] is None:
-        return f"a difference of {number(row['difference'], sign=True)} points that has no interval"
+        return f"a difference of {number(row['difference'], sign=True)} points, without an interval"
     brackets = interval(row["difference_low"], row["difference_high"], sign=True)
     if row["verdict"] in ("better", "worse"):
         return f"{row['verdict']} by {number(abs(row['difference']))} points {brackets}"
@@ -79,7 +80,7 @@ def _before(found: dict[str, Any]) -> Part:
     columns = ("group", "training images", "validation images", "accuracy, %")
     gaps = "; ".join(f"{name} {number(gap)} points" for name, gap in found["gaps"].items() if gap is not None)
     worst = f"worst in {found['worst_group_name']}: {number(found['worst_group'])} %" if found["worst_group"] is not None else ""
-    words = f"{found['model']} on the validation part: {number(found['accuracy'])} % in all, {worst}. Gaps: {gaps}."
+    words = f"{found['model']} on the validation part: {number(found['accuracy'])} % overall, {worst}. Gaps: {gaps}."
     return Part("What fails", words, tables=(Table("Before", columns, rows, digits=0),))
 
 
@@ -108,9 +109,9 @@ def _compared(rows: list[dict[str, Any]], groups: Groups) -> Part:
     costs = ("strategy", "lr", "weight decay", "sampling", "settings tried", "steps", "images seen", "seconds")
     series = {row["label"]: [[s["groups"][name] for s in row["seeds"]] for name in tested] for row in rows}
     caption = (
-        "Test part, means over seeds. The worst group is the lowest accuracy of a group, per seed; its 95 % interval in brackets. "
-        "Differences are of the worst group, to the first row, paired by seed, with intervals that hold for all rows at once. A "
-        "gap is the difference between the best and the worst group of a class, in points."
+        "Test part, means over seeds. The worst group's accuracy is the lowest accuracy of any group, per seed, with its 95 % "
+        "interval in brackets. Differences are those of the worst group to the first row, paired by seed, with intervals that hold "
+        "for all rows at once. A gap is the difference between the best and the worst group of a class, in points."
     )
     caption = " ".join([caption, *interval_notes(rows, "worst_group_low", "worst_group_high")])
     tables = (
@@ -120,7 +121,7 @@ def _compared(rows: list[dict[str, Any]], groups: Groups) -> Part:
             "Settings and cost",
             costs,
             settings,
-            "Steps and images are of one training; the translations' cost stands with their sheets.",
+            "Steps and images are those of one training; the cost of the translations is given with their sheets.",
         ),
     )
     panel = dot_panel("Test accuracy of every group, %", tested, series)
@@ -136,14 +137,15 @@ def _translations(output: Path, result: dict[str, Any]) -> list[Part]:
     made = [
         Sheet(
             pair["title"],
-            f"Left: training images of both subgroups ({pair['images'][0]:,} and {pair['images'][1]:,} to learn from). Right: what "
-            f"retraining sees of them in either subgroup, after {pair['steps']:,} steps ({number(pair['seconds'], 0)} s). A good "
-            "translation changes what sets the subgroups apart, and not the class.",
+            f"Left: training images of both subgroups ({pair['images'][0]:,} and {pair['images'][1]:,} to learn from). Right: the "
+            f"same images as retraining sees them in each subgroup, after {pair['steps']:,} steps "
+            f"({number(pair['seconds'], 0)} s). A good "
+            "translation changes what distinguishes the subgroups, but not the class.",
             (output / pair["sheet"]).read_bytes(),
         )
         for pair in pairs
     ]
-    words = "CycleGANs, learned from the training part alone. Where they change the class, do not trust what is built on them."
+    words = "CycleGANs trained on the training part alone. If they change the class, do not trust the strategies that use them."
     tables = (_qualities(result["qualities"], result["judge"]),) if "qualities" in result else ()
     return [Part("Translations between subgroups", words, tables=tables, sheets=tuple(made))]
 
@@ -169,23 +171,25 @@ def _qualities(found: list[dict[str, Any]], judge: dict[str, float | None]) -> T
         for each in found
     ]  # fmt: skip
     said = [
-        "Subgroup and class as a judge sees them: support-vector machines on the pixels of the training part, right on "
-        f"{number(judge['subgroup_accuracy'])} and {number(judge['label_accuracy'])} % of the validation part's real images. "
-        "Distance: energy distance, in grey levels a pixel, to the real images of the target subgroup; before: of the untouched "
-        "images."
+        "Subgroup and class are judged by support-vector machines trained on the pixels of the training part, which classify "
+        f"{number(judge['subgroup_accuracy'])} and {number(judge['label_accuracy'])} % of the validation part's real images "
+        "correctly. Distance: energy distance to the real images of the target subgroup, in grey levels per pixel, after and "
+        "before translation."
     ]
     if known:
         columns = (*columns, "true counterpart before", "true counterpart after")
-        said.append("True counterpart: mean absolute difference in grey levels to the image as it would really look.")
+        said.append(
+            "True counterpart: mean absolute difference, in grey levels, to the image's true appearance in the target subgroup."
+        )
     return Table("How good the translations are", columns, tuple(rows), " ".join(said))
 
 
 def _saliency(output: Path, rows: list[dict[str, Any]]) -> Part:
     caption = (
-        "The same test images under both networks, of every group first those that the first one gets wrong, so that one looks "
-        "worse here than it is. Gradient: the pixels that move the true class's logit most (absolute gradient). Grad-CAM: where "
-        "the last convolution's maps speak for the true class. Each map up to its own 99th percentile. Under each map: what the "
-        "network says, and how surely."
+        "The same test images under both networks. Images that the first network gets wrong come first in every group, so it looks "
+        "worse here than it is. Gradient: absolute gradient of the true class's logit at every pixel. Grad-CAM: where the last "
+        "convolution's feature maps support the true class. Each map is clipped at its 99th percentile. Under each map: the "
+        "network's prediction and its probability."
     )
     shown = Sheet(f"{rows[0]['label']} and {rows[-1]['label']}", caption, (output / "saliency.png").read_bytes())
     return Part("Where the networks look", "", sheets=(shown,))

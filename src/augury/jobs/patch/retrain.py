@@ -28,7 +28,8 @@ Advance = Callable[[dict[str, Any] | None], None]
 
 @dataclass(frozen=True)
 class Trainings:
-    """Where the rows' trainings are and what they train on. translated: called when a row needs it."""
+    """The rows' trainings: their folders, settings and data. translated: reads the translated images, called when a row needs
+    them."""
 
     output: Path
     rows: list[PatchRow]
@@ -37,13 +38,13 @@ class Trainings:
     translated: Callable[[], Tensor]
 
     def folder(self, row: PatchRow, seed: int, choice: int = 0) -> Path:
-        """The folder of one training; `choice`: its entry of the grid."""
+        """The folder of one training; `choice`: its index in the grid."""
         name = re.sub(r"[^A-Za-z0-9.=-]+", "_", row.label).strip("_")[:60]
         tried = f"-try{choice}" if len(row.grid) > 1 else ""
         return self.output / "runs" / f"{self.rows.index(row)}-{name}-seed{seed}{tried}"
 
     def check(self) -> None:
-        """Refuse what cannot be trained before anything is written."""
+        """Raise InputError, before anything is written, for a row that cannot be trained."""
         for row in self.rows:
             if row.true:
                 true_translations(self.dataset, row.name)
@@ -52,7 +53,7 @@ class Trainings:
                 prepare(row.settings(self.settings, choice), self.dataset, nothing)
 
     def train(self, row: PatchRow, seed: int, choice: int, advance: Advance | None) -> dict[str, Any]:
-        """One training, or what is left of it; its result.json with its metrics. Without `advance`, only look."""
+        """Train, or resume a training; returns its result.json with its metrics. Without `advance`, only read a finished one."""
         folder, settings = self.folder(row, seed, choice), row.settings(self.settings, choice, seed)
         if advance is None:
             result = RunDirectory(folder).result() if folder.is_dir() else None
@@ -70,9 +71,9 @@ class Trainings:
         return {**result, "metrics": directory.metrics()}
 
     def chosen(self, row: PatchRow, seeds: list[int], advance: Advance | None) -> int:
-        """The entry of the row's grid that does best on the validation part, by the mean over seeds; 0 where nothing is tried.
+        """The index of the row's grid with the best mean over seeds on the validation part; 0 for a single entry.
 
-        One seed would not do: the best of several trainings is mostly the luckiest.
+        One seed is not enough: the best of several single trainings is mostly the luckiest.
         """
         if len(row.grid) == 1:
             return 0
@@ -93,18 +94,20 @@ class Trainings:
 
 
 def true_translations(dataset: Dataset, row: str) -> Tensor:
-    """The training images' true counterparts, uint8 [N,K,C,H,W]; InputError where the data have none, or of another size."""
+    """The training images' true counterparts, uint8 [N,K,C,H,W]; InputError if the data have none, or have another size."""
     if dataset.counterparts is None:
-        raise InputError(f"--strategy {row}: {dataset.name} has no true translations; only data made to order have (*_correlation)")
+        raise InputError(
+            f"--strategy {row}: {dataset.name} has no true translations; only synthetic data have them (*_correlation)"
+        )
     found = dataset.counterparts(dataset.train.ids)
     if found.shape[2:] != dataset.train.images.shape[1:]:
-        raise InputError(f"--strategy {row}: true translations have the data's own size; leave --image-size out")
+        raise InputError(f"--strategy {row}: true translations have the data's own size; leave out --image-size")
     return found
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A row's trainings: the entry of its grid, and per seed the result with its metrics, and the folder."""
+    """A row's trainings: the index of the chosen grid entry, and per seed the result with its metrics and the folder."""
 
     row: PatchRow
     choice: int
@@ -113,7 +116,7 @@ class Trained:
 
 
 def _validated(settings: Settings, run: dict[str, Any]) -> float:
-    """How good a training is on the validation part, by what its epoch was selected by."""
+    """A training's value on the validation part of the metric that selected its epoch."""
     rows = run["metrics"]
     if settings.select == "last":
         return rows[-1]["validation_accuracy"]
@@ -122,7 +125,7 @@ def _validated(settings: Settings, run: dict[str, Any]) -> float:
 
 
 def table(found: list[Trained], dataset: Dataset, groups: Groups, settings: Settings) -> list[dict[str, Any]]:
-    """The rows of result.json, with the accuracies of the test part; means over seeds, and every seed's own below them."""
+    """The rows of result.json, with accuracies on the test part: means over seeds, and the values of every seed."""
     each = [[_tested(folder, dataset, groups) for folder in one.folders] for one in found]
     worst = [[seed.worst for seed in seeds] for seeds in each]
     rows = []
@@ -164,7 +167,7 @@ def _tested(folder: Path, dataset: Dataset, groups: Groups) -> GroupAccuracy:
 
 
 def _means(seeds: list[dict[str, float | None]]) -> dict[str, float | None]:
-    """Per key the mean over seeds, None where there is none."""
+    """The mean over seeds of every key, None for a key without values."""
     found: dict[str, float | None] = {}
     for key in seeds[0]:
         values = [value for seed in seeds if (value := seed[key]) is not None]

@@ -1,4 +1,4 @@
-"""The rows of `augury patch`: strategies, how each is sampled, and what of its settings is its own."""
+"""The rows of `augury patch`: strategies, each with its sampling and its own settings."""
 
 from dataclasses import dataclass, replace
 from itertools import product
@@ -18,10 +18,9 @@ Positive = Annotated[float, Interval(0)]
 
 @dataclass(frozen=True)
 class PatchRow:
-    """A strategy as it is trained. name: as it was written. label: the shortest that tells it from the others. own: settings
-    that differ from the command's. grid: settings to try, of which the best on the validation part is kept; one entry where
-    nothing is tried. true: trained on the true counterparts, where the data are made to order, in the place of learned
-    translations."""
+    """A strategy with its settings. name: as the user wrote it. label: the shortest unique name. own: settings that differ
+    from the command's. grid: settings to try, of which the best on the validation part is used; a single entry if nothing is
+    tried. true: train on the true counterparts, which synthetic data have, instead of learned translations."""
 
     name: str
     strategy: str
@@ -32,25 +31,25 @@ class PatchRow:
 
     @property
     def reads_translations(self) -> bool:
-        """Whether it is trained on translations, learned or true."""
+        """Whether the row is trained on translations, learned or true."""
         return STREAM in build_strategy(self.strategy).streams
 
     @property
     def translated(self) -> bool:
-        """Whether it is trained on learned translations."""
+        """Whether the row is trained on learned translations."""
         return self.reads_translations and not self.true
 
     def settings(self, common: Settings, choice: int = 0, seed: int | None = None) -> Settings:
-        """The training's settings with an entry of the grid."""
+        """The training's settings with the given entry of the grid."""
         values = {**self.own, **self.grid[choice]}
         return replace(common, strategy=self.strategy, seed=common.seed if seed is None else seed, **values)
 
 
 def patch_rows(text: str) -> list[PatchRow]:
-    """The rows written as `erm,erm+balanced,clamp(weight=5)+with(lr=0.001)`; InputError for what is not one.
+    """The rows written as `erm,erm+balanced,clamp(weight=5)+with(lr=0.001)`; InputError for anything else.
 
-    A row is a strategy and, after `+`, any of: `balanced` (every batch holds as many images of every group; what strategies
-    that weigh groups do anyway), `true` (true translations, on data made to order), `with(lr=..., weight_decay=...,
+    A row is a strategy and, after `+`, any of: `balanced` (every batch has equally many images of every group, as strategies
+    that weight groups do anyway), `true` (true translations, on synthetic data), `with(lr=..., weight_decay=...,
     sampling=...)` (settings of its own), `tuned(...)` (values to choose from on the validation part).
     """
     rows = [_row(chain) for chain in parse_list(text, "--strategy")]
@@ -67,7 +66,7 @@ def patch_rows(text: str) -> list[PatchRow]:
 
 
 def _without(name: str, additions: tuple[str, ...]) -> str:
-    """A row's name with these additions left out, but for `tuned` itself."""
+    """A row's name without these additions, except that `tuned` leaves its bare name."""
     stages = parse_list(name, "--strategy")[0].stages
     kept = [("tuned" if s.name == "tuned" else "") if s.name in additions else str(s) for s in stages]
     return "+".join(part for part in kept if part)
@@ -104,7 +103,7 @@ def _row(chain: Chain) -> PatchRow:
         elif spec.name == "true":
             _no_options(spec, where)
             if STREAM not in made.streams:
-                raise InputError(f"{where}: {first.name} reads no translations, so there are no true ones to give it")
+                raise InputError(f"{where}: {first.name} uses no translations; leave out +true")
             true = True
         elif spec.name == "with":
             own |= with_settings(**bind(with_settings, spec, where))

@@ -1,4 +1,4 @@
-"""What `augury patch` is told beside a training's settings, and the folder it keeps everything in."""
+"""The settings of `augury patch` beyond those of a training."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -18,7 +18,7 @@ DEFAULT_ROWS = "erm,erm+balanced,group_dro(adjustment=1),clamp(adjustment=1)"
 class PatchSettings:
     """seeds: trainings per strategy. from_run: the folder of a finished run whose network is to be patched, instead of the first
     strategy's. translate: a CycleGAN for each class, or one for all. translate_*: their training (`TranslationSettings`);
-    translate_augment: what their images go through."""
+    translate_augment: the augmentation of their images."""
 
     seeds: Annotated[int, Interval(1, 1000)] = flag(8, "Patching", "trainings per strategy")
     from_run: str | None = flag(
@@ -26,13 +26,13 @@ class PatchSettings:
     )
     translate: Literal["class", "all"] = flag("class", "Patching", "one CycleGAN for each class, or one for all classes")
     translate_steps: Annotated[int, Interval(1)] = flag(1000, "Patching", "steps of each CycleGAN")
-    translate_batch_size: Annotated[int, Interval(2)] = flag(16, "Patching", "images of either subgroup per step")
+    translate_batch_size: Annotated[int, Interval(2)] = flag(16, "Patching", "images of each subgroup per step")
     translate_lr: Annotated[float, Interval(0)] = flag(2e-4, "Patching", "Adam's learning rate for the generators", value="RATE")
     translate_lr_discriminator: Annotated[float, Interval(0)] = flag(
         2e-4, "Patching", "Adam's learning rate for the discriminators", value="RATE"
     )
     translate_augment: str = flag(
-        "none", "Patching", "augmentation of the images that translations are learned from", value="AUGMENTATION"
+        "none", "Patching", "augmentation of the images that the CycleGANs are trained on", value="AUGMENTATION"
     )
 
     @staticmethod
@@ -47,10 +47,10 @@ class PatchSettings:
 
 
 def stages_named(text: str | None) -> tuple[Stage, ...]:
-    """All stages, or the one that is named; InputError for another name."""
+    """All stages, or the named one; InputError for an unknown name."""
     if text is None:
         return STAGES
     for stage in STAGES:
         if text == stage:
             return (stage,)
-    raise InputError(f"--stage: unknown stage {text!r}; one of {', '.join(STAGES)}")
+    raise InputError(f"--stage: unknown stage {text!r}; name one of {', '.join(STAGES)}")

@@ -1,4 +1,4 @@
-"""The second stage of `augury patch`: CycleGANs between subgroups, sheets to judge them by, and every image translated."""
+"""The second stage of `augury patch`: CycleGANs between subgroups, sheets to inspect them, and a translation of every image."""
 
 import io
 import json
@@ -29,19 +29,19 @@ _SHOWN = 6
 
 
 def pipeline_of(patch: PatchSettings, dataset: Dataset) -> Pipeline:
-    """What the CycleGANs' images go through, ending in [-1, 1]; InputError where it mixes images."""
+    """The augmentation of the CycleGANs' images, normalised to [-1, 1]; InputError if it mixes images."""
     channels = len(dataset.mean)
     chain = parse_chain(patch.translate_augment, "--translate-augment")
     made = build(chain, ((0.5,) * channels, (0.5,) * channels), "--translate-augment")
     if made.mixes:
-        raise InputError(f"--translate-augment {patch.translate_augment}: mixes images, and a translation learns from single ones")
+        raise InputError(f"--translate-augment {patch.translate_augment}: mixes images; name an augmentation that does not")
     return made
 
 
 def translate_stage(
     output: Path, dataset: Dataset, groups: Groups, patch: PatchSettings, seed: int, device: torch.device, quiet: bool
 ) -> dict[str, Any]:
-    """Train what is not trained yet, write translated.npy and a sheet per pair; what translate.json holds."""
+    """Train the remaining CycleGANs, write translated.npy and a sheet per pair; returns translate.json's content."""
     if (output / TRANSLATE).exists() and (output / TRANSLATED).exists():
         return json.loads((output / TRANSLATE).read_text(encoding="utf-8"))
     pairs, pipeline, settings = pairs_of(groups, patch.translate), pipeline_of(patch, dataset), patch.translation(seed)
@@ -74,7 +74,7 @@ def translate_stage(
 
 
 def _judged(dataset: Dataset, groups: Groups, images: Tensor) -> dict[str, Any]:
-    """How good every translation is, the judge's own accuracy, and warnings, for translate.json."""
+    """The quality of every translation, the judge's own accuracy, and warnings, for translate.json."""
     judge = Judge.fit(dataset.train, dataset.validation, groups)
     truth = None if dataset.counterparts is None else dataset.counterparts(dataset.train.ids)
     if truth is not None and truth.shape[2:] != images.shape[2:]:
@@ -88,16 +88,18 @@ def _judged(dataset: Dataset, groups: Groups, images: Tensor) -> dict[str, Any]:
 
 
 def translated_images(output: Path, dataset: Dataset) -> Tensor:
-    """What the stage wrote, uint8 [N,K,C,H,W]; InputError where it is not there or of other images."""
+    """The stage's translations, uint8 [N,K,C,H,W]; InputError if they are missing or belong to other images."""
     try:
         array = np.load(output / TRANSLATED, allow_pickle=False)
-    except OSError:
+    except FileNotFoundError:
         raise InputError(f"--stage: {output} has no translations yet; run --stage translate first") from None
+    except OSError as error:
+        raise InputError(f"{output / TRANSLATED}: cannot be read ({error.strerror or error}); make it readable") from None
     except ValueError:
         raise InputError(f"{output / TRANSLATED}: damaged; run --stage translate again") from None
     images = torch.from_numpy(array)
     if images.ndim != 5 or images.shape[0] != len(dataset.train.ids) or images.shape[2:] != dataset.train.images.shape[1:]:
-        raise InputError(f"{output / TRANSLATED}: is not of this data's training images; run --stage translate again")
+        raise InputError(f"{output / TRANSLATED}: does not belong to these training images; run --stage translate again")
     return images
 
 
@@ -111,7 +113,7 @@ def _described(groups: Groups, pair: Pair, gan: CycleGan) -> dict[str, Any]:
 
 
 def _block(dataset: Dataset, groups: Groups, pair: Pair, translated: Tensor, steps: int) -> Block:
-    """Training images of both subgroups beside what the training sees as their translations."""
+    """Training images of both subgroups, next to the translations that training uses."""
     names, each = groups.subgroup_names, max(2, _SHOWN // (2 * len(pair.classes)))
     split = dataset.train
     assert split.groups is not None

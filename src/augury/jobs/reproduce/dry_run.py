@@ -1,4 +1,4 @@
-"""What a recipe's rows would be refused for, without their data and without training: each is put together on a stand-in."""
+"""Finds the rows of a recipe that would be refused, without data or training: each is built on stand-in data."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -22,7 +22,7 @@ from augury.train.strategies.strategy import Strategy, members
 
 
 class DryRun:
-    """Puts rows' trainings together; what several rows have in common is looked at once."""
+    """Builds the trainings of rows; what several rows share is checked once."""
 
     def __init__(self) -> None:
         self.known: dict[str, str | None] = {}
@@ -33,9 +33,9 @@ class DryRun:
     def refused(
         self, recipe: Recipe, rows: Sequence[RecipeRow], scale: Scale, overrides: dict[str, Any] | None = None
     ) -> dict[str, str]:
-        """The rows that would be refused, by id, each with the reason; rows that are known not to run are left out.
+        """The ids of the rows that would be refused, with the reasons; rows known not to run are left out.
 
-        What depends on the pixels, on the machine or on weights that are fetched shows only in the run itself.
+        Problems with the pixels, the machine or downloaded weights appear only in the run itself.
         """
         found = {}
         for row in rows:
@@ -78,7 +78,7 @@ class DryRun:
             raise InputError(reason)
 
     def _network_refusal(self, settings: Settings, dataset: Dataset, strategy: Strategy) -> str | None:
-        """Why the networks cannot be made, or do not take the images; they are made without weights."""
+        """Why the networks cannot be built or do not accept the images; they are built without weights."""
         shape = tuple(dataset.train.images.shape[1:])
         key = (settings.model, strategy.networks, len(dataset.classes), shape[0])
         try:
@@ -94,15 +94,15 @@ class DryRun:
         except (InputError, RunError) as error:
             return str(error)
         except RuntimeError as error:
-            return f"--model {settings.model}: does not take these images ({str(error).splitlines()[0]})"
+            return f"--model {settings.model}: does not accept these images ({str(error).splitlines()[0]})"
         return None
 
 
 def _pass(network: nn.Module, shape: tuple[int, ...]) -> None:
-    """Two images through the network, for their sizes alone."""
+    """Pass two images through the network, only to check their sizes."""
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            # Sizes pass through it, and without weights it takes longer than all the rest.
+            # It keeps sizes as they are, and on the meta device it would take longer than everything else.
             module.forward = _same  # type: ignore[method-assign, assignment]
     network(torch.zeros(2, *shape))
 

@@ -1,4 +1,4 @@
-"""What recipes need and what has been measured: the list on the terminal, and docs/results.md."""
+"""What recipes need and what has been measured: the list on the terminal, and the page docs/results.md."""
 
 import json
 import re
@@ -20,7 +20,7 @@ PAPERS = {
 
 
 def results_in(folder: Path) -> dict[str, dict[str, Any]]:
-    """The JSON files of a folder of measurements, by their paths in it; InputError where one cannot be read."""
+    """The JSON files of a folder of measurements, keyed by their paths in it; InputError if one cannot be read."""
     found = {}
     for file in sorted(folder.rglob("*.json")):
         try:
@@ -31,7 +31,7 @@ def results_in(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def overview(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Per recipe what it needs, and how many of its rows the results hold, by scale."""
+    """For every recipe, what it needs and how many of its rows have been measured at each scale."""
     return [_needs(load(name), results) for name in ordered()]
 
 
@@ -44,7 +44,7 @@ def _needs(recipe: Recipe, results: dict[str, dict[str, Any]]) -> dict[str, Any]
     trainings: dict[str, RecipeRow] = {}
     for row in recipe.rows:
         if row.unavailable is None:
-            # Rows of the same settings are one training.
+            # Rows with the same settings share one training.
             trainings.setdefault(json.dumps(row.settings, sort_keys=True, default=list), row)
     each = [hours(recipe, row, row.settings, recipe.seeds) for row in trainings.values()]
     known = [value for value in each if value is not None]
@@ -73,7 +73,7 @@ def overview_table(rows: list[dict[str, Any]]) -> None:
             ", ".join(row["data"]), _hours(row["gpu_hours"]), _measured(row) or "nothing", row["title"],
         )  # fmt: skip
     print_table(made, ["GPU hours", "trainings x seeds"])
-    print("GPU hours: for all rows at full scale, from multiply-adds at 50 Tflop/s; an estimate, low for small networks.")
+    print("GPU hours: for all rows at full scale, estimated from multiply-adds at 50 Tflop/s; too low for small networks.")
 
 
 def _measured(row: dict[str, Any]) -> str:
@@ -85,7 +85,7 @@ def _hours(value: float | None) -> str:
 
 
 def result_table(result: dict[str, Any]) -> None:
-    """Print a result on stdout: a row each, then what is not as published."""
+    """Print a result on stdout: a line per row, then what differs from the publication."""
     made = table(f"{result['title']} ({result['source']})")
     for heading in HEADINGS:
         made.add_column(heading, justify="left" if heading in ("row", "within", "") else "right", no_wrap=True)
@@ -100,7 +100,7 @@ HEADINGS = ("row", "published", "ours", "n", "spread", "within", "difference pub
 
 
 def cells_of(result: dict[str, Any]) -> list[tuple[str, ...]]:
-    """The rows as words: published, ours, n, spread, within, and the differences to the reference."""
+    """The rows as text: published, ours, n, spread, within, and the differences to the reference."""
     found: list[tuple[str, ...]] = []
     for row in result["rows"]:
         published = _number(row["published"]) + (f" ± {row['published_spread']:g}" if row["published_spread"] else "")
@@ -116,7 +116,7 @@ def cells_of(result: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def explained(result: dict[str, Any]) -> list[str]:
-    """The scale in words, how `within` is meant, why rows have no number, the recipe's notes."""
+    """The scale in words, the meaning of `within`, why rows have no number, the recipe's notes."""
     lines = []
     if result["scale"] != "full":
         changed: dict[str, int] = {}
@@ -126,16 +126,16 @@ def explained(result: dict[str, Any]) -> list[str]:
         least = 0.2 * max([1, *changed.values()])
         words = ", ".join(change for change, count in changed.items() if count > least)
         smoke = result["scale"] == "smoke"
-        said = "the numbers mean nothing but that the rows run" if smoke else "only differences can be compared"
-        lines.append(f"Scale {result['scale']}: not the published training ({words}), so that {said}.")
+        said = "the numbers show only that the rows run" if smoke else "only differences can be compared"
+        lines.append(f"Scale {result['scale']}: not the published training ({words}), so {said}.")
     elif any("training images" in change for row in result["rows"] for change in row["changed"]):
         lines.append(
-            "The data are not complete, so that no number is judged: "
+            "The data are not complete, so no number is judged: "
             + next(change for row in result["rows"] for change in row["changed"] if "training images" in change)
             + "."
         )
     elif result["tolerance"] is not None:
-        lines.append(f"within: at most {result['tolerance']:g} from the published number, or twice its spread where that is more.")
+        lines.append(f"within: at most {result['tolerance']:g} from the published number, or twice its spread if that is more.")
     lines += reasons(result["rows"])
     seeds = result["seeds"]
     lines.append(f"Seeds {seeds[0]} to {seeds[-1]}; spread: standard deviation over seeds. {result['environment']['device']}.")
@@ -151,7 +151,7 @@ def _difference(value: float | None, sign: str) -> str:
 
 
 def results_page(folder: Path) -> str:
-    """docs/results.md: every recipe that was measured with all its rows, what was not, and the other measurements."""
+    """docs/results.md: every measured recipe with all its rows, what was not measured, and the other measurements."""
     results = results_in(folder)
     rows = overview(results)
     lines = [
@@ -170,7 +170,7 @@ def results_page(folder: Path) -> str:
         data = ", ".join(row["data"])
         hour = _hours(row["gpu_hours"])
         lines.append(f"| `{row['recipe']}` | {row['title']} | {row['rows']} | {data} | {hour} | {_measured(row) or 'nothing'} |")
-    lines += ["", "GPU hours: all rows at full scale, estimated from multiply-adds at 50 Tflop/s; low for small networks.", ""]
+    lines += ["", "GPU hours: all rows at full scale, estimated from multiply-adds at 50 Tflop/s; too low for small networks.", ""]
     return "\n".join(lines + _others(results)) + "\n"
 
 

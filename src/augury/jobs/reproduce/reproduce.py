@@ -1,4 +1,4 @@
-"""`augury reproduce`: a table or a figure of a paper, row by row, beside the published numbers."""
+"""`augury reproduce`: a table or a figure of a paper, row by row, compared with the published numbers."""
 
 import statistics
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ SHORT_SEEDS = 3
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be reproduced. rows: patterns of ids. seeds: by default the paper's at full scale, at most 3 at short, 1 at
-    smoke. overrides: settings that replace a short row's."""
+    """What to reproduce. rows: patterns of ids. seeds: by default the paper's number at full scale, at most 3 at short scale, 1
+    at smoke scale. overrides: settings that replace a row's at short scale."""
 
     recipe: str
     rows: str | None = None
@@ -38,11 +38,11 @@ class Request:
 def reproduce(
     request: Request, context: RunContext, *, resume: bool = False, overwrite: bool = False, quiet: bool = False
 ) -> dict[str, Any]:
-    """Train what the rows ask for and write result.json: per row published, ours, n, spread, within.
+    """Run the trainings of the rows and write result.json: published, ours, n, spread and within for each row.
 
-    Rows that were measured into the folder before stay in result.json; `resume` may name other rows and more seeds.
-    Raises InputError for an unknown recipe or row, and for changed settings at full scale; a row that cannot run says why,
-    and where none could, here or before, RunError does.
+    Rows measured earlier in the folder stay in result.json; `resume` may name other rows and more seeds. A row that cannot
+    run records the reason. Raises InputError for an unknown recipe or row and for changed settings at full scale, and
+    RunError if no row has run, now or earlier.
     """
     alone("reproduce")
     recipe = load(request.recipe)
@@ -50,7 +50,7 @@ def reproduce(
     checked(Settings, request.overrides or {}, "--flags")
     if request.overrides and request.scale != "short":
         named = ", ".join(f"--{key.replace('_', '-')}" for key in request.overrides)
-        raise InputError(f"{named}: changes what the paper trained; use it with --scale short")
+        raise InputError(f"{named}: changes the paper's training; use it with --scale short")
     each = [(row, settings_at(recipe, row, request.scale, request.overrides)) for row in rows]
     seeds = seeds_of(recipe, request)
     pick_device(context.device)
@@ -73,7 +73,7 @@ def reproduce(
     if all(row["status"].startswith(("not run", "failed")) for row in shown):
         if all(row["status"].startswith("not run") for row in shown):
             _leave_nothing(directory)
-        raise RunError(f"RECIPE {recipe.name}: no row ran, nothing was measured. {'; '.join(reasons(shown))}")
+        raise RunError(f"RECIPE {recipe.name}: no row could be run. {'; '.join(reasons(shown))}")
     compare(shown)
     result = {
         "version": 1, "recipe": recipe.name, "title": recipe.title, "source": recipe.source, "scale": request.scale,
@@ -85,7 +85,7 @@ def reproduce(
 
 
 def reasons(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Why rows have no number, each reason with its rows."""
+    """The reasons why rows have no number, each with its rows."""
     found: dict[str, list[str]] = {}
     for row in rows:
         if row["status"] != "measured":
@@ -94,20 +94,20 @@ def reasons(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _leave_nothing(directory: RunDirectory) -> None:
-    """A folder in which nothing was done must not stand in the way of the next try."""
+    """Remove the folder if nothing was done, so that it does not block the next attempt."""
     directory.clear()
-    with suppress(OSError):  # others' files are in it
+    with suppress(OSError):  # it contains other files
         directory.path.rmdir()
 
 
 def seeds_of(recipe: Recipe, request: Request) -> list[int]:
-    """The seeds that are trained: counted from the recipe's own first one."""
+    """The seeds to train, counted from the recipe's first seed."""
     default = {"full": recipe.seeds, "short": min(SHORT_SEEDS, recipe.seeds), "smoke": 1}[request.scale]
     first = recipe.rows[0].settings.get("seed", 0)
     return list(range(first, first + (request.seeds or default)))
 
 
-# A row's numbers, one per seed, with what the training cost; or why there is none.
+# A row's numbers, one per seed, with the training's cost; or None with the reason.
 Found = tuple[list[float] | None, dict[str, Any] | str]
 
 
@@ -131,7 +131,7 @@ def _trained(
 
 
 def _read(plan: Planned, row: RecipeRow, results: list[dict[str, Any]], seeds: list[int], context: RunContext) -> Found:
-    """A row's number in every result."""
+    """A row's number from every result."""
     try:
         sources = results if row.measure is None else measured(plan, row, seeds, context)
     except (InputError, RunError) as error:
@@ -191,7 +191,7 @@ def _row(recipe: Recipe, row: RecipeRow, settings: dict[str, Any], scale: Scale,
 def within(recipe: Recipe, row: RecipeRow, ours: float) -> bool | None:
     """Whether ours lies within the row's or the recipe's tolerance of the published number, or twice its spread if that is more.
 
-    None where the paper prints none, or where numbers of other hardware cannot be compared.
+    None if the paper gives no number, or if it depends on the hardware.
     """
     if row.published is None or recipe.tolerance is None or row.figure in ("seconds_per_epoch", "device_hours"):
         return None
@@ -199,7 +199,7 @@ def within(recipe: Recipe, row: RecipeRow, ours: float) -> bool | None:
 
 
 def compare(rows: list[dict[str, Any]]) -> None:
-    """Give every row its difference to its reference, published and ours (paired by seed); ratios for times."""
+    """Add to every row its difference to its reference, published and ours (paired by seed); a ratio for times."""
     by_id = {row["id"]: row for row in rows}
     for row in rows:
         other = by_id.get(row["reference"])

@@ -1,4 +1,4 @@
-"""The trainings behind a recipe's rows: run once each however many rows they serve, resumed, measured."""
+"""The trainings behind a recipe's rows: each is run once, however many rows use it, resumed and measured."""
 
 import json
 import re
@@ -60,7 +60,7 @@ def planned(rows: Sequence[tuple[RecipeRow, dict[str, Any]]]) -> list[Planned]:
 
 @dataclass
 class RunContext:
-    """Where everything is made: data, device, output; and the data read last."""
+    """Where rows are trained: output folder, data, device; and the data set read last."""
 
     output: Path
     data_dir: str | None = None
@@ -71,7 +71,7 @@ class RunContext:
     refused: dict[str, str] = field(default_factory=dict)
 
     def settings(self, planned: Planned, seed: int = 0) -> Settings:
-        """A training's settings here; InputError for a value that is none."""
+        """A training's settings in this context; InputError for an invalid value."""
         own = {key: value for key, value in planned.settings.items() if key != "seed"}
         if planned.learned is not None:
             policies = planned.learned.folder(self.output, seed).absolute() / "policies.yaml"
@@ -83,7 +83,7 @@ class RunContext:
         )
 
     def dataset(self, name: str, settings: Settings) -> Dataset:
-        """The data; InputError saying what the row needs where they cannot be had."""
+        """The data; if they are not available, InputError with what the row needs."""
         if name in self.refused:
             raise InputError(self.refused[name])
         key = data_key(settings)
@@ -124,7 +124,7 @@ def _learned(teacher: Planned, seeds: list[int], context: RunContext) -> None:
 
 
 def measured(plan: Planned, row: RecipeRow, seeds: list[int], context: RunContext) -> list[dict[str, Any]]:
-    """What the row's measurement finds in the network of every seed, kept beside it."""
+    """The row's measurement of the network of every seed, cached in the network's folder."""
     spec = parse_spec(row.measure or "", f"row {row.id!r}: measure")
     function = registry.get("measurement", spec.name)
     options = bind(function, spec, f"row {row.id!r}: measure")
@@ -142,7 +142,7 @@ def measured(plan: Planned, row: RecipeRow, seeds: list[int], context: RunContex
 def patch_all(
     rows: Sequence[tuple[RecipeRow, dict[str, Any]]], options: dict[str, Any], seeds: list[int], context: RunContext, quiet: bool
 ) -> dict[str, list[dict[str, Any]]]:
-    """One `augury patch` for all rows; per strategy what result.json has of every seed."""
+    """One `augury patch` for all rows; per strategy, the entries of result.json for every seed."""
     strategies = list(dict.fromkeys(settings["strategy"] for _, settings in rows))
     plan = Planned("", {**rows[0][1], "strategy": ",".join(strategies)}, [rows[0][0]])
     settings = context.settings(plan, seeds[0])
@@ -154,7 +154,7 @@ def patch_all(
 
 
 def figure_of(row: RecipeRow, settings: dict[str, Any], result: dict[str, Any]) -> float | None:
-    """A row's number in one training's result; None where that training has none, as digits have no retrieval."""
+    """A row's number in one training's result; None if that training has none, as digits have no retrieval."""
     value = _at(row.figure, settings, result)
     if value is None:
         return None

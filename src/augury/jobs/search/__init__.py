@@ -1,1 +1,1 @@
-"""Searching augmentation policies, with random search at equal budget."""
+"""Policy search, compared with random search at equal budget."""

@@ -1,4 +1,4 @@
-"""A finished search goes further: a larger budget, other controls, more seeds."""
+"""Extends a finished search: a larger budget, other controls, more seeds."""
 
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ EXTENDABLE = ("budget", "controls", "seeds")
 
 
 def extends(output: Path, options: SearchSettings, config: dict[str, Any]) -> bool:
-    """Whether a search that is resumed is to go further than it was told: a larger budget, other controls, more seeds.
+    """Whether resuming extends the search by a larger budget, other controls or more seeds.
 
-    InputError where it could not have become what is asked for.
+    InputError for an extension that is not possible.
     """
     old = RunDirectory(output).config() if output.is_dir() else None
     if old is None or all(old.get(key) == config[key] for key in EXTENDABLE):
@@ -28,16 +28,18 @@ def extends(output: Path, options: SearchSettings, config: dict[str, Any]) -> bo
     if old["budget"] != options.budget:
         if options.method == "autoaugment" and options.controller_lr is None and controller_lr(now) != controller_lr(before):
             raise InputError(
-                f"--budget {options.budget}: the controller would learn at another rate than in the children that it has; keep it "
-                f"with --controller-lr {controller_lr(before):g} in a new search"
+                f"--budget {options.budget}: the controller's learning rate would change in the middle of the search; start a new "
+                f"search with --controller-lr {controller_lr(before):g}"
             )
         if options.method == "tanda" and now.seconds is not None:
-            raise InputError(f"--budget {options.budget}: a time is shared out among TANDA's generators; start a new search")
+            raise InputError(
+                f"--budget {options.budget}: TANDA divides a time among its generators, so it cannot grow; start a new search"
+            )
     return True
 
 
 def forget_trainings(retrained: Path, file: Path) -> None:
-    """Remove the trainings of a policy that is not the found one any more."""
+    """Remove the trainings of a policy that is no longer the found one."""
     for folder in sorted((retrained / "runs").glob("*")):
         config = RunDirectory(folder).config()
         if config is not None and str(Spec(str(file.resolve()))) in config["augment"]:
@@ -45,7 +47,7 @@ def forget_trainings(retrained: Path, file: Path) -> None:
 
 
 def trained_as(file: Path) -> Any:
-    """What the trainings of a policy file depend on; None where it is not there."""
+    """The parts of a policy file that its trainings depend on; None if it does not exist."""
     if not file.exists():
         return None
     policy = read_policy_file(file)

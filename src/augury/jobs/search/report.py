@@ -1,4 +1,4 @@
-"""What a search came to, in a sentence, a page and a table."""
+"""The result of a search as a sentence, a page and a figure."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,9 +20,9 @@ SHEETS = 2
 
 
 def sentence(found: Mapping[str, Any]) -> str:
-    """What is shown of the found policy against random search's, from its row's paired difference to it."""
+    """The verdict on the found policy, from its row's paired difference to random search's."""
     if found["n"] < 2 or found["difference"] is None:
-        return "one seed cannot tell it from random search; run it with three seeds or more"
+        return "one seed cannot tell it from random search; use three seeds or more"
     brackets = interval(found["difference_low"], found["difference_high"], sign=True)
     points = f"{number(found['difference'], sign=True)} points {brackets}".rstrip()
     words = {"better": "better than random search", "worse": "worse than random search"}
@@ -34,11 +34,11 @@ def arm_words(name: str, arm: Mapping[str, Any]) -> str:
     extras = [f"{arm[key]} {word}" for key, word in (("failed", "crashed"), ("pruned", "ended early")) if arm[key]]
     said = ", ".join([f"{arm['children']} children", *extras, f"{arm['epochs']} epochs", f"{arm['seconds']:.0f} s"])
     accuracies = ", ".join(f"{value:.1f} %" for value in arm["validation_accuracy"])
-    return f"{name}: {said}; chosen on the validation part at {accuracies}: {' | '.join(arm['policy'])}"
+    return f"{name}: {said}; best on the validation part with {accuracies}: {' | '.join(arm['policy'])}"
 
 
 def _equal(arms: Mapping[str, Any]) -> str:
-    """In what the two searches were equal."""
+    """What was equal in the two searches."""
     found, random = arms["found"], arms["random"]
     if found["children"] == random["children"]:
         return f"Both searches trained {found['children']} children."
@@ -49,7 +49,7 @@ def _equal(arms: Mapping[str, Any]) -> str:
 
 
 def report_page(result: dict[str, Any], final: Settings, options: SearchSettings, dataset: Dataset, output: Path) -> str:
-    """report.html: the comparison of the winners, what the search did, and what the policies do to the user's images."""
+    """report.html: the comparison of the winners, the course of the search, and the policies' effect on the user's images."""
     metrics = RunDirectory(output / "retrained").metrics()
     curves = {}
     for row in result["rows"]:
@@ -66,8 +66,8 @@ def report_page(result: dict[str, Any], final: Settings, options: SearchSettings
         for row in sorted(result["rows"][:SHEETS], key=lambda row: row["name"] != "found")
     ]
     notes = [
-        f"The found policy is {result['verdict']}. {_equal(result['search'])} Both chose by the validation part "
-        "alone; the test part was read once, at the end of the trainings shown here.",
+        f"The found policy is {result['verdict']}. {_equal(result['search'])} Both selected on the validation part "
+        "alone; the test part was used once, at the end of the trainings shown here.",
         *(arm_words(name, arm) for name, arm in result["search"].items()),
         *result["notes"],
     ]
@@ -78,7 +78,7 @@ def report_page(result: dict[str, Any], final: Settings, options: SearchSettings
 
 
 def rewards(arms: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Every child's reward, in the order of their numbers, and the best so far: title, HTML and caption."""
+    """Every child's reward in order, and the best so far: title, HTML and caption."""
     names = {"found": "the method", "random": "random search"}
     series: dict[str, list[Point]] = {}
     best: dict[str, list[Point]] = {}

@@ -1,6 +1,6 @@
-"""`augury search`: find a policy on the user's own images, beside random search at equal budget, and say what it is worth.
+"""`augury search`: find a policy on the user's own images, and compare it with random search at equal budget.
 
-The search sees the training and the validation part. Children train on a proxy whose test part is empty, so that nothing
+The search sees only the training and the validation part. Children train on a proxy whose test part is empty, so that nothing
 can be selected by it. The winner, random search's winner and the controls are then trained on the full training part, and
 the test part is read once, at the end of each of those trainings.
 """
@@ -43,7 +43,7 @@ JOINED = 5
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """How a search is run, which does not decide what it finds. workers: children at a time. ray: a cluster's address.
+    """How a search is run, without influence on its result. workers: children trained at a time. ray: a cluster's address.
 
     storage: where Optuna keeps its study, a file in the output folder by default.
     """
@@ -59,7 +59,8 @@ def search(
 ) -> dict[str, Any]:  # fmt: skip
     """Search, then train the winner and its controls with several seeds; returns result.json's content.
 
-    settings.augment goes before the searched policy and settings.epochs is a child's. Writes config.yaml, journal.jsonl (a
+    settings.augment is applied before the searched policy, and settings.epochs are those of a child. Writes config.yaml,
+    journal.jsonl (a
     line per child), found.yaml and random.yaml (policy files; TANDA's generators beside them), retrained/ (the comparison),
     result.json and report.html. A killed search resumes without losing finished children.
     """
@@ -79,7 +80,7 @@ def search(
     finished = directory.result()
     if finished is not None and not extended:
         return finished
-    (output / "result.json").unlink(missing_ok=True)  # of before it was extended
+    (output / "result.json").unlink(missing_ok=True)  # from before the extension
     reduced = proxy(
         dataset, options.proxy if settings.labels is None and settings.labels_per_class is None else 10**9, settings.seed
     )
@@ -106,7 +107,7 @@ def search(
 
 
 def _checked(settings: Settings, options: SearchSettings, final: Settings, dataset: Dataset) -> Settings:
-    """The children's settings; InputError, before anything is written, for what no training could be made of."""
+    """The children's settings; InputError, before anything is written, for settings that cannot be trained."""
     child = replace(settings, model=options.child_model or settings.model)
     prepare(child, dataset)
     for chain in parse_list(options.controls, "--controls"):
@@ -117,7 +118,7 @@ def _checked(settings: Settings, options: SearchSettings, final: Settings, datas
 
 
 def _leave_nothing(directory: RunDirectory) -> None:
-    """Remove what a search that was refused late had begun."""
+    """Remove the files of a search that was refused after it had begun."""
     directory.clear()
     (directory.path / "study.journal").unlink(missing_ok=True)
     with suppress(OSError):
@@ -135,9 +136,9 @@ def _opened(output: Path, config: dict[str, Any], overwrite: bool, resume: bool)
 
 
 def _study(options: SearchSettings, settings: Settings, output: Path, how: SearchOptions) -> dict[str, Any]:
-    """Where Optuna keeps the study and what it is called: the same for the same search, wherever it runs."""
+    """The storage and the name of Optuna's study; the same search has the same name wherever it runs."""
     if how.storage is not None and options.sampler != "tpe":
-        raise InputError("--storage: belongs to --sampler tpe; leave it out")
+        raise InputError("--storage: applies to --sampler tpe only; leave it out")
     if options.sampler != "tpe":
         return {}
     from augury.train.search.tpe import optuna_module, owner_of
@@ -146,7 +147,7 @@ def _study(options: SearchSettings, settings: Settings, output: Path, how: Searc
     same = {**settings.dict(), **asdict(options), **dict.fromkeys(EXTENDABLE), "seed": None, "device": None, "data_dir": None}
     name = "augury " + " ".join(f"{k}={v}" for k, v in same.items() if v not in (None, []))
     storage = how.storage or str(output / "study.journal")
-    # A study in the folder is this search's alone, also where the folder has been moved to.
+    # A study in the output folder belongs to this search alone, even after the folder has been moved.
     owner = f"this:{settings.seed}" if how.storage is None else owner_of(str(output.resolve()), settings.seed)
     return {
         "storage": storage, "study_name": name[:500], "owner": owner,
@@ -157,7 +158,7 @@ def _study(options: SearchSettings, settings: Settings, output: Path, how: Searc
 def _searched(
     searcher: Any, budget: Budget, space: SearchSpace, settings: Settings, pool: Pool, journal: Journal, workers: int, quiet: bool
 ) -> dict[str, ArmResult]:
-    """Both arms: the method's, then random search with as many children."""
+    """Run both arms: the method, then random search with an equal budget."""
     total = 2 * (budget.children or int(budget.seconds or 0))
     with bar(total, quiet, "children" if budget.children else "seconds") as progress:
 
@@ -174,14 +175,15 @@ def _searched(
 
 
 def equal_budget(space: SearchSpace, found: ArmResult, workers: int) -> Budget:
-    """What random search may spend: as many children. TANDA's children train a generator first, which random ones do not, so
-    there it is as much time, and as many children at least."""
+    """Random search's budget: as many children. TANDA's children train a generator first, which random ones do not, so random
+    search then gets as much time, and at least as many children."""
     children = len(found.outcomes)
     return Budget(None, found.seconds / workers, least=children) if isinstance(space, TandaSpace) else Budget(children)
 
 
 def policies_kept(options: SearchSettings, children: int) -> int:
-    """How many of the best policies make the result: AutoAugment's 5, or a quarter of fewer than 20 children; else 1."""
+    """How many of the best policies are joined into the result: AutoAugment's 5, or a quarter of fewer than 20 children; else
+    1."""
     return max(1, min(JOINED, children // 4)) if options.method == "autoaugment" else 1
 
 
@@ -189,7 +191,7 @@ def _write_policy(
     output: Path, arm: str, found: ArmResult, space: SearchSpace, dataset: Dataset, settings: Settings, options: SearchSettings,
     journal: Journal,
 ) -> None:  # fmt: skip
-    """ARM.yaml with its provenance, and the generator beside it where there is one."""
+    """Write ARM.yaml with its provenance, and the generator next to it if there is one."""
     best = found.best(policies_kept(options, len(found.outcomes)))
     contents = [_content(outcome, space, dataset, journal) for outcome in best]
     rows = tuple(row for content in contents for row in content.periods[0][1])
@@ -209,7 +211,7 @@ def _write_policy(
     if before is not None and trained_as(file) != before:
         forget_trainings(output / "retrained", file)
     elif before is not None:
-        # The same policy again: its trainings were told this text, and are not done anew for another count of children.
+        # The policy is unchanged: keep the file's text, so that its trainings are not repeated for another number of children.
         write_atomically(file, kept)
     generator = journal.file(arm, best[0].number, "safetensors")
     if generator.exists():
@@ -217,7 +219,7 @@ def _write_policy(
 
 
 def _content(outcome: Outcome, space: SearchSpace, dataset: Dataset, journal: Journal) -> PolicyFile:
-    """A child's policy: from its own file where making it again would mean training, else from its decisions."""
+    """A child's policy: from its own file if rebuilding it would mean training, otherwise from its decisions."""
     file = journal.file(outcome.arm, outcome.number, "yaml")
     if file.exists():
         return read_policy_file(file)
@@ -226,14 +228,14 @@ def _content(outcome: Outcome, space: SearchSpace, dataset: Dataset, journal: Jo
 
 
 def _after(before: str, policy: str) -> str:
-    """A chain of the augmentation that goes before and a policy's file or name."""
+    """The chain of the preceding augmentation and a policy's file or name."""
     chain = parse_chain(before, "--augment")
     policies = parse_chain(policy, "--controls")
     return str(replace(chain, stages=tuple(s for s in (*chain.stages, *policies.stages) if s != Spec("none"))))
 
 
 def _refine_share(found: ArmResult, space: SearchSpace, dataset: Dataset) -> float:
-    """The share of the epochs that the arm's winner trains without its policy at the end."""
+    """The share of epochs, at the end, that the arm's winner trains without its policy."""
     if not isinstance(space, RandAugmentSpace):
         return 0.0
     best = found.best(1)[0]
@@ -243,7 +245,7 @@ def _refine_share(found: ArmResult, space: SearchSpace, dataset: Dataset) -> flo
 def _retrained(
     final: Settings, options: SearchSettings, output: Path, shares: dict[str, float], quiet: bool
 ) -> dict[str, Any]:  # fmt: skip
-    """The comparison at the end: random search's winner is the reference. shares: of the epochs without the policy, by arm."""
+    """The final comparison, with random search's winner as the reference. shares: of epochs without the policy, by arm."""
     files = {arm: str(Spec(str((output / f"{arm}.yaml").resolve()))) for arm in ("random", "found")}
     names = [*files.values(), *map(str, parse_list(options.controls, "--controls"))]
     augment = ",".join(_after(final.augment, name) for name in names)

@@ -1,4 +1,4 @@
-"""What decides a search's result, beside the settings of its trainings."""
+"""The settings that determine a search's result, beyond those of its trainings."""
 
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
@@ -12,7 +12,7 @@ from augury.train.search.budget import Budget
 Method = Literal["tanda", "autoaugment", "randaugment"]
 CHILD_EPOCHS = 10
 
-# Which methods an option belongs to, where not to all.
+# The methods that an option applies to, if not to all.
 _ONLY = {
     "functions": ("tanda",), "length": ("tanda",), "generator": ("tanda",), "generator_steps": ("tanda",),
     "generator_lr": ("tanda",), "discriminator_lr": ("tanda",), "operations": ("autoaugment", "randaugment"),
@@ -23,18 +23,18 @@ _ONLY = {
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """A search. seeds, final_epochs: of the trainings on the full training part at the end. proxy: images children train on.
+    """A search. seeds, final_epochs: of the final trainings on the full training part. proxy: number of images children train on.
 
-    child_model: the children's network, the final one by default. controls: augmentations trained at the end beside the
-    winner and random search's. The others belong to one method each; round_size: children that the controller learns from at a
-    time; refine_shares: shares of the epochs at the end to be tried without the policy.
+    child_model: the children's network, the final one by default. controls: augmentations trained at the end to compare with
+    the two winners. Each of the others applies to one method; round_size: children that the controller learns from at a time;
+    refine_shares: shares of the epochs, at the end, to try without the policy.
     """
 
-    method: Method = required("Search", "what searches")
+    method: Method = required("Search", "search method")
     budget: str = flag(
         "40",
         "Search",
-        "child trainings, such as 40, or a time, such as 20m, for the method; random search trains as many children",
+        "the method's budget: a number of child trainings, such as 40, or a time, such as 20m; random search gets an equal one",
         value="N|TIME",
     )
     seeds: Annotated[int, Interval(1, 1000)] = flag(5, "Search", "trainings of each winner at the end")
@@ -42,23 +42,30 @@ class SearchSettings:
     proxy: Annotated[int, Interval(2)] = flag(4000, "Search", "largest number of training images that children see")
     child_model: str | None = flag(None, "Search", "the children's network", value="NETWORK", unset="that of --model")
     controls: str = flag(
-        "trivialaugment", "Search", "augmentations, separated by commas, trained at the end beside the two winners", value="A,B,..."
+        "trivialaugment",
+        "Search",
+        "augmentations, separated by commas, trained at the end to compare with the two winners",
+        value="A,B,...",
     )
     functions: str | None = flag(
         None,
         "Search",
-        "tanda: operations with fixed values separated by commas, or a published list, mnist or cifar10",
+        "tanda: operations with fixed values separated by commas, or one of the published lists mnist and cifar10",
         value="F,G,...",
-        unset="by the images",
+        unset="depends on the images",
     )
     length: Annotated[int, Interval(1, 100)] = flag(10, "Search", "tanda: functions per image")
     generator: Literal["lstm", "gru", "mean_field"] = flag("lstm", "Search", "tanda: model that generates sequences of functions")
     generator_steps: Annotated[int, Interval(1)] = flag(
-        500, "Search", "tanda: steps of a generator's training, where --budget counts children"
+        500, "Search", "tanda: training steps of each generator, if --budget counts children"
     )
     generator_lr: Annotated[float, Interval(0)] = flag(1e-3, "Search", "tanda: the generator's learning rate", value="RATE")
     discriminator_lr: Annotated[float, Interval(0)] | None = flag(
-        None, "Search", "tanda: the discriminator's learning rate", value="RATE", unset="a grid of the released ones, 5e-6 to 5e-5"
+        None,
+        "Search",
+        "tanda: the discriminator's learning rate",
+        value="RATE",
+        unset="a grid of the released values, 5e-6 to 5e-5",
     )
     operations: str | None = flag(
         None,
@@ -67,7 +74,7 @@ class SearchSettings:
         value="A,B,...",
         unset="the published ones",
     )
-    rule: Literal["ppo", "reinforce"] = flag("ppo", "Search", "autoaugment: how the controller learns")
+    rule: Literal["ppo", "reinforce"] = flag("ppo", "Search", "autoaugment: learning rule of the controller")
     controller_lr: Annotated[float, Interval(0)] | None = flag(
         None, "Search", "autoaugment: the controller's learning rate", value="RATE", unset="0.01; 3.5e-4 from 1000 children on"
     )
@@ -77,14 +84,14 @@ class SearchSettings:
     refine_shares: tuple[Annotated[float, Interval(0, 0.99)], ...] = flag(
         (0.0,),
         "Search",
-        "randaugment: shares of the epochs at the end that are tried without the policy, such as 0,0.2",
+        "randaugment: shares of the epochs, at the end, to try without the policy, such as 0,0.2",
         value="F,G,...",
     )
     sampler: Literal["grid", "tpe"] = flag("grid", "Search", "randaugment: a grid, or Optuna's tpe with pruning")
 
     @staticmethod
     def of(values: dict[str, Any], where: str) -> "SearchSettings":
-        """From a flat mapping; InputError for wrong values, for a missing method, for options of another method."""
+        """From a flat mapping; InputError for wrong values, a missing method or options of another method."""
         if values.get("budget") is not None:
             Budget.of(str(values["budget"]))
         if values.get("method") is None:
@@ -93,7 +100,9 @@ class SearchSettings:
         plain = {part.name: part.default for part in fields(SearchSettings)}
         for name, methods in _ONLY.items():
             if getattr(made, name) != plain[name] and made.method not in methods:
-                raise InputError(f"--{name.replace('_', '-')}: belongs to --method {' or '.join(methods)}; leave it out")
+                raise InputError(f"--{name.replace('_', '-')}: applies to --method {' or '.join(methods)} only; leave it out")
         if made.sampler == "tpe" and len(made.refine_shares) > 1:
-            raise InputError("--refine-shares: --sampler tpe searches numbers of operations and magnitudes alone; use the grid")
+            raise InputError(
+                "--refine-shares: --sampler tpe searches only numbers of operations and magnitudes; use --sampler grid"
+            )
         return made

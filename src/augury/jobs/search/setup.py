@@ -22,7 +22,7 @@ GRID_POINTS = 30
 
 
 def space_of(search: SearchSettings, dataset: Dataset, device: str) -> SearchSpace:
-    """The space that is searched. Raises InputError for unknown operations and for fewer than two."""
+    """The search space. Raises InputError for unknown operations and for fewer than two."""
     if search.method == "autoaugment":
         return AutoAugmentSpace(PolicySpace(operations=_operations(search, OPERATIONS)))
     if search.method == "randaugment":
@@ -31,7 +31,7 @@ def space_of(search: SearchSettings, dataset: Dataset, device: str) -> SearchSpa
     default = "mnist" if grey else "cifar10"
     chains = parse_list(search.functions or default, "--functions")
     if any(len(chain.stages) > 1 for chain in chains):
-        raise InputError("--functions: a function is one operation, not a chain; part functions by commas")
+        raise InputError("--functions: a function is one operation, not a chain; separate functions by commas")
     functions = expanded([chain.stages[0] for chain in chains])
     budget = Budget.of(search.budget)
     seconds = None if budget.seconds is None else budget.seconds / candidates_in(budget.seconds)
@@ -42,15 +42,16 @@ def space_of(search: SearchSettings, dataset: Dataset, device: str) -> SearchSpa
 
 
 def candidates_in(seconds: float) -> int:
-    """How many generators TANDA trains in a time: one for every five minutes, at least one, at most the grid."""
+    """How many generators TANDA trains in the given time: one for every five minutes, at least one, at most the 12 of its
+    grid."""
     return max(1, min(12, int(seconds / 60 / MINUTES_PER_CANDIDATE)))
 
 
 def searcher_of(
     search: SearchSettings, space: SearchSpace, settings: Settings, tpe: dict[str, Any], known: Sequence[Decisions] = ()
 ) -> tuple[Searcher, Budget]:
-    """Who proposes the method's children, and how many. tpe: where Optuna keeps its study. known: what was tried before, by a
-    search that is extended; a grid continues with points that are not among them.
+    """The searcher that proposes the method's children, and its budget. tpe: options of Optuna's study. known: decisions tried
+    before a search was extended; a grid continues with new points.
     """
     budget = Budget.of(search.budget)
     if isinstance(space, AutoAugmentSpace):
@@ -72,12 +73,12 @@ def searcher_of(
 
 
 def controller_lr(budget: Budget) -> float:
-    """AutoAugment's 3.5e-4 needs thousands of children to move the controller; with fewer than 1000 it is 0.01."""
+    """AutoAugment's rate of 3.5e-4 takes thousands of children to change the controller; below 1000 children it is 0.01."""
     return 3.5e-4 if (budget.children or 0) >= 1000 else 0.01
 
 
 def random_searcher(space: SearchSpace, seed: int) -> RandomSearch:
-    """The control: as many children, drawn uniformly."""
+    """The control: children drawn uniformly."""
     return RandomSearch(space, seed)
 
 
@@ -86,5 +87,7 @@ def _operations(search: SearchSettings, default: tuple[str, ...]) -> tuple[str, 
         return default
     chains = parse_list(search.operations, "--operations")
     if any(len(chain.stages) > 1 or chain.stages[0].options or chain.stages[0].first for chain in chains):
-        raise InputError("--operations: names of operations, separated by commas, without options; the ladder gives their values")
+        raise InputError(
+            "--operations: give names of operations, separated by commas, without options; the search chooses their values"
+        )
     return tuple(chain.stages[0].name for chain in chains)

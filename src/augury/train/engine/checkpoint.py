@@ -41,7 +41,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
         _flush(path.parent)
     except OSError as error:
-        raise _kept(path, error) from None
+        raise not_written(path, error) from None
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -53,23 +53,26 @@ def save_checkpoint(directory: Path, tensors: dict[str, Tensor], state: dict[str
 
     The new one is whole on the disk before anything is renamed, so that one of the two can be read at any moment.
     """
-    packed = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    text = json.dumps({**state, "version": VERSION})
-    data = save(packed, metadata={"state": text, "checksum": str(_checksum(packed, text))})
     current = directory / NAME
     try:
-        temporary = _written(current, data)
+        temporary = _written(current, _packed(tensors, state))
         if current.exists():
             os.replace(current, directory / PREVIOUS)
         os.replace(temporary, current)
         _flush(directory)
     except OSError as error:
-        raise _kept(current, error) from None
+        raise not_written(current, error) from None
 
 
-def keep_as(directory: Path, name: str) -> None:
-    """Keep the newest checkpoint under another name, which later ones do not replace."""
-    write_atomically(directory / name, (directory / NAME).read_bytes())
+def save_as(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    """Write a checkpoint under a name of its own, which later ones do not replace."""
+    write_atomically(path, _packed(tensors, state))
+
+
+def _packed(tensors: dict[str, Tensor], state: dict[str, Any]) -> bytes:
+    packed = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    text = json.dumps({**state, "version": VERSION})
+    return save(packed, metadata={"state": text, "checksum": str(_checksum(packed, text))})
 
 
 def _written(path: Path, data: bytes) -> Path:
@@ -100,7 +103,8 @@ def _flush(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _kept(path: Path, error: OSError) -> RunError:
+def not_written(path: Path, error: OSError) -> RunError:
+    """What is said where a file of a run cannot be written."""
     room = "; free some space, then --resume" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
     return RunError(f"{path}: cannot be written ({error.strerror}); what stood there before is kept{room}")
 
@@ -129,9 +133,12 @@ def newest(directory: Path) -> Found | None:
 
 
 def read(path: Path) -> Found | None:
-    """One checkpoint; None where it is damaged. Nothing in it is executed."""
+    """One checkpoint; None where it is damaged. Nothing in it is executed. Raises RunError where it may not be read."""
     try:
         open_regular(path).close()
+    except OSError as error:  # what the system refuses is no damage
+        raise RunError(f"{path}: cannot be read ({error.strerror}); nothing was changed; make it readable, then --resume") from None
+    try:
         with safe_open(path, framework="pt") as file:
             about = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)

@@ -1,6 +1,7 @@
-"""Stops on a non-finite loss or out of memory, and saves the step for debugging."""
+"""Stops on a non-finite loss, out of memory or at the end of another process, and says what is kept."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -119,10 +120,14 @@ def read_failure(folder: Path) -> Failure:
 
 @contextmanager
 def explained(batch_size: int | None) -> Iterator[None]:
-    """Running out of memory as a RunError that says what to change."""
+    """Running out of memory, and the end of a process that is needed, as a RunError that says what is kept and what to do."""
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, OSError) as error:
+        if isinstance(error, RunError):
+            raise
+        if isinstance(error, RuntimeError) and (ended := _ended(str(error))) is not None:
+            raise RunError(f"{ended}; the last checkpoint is kept, --resume goes on from it") from None
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not _is_about_memory(str(error)):
             raise
         where = "the GPU is" if isinstance(error, torch.OutOfMemoryError) else "the computer is"
@@ -133,5 +138,29 @@ def explained(batch_size: int | None) -> Iterator[None]:
         ) from None
 
 
+def _ended(text: str) -> str | None:
+    """In words, which process ended that this one was waiting for."""
+    if worker := re.search(r"DataLoader worker \(pid(?:\(s\))? ([0-9, ]+)\)", text):
+        numbers = worker[1].strip()
+        return (
+            f"process {numbers}, which decodes images, was ended from outside, as happens where memory runs out; use fewer "
+            "--decode-workers"
+        )
+    if any(words in text for words in _PARTED):
+        return "another of the processes that train together has ended, and none can go on without it; start all of them again"
+    return None
+
+
+# What gloo and NCCL say of a process that has gone.
+_PARTED = (
+    "Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL", "Timed out waiting", "gloo/transport",
+    "Socket Timeout", "Application timeout", "Gloo",
+)  # fmt: skip
+_MEMORY = (
+    "can't allocate memory", "not enough memory", "out of memory", "Cannot allocate memory", "bad_alloc", "start new thread",
+    "failed to map segment", "Unable to mmap", "Unable to allocate",
+)  # fmt: skip
+
+
 def _is_about_memory(text: str) -> bool:
-    return any(words in text for words in ("can't allocate memory", "not enough memory", "out of memory"))
+    return any(words in text for words in _MEMORY)

@@ -125,6 +125,8 @@ class Identity:
                 tuple(found["classes"]), tuple(found["mean"]), tuple(found["std"]), preparation.size, preparation.channels,
                 preparation.intensity, preparation.resize, found["place"], found["data_dir"], fingerprint,
             )  # fmt: skip
+        except PermissionError as error:
+            raise InputError(f"{error.filename or file}: cannot be read ({error.strerror}); make it readable") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, InputError):
                 raise

@@ -22,9 +22,14 @@ from augury.train.engine.training import Training
 _PARTS = ("model.", "extra.", "optimizer.", "selected.", "average.")
 
 
-def save(training: Training, folder: Path, *, stage_one: bool = False) -> None:
-    """Write the checkpoint of the epochs done so far; stage_one: also as the checkpoint that is kept for good."""
-    t = training
+def save(training: Training, folder: Path) -> None:
+    """Write the checkpoint of the epochs done so far, after their metrics: it never knows more epochs than they do."""
+    RunDirectory(folder).flush_metrics()
+    checkpoint.save_checkpoint(folder, *_contents(training))
+
+
+def _contents(t: Training) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What a checkpoint holds: tensors by name, and the rest."""
     tensors = {f"model.{k}": v for k, v in t.model.state_dict().items()}
     tensors |= {f"extra.{k}": v for k, v in t.method.extra.state_dict().items()}
     tensors |= {f"optimizer.{k}": v for k, v in checkpoint.optimizer_tensors(t.optimizer).items()}
@@ -36,11 +41,9 @@ def save(training: Training, folder: Path, *, stage_one: bool = False) -> None:
         "wall": t.progress.clock.read(), "counts": t.counts.dict(),
         "strategy": flatten_state(t.strategy.state_dict(), "strategy", tensors), "selection": t.selection.state(),
         "data": fingerprint(t.data.train), "threads": torch.get_num_threads(),
-        "averaged": 0 if t.average is None else t.average.updates, "settings": _deciding(t.settings),
+        "processes": t.world.size, "averaged": 0 if t.average is None else t.average.updates, "settings": _deciding(t.settings),
     }  # fmt: skip
-    checkpoint.save_checkpoint(folder, tensors, state)
-    if stage_one:
-        checkpoint.keep_as(folder, checkpoint.STAGE_ONE)
+    return tensors, state
 
 
 def record_epoch(training: Training, row: dict[str, Any]) -> None:
@@ -52,12 +55,12 @@ def record_epoch(training: Training, row: dict[str, Any]) -> None:
     t = training
     ends = t.settings.refined and t.selection.ended is None and _stage_one_over(t)
     if ends:
-        chosen = t.selection.weights or t.shown.state_dict()
-        t.progress.stage_one = {name: tensor.detach().cpu().clone() for name, tensor in chosen.items()}
+        t.progress.stage_one = _chosen(t)
     if t.output.directory is not None:
         t.output.directory.append_metrics(row)
         if ends:
-            save(t, t.output.directory.path, stage_one=True)
+            # Before the checkpoint that goes on from it: a kill between the two would otherwise lose it for good.
+            checkpoint.save_as(t.output.directory.path / checkpoint.STAGE_ONE, *_contents(t))
     if ends:
         t.selection.end_stage_one(t.epoch)
         t.progress.epoch = t.settings.stage_one
@@ -65,6 +68,12 @@ def record_epoch(training: Training, row: dict[str, Any]) -> None:
     if t.output.directory is not None and due:
         save(t, t.output.directory.path)
         t.output.saved_at = time.monotonic()
+
+
+def _chosen(t: Training) -> dict[str, Tensor]:
+    """The weights that stage one ends with."""
+    chosen = t.selection.weights or t.shown.state_dict()
+    return {name: tensor.detach().cpu().clone() for name, tensor in chosen.items()}
 
 
 def _stage_one_over(t: Training) -> bool:
@@ -91,14 +100,29 @@ def resume(training: Training, directory: RunDirectory | None) -> list[dict[str,
     rows = [row for row in directory.metrics() if row["epoch"] <= t.epoch] if directory is not None and t.world.leads else []
     if directory is not None and t.world.leads:
         directory.write_metrics(rows)
+        _note_missing(t, len(rows))
         if t.settings.refined and t.epoch >= t.settings.stage_one:
             t.progress.stage_one = _stage_one(directory.path, t.average is not None)
     rows = t.world.from_first(rows)
     if t.settings.refined and t.selection.ended is None and (t.epoch >= t.settings.stage_one or t.selection.stopped(t.epoch)):
-        # Killed between the two checkpoints of stage one's end, or a checkpoint of before the stages chose for themselves.
+        # A checkpoint of before the stages chose for themselves, or of when stage one's end was written after it.
+        if directory is not None and t.world.leads and not t.progress.stage_one and t.epoch <= t.settings.stage_one:
+            t.progress.stage_one = _chosen(t)
+            checkpoint.save_as(directory.path / checkpoint.STAGE_ONE, *_contents(t))
         t.selection.end_stage_one(min(t.epoch, t.settings.stage_one))
         t.progress.epoch = max(t.epoch, t.settings.stage_one)
     return rows
+
+
+def _note_missing(t: Training, rows: int) -> None:
+    """Say so where metrics.jsonl knows fewer epochs than the checkpoint."""
+    left_out = 0 if t.selection.ended is None else t.settings.stage_one - t.selection.ended[0]  # patience ended stage one early
+    known = t.epoch - left_out
+    if rows < known:
+        t.progress.notes.append(
+            f"metrics.jsonl held {rows} of the {known} epochs of the checkpoint: curves and figures over epochs lack "
+            f"{known - rows}; the network does not"
+        )
 
 
 def _restore(t: Training, found: checkpoint.Found) -> None:
@@ -106,6 +130,12 @@ def _restore(t: Training, found: checkpoint.Found) -> None:
     _refuse_another(t, state)
     if state.get("data", fingerprint(t.data.train)) != fingerprint(t.data.train):
         raise InputError(f"--resume: the training images of {t.settings.data} are not those it was started with; put them back")
+    if (before := state.get("processes", t.world.size)) != t.world.size:  # older checkpoints do not say
+        started = "without torchrun" if before == 1 else f"by `torchrun --nproc-per-node {before}`"
+        raise InputError(
+            f"--resume: the run was started in {before} process{'es' if before > 1 else ''} and would draw and average otherwise "
+            f"in {t.world.size}; the checkpoint of epoch {state['epoch']} is kept; start it {started}"
+        )
     try:
         _load(t, found, parts)
     except (KeyError, RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:

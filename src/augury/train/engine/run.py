@@ -50,14 +50,15 @@ class Trainer:
         is no longer finite (with a reproduction in the folder) and when memory runs out.
         """
         t = self.training
-        rows = self.begin(directory)
-        with torch.random.fork_rng(devices=cuda_devices(t.device)), explained(t.settings.batch_size):
-            while not t.done:
-                rows.append(self.train_epoch())
-                self.record(rows[-1])
-                if on_epoch:
-                    on_epoch(rows[-1])
-        return self.conclude(rows)
+        with explained(t.settings.batch_size):
+            rows = self.begin(directory)
+            with torch.random.fork_rng(devices=cuda_devices(t.device)):
+                while not t.done:
+                    rows.append(self.train_epoch())
+                    self.record(rows[-1])
+                    if on_epoch:
+                        on_epoch(rows[-1])
+            return self.conclude(rows)
 
     def conclude(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Evaluate the finished training on the test part, once; result.json's content."""

@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Collection
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import yaml
 
 from augury.core import plugins, yaml_text
 from augury.core.errors import InputError, RunError
-from augury.core.files import NotRegularError, read_text
-from augury.train.engine.checkpoint import NAME, PREVIOUS, STAGE_ONE, write_atomically, write_json
+from augury.core.files import NotRegularError, read_bytes, read_text
+from augury.train.engine.checkpoint import NAME, PREVIOUS, STAGE_ONE, not_written, write_atomically, write_json
+from augury.train.engine.lock import Lock, locked
 from augury.train.engine.policy_files import by_content, contents
 from augury.train.engine.settings import HARMLESS, POLICY_FILES, Settings
 
@@ -38,9 +39,13 @@ _Dumper.add_representer(
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """A folder that holds config.yaml, metrics.jsonl, checkpoints, and, once finished, result.json."""
+    """A folder that holds config.yaml, metrics.jsonl, checkpoints, and, once finished, result.json.
+
+    lock: what keeps other processes out of a folder that was opened to be written, for as long as this object is there.
+    """
 
     path: Path
+    lock: Lock | None = field(default=None, repr=False, compare=False)
 
     @staticmethod
     def open(
@@ -48,9 +53,9 @@ class RunDirectory:
     ) -> "RunDirectory":
         """Make or reopen the folder and write config.yaml.
 
-        Raises InputError when it cannot be written, when it holds a run and neither `overwrite` nor `resume` is set, when both are,
-        and when a resumed run's settings differ from the ones given (naming them), but for those that cannot alter the result and
-        those in `may_change`.
+        Raises InputError when it cannot be written, when another process works in it, when it holds a run and neither `overwrite`
+        nor `resume` is set, when both are, and when a resumed run's settings differ from the ones given (naming them), but for
+        those that cannot alter the result and those in `may_change`.
         Overwriting removes a run's own files and no others.
         """
         if resume and overwrite:
@@ -58,19 +63,32 @@ class RunDirectory:
         made, files = RunDirectory(path), contents(config)
         config = {**config, **({POLICY_FILES: files} if files else {})}
         made._make()
-        if overwrite and not resume:
-            made.clear()
-        old = made.config()
+        made = replace(made, lock=locked(path))
+        try:
+            made._start(config, overwrite, resume, may_change)
+        except BaseException:
+            made.release()
+            raise
+        return made
+
+    def _start(self, config: dict[str, Any], overwrite: bool, resume: bool, may_change: Collection[str]) -> None:
+        if overwrite:
+            self._remove_files()
+        old = self.config()
         if old is not None and not resume:
-            state = "a finished run" if made.result() is not None else "an unfinished run"
-            raise InputError(f"--output {path}: holds {state}; add --overwrite to replace it or --resume to go on")
+            state = "a finished run" if self.result() is not None else "an unfinished run"
+            raise InputError(f"--output {self.path}: holds {state}; add --overwrite to replace it or --resume to go on")
         if old is not None:
-            made._compare(old, config, may_change)
+            self._compare(old, config, may_change)
         used = plugins.recorded(config)
         if old != config:
             written = {**config, **({"plugins": used} if used else {})}
-            write_atomically(path / "config.yaml", yaml.dump(written, Dumper=_Dumper, sort_keys=False).encode())
-        return made
+            write_atomically(self.path / "config.yaml", yaml.dump(written, Dumper=_Dumper, sort_keys=False).encode())
+
+    def release(self) -> None:
+        """Let other processes work in the folder."""
+        if self.lock is not None:
+            self.lock.release()
 
     def _compare(self, old: dict[str, Any], config: dict[str, Any], may_change: Collection[str]) -> None:
         """InputError naming the settings that may not change."""
@@ -102,10 +120,10 @@ class RunDirectory:
         try:
             where = f"{file}: damaged"
             config = yaml_text.load(yaml_text.read_text(file, where), where)
-        except NotRegularError as error:
-            raise InputError(f"{file}: is {error.strerror}; put the file back") from None
         except UnicodeDecodeError:
             config = None
+        except OSError as error:
+            raise _unreadable(file, error) from None
         except InputError as error:
             raise InputError(f"{error}; put the file back from a copy, or name another folder") from None
         if not isinstance(config, dict):
@@ -120,15 +138,20 @@ class RunDirectory:
             return json.loads(read_text(file))
         except FileNotFoundError:
             return None
-        except NotRegularError as error:
-            raise InputError(f"{file}: is {error.strerror}; put the file back") from None
+        except OSError as error:
+            raise _unreadable(file, error) from None
         except ValueError:
             raise InputError(f"{file}: damaged; remove it, and --resume writes it again from the last checkpoint") from None
 
     def metrics(self) -> list[dict[str, Any]]:
         """The epochs logged so far."""
         file = self.path / "metrics.jsonl"
-        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        try:
+            lines = read_bytes(file).decode("utf-8", "replace").splitlines()
+        except FileNotFoundError:
+            lines = []
+        except OSError as error:
+            raise _unreadable(file, error) from None
         return [row for row in map(_row, lines) if row is not None]
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
@@ -141,12 +164,25 @@ class RunDirectory:
         except OSError as error:
             raise RunError(f"{self.path}/metrics.jsonl: cannot be written ({error.strerror}); the checkpoint is kept") from None
 
+    def flush_metrics(self) -> None:
+        """Have what was appended on the disk."""
+        try:
+            with open(self.path / "metrics.jsonl", "ab") as file:
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise not_written(self.path / "metrics.jsonl", error) from None
+
     def finish(self, result: dict[str, Any]) -> None:
-        """Write result.json; from here on the run counts as finished."""
+        """Write result.json; from here on the run counts as finished, and other processes may work in the folder."""
         write_json(self.path / "result.json", result)
+        self.release()
 
     def clear(self) -> None:
         """Remove a run's own files here and in runs/*; other files stay."""
+        self._remove_files()
+        self.release()
+
+    def _remove_files(self) -> None:
         for folder in (self.path, *sorted((self.path / "runs").glob("*"))):
             for name in FILES:
                 (folder / name).unlink(missing_ok=True)
@@ -165,6 +201,12 @@ class RunDirectory:
             raise InputError(f"--output {self.path}: cannot be written ({reason})") from None
         if not os.access(self.path, os.W_OK):
             raise InputError(f"--output {self.path}: cannot be written (permission denied)")
+
+
+def _unreadable(file: Path, error: OSError) -> InputError:
+    if isinstance(error, NotRegularError):
+        return InputError(f"{file}: is {error.strerror}; put the file back")
+    return InputError(f"{file}: cannot be read ({error.strerror}); make it readable")
 
 
 def _row(line: str) -> dict[str, Any] | None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -17,6 +16,7 @@ from augury.augment.saliency.early_head import EarlyHead
 from augury.augment.saliency.maps import SaliencyKind, way_of
 from augury.augment.saliency.source import Saliency, saliency
 from augury.augment.stages.normalize import Normalize
+from augury.core import yaml_text
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.options import Spec, parse_list
@@ -130,8 +130,10 @@ def given_network(name: str, *, classes: int, channels: int, device: torch.devic
 def _model_of(config: Path) -> str:
     """The network that a run's config.yaml names."""
     try:
-        values = yaml.safe_load(config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        values = yaml_text.load(yaml_text.read_text(config, str(config)), str(config))
+    except OSError as error:
+        raise InputError(f"{config}: cannot be read ({error.strerror}); make it readable") from None
+    except UnicodeDecodeError:
         values = None
     if not isinstance(values, dict):
         raise InputError(f"{config}: damaged; give the --output folder of another run")
@@ -142,8 +144,10 @@ def _loaded(spec: Spec, weights: Path, channels: int) -> nn.Module | None:
     """The network with a run's weights; the file does not say for how many classes, so its linear layers are tried."""
     try:
         state = load_file(weights)
-    except (SafetensorError, OSError):
+    except SafetensorError:
         return None
+    except OSError as error:
+        raise InputError(f"{weights}: cannot be read ({error.strerror or error}); make it readable") from None
     for classes in sorted({len(value) for value in state.values() if value.ndim == 2}):
         made = build(spec, classes=classes, channels=channels)
         with suppress(RuntimeError):

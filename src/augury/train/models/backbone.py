@@ -105,7 +105,9 @@ def detection_backbone(folder: str | Path, *, stages: int = 4, out_channels: int
         inner, layers = body(build(card.model, classes=card.classes, channels=card.channels))
     try:
         missing = inner.load_state_dict(load_file(place / WEIGHTS), strict=False)
-    except (SafetensorError, RuntimeError, OSError):
+    except OSError as error:
+        raise InputError(f"{place / WEIGHTS}: cannot be read ({error.strerror or error}); make it readable") from None
+    except (SafetensorError, RuntimeError):
         raise InputError(f"{place / WEIGHTS}: damaged, or of another network; export again") from None
     before = list(dict(inner.named_children()))[: list(dict(inner.named_children())).index(layers[-1]) + 1]
     if missing.unexpected_keys or any(key.split(".")[0] in before for key in missing.missing_keys):

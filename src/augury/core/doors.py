@@ -1,0 +1,142 @@
+"""The front doors' one check: an argument of a wrong type is refused as InputError that names it, whatever the function.
+
+A decorated function keeps its signature for checkers and editors, and what it costs is a few comparisons for each call.
+"""
+
+import functools
+import inspect
+import numbers
+import operator
+import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import torch
+
+from augury.core.errors import InputError
+from augury.core.text import shortened
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_WORDS: dict[Any, str] = {
+    int: "a whole number", float: "a number", str: "text", bool: "true or false", list: "a list", tuple: "a tuple", dict: "a dict",
+}  # fmt: skip
+
+
+def door(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, which refuses arguments that are not of the types it declares.
+
+    >>> @door
+    ... def root(value: float) -> float:
+    ...     return value**0.5
+    >>> root("4")
+    Traceback (most recent call last):
+        ...
+    augury.core.errors.InputError: root(value='4') must be a number, got str
+    """
+
+    @functools.wraps(function)
+    def checked(*given: P.args, **named: P.kwargs) -> R:
+        if not torch.compiler.is_compiling():
+            _check(function, given, named)
+        return function(*given, **named)
+
+    return checked
+
+
+def _check(function: Callable[..., Any], given: tuple[Any, ...], named: dict[str, Any]) -> None:
+    positions, hints = _declared(function)
+    for (name, hint), value in zip(positions, given, strict=False):
+        if not _is(value, hint):
+            raise _refused(function, name, value, hint)
+    for name, value in named.items():
+        if name in hints and not _is(value, hints[name]):
+            raise _refused(function, name, value, hints[name])
+
+
+def _refused(function: Callable[..., Any], name: str, value: Any, hint: Any) -> InputError:
+    shown = shortened(repr(value), 60) if isinstance(value, str | int | float | bool | None) else "..."
+    return InputError(f"{function.__name__}({name}={shown}) must be {_words(hint)}, got {type(value).__name__}")
+
+
+@functools.cache
+def _declared(function: Callable[..., Any]) -> tuple[tuple[tuple[str, Any], ...], Mapping[str, Any]]:
+    """The types of the positional parameters in order, and of all by name; `Any` where nothing is declared."""
+    hints, positions, named = get_type_hints(function), [], {}
+    for parameter in inspect.signature(function).parameters.values():
+        hint = hints.get(parameter.name, Any)
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            positions.append((parameter.name, hint))
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            named[parameter.name] = hint
+    return tuple(positions), named
+
+
+def _is(value: Any, hint: Any) -> bool:
+    """Whether a value is of a declared type, as far as can be seen without looking into containers."""
+    if hint is Any or isinstance(hint, TypeVar):
+        return True
+    if hint is None or hint is type(None):
+        return value is None
+    origin = get_origin(hint)
+    if origin is Annotated:
+        return _is(value, get_args(hint)[0])
+    if origin is Literal:
+        return value in get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(_is(value, one) for one in get_args(hint))
+    if origin is type:
+        return isinstance(value, type)
+    kind = origin or hint
+    if kind is int:
+        return _whole(value)
+    if kind is float:
+        return _real(value)
+    if kind is Sequence:
+        return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    if not isinstance(kind, type):
+        return True
+    return isinstance(value, kind) if not _only_for_checkers(kind) else True
+
+
+def _whole(value: Any) -> bool:
+    if isinstance(value, torch.Tensor) and value.numel() != 1:
+        return False
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return True
+
+
+def _real(value: Any) -> bool:
+    if isinstance(value, torch.Tensor):
+        return value.ndim == 0 and not value.is_complex()
+    if not isinstance(value, numbers.Real):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
+
+
+def _only_for_checkers(kind: type) -> bool:
+    """Whether this is a protocol that says nothing at run time."""
+    return getattr(kind, "_is_protocol", False) and not getattr(kind, "_is_runtime_protocol", False)
+
+
+def _words(hint: Any) -> str:
+    origin = get_origin(hint)
+    if origin is Annotated:
+        return _words(get_args(hint)[0])
+    if origin is Literal:
+        return f"one of {', '.join(map(str, get_args(hint)))}"
+    if origin in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(_words(one) for one in get_args(hint)))
+    if hint is None or hint is type(None):
+        return "None"
+    if origin is Callable or hint is Callable:
+        return "a function"
+    kind = origin or hint
+    return _WORDS.get(kind, getattr(kind, "__name__", str(kind)))

@@ -1,0 +1,46 @@
+"""How kernels for the CPU are compiled: without Python's lock and without fast-math, and kept on disk where there is a place.
+
+Products and sums round one after the other, as in PyTorch, and integers are exact, so that results equal the plain back
+end's to the bit. What reaches a kernel was checked before (`augury.core.checks`). `AUGURY_BOUNDS_CHECK=1` in the environment
+compiles kernels that also check every index themselves, for tests; nothing of these is kept.
+"""
+
+import functools
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+
+CHECKED = os.environ.get("AUGURY_BOUNDS_CHECK") == "1"
+_compiler: Any = functools.partial(njit, nogil=True, boundscheck=CHECKED, error_model="numpy")
+
+
+def jit(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function compiled on its first call. Where no folder for compiled code can be written, as in a read-only installation
+    without a home, every process compiles it, and one message says so."""
+    if CHECKED:  # numba's files on disk do not tell the two kinds of code apart
+        return _compiler(cache=False)(function)
+    try:
+        return _compiler(cache=True)(function)
+    except RuntimeError as error:
+        if "cannot cache" not in str(error):
+            raise
+        _tell()
+        return _compiler(cache=False)(function)
+
+
+def leaf(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A part of a kernel. It allocates nothing and does not count references to views of arrays, which would cost more than a
+    short row of pixels does."""
+    return _compiler(_nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+
+
+@functools.cache
+def _tell() -> None:
+    logging.getLogger("augury").warning(
+        "augury: compiled kernels cannot be kept, because neither the package's folder nor a cache folder can be written; each "
+        "process compiles them anew, in about half a minute (set NUMBA_CACHE_DIR to a folder that can be written, or "
+        "AUGURY_BACKEND=plain to do without them)"
+    )
