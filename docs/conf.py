@@ -30,9 +30,8 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "_site",
-    "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "_site", "examples/*.rst", "examples/generated/*.ipynb"]
+exclude_patterns = ["_build", "_site"]
 templates_path = ["_site/templates"]
 
 # Markdown: headings have the anchors that they have on GitHub, so that one link works in both places.
@@ -50,20 +49,6 @@ autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 add_module_names = False
-
-# Examples are scripts; the whole form runs them, and a script that fails fails the build.
-sphinx_gallery_conf = {
-    "examples_dirs": "examples",
-    "gallery_dirs": "examples/generated",
-    "plot_gallery": "False" if QUICK else "True",
-    "abort_on_example_error": True,
-    "only_warn_on_example_error": False,
-    "download_all_examples": False,
-    "show_memory": False,
-    "min_reported_time": 10**6,
-    "write_computation_times": False,
-    "remove_config_comments": True,
-}
 
 html_theme = "furo"
 html_title = "Augury"

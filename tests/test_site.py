@@ -18,7 +18,7 @@ from augury.core import registry
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-PARTS = ("sphinx", "myst_parser", "furo", "sphinx_copybutton", "sphinx_design", "sphinx_gallery")
+PARTS = ("sphinx", "myst_parser", "furo", "sphinx_copybutton", "sphinx_design")
 MISSING = [part for part in PARTS if importlib.util.find_spec(part) is None]
 
 

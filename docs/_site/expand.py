@@ -39,7 +39,6 @@ def _section(text: str) -> str:
     pages: list[str] = []
     for name in names.split():
         found = sorted(str(p.relative_to(DOCS).with_suffix("")) for p in DOCS.glob(f"{name}.md"))
-        found = found or ([name] if "generated" in name else [])  # made while the site is built
         pages += [page for page in found if page not in pages]
     return "\n".join(["```{toctree}", f":caption: {caption}", ":hidden:", "", *pages, "```", ""])
 
