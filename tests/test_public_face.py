@@ -14,7 +14,8 @@ import augury
 ROOT = Path(augury.__file__).resolve().parents[2]
 PROMISED = """
     pipeline apply policy strategy model dataset names register Pipeline Batch Targets Noise Op Parameter Interval Law Constant
-    Uniform LogUniform Choice Linear Stepped Ladder Beta Space Plan Policy Stage Strategy Step Views Settings fit compare InputError
+    Uniform LogUniform Choice Linear Stepped Ladder Beta Space Plan Policy Stage Strategy Step Views Settings fit compare recommend
+    InputError
     RunError load_plugin ops policies presets __version__
 """
 

@@ -32,7 +32,11 @@ def own_policy(space: augury.Space) -> augury.Plan:
 @augury.register("op", "my_invert", source="mine")
 def my_invert() -> augury.Op:
     """Inverted."""
-    return augury.Op("my_invert", "map", lambda images, values, size: 255 - images)
+
+    def run(images: Tensor, values: dict[str, Tensor], size: Tensor) -> Tensor:
+        return 255 - images
+
+    return augury.Op("my_invert", "map", run)
 
 
 def loss(model: nn.Module, views: Views) -> Step:

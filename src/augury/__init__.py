@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from augury import presets as presets
     from augury.augment.annotations.options import Annotations as Annotations
     from augury.augment.apply import apply as apply
+    from augury.augment.exported.export import Exported as Exported
+    from augury.augment.exported.export import export_policy as export_policy
     from augury.augment.names import pipeline as pipeline
     from augury.augment.names import policy as policy
     from augury.augment.pipeline import Pipeline as Pipeline
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from augury.core.targets import Targets as Targets
     from augury.jobs.front import compare as compare
     from augury.jobs.front import fit as fit
+    from augury.jobs.recommend.front import recommend as recommend
     from augury.train.data.dataset import load as _load
     from augury.train.data.with_ids import with_ids as with_ids
     from augury.train.engine.settings import Settings as Settings
@@ -72,6 +75,8 @@ _HOME = {
     "compare": ("augury.jobs.front", "compare"),
     "Constant": ("augury.core.laws", "Constant"),
     "dataset": ("augury.train.data.dataset", "load"),
+    "export_policy": ("augury.augment.exported.export", "export_policy"),
+    "Exported": ("augury.augment.exported.export", "Exported"),
     "fit": ("augury.jobs.front", "fit"),
     "InputError": ("augury.core.errors", "InputError"),
     "Interval": ("augury.core.options", "Interval"),
@@ -92,6 +97,7 @@ _HOME = {
     "Plan": ("augury.core.plan", "Plan"),
     "policy": ("augury.augment.names", "policy"),
     "Policy": ("augury.core.plan", "Policy"),
+    "recommend": ("augury.jobs.recommend.front", "recommend"),
     "register": ("augury.core.registry", "register"),
     "RunError": ("augury.core.errors", "RunError"),
     "saliency": ("augury.augment.saliency.source", "saliency"),

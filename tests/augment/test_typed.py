@@ -66,8 +66,19 @@ def test_text_yaml_objects_pickles_and_reprs_are_one_thing(entry: registry.Regis
     # For every registered name. Catches a typed function that drops or renames an option, or writes a number short.
     if entry.name == "attentive_cutmix":
         pytest.skip("its saliency is another network's; test_salient_patches.py")
-    if entry.name == "normalize":
-        pytest.skip("a place in a chain, refused without numbers for mean and deviation; test_normalized.py")
+    if entry.name == "normalize":  # a place in a chain: refused without numbers for mean and deviation, whoever asks
+        for build in (
+            lambda: augury.presets.normalize(),
+            lambda: augury.pipeline("normalize"),
+            lambda: augury.pipeline(["normalize"]),
+        ):
+            with pytest.raises(augury.InputError, match=r"normalize needs numbers; give normalize=\(mean, std\)"):
+                build()
+        statistics = ((0.5,) * 3, (0.25,) * 3)
+        chains = ["crop+normalize+cutout", ["crop", "normalize", "cutout"], [augury.ops.crop(), "normalize", augury.ops.cutout()]]
+        found = [made(augury.pipeline(chain, normalize=statistics, seed=4)) for chain in chains]
+        assert all(len(each) == len(found[0]) and all(map(torch.equal, each, found[0])) for each in found)
+        return
     text, options = OPTIONS.get(entry.name, ("", {}))
     if entry.name in FILES:
         (tmp_path / "file").write_text(FILES[entry.name], encoding="utf-8")

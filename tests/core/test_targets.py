@@ -1,5 +1,7 @@
 """Targets: label rows stay distributions through any chain of mixes, and their loss is the dense cross-entropy."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -120,3 +122,42 @@ def test_rows_are_gathered_together() -> None:
     assert torch.equal(targets[rows].dense(), targets.dense()[rows])
     assert len(targets[rows]) == 3 and targets[rows].classes == 9
     assert torch.equal(targets.to("cpu").dense(), targets.dense())
+
+
+def test_two_labels_of_two_classes_are_dense() -> None:
+    """Catches `>` for `>=` in `mix`: K would go on to `classes` in an order of the labels', and to twice that with the next mix."""
+    mixed = Targets.of(torch.tensor([1, 0]), 2).mix(torch.tensor([1, 0]), torch.tensor([0.75, 0.5]))
+    assert mixed.index.tolist() == [[0, 1], [0, 1]] and mixed.weight.tolist() == [[0.25, 0.75], [0.5, 0.5]]
+    assert Targets.of(torch.tensor([1, 0]), 3).mix(torch.tensor([1, 0]), torch.ones(2)).index.tolist() == [[1, 0], [0, 1]]
+
+
+def test_what_labels_may_be() -> None:
+    """Catches a bound that is off by one, and a check that one of the two forms of labels escapes."""
+    for wrong in (torch.tensor([0, 3]), torch.tensor([-1, 0]), torch.tensor([True]), torch.zeros(2), torch.zeros(2, 2, 2)):
+        with pytest.raises(InputError, match="labels"):
+            Targets.of(wrong, 3)
+    for wrong in ([[0.5, 0.6]], [[1.2, -0.2]], [[0.4, 0.4]]):
+        with pytest.raises(InputError, match="soft labels"):
+            Targets.of(torch.tensor(wrong))
+    with pytest.raises(InputError, match="2 columns of soft labels for 3 classes"):
+        Targets.of(torch.tensor([[0.5, 0.5]]), 3)
+    assert Targets.of(torch.tensor([0, 2])).classes == 3 and Targets.of(torch.zeros(0, dtype=torch.int64)).classes == 1
+    assert len(Targets.of(torch.zeros(0, 4))) == 0
+    with pytest.raises(InputError, match=r"expected \[2, classes\]"):
+        Targets.of(torch.tensor([0, 1])).loss(torch.zeros(3, 2))
+    with pytest.raises(InputError, match="expected"):
+        Targets.of(torch.tensor([0, 1])).loss(torch.zeros(2))
+
+
+def test_joining_picking_smoothing_and_entropy_by_hand() -> None:
+    targets = Targets.of(torch.tensor([[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]]))
+    assert targets.top().tolist() == [0, 1] and targets.to("cpu")[torch.tensor([1])].dense().tolist() == [[0, 1, 0]]
+    assert torch.allclose(targets.entropy(), torch.tensor([1.5 * math.log(2), 0.0]))
+    joined = Targets.cat([targets, targets[torch.tensor([1])]])
+    assert len(joined) == 3 and joined.classes == 3 and joined.top().tolist() == [0, 1, 1]
+    smooth = targets.smoothed(0.3)
+    assert torch.allclose(smooth.dense(), 0.7 * targets.dense() + 0.1) and smooth.classes == 3 and targets.smoothed(0) is targets
+    logits = torch.tensor([[1.0, 2.0, 0.5], [0.0, 0.0, 3.0]])
+    assert torch.allclose(targets.loss(logits, 0.3), smooth.loss(logits))
+    pair = Targets.of(torch.tensor([2, 0]), 5).mix(torch.tensor([1, 0]), torch.tensor([0.75, 0.5])).pair()
+    assert [part.tolist() for part in pair] == [[2, 0], [0, 2], [0.75, 0.5]]

@@ -175,3 +175,47 @@ def test_missing_seeds_keep_the_coverage() -> None:
 def test_bad_trials_are_refused(table: list[list[float | None]], word: str) -> None:
     with pytest.raises(InputError, match=word):
         compare_rows(table)
+
+
+def test_widths_are_the_estimators_formula() -> None:
+    """The moderated variance and Satterthwaite's degrees of freedom, written out. Catches a square that became a product."""
+    table = np.array([[90.0, 92.0, 91.0], [93.0, 94.5, 96.0], [88.0, 95.0, 91.5]])
+    rows, seeds = table.shape
+    residuals = table - table.mean(1, keepdims=True) - table.mean(0) + table.mean()
+    pool, pool_degrees = 2 * (residuals**2).sum() / ((rows - 1) * (seeds - 1)), (rows - 1) * (seeds - 1)
+    for row, found in zip(table[1:], compare_rows(table.tolist())[1:], strict=True):
+        differences, degrees = row - table[0], seeds - 1
+        share = degrees / (degrees + 2)
+        variance = share * differences.var(ddof=1) + (1 - share) * pool
+        own = share + (1 - share) * degrees / pool_degrees
+        freedom = min(1 / (own**2 / degrees + (1 - own) ** 2 / (pool_degrees - degrees)), degrees + 2)
+        width = dunnett_critical(rows - 1, freedom) * np.sqrt(variance / seeds)
+        assert found.difference_low is not None and found.difference_high is not None
+        np.testing.assert_allclose((found.difference_high - found.difference_low) / 2, width, rtol=1e-9)
+
+
+def test_where_less_is_better_the_verdict_turns_and_the_numbers_stay() -> None:
+    table = [[1.0, 1.1, 0.9], [0.2, 0.3, 0.25], [2.0, 2.1, 1.95], [1.0, 1.2, 0.85]]
+    up, down = compare_rows(table), compare_rows(table, rising=False)
+    assert [row.verdict for row in up] == ["reference", "worse", "better", SILENT]
+    assert [row.verdict for row in down] == ["reference", "better", "worse", SILENT]
+    assert [row.difference for row in up] == [row.difference for row in down]
+
+
+@pytest.mark.parametrize("confidence", [0, 1, 1.5, -0.1])
+def test_a_confidence_is_between_0_and_1(confidence: float) -> None:
+    with pytest.raises(InputError, match="confidence"):
+        compare_rows([[1.0, 2.0]], confidence=confidence)
+
+
+def test_few_values_and_values_without_spread() -> None:
+    """Two seeds have an interval, and agreeing ones none; a row of nothing has nothing."""
+    row = compare_rows([[1.0, 3.0]])[0]
+    assert row.low is not None and row.high is not None
+    np.testing.assert_allclose(row.high - 2, stats.t.ppf(0.975, 1) * np.sqrt(2) / np.sqrt(2), rtol=1e-9)
+    same = compare_rows([[5.0, 5.0], [7.0, 7.0]])
+    assert same[0].low is None and same[1].difference == 2 and same[1].difference_low is None and same[1].verdict == SILENT
+    close = compare_rows([[5.0, 5.0, 5.0], [5.0, 5.00001, 5.00002]])
+    assert close[1].difference_low is not None, "a spread of a millionth is a spread"
+    nothing = compare_rows([[None, None], [1.0, None]])
+    assert nothing[0].mean is None and nothing[1].mean == 1.0 and nothing[1].difference is None

@@ -17,11 +17,11 @@ from augury.core.errors import InputError, RunError
 # Flags whose value is a list with commas.
 LISTS = frozenset({
     "--augment", "--strategy", "--model", "--what", "--ids", "--rows", "--controls", "--functions", "--operations",
-    "--decay-milestones", "--risk-epochs",
+    "--decay-milestones", "--risk-epochs", "--candidates",
 })  # fmt: skip
 COMMANDS = (
-    "list", "preview", "train", "compare", "evaluate", "predict", "diagnose", "search", "patch", "export", "policy", "verify",
-    "bench", "reproduce", "theory",
+    "list", "preview", "train", "compare", "recommend", "evaluate", "predict", "diagnose", "search", "patch", "export", "policy",
+    "verify", "bench", "reproduce", "theory",
 )  # fmt: skip
 
 

@@ -18,13 +18,16 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="show|import|export|diff",
         help="show a policy, import or export it in another library's notation, or list the differences between two",
     )
-    parser.add_argument(
-        "policy", metavar="POLICY", help="a name with options, or a policy file; for import, another library's name"
-    )
+    named = "a name with options, or a policy file; for export, also a chain; for import, another library's name"
+    parser.add_argument("policy", metavar="POLICY", help=named)
     parser.add_argument("other", metavar="OTHER", nargs="?", help="for diff, the policy to compare with")
-    parser.add_argument("--output", type=named_path, metavar="FILE", help="for import and export, the file to write")
+    written = "for import and export, the file to write; code is printed without it"
+    parser.add_argument("--output", type=named_path, metavar="FILE", help=written)
     parser.add_argument(
-        "--to", default="yaml", choices=("yaml", "torchvision", "fast_autoaugment"), help="for export, the format (default: yaml)"
+        "--to",
+        default="yaml",
+        choices=("yaml", "fast_autoaugment", "torchvision", "timm", "albumentations", "python"),
+        help="for export, the format, or the library of code that runs without Augury; python is Pillow alone (default: yaml)",
     )
     parser.add_argument(
         "--image-size",
@@ -54,10 +57,15 @@ def run(options: argparse.Namespace) -> None:
         for line in found.notes:
             print(f"note: {line}", file=sys.stderr)
         print(found.text)
+    elif options.action == "export" and options.to not in ("yaml", "fast_autoaugment"):
+        made = policy.code_of(options.policy, options.to, options.output, overwrite=options.overwrite, side_pixels=side)
+        for line in made.notes:
+            print(f"note: {line}", file=sys.stderr)
+        print(made.code.rstrip() if options.output is None else options.output)
     elif options.action == "export":
         if options.output is None:
             raise InputError("--output: name the file to write")
-        for line in policy.export_policy(
+        for line in policy.write_notation(
             options.policy, options.to, options.output, overwrite=options.overwrite, side_pixels=side
         ):  # fmt: skip
             print(f"note: {line}", file=sys.stderr)

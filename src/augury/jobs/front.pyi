@@ -72,7 +72,7 @@ def fit(
     """Train a network, as `augury train` does, and open the finished run: `run.accuracy`, `run.networks[0]`, `run.result`.
 
     data: a name, folder or file as on the command line, with the settings as keywords, or `Settings`. Augmentations may be
-    text or pipelines. output: the run's folder. Raises InputError for what is refused before anything is written.
+    text or pipelines. output: the run's folder. Raises InputError, before anything is written, for wrong settings or data.
     """
 
 def compare(
@@ -140,5 +140,5 @@ def compare(
 ) -> Comparison:
     """Compare augmentations and strategies at equal budget, as `augury compare` does; the first of each is the reference.
 
-    augment, strategy: a list, or text with commas. seeds: trainings for each row. Everything else as in `fit`.
+    augment, strategy: a list, or comma-separated text. seeds: trainings for each row. Everything else as in `fit`.
     """

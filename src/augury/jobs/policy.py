@@ -4,15 +4,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from augury.augment.exported.export import Exported, Target, export_policy
 from augury.augment.names import is_policy_file, read_policy_file, stages_of
 from augury.augment.policies.convert import (
     TIMM_KINDS,
-    TORCHVISION,
     Imported,
     as_file,
     counted,
     differences,
-    done,
     from_timm,
     from_torchvision,
 )
@@ -87,15 +86,16 @@ def import_policy(text: str, output: Path | None, *, overwrite: bool = False, si
     return made
 
 
-def export_policy(text: str, kind: str, output: Path, *, overwrite: bool = False, side_pixels: int = 32) -> list[str]:
-    """Write a policy as `yaml`, `torchvision` (its name) or `fast_autoaugment`; returns notes on what could not be expressed."""
-    if kind == "torchvision":
-        name = _torchvision_name(content_of(text, side_pixels=side_pixels), side_pixels)
-        if name is None:
-            theirs = ", ".join(TORCHVISION.values())
-            raise InputError(f"POLICY {text}: torchvision has no such policy; it has {theirs}; export as yaml or fast_autoaugment")
-        _write(output, f"{name}\n".encode(), overwrite)
-        return []
+def code_of(text: str, library: Target, output: Path | None, *, overwrite: bool = False, side_pixels: int = 32) -> Exported:
+    """A policy, a policy file or a chain as code of a library; written where `output` is given."""
+    made = export_policy(text, library, image_size=side_pixels)
+    if output is not None:
+        _write(output, made.code.encode(), overwrite)
+    return made
+
+
+def write_notation(text: str, kind: str, output: Path, *, overwrite: bool = False, side_pixels: int = 32) -> list[str]:
+    """Write a policy as `yaml` or `fast_autoaugment`; returns what could not be said."""
     content = content_of(text, side_pixels=side_pixels)
     if kind == "yaml":
         _write(output, write_policy(content).encode(), overwrite)
@@ -105,20 +105,6 @@ def export_policy(text: str, kind: str, output: Path, *, overwrite: bool = False
     rows, lost = _fast_autoaugment(content)
     _write(output, (repr(rows) + "\n").encode(), overwrite)
     return lost
-
-
-def _torchvision_name(content: PolicyFile, side_pixels: int) -> str | None:
-    """torchvision's name for an equivalent policy; None if it has none."""
-    meant = _meaning(content)
-    return next((name for name, ours in TORCHVISION.items() if _meaning(content_of(ours, side_pixels=side_pixels)) == meant), None)
-
-
-def _meaning(content: PolicyFile) -> object:
-    """What a policy does, regardless of its name and the order of its sub-policies."""
-    if content.augment:
-        return str(parse_chain(content.augment, "POLICY"))
-    periods = [(until, product(rows, repeat=content.repeat)) for until, rows in content.periods]
-    return [(until, sorted(repr([done(e) for row in rows for e in row]) for rows in sequences)) for until, sequences in periods]
 
 
 def _fast_autoaugment(content: PolicyFile) -> tuple[list[list[tuple[str, float, float]]], list[str]]:

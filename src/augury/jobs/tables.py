@@ -8,6 +8,7 @@ from augury.explain.report.summary import NO_SPREAD, Measure, interval_notes, pa
 from augury.explain.theory.claim import Checked
 from augury.jobs.fitted import print_table, table
 from augury.jobs.search.report import arm_words
+from augury.train.engine.metrics import metric_of
 
 _COSTS = {"images": "images", "forward": "forward passes", "backward": "backward passes", "steps": "steps"}
 
@@ -86,6 +87,25 @@ def search_table(result: dict[str, Any]) -> None:
     for name, arm in result["search"].items():
         print(arm_words(name, arm))
     print(f"Found: {result['verdict']}.")
+
+
+def recommendation_table(result: dict[str, Any]) -> None:
+    """Print a recommendation on stdout: the race, then the answer."""
+    metric = metric_of(result["metric"])
+    made = table()
+    for heading in ("candidate", "epochs", "rounds", f"{metric.title} {metric.unit}", "seconds", "left the race"):
+        made.add_column(heading, justify="left" if heading in ("candidate", "left the race") else "right", no_wrap=True)
+    for row in result["rows"]:
+        left = row["dropped_after"]
+        said = "not trained" if not row["n"] else "" if left is None else f"{left['why']} (round {left['round']})"
+        name = row["augment"] + ("" if row["strategy"] == "erm" else f" {row['strategy']}")
+        name += f" refined {row['refine_share']:.0%}" if "refine_share" in row else ""
+        made.add_row(
+            name, _text(row["epochs"], 0), str(row["n"]), _text(row["mean"], 2 if metric.unit == "%" else 3),
+            f"{row['seconds']:,.0f}", f"failed: {row['error']}" if row["error"] else said,
+        )  # fmt: skip
+    print_table(made, ["seconds", "rounds"])
+    print(result["answer"])
 
 
 def patch_table(result: dict[str, Any]) -> None:

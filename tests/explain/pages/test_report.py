@@ -231,9 +231,9 @@ def test_the_page_of_a_training(comparison: dict[str, Any]) -> None:
 
 
 def test_cells_are_sorted_by_the_number_that_they_begin_with() -> None:
-    from augury.explain.pages.page import _cell
+    from augury.explain.pages.page import cell_text
 
     for text, value in (("1.05e-01", 0.105), ("256,000", 256000), ("+0.13", 0.13), ("98.0 (97.7 to 98.4)", 98), ("-2 points", -2)):
-        shown, key = _cell(text, 2)
+        shown, key = cell_text(text, 2)
         assert shown == text and float(str(key)) == value
-    assert _cell("crop+flip(p=1)", 2)[1] == "crop+flip(p=1)"
+    assert cell_text("crop+flip(p=1)", 2)[1] == "crop+flip(p=1)"

@@ -1,8 +1,10 @@
 """Group-balanced batches, selection by the worst group, early stopping, and the stream of translations."""
 
 import math
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,8 +22,24 @@ from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.sampling import balanced_batches
 from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
+from augury.train.strategies.strategy import Step, Strategy, Views
 
 SHORT = Settings("digits_correlation", model="small_cnn(width=4)", epochs=2, batch_size=16, lr=0.01, sampling="groups")
+
+
+@dataclass
+class Watching:
+    """A strategy whose views are looked at first."""
+
+    inner: Strategy
+    note: Callable[[Views], None]
+
+    def __call__(self, model: nn.Module, views: Views, **options: Any) -> Step:
+        self.note(views)
+        return self.inner(model, views, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
 
 
 @pytest.fixture(scope="module")
@@ -72,22 +90,14 @@ def test_a_repeated_image_is_augmented_anew(data: Dataset) -> None:
     """With three images in a group and four of them in a step, the one that comes twice must look different."""
     training = prepare(replace(SHORT, augment="rotate(degrees=uniform(-90, 90), p=1)"), data)
     seen = {}
-    inner = training.strategy
 
-    class Watching:
-        streams, turns = inner.streams, inner.turns
+    def note(views: Views) -> None:
+        batch = views()
+        assert batch.visits is not None
+        for image, address in zip(batch.images, zip(batch.ids.tolist(), batch.visits.tolist(), strict=True), strict=True):
+            seen[address] = image
 
-        def __call__(self, model, views, **options):  # type: ignore[no-untyped-def]
-            batch = views()
-            assert batch.visits is not None
-            for image, address in zip(batch.images, zip(batch.ids.tolist(), batch.visits.tolist(), strict=True), strict=True):
-                seen[address] = image
-            return inner(model, views, **options)
-
-        def __getattr__(self, name: str):  # type: ignore[no-untyped-def]
-            return getattr(inner, name)
-
-    training.method.strategy = Watching()  # type: ignore[assignment]
+    training.method.strategy = Watching(training.strategy, note)  # type: ignore[assignment]
     Trainer(training).train_epoch()
     repeated = [i for i in {i for i, _ in seen} if sum(j == i for j, _ in seen) > 1]
     assert repeated
@@ -106,7 +116,7 @@ def evaluation(right: list[bool]) -> Evaluation:
     prediction = torch.where(torch.tensor(right), labels, labels + 1)
     accuracy = 100 * sum(right) / len(right)
     none = torch.zeros(len(right))
-    return Evaluation(accuracy, 100.0, 0.0, prediction, none, none)
+    return Evaluation(accuracy, 100.0, 0.0, prediction, none, none, torch.zeros(len(right), 2))
 
 
 def validation() -> Split:
@@ -182,22 +192,14 @@ def test_translations_arrive_beside_their_images(data: Dataset) -> None:
     training = prepare(replace(SHORT, strategy="clamp", augment="none"), data, {"translated": marked.contiguous()})
     place = {int(i): row for row, i in enumerate(data.train.ids)}
     seen = []
-    inner = training.strategy
 
-    class Watching:
-        streams, turns = inner.streams, inner.turns
+    def note(views: Views) -> None:
+        batch, others = views(), views(stream="translated")
+        pixels = training.method.normalize.restore(others.images)[:, 0, 0, 0].reshape(len(batch), 2)
+        rows = [place[i] for i in batch.ids.tolist()]
+        assert pixels.tolist() == [[r, r + 100] for r in rows]
+        seen.append(len(rows))
 
-        def __call__(self, model, views, **options):  # type: ignore[no-untyped-def]
-            batch, others = views(), views(stream="translated")
-            pixels = training.method.normalize.restore(others.images)[:, 0, 0, 0].reshape(len(batch), 2)
-            rows = [place[i] for i in batch.ids.tolist()]
-            assert pixels.tolist() == [[r, r + 100] for r in rows]
-            seen.append(len(rows))
-            return inner(model, views, **options)
-
-        def __getattr__(self, name: str):  # type: ignore[no-untyped-def]
-            return getattr(inner, name)
-
-    training.method.strategy = Watching()  # type: ignore[assignment]
+    training.method.strategy = Watching(training.strategy, note)  # type: ignore[assignment]
     Trainer(training).train_epoch()
     assert seen == [16] * 5

@@ -219,3 +219,14 @@ def test_the_aggregate_is_weighted_by_the_test_part() -> None:
     mnist = (4926, 4926, 5074, 5074)
     assert aggregate((86.96, 73.51, 71.47, 75.21), mnist) == pytest.approx(76.736, abs=1e-3)
     assert aggregate((98.10, 93.31, 96.82, 97.15), mnist) == pytest.approx(96.354, abs=1e-3)
+
+
+def test_log_weights_stay_where_float32_can_tell_them_apart() -> None:
+    """Catches log-weights that are not brought back to a largest one of 0: after 10^8 their differences would be rounded away."""
+    weights = GroupWeights(step_size=10.0)
+    weights.begin(WATERBIRDS)
+    for _ in range(3):
+        weights.loss(torch.tensor([1e7, 1e7, 1e7, 1e7 + 1.0]), torch.arange(4))
+        assert weights.log_weight.max() == 0
+    assert torch.allclose(weights.log_weight, torch.tensor([-30.0, -30.0, -30.0, 0.0]), atol=24)
+    assert weights.weights().argmax() == 3

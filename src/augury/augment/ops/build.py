@@ -29,7 +29,7 @@ def single(spec: Spec, where: str) -> Single:
 
     Options: those of the operation's factory, laws for its parameters, and `p`, the probability that it fires.
     """
-    plain = _factory(spec, where)
+    plain, fixed = _factory(spec, where)
     names = list(plain.parameters)
     options = dict(spec.options)
     options |= _leading(spec, names, where)
@@ -39,7 +39,7 @@ def single(spec: Spec, where: str) -> Single:
     laws = {n: law_from(options[n], f"{where}: {spec.name}({n}={options[n]})") for n in names if n in options}
     for name, law in laws.items():
         _check_support(law, plain.parameters[name].range, f"{where}: {spec.name}({name})")
-    return Single(SpaceEntry(plain, laws), chance)
+    return Single(SpaceEntry(plain, laws, fixed), chance)
 
 
 def _leading(spec: Spec, parameters: list[str], where: str) -> dict[str, Any]:
@@ -69,18 +69,19 @@ def _once(spec: Spec, key: str, where: str) -> dict[str, Any]:
     return {key: spec.first[0]}
 
 
-def _factory(spec: Spec, where: str) -> Op:
-    """The operation with those of the spec's options that belong to its factory; InputError for unknown ones."""
+def _factory(spec: Spec, where: str) -> tuple[Op, dict[str, Any]]:
+    """The operation with those of the spec's options that belong to its factory, and these; InputError for unknown ones."""
     made = registry.get("op", spec.name)
     plain: Op = made()
     given = {**spec.options, **_leading(spec, list(plain.parameters), where)}
     fixed = {k: v for k, v in given.items() if k in option_names(spec.name)}
-    result: Op = made(**bind(made, Spec(spec.name, fixed), where))
+    options = bind(made, Spec(spec.name, fixed), where)
+    result: Op = made(**options)
     known = [*option_names(spec.name), *result.parameters, "p"]
     for key in spec.options:
         if key not in known:
             raise InputError(f"{where}: {registry.unknown(f'option of {spec.name}', key, known)}")
-    return result
+    return result, options
 
 
 def option_names(name: str) -> list[str]:

@@ -17,16 +17,16 @@ from augury.core.plan import Policy, SpaceEntry
 def as_file(policy: Policy, name: str, source: str = "") -> PolicyFile:
     """A policy that does not learn, as a policy file's content. Raises InputError if the format cannot express it."""
     if isinstance(policy, Scheduled):
-        rows = [tuple(_entry(policy.space[s.op], s.p, s.strength) for s in row) for row in policy.all.table]
+        rows = [tuple(file_entry(policy.space[s.op], s.p, s.strength) for s in row) for row in policy.all.table]
         periods = tuple((until, tuple(rows[k] for k in numbers)) for until, numbers in policy.periods)
         return PolicyFile(name, periods, source)
     if isinstance(policy, SubPolicies | UniformPolicy) and policy.spread:
         raise InputError(f"{name}: the spread of its magnitude cannot be written into a policy file")
     if isinstance(policy, SubPolicies):
-        table = tuple(tuple(_entry(policy.space[s.op], s.p, s.strength) for s in row) for row in policy.table)
+        table = tuple(tuple(file_entry(policy.space[s.op], s.p, s.strength) for s in row) for row in policy.table)
         return PolicyFile(name, ((1.0, table),), source)
     if isinstance(policy, UniformPolicy):
-        singles = [_entry(choice, policy.p, strength) for choice in policy.space.entries for strength in policy.strengths]
+        singles = [file_entry(choice, policy.p, strength) for choice in policy.space.entries for strength in policy.strengths]
         count = len(singles) ** policy.slots
         if count > MOST_ROWS:
             raise InputError(f"{name}: {count} sub-policies are too many for a file; name it by its options instead")
@@ -34,7 +34,8 @@ def as_file(policy: Policy, name: str, source: str = "") -> PolicyFile:
     raise InputError(f"{name}: a policy of this kind cannot be written into a policy file")
 
 
-def _entry(choice: SpaceEntry, p: float, strength: float) -> PolicyEntry:
+def file_entry(choice: SpaceEntry, p: float, strength: float) -> PolicyEntry:
+    """An entry of a space at a strength, as a policy file says it. Raises InputError for what one value cannot say."""
     values, signed = {}, False
     for parameter in choice.op.parameters:
         law = choice.law(parameter)
@@ -51,13 +52,13 @@ class Imported:
     notes: tuple[str, ...] = ()
 
 
-_TIMM_TABLES = {
+TIMM_TABLES = {
     "original": ("imagenet", "timm_original"),
     "originalr": ("imagenet", "timm_research"),
     "v0": ("efficientnet_v0", "timm"),
     "v0r": ("efficientnet_v0", "timm_research"),
 }
-TIMM_KINDS = ("rand", *_TIMM_TABLES, "augmix")
+TIMM_KINDS = ("rand", *TIMM_TABLES, "augmix")
 _TIMM_END = 10  # where timm clips magnitudes without mmax
 _RESAMPLING = (
     "translations are cut to whole pixels and geometric operations take the nearest pixel; timm moves by fractions of pixels "
@@ -74,9 +75,9 @@ def from_timm(text: str) -> Imported:
     kind, *parts = text.split("-")
     if kind == "rand":
         return _timm_rand(text, parts)
-    if kind in _TIMM_TABLES:
+    if kind in TIMM_TABLES:
         keys = _timm_keys(text, parts, {"mstd"})
-        table, ladder = _TIMM_TABLES[kind]
+        table, ladder = TIMM_TABLES[kind]
         spread = f", spread={keys['mstd']:g}" if keys.get("mstd") else ""
         return Imported(f"autoaugment(table={table}, ladder={ladder}{spread})", (_RESAMPLING, _PAINT))
     if kind == "augmix":

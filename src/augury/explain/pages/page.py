@@ -51,6 +51,7 @@ def comparison_page(
     sheets: Sequence[Sheet],
     notes: Sequence[str],
     title: str = "Augmentations compared",
+    lead: str | None = None,
     figures: Sequence[tuple[str, str, str]] = (),
 ) -> str:
     """The report of `augury compare` as HTML.
@@ -59,7 +60,7 @@ def comparison_page(
     "counts" with images, forward, backward and steps (columns where they differ, else one line).
     settings: what was run, name -> value, such as data, model, epochs, seeds, hardware. curves: label -> per seed -> epochs, with
     labels as `summary.row_labels` gives them, or in the order of the rows (validation_accuracy in percent). notes: plain text,
-    one paragraph each. figures: further ones below the
+    one paragraph each. lead: in place of the conclusion that the rows give. figures: further ones below the
     intervals, as title, HTML and caption. Everything else that is given is escaped. Raises InputError: a result without rows.
     """
     rows = list(result.get("rows", ()))
@@ -71,10 +72,10 @@ def comparison_page(
     costs = {key: name for key, name in _COSTS.items() if any(_cost(row, key) is not None for row in rows)}
     equal = {key: name for key, name in costs.items() if len({_cost(row, key) for row in rows}) == 1}
     costs = {key: name for key, name in costs.items() if key not in equal}
-    return _render(
+    return render_page(
         "comparison.html",
         title=title,
-        summary=comparison_summary(rows, measure),
+        summary=comparison_summary(rows, measure) if lead is None else lead,
         measure=measure,
         classes=class_rows(result),
         matrices=confusion_matrices(result),
@@ -89,7 +90,7 @@ def comparison_page(
         seeds=max(len(row["accuracies"]) for row in rows),
         intervals=Markup(accuracy_intervals(rows, measure)),
         curves=Markup(learning_curves(curves, curve_styles)),
-        sheets=_embedded(sheets),
+        sheets=embedded_sheets(sheets),
         notes=notes,
     )
 
@@ -114,7 +115,7 @@ def train_page(
         "Cross-entropy": number(result["loss"], 4) if result.get("loss") is not None else None,
     }
     costs = {name: number(result["counts"][key], 0) for key, name in _COSTS.items() if key in result.get("counts", {})}
-    return _render(
+    return render_page(
         "training.html",
         title=title,
         figures={name: value for name, value in figures.items() if value is not None},
@@ -126,7 +127,7 @@ def train_page(
         schedule="" if schedule is None else Markup(schedule_panels(schedule)),
         controller=Markup(controller_panels(curves)),
         curves=Markup(learning_curves({"training": [curves]}, {"training": row_style(1)})),
-        sheets=_embedded(sheets),
+        sheets=embedded_sheets(sheets),
         notes=notes,
     )
 
@@ -146,17 +147,17 @@ def diagnosis_page(
             "summary": found.summary,
             "figures": [{"html": Markup(figure.html), "caption": figure.caption} for figure in found.figures],
             "tables": [
-                {**vars(table), "rows": [[_cell(v, table.digits) for v in r] for r in table.rows]} for table in found.tables
+                {**vars(table), "rows": [[cell_text(v, table.digits) for v in r] for r in table.rows]} for table in found.tables
             ],
         }
         for name, found in parts.items()
     ]
-    return _render(
+    return render_page(
         "diagnosis.html", title=title, summary=summary, parts=shown, settings=settings, curves="", sheets=[], notes=notes
     )
 
 
-def _cell(value: str | float | None, digits: int) -> tuple[str | Markup, object]:
+def cell_text(value: str | float | None, digits: int) -> tuple[str | Markup, object]:
     """What stands in a cell, and what the column is sorted by: a number, or the one that a text begins with."""
     if not isinstance(value, str):
         return number(value, digits), "" if value is None else value
@@ -166,7 +167,7 @@ def _cell(value: str | float | None, digits: int) -> tuple[str | Markup, object]
     return value, leading.group().replace(",", "")
 
 
-def _render(template: str, **values: Any) -> str:
+def render_page(template: str, **values: Any) -> str:
     folder = Path(__file__).parent
     environment = Environment(
         loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -255,7 +256,7 @@ def _other_networks(result: Mapping[str, Any]) -> dict[str, str]:
     return {f"Network {n}, {each['model']}": f"{number(each['accuracy'], 2)} %" for n, each in found if n > 1}
 
 
-def _embedded(sheets: Sequence[Sheet]) -> list[dict[str, str]]:
+def embedded_sheets(sheets: Sequence[Sheet]) -> list[dict[str, str]]:
     total = sum(len(sheet.png) for sheet in sheets)
     images = [(sheet.png, "png") for sheet in sheets]
     if total > _SHEET_BYTES:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from augury.explain.pages.page import _cell, _embedded, _render
+from augury.explain.pages.page import cell_text, embedded_sheets, render_page
 from augury.explain.report.sheet import Sheet
 
 if TYPE_CHECKING:
@@ -30,15 +30,19 @@ def patch_page(
     parts: Sequence[Part], *, summary: str, settings: Mapping[str, str], notes: Sequence[str], title: str = "A model patched"
 ) -> str:
     """The report as HTML; everything given is escaped but the figures."""
-    every = iter(_embedded([sheet for part in parts for sheet in part.sheets]))
+    every = iter(embedded_sheets([sheet for part in parts for sheet in part.sheets]))
     shown = [
         {
             "title": part.title,
             "words": part.words,
             "figures": [{"html": Markup(figure.html), "caption": figure.caption} for figure in part.figures],
-            "tables": [{**vars(table), "rows": [[_cell(v, table.digits) for v in r] for r in table.rows]} for table in part.tables],
+            "tables": [
+                {**vars(table), "rows": [[cell_text(v, table.digits) for v in r] for r in table.rows]} for table in part.tables
+            ],
             "sheets": [next(every) for _ in part.sheets],
         }
         for part in parts
     ]
-    return _render("patch.html", title=title, summary=summary, parts=shown, settings=settings, curves="", sheets=[], notes=notes)
+    return render_page(
+        "patch.html", title=title, summary=summary, parts=shown, settings=settings, curves="", sheets=[], notes=notes
+    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from augury.explain.pages.page import _cell, _render
+from augury.explain.pages.page import cell_text, render_page
 
 if TYPE_CHECKING:
     from augury.explain.theory.claim import Checked
@@ -24,9 +24,11 @@ def theory_page(
             "claims": found.claims,
             "figures": [{"html": Markup(figure.html), "caption": figure.caption} for figure in found.figures],
             "tables": [
-                {**vars(table), "rows": [[_cell(v, table.digits) for v in r] for r in table.rows]} for table in found.tables
+                {**vars(table), "rows": [[cell_text(v, table.digits) for v in r] for r in table.rows]} for table in found.tables
             ],
         }
         for name, found in parts.items()
     ]
-    return _render("theory.html", title=title, summary=summary, parts=shown, settings=settings, curves="", sheets=[], notes=notes)
+    return render_page(
+        "theory.html", title=title, summary=summary, parts=shown, settings=settings, curves="", sheets=[], notes=notes
+    )

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from augury.explain.report.figures import _INK, Epochs, _axes, _panels, _svg
+from augury.explain.report.figures import INK, Epochs, make_panels, styled_axes, to_svg
 from augury.explain.report.palette import row_style
 from augury.explain.report.schedule import MOST_COLUMNS, heat
 
@@ -31,7 +31,7 @@ def controller_panels(epochs: Epochs) -> str:
             heat("Probability of the operations", names, _columns(operations), "{:.1%}"),
             heat("Probability of the magnitudes", list(map(str, range(len(strengths)))), _columns(strengths), "{:.1%}"),
         ]
-    return _panels(shown)
+    return make_panels(shown)
 
 
 def _columns(values: np.ndarray) -> np.ndarray:
@@ -40,7 +40,7 @@ def _columns(values: np.ndarray) -> np.ndarray:
 
 
 def _dots(title: str, said: list[tuple[int, dict[str, Any]]], key: str) -> str:
-    figure, axes = _axes(title, height=2.6)
+    figure, axes = styled_axes(title, height=2.6)
     style = row_style(2)
     points = [(epoch, value) for epoch, each in said for value in each[key]]
     axes.plot(*zip(*points, strict=True), linestyle="", marker="o", markersize=2.5, alpha=0.6, color=style.colour)
@@ -49,19 +49,19 @@ def _dots(title: str, said: list[tuple[int, dict[str, Any]]], key: str) -> str:
         axes.plot(*zip(*means, strict=True), color=row_style(1).colour, linewidth=1.6)
     _epochs(axes)
     last = said[-1]
-    return _svg(figure, f"{title}; in epoch {last[0]}: " + ", ".join(f"{value:.3f}" for value in last[1][key]))
+    return to_svg(figure, f"{title}; in epoch {last[0]}: " + ", ".join(f"{value:.3f}" for value in last[1][key]))
 
 
 def _entropy(said: list[tuple[int, dict[str, Any]]]) -> str:
-    figure, axes = _axes("Entropy of a policy, nats", height=2.6)
+    figure, axes = styled_axes("Entropy of a policy, nats", height=2.6)
     style = row_style(1)
     axes.plot(*zip(*((epoch, each["entropy"]) for epoch, each in said), strict=True), color=style.colour, linewidth=1.8)
     axes.ticklabel_format(axis="y", useOffset=False)
     _epochs(axes)
-    return _svg(figure, f"Entropy of a policy: {said[0][1]['entropy']:.3f} nats first, {said[-1][1]['entropy']:.3f} last")
+    return to_svg(figure, f"Entropy of a policy: {said[0][1]['entropy']:.3f} nats first, {said[-1][1]['entropy']:.3f} last")
 
 
 def _epochs(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set_xlabel("epoch", color=_INK, size=9)
-    axes.grid(axis="y", color=_INK, alpha=0.12, linewidth=0.8)
+    axes.set_xlabel("epoch", color=INK, size=9)
+    axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.8)

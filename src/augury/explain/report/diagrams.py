@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from augury.explain.report.figures import _INK, Epochs, _axes, _curve_panel, _dash, _legend, _panels, _svg
+from augury.explain.report.figures import INK, Epochs, curve_panel, dash_of, draw_legend, make_panels, styled_axes, to_svg
 from augury.explain.report.palette import row_style
 
 Point = tuple[float, float, float, float]
@@ -25,7 +25,7 @@ def dot_panel(
     every = [value for row in series.values() for values in row for value in values]
     log = log and max(every, default=1) > 30 * max(min(every, default=1), _LEAST)
     step = min(0.22, 0.7 / max(1, len(series)))
-    figure, axes = _axes(title, height=0.8 + len(categories) * max(0.42, 0.16 * len(series)))
+    figure, axes = styled_axes(title, height=0.8 + len(categories) * max(0.42, 0.16 * len(series)))
     styles = {label: row_style(index) for index, label in enumerate(series)}
     for index, (label, row) in enumerate(series.items()):
         for place, values in enumerate(row):
@@ -35,32 +35,32 @@ def dot_panel(
             axes.plot([min(seen), max(seen)], [height, height], color=style.colour, linewidth=2.2, solid_capstyle="round")
             axes.plot([sum(seen) / len(seen)], [height], style.marker, color=style.colour, markersize=6.5)
     axes.set_yticks(range(len(categories)), categories)
-    axes.tick_params(axis="y", labelsize=9, labelcolor=_INK)
+    axes.tick_params(axis="y", labelsize=9, labelcolor=INK)
     axes.set_ylim(len(categories) - 0.5, -0.5)
     if log:
         axes.set_xscale("log")
         axes.minorticks_off()
     if zero:
-        axes.axvline(0, color=_INK, linewidth=1, alpha=0.55)
-    axes.grid(axis="x", color=_INK, alpha=0.12, linewidth=0.8)
+        axes.axvline(0, color=INK, linewidth=1, alpha=0.55)
+    axes.grid(axis="x", color=INK, alpha=0.12, linewidth=0.8)
     axes.margins(x=0.06)
     spoken = "; ".join(
         f"{label}: " + ", ".join(f"{name} {np.mean(list(values)):.3g}" for name, values in zip(categories, row, strict=True))
         for label, row in series.items()
     )
-    return (_legend(series, styles) if len(series) > 1 else "") + _panels([_svg(figure, f"{title}. {spoken}")])
+    return (draw_legend(series, styles) if len(series) > 1 else "") + make_panels([to_svg(figure, f"{title}. {spoken}")])
 
 
 def scatter_panel(title: str, points: np.ndarray) -> str:
     """Groups of points in the plane, [groups, points, 2], each group with its own colour and mark. Returns inline SVG."""
-    figure, axes = _axes(title, height=4.2)
+    figure, axes = styled_axes(title, height=4.2)
     for index, group in enumerate(points):
         style = row_style(index + 1)
         axes.plot(group[:, 0], group[:, 1], style.marker, color=style.colour, markersize=4.5, alpha=0.75, linestyle="none")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_aspect("equal", adjustable="datalim")
-    return _panels([_svg(figure, f"{title}: {len(points)} groups of {points.shape[1]} points")])
+    return make_panels([to_svg(figure, f"{title}: {len(points)} groups of {points.shape[1]} points")])
 
 
 def line_panel(
@@ -72,7 +72,7 @@ def line_panel(
     log: "x", "y" or "xy", the logarithmic axes. mark: a place on the x axis, and what it is. diagonal: a line where y = x.
     Returns inline SVG; see `side_by_side` for the legend.
     """
-    figure, axes = _axes(title, height=3.1)
+    figure, axes = styled_axes(title, height=3.1)
     styles = {label: row_style(index) for index, label in enumerate(series)}
     for label, row in series.items():
         style, table = styles[label], np.array(row, dtype=float).reshape(-1, 4)
@@ -80,53 +80,53 @@ def line_panel(
             table[:, 1:] = table[:, 1:].clip(min=_LEAST)
         marker = style.marker if points else ""
         axes.plot(
-            table[:, 0], table[:, 1], marker=marker, markersize=4.5, color=style.colour, linewidth=1.8, linestyle=_dash(style)
+            table[:, 0], table[:, 1], marker=marker, markersize=4.5, color=style.colour, linewidth=1.8, linestyle=dash_of(style)
         )
         if (table[:, 3] > table[:, 2]).any():
             axes.fill_between(table[:, 0], table[:, 2], table[:, 3], color=style.colour, alpha=0.16, linewidth=0)
     if diagonal:
         axes.set_xlim(0, 102)
-        axes.axline((0, 0), slope=1, color=_INK, linewidth=1, alpha=0.45, linestyle=(0, (4, 3)))
+        axes.axline((0, 0), slope=1, color=INK, linewidth=1, alpha=0.45, linestyle=(0, (4, 3)))
     if "x" in log:
         axes.set_xscale("log")
     if "y" in log:
         axes.set_yscale("log")
     if mark is not None:
-        axes.axvline(mark[0], color=_INK, linewidth=1, alpha=0.55)
+        axes.axvline(mark[0], color=INK, linewidth=1, alpha=0.55)
         axes.annotate(mark[1], (mark[0], 1), xycoords=("data", "axes fraction"), xytext=(4, -10), textcoords="offset points",
-                      size=8, color=_INK)  # fmt: skip
-    axes.set_xlabel(axes_titles[0], color=_INK, size=9)
-    axes.set_ylabel(axes_titles[1], color=_INK, size=9)
+                      size=8, color=INK)  # fmt: skip
+    axes.set_xlabel(axes_titles[0], color=INK, size=9)
+    axes.set_ylabel(axes_titles[1], color=INK, size=9)
     axes.minorticks_off()
-    axes.grid(axis="y", color=_INK, alpha=0.12, linewidth=0.8)
+    axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.8)
     spoken = f"{title}: {axes_titles[1]} over {axes_titles[0]} for {', '.join(series)}"
-    return _svg(figure, spoken)
+    return to_svg(figure, spoken)
 
 
 def side_by_side(panels: Sequence[str], labels: Sequence[str]) -> str:
     """Panels beside each other under one legend of their series (none for a single one)."""
     styles = {label: row_style(index) for index, label in enumerate(labels)}
-    return (_legend(styles, styles) if len(labels) > 1 else "") + _panels(panels)
+    return (draw_legend(styles, styles) if len(labels) > 1 else "") + make_panels(panels)
 
 
 def plane_panel(
     title: str, points: Mapping[str, tuple[float, float]], axes_titles: tuple[str, str], origin: tuple[float, float]
 ) -> str:
     """Named points in the plane, with lines through `origin`. Returns HTML with an inline SVG."""
-    figure, axes = _axes(title, height=4.6)
+    figure, axes = styled_axes(title, height=4.6)
     for place, line in zip(origin, (axes.axvline, axes.axhline), strict=True):
-        line(place, color=_INK, linewidth=1, alpha=0.35)
+        line(place, color=INK, linewidth=1, alpha=0.35)
     for name, (x, y) in points.items():
         axes.plot([x], [y], "o", color=row_style(1).colour, markersize=4.5, alpha=0.85)
-        axes.annotate(name, (x, y), xytext=(4, 3), textcoords="offset points", size=7, color=_INK, parse_math=False)
-    axes.set_xlabel(axes_titles[0], color=_INK, size=9)
-    axes.set_ylabel(axes_titles[1], color=_INK, size=9)
+        axes.annotate(name, (x, y), xytext=(4, 3), textcoords="offset points", size=7, color=INK, parse_math=False)
+    axes.set_xlabel(axes_titles[0], color=INK, size=9)
+    axes.set_ylabel(axes_titles[1], color=INK, size=9)
     axes.margins(x=0.16, y=0.08)
-    return _panels([_svg(figure, f"{title}: " + "; ".join(f"{name} {x:.3g}, {y:.3g}" for name, (x, y) in points.items()))])
+    return make_panels([to_svg(figure, f"{title}: " + "; ".join(f"{name} {x:.3g}, {y:.3g}" for name, (x, y) in points.items()))])
 
 
 def curve_of(title: str, curves: Mapping[str, Sequence[Epochs]], key: str) -> str:
     """A figure of metrics.jsonl over epochs: label -> per seed -> epochs; "" where no seed has a value. Returns HTML."""
     styles = {label: row_style(index) for index, label in enumerate(curves)}
-    panel = _curve_panel(title, curves, styles, key)
-    return ((_legend(curves, styles) if len(curves) > 1 else "") + _panels([panel])) if panel else ""
+    panel = curve_panel(title, curves, styles, key)
+    return ((draw_legend(curves, styles) if len(curves) > 1 else "") + make_panels([panel])) if panel else ""

@@ -21,7 +21,7 @@ from augury.explain.report.palette import Style, row_style
 from augury.explain.report.summary import ACCURACY, Measure, ResultRow, bracketed, number, paired, row_labels, values_of
 
 # Stands for the page's text colour while matplotlib draws; no colour of the palette.
-_INK = "#010203"
+INK = "#010203"
 _WIDTH = 4.6
 _LONGEST_LABEL = 52
 Epochs = Sequence[Mapping[str, Any]]
@@ -43,7 +43,7 @@ def accuracy_intervals(rows: Sequence[ResultRow], measure: Measure = ACCURACY) -
         title = f"Difference to {_short(labels[0], 28)}, {measure.differences}"
         pairs = [paired(row, rows[0]) for row in rows]
         panels.append(_interval_panel(title, labels, styles, difference, pairs, True, None, measure.digits))
-    return _panels(panels)
+    return make_panels(panels)
 
 
 def learning_curves(curves: Mapping[str, Sequence[Epochs]], styles: Mapping[str, Style] | None = None) -> str:
@@ -55,13 +55,13 @@ def learning_curves(curves: Mapping[str, Sequence[Epochs]], styles: Mapping[str,
     """
     styles = styles or {label: row_style(index) for index, label in enumerate(curves)}
     panels = [
-        _curve_panel("Validation accuracy, %", curves, styles, "validation_accuracy"),
-        _curve_panel("Training loss", curves, styles, "train_loss"),
+        curve_panel("Validation accuracy, %", curves, styles, "validation_accuracy"),
+        curve_panel("Training loss", curves, styles, "train_loss"),
     ]
     drawn = [panel for panel in panels if panel]
     if not drawn:
         return ""
-    return (_legend(curves, styles) if len(curves) > 1 else "") + _panels(drawn)
+    return (draw_legend(curves, styles) if len(curves) > 1 else "") + make_panels(drawn)
 
 
 def swatch(style: Style) -> Markup:
@@ -80,16 +80,16 @@ def _interval_panel(
     dots: Sequence[Sequence[float | None]] | None,
     digits: int,
 ) -> str:
-    figure, axes = _axes(title, height=0.7 + 0.5 * len(labels))
+    figure, axes = styled_axes(title, height=0.7 + 0.5 * len(labels))
     if relative:
-        axes.axvline(0, color=_INK, linewidth=1, alpha=0.55)
+        axes.axvline(0, color=INK, linewidth=1, alpha=0.55)
     for place, (label, style, (middle, low, high)) in enumerate(zip(labels, styles, values, strict=True)):
         if dots is not None:
             seen = [value for value in dots[place] if value is not None]
             axes.plot(seen, [place] * len(seen), "|", color=style.colour, markersize=9, alpha=0.6)
         if low is not None and high is not None:
             axes.plot(
-                [low, high], [place, place], color=style.colour, linewidth=2.4, linestyle=_dash(style), solid_capstyle="round"
+                [low, high], [place, place], color=style.colour, linewidth=2.4, linestyle=dash_of(style), solid_capstyle="round"
             )
         if middle is not None:
             axes.plot([middle], [place], style.marker, color=style.colour, markersize=7.5)
@@ -98,19 +98,19 @@ def _interval_panel(
         if relative and place == 0:
             said, middle = "reference", 0.0
         for x, text, side in ((0.0, _short(label, _LONGEST_LABEL - len(said)), "left"), (1.0, said, "right")):
-            axes.text(x, place - 0.33, text, transform=axes.get_yaxis_transform(), ha=side, color=_INK, size=9, parse_math=False)
+            axes.text(x, place - 0.33, text, transform=axes.get_yaxis_transform(), ha=side, color=INK, size=9, parse_math=False)
     axes.set_ylim(len(labels) - 0.65, -0.7)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    axes.grid(axis="x", color=_INK, alpha=0.12, linewidth=0.8)
+    axes.grid(axis="x", color=INK, alpha=0.12, linewidth=0.8)
     axes.margins(x=0.06)
     pairs = list(zip(labels, values, strict=True))[relative:]
     spoken = "; ".join(f"{label} {number(value[0], digits, sign=relative)}" for label, value in pairs)
-    return _svg(figure, f"{title}: {spoken}")
+    return to_svg(figure, f"{title}: {spoken}")
 
 
-def _curve_panel(title: str, curves: Mapping[str, Sequence[Epochs]], styles: Mapping[str, Style], key: str) -> str:
-    figure, axes = _axes(title, height=2.9)
+def curve_panel(title: str, curves: Mapping[str, Sequence[Epochs]], styles: Mapping[str, Style], key: str) -> str:
+    figure, axes = styled_axes(title, height=2.9)
     means = []
     for label, seeds in curves.items():
         epochs, table = _table(seeds, key)
@@ -118,7 +118,7 @@ def _curve_panel(title: str, curves: Mapping[str, Sequence[Epochs]], styles: Map
             continue
         style, mean = styles[label], table.mean(axis=0)
         marker = style.marker if len(epochs) == 1 else ""
-        axes.plot(epochs, mean, color=style.colour, linewidth=1.8, linestyle=_dash(style), marker=marker)
+        axes.plot(epochs, mean, color=style.colour, linewidth=1.8, linestyle=dash_of(style), marker=marker)
         if len(table) > 1:
             axes.fill_between(epochs, table.min(axis=0), table.max(axis=0), color=style.colour, alpha=0.16, linewidth=0)
         means.append(mean)
@@ -126,24 +126,24 @@ def _curve_panel(title: str, curves: Mapping[str, Sequence[Epochs]], styles: Map
         return ""
     _limits(axes, means, rising=key == "validation_accuracy")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set_xlabel("epoch", color=_INK, size=9)
-    axes.grid(axis="y", color=_INK, alpha=0.12, linewidth=0.8)
-    return _svg(figure, f"{title} per epoch for {', '.join(curves)}")
+    axes.set_xlabel("epoch", color=INK, size=9)
+    axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.8)
+    return to_svg(figure, f"{title} per epoch for {', '.join(curves)}")
 
 
-def _dash(style: Style) -> Any:
+def dash_of(style: Style) -> Any:
     return (0, [float(length) / 2 for length in style.dash.split()]) if style.dash else "-"
 
 
 def _table(seeds: Sequence[Epochs], key: str) -> tuple[np.ndarray, np.ndarray]:
     """Epochs that every seed has a finite value for, and the values [seeds, epochs]; seeds without any value are left out."""
-    series = [{epoch["epoch"]: float(epoch[key]) for epoch in seed if _finite(epoch.get(key))} for seed in seeds]
+    series = [{epoch["epoch"]: float(epoch[key]) for epoch in seed if is_finite(epoch.get(key))} for seed in seeds]
     series = [one for one in series if one]
     shared = sorted(set.intersection(*(set(one) for one in series))) if series else []
     return np.array(shared), np.array([[one[epoch] for epoch in shared] for one in series])
 
 
-def _finite(value: object) -> bool:
+def is_finite(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
@@ -156,22 +156,22 @@ def _limits(axes: Axes, means: Sequence[np.ndarray], *, rising: bool) -> None:
     axes.set_ylim(low - room if rising else max(0.0, low - room), top)
 
 
-def _axes(title: str, height: float) -> tuple[Figure, Axes]:
+def styled_axes(title: str, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(_WIDTH, height), layout="constrained")
     FigureCanvasAgg(figure)
     figure.patch.set_alpha(0)
     axes = figure.add_subplot()
     axes.patch.set_alpha(0)
-    axes.set_title(title, loc="left", size=10, color=_INK, weight="bold", pad=8, parse_math=False)
-    axes.tick_params(colors=_INK, labelsize=9, length=0)
+    axes.set_title(title, loc="left", size=10, color=INK, weight="bold", pad=8, parse_math=False)
+    axes.tick_params(colors=INK, labelsize=9, length=0)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
-        axes.spines[side].set(color=_INK, alpha=0.4)
+        axes.spines[side].set(color=INK, alpha=0.4)
     return figure, axes
 
 
-def _svg(figure: Figure, spoken: str) -> str:
+def to_svg(figure: Figure, spoken: str) -> str:
     """The figure as inline SVG without outside references, ids that clash, or fixed text colour and typeface."""
     target = io.StringIO()
     settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": spoken}
@@ -181,7 +181,7 @@ def _svg(figure: Figure, spoken: str) -> str:
     text = target.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href").replace(_INK, "currentColor")
+    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href").replace(INK, "currentColor")
     text = re.sub(r'<g id="[^"]*"', "<g", text)
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
     text = re.sub(r"font: (?:(bold|700) )?([\d.]+)px [^;\"]*", r"font-size: \2px; font-weight: \1", text)
@@ -193,12 +193,12 @@ def _svg(figure: Figure, spoken: str) -> str:
     return re.sub(r"^<svg[^>]*>", lambda _: opening, text).strip()
 
 
-def _legend(labels: Mapping[str, object], styles: Mapping[str, Style]) -> str:
+def draw_legend(labels: Mapping[str, object], styles: Mapping[str, Style]) -> str:
     entries = "".join(f"<li>{swatch(styles[label])} {escape(label)}</li>" for label in labels)
     return f'<ul class="legend">{entries}</ul>'
 
 
-def _panels(panels: Sequence[str]) -> str:
+def make_panels(panels: Sequence[str]) -> str:
     return f'<div class="panels">{"".join(panels)}</div>'
 
 

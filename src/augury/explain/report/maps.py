@@ -55,13 +55,13 @@ def overlay(image: np.ndarray, found: np.ndarray) -> np.ndarray:
 
 
 def _row(row: MapRow) -> str:
-    cells = "".join(_cell(row, seen) for seen in row.seen.values())
+    cells = "".join(cell_text(row, seen) for seen in row.seen.values())
     plain = np.broadcast_to(row.image, (3, *row.image.shape[1:])).transpose(1, 2, 0)
     head = f'<th scope="row">{_picture(plain, row.name)}<span>{escape(row.label)}</span><small>{escape(row.name)}</small></th>'
     return f"<tr>{head}{cells}</tr>"
 
 
-def _cell(row: MapRow, seen: Seen) -> str:
+def cell_text(row: MapRow, seen: Seen) -> str:
     pictures = "".join(
         f"<figure>{_picture(overlay(row.image, found), f'{title} of {row.name}')}<figcaption>{escape(title)}</figcaption></figure>"
         for title, found in seen.maps.items()

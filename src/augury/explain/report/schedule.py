@@ -3,7 +3,7 @@
 import numpy as np
 
 from augury.augment.policies.file import PolicyFile
-from augury.explain.report.figures import _INK, _axes, _panels, _svg
+from augury.explain.report.figures import INK, make_panels, styled_axes, to_svg
 
 MOST_COLUMNS = 60
 MAGNITUDES = 10
@@ -20,7 +20,7 @@ def schedule_panels(content: PolicyFile) -> str:
         heat("Mean strength over the training", names, strength, "{:.2f}"),
         heat("Magnitudes over the training", list(map(str, range(MAGNITUDES))), magnitudes(content), "{:.0%}"),
     ]
-    return _panels(shown)
+    return make_panels(shown)
 
 
 def magnitudes(content: PolicyFile) -> np.ndarray:
@@ -50,16 +50,16 @@ def table(content: PolicyFile) -> tuple[list[str], np.ndarray, np.ndarray]:
 
 def heat(title: str, names: list[str], values: np.ndarray, shape: str) -> str:
     """A panel of values [names, columns] over the training, left to right; NaN is left blank. shape: how they are spoken."""
-    figure, axes = _axes(title, height=1.0 + 0.24 * len(names))
+    figure, axes = styled_axes(title, height=1.0 + 0.24 * len(names))
     drawn = axes.imshow(
         np.ma.masked_invalid(values), aspect="auto", cmap="viridis", interpolation="nearest", extent=(0, 1, len(names), 0)
     )
     axes.set_yticks(np.arange(len(names)) + 0.5, names)
-    axes.tick_params(axis="y", labelsize=8, labelcolor=_INK)
-    axes.set_xlabel("share of the training", color=_INK)
+    axes.tick_params(axis="y", labelsize=8, labelcolor=INK)
+    axes.set_xlabel("share of the training", color=INK)
     axes.grid(False)
     bar = figure.colorbar(drawn, ax=axes, pad=0.02)
-    bar.ax.tick_params(labelsize=8, labelcolor=_INK)
+    bar.ax.tick_params(labelsize=8, labelcolor=INK)
     first, last = (np.nan_to_num(values[:, column]) for column in (0, -1))
     spoken = ", ".join(f"{name} {shape.format(a)} to {shape.format(b)}" for name, a, b in zip(names, first, last, strict=True))
-    return _svg(figure, f"{title}, first to last: {spoken}")
+    return to_svg(figure, f"{title}, first to last: {spoken}")

@@ -29,6 +29,8 @@ def read(data: str, options: ReadOptions) -> Parts:
             return replace(_read_path(path, options), place=Path(os.path.abspath(path)))
     except PermissionError as error:
         raise InputError(f"DATA {error.filename or data}: may not be read (permission denied); change its permissions") from None
+    except FileNotFoundError as error:
+        raise InputError(f"DATA {data}: no such folder or file as {error.filename or path}") from None
     except ValueError as error:
         if isinstance(error, InputError):
             raise

@@ -34,6 +34,10 @@ class ChildRunner:
     space: SearchSpace
     threads: int | None = None
 
+    def with_threads(self, threads: int) -> "ChildRunner":
+        """The same for a process with so many threads."""
+        return replace(self, threads=threads)
+
     def run(self, job: Job) -> Outcome:
         """Train one child. An error is the outcome's, not the caller's; only an interruption passes through."""
         started = time.perf_counter()

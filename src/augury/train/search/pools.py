@@ -16,9 +16,24 @@ import torch
 from augury.core import plugins
 from augury.core.errors import InputError
 from augury.core.registry import SESSION
+from augury.train.engine.settings import Settings
 from augury.train.engine.setup import pick_device
-from augury.train.search.child import ChildRunner
 from augury.train.search.outcome import Job, Outcome
+
+
+class Runner(Protocol):
+    """Trains one job at a time, in whatever process it is carried to: picklable, with the settings whose plug-ins it needs.
+    threads: for PyTorch in the process that trains, None to leave them."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def threads(self) -> int | None: ...
+
+    def with_threads(self, threads: int) -> "Runner": ...
+
+    def run(self, job: Job) -> Outcome: ...
 
 
 class Pool(Protocol):
@@ -32,7 +47,7 @@ class Pool(Protocol):
 class SerialPool:
     """One after another in this process."""
 
-    runner: ChildRunner
+    runner: Runner
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
         yield from map(self.runner.run, jobs)
@@ -54,7 +69,7 @@ class ProcessPool:
     One that dies (out of memory, a crash in a library) is its child's outcome, and another takes its place.
     """
 
-    runner: ChildRunner
+    runner: Runner
     count: int
     workers: list[Worker] = field(default_factory=list)
 
@@ -87,7 +102,7 @@ class ProcessPool:
             if worker.job is None:
                 return worker
         threads = max(1, len(os.sched_getaffinity(0)) // self.count) if hasattr(os, "sched_getaffinity") else 1
-        content = packed(replace(self.runner, threads=threads), "--workers")
+        content = packed(self.runner.with_threads(threads), "--workers")
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, content), daemon=True)
@@ -109,18 +124,18 @@ class ProcessPool:
         return outcome
 
 
-def packed(runner: ChildRunner, where: str) -> bytes:
+def packed(runner: Runner, where: str) -> bytes:
     """A workshop for another process, with the plug-ins that it may use; InputError where one cannot be handed on."""
     plugins.portable(plugins.used_in(runner.settings.dict()), where)
     loaded = [plugin for plugin in plugins.loaded() if plugin.module != SESSION]
     return pickle.dumps((loaded, pickle.dumps(runner)))
 
 
-def unpacked(content: bytes) -> ChildRunner:
+def unpacked(content: bytes) -> Runner:
     """What was packed, its plug-ins loaded first."""
     loaded, inner = pickle.loads(content)
     plugins.restore(loaded)
-    runner: ChildRunner = pickle.loads(inner)
+    runner: Runner = pickle.loads(inner)
     return runner
 
 
@@ -173,7 +188,7 @@ def _broken(job: Job, error: str) -> Outcome:
 
 
 @contextmanager
-def pool_of(runner: ChildRunner, workers: int = 1, ray: str | None = None) -> Iterator[Pool]:
+def pool_of(runner: Runner, workers: int = 1, ray: str | None = None) -> Iterator[Pool]:
     """One process, several, or a Ray cluster: `local` starts one here, `auto` or an address joins one.
 
     Raises InputError where Ray is wanted and missing, or its cluster cannot be reached.
@@ -195,7 +210,7 @@ def pool_of(runner: ChildRunner, workers: int = 1, ray: str | None = None) -> It
             processes.close()
 
 
-def _connected(runner: ChildRunner, workers: int, address: str) -> tuple[RayPool, bool]:
+def _connected(runner: Runner, workers: int, address: str) -> tuple[RayPool, bool]:
     try:
         import ray
     except ImportError:
@@ -212,4 +227,4 @@ def _connected(runner: ChildRunner, workers: int, address: str) -> tuple[RayPool
     # As many as the cluster has room for: more would only wait there, decided on too early.
     room = int(ray.cluster_resources().get("GPU" if gpus else "CPU", 1))
     count = workers if address == "local" else max(workers, room)
-    return RayPool(ray, task, ray.put(packed(replace(runner, threads=1), "--ray")), count), started
+    return RayPool(ray, task, ray.put(packed(runner.with_threads(1), "--ray")), count), started

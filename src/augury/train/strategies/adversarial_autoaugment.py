@@ -108,7 +108,8 @@ class AdversarialAutoAugment(Strategy):
         by_policy = losses.detach().reshape(self.policies, len(copies[0])).mean(1)
         self.losses = by_policy if self.losses is None else self.losses + by_policy
         self.steps += 1
-        return Step(losses.mean(), {"hardest_policy": by_policy.amax(), "easiest_policy": by_policy.amin()}, losses.detach())
+        each = losses.detach().reshape(self.policies, len(copies[0])).mean(0)
+        return Step(losses.mean(), {"hardest_policy": by_policy.amax(), "easiest_policy": by_policy.amin()}, each)
 
     def end_epoch(self, clock: Clock) -> None:
         """One controller step on the epoch's mean loss of each policy, z-scored; then the next epoch's policies."""

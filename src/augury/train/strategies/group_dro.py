@@ -84,7 +84,8 @@ class GroupWeights:
         """Labels and groups of a batch, int64 [B] each; InputError where it lacks them."""
         if batch.targets is None or batch.groups is None:
             raise InputError(f"--strategy: {name} needs data with labels and groups")
-        labels = batch.targets.index[:, 0]
+        targets = batch.targets
+        labels = targets.index[:, 0] if targets.index.shape[1] == 1 else targets.top()  # smoothed or mixed: the heaviest class
         return labels, self._known().of(labels, batch.groups)
 
     def state_dict(self) -> dict[str, Any]:

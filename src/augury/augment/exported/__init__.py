@@ -1,0 +1,1 @@
+"""Augmentations as code of other libraries, which runs without Augury."""

@@ -1,0 +1,61 @@
+"""`augury recommend`."""
+
+import argparse
+import json
+import sys
+import time
+
+from augury.cli.shared import DATA, add_flags, add_output, config_of, flag_values, parse_int, print_notes, split_list
+from augury.jobs.recommend.settings import RecommendSettings
+
+HELP = "recommend an augmentation for your own images, within a given time"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The command's flags."""
+    parser.add_argument("data", metavar="DATA", nargs="?", default=argparse.SUPPRESS, help=DATA)
+    add_flags(parser, RecommendSettings)
+    group = parser.add_argument_group("Running it")
+    group.add_argument("--dry-run", action="store_true", help="look and plan, and train nothing but a probe")
+    group.add_argument(
+        "--workers", metavar="N", default=1, help="trainings of the race at the same time, in processes (default: 1)"
+    )
+    group.add_argument("--ray", metavar="ADDRESS", help="train on a Ray cluster: local, auto or an address")
+    output = add_output(parser, "the config.yaml of an earlier recommendation")
+    output.add_argument("--resume", action="store_true", help="resume what is in --output; --minutes may be raised")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Call the job and print what it found."""
+    from dataclasses import fields
+
+    from augury.core.errors import InputError
+    from augury.jobs.recommend.recommend import recommend
+    from augury.jobs.tables import recommendation_table
+
+    known = [part.name for part in fields(RecommendSettings)]
+    flags = {key: value for key, value in vars(options).items() if key in known}
+    if "," in str(flags.get("image_size", "")):
+        flags["image_size"] = split_list(flags["image_size"])
+    given = {**config_of(options.config, known), **flag_values(RecommendSettings, flags)}
+    if "data" not in given:
+        raise InputError("DATA: name the data, for example `augury recommend photographs --minutes 10 --output DIR`")
+    chosen = RecommendSettings.of(given, "--flags")
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        if not options.quiet:
+            print(f"{(time.monotonic() - started) / 60:5.1f} min  {text}", file=sys.stderr, flush=True)
+
+    result = recommend(
+        chosen, options.output, workers=parse_int(options.workers, "--workers", high=1000), ray=options.ray, resume=options.resume,
+        overwrite=options.overwrite, dry_run=options.dry_run, told=say,
+    )  # fmt: skip
+    if options.json:
+        print(json.dumps(result, indent=1))
+        return
+    if options.dry_run:
+        return
+    print_notes(result)
+    recommendation_table(result)
+    print(f"policy: {options.output / 'recommended.yaml'}\nreport: {options.output / 'report.html'}")

@@ -1,0 +1,102 @@
+"""Lowering: records of all slots at once are those of each image alone, operation by operation."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from augury.augment.forms.lowered import BLANK, FORMS
+from augury.augment.forms.region import Content
+from augury.augment.ops.build import op
+from augury.augment.stages.lowering import contents_of, lower
+from augury.core.plan import Space, SpaceEntry
+
+NAMES = ("rotate", "flip", "solarize", "posterize", "color", "cutout", "cutmix", "random_erasing", "mixup", "gaussian_blur", "hue")
+SPACE = Space(
+    (*(SpaceEntry(op(name)) for name in NAMES), SpaceEntry(op("rotate")), SpaceEntry(op("rotate", interpolation="bilinear")))
+)
+ROWS, SLOTS = 40, 3
+
+
+def trace_of() -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    chosen = torch.randint(0, len(SPACE), (ROWS, SLOTS), generator=generator)
+    chosen[: len(SPACE), 0] = torch.arange(len(SPACE))
+    u = torch.rand(ROWS, SLOTS, SPACE.parameters, generator=generator)
+    value = torch.zeros(ROWS, SLOTS, SPACE.parameters)
+    for index, entry in enumerate(SPACE.entries):
+        for k, parameter in enumerate(entry.op.parameters.values()):
+            drawn = parameter.law.value(u[:, :, k].flatten(), torch.full((ROWS * SLOTS,), 0.5)).reshape(ROWS, SLOTS)
+            value[:, :, k] = torch.where(chosen == index, drawn, value[:, :, k])
+    on = torch.rand(ROWS, SLOTS, generator=generator) < 0.8
+    on[: len(SPACE), 0] = True
+    return {"op": chosen, "on": on, "value": value}
+
+
+def alone(index: int, value: Tensor, size: Tensor) -> tuple:
+    """The parts of one image's record."""
+    made = SPACE[index].op
+    return made.lower({name: value[None, k] for k, name in enumerate(made.parameters)}, size[None])
+
+
+def number(part: object, blank: object) -> list[float]:
+    values = part if isinstance(blank, tuple) else (part,)
+    return [float(v) if not isinstance(v, Tensor) else float(v.reshape(-1)[0]) for v in values]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("sizes", ["one", "each its own"])
+def test_a_batchs_records_are_each_images_own(sizes: str) -> None:
+    """Catches a row or a slot that gets another's numbers, an operation laid over where it does not fire, and sizes out of step."""
+    trace = trace_of()
+    size = (
+        torch.tensor([[16, 24]]).expand(ROWS, 2)
+        if sizes == "one"
+        else torch.stack([torch.arange(ROWS) + 8, torch.arange(ROWS) + 20], 1)
+    )
+    found = lower(SPACE, trace, size, contents_of(SPACE))
+    for row in range(ROWS):
+        for slot in range(SLOTS):
+            index = int(trace["op"][row, slot])
+            form = SPACE[index].op.form if trace["on"][row, slot] else None
+            assert int(found.form[row, slot]) == (-1 if form is None else FORMS.index(form))
+            for each, (_, *blanks) in BLANK.items():
+                record = getattr(found, each)
+                own = alone(index, trace["value"][row, slot], size[row]) if each == form else [blank for blank, _ in blanks]
+                for part, (blank, dtype), expected in zip(record, blanks, own, strict=True):
+                    assert part.dtype == dtype
+                    torch.testing.assert_close(
+                        part[row, slot].reshape(-1).double(), torch.tensor(number(expected, blank), dtype=dtype).double()
+                    )
+
+
+def test_functions_and_resizing_get_their_own_rows_slot_by_slot() -> None:
+    trace, size = trace_of(), torch.tensor([[16, 24]]).expand(ROWS, 2)
+    found = lower(SPACE, trace, size, contents_of(SPACE))
+    for slot in range(SLOTS):
+        seen = {}
+        for item in found.subsets[slot]:
+            assert item.rows is not None
+            assert item.rows.tolist() == item.mask.nonzero()[:, 0].tolist()
+            for k, name in enumerate(item.op.parameters):
+                assert item.values[name].equal(trace["value"][item.rows, slot, k])
+            seen[item.op.name] = item.rows.tolist()
+        for name in ("gaussian_blur", "hue"):
+            index = NAMES.index(name)
+            rows = ((trace["op"][:, slot] == index) & trace["on"][:, slot]).nonzero()[:, 0].tolist()
+            assert seen.get(name, []) == rows
+
+
+def test_forms_that_a_space_lacks_have_no_record_and_contents_are_known() -> None:
+    space = Space((SpaceEntry(op("cutout")),))
+    trace = {
+        "op": torch.zeros(2, 1, dtype=torch.int64),
+        "on": torch.ones(2, 1, dtype=torch.bool),
+        "value": torch.full((2, 1, 1), 0.5),
+    }
+    found = lower(space, trace, torch.tensor([[8, 8]]).expand(2, 2), contents_of(space))
+    assert found.warp is None and found.table is None and found.blend is None and found.mix is None and found.region is not None
+    assert found.contents == contents_of(space) == {Content.CONSTANT} and found.slot(0) is found and found.subsets == ((),)
+    assert contents_of(SPACE) == {Content.CONSTANT, Content.PARTNER, Content.NOISE}
+    whole = lower(SPACE, trace_of(), torch.tensor([[16, 24]]).expand(ROWS, 2), contents_of(SPACE))
+    second = whole.slot(1)
+    assert second.form.equal(whole.form[:, 1:2]) and second.subsets == whole.subsets[1:2]
+    assert whole.warp is not None and second.warp is not None and second.warp.matrix.equal(whole.warp.matrix[:, 1:2])

@@ -1,0 +1,47 @@
+"""What holds for every registered measurement: the smallest run, values that JSON holds, refusals in one line."""
+
+import inspect
+import json
+from typing import Any
+
+import pytest
+from toys import subject, toy
+
+from augury.core import registry
+from augury.core.errors import InputError
+from augury.core.options import Spec, bind
+from augury.explain.measurements.measurement import Measured
+
+NAMES = registry.names("measurement")
+# The smallest that each can be asked for, where its default is more, and those that train or need a real run.
+SMALLEST: dict[str, dict[str, Any]] = {
+    "transfer": {"sets": ["none", "flip"]}, "variation": {"sets": ["none", "flip"]}, "embedding": {"images": 3, "views": 2},
+    "risk_gap": {"draws": 1}, "saliency": {"images": 1}, "affinity_diversity": {"policies": ["flip"]},
+}  # fmt: skip
+TRAINED = {"cost", "affinity_diversity", "harm"}  # their tests, with runs and seeds, are in tests/explain/measurements
+
+
+def asked(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    return bind(registry.get("measurement", name), Spec(name, options), name)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in TRAINED])
+def test_the_smallest_run_gives_values_for_json(name: str) -> None:
+    """Catches a tensor or a number that is not finite among the values, and a table whose rows are not as wide as its head."""
+    function = registry.get("measurement", name)
+    known = inspect.signature(function).parameters
+    options = {key: value for key, value in SMALLEST.get(name, {}).items() if key in known}
+    found = function([subject()], toy(), **asked(name, options))
+    assert isinstance(found, Measured) and found.summary.strip()
+    assert json.loads(json.dumps(found.values, allow_nan=False)) == json.loads(json.dumps(found.values))
+    for table in found.tables:
+        assert table.title and table.rows and all(len(row) == len(table.columns) for row in table.rows)
+    for figure in found.figures:
+        assert "<" in figure.html
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_unknown_options_are_refused_in_one_line(name: str) -> None:
+    with pytest.raises(InputError, match="has no option 'nonsense'|takes no") as found:
+        asked(name, {"nonsense": 1})
+    assert "\n" not in str(found.value)

@@ -1,0 +1,233 @@
+"""A recommendation end to end, its race on made-up trainings, its plan, and what it refuses."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import augury
+from augury.cli import main
+from augury.core.errors import InputError
+from augury.jobs.recommend.candidates import Candidate, candidates
+from augury.jobs.recommend.look import look
+from augury.jobs.recommend.plan import Plan, Rung, epochs_in, plan_of, work
+from augury.jobs.recommend.race import Race, resplit, rows_of
+from augury.jobs.recommend.recommend import answer
+from augury.train.data.dataset import Dataset, Split, load
+from augury.train.engine.settings import Settings
+from augury.train.search.journal import Journal
+from augury.train.search.outcome import Job, Outcome
+
+PLAN = Plan((32, 32), "small_cnn", 8, 400, 4, (Rung(2, 3, 4), Rung(4, 2, 2), Rung(8, 2, 2)), 3, 0.2, 1000.0, 60.0)
+FOUR = tuple(Candidate(name) for name in ("crop+flip", "cutout", "mixup", "cutmix"))
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load("digits")
+
+
+class Made:
+    """A pool whose trainings have these means, a second an epoch, and a little noise of their own."""
+
+    def __init__(self, means: list[float], clock: list[float]) -> None:
+        self.means, self.clock, self.jobs = means, clock, [0]
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
+        for job in jobs:
+            number, epochs = job.decisions
+            self.jobs[0] += 1
+            self.clock[0] += epochs
+            noise = torch.randn(1, generator=torch.Generator().manual_seed(job.number)).item() * 0.1
+            yield Outcome(job.arm, job.number, [number, epochs], job.seed, self.means[number] + noise, float(epochs), epochs)
+
+
+def race(folder: Path, means: list[float], seconds: float = 1e9) -> tuple[Race, Made]:
+    clock = [0.0]
+    made = Race(PLAN, FOUR, Settings("digits"), Journal.open(folder), 0.05, seconds, clock=lambda: clock[0])
+    pool = Made(means, clock)
+    made.run(pool)
+    return made, pool
+
+
+def test_the_race_drops_the_worse_and_finds_the_best(tmp_path: Path) -> None:
+    run, pool = race(tmp_path, [70.0, 40.0, 74.0, 69.0])
+    assert run.best() == 2 == run.challenger()
+    assert run.left[1]["why"] == "shown to be worse" and run.left[1]["epochs"] == 2
+    rows = run.rows()
+    assert rows[2]["epochs"] == 8 and rows[2]["n"] == 2 and rows[1]["n"] < 4 and rows[1]["dropped_after"]["round"] >= 2
+    again, second = race(tmp_path, [0.0, 0.0, 0.0, 0.0])
+    assert second.jobs == [0] and again.rows() == rows, "everything is taken from the journal"
+    assert pool.jobs[0] < 4 * 3 + 2 * 2 + 2 * 2 + 1
+
+
+def test_where_the_reference_leads_the_challenger_is_the_best_of_the_others(tmp_path: Path) -> None:
+    run, _ = race(tmp_path, [80.0, 40.0, 71.0, 75.0])
+    assert run.best() == 0 and run.challenger() == 3
+
+
+def test_a_race_ends_in_time(tmp_path: Path) -> None:
+    run, pool = race(tmp_path, [70.0, 40.0, 74.0, 69.0], seconds=13.0)
+    assert pool.clock[0] <= 13 and pool.jobs[0] == 6
+    assert run.challenger() in (1, 2, 3)
+
+
+def test_a_candidate_that_fails_leaves_the_race_by_name(tmp_path: Path) -> None:
+    class Failing(Made):
+        def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
+            for outcome in super().run(jobs):
+                failed = outcome.number % 1000 == 3
+                yield replace(outcome, accuracy=None, error="ValueError: broken") if failed else outcome
+
+    clock = [0.0]
+    run = Race(PLAN, FOUR, Settings("digits"), Journal.open(tmp_path), 0.05, 1e9, clock=lambda: clock[0])
+    run.run(Failing([70.0, 71.0, 74.0, 99.0], clock))
+    assert run.challenger() == 2 and run.left[3]["why"] == "failed" and run.rows()[3]["error"] == "ValueError: broken"
+
+
+def test_rounds_judge_on_images_of_their_own(digits: Dataset) -> None:
+    one, two = resplit(digits, 1, 0.2), resplit(digits, 2, 0.2)
+    every = torch.cat([digits.train.ids, digits.validation.ids]).sort().values
+    for made in (one, two):
+        assert torch.cat([made.train.ids, made.validation.ids]).sort().values.equal(every)
+        counts = torch.bincount(made.validation.labels, minlength=10)
+        assert int(counts.min()) > 0 and int(counts.max() - counts.min()) <= 2
+    assert set(one.validation.ids.tolist()) != set(two.validation.ids.tolist())
+    assert resplit(digits, 1, 0.2).validation.ids.equal(one.validation.ids)
+
+
+RATES = {"small_cnn": 1000.0}
+
+
+def test_a_plan_fits_its_time_and_grows_with_it(digits: Dataset) -> None:
+    many = torch.arange(1000) % len(digits.train.ids)
+    few = replace(digits, train=rows_of(digits.train, many), validation=rows_of(digits.validation, torch.arange(20)))
+    images = 1020
+
+    def made(minutes: float) -> Plan:
+        return plan_of(Settings("digits"), few, 60 * minutes, RATES, candidates=15, epochs=None, side=None, native=32)
+
+    plans = {minutes: made(minutes) for minutes in (0.9, 1.5, 5, 60)}
+    for minutes, plan in plans.items():
+        trained = work(plan.candidates) * plan.epochs * plan.images / 1000
+        assert trained <= 60 * minutes and plan.seconds <= 60 * minutes, minutes
+    assert plans[1.5].epochs <= plans[5].epochs <= plans[60].epochs and plans[60].seeds > plans[1.5].seeds
+    assert plans[1.5].candidates < plans[60].candidates == 15 and plans[0.9].images < plans[5].images == images
+    with pytest.raises(InputError, match=r"--minutes: too few on this machine .* give about \d"):
+        made(0.1)
+    assert epochs_in(100, 400, 1000, 10) == pytest.approx(95 * 1000 / 400 / work(10))
+
+
+def test_larger_images_and_networks_are_taken_where_there_is_time(digits: Dataset) -> None:
+    def made(minutes: float, native: int) -> Plan:
+        rates = {"small_cnn": 1000.0, "resnet20": 200.0}
+        return plan_of(Settings("digits"), digits, 60 * minutes, rates, candidates=8, epochs=None, side=None, native=native)
+
+    sides = [made(minutes, 300).image_size for minutes in (10, 100, 10_000)]
+    assert sides[0] < sides[1] <= sides[2] == (224, 224)
+    assert made(1e6, 70).image_size == (64, 64), "nothing is enlarged"
+    assert made(1e6, 70).model == "resnet20" and made(5, 32).model == "small_cnn"
+    assert made(1e6, 300).model == "small_cnn", "resnet20 is for small images"
+
+
+def test_the_list_of_candidates() -> None:
+    listed = candidates("crop+flip", None)
+    assert listed[0] == Candidate("crop+flip") and len(set(listed)) == len(listed) > 12
+    assert Candidate("none") in listed and all(c.augment == "none" or c.augment.startswith("crop") for c in listed)
+    assert [c.augment for c in candidates("none", "cutout,none,mixup")] == ["none", "cutout", "mixup"]
+    assert all(not c.augment.startswith("none+") for c in candidates("none", None))
+    with pytest.raises(InputError, match="'cutout' is named twice"):
+        candidates("none", "cutout,cutout")
+
+
+def test_near_duplicates_are_counted(digits: Dataset) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (12, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    noisy = (images[:2].int() + 1).clamp(0, 255).to(torch.uint8)
+
+    def part(images: torch.Tensor) -> Split:
+        return Split(images, torch.zeros(len(images), dtype=torch.int64), torch.arange(len(images)))
+
+    train, test = part(torch.cat([images[:8], noisy])), part(torch.cat([images[2:3], images[8:]]))
+    found = look(replace(digits, train=train, validation=part(images[:0]), test=test, classes=("0",)), 500)
+    assert (found.near, found.crossing, found.side) == (4, 1, 500)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "recommended", "gain", "said"),
+    [
+        ("better", "cutout", (1.5, 0.5, 2.5), "Use cutout. It is better than crop+flip here: +1.5 points"),
+        ("no difference shown", "cutout", (0.5, -0.6, 1.6), "The best guess is cutout, but its gain over crop+flip is not shown"),
+        (
+            "no difference shown",
+            "crop+flip",
+            (-0.5, -1.6, 0.6),
+            "Nothing that was tried beats crop+flip here; gains above 0.6",
+        ),
+    ],
+)
+def test_the_answer_says_what_was_shown(verdict: str, recommended: str, gain: tuple[float, float, float], said: str) -> None:
+    row = {"augment": recommended, "strategy": "erm"}
+    result = {
+        "metric": "accuracy", "verdict": verdict, "recommendation": row, "reference": {"augment": "crop+flip", "strategy": "erm"},
+        "challenger": {"augment": "cutout", "strategy": "erm"}, "seeds_to_settle": 12 if verdict != "better" else None,
+        "gain": {"mean": gain[0], "low": gain[1], "high": gain[2], "n": 3},
+    }  # fmt: skip
+    assert answer(result).startswith(said) and ("12 seeds would settle it" in answer(result)) is (verdict != "better")
+
+
+def test_from_the_command_line_to_a_file_that_can_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    run = ["recommend", "digits", "--minutes", "1", "--candidates", "cutout,none", "--epochs", "2", "--output", str(out)]
+    assert main(run) == 0
+    shown = capsys.readouterr()
+    assert "candidates race" in shown.err and "policy:" in shown.out
+    result = json.loads((out / "result.json").read_text())
+    keys = {"version", "metric", "recommendation", "reference", "gain", "verdict", "rows", "plan", "seconds"}
+    assert keys <= set(result) and {"mean", "low", "high", "n"} == set(result["gain"])
+    assert [row["augment"] for row in result["rows"]] == ["crop+flip", "cutout", "none"]
+    assert all({"n", "mean", "interval", "dropped_after", "seconds"} <= set(row) for row in result["rows"])
+    policy = out / "recommended.yaml"
+    assert yaml.safe_load(policy.read_text())["augment"] == result["recommendation"]["augment"]
+    images, labels = torch.zeros(2, 1, 32, 32, dtype=torch.uint8), torch.tensor([0, 1])
+    assert len(augury.pipeline(str(policy))(images, labels)[0]) == 2
+    page = (out / "report.html").read_text()
+    assert result["answer"].split(".")[0] in page and "The race" in page and "augury train digits" in page
+    assert main(run) == 2 and "--resume" in capsys.readouterr().err
+    before = (out / "journal.jsonl").read_text()
+    run[3] = "1.2"
+    assert main([*run, "--resume", "--quiet"]) == 0
+    assert (out / "journal.jsonl").read_text().startswith(before)
+    assert json.loads((out / "result.json").read_text())["gain"]["n"] >= result["gain"]["n"]
+
+
+def test_a_dry_run_plans_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    run = ["recommend", "digits", "--minutes", "30", "--dry-run", "--json", "--quiet", "--output", str(out)]
+    assert main(run) == 0 and not out.exists()
+    made = json.loads(capsys.readouterr().out)
+    assert made["plan"]["candidates"] >= 3 and made["look"]["classes"] == 10
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--candidates", "cutout,nonsense"], "nonsense"),
+        (["--metric", "f1"], "--metric"),
+        (["--minutes", "0"], "--minutes"),
+        (["--reference", "crop+nonsense"], "nonsense"),
+        (["--metric", "worst_group"], "no groups"),
+    ],
+)
+def test_refusals_are_one_line_and_leave_nothing(
+    flags: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    minutes = [] if "--minutes" in flags else ["--minutes", "1"]
+    assert main(["recommend", "digits", *minutes, "--epochs", "2", "--output", str(out), "--quiet", *flags]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1 and not out.exists()
