@@ -1,4 +1,4 @@
-"""The documentation site. `make docs` builds it whole; `make docs-quick` leaves out pictures and the run of examples.
+"""The documentation site. `make docs` builds it whole; `make docs-quick` leaves out the pictures.
 
 Nothing is fetched, neither while the site is built nor while it is read.
 """
