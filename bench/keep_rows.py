@@ -14,8 +14,8 @@ import json
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import torch
+from half_size import write_half_size
 
 from augury.augment.names import pipeline
 from augury.core.batch import Batch
@@ -34,18 +34,13 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "cifar10_16x16"
-        data.mkdir()
-        for part, count in (("train", options.images), ("test", options.test_images)):
-            with np.load(Path(options.data_dir) / "cifar10" / f"{part}.npz", allow_pickle=False) as found:
-                order = np.random.default_rng(0).permutation(len(found["y"]))[:count]
-                x, y = found["x"][order].astype(np.float32), found["y"][order]
-            half = x.reshape(len(x), 16, 2, 16, 2, 3).mean((2, 4))
-            np.savez(data / f"{part}.npz", x=np.round(half).astype(np.uint8), y=y)
+        write_half_size(Path(options.data_dir) / "cifar10", data, options.images, options.test_images)
         rows = ["crop(padding=2)+flip"]
         for length in options.lengths:
             rows += [f"crop(padding=2)+flip+cutout(length={length})"]
             rows += [f"crop(padding=2)+flip+keep_cutout(length={length}{how})" for how in KEPT]
-        rows += [f"crop(padding=2)+flip+{policy}" for policy in POLICY]
+        if not options.cutout_only:
+            rows += [f"crop(padding=2)+flip+{policy}" for policy in POLICY]
         settings = Settings(
             str(data), augment=",".join(rows), model=options.model, epochs=options.epochs, batch_size=128, lr=options.lr
         )
@@ -55,7 +50,7 @@ def main() -> None:
         row.pop("images_per_second", None)
     result = {
         "version": 1, "what": "accuracy on the test part after the last epoch, percent, and the share of an image that is hidden",
-        "command": "python bench/keep_rows.py " + " ".join(f"--{k.replace('_', '-')} {v}" for k, v in _shown(options).items()),
+        "command": f"python bench/keep_rows.py --data-dir D {' '.join(_shown(options))} --output FILE",
         "data": f"CIFAR-10 averaged to 16x16: {options.images} training images, {options.test_images} of the test part",
         "model": options.model, "epochs": options.epochs, "seeds": options.seeds, "environment": environment("cpu"),
         "rows": found["rows"],
@@ -80,9 +75,15 @@ def hidden(augment: str, count: int = 2000) -> float:
     return float((done.images[:, 0] == 0).float().mean())
 
 
-def _shown(options: argparse.Namespace) -> dict[str, object]:
-    kept = {key: value for key, value in vars(options).items() if key not in ("output", "data_dir", "lengths")}
-    return {**kept, "lengths": " ".join(map(str, options.lengths))}
+def _shown(options: argparse.Namespace) -> list[str]:
+    """The flags of this run as words."""
+    words = []
+    for key, value in vars(options).items():
+        if key in ("output", "data_dir") or value is False:
+            continue
+        shown = "" if value is True else " " + (" ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
+        words.append(f"--{key.replace('_', '-')}{shown}")
+    return words
 
 
 def _options() -> argparse.Namespace:
@@ -95,6 +96,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--lr", type=float, default=0.05)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS)
+    parser.add_argument("--cutout-only", action="store_true", help="leave out the rows of RandAugment")
     parser.add_argument("--output", type=Path, required=True)
     return parser.parse_args()
 

@@ -3,9 +3,10 @@
     python bench/uncertainty_rows.py --data-dir D --output results/uncertainty_cifar10.json
 
 CIFAR-10 at half its size, about a thousand training images, a small network, 200 epochs: long enough that the network fits its
-images. `candidates=1` draws from the same augmentations and trains on whatever comes; `candidates=2, keep=2` trains on two draws
-of every image without scoring, for six units of passes a step where four scored candidates cost seven (a backward pass counts as
-two forward passes). The last row is plain training for as many passes as `uncertainty` with its default number of candidates.
+images. `candidates=1` draws from the same augmentations and trains on whatever comes; `candidates=2, selected=2` trains on two
+draws of every image without scoring, for six units of passes a step where four scored candidates cost seven (a backward pass
+counts as two forward passes). The last row is plain training for as many passes as `uncertainty` with its default number of
+candidates.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from augury.train.engine.settings import Settings
 
 STRATEGIES = (
     "erm", "uncertainty(candidates=1)", "uncertainty(select=proportional)", "uncertainty(select=topk)",
-    "uncertainty(candidates=2,keep=2)",
+    "uncertainty(candidates=2,selected=2)",
 )  # fmt: skip
 LONGER = 7 / 3
 

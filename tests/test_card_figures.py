@@ -29,3 +29,36 @@ def test_what_inaugment_costs_is_what_was_measured(page: str, words: str) -> Non
     assert found is not None
     for said, size in zip(found.groups(), ("32x32", "224x224"), strict=True):
         assert float(said) == pytest.approx(rate("autoaugment", size) / rate("inaugment", size), abs=0.05)
+
+
+def test_the_distances_of_translations_are_those_measured() -> None:
+    rows = json.loads((ROOT / "results" / "translation_digits_cpu.json").read_text(encoding="utf-8"))["rows"]
+    text = (ROOT / "docs" / "patch.md").read_text(encoding="utf-8")
+    for row in rows[:2]:
+        cells = [
+            f"{each['flipped']} %, {each['kept']} %, {each['distance_to_true']:.1f}"
+            for each in row["translations"]
+            if each["to"] == "clean"
+        ]
+        assert f"| `--translate {row['translate']}` | {cells[0]} | {cells[1]} |" in text
+    for row in rows[2:]:
+        first, second = (each["distance_to_true"] for each in row["translations"] if each["to"] == "clean")
+        assert f"{first:.1f} and {second:.1f}" in text
+
+
+@pytest.mark.parametrize("page", ["docs/cards/strategy/uncertainty.md", "docs/measurements.md"])
+def test_what_selecting_gains_is_what_was_measured(page: str) -> None:
+    rows = json.loads((ROOT / "results" / "uncertainty_cifar10_one_seed.json").read_text(encoding="utf-8"))["rows"]
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for row in rows:
+        assert f"{row['accuracies'][0]:.2f}" in text, row["strategy"]
+
+
+def test_what_keeping_gains_is_what_was_measured() -> None:
+    """Catches a card that credits the map where a foreign one did as well."""
+    rows = json.loads((ROOT / "results" / "keep_rows_cifar10.json").read_text(encoding="utf-8"))["rows"]
+    card = (ROOT / "docs" / "cards" / "preset" / "keep_cutout.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "measurements.md").read_text(encoding="utf-8")
+    for row in rows:
+        assert f"{row['mean']:.2f} | " in page and f"{100 * row['hidden']:.1f} %" in page, row["augment"]
+        assert f"{row['mean']:.2f}" in card, row["augment"]

@@ -126,3 +126,12 @@ def test_the_augmentations_of_documented_commands_exist() -> None:
     for name, text in found:
         for chain in parse_list(text, name):
             assert build(chain, ((0.5,), (0.5,))).stages, f"{name}: {text}"
+
+
+def test_the_guide_to_keepaugment_names_its_recipes_and_no_settings_beside_them() -> None:
+    """Catches a second set of settings: the commands of a table are those of its recipe."""
+    text = (ROOT / "docs" / "keepaugment.md").read_text(encoding="utf-8")
+    section = text[text.index("## The paper's tables") :]
+    named = set(re.findall(r"keepaugment_(?:table|figure)\d", section))
+    assert named == {name for name in registry.names("recipe") if name.startswith("keepaugment")}
+    assert not re.search(r"--(epochs|lr|batch-size|weight-decay|augment)\b", section)

@@ -195,6 +195,11 @@ def test_proportional_draws_in_proportion_to_the_loss() -> None:
     assert (torch.bincount(none.flatten(), minlength=4) / 20000).sub(0.25).abs().max() < 0.015
 
 
+def test_the_default_is_what_the_measurement_chose() -> None:
+    # Catches the highest losses as a default, which cost 2.8 points on digits and 1.3 on CIFAR-10.
+    assert augury.strategy("uncertainty").select == "proportional"  # type: ignore[attr-defined]
+
+
 def test_losses_that_are_not_finite_are_handled() -> None:
     scores = torch.tensor([[float("nan"), 1.0, 2.0, float("inf")]])
     assert set(chosen(scores, 2, "topk", Noise.of(0, torch.arange(1)))[0].tolist()) == {0, 3}
@@ -207,7 +212,7 @@ def test_training_sees_the_hardest_candidate_and_scoring_leaves_no_trace() -> No
     losses = [0.3, 2.0, 1.0, 0.1]
     statistics = nn.BatchNorm2d(1)
     statistics(torch.full((6, 1, 2, 2), 2.0))
-    step = augury.strategy("uncertainty", length=0)(model, constant_views(losses))
+    step = augury.strategy("uncertainty", length=0, select="topk")(model, constant_views(losses))
     assert step.loss.item() == pytest.approx(2.0, abs=1e-5)
     assert model.modes == [False] * 4 + [True] and model.training and model.norm.training
     assert model.norm.running_mean.equal(statistics.running_mean)

@@ -10,6 +10,7 @@ from augury.augment.exported.named import augmix_expression, named, timm_express
 from augury.augment.pipeline import Pipeline
 from augury.augment.stages.augmix import AugMix
 from augury.augment.stages.plan import PlanStage
+from augury.core.doors import door
 from augury.core.errors import InputError
 from augury.core.laws import Beta
 from augury.core.plan import Single
@@ -34,6 +35,7 @@ class Exported:
         return self.code
 
 
+@door
 def export_policy(augmentation: str | Pipeline, to: Target = "torchvision", *, image_size: int = 32) -> Exported:
     """An augmentation as code that runs without Augury: a chain's text, a policy file's path, or a pipeline.
 
@@ -83,7 +85,7 @@ def _mix(stage: Stage) -> str | None:
     entry = stage.policy.entry
     if entry.op.name not in ("cutmix", "mixup"):
         return None
-    law = entry.law("keep")
+    law = entry.law(next(iter(entry.op.parameters)))
     if stage.policy.p != 1 or not isinstance(law, Beta) or law.a != law.b:
         raise InputError(f"{entry.op.name}: torchvision mixes every batch, by Beta(alpha, alpha); write {entry.op.name}(p=1)")
     return f"v2.{'CutMix' if entry.op.name == 'cutmix' else 'MixUp'}(alpha={law.a:g}, num_classes=CLASSES)"
