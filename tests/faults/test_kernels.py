@@ -90,7 +90,7 @@ def _bad(part: Tensor) -> list[Tensor]:
 def test_a_trace_that_does_not_fit_the_batch_is_refused(name: str) -> None:
     """Every entry that `apply` reads, with every kind of harm. A far corner of a patch is none: patches are cut at the border."""
     pipeline, whole = built(name), batch()
-    _, traces = pipeline.run(whole, Noise.of(0, whole.ids), fill=looked_at)
+    _, traces = pipeline.run(whole, Noise.of(0, whole.ids), saliency=looked_at)
     tried = 0
     for number, trace in enumerate(traces):
         assert trace is not None
@@ -114,7 +114,7 @@ def test_a_trace_that_does_not_fit_the_batch_is_refused(name: str) -> None:
 @pytest.mark.usefixtures("on_both")
 @pytest.mark.parametrize("extra", [[], [None, None, None], "trace", None])
 def test_a_trace_of_another_pipeline_is_refused(extra: object) -> None:
-    with pytest.raises(augury.InputError, match="one entry for each of 2 stages"):
+    with pytest.raises(augury.InputError, match="one entry for each of 2 stages|traces.* must be a list"):
         augury.pipeline("crop+flip").apply(batch(), extra)  # type: ignore[arg-type]
 
 

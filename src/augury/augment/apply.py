@@ -15,6 +15,7 @@ from augury.augment.stages.plan import PlanStage
 from augury.core import registry
 from augury.core.batch import Batch
 from augury.core.devices import check_augments
+from augury.core.doors import door
 from augury.core.errors import InputError
 from augury.core.grammar import renamed
 from augury.core.op import Op
@@ -22,6 +23,7 @@ from augury.core.options import Interval, Spec, bind
 from augury.core.plan import Single, SpaceEntry
 
 
+@door
 def apply(
     name: str,
     images: Any,
@@ -89,8 +91,10 @@ def _column(operation: Op, name: str, given: Any, count: int, device: torch.devi
         middle = torch.full((count,), 0.5, device=device)
         return parameter.law.value(middle, middle)
     try:
+        if isinstance(given, Tensor) and given.is_complex():
+            raise TypeError
         value = torch.as_tensor(given, dtype=torch.float32, device=device)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise InputError(f"{where}: expected a number or one per image, got {type(given).__name__}") from None
     if value.ndim > 1 or (value.ndim == 1 and len(value) != count):
         raise InputError(f"{where}: expected a number or one per image, [{count}]; got {list(value.shape)}")
@@ -110,8 +114,17 @@ def _as_float32(accepted: Interval) -> Interval:
 
 
 def _whole(given: Any, count: int, device: torch.device, name: str) -> Tensor:
-    value = torch.as_tensor(given, device=device)
-    if value.is_floating_point() or value.ndim > 1 or (value.ndim == 1 and len(value) != count):
+    try:
+        value = torch.as_tensor(given, device=device)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise InputError(f"{name}: expected whole pixels, one number or [{count}], got {type(given).__name__}") from None
+    if (
+        value.is_floating_point()
+        or value.is_complex()
+        or value.dtype == torch.bool
+        or value.ndim > 1
+        or (value.ndim == 1 and len(value) != count)
+    ):
         raise InputError(f"{name}: expected whole pixels, one number or [{count}]")
     return value.to(torch.int64).expand(count)
 
@@ -121,7 +134,7 @@ def _partner(partner: Any, pixels: Tensor) -> Tensor:
         raise InputError("partner: this operation reads another image; give each row's partner, int64 [B]")
     try:
         partner = torch.as_tensor(partner, device=pixels.device)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise InputError(f"partner: expected int64 [{len(pixels)}], got {type(partner).__name__}") from None
     if partner.shape != (len(pixels),) or partner.is_floating_point() or partner.dtype == torch.bool:
         raise InputError(f"partner: expected int64 [{len(pixels)}], got {partner.dtype} {list(partner.shape)}")

@@ -15,7 +15,7 @@ def targets_of(labels: Any, single: bool, count: int, classes: int | None) -> Ta
     """The checked labels of `count` images; with `single`, of one image without a batch dimension."""
     try:
         tensor = torch.as_tensor(labels)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise InputError(f"labels: expected class indices or soft labels, got {type(labels).__name__}") from None
     targets = Targets.of(tensor[None] if single else tensor, classes)
     if len(targets) != count:

@@ -19,6 +19,7 @@ from augury.augment.stages.by_side import BySideStage
 from augury.augment.stages.normalize import Normalize, checked_statistics
 from augury.augment.stages.plan import PlanStage
 from augury.core import registry
+from augury.core.doors import door
 from augury.core.errors import InputError
 from augury.core.laws import Law, law_to_grammar
 from augury.core.options import Chain, Spec, bind, chain_from, parse_chain
@@ -31,6 +32,7 @@ Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 VALUES = (torch.float32, torch.bfloat16, torch.float16)
 
 
+@door
 def pipeline(
     augmentation: Augmentation,
     /,
@@ -59,6 +61,8 @@ def pipeline(
     Raises InputError for unknown names and options, and for invalid values.
     """
     made = _made(augmentation, seed, options)
+    if normalize is not None and len(normalize) != 2:
+        raise InputError(f"normalize: expected (mean, std), got {len(normalize)} values")
     statistics = None if normalize is None else checked_statistics(*normalize)
     if statistics is not None:
         stages, texts = _normalised(made.stages, made.all_texts, statistics, "pipeline")
@@ -241,6 +245,7 @@ def check_augment(chain: Chain) -> None:
     stages_of(chain, "augment")
 
 
+@door
 def policy(name: str, /, **options: Any) -> Policy:
     """A policy by its registered name: `policy("randaugment", num_ops=2, magnitude=9)`."""
     return _policy(Spec(name, options), "policy")

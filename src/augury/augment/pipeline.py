@@ -22,6 +22,7 @@ from augury.core import plugins
 from augury.core.batch import Batch
 from augury.core.checks import check_batch
 from augury.core.devices import check_augments
+from augury.core.doors import door
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.plan import Clock
@@ -64,6 +65,7 @@ class Pipeline:
     _calls: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64), repr=False, compare=False)
     _buffers: Buffers = field(default_factory=Buffers, repr=False, compare=False)
 
+    @door
     def run(
         self,
         batch: Batch,
@@ -108,6 +110,7 @@ class Pipeline:
             traces.append(trace)
         return flow.finish(), traces
 
+    @door
     def apply(self, batch: Batch, traces: list[Trace | None]) -> Batch:
         """The same augmentation again, from its trace: no noise and no model are needed. Raises InputError for another's trace."""
         check_batch(batch)
@@ -135,6 +138,7 @@ class Pipeline:
 
         return table(self.stages, self.all_texts, self.origin)
 
+    @door
     def samples(self, images: Any, *, draws: int = 5, saliency: SaliencySource | None = None) -> "Samples":
         """Several draws of a few images, shown by a notebook as one row per image with what was drawn below each picture.
 
@@ -142,6 +146,8 @@ class Pipeline:
         """
         from augury.augment.shown import Samples
 
+        if not 1 <= draws <= 1000:
+            raise InputError("draws: must be from 1 to 1000")
         pixels, _ = as_pixels(from_pil(images) if isinstance(images, Image.Image) else images)
         ids = torch.arange(len(pixels), device=pixels.device)
         targets = Targets.of(torch.zeros_like(ids).cpu(), 1).to(pixels.device)
@@ -158,6 +164,7 @@ class Pipeline:
     def __bool__(self) -> bool:
         return True
 
+    @door
     def __getitem__(self, place: int | slice) -> "Pipeline":
         """One stage or a slice of stages, as a pipeline."""
         if not isinstance(place, slice):
@@ -204,12 +211,18 @@ class Pipeline:
         """The pipeline as an `nn.Module`, which augments in training mode only."""
         return PipelineModule(copy.copy(self))
 
+    @door
     def describe(self, traces: list[Trace | None], row: int) -> str:
         """What was drawn for one row of a batch, in words."""
         self._check_traces(traces)
+        row = int(row)
+        rows = {len(part) for trace in traces if trace for part in trace.values()}
+        if rows and not -min(rows) <= row < min(rows):
+            raise InputError(f"row: the trace has the rows 0 to {min(rows) - 1}")
         words = (stage.describe(t, row) for stage, t in zip(self.stages, traces, strict=True) if t is not None)
         return ", ".join(w for w in words if w)
 
+    @door
     def __call__(self, images: Any, labels: Any = None, *, classes: int | None = None, out: Tensor | None = None) -> Any:
         """Augment plain images: a PIL image, [C,H,W] or [B,C,H,W]; uint8, or float in [0,1] (quantised to 8 bits).
 

@@ -4,8 +4,10 @@ A command is a file of this package with HELP, add(parser) and run(options).
 """
 
 import argparse
+import io
 import os
 import sys
+from contextlib import redirect_stdout
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -13,6 +15,7 @@ from rich_argparse import RichHelpFormatter
 
 from augury import __version__
 from augury.core.errors import InputError, RunError
+from augury.core.text import LONGEST_MESSAGE, Printable, printable, shortened
 
 # Flags whose value is a list with commas.
 LISTS = frozenset({
@@ -31,9 +34,12 @@ def main(arguments: list[str] | None = None) -> int:
     options, rest = parser.parse_known_args(arguments)
     if rest:
         options.parser.refuse_flag(rest[0])
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what an alphabet lacks is written out, by Rich's tables too
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        _load_plugins(options.plugin)
-        options.run(options)
+        with redirect_stdout(Printable(sys.stdout)):
+            _load_plugins(options.plugin)
+            options.run(options)
         return 0
     except InputError as error:
         return _report_error(options, error, 2)
@@ -45,6 +51,14 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (MemoryError, ImportError, OSError, RuntimeError) as error:
+        if _lacks_memory(error):
+            kept = "; what was done is kept, --resume goes on from it" if hasattr(options, "resume") else ""
+            words = f"there is too little memory or address space{kept}; allow more (ulimit -v, the job's limits), or ask for less"
+            return _report_error(options, words, 1, error)
+        if isinstance(error, PermissionError):
+            return _report_error(options, f"{error.filename}: {error.strerror}; make it readable and writable", 2, error)
+        return _report_error(options, f"unexpected {type(error).__name__}: {error}; --debug shows the traceback", 1, error)
     except Exception as error:
         return _report_error(options, f"unexpected {type(error).__name__}: {error}; --debug shows the traceback", 1, error)
 
@@ -52,8 +66,15 @@ def main(arguments: list[str] | None = None) -> int:
 def _report_error(options: argparse.Namespace, message: object, code: int, error: BaseException | None = None) -> int:
     if options.debug and isinstance(error or message, BaseException):
         raise error or message  # type: ignore[misc]
-    print(f"augury: {' '.join(str(message).split())}", file=sys.stderr)
+    words = shortened(printable(" ".join(str(message).split())), LONGEST_MESSAGE - len("augury: "))
+    Printable(sys.stderr).write(f"augury: {words}\n")
     return code
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether the system refused memory: to Python, to a library that was being loaded, or to a thread."""
+    said = ("failed to map segment", "cannot allocate memory", "can't allocate memory", "start new thread", "mmap")
+    return isinstance(error, MemoryError) or any(words in str(error) for words in (*said, "Cannot allocate memory"))
 
 
 def _load_plugins(given: list[str]) -> None:
@@ -106,7 +127,8 @@ class _Parser(argparse.ArgumentParser):
 
         if "argument COMMAND: invalid choice" in message:
             message = unknown("command", message.split("'")[1], [*COMMANDS])
-        self.exit(2, f"augury: {message} (see `{self.prog} --help`)\n")
+        words = shortened(printable(" ".join(message.split())), LONGEST_MESSAGE - 100)
+        self.exit(2, f"augury: {words} (see `{self.prog} --help`)\n")
 
     def refuse_flag(self, text: str) -> NoReturn:
         from augury.core.registry import unknown

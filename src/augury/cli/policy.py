@@ -6,6 +6,7 @@ import sys
 
 from augury.cli.shared import add_json, named_path, parse_int
 from augury.core.errors import InputError
+from augury.core.text import Printable
 
 HELP = "show, import, export or compare policies"
 
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
     elif options.action == "import":
         found = policy.import_policy(options.policy, options.output, overwrite=options.overwrite, side_pixels=side)
         for line in found.notes:
-            print(f"note: {line}", file=sys.stderr)
+            Printable(sys.stderr).write(f"note: {line}\n")
         print(found.text)
     elif options.action == "export" and options.to not in ("yaml", "fast_autoaugment"):
         made = policy.code_of(options.policy, options.to, options.output, overwrite=options.overwrite, side_pixels=side)
@@ -68,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
         for line in policy.write_notation(
             options.policy, options.to, options.output, overwrite=options.overwrite, side_pixels=side
         ):  # fmt: skip
-            print(f"note: {line}", file=sys.stderr)
+            Printable(sys.stderr).write(f"note: {line}\n")
         print(options.output)
     else:
         lines = policy.diff(options.policy, options.other, side)

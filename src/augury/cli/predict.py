@@ -6,6 +6,7 @@ import sys
 
 from augury.cli.shared import add_setting, named_path, parse_int, print_notes
 from augury.core.errors import InputError
+from augury.core.text import inner
 
 HELP = "predict the classes of images without labels, as CSV"
 
@@ -31,7 +32,9 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f"--output {output}: exists; add --overwrite to replace it")
     if output is not None and not output.parent.is_dir():
         raise InputError(f"--output {output}: the folder {output.parent} does not exist")
-    table = sys.stdout if output is None else io.StringIO()
+    # A file gets names as they are; a terminal does not.
+    shown = sys.stdout if sys.stdout.isatty() else inner(sys.stdout)
+    table = shown if output is None else io.StringIO()
     notes = predict(
         options.run_folder, options.images, table, network=number, every_class=options.every_class, device=options.device
     )  # fmt: skip

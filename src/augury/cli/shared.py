@@ -11,6 +11,7 @@ from typing import Any
 
 from augury.core.errors import InputError
 from augury.core.flags import flags_of
+from augury.core.text import LONGEST_MESSAGE, Printable, shortened
 from augury.train.engine.settings import POLICY_FILES, Settings, text_fields
 
 DATA = (
@@ -203,4 +204,4 @@ def print_accuracies(result: dict[str, Any], what: str) -> None:
 
 def print_notes(result: dict[str, Any]) -> None:
     for note in result.get("notes", ()):
-        print(f"note: {note}", file=sys.stderr)
+        Printable(sys.stderr).write(f"note: {shortened(str(note), LONGEST_MESSAGE)}\n")

@@ -62,7 +62,9 @@ def _refused(function: Callable[..., Any], name: str, value: Any, hint: Any) -> 
 @functools.cache
 def _declared(function: Callable[..., Any]) -> tuple[tuple[tuple[str, Any], ...], Mapping[str, Any]]:
     """The types of the positional parameters in order, and of all by name; `Any` where nothing is declared."""
-    hints, positions, named = get_type_hints(function), [], {}
+    # What it returns may be a name that checkers alone know.
+    holder = types.SimpleNamespace(__annotations__={k: v for k, v in function.__annotations__.items() if k != "return"})
+    hints, positions, named = get_type_hints(holder, function.__globals__), [], {}
     for parameter in inspect.signature(function).parameters.values():
         hint = hints.get(parameter.name, Any)
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):

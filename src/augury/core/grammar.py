@@ -10,11 +10,12 @@ types (`augury.core.options`), so that no file can import or execute code.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from augury.core.errors import InputError
+from augury.core.text import shortened
 
 # What options were called before, by the name they belong to; files and texts that still say so are read as they were.
 OLD_OPTIONS = {("mixup", "keep"): "weight", ("cutmix", "keep"): "weight", ("uncertainty", "keep"): "selected"}
@@ -80,7 +81,7 @@ def parse_chain(text: str, where: str) -> Chain:
     chain = parser.chain()
     if parser.take(","):
         raise InputError(
-            f"{where}: {text!r} is a list; one chain is expected here (`+` joins stages, `augury compare` takes lists)"
+            f"{where}: {shortened(repr(text))} is a list; one chain is expected (`+` joins stages, `augury compare` takes lists)"
         )
     parser.end()
     return chain
@@ -90,7 +91,7 @@ def parse_spec(text: str, where: str) -> Spec:
     """One name with options, `"erm"` or `"ait(weight=1)"`; InputError if it is a chain or cannot be parsed."""
     chain = parse_chain(text, where)
     if len(chain.stages) != 1:
-        raise InputError(f"{where}: {text!r} is a chain; one name is expected here")
+        raise InputError(f"{where}: {shortened(repr(text))} is a chain; one name is expected here")
     return chain.stages[0]
 
 
@@ -109,7 +110,7 @@ def chain_from(value: Any, where: str) -> Chain:
     if isinstance(value, dict) and len(value) == 1:
         ((name, options),) = value.items()
         return Chain((_spec_from_mapping(name, options, where),))
-    raise InputError(f"{where}: expected a name, a list of stages or one {{name: options}} mapping, found {value!r}")
+    raise InputError(f"{where}: expected a name, a list of stages or one {{name: options}} mapping, found {shortened(repr(value))}")
 
 
 def text_from(value: Any, where: str, *, several: bool = False) -> str:
@@ -122,6 +123,23 @@ def text_from(value: Any, where: str, *, several: bool = False) -> str:
     if several and isinstance(value, list):
         return ",".join(str(chain_from(item, where)) for item in value)
     return str(chain_from(value, where))
+
+
+def words_in(value: Any) -> Iterator[str]:
+    """Every name and word of a chain, those within brackets too."""
+    match value:
+        case Chain(stages):
+            for stage in stages:
+                yield from words_in(stage)
+        case Spec(name, options, first):
+            yield name
+            for part in (*options.values(), *first):
+                yield from words_in(part)
+        case list() | tuple():
+            for part in value:
+                yield from words_in(part)
+        case str():
+            yield value
 
 
 def _spec_from_mapping(name: Any, options: Any, where: str) -> Spec:
@@ -169,8 +187,8 @@ class _Parser:
 
     def fail(self, expected: str) -> InputError:
         rest = self.text[self.position :].strip()
-        found = f"found {rest!r}" if rest else "the text ends"
-        return InputError(f"{self.where}: cannot read {self.text!r}: {expected} expected, {found}")
+        found = f"found {shortened(repr(rest))}" if rest else "the text ends"
+        return InputError(f"{self.where}: cannot read {shortened(repr(self.text))}: {expected} expected, {found}")
 
     def peek(self, group: str) -> str | None:
         match = _TOKEN.match(self.text, self.position)

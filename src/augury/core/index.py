@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from augury.core.errors import InputError
+from augury.core.text import shortened
+
 Kind = Literal[
     "op",
     "preset",
@@ -103,12 +106,12 @@ def _entry_of(call: ast.Call, node: ast.FunctionDef | ast.ClassDef, module: str)
 
 
 def kind_of(word: str) -> Kind:
-    """The kind of that name, its former name included; ValueError if there is none."""
-    found = OLD_KINDS.get(word, word)
+    """The kind of that name, its former name included; InputError if there is none."""
+    found = OLD_KINDS.get(word, word) if isinstance(word, str) else word
     for kind in KINDS:
         if kind == found:
             return kind
-    raise ValueError(f"kind {word!r} is not one of {', '.join(KINDS)}")
+    raise InputError(f"kind: must be one of {', '.join(KINDS)}, got {shortened(repr(word))}")
 
 
 def first_line(text: str | None) -> str:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from augury.core import warmup
 from augury.core.devices import constant
+from augury.core.doors import door
 from augury.core.draws import Draws
 from augury.core.errors import InputError
 from augury.core.mixing import absorb, counted_bits
@@ -32,6 +33,7 @@ from augury.core.mixing import shift as _shift
 from augury.core.mixing import signed as _signed
 from augury.core.stratified import Walk, stratified
 
+MOST_NUMBERS = 1 << 24  # for each row
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _FIRST = 0xBF58476D1CE4E5B9
@@ -55,6 +57,7 @@ class Noise:
     walk: Walk | None = None
 
     @staticmethod
+    @door
     def of(
         seed: Address,
         ids: Tensor,
@@ -71,6 +74,12 @@ class Noise:
         """
         if draws not in get_args(Draws):
             raise InputError(f"draws: {draws!r} must be independent or stratified")
+        _check(ids, "ids", ids)
+        if visits is not None:
+            _check(visits, "visits", ids)
+        for name, address in (("seed", seed), ("epoch", epoch), ("view", view)):
+            if isinstance(address, Tensor) and (address.ndim or address.is_floating_point() or address.is_complex()):
+                raise InputError(f"{name}: an int or a 0-dimensional integer tensor, got {address.dtype} {list(address.shape)}")
         key = _address(seed, epoch, view, ids, visits)
         if draws == "independent":
             return Noise(key)
@@ -78,6 +87,8 @@ class Noise:
 
     def fold(self, name: str | int) -> "Noise":
         """The noise of a named part; independent of the noise of any other name and of this noise's own draws."""
+        if not isinstance(name, str | int):
+            raise InputError(f"fold: a name or a whole number, got {type(name).__name__}")
         key = _as_tensor(_absorb(self.key, _name_key(name)), self.key)
         if self.walk is None:
             return Noise(key)
@@ -86,6 +97,7 @@ class Noise:
 
     def bits(self, count: int) -> Tensor:
         """int64 [B, count], 64 random bits each."""
+        _check_count(count)
         if (kernels := _kernels(self.key)) is not None:
             return kernels.bits(self.key, count)
         if torch.compiler.is_compiling() and self.key.device.type == "cpu":
@@ -96,6 +108,7 @@ class Noise:
 
     def uniform(self, count: int) -> Tensor:
         """float32 [B, count] in [0, 1): multiples of 2^-24, the same bits on every device."""
+        _check_count(count)
         if self.walk is not None:
             kernels = _kernels(self.walk.key) if isinstance(self.walk.epoch, int) else None
             if kernels is not None and hasattr(kernels, "stratified"):
@@ -107,6 +120,10 @@ class Noise:
 
     def integers(self, count: int, n: int | Tensor) -> Tensor:
         """int64 [B, count], uniform over 0 .. n-1 (bias below n / 2^32); n at most 2^31 - 1."""
+        if not isinstance(n, int) and not (isinstance(n, Tensor) and n.dtype == torch.int64):
+            raise InputError(f"integers: n is a whole number or int64, got {type(n).__name__}")
+        if isinstance(n, int) and not 1 <= n < 2**31:
+            raise InputError("integers: n must lie in 1..2^31 - 1")
         if self.walk is not None:
             return (self.uniform(count).double() * n).to(torch.int64)
         return (_shift(self.bits(count), 32) * n) >> 32
@@ -130,6 +147,18 @@ class Noise:
 
     def __len__(self) -> int:
         return self.key.shape[0]
+
+
+def _check_count(count: int) -> None:
+    if type(count) is not int and (isinstance(count, bool) or not isinstance(count, int)):
+        raise InputError(f"count: how many numbers for each row, got {type(count).__name__}")
+    if not 0 <= count <= MOST_NUMBERS:
+        raise InputError(f"count: must lie in 0..{MOST_NUMBERS}")
+
+
+def _check(part: Tensor, name: str, ids: Tensor) -> None:
+    if part.ndim != 1 or part.is_floating_point() or part.is_complex() or part.dtype == torch.bool or part.shape != ids.shape:
+        raise InputError(f"{name}: expected whole numbers [{len(ids) if ids.ndim else 'B'}], got {part.dtype} {list(part.shape)}")
 
 
 def _address(seed: Address, epoch: Address, view: Address, ids: Tensor, visits: Tensor | None) -> Tensor:

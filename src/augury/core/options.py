@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from augury.core import registry
 from augury.core.errors import InputError
 from augury.core.grammar import Chain, Spec, chain_from, parse_chain, parse_list, parse_spec, show, text_from
+from augury.core.text import shortened
 
 __all__ = [
     "Chain",
@@ -59,7 +60,8 @@ def bind(function: Callable[..., Any], spec: Spec, where: str) -> dict[str, Any]
     parameters = {n: p for n, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
     given = dict(spec.options)
     if len(spec.first) > 1 or (spec.first and not parameters):
-        raise InputError(f"{where}: {spec.name} takes {'one value' if parameters else 'no value'} without a key: {spec}")
+        taken, said = "one value" if parameters else "no value", shortened(str(spec))
+        raise InputError(f"{where}: {spec.name} takes {taken} without a key: {said}")
     if spec.first:
         key = next(iter(parameters))
         if key in given:
@@ -71,7 +73,7 @@ def bind(function: Callable[..., Any], spec: Spec, where: str) -> dict[str, Any]
     for key, parameter in parameters.items():
         if parameter.default is parameter.empty and key not in given:
             raise InputError(f"{where}: {spec.name} needs the option {key!r}")
-    return {k: convert(v, hints.get(k, Any), f"{where}: {spec.name}({k}={show(v)})") for k, v in given.items()}
+    return {k: convert(v, hints.get(k, Any), f"{where}: {spec.name}({k}={shortened(show(v))})") for k, v in given.items()}
 
 
 def convert(value: Any, hint: Any, where: str) -> Any:

@@ -54,6 +54,9 @@ class Plugin:
         return self.module if self.text is None else Path(self.file).name
 
 
+LONGEST_NAME = 255  # of a file or folder; systems refuse longer ones
+
+
 def load_plugin(plugin: str | os.PathLike[str]) -> Plugin:
     """Load a plug-in, a Python file or an importable module, so that the names it registers can be used.
 
@@ -65,7 +68,11 @@ def load_plugin(plugin: str | os.PathLike[str]) -> Plugin:
     Traceback (most recent call last):
     augury.core.errors.InputError: --plugin no_such_file.py: no such file
     """
+    if not isinstance(plugin, str | os.PathLike):
+        raise InputError(f"load_plugin: a file's path or a module's name, got {type(plugin).__name__}")
     text = os.fspath(plugin)
+    if not isinstance(text, str) or "\0" in text or max(map(len, Path(text).parts), default=0) > LONGEST_NAME:
+        raise InputError("--plugin: expected a file's path or a module's name")
     where = f"--plugin {text}"
     path = Path(text).expanduser()
     if path.suffix == ".py" or path.is_file():

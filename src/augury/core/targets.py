@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from augury.core.devices import is_host
+from augury.core.doors import door
 from augury.core.errors import InputError
 
 
@@ -23,6 +25,7 @@ class Targets:
     classes: int
 
     @staticmethod
+    @door
     def of(labels: Tensor, classes: int | None = None) -> "Targets":
         """From class indices, integer [B], or from soft labels, float [B, classes] with rows that sum to 1.
 
@@ -33,12 +36,14 @@ class Targets:
             if classes is not None and classes != labels.shape[1]:
                 raise InputError(f"labels: {labels.shape[1]} columns of soft labels for {classes} classes")
             return _from_soft(labels)
-        if labels.ndim != 1 or labels.is_floating_point() or labels.dtype == torch.bool:
+        if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
             raise InputError(
                 "labels: expected class indices, integer [B], or soft labels, float [B, classes]; "
                 f"got {labels.dtype} {list(labels.shape)}"
             )
         index = labels.to(torch.int64)[:, None]
+        if classes is not None and classes < 1:
+            raise InputError(f"classes: {classes} must be at least 1")
         if classes is None:
             classes = int(index.max()) + 1 if len(index) else 1
         if index.device.type == "cpu" and len(index):
@@ -48,10 +53,22 @@ class Targets:
     @staticmethod
     def cat(parts: Sequence["Targets"]) -> "Targets":
         """Several targets concatenated; all must have the same number of classes and of labels per row."""
+        if not isinstance(parts, Sequence) or not parts or not all(isinstance(part, Targets) for part in parts):
+            raise InputError("targets: cat takes a list of Targets, at least one")
+        if len({(p.classes, p.index.shape[1]) for p in parts}) > 1:
+            raise InputError("targets: cat takes Targets of one number of classes and of labels per row")
         return Targets(torch.cat([p.index for p in parts]), torch.cat([p.weight for p in parts]), parts[0].classes)
 
+    @door
     def mix(self, partner: Tensor, weight: Tensor) -> "Targets":
         """Every row mixed with its partner's row. weight: float [B], that of the row's own labels."""
+        if partner.shape != (len(self),) or weight.shape != (len(self),):
+            found = f"{list(partner.shape)} and {list(weight.shape)}"
+            raise InputError(f"targets: partner and weight must have the shape [{len(self)}], got {found}")
+        if partner.dtype != torch.int64 or not weight.is_floating_point():
+            raise InputError(f"targets: partner must be int64 and weight float, got {partner.dtype} and {weight.dtype}")
+        if is_host(partner.device) and len(self) and not (int(partner.min()) >= 0 and int(partner.max()) < len(self)):
+            raise InputError(f"targets: partner must lie in 0..{len(self) - 1}")
         own = weight[:, None].to(self.weight.dtype)
         if 2 * self.index.shape[1] >= self.classes:
             dense = self.dense()
@@ -60,8 +77,11 @@ class Targets:
         index = torch.cat([self.index, self.index[partner]], 1)
         return Targets(index, torch.cat([self.weight * own, self.weight[partner] * (1 - own)], 1), self.classes)
 
+    @door
     def smoothed(self, share: float) -> "Targets":
         """Label smoothing: the uniform distribution gets the weight `share` in [0, 1) (Szegedy et al. 2016, section 7)."""
+        if not 0 <= float(share) < 1:
+            raise InputError(f"smoothing: {share:g} must be from 0 to below 1")
         if share == 0:
             return self
         dense = self.dense() * (1 - share) + share / self.classes
@@ -71,9 +91,10 @@ class Targets:
         """Each class's share of the loss times its weight, float [classes]; rows then sum to something other than 1."""
         return Targets(self.index, self.weight * class_weights.to(self.weight)[self.index], self.classes)
 
+    @door
     def loss(self, logits: Tensor, smoothing: float = 0.0) -> Tensor:
         """Cross-entropy per row, float32 [B], in nats; logits [B, classes] are first converted to float32."""
-        if logits.ndim != 2 or len(logits) != len(self):
+        if logits.ndim != 2 or len(logits) != len(self) or logits.is_complex():
             raise InputError(f"logits: expected [{len(self)}, classes], a row per target; got {list(logits.shape)}")
         log_probability = functional.log_softmax(logits.float(), 1)
         hard = -(log_probability.gather(1, self.index) * self.weight).sum(1)

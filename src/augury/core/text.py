@@ -38,7 +38,7 @@ class Printable(io.TextIOBase):
         self.stream = stream
 
     def write(self, text: str) -> int:
-        alphabet = self.stream.encoding or "utf-8"
+        alphabet = self.encoding
         self.stream.write(printable(text).encode(alphabet, "backslashreplace").decode(alphabet))
         return len(text)
 
@@ -48,9 +48,17 @@ class Printable(io.TextIOBase):
     def fileno(self) -> int:
         return self.stream.fileno()
 
+    def isatty(self) -> bool:
+        return self.stream.isatty()
+
     def writable(self) -> bool:
         return True
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
         return self.stream.encoding or "utf-8"
+
+
+def inner(stream: TextIO) -> TextIO:
+    """The stream itself, for text that is safe already and for what steers a terminal on purpose, such as colours."""
+    return stream.stream if isinstance(stream, Printable) else stream

@@ -1,12 +1,16 @@
 """Tables fitted to the window on a terminal, unwrapped when piped."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
+
+from augury.core.text import inner, printable
 
 # A box.SIMPLE_HEAD table without padding at its edges has a space at either edge, and three between columns.
 _EDGES, _BETWEEN = 2, 3
@@ -14,9 +18,23 @@ _EDGES, _BETWEEN = 2, 3
 _FIRST_NAME, _NAME = 18, 12
 
 
+class _Table(Table):
+    """Its texts may come from a hostile file; Rich's own colours must reach the terminal as they are."""
+
+    def add_column(self, header: Any = "", *more: Any, **options: Any) -> None:
+        super().add_column(_printable(header), *more, **options)
+
+    def add_row(self, *cells: Any, **options: Any) -> None:
+        super().add_row(*map(_printable, cells), **options)
+
+
+def _printable(cell: Any) -> Any:
+    return printable(cell) if isinstance(cell, str) else cell
+
+
 def table(title: str | None = None) -> Table:
     """An empty table in the common style."""
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    return _Table(box=box.SIMPLE_HEAD, pad_edge=False, title=_printable(title), title_justify="left")
 
 
 def print_table(made: Table, costs: Sequence[str] = (), console: Console | None = None) -> None:
@@ -26,7 +44,7 @@ def print_table(made: Table, costs: Sequence[str] = (), console: Console | None 
     enough, the columns headed by `costs` (the least important first) are dropped, and then the columns are split over
     several tables that repeat the first column. Elsewhere every row is on one line.
     """
-    console = console or Console(markup=False)  # a name may contain brackets
+    console = console or Console(markup=False, file=inner(sys.stdout))  # a name may contain brackets
     columns = [_Column.of(column.header, [str(c) for c in column.cells], column.justify) for column in made.columns]
     if not console.is_terminal:
         console.width = max(console.width, console.measure(made, options=console.options.update(max_width=10**4)).maximum)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from augury.core.doors import door
 from augury.core.errors import InputError
 from augury.core.grammar import text_from
 from augury.jobs import compare as comparisons
@@ -16,6 +17,7 @@ from augury.train.engine.settings import Settings
 _TEXTS = ("augment", "augment2", "strategy", "model")
 
 
+@door
 def fit(
     data: str | Settings, *, output: str | os.PathLike[str], resume: bool = False, overwrite: bool = False, quiet: bool = False,
     **settings: Any,
@@ -31,6 +33,7 @@ def fit(
     return open_run(path, made.device)
 
 
+@door
 def compare(
     data: str | Settings, *, output: str | os.PathLike[str], seeds: int = 3, resume: bool = False, overwrite: bool = False,
     quiet: bool = False, parallel_seeds: bool = False, **settings: Any,

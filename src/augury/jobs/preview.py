@@ -178,8 +178,7 @@ def _rows(request: Request, run: Run | None, dataset: Dataset) -> tuple[Tensor, 
 def _called(dataset: Dataset, row: int) -> str:
     """A training image's id, file and class."""
     number = int(dataset.train.ids[row])
-    file = dataset.name_of(number)
-    return f"id {number}{f', {file}' if file else ''}: {dataset.classes[int(dataset.train.labels[row])]}"
+    return f"{dataset.called(number)}: {dataset.classes[int(dataset.train.labels[row])]}"
 
 
 def _block(shown: _Request, source: _Source) -> Block:

@@ -5,7 +5,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from augury.core.text import printable
 
 
 class Bar:
@@ -16,7 +19,7 @@ class Bar:
         self._task = progress.add_task("", total=total)
 
     def label(self, text: str) -> None:
-        self._progress.update(self._task, description=text)
+        self._progress.update(self._task, description=escape(printable(text)))
 
     def epoch(self, row: dict[str, Any] | None = None, count: int = 1) -> None:
         self._progress.advance(self._task, count)

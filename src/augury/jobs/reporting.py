@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from torch import Tensor
+
 from augury.augment.pipeline import SaliencySource
 from augury.core.options import Chain
 from augury.explain.report.sheet import Block, Sheet, sheets
@@ -21,8 +23,9 @@ _OPTIMISERS = {"sgd": "SGD", "rmsprop": "RMSProp", "adam": "Adam", "adamw": "Ada
 def sheet_of(dataset: Dataset, augment: Chain, seed: int, saliency: SaliencySource | None = None) -> Sheet:
     """A report's sheet for one augmentation: a few training images and several draws of each. saliency: what stages that look
     at the network's saliency are shown; the trained network's."""
-    drawn = draw(dataset, augment, sample_rows(dataset, IMAGES), DRAWS, seed=seed, saliency=saliency)
-    return Sheet(str(augment), _caption(drawn, seed, saliency), sheets([_block(drawn)]))
+    rows = sample_rows(dataset, IMAGES)
+    drawn = draw(dataset, augment, rows, DRAWS, seed=seed, saliency=saliency)
+    return Sheet(str(augment), _caption(drawn, seed, saliency), sheets([_block(drawn, dataset, rows)]))
 
 
 def training_sheet(
@@ -41,11 +44,12 @@ def training_sheet(
     first = 0 if shown.plain else settings.epochs - draws
     drawn = draw(dataset, shown, rows, draws, seed=settings.seed, epoch=first, saliency=saliency, history=history)
     name = settings.augment if shown.plain else f"{settings.augment}, {settings.strategy}"
-    return Sheet(name if title is None else title, _caption(drawn, settings.seed, saliency), sheets([_block(drawn)]))
+    return Sheet(name if title is None else title, _caption(drawn, settings.seed, saliency), sheets([_block(drawn, dataset, rows)]))
 
 
-def _block(drawn: Draws) -> Block:
-    return Block("", drawn.before, drawn.after, headings=drawn.headings)
+def _block(drawn: Draws, dataset: Dataset, rows: Tensor) -> Block:
+    names = [dataset.called(number) for number in dataset.train.ids[rows].tolist()]
+    return Block("", drawn.before, drawn.after, names=names, headings=drawn.headings)
 
 
 def _caption(drawn: Draws, seed: int, saliency: SaliencySource | None) -> str:

@@ -161,7 +161,9 @@ def test_a_loss_that_is_no_number_leaves_its_step(tmp_path: Path, digits: Datase
     settings = replace(SHORT, lr=1e6, precision="float32")
     directory = RunDirectory.open(tmp_path, settings.dict())
     training = prepare(settings, digits)
-    with pytest.raises(RunError, match=r"the training loss is (nan|inf) at step \d+, in epoch \d+, on images \d+, .*--lr") as error:
+    with pytest.raises(
+        RunError, match=r"the training loss is (nan|inf) at step \d+, in epoch \d+, on images id \d+; .*--lr"
+    ) as error:
         Trainer(training).run(directory)
     found = read_failure(tmp_path)
     assert f"step {found.about['step']}," in str(error.value) and str(tmp_path) in str(error.value)

@@ -1,5 +1,6 @@
 """Reads policy files; every error names the line."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,13 +8,17 @@ from typing import Any
 
 import yaml
 
-from augury.augment.ops.build import op
+from augury.augment.ops.build import op, option_names
 from augury.augment.policies.file import MOST_ROWS, VERSION, PolicyEntry, PolicyFile, PolicyRow
 from augury.core import plugins, registry, yaml_text
 from augury.core.errors import InputError
-from augury.core.grammar import OLD_OPTIONS
+from augury.core.grammar import OLD_OPTIONS, words_in
+from augury.core.op import Op
 from augury.core.options import Chain, parse_chain
+from augury.core.text import shortened
 
+# The most sub-policies of a list, and operations that an image goes through, that are read from a file.
+MOST_READ, MOST_STEPS = 20_000, 50
 # What `augment:` may say is known to those who know all names; a reader of files is handed their check.
 Check = Callable[[Chain], None]
 
@@ -40,7 +45,7 @@ def parse_policy(text: str, where: str, check_augment: Check) -> PolicyFile:
     if "augury_policy" not in top:
         raise InputError(f"{where}: the line 'augury_policy: {VERSION}' is missing; this is no policy file")
     version = reader.plain(top["augury_policy"])
-    if not isinstance(version, int) or version > VERSION or version < 1:
+    if not isinstance(version, int) or isinstance(version, bool) or version > VERSION or version < 1:
         raise reader.fail(top["augury_policy"], f"format {version} is not known to this version of Augury (it knows {VERSION})")
     if "plugins" in top:
         plugins.check(reader.plain(top["plugins"]), where)
@@ -51,6 +56,10 @@ def parse_policy(text: str, where: str, check_augment: Check) -> PolicyFile:
     periods = [(1.0, reader.rows(top["policies"]))] if "policies" in top else periods
     texts = {key: str(reader.plain(top[key])) for key in ("name", "source") if key in top}
     provenance = reader.plain(top["provenance"]) if "provenance" in top else {}
+    if not isinstance(provenance, dict):
+        raise reader.fail(top["provenance"], "provenance is a mapping, how the policy was found")
+    if "repeat" in top and "policies" not in top:
+        raise reader.fail(top["repeat"], "repeat: belongs beside policies; remove it")
     repeat = reader.repeat(top["repeat"], periods) if "repeat" in top else 1
     return PolicyFile(texts.get("name", Path(where).stem), tuple(periods), texts.get("source", ""), provenance, repeat, augment)
 
@@ -72,7 +81,8 @@ class _Reader:
         text = str(self.plain(node))
         try:
             chain = parse_chain(text, "augment")
-            if any(Path(spec.name).suffix for spec in chain.stages):
+            nested = any(Path(word).suffix.lower() in (".yaml", ".yml") for word in words_in(chain))
+            if nested or any(Path(spec.name).suffix for spec in chain.stages):
                 raise InputError("augment: a registered augmentation, not another file")
             self.check_augment(chain)
         except InputError as error:
@@ -94,15 +104,15 @@ class _Reader:
         for key, value in node.value:
             self.word(key)
             if key.value not in known:
-                raise self.fail(key, registry.unknown("key", str(key.value), sorted(known)))
+                raise self.fail(key, registry.unknown("key", key.value, sorted(known)))
             if key.value in found:
                 raise self.fail(key, f"{key.value} stands there twice; keep one of them")
             found[key.value] = value
         return found
 
     def word(self, key: Any) -> None:
-        if not isinstance(key, yaml.ScalarNode):
-            raise self.fail(key, "a key must be a word, not a list or a mapping")
+        if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
+            raise self.fail(key, "a key must be a word; put quotes around it if it is one")
 
     def sequence(self, node: Any, what: str) -> list[Any]:
         if not isinstance(node, yaml.SequenceNode) or not node.value:
@@ -110,9 +120,14 @@ class _Reader:
         return list(node.value)
 
     def rows(self, node: Any) -> tuple[PolicyRow, ...]:
-        return tuple(
-            tuple(self.entry(item) for item in self.sequence(row, "a sub-policy")) for row in self.sequence(node, "policies")
-        )
+        found = self.sequence(node, "policies")
+        if len(found) > MOST_READ:
+            raise self.fail(node, f"policies: {len(found)} sub-policies are too many; at most {MOST_READ} are read")
+        rows = [self.sequence(row, "a sub-policy") for row in found]
+        longest = max(rows, key=len)
+        if len(longest) > MOST_STEPS:
+            raise self.fail(longest[0], f"a sub-policy of {len(longest)} operations is too long; at most {MOST_STEPS} are applied")
+        return tuple(tuple(self.entry(item) for item in row) for row in rows)
 
     def periods(self, node: Any) -> list[tuple[float, tuple[PolicyRow, ...]]]:
         found, before = [], 0.0
@@ -131,14 +146,15 @@ class _Reader:
         value = self.plain(node)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1 or len(periods) > 1:
             raise self.fail(node, f"repeat: {value} must be a whole number from 1, beside policies, not a schedule")
-        if len(periods[0][1]) ** value > MOST_ROWS:
+        # A bounded exponent first: even of one sub-policy a million repetitions would be a million slots.
+        if value * max(map(len, periods[0][1])) > MOST_STEPS or len(periods[0][1]) ** value > MOST_ROWS:
             raise self.fail(node, f"repeat: {value} of {len(periods[0][1])} sub-policies are too many; give less")
         return value
 
     def number(self, node: Any, name: str, low: float, high: float) -> float:
         value = self.plain(node)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise self.fail(node, f"{name}: {value} must be a number from {low:g} to {high:g}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high or abs(value) == math.inf:
+            raise self.fail(node, f"{name}: {shortened(str(value))} must be a number from {low:g} to {high:g}")
         return float(value)
 
     def entry(self, node: Any) -> PolicyEntry:
@@ -157,11 +173,7 @@ class _Reader:
         name = str(self.plain(part["op"]))
         if not registry.has("op", name):
             raise self.fail(part["op"], registry.unknown("operation", name, registry.names("op")))
-        options = self.plain(part["options"]) if "options" in part else {}
-        try:
-            made = op(name, **options)
-        except (InputError, TypeError) as error:
-            raise self.fail(part["options"], str(error)) from None
+        made, options = self.operation(name, part.get("options", None))
         values = self.values(part["values"], made) if "values" in part else {}
         signed = self.plain(part["signed"]) if "signed" in part else False
         if not isinstance(signed, bool):
@@ -169,6 +181,20 @@ class _Reader:
         probability = self.number(part["probability"], "probability", 0, 1) if "probability" in part else 1.0
         strength = self.number(part["strength"], "strength", 0, 10) if "strength" in part else 1.0
         return PolicyEntry(name, probability, strength, values, signed, options)
+
+    def operation(self, name: str, node: Any) -> tuple[Op, dict[str, Any]]:
+        """The operation with its fixed options, which are plain values by the names that it knows."""
+        if node is None:
+            return op(name), {}
+        known = option_names(name)
+        options = {key: self.plain(value) for key, value in self.mapping(node, set(known), f"options of {name}").items()}
+        for key, value in options.items():
+            if isinstance(value, dict | list | None):
+                raise self.fail(node, f"{name}({key}): a number or a word, found {shortened(repr(value))}")
+        try:
+            return op(name, **options), options
+        except InputError as error:
+            raise self.fail(node, str(error)) from None
 
     def values(self, node: Any, made: Any) -> dict[str, float]:
         found = {}

@@ -12,6 +12,7 @@ from augury.augment.saliency.early_head import EarlyHead, Headed
 from augury.augment.saliency.gradient import evaluating
 from augury.augment.saliency.maps import SaliencyKind, SaliencyWay, way_of
 from augury.core.batch import Batch
+from augury.core.doors import door
 from augury.core.errors import InputError
 
 
@@ -60,6 +61,7 @@ class Saliency:
         return self.normalise(images)
 
 
+@door
 def saliency(
     model: nn.Module,
     kind: SaliencyKind = "full",

@@ -56,7 +56,8 @@ def embedding(
     note = f"{len(part.ids)} test images, {views} views each by {chain}."
     table = Table("Views of an image together", ("trained with", "n", "spread of views", "silhouette"), tuple(rows), note, digits=0)
     values = {
-        "images": part.ids.tolist(), "views": views, "augment": str(chain), "seed": seed,
+        "images": part.ids.tolist(), "names": [dataset.name_of(k) for k in part.ids.tolist()],
+        "views": views, "augment": str(chain), "seed": seed,
         "rows": [{"trained": group, "n": len(seeds), "measured": seeds} for group, seeds in found.items()],
     }  # fmt: skip
     said = (

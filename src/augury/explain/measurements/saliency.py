@@ -64,7 +64,12 @@ def saliency(
         }  # fmt: skip
         label = dataset.classes[int(part.labels[k])]
         rows.append(
-            MapRow(part.images[k].numpy(), f"image {int(part.ids[k])}{', among the worst' if row in hardest else ''}", label, seen)
+            MapRow(
+                part.images[k].numpy(),
+                f"{dataset.called(int(part.ids[k]))}{', among the worst' if row in hardest else ''}",
+                label,
+                seen,
+            )
         )
     caption = (
         "Maps of the image's own class, each up to its 99th percentile, over the image in grey; under them the network's best "
@@ -73,7 +78,7 @@ def saliency(
     values = {
         "methods": list(methods), "ids": part.ids.tolist(), "worst": [int(dataset.test.ids[k]) for k in hardest],
         "rows": [
-            {"id": int(part.ids[k]), "label": rows[k].label, "loss": losses[row].item(),
+            {"id": int(part.ids[k]), "name": dataset.name_of(int(part.ids[k])), "label": rows[k].label, "loss": losses[row].item(),
              "networks": {group: {"best": [[n, p] for n, p in rows[k].seen[group].best],
                                   "inner_half": {m: _inner(maps[group][m][k]) for m in methods}} for group in firsts}}
             for k, row in enumerate(shown)

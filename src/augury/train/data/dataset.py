@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from augury.core import registry
+from augury.core.doors import door
 from augury.core.errors import InputError
 from augury.train.data.fingerprint import Fingerprint, mark_arrays, repetition_note
 from augury.train.data.intensity import AUTO, parse_range
@@ -80,7 +81,13 @@ class Dataset:
         names = () if self.origin is None else self.origin.names
         return names[number] if number < len(names) else ""
 
+    def called(self, number: int) -> str:
+        """The image with this id, for people: `id 12, train/cat/7.png`."""
+        name = self.name_of(number)
+        return f"id {number}, {name}" if name else f"id {number}"
 
+
+@door
 def load(
     data: str,
     *,

@@ -1,5 +1,6 @@
 """Resolves DATA to the reader of its form; what no reader recognises is refused with the nearest name."""
 
+import errno
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from augury.core import registry
 from augury.core.errors import InputError
 from augury.core.files import kind_of
+from augury.core.text import shortened
 from augury.train.data.parts import Parts
 from augury.train.data.preparation import ReadOptions
 from augury.train.data.reader import Reader
@@ -31,10 +33,10 @@ def read(data: str, options: ReadOptions) -> Parts:
         raise InputError(f"DATA {error.filename or data}: may not be read (permission denied); change its permissions") from None
     except FileNotFoundError as error:
         raise InputError(f"DATA {data}: no such folder or file as {error.filename or path}") from None
-    except ValueError as error:
-        if isinstance(error, InputError):
+    except (ValueError, OSError) as error:
+        if isinstance(error, InputError) or (isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG):
             raise
-        raise InputError(f"DATA {data!r}: is no path ({error})") from None
+        raise InputError(f"DATA {shortened(repr(data))}: is no path ({error})") from None
     kind = _kind(path)
     if kind:
         raise InputError(f"DATA {path}: is {kind}; give a folder, or a .csv manifest")

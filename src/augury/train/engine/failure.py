@@ -65,7 +65,7 @@ def _stopped(t: Training, step: int, share: Share, streams: dict[str, Drawn], lo
     """The error of a step, 0-based, after its reproduction is written. before: the weights are still those it began with."""
     ids = t.data.train.ids[share.rows].tolist()
     words = f"the training loss is {loss} at step {step + 1}, in epoch {t.epoch + 1}"
-    few = ", ".join(map(str, ids[:6])) + (", ..." if len(ids) > 6 else "")
+    few = "; ".join(map(t.dataset.called, ids[:3])) + ("; ..." if len(ids) > 3 else "")
     words += f", on images {few}"
     if t.output.directory is not None:
         _write(t, t.output.directory.path, step, share, streams, loss, before, ids)
@@ -86,7 +86,8 @@ def _write(
     finite = all(bool(p.isfinite().all()) for p in t.model.parameters())
     about = {
         "loss": str(loss), "step": step + 1, "epoch": t.epoch + 1, "learning_rate": float(t.optimizer.param_groups[0]["lr"]),
-        "ids": ids, "classes": len(t.dataset.classes), "weights": "before the step" if before else "some steps later",
+        "ids": ids, "names": [t.dataset.name_of(number) for number in ids],
+        "classes": len(t.dataset.classes), "weights": "before the step" if before else "some steps later",
         "weights_finite": finite, "settings": t.settings.dict(),
     }  # fmt: skip
     packed = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

@@ -8,6 +8,7 @@ from augury.core.errors import InputError
 from augury.core.flags import flag
 from augury.core.options import Interval, convert
 from augury.core.registry import unknown
+from augury.core.text import shortened
 
 MetricName = Literal["accuracy", "balanced", "macro_f1", "auroc", "worst_class", "worst_group", "log_loss"]
 
@@ -256,7 +257,7 @@ def checked(kind: Any, values: dict[str, Any], where: str) -> dict[str, Any]:
     for key in values:
         if key not in known:
             raise InputError(f"{where}: {unknown('setting', str(key), known)}")
-    return {k: convert(_number(v, hints[k]), hints[k], f"{_flag(k, where)}: {v!r}") for k, v in values.items()}
+    return {k: convert(_number(v, hints[k]), hints[k], f"{_flag(k, where)}: {shortened(repr(v))}") for k, v in values.items()}
 
 
 def _number(value: Any, hint: Any) -> Any:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from augury.augment.names import Statistics
 from augury.augment.pipeline import Pipeline
+from augury.core.doors import door
 from augury.core.draws import Draws
 from augury.core.errors import InputError
 from augury.core.options import Spec
@@ -22,6 +23,7 @@ from augury.train.strategies.simple import LossFunction, SimpleStrategy, name_of
 from augury.train.strategies.strategy import Strategy, members
 
 
+@door
 def method(
     model: nn.Module | Sequence[nn.Module],
     *,

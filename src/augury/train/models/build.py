@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from augury.core import registry
+from augury.core.doors import door
 from augury.core.errors import InputError
 from augury.core.options import Spec, bind, parse_spec
 from augury.train.models import external
@@ -14,6 +15,7 @@ from augury.train.models import external
 _FROM_DATA = ("classes", "channels")
 
 
+@door
 def build(name: str | Spec, /, *, classes: int, channels: int = 3, **options: Any) -> nn.Module:
     """A network by its name, `build("wrn_28_10", classes=100)` or `build("torchvision:resnet50(pretrained=true)", classes=2)`.
 

@@ -4,12 +4,14 @@ from functools import partial
 from typing import Any
 
 from augury.core import registry
+from augury.core.doors import door
 from augury.core.errors import InputError
 from augury.core.options import Spec, bind, parse_spec
 from augury.train.strategies.simple import LossFunction, SimpleStrategy, is_loss_function, name_of
 from augury.train.strategies.strategy import Strategy
 
 
+@door
 def strategy(name: str | Spec | Strategy | LossFunction, /, **options: Any) -> Strategy:
     """A strategy by its registered name with options, `strategy("erm", smoothing=0.1)` or `strategy("erm(smoothing=0.1)")`.
 
