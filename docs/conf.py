@@ -1,4 +1,4 @@
-"""The documentation site. `make docs` builds it whole; `make docs-quick` leaves out pictures and the run of examples.
+"""The documentation site. `make docs` builds it whole; `make docs-quick` leaves out the pictures.
 
 Nothing is fetched, neither while the site is built nor while it is read.
 """
@@ -12,6 +12,8 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 shutil.rmtree(HERE / "reference" / "generated", ignore_errors=True)  # pages of names that are no longer public
 
+os.environ.setdefault("AUGURY_BACKEND", "plain")  # pictures: no waiting for compiled kernels
+
 import augury  # noqa: E402
 
 QUICK = os.environ.get("AUGURY_DOCS") == "quick"
@@ -21,7 +23,14 @@ author = "the authors of Augury"
 release = version = augury.__version__
 language = "en"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx_copybutton", "sphinx_design", "_site"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "_site",
+]
 exclude_patterns = ["_build", "_site"]
 templates_path = ["_site/templates"]
 

@@ -43,7 +43,7 @@ def parameter_lines(kind: registry.Kind, name: str) -> dict[str, str]:
         neutral = f"; {op.identity[key]:g} changes nothing" if op.identity and key in op.identity else ""
         limits = "" if parameter.range == Interval() else f"; {parameter.range}, {parameter.unit}"
         lines[key] = f"drawn for every image; default {law_text(parameter.law)}{limits}{neutral}"
-    return {**lines, "p": f"the chance to fire; default {op.p:g}"}
+    return {**lines, "p": f"the probability of firing; default {op.p:g}"}
 
 
 def law_text(law: Law) -> str:

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import pytest
 
 import augury
+from augury.core import registry
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -150,3 +151,14 @@ def _is_signature(found: object) -> bool:
 @pytest.mark.parametrize("name", sorted(set(augury.__all__) - {"__version__"}))
 def test_public_names_have_a_docstring(name: str) -> None:
     assert undocumented(name) == []
+
+
+def test_the_gallery_can_draw_every_operation_policy_and_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    from _site import cards, pictures
+
+    entries = [entry for kind in cards.DRAWN for entry in registry.entries(kind) if entry.own and entry.name not in pictures.UNSEEN]
+    assert len(entries) > 45
+    for entry in entries:
+        assert augury.pipeline(pictures.text_of(entry.kind, entry.name)).stages, entry.name
+    assert all(pictures._by_parameter(name) is not None for name in ("rotate", "brightness", "mixup"))

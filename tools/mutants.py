@@ -36,18 +36,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Mutation testing of core, strategies, statistics and lowering.")
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(groups)}; all where none is given")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
+    parser.add_argument("--again", action="store_true", help="run only what survived before, after tests were added")
     parser.add_argument("--report", action="store_true", help="only list what an earlier run found")
     args = parser.parse_args()
     for group in args.groups:
         if group not in groups:
             parser.error(f"unknown group {group!r}; known: {', '.join(groups)}")
     if len(args.groups) == 1:
-        return one(args.groups[0], args.jobs, args.report)
-    again = [sys.executable, __file__, "--jobs", str(args.jobs), *(["--report"] if args.report else [])]
-    return max(subprocess.run([*again, group]).returncode for group in args.groups or groups)
+        return one(args.groups[0], args.jobs, args.report, args.again)
+    flags = [flag for flag in ("--report", "--again") if getattr(args, flag[2:])]
+    each = [sys.executable, __file__, "--jobs", str(args.jobs), *flags]
+    return max(subprocess.run([*each, group]).returncode for group in args.groups or groups)
 
 
-def one(group: str, jobs: int, only_report: bool) -> int:
+def one(group: str, jobs: int, only_report: bool, again: bool) -> int:
     """Runs a group in a folder of its own, so that its results are kept for the next run; mutmut works in the current one."""
     folder = ROOT / "build" / "mutants" / group
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +67,7 @@ def one(group: str, jobs: int, only_report: bool) -> int:
 
         if not sys.stdout.isatty():
             mutmut.ui.terminal.print_status = mutmut.__main__.print_status = mutmut.stats.print_status = _quiet
-        mutmut.__main__._run((), jobs)
+        mutmut.__main__._run(survivors() if again else (), jobs)
     return report(group)
 
 
@@ -137,6 +139,20 @@ def _called(decorator: cst.Decorator) -> str:
     what = decorator.decorator
     name = what.func if isinstance(what, cst.Call) else what
     return name.value if isinstance(name, cst.Name) else ""
+
+
+def survivors() -> tuple[str, ...]:
+    """The mutants that no test of an earlier run noticed."""
+    from mutmut.mutation.data import SourceFileMutationData
+    from mutmut.stats import status_by_exit_code
+    from mutmut.utils.file_utils import walk_mutatable_files
+
+    found = []
+    for path in walk_mutatable_files():
+        data = SourceFileMutationData(path=path)
+        data.load()
+        found += [name for name, code in data.exit_code_by_key.items() if status_by_exit_code[code] in ("survived", "no tests")]
+    return tuple(found)
 
 
 def report(group: str) -> int:

@@ -57,7 +57,7 @@ One gather per pixel, in the slot's one warp pass.
 ## Settings
 
 - `factor`: drawn for every image; default uniform(0.8, 1.25); from 0.1 to 10, times; 1 changes nothing.
-- `p`: the chance to fire; default 1.
+- `p`: the probability of firing; default 1.
 
 ## Source
 

@@ -48,6 +48,7 @@ _MAKERS: dict[str, Callable[[str], str]] = {
     "settings": settings.markdown,
     "cards": cards.table,
     "gallery": cards.gallery,
+    "original": lambda _: cards.original(),
     "file": _file,
     "section": _section,
     "tree": lambda name: f"```{{toctree}}\n:hidden:\n\n{name}\n```\n",

@@ -42,7 +42,8 @@ def _draws(stage: Stage) -> str:
     if not isinstance(stage, PlanStage):
         return ""
     if isinstance(stage.policy, Single):
-        laws = [f"{name} {_law(stage.policy.entry, name)}" for name in stage.policy.entry.op.parameters]
+        entry = stage.policy.entry  # "-30 to 30 degrees", and not "degrees -30 to 30 degrees"
+        laws = [f"{'' if p.unit == name else f'{name} '}{_law(entry, name)}" for name, p in entry.op.parameters.items()]
         return ", ".join([*laws, f"fires with p = {stage.policy.p:g}"])
     names = list(dict.fromkeys(entry.op.name for entry in stage.space.entries))
     few = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
