@@ -72,7 +72,7 @@ def test_text_yaml_objects_pickles_and_reprs_are_one_thing(entry: registry.Regis
             lambda: augury.pipeline("normalize"),
             lambda: augury.pipeline(["normalize"]),
         ):
-            with pytest.raises(augury.InputError, match=r"normalize needs numbers; give normalize=\(mean, std\)"):
+            with pytest.raises(augury.InputError, match=r"normalize needs numbers; pass normalize=\(mean, std\)"):
                 build()
         statistics = ((0.5,) * 3, (0.25,) * 3)
         chains = ["crop+normalize+cutout", ["crop", "normalize", "cutout"], [augury.ops.crop(), "normalize", augury.ops.cutout()]]
@@ -158,7 +158,7 @@ def test_a_stage_of_ones_own_stands_beside_names() -> None:
         (lambda: augury.ops.rotate(degrees=(1, 2, 3)), "a tuple is a range"),
         (lambda: augury.ops.rotate(degrees=(2, 1)), "must not be above"),
         (lambda: augury.policies.randaugment(num_ops=0.5), "num_ops=0.5"),
-        (lambda: augury.pipeline(3), "expected a name"),
+        (lambda: augury.pipeline(3), "augmentation=3"),
     ],
 )
 def test_wrong_options_are_refused_as_in_text(wrong: Any, message: str) -> None:

@@ -99,7 +99,7 @@ def test_uniform_decisions_cover_every_choice() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(InputError, match="one operation"):
+    with pytest.raises(InputError, match="at least two operations"):
         PolicySpace(("invert", "invert"))
     with pytest.raises(InputError, match="no values for 'crop'"):
         PolicySpace(("invert", "crop"))

@@ -137,7 +137,7 @@ def test_the_registered_policy_is_uniform() -> None:
         ("tanda(functions=[invert, rotat(5)])", "'rotate'"),
         ("tanda(file=nowhere.safetensors)", "no such file"),
         ("tanda(length=0)", "from 1"),
-        ("tanda(functions=mnist, file=a)", "one of the two"),
+        ("tanda(functions=mnist, file=a)", "give either file or functions"),
     ],
 )
 def test_refusals(text: str, words: str) -> None:
