@@ -3,8 +3,9 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -19,35 +20,27 @@ from augury.train.engine.rundir import RunDirectory
 TRAIN = ["train", "digits", "--epochs", "2", "--model", "small_cnn", "--device", "cpu", "--quiet", "--output"]
 
 
-def _in_a_child(function: Any) -> int:
-    """The exit code of a process of its own that calls this."""
-    child = os.fork()
-    if child == 0:
-        code = 70
-        try:
-            code = function()
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def _python(code: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Code in a process of its own: a fork of this one would inherit its locked threads and might wait for ever."""
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=300)
 
 
-def test_a_second_process_in_the_folder_is_told_which_one_works_there(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_second_process_in_the_folder_is_told_which_one_works_there(tmp_path: Path) -> None:
     held = RunDirectory.open(tmp_path, {"data": "digits"})
-    assert _in_a_child(lambda: main([*TRAIN, str(tmp_path), "--overwrite"])) == 2
-    told = capfd.readouterr().err
-    assert f"process {os.getpid()} on {os.uname().nodename} is working in it" in told and told.count("\n") == 1
+    code = "import sys; from augury.cli import main; sys.exit(main(sys.argv[1:]))"
+    found = _python(code, *TRAIN, str(tmp_path), "--overwrite")
+    assert found.returncode == 2
+    assert f"process {os.getpid()} on {os.uname().nodename} is working in it" in found.stderr and found.stderr.count("\n") == 1
     held.finish({})
     assert not (tmp_path / NAME).exists()
-    assert _in_a_child(lambda: 0 if locked(tmp_path) else 1) == 0
+    assert _python(_LOCK + "sys.exit(0 if held else 1)", str(tmp_path)).returncode == 0
+
+
+_LOCK = "import os, sys; from pathlib import Path; from augury.train.engine.lock import locked; held = locked(Path(sys.argv[1])); "
 
 
 def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
-    def killed() -> int:
-        held = locked(tmp_path)
-        os.kill(os.getpid(), 9)
-        return 0 if held else 1
-
-    assert _in_a_child(killed) == -9
+    assert _python(_LOCK + "os.kill(os.getpid(), 9)", str(tmp_path)).returncode == -9
     assert (tmp_path / NAME).exists() and locked(tmp_path) is not None
 
 
