@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import get_worker_info
 
 from augury.augment.annotations.options import Annotations
 from augury.augment.annotations.structure import is_structure
@@ -18,15 +17,16 @@ from augury.augment.inputs import as_pixels, targets_of
 from augury.augment.module import PipelineModule
 from augury.augment.pil import from_pil, to_pil
 from augury.augment.stages.normalize import Normalize
+from augury.augment.worker_seeds import rank_of_process, worker_seed
 from augury.core import plugins
 from augury.core.batch import Batch
 from augury.core.checks import check_batch
 from augury.core.devices import check_augments
 from augury.core.doors import door
 from augury.core.errors import InputError
+from augury.core.grammar import joined_text
 from augury.core.noise import Noise
 from augury.core.plan import Clock
-from augury.core.processes import process_rank
 from augury.core.stage import Stage, Trace
 from augury.core.targets import Targets
 
@@ -172,7 +172,7 @@ class Pipeline:
                 raise IndexError(f"stage {place} of a pipeline of {len(self)}")
             place = slice(place, place + 1 or None)
         texts = self.all_texts[place]
-        return Pipeline(self.stages[place], self.seed, _joined(texts), self.builder, texts, annotations=self.annotations)
+        return Pipeline(self.stages[place], self.seed, joined_text(texts), self.builder, texts, annotations=self.annotations)
 
     def __add__(self, other: "Pipeline | str | Stage") -> "Pipeline":
         return self._put_together(self, other)
@@ -303,7 +303,7 @@ class Pipeline:
 
     def _seed(self) -> int:
         """The pipeline's seed combined with the DataLoader worker's seed and the process's rank, so that their draws differ."""
-        worker, rank = _worker_seed(), _rank()
+        worker, rank = worker_seed(), rank_of_process()
         seed = self.seed if worker is None else self.seed * 1_000_003 + worker
         return seed if rank == 0 else seed * 1_000_003 + rank
 
@@ -319,11 +319,6 @@ class Pipeline:
         return int(self._calls)
 
 
-def _joined(texts: Sequence[str | None]) -> str | None:
-    """The text of a chain of stages; None if one of them has no text."""
-    return "+".join(map(str, texts)) or "none" if all(text is not None for text in texts) else None
-
-
 def _rebuilt(
     builder: Callable[..., Pipeline], origin: str, seed: int, calls: int, used: Sequence[plugins.Plugin] = ()
 ) -> Pipeline:  # fmt: skip
@@ -332,15 +327,3 @@ def _rebuilt(
     made = builder(origin, seed=seed)
     made._calls.fill_(calls)
     return made
-
-
-@torch.compiler.assume_constant_result
-def _worker_seed() -> int | None:
-    """The seed of this DataLoader worker; None outside a worker."""
-    worker = get_worker_info()
-    return None if worker is None else worker.seed
-
-
-@torch.compiler.assume_constant_result
-def _rank() -> int:
-    return process_rank()

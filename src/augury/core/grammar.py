@@ -10,7 +10,7 @@ types (`augury.core.options`), so that no file can import or execute code.
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -276,3 +276,8 @@ class _Parser:
         value = self.value()
         self.end()
         return value
+
+
+def joined_text(texts: Sequence[str | None]) -> str | None:
+    """The text of a chain of stages; None if one of them has no text."""
+    return "+".join(map(str, texts)) or "none" if all(text is not None for text in texts) else None

@@ -141,7 +141,9 @@ def test_timm_strings_are_imported_and_run(text: str, expected: str) -> None:
     assert augury.pipeline(expected)(images).shape == images.shape
 
 
-@pytest.mark.parametrize(("text", "part"), [("rand-m9-x3", "'x3' is not an option"), ("augmix-n2", "n2"), ("foo", "not a timm policy")])
+@pytest.mark.parametrize(
+    ("text", "part"), [("rand-m9-x3", "'x3' is not an opt"), ("augmix-n2", "n2"), ("foo", "not a timm policy")]
+)
 def test_what_cannot_be_imported_is_named(text: str, part: str) -> None:
     with pytest.raises(InputError, match=part):
         from_timm(text)

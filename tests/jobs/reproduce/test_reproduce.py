@@ -96,7 +96,7 @@ def test_rows_that_cannot_run_say_why(tmp_path: Path) -> None:
         with pytest.raises(RunError) as raised:
             reproduce(request, RunContext(tmp_path / "a", str(tmp_path), "cpu"), quiet=True)
         said = str(raised.value)
-        assert said.startswith("RECIPE inaugment_table4: no row ran") and "\n" not in said
+        assert said.startswith("RECIPE inaugment_table4: no row could be run") and "\n" not in said
         assert "not run: needs ImageNet in --data-dir" in said and ": resnet50-aa" in said
         assert "not run: needs Fast AutoAugment's policies" in said
         assert not (tmp_path / "a").exists()

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from augury.augment.names import stages_of
 from augury.augment.saliency.maps import SaliencyKind
-from augury.augment.stages.inaugment import InAugment, Length, Where
+from augury.augment.stages.inaugment import InAugment, Where
+from augury.augment.stages.length import Length
 from augury.core.errors import InputError
 from augury.core.laws import law_from
 from augury.core.options import Chain, Interval, Spec

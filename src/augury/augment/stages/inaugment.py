@@ -15,33 +15,15 @@ from augury.augment.ops.cutout import centred
 from augury.augment.resample import resize
 from augury.augment.saliency.maps import SaliencyKind, map_of
 from augury.augment.saliency.regions import choose, usable
+from augury.augment.stages.length import Length
 from augury.core.batch import Batch
 from augury.core.checks import check_boxes, check_part, check_size, check_within
-from augury.core.laws import Constant, Law
+from augury.core.laws import Constant
 from augury.core.noise import Noise
 from augury.core.plan import Clock
 from augury.core.stage import Domain, Stage, Trace
 
 Where = Literal["anywhere", "salient"]
-
-
-@dataclass(frozen=True)
-class Length:
-    """A drawn length: as a share of an image's shorter side, or, with `in_pixels`, in pixels."""
-
-    law: Law
-    in_pixels: bool = False
-
-    def pixels(self, u: Tensor, short: Tensor) -> Tensor:
-        """int64 [B], from uniforms and shorter sides."""
-        drawn = self.law.value(u, torch.ones_like(u)).double()
-        return (drawn if self.in_pixels else drawn * short).round().to(torch.int64)
-
-    def most(self, short: int) -> float:
-        return self.law.support.high * (1 if self.in_pixels else short)
-
-    def least(self, short: int) -> float:
-        return self.law.support.low * (1 if self.in_pixels else short)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from augury.augment.policies.ladders import ladder
 from augury.augment.policies.searched import OPERATIONS
 from augury.augment.saliency.gradient import evaluating
 from augury.augment.stages.plan import PlanStage
+from augury.core.devices import augments
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.options import Interval
@@ -87,9 +88,10 @@ def chosen(scores: Tensor, selected: int, select: str, noise: Noise) -> Tensor:
         return scores.topk(selected, 1).indices
     total = scores.sum(1, keepdim=True)
     share = torch.where(total > 0, scores / total.clamp(min=1e-30), 1 / scores.shape[1])
-    passed = (
-        share.double().cumsum(1)[:, None] <= noise.uniform(selected).double()[:, :, None] * share.double().sum(1)[:, None, None]
-    )
+    # Double precision, where the device has it: rounding must not move a draw to another candidate.
+    precision = torch.float64 if augments(share.device) else torch.float32
+    share, drawn = share.to(precision), noise.uniform(selected).to(precision)
+    passed = share.cumsum(1)[:, None] <= drawn[:, :, None] * share.sum(1)[:, None, None]
     return passed.sum(2).clamp(max=scores.shape[1] - 1)
 
 
