@@ -13,6 +13,7 @@ from samples import steady
 from scipy import stats
 from torch import Tensor
 
+from augury.core.errors import InputError
 from augury.core.noise import Noise
 
 COUNT = 1 << 15
@@ -80,7 +81,7 @@ def test_the_compiled_hash_is_pytorchs(seed: int, ids: list[int], visit: int | N
 
 def test_rows_that_do_not_fit_together_are_refused() -> None:
     # Catches compiled code that reads past the end of the shorter one.
-    with pytest.raises(RuntimeError, match="must match"):
+    with pytest.raises(InputError, match="visits: expected whole numbers"):
         Noise.of(0, torch.arange(5), visits=torch.arange(3))
 
 

@@ -155,7 +155,7 @@ def test_hostile_text_is_refused_in_one_line(text: str) -> None:
         ("a(b c)", "',' or ')' expected"),
         ("a(b=[1, 2)", "',' or ']' expected"),
         ("", "a name expected"),
-        ("a,b", "is a list; one chain is expected here"),
+        ("a,b", "is a list; one chain is expected"),
         ("a]b", "',' or '+' expected, found ']b'"),
     ],
 )

@@ -110,5 +110,5 @@ def test_a_policy_offers_every_operation_evenly(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_unknown_draws_are_refused() -> None:
-    with pytest.raises(InputError, match="independent or stratified"):
+    with pytest.raises(InputError, match="independent, stratified"):
         Noise.of(0, IDS, draws="even")  # type: ignore[arg-type]
