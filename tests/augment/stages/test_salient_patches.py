@@ -84,7 +84,7 @@ def test_the_partner_gives_the_cells_it_attends_to_most(side: int, grid: int, ce
     batch = batch_of(side=side)
     pipeline = augury.pipeline(f"attentive_cutmix(cells={cells}, grid={grid})")
     done, (trace,) = pipeline.run(batch, Noise.of(0, batch.ids))
-    assert torch.equal(pipeline.apply(batch, (trace,)).images, done.images)
+    assert torch.equal(pipeline.apply(batch, [trace]).images, done.images)
     dense = done.targets.dense()
     for row in range(COUNT):
         partner = int(trace["partner"][row])
