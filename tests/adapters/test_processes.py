@@ -1,15 +1,12 @@
 """Two processes: in every host each image draws what it draws in one, and the weights are those of one up to rounding."""
 
 import importlib.util
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import processes
 import pytest
 import torch
+from launched import Found, found_by
 
 HERE = Path(__file__).resolve().parent
 MISSING = [name for name in ("lightning", "transformers", "accelerate") if importlib.util.find_spec(name) is None]
@@ -17,23 +14,9 @@ pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.joi
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], tuple[dict, dict]]:
+def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     """Draws and weights by (processes, rank)."""
-    folder = tmp_path_factory.mktemp("processes")
-    roots = os.pathsep.join(map(str, [HERE.parents[1] / "src", HERE.parent]))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": roots}
-    for size in (1, 2):
-        start = [] if size == 1 else ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        command = [sys.executable, *start, str(HERE / "processes.py"), str(folder)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
-        assert done.returncode == 0, done.stderr[-3000:]
-    return {
-        (size, rank): (
-            json.loads((folder / f"found-{size}-{rank}.json").read_text()),
-            torch.load(folder / f"weights-{size}-{rank}.pt", weights_only=True),
-        )
-        for size, rank in ((1, 0), (2, 0), (2, 1))
-    }
+    return found_by(HERE / "processes.py", tmp_path_factory.mktemp("processes"))
 
 
 @pytest.mark.parametrize("name", processes.CASES)

@@ -1,39 +1,18 @@
 """Two processes: every image gets the draws that it gets in one, and the weights are those of one up to rounding."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from launched import Found, found_by
 
 HERE = Path(__file__).resolve().parent
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], tuple[dict[str, Any], dict[str, Any]]]:
+def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     """Findings and weights by (processes, rank)."""
-    folder = tmp_path_factory.mktemp("together")
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join(map(str, [HERE.parents[2] / "src", HERE.parents[1]])),
-    }
-    for processes in (1, 2):
-        start = [] if processes == 1 else ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        command = [sys.executable, *start, str(HERE / "together.py"), str(folder)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr[-3000:]
-    return {
-        (size, rank): (
-            json.loads((folder / f"found-{size}-{rank}.json").read_text()),
-            torch.load(folder / f"weights-{size}-{rank}.pt", weights_only=True),
-        )
-        for size, rank in ((1, 0), (2, 0), (2, 1))
-    }
+    return found_by(HERE / "together.py", tmp_path_factory.mktemp("together"))
 
 
 def test_every_image_gets_the_same_draws_in_one_process_and_in_two(found: dict) -> None:
