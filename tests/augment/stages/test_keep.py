@@ -243,7 +243,8 @@ def test_what_cannot_be_is_refused_with_the_remedy() -> None:
         ("keep", "needs the option 'augment'"), ("keep(none)", "nothing to wrap"), ("keep(cutot)", "did you mean 'cutout'"),
         ("keep(cutout, tau=2)", "from 0 to 1"), ("keep(cutout, length=4)", "write cutout"),
         ("keep(cutout, kind=full)", "no option"),
-        ("keep(keep(cutout))", "contains keep"), ("keep_cutout(saliency=half)", "must be one of attention, early_head, full, low_resolution"),
+        ("keep(keep(cutout))", "contains keep"),
+        ("keep_cutout(saliency=half)", "must be one of attention, early_head, full, low_resolution"),
     ]:  # fmt: skip
         with pytest.raises(InputError, match=words):
             augury.pipeline(text)
