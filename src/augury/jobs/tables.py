@@ -7,6 +7,7 @@ from augury.explain.measurements.measurement import Measured
 from augury.explain.report.summary import NO_SPREAD, Measure, interval_notes, paired, percent
 from augury.explain.theory.claim import Checked
 from augury.jobs.fitted import print_table, table
+from augury.jobs.recommend.candidates import Candidate
 from augury.jobs.search.report import arm_words
 from augury.train.engine.metrics import metric_of
 
@@ -98,10 +99,8 @@ def recommendation_table(result: dict[str, Any]) -> None:
     for row in result["rows"]:
         left = row["dropped_after"]
         said = "not trained" if not row["n"] else "" if left is None else f"{left['why']} (round {left['round']})"
-        name = row["augment"] + ("" if row["strategy"] == "erm" else f" {row['strategy']}")
-        name += f" refined {row['refine_share']:.0%}" if "refine_share" in row else ""
         made.add_row(
-            name, _text(row["epochs"], 0), str(row["n"]), _text(row["mean"], 2 if metric.unit == "%" else 3),
+            Candidate.of(row).name, _text(row["epochs"], 0), str(row["n"]), _text(row["mean"], 2 if metric.unit == "%" else 3),
             f"{row['seconds']:,.0f}", f"failed: {row['error']}" if row["error"] else said,
         )  # fmt: skip
     print_table(made, ["seconds", "rounds"])

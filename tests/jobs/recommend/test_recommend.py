@@ -15,7 +15,7 @@ from augury.core.errors import InputError
 from augury.jobs.recommend.candidates import Candidate, candidates
 from augury.jobs.recommend.look import look
 from augury.jobs.recommend.plan import Plan, Rung, epochs_in, plan_of, work
-from augury.jobs.recommend.race import Race, resplit, rows_of
+from augury.jobs.recommend.race import Race, resplit
 from augury.jobs.recommend.recommend import answer
 from augury.train.data.dataset import Dataset, Split, load
 from augury.train.engine.settings import Settings
@@ -105,7 +105,7 @@ RATES = {"small_cnn": 1000.0}
 
 def test_a_plan_fits_its_time_and_grows_with_it(digits: Dataset) -> None:
     many = torch.arange(1000) % len(digits.train.ids)
-    few = replace(digits, train=rows_of(digits.train, many), validation=rows_of(digits.validation, torch.arange(20)))
+    few = replace(digits, train=digits.train[many], validation=digits.validation[torch.arange(20)])
     images = 1020
 
     def made(minutes: float) -> Plan:

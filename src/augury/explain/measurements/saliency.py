@@ -15,7 +15,7 @@ from augury.core.errors import InputError
 from augury.core.options import Interval, parse_chain
 from augury.core.registry import register
 from augury.explain.measurements.measurement import Figure, Measured, Subject, groups_of
-from augury.explain.measurements.sets import logits_under, some, taken
+from augury.explain.measurements.sets import logits_under, some
 from augury.explain.report.maps import MapRow, Seen, map_table
 from augury.train.data.dataset import Dataset, Split
 
@@ -51,7 +51,7 @@ def saliency(
     shown = [*chosen, *hardest]
     if not shown:
         raise InputError("--what: saliency: images=0 and worst=0 leave nothing to show")
-    part = taken(dataset.test, torch.tensor(shown))
+    part = dataset.test[torch.tensor(shown)]
     firsts = {group: members[0] for group, members in list(groups_of(subjects).items())[:_MOST_NETWORKS]}
     maps = {group: {m: _maps(subject, part, m) for m in methods} for group, subject in firsts.items()}
     places = {id(subject): n for n, subject in enumerate(subjects)}

@@ -128,10 +128,4 @@ def some(split: Split, count: int | None, seed: int) -> Split:
     for label in split.labels.unique():
         rows = (split.labels == label).nonzero()[:, 0]
         within[rows[torch.argsort(rank[rows])]] = torch.arange(len(rows))
-    return taken(split, torch.argsort(within * len(rank) + rank)[:count])
-
-
-def taken(split: Split, rows: Tensor) -> Split:
-    """The rows of a split."""
-    groups = None if split.groups is None else split.groups[rows]
-    return Split(split.images[rows], split.labels[rows], split.ids[rows], groups)
+    return split[torch.argsort(within * len(rank) + rank)[:count]]

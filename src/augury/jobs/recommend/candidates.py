@@ -1,5 +1,6 @@
 """What is raced: augmentations and strategies, the likeliest to help first."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +19,11 @@ class Candidate:
     strategy: str = "erm"
     refine_share: float = 0.0
     passes: float = 1.0
+
+    @staticmethod
+    def of(row: Mapping[str, Any]) -> "Candidate":
+        """From a row of result.json, such as `row` gives."""
+        return Candidate(row["augment"], row["strategy"], row.get("refine_share", 0.0))
 
     @property
     def name(self) -> str:

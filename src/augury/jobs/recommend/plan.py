@@ -10,7 +10,7 @@ import torch
 
 from augury.core import warmup
 from augury.core.errors import InputError
-from augury.train.data.dataset import Dataset, Split
+from augury.train.data.dataset import Dataset
 from augury.train.engine.prepare import prepare
 from augury.train.engine.run import Trainer
 from augury.train.engine.settings import Settings
@@ -174,7 +174,11 @@ def images_per_second(settings: Settings, dataset: Dataset, patience: float = 0.
     patience: seconds to wait until kernels are compiled, without which it would be too low.
     """
     batch = min(settings.resolved(len(dataset.train.ids)).batch_size or 1, len(dataset.train.ids))
-    few = replace(dataset, train=_first(dataset.train, 2 * batch), validation=_first(dataset.validation, max(1, batch // 4)))
+    train, validation = dataset.train, dataset.validation
+    few = replace(
+        dataset, train=train[torch.arange(min(2 * batch, len(train.ids)))],
+        validation=validation[torch.arange(min(max(1, batch // 4), len(validation.ids)))],
+    )  # fmt: skip
     trainer = Trainer(prepare(replace(settings, epochs=1000, batch_size=batch), few))
     with torch.random.fork_rng(devices=[]):
         trainer.train_epoch()  # allocations and compiling are not what a step costs
@@ -186,11 +190,6 @@ def images_per_second(settings: Settings, dataset: Dataset, patience: float = 0.
             trainer.train_epoch()
             steps += 1
         return steps * len(few.train.ids) / (time.perf_counter() - started)
-
-
-def _first(split: Split, count: int) -> Split:
-    rows = torch.arange(min(count, len(split.ids)))
-    return Split(split.images[rows], split.labels[rows], split.ids[rows], None if split.groups is None else split.groups[rows])
 
 
 def _images(dataset: Dataset) -> int:

@@ -82,12 +82,7 @@ def resplit(dataset: Dataset, seed: int, share: float) -> Dataset:
     )  # fmt: skip
     order = every.ids.argsort()
     kept, chosen = cut(every.labels[order], share, name=f"race {seed}")
-    return replace(dataset, train=rows_of(every, order[kept]), validation=rows_of(every, order[chosen]))
-
-
-def rows_of(split: Split, rows: Tensor) -> Split:
-    """Some rows of a part."""
-    return Split(split.images[rows], split.labels[rows], split.ids[rows], None if split.groups is None else split.groups[rows])
+    return replace(dataset, train=every[order[kept]], validation=every[order[chosen]])
 
 
 @dataclass
@@ -142,26 +137,22 @@ class Race:
 
     def best(self) -> int:
         """The candidate that leads in the last rung of which at least one round was trained by all; the reference before that."""
-        for values in reversed(self.values):
-            racing = [k for k in self.racing() if values[k]]
-            if racing and any(all(value is not None for value in turn) for turn in zip(*(values[k] for k in racing), strict=False)):
-                return racing[leader_of([values[k] for k in racing], self.rising)]
-        return 0
+        found = self._leader(self.racing())
+        return 0 if found is None else found
 
     def challenger(self) -> int | None:
         """The best candidate beside the reference: of those still racing, else of all that were ever trained."""
-        kept = self.left
-        try:
-            if self.best() != 0:
-                return self.best()
-            self.left = {**kept, 0: {}}
-            found = self.best()
-            if found:
-                return found
-            self.left = {0: {}}
-            return self.best() or None
-        finally:
-            self.left = kept
+        others = [number for number in self.racing() if number]
+        found = self._leader(self.racing()) or self._leader(others)
+        return found or self._leader(list(range(1, len(self.candidates))))
+
+    def _leader(self, among: list[int]) -> int | None:
+        """The best of these, in the last rung that any of them was trained in and of which one round is complete for them."""
+        for values in reversed(self.values):
+            trained = [values[k] for k in among if values[k]]
+            if any(all(value is not None for value in turn) for turn in zip(*trained, strict=False)):
+                return [k for k in among if values[k]][leader_of(trained, self.rising)]
+        return None
 
     def rows(self) -> list[dict[str, Any]]:
         """For result.json: a row for each candidate, of the longest trainings that it had."""
@@ -225,7 +216,7 @@ class Race:
         return sum(known) / len(known) if known else 0.0
 
     def _drop(self, number: int, rung: Rung, turn: int) -> None:
-        """Take those out that are shown to be worse than the best; the reference stays, for the comparison at the end."""
+        """Take those out that are shown to be worse than the best; the reference too, which is compared at the end all the same."""
         if turn == 0:
             return
         self.looks += 1

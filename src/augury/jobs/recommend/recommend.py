@@ -19,7 +19,7 @@ from augury.jobs.environment import environment
 from augury.jobs.recommend.candidates import Candidate, candidates
 from augury.jobs.recommend.look import Look, look, typical_side
 from augury.jobs.recommend.plan import FEWEST_SEEDS, MOST_SEEDS, RESERVE, Plan, plan_of, probe
-from augury.jobs.recommend.race import Race, RaceRunner, rows_of
+from augury.jobs.recommend.race import Race, RaceRunner
 from augury.jobs.recommend.report import report_page
 from augury.jobs.recommend.settings import RecommendSettings
 from augury.train.data.dataset import Dataset
@@ -87,7 +87,7 @@ def recommend(
     result["environment"] = environment(pick_device(options.device))
     write_atomically(output / POLICY, _policy(result).encode())
     write_atomically(output / "report.html", report_page(result, compared, prepared.settings, prepared.dataset, output).encode())
-    _note_seconds(output, result["seconds"])
+    write_json(output / "time.json", {"seconds": result["seconds"]})
     directory.finish(result)
     return result
 
@@ -141,7 +141,7 @@ def _raced(
     journal = Journal.open(output)
     deadline = end - prepared.reserve - plan.final_seconds
     race = Race(plan, prepared.chosen, prepared.settings, journal, options.error_rate, deadline, told=told)
-    unseen = replace(dataset, test=rows_of(dataset.test, torch.zeros(0, dtype=torch.int64)), notes=())
+    unseen = replace(dataset, test=dataset.test[torch.zeros(0, dtype=torch.int64)], notes=())
     with pool_of(RaceRunner(prepared.settings, unseen, prepared.chosen, plan.validation), workers, ray) as pool:
         race.run(pool)
     return race
@@ -207,7 +207,7 @@ def answer(result: dict[str, Any]) -> str:
     gain, metric = result["gain"], metric_of(result["metric"])
     unit = "points" if metric.unit == "%" else metric.unit
     digits = 1 if metric.unit == "%" else 3
-    reference, name = result["reference"]["augment"], Candidate(**_named(result["challenger"])).name
+    reference, name = result["reference"]["augment"], Candidate.of(result["challenger"]).name
     mean = f"{gain['mean']:+.{digits}f}"
     within = "" if gain["low"] is None else f", 95 % interval {gain['low']:+.{digits}f} to {gain['high']:+.{digits}f}"
     what = f"{mean} {unit} of {metric.title} on the test part ({gain['n']} seeds{within})"
@@ -215,7 +215,7 @@ def answer(result: dict[str, Any]) -> str:
         return f"Use {name}. It is better than {reference} here: {what}."
     more = result["seeds_to_settle"]
     open_ = f" {more} seeds would settle it if the trainings go on as they did." if more else ""
-    if result["recommendation"] == _named(result["challenger"]):
+    if Candidate.of(result["recommendation"]) == Candidate.of(result["challenger"]):
         return f"The best guess is {name}, but its gain over {reference} is not shown: {what}.{open_}"
     excluded = _excluded(gain, metric.rising)
     bound = "" if excluded is None else f"; gains above {excluded:.{digits}f} {unit} are excluded"
@@ -225,10 +225,6 @@ def answer(result: dict[str, Any]) -> str:
 def _excluded(gain: dict[str, Any], rising: bool) -> float | None:
     end = gain["high"] if rising else gain["low"]
     return None if end is None else max(0.0, end if rising else -end)
-
-
-def _named(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: row[key] for key in ("augment", "strategy", "refine_share") if key in row}
 
 
 def _policy(result: dict[str, Any]) -> str:
@@ -278,7 +274,3 @@ def _seconds_before(output: Path) -> float:
     if noted.exists():
         return float(json.loads(noted.read_text(encoding="utf-8"))["seconds"])
     return sum(outcome.seconds for outcome in Journal.open(output).known.values()) if output.is_dir() else 0.0
-
-
-def _note_seconds(output: Path, seconds: float) -> None:
-    write_json(output / "time.json", {"seconds": seconds})

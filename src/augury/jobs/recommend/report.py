@@ -88,7 +88,7 @@ NUMBER = ' class="number"'
 
 
 def _cells(row: dict[str, Any], unit: str) -> list[str]:
-    name = Candidate(**{key: row[key] for key in ("augment", "strategy", "refine_share") if key in row}).name
+    name = Candidate.of(row).name
     left, digits = row["dropped_after"], 1 if unit == "%" else 3
     said = (
         "not trained"

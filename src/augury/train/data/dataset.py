@@ -17,7 +17,7 @@ from augury.train.data.parts import Part, Parts
 from augury.train.data.preparation import Preparation, ReadOptions
 from augury.train.data.resize import ImageSize, Resize, Size, fit_tensor, size_of
 from augury.train.data.splits import cut
-from augury.train.data.stream import FileImages, Stream
+from augury.train.data.stream import FileImages, Stream, picked
 from augury.train.data.words import count, few
 
 
@@ -29,6 +29,17 @@ class Split:
     labels: Tensor
     ids: Tensor
     groups: Tensor | None = None
+
+    def __getitem__(self, rows: Tensor) -> "Split":
+        """Some rows, int64 [n] or bool [N]; images in files are decoded."""
+        return self._with(self.images[rows], rows)
+
+    def chosen(self, rows: Tensor) -> "Split":
+        """Some rows; images in files stay there."""
+        return self._with(picked(self.images, rows), rows)
+
+    def _with(self, images: Tensor, rows: Tensor) -> "Split":
+        return Split(images, self.labels[rows], self.ids[rows], None if self.groups is None else self.groups[rows])
 
 
 @dataclass(frozen=True)

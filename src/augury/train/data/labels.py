@@ -6,7 +6,6 @@ from torch import Tensor
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.train.data.dataset import Dataset, Split
-from augury.train.data.stream import picked
 
 
 def labelled(dataset: Dataset, *, labels: int | None, per_class: int | None, seed: int) -> Split:
@@ -36,7 +35,7 @@ def labelled(dataset: Dataset, *, labels: int | None, per_class: int | None, see
                 f"--labels {labels}: give from {len(dataset.classes)}, one for each class, to {len(split.ids)}, all of them"
             )
         wanted = _shares(counts, labels)
-    return _rows(split, _first(split, wanted, seed))
+    return split.chosen(_first(split, wanted, seed))
 
 
 def _shares(counts: Tensor, labels: int) -> Tensor:
@@ -59,8 +58,3 @@ def _first(split: Split, wanted: Tensor, seed: int) -> Tensor:
         rows = (split.labels == label).nonzero()[:, 0]
         chosen.append(rows[torch.argsort(rank[rows], stable=True)[:count]])
     return torch.cat(chosen).sort().values
-
-
-def _rows(split: Split, rows: Tensor) -> Split:
-    groups = None if split.groups is None else split.groups[rows]
-    return Split(picked(split.images, rows), split.labels[rows], split.ids[rows], groups)

@@ -8,7 +8,6 @@ from torch import Tensor
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.train.data.dataset import Dataset, Split, statistics
-from augury.train.data.stream import picked
 
 # Not the training's seed: every seed of a comparison must meet the same images and the same wrong labels.
 _SEED = 0
@@ -58,11 +57,9 @@ def noisy_labels(split: Split, share: float, classes: int) -> tuple[Tensor, Tens
 
 def _with_fewer(dataset: Dataset, fraction: float) -> Dataset:
     rows = kept_rows(dataset.train, fraction)
-    old = dataset.train
-    groups = None if old.groups is None else old.groups[rows]
-    train = replace(old, images=picked(old.images, rows), labels=old.labels[rows], ids=old.ids[rows], groups=groups)
+    train = dataset.train.chosen(rows)
     mean, std = statistics(train.images)
-    note = f"fraction {fraction:g}: {len(rows)} of {len(old.ids)} training images are used"
+    note = f"fraction {fraction:g}: {len(rows)} of {len(dataset.train.ids)} training images are used"
     return replace(dataset, train=train, mean=mean, std=std, notes=(*dataset.notes, note))
 
 

@@ -12,7 +12,7 @@ from augury.augment.pipeline import Pipeline
 from augury.augment.policies.file import PolicyFile
 from augury.core.noise import Noise
 from augury.core.options import parse_chain
-from augury.train.data.dataset import Dataset, Split
+from augury.train.data.dataset import Dataset
 from augury.train.engine.metrics import metric_of
 from augury.train.engine.prepare import prepare
 from augury.train.engine.run import Trainer
@@ -91,10 +91,5 @@ def proxy(dataset: Dataset, images: int, seed: int) -> Dataset:
             rows = (train.labels == label).nonzero()[:, 0]
             order = rows[key[rows].argsort(stable=True)]
             rank[order] = (torch.arange(len(rows), dtype=torch.float64) + 0.5) / len(rows)
-        train = _rows(train, rank.argsort(stable=True)[:images].sort().values)
-    return replace(dataset, train=train, test=_rows(dataset.test, empty), notes=())
-
-
-def _rows(split: Split, rows: torch.Tensor) -> Split:
-    groups = None if split.groups is None else split.groups[rows]
-    return Split(split.images[rows], split.labels[rows], split.ids[rows], groups)
+        train = train[rank.argsort(stable=True)[:images].sort().values]
+    return replace(dataset, train=train, test=dataset.test[empty], notes=())
