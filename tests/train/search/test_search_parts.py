@@ -346,9 +346,9 @@ def test_ray_that_is_missing_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_spaces_of_one_operation_are_refused() -> None:
     for make in (lambda: PolicySpace(operations=("flip",)), lambda: RandAugmentSpace(operations=("rotate", "rotate"))):
-        with pytest.raises(InputError, match="one operation"):
+        with pytest.raises(InputError, match="at least two operations"):
             make()
-    with pytest.raises(InputError, match="one function"):
+    with pytest.raises(InputError, match="at least two functions"):
         TandaSpace(("flip",))
     with pytest.raises(InputError, match="one value"):
         TandaSpace(("flip", "rotate(degrees=uniform(-5, 5))"))
