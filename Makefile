@@ -1,10 +1,10 @@
-# make demo | test | check | bench | mutants | docs | new-op NAME=... : each sets itself up on first use.
+# make demo | test | check | bench | mutants | docs | release-check | new-op NAME=... : each sets itself up on first use.
 PYTHON ?= python3
 JOBS ?= 2
 BIN := .venv/bin
 RUN := $(BIN)/python -m augury
 
-.PHONY: demo test test-slow check format bench mutants new-op docs docs-quick clean
+.PHONY: demo test test-slow check format bench mutants new-op docs docs-quick release-check package-quick clean
 
 demo: .venv/.core
 	OMP_NUM_THREADS=1 $(RUN) compare digits --augment none,standard,cutout,randaugment,mixup --seeds 3 --output demo --overwrite
@@ -42,6 +42,13 @@ docs: .venv/.dev
 docs-quick: .venv/.dev
 	AUGURY_DOCS=quick OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/quick
 	@echo "docs/_build/quick/index.html"
+
+# Python 3.12 and 3.13 where they are not on the PATH: make release-check ARGS="--python PATH --python PATH"
+release-check: .venv/.dev
+	$(BIN)/python tools/release_check.py $(ARGS)
+
+package-quick: .venv/.dev
+	$(BIN)/python tools/release_check.py --quick
 
 clean:
 	rm -rf docs/_build docs/reference/generated .venv demo .pytest_cache .mypy_cache .ruff_cache

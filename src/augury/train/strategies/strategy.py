@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from torch import Tensor, nn
-from torch.utils._pytree import register_dataclass
+from torch.utils._pytree import register_pytree_node
 
 from augury.core.batch import Batch
 from augury.core.errors import InputError
@@ -29,8 +29,8 @@ class Step:
     per_sample: Tensor | None = None
 
 
-# FSDP looks for a forward pass's tensors in what PyTorch's trees know.
-register_dataclass(Step)
+# FSDP looks for a forward pass's tensors in what PyTorch's trees know. (Of the ways to say so, this one works in every torch.)
+register_pytree_node(Step, lambda step: ([step.loss, step.logs, step.per_sample], None), lambda parts, _: Step(*parts))
 
 
 @dataclass(frozen=True)
