@@ -31,6 +31,7 @@ EXPECTED = (
     + [f"adversarial_table{n}" for n in range(1, 8)] + ["adversarial_figure5"]
     + [f"patching_table1_{data}" for data in ("mnist", "celeba", "waterbirds")] + ["patching_isic"]
     + [f"ait_table{n}" for n in range(1, 6)] + [f"ait_figure{n}" for n in (3, 4, 5)]
+    + ["reduced_cifar10", "reduced_cifar100", "reduced_mnist_correlation"]
 )  # fmt: skip
 
 
@@ -100,7 +101,12 @@ def test_settings_hold_at_every_scale(name: str) -> None:
 def test_published_numbers_are_possible(name: str) -> None:
     recipe = RECIPES[name]
     printed = [row for row in recipe.rows if row.published is not None]
-    assert printed or "figure" in name or name in ("adversarial_table7", "refined_ablation", "patching_isic")
+    assert (
+        printed
+        or "figure" in name
+        or name.startswith("reduced_")
+        or name in ("adversarial_table7", "refined_ablation", "patching_isic")
+    )
     assert recipe.seeds in (1, 3, 5) and recipe.source and recipe.title
     for row in recipe.rows:
         assert row.settings["data"] in DATA, row.id

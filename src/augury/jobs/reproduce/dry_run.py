@@ -65,7 +65,7 @@ class DryRun:
             return
         for patched in patch_rows(settings.strategy):
             for choice in range(len(patched.grid)):
-                self._check(patched.settings(settings, choice), dataset, {STREAM} if patched.translated else ())
+                self._check(patched.settings(settings, choice), dataset, {STREAM} if patched.reads_translations else ())
 
     def _check(self, settings: Settings, dataset: Dataset, streams: Collection[str] = ()) -> None:
         found = check(settings, dataset, streams)

@@ -12,9 +12,9 @@ from augury.jobs.reproduce.reproduce import reasons
 from augury.recipes.needs import hours, title_of
 from augury.recipes.recipe import Recipe, RecipeRow, load
 
-# The papers' order, and within a paper the order of tables and figures.
+# Our own comparisons, then the papers' order, and within a paper the order of tables and figures.
 PAPERS = {
-    "inaugment": "InAugment", "refined": "Refined augmentation", "keepaugment": "KeepAugment",
+    "reduced": "Comparisons of our own", "inaugment": "InAugment", "refined": "Refined augmentation", "keepaugment": "KeepAugment",
     "adversarial": "Adversarial AutoAugment", "patching": "Model patching", "ait": "Augmentation invariant training",
 }  # fmt: skip
 
