@@ -3,12 +3,15 @@
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from augury.cli.shared import add_json, add_setting, command_line, named_path, number, parse_int
 from augury.core.errors import InputError
 from augury.core.flags import flags_of
 from augury.train.engine.settings import Settings
+
+if TYPE_CHECKING:
+    from augury.recipes.scales import Scale
 
 HELP = "reproduce a table or figure of a paper, and compare with its published numbers"
 CHANGES = ("model", "epochs", "batch_size", "fraction", "lr")
@@ -27,12 +30,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rows", metavar="A,B", help="run these rows only; * matches anything")
     parser.add_argument(
-        "--scale", metavar="smoke|short|full", default="full", help="smoke trains one epoch on digits (default: full)"
+        "--scale",
+        metavar="smoke|short|full",
+        help="smoke: one epoch on digits (default: full, or short with a replaced setting)",
     )
     parser.add_argument(
         "--seeds", metavar="N", help="trainings per row (default: the paper's number; at most 3 at short, 1 at smoke)"
     )
-    group = parser.add_argument_group("Replacing the recipe's settings, with --scale short")
+    group = parser.add_argument_group("Replacing the recipe's settings, at short scale")
     for flag in flags_of(Settings):
         if flag.name in CHANGES:
             group.add_argument(flag.option, metavar=flag.value, default=argparse.SUPPRESS, help=flag.text)
@@ -91,7 +96,6 @@ def _list(options: argparse.Namespace) -> None:
     from augury.jobs.reproduce.dry_run import DryRun
     from augury.jobs.reproduce.page import overview, overview_table, results_in
     from augury.recipes import load
-    from augury.recipes.scales import scale_named
 
     if options.recipe is None:
         rows = overview(results_in(options.results))
@@ -99,7 +103,7 @@ def _list(options: argparse.Namespace) -> None:
         return
     recipe = load(options.recipe)
     listed = recipe.select(options.rows)
-    refused = DryRun().refused(recipe, listed, scale_named(options.scale))
+    refused = DryRun().refused(recipe, listed, _scale(options))
     if options.json:
         keys = ("id", "published", "spread", "unavailable", "settings")
         print(json.dumps([{key: getattr(row, key) for key in keys} | {"refused": refused.get(row.id)} for row in listed], indent=1))
@@ -120,9 +124,8 @@ def _list(options: argparse.Namespace) -> None:
 def _dry_run(options: argparse.Namespace) -> None:
     from augury.jobs.reproduce.dry_run import DryRun
     from augury.recipes import load
-    from augury.recipes.scales import scale_named
 
-    recipe, scale = load(options.recipe), scale_named(options.scale)
+    recipe, scale = load(options.recipe), _scale(options)
     rows = recipe.select(options.rows)
     refused = DryRun().refused(recipe, rows, scale, _changed(options) if scale == "short" else None)
     if options.json:
@@ -138,6 +141,13 @@ def _dry_run(options: argparse.Namespace) -> None:
     print(f"{able} of {len(rows)} rows can be trained at {scale} scale, given their data; {len(refused)} would be refused")
 
 
+def _scale(options: argparse.Namespace) -> "Scale":
+    """The scale asked for; by default full, or short where a flag replaces one of the recipe's settings."""
+    from augury.recipes.scales import scale_named
+
+    return scale_named(options.scale or ("short" if _changed(options) else "full"))
+
+
 def _changed(options: argparse.Namespace) -> dict[str, Any]:
     """The settings that --model, --epochs and so on replace."""
     return {key: number(getattr(options, key)) for key in CHANGES if hasattr(options, key)}
@@ -147,11 +157,10 @@ def _reproduce(options: argparse.Namespace) -> None:
     from augury.jobs.reproduce.page import result_table
     from augury.jobs.reproduce.reproduce import Request, reproduce
     from augury.jobs.reproduce.runs import RunContext
-    from augury.recipes.scales import scale_named
 
     changed = _changed(options)
     seeds = None if options.seeds is None else parse_int(options.seeds, "--seeds", high=1000)
-    request = Request(options.recipe, options.rows, scale_named(options.scale), seeds, changed, command_line())
+    request = Request(options.recipe, options.rows, _scale(options), seeds, changed, command_line())
     context = RunContext(options.output, options.data_dir, options.device, options.precision, options.parallel_seeds)
     result = reproduce(request, context, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
     if options.json:

@@ -25,7 +25,8 @@ DATA: dict[str, tuple[str, str, int]] = {
 FOLDERS = ("isic", "imagenet", "tiny_imagenet", "market1501", "voc2007", "coco2017")
 # Multiply-adds of one forward pass, in 1e9, at the papers' image sizes.
 GIGA_MULTIPLY_ADDS = {
-    "preact_resnet18": 0.56, "resnet18": 0.56, "resnet20": 0.04, "resnet32": 0.07, "resnet110": 0.26, "mobilenet_v2_cifar": 0.09, "wrn_28_10": 5.25,
+    "preact_resnet18": 0.56, "resnet18": 0.56, "resnet20": 0.04, "resnet32": 0.07, "resnet110": 0.26, "mobilenet_v2_cifar": 0.09,
+    "wrn_28_10": 5.25,
     "wrn_28_2": 0.21, "shake_shake_26_2x32d": 0.43, "shake_shake_26_2x96d": 3.8, "shake_shake_26_2x112d": 5.2,
     "pyramidnet_272": 4.6, "patch_cnn": 0.02, "torchvision:resnet18": 1.8, "torchvision:resnet50": 4.1,
     "torchvision:resnet101": 7.8, "timm:resnet50d": 4.4, "timm:resnet200": 15.1, "torchvision:efficientnet_b3": 1.9,

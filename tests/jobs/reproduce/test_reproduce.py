@@ -110,13 +110,18 @@ def test_rows_that_cannot_run_say_why(tmp_path: Path) -> None:
     assert not (tmp_path / "b").exists()
 
 
+def write_cifar10(folder: Path, train: int = 120, test: int = 40) -> None:
+    """Random pixels in CIFAR-10's shape."""
+    (folder / "cifar10").mkdir()
+    random = np.random.default_rng(0)
+    for part, count in (("train", train), ("test", test)):
+        x = random.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        np.savez(folder / "cifar10" / f"{part}.npz", x=x, y=np.arange(count) % 10)
+
+
 def test_part_of_the_data_is_not_judged_against_the_paper(tmp_path: Path) -> None:
     """Catches a full-scale row on a few images that is told to be within, or not, of the published number."""
-    (tmp_path / "cifar10").mkdir()
-    random = np.random.default_rng(0)
-    for part, count in (("train", 120), ("test", 40)):
-        x = random.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
-        np.savez(tmp_path / "cifar10" / f"{part}.npz", x=x, y=np.arange(count) % 10)
+    write_cifar10(tmp_path)
     tiny = RecipeRow("a", {"data": "cifar10", "model": "small_cnn", "epochs": 1, "batch_size": 32}, 10.0, spread=50.0)
     place = RunContext(tmp_path / "runs", str(tmp_path), "cpu")
     found = _trained([(tiny, tiny.settings)], [0], place, True)["a"]
@@ -280,6 +285,19 @@ def test_policies_learned_by_one_row_are_replayed_by_another(tmp_path: Path) -> 
     config = yaml.safe_load((replayed / "config.yaml").read_text())
     assert str(learned / "policies.yaml") in config["augment"] and config["augment"].startswith("crop+flip+")
     assert config.get("strategy", "erm") == "erm"
+
+
+def test_our_own_table_begins_as_its_page_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A flag that replaces a setting asks for short scale by itself; a row knows its cost, and its answers by their hash."""
+    write_cifar10(tmp_path, 700)
+    words = "reproduce reduced_cifar10 --rows standard,cutout --seeds 1 --epochs 2 --device cpu --quiet"
+    assert main([*words.split(), "--data-dir", str(tmp_path), "--output", str(tmp_path / "out")]) == 0
+    assert "Scale short" in capsys.readouterr().out
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    standard, cutout = result["rows"]
+    assert result["scale"] == "short" and "epochs 200 -> 2" in standard["changed"] and cutout["difference"] is not None
+    assert standard["counts"]["forward"] == standard["counts"]["steps"] > 0 and standard["seconds_device"][0] > 0
+    assert re.fullmatch("[0-9a-f]{16}", standard["predictions"][0]) and standard["predictions"] != cutout["predictions"]
 
 
 @pytest.mark.slow

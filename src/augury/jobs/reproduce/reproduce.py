@@ -1,9 +1,11 @@
 """`augury reproduce`: a table or a figure of a paper, row by row, compared with the published numbers."""
 
+import hashlib
 import statistics
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from augury.core.errors import InputError, RunError
@@ -14,6 +16,7 @@ from augury.recipes.needs import incomplete
 from augury.recipes.recipe import Recipe, RecipeRow, load
 from augury.recipes.scales import Scale, changes, patch_at, settings_at
 from augury.train.engine.checkpoint import write_json
+from augury.train.engine.networks import predictions_table
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings, checked
 from augury.train.engine.setup import pick_device
@@ -142,9 +145,16 @@ def _read(plan: Planned, row: RecipeRow, results: list[dict[str, Any]], seeds: l
     cost = {
         "images": results[0]["images"], "counts": results[0]["counts"],
         "seconds_training": round(statistics.mean(r["seconds"]["training"] for r in results), 3),
+        "seconds_device": [r["seconds"]["device"] for r in results],
         "folders": [plan.folder(context.output, seed).name for seed in seeds],
+        "predictions": [_hash(plan.folder(context.output, seed) / predictions_table(0)) for seed in seeds],
     }  # fmt: skip
     return [value for value in values if value is not None], cost
+
+
+def _hash(predictions: Path) -> str:
+    """Of a network's answers on the test part, so that another machine's can be told to be the same or not."""
+    return hashlib.sha256(predictions.read_bytes()).hexdigest()[:16]
 
 
 def _patched(
