@@ -16,6 +16,7 @@ import augury
 from augury.core.other_names import OtherName, hint, other_names
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+os.environ.setdefault("KERAS_BACKEND", "torch")
 HOMES = {
     "torchvision": ["torchvision.transforms.v2"],
     "albumentations": ["albumentations"],
@@ -100,6 +101,13 @@ EQUAL: list[tuple[str, str, str, int]] = [
     ("kornia", "RandomVerticalFlip(p=1)", "flip_vertical(p=1)", 0),
     ("kornia", "RandomInvert(p=1)", "invert(p=1)", 0),
     ("kornia", "RandomSolarize((0.5, 0.5), (0.0, 0.0), p=1)", "solarize(threshold=128, p=1)", 0),
+    ("keras", "Solarization(0.0, (0.0, 0.0))", "solarize(threshold=0, p=1)", 0),
+    ("keras", "RandomPosterization((4, 4))", "posterize(bits=4, p=1)", 0),
+    ("keras", "RandomInvert((1.0, 1.0))", "invert(p=1)", 0),
+    ("keras", "AutoContrast()", "auto_contrast(p=1)", 1),
+    ("keras", "RandomGrayscale(1.0)", "grayscale(p=1)", 1),
+    ("keras", "RandomRotation((1 / 12, 1 / 12), 'constant', 'nearest')", "rotate(degrees=30)", 0),
+    ("keras", "RandomZoom((-0.2, -0.2), fill_mode='constant')", "zoom(factor=1.25, interpolation=bilinear)", 2),
 ]
 
 
@@ -118,6 +126,9 @@ def test_the_numbers_mean_the_same_in_both(library: str, call: str, ours: str, l
 def theirs(library: str, made: Any) -> Tensor:
     if library == "torchvision":
         return torch.as_tensor(made(IMAGES))
+    if library == "keras":
+        made_here = made(IMAGES.permute(1, 2, 0)[None].float().numpy(), training=True)
+        return made_here[0].permute(2, 0, 1).round().to(torch.uint8)
     if library == "kornia":
         return (made(IMAGES[None].float() / 255)[0] * 255).round().to(torch.uint8)
     return torch.from_numpy(made(image=IMAGES.permute(1, 2, 0).contiguous().numpy())["image"]).permute(2, 0, 1)

@@ -19,7 +19,7 @@ LAUGHS = "a0: &a0 [1, 1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" fo
 YAML = [
     ("a: " + "[" * 60 + "]" * 60, "nested more than 50 deep"),
     ("a: " + "[" * 100_000, "nested more than 50 deep"),
-    ("a: [" + "1, " * 20_001 + "1]", "more than 20000 values"),
+    ("a: [" + "1, " * 10_001 + "1]", "more than 10000 values"),
     (LAUGHS, "values once aliases are expanded"),
     ("a: &a [*a]\n", "line 1: an alias that contains itself"),
     ("epochs: " + "9" * 5000, "a number with 5000 digits"),
@@ -28,6 +28,8 @@ YAML = [
     ("? [a]\n: 1", "not readable as YAML"),
     ("augment: !!python/object/apply:os.system ['true']", "could execute code"),
     ("a: [1", "line 1"), ("\x00", "YAML"),
+    ("a: " + "x" * 2**20, "more than 1 MB besides texts in quotes"),
+    ("a: 1\n# " + "x" * 2**20, "more than 1 MB besides texts in quotes"),
 ]  # fmt: skip
 
 
@@ -54,13 +56,13 @@ def test_policy_files_are_refused_in_one_line(content: str, tmp_path: Path) -> N
 def test_files_beyond_the_limit_are_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("config.yaml", "p.yaml"):
         with open(tmp_path / name, "wb") as file:
-            file.truncate(2**26 + 1)
+            file.truncate(2**24 + 1)
     reads = [lambda: read_config(tmp_path / "config.yaml"), RunDirectory(tmp_path).config]
     for read in (*reads, lambda: read_policy_file(str(tmp_path / "p.yaml"))):
-        with pytest.raises(augury.InputError, match="at most 64 MB are read"):
+        with pytest.raises(augury.InputError, match="at most 16 MB are read"):
             read()
     assert main(["train", "digits", "-c", str(tmp_path / "config.yaml"), "--output", str(tmp_path / "out")]) == 2
-    assert "at most 64 MB" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert "at most 16 MB" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 def test_aliases_that_were_written_before_are_read(tmp_path: Path) -> None:
@@ -74,6 +76,13 @@ def test_aliases_that_were_written_before_are_read(tmp_path: Path) -> None:
     found = yaml.safe_dump({"provenance": {"a": shared, "b": shared}})
     file.write_text(f"augury_policy: 1\npolicies:\n  - - {{op: invert}}\n{found}")
     assert read_policy_file(str(file)).provenance == {"a": shared, "b": shared}
+
+
+def test_texts_of_policy_files_do_not_count_as_settings(tmp_path: Path) -> None:
+    """A schedule of hundreds of epochs is megabytes of text in `config.yaml`, and one value."""
+    text = "- {op: rotate, degrees: 30}\n" * 60_000
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"epochs": 2, "policy_files": {"p.yaml": text}}))
+    assert RunDirectory(tmp_path).config()["policy_files"]["p.yaml"] == text
 
 
 def test_long_text_of_digits_is_no_number() -> None:

@@ -24,24 +24,26 @@ _BROKEN = (yaml.YAMLError, ValueError, TypeError, KeyError, IndexError, Attribut
 class Limits:
     """How much a file may hold, with aliases expanded.
 
+    megabytes: of everything but texts in quotes or blocks, which parse into one value each: config.yaml keeps policy files in them.
     loader: the parser; the one in C is ten times faster, but less precise about line numbers.
     """
 
-    megabytes: float = 64  # config.yaml holds the texts of policy files
-    nodes: int = 20_000
+    megabytes: float = 1
+    nodes: int = 10_000
     loader: Loader = yaml.SafeLoader
 
 
+LARGEST = 16  # MB of a file, texts included
 SETTINGS = Limits()
-# A policy file has a line for every operation of every sub-policy, and may hold very many sampled sequences.
-POLICIES = Limits(nodes=5_000_000, loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+# A policy file has a line for every operation of every sub-policy: a schedule of 600 epochs has 400,000 values.
+POLICIES = Limits(LARGEST, 5_000_000, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
-def read_text(path: Path | str, where: str, limits: Limits = SETTINGS) -> str:
+def read_text(path: Path | str, where: str) -> str:
     """A regular file's text. Raises InputError starting with `where` if it is too large, otherwise as `files.read_text` does."""
     size = Path(path).stat().st_size
-    if size > limits.megabytes * 2**20:
-        raise InputError(f"{where}: has {size / 2**20:.1f} MB; at most {limits.megabytes:g} MB are read")
+    if size > LARGEST * 2**20:
+        raise InputError(f"{where}: has {size / 2**20:.1f} MB; at most {LARGEST} MB are read")
     return files.read_text(path)
 
 
@@ -74,13 +76,15 @@ def load(text: str, where: str, limits: Limits = SETTINGS) -> Any:
 
 def _check(text: str, where: str, limits: Limits) -> None:
     """Parse the text once, stopping at the first thing that exceeds the limits."""
-    if len(text) > limits.megabytes * 2**20:
-        raise InputError(f"{where}: has {len(text) / 2**20:.1f} MB; at most {limits.megabytes:g} MB are read")
-    depth = nodes = 0
+    depth = nodes = quoted = 0
     for event in yaml.parse(text, Loader=limits.loader):
         line = f"{where} line {_line(event.start_mark)}"
         if isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+        if isinstance(event, yaml.ScalarEvent) and event.style:
+            quoted += event.end_mark.index - event.start_mark.index
+        if event.end_mark.index - quoted > limits.megabytes * 2**20:
+            raise InputError(f"{line}: more than {limits.megabytes:g} MB besides texts in quotes")
         if not isinstance(event, yaml.NodeEvent):
             continue
         nodes += 1

@@ -29,7 +29,7 @@ def read_policy(path: Path | str, check_augment: Check) -> PolicyFile:
     check_augment: refuses a chain under `augment:` whose names are unknown, by an InputError.
     """
     try:
-        text = yaml_text.read_text(path, str(path), yaml_text.POLICIES)
+        text = yaml_text.read_text(path, str(path))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "no UTF-8 text"
         raise InputError(f"{path}: cannot be read as a policy file ({reason}); give a YAML file") from None
