@@ -53,8 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except (MemoryError, ImportError, OSError, RuntimeError) as error:
         if _lacks_memory(error):
-            kept = "; what was done is kept, --resume goes on from it" if hasattr(options, "resume") else ""
-            words = f"there is too little memory or address space{kept}; allow more (ulimit -v, the job's limits), or ask for less"
+            kept = "; the work done so far is kept, and --resume continues it" if hasattr(options, "resume") else ""
+            words = f"not enough memory or address space{kept}; raise the limit (ulimit -v, the job's limits) or ask for less"
             return _report_error(options, words, 1, error)
         if isinstance(error, PermissionError):
             return _report_error(options, f"{error.filename}: {error.strerror}; make it readable and writable", 2, error)

@@ -121,14 +121,14 @@ def read_failure(folder: Path) -> Failure:
 
 @contextmanager
 def explained(batch_size: int | None) -> Iterator[None]:
-    """Running out of memory, and the end of a process that is needed, as a RunError that says what is kept and what to do."""
+    """Turns running out of memory, and the death of a process that is needed, into a RunError that says what is kept and what to do."""
     try:
         yield
     except (MemoryError, RuntimeError, OSError) as error:
         if isinstance(error, RunError):
             raise
         if isinstance(error, RuntimeError) and (ended := _ended(str(error))) is not None:
-            raise RunError(f"{ended}; the last checkpoint is kept, --resume goes on from it") from None
+            raise RunError(f"{ended}; the last checkpoint is kept, and --resume continues from it") from None
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not _is_about_memory(str(error)):
             raise
         where = "the GPU is" if isinstance(error, torch.OutOfMemoryError) else "the computer is"
@@ -140,15 +140,12 @@ def explained(batch_size: int | None) -> Iterator[None]:
 
 
 def _ended(text: str) -> str | None:
-    """In words, which process ended that this one was waiting for."""
+    """Which process that this one waited for has died, in words; None if the text is about something else."""
     if worker := re.search(r"DataLoader worker \(pid(?:\(s\))? ([0-9, ]+)\)", text):
         numbers = worker[1].strip()
-        return (
-            f"process {numbers}, which decodes images, was ended from outside, as happens where memory runs out; use fewer "
-            "--decode-workers"
-        )
+        return f"decoding process {numbers} was killed from outside, usually because memory ran out; use fewer --decode-workers"
     if any(words in text for words in _PARTED):
-        return "another of the processes that train together has ended, and none can go on without it; start all of them again"
+        return "another process of this training has died, and the others cannot continue without it; start all of them again"
     return None
 
 

@@ -50,7 +50,7 @@ class Journal:
                 file_.flush()
                 os.fsync(file_.fileno())
         except OSError as error:
-            raise RunError(f"{path}: cannot be written ({error.strerror}); --resume goes on once it can") from None
+            raise RunError(f"{path}: cannot be written ({error.strerror}); --resume continues once it can be") from None
         self.known[outcome.arm, outcome.number] = outcome
 
     def decisions(self, arm: str) -> list[Any]:
