@@ -121,7 +121,7 @@ def read_failure(folder: Path) -> Failure:
 
 @contextmanager
 def explained(batch_size: int | None) -> Iterator[None]:
-    """Turns running out of memory, and the death of a process that is needed, into a RunError that says what is kept and what to do."""
+    """Turns running out of memory, and the death of a needed process, into a RunError that says what is kept and what to do."""
     try:
         yield
     except (MemoryError, RuntimeError, OSError) as error:
