@@ -82,8 +82,8 @@ def _check(text: str, where: str, limits: Limits) -> None:
         if isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if isinstance(event, yaml.ScalarEvent) and event.style:
-            quoted += event.end_mark.index - event.start_mark.index
-        if event.end_mark.index - quoted > limits.megabytes * 2**20:
+            quoted += _index(event.end_mark) - _index(event.start_mark)
+        if _index(event.end_mark) - quoted > limits.megabytes * 2**20:
             raise InputError(f"{line}: more than {limits.megabytes:g} MB besides texts in quotes")
         if not isinstance(event, yaml.NodeEvent):
             continue
@@ -123,6 +123,10 @@ def _expanded(node: yaml.Node, where: str, limits: Limits, known: dict[int, int]
 
 def _line(mark: Any) -> int:
     return mark.line + 1
+
+
+def _index(mark: Any) -> int:
+    return mark.index
 
 
 def _refused(error: BaseException, where: str, line: int | None = None) -> InputError:
