@@ -81,8 +81,8 @@ def _shown(options: argparse.Namespace) -> list[str]:
     for key, value in vars(options).items():
         if key in ("output", "data_dir") or value is False:
             continue
-        shown = "" if value is True else " " + (" ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
-        words.append(f"--{key.replace('_', '-')}{shown}")
+        shown = "" if value is True else " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        words.append(f"--{key.replace('_', '-')} {shown}".strip())
     return words
 
 
@@ -95,7 +95,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--lr", type=float, default=0.05)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS)
+    parser.add_argument(
+        "--lengths", type=int, nargs="*", default=LENGTHS, help="of the squares; none for the rows of RandAugment alone"
+    )
     parser.add_argument("--cutout-only", action="store_true", help="leave out the rows of RandAugment")
     parser.add_argument("--output", type=Path, required=True)
     return parser.parse_args()

@@ -12,6 +12,7 @@ candidates.
 import argparse
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,11 @@ def main() -> None:
         write_half_size(Path(options.data_dir) / "cifar10", data, options.images, options.test_images)
     settings = Settings(
         str(data), augment="crop(padding=2)+flip", strategy=",".join(STRATEGIES), model=options.model, epochs=options.epochs,
-        batch_size=128, validation=0.02, precision=options.precision,
+        batch_size=128, validation=0.02, precision=options.precision, seed=options.seed,
     )  # fmt: skip
     same_steps = compare(settings, options.seeds, folder / "same_steps", resume=(folder / "same_steps").exists(), quiet=True)
     _write(options, {"same_steps": same_steps})
-    longer = Settings(**{**settings.dict(), "strategy": "erm", "epochs": round(options.epochs * LONGER)})
+    longer = replace(settings, strategy="erm", epochs=round(options.epochs * LONGER))
     same_passes = compare(longer, options.seeds, folder / "same_passes", resume=(folder / "same_passes").exists(), quiet=True)
     _write(options, {"same_steps": same_steps, "same_passes": same_passes})
 
@@ -51,10 +52,10 @@ def _write(options: argparse.Namespace, found: dict[str, Any]) -> None:
     result = {
         "version": 1, "what": "accuracy on the test part after the last epoch, percent",
         "command": f"python bench/uncertainty_rows.py --data-dir D --images {options.images} --test-images {options.test_images} "
-        f"--model {options.model} --epochs {options.epochs} --seeds {options.seeds} --precision {options.precision} --output FILE",
+        f"--model {options.model} --epochs {options.epochs} --seed {options.seed} --seeds {options.seeds} --precision {options.precision} --output FILE",
         "data": f"CIFAR-10 averaged to 16x16: {options.images} training images less 2 % for validation, "
         f"{options.test_images} of the test part",
-        "epochs": options.epochs, "seeds": options.seeds, "environment": environment("cpu"),
+        "epochs": options.epochs, "seeds": list(range(options.seed, options.seed + options.seeds)), "environment": environment("cpu"),
         "rows": [_row(row) for row in found["same_steps"]["rows"]],
         "longer": [_row(row) for row in found.get("same_passes", {"rows": []})["rows"]],
     }  # fmt: skip
@@ -75,6 +76,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--test-images", type=int, default=5000)
     parser.add_argument("--model", default="small_cnn")
     parser.add_argument("--epochs", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--precision", default="bfloat16")
     parser.add_argument("--folder", type=Path, help="where the trainings go, to be resumed (default: a temporary folder)")
