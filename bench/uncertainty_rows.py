@@ -52,10 +52,12 @@ def _write(options: argparse.Namespace, found: dict[str, Any]) -> None:
     result = {
         "version": 1, "what": "accuracy on the test part after the last epoch, percent",
         "command": f"python bench/uncertainty_rows.py --data-dir D --images {options.images} --test-images {options.test_images} "
-        f"--model {options.model} --epochs {options.epochs} --seed {options.seed} --seeds {options.seeds} --precision {options.precision} --output FILE",
+        f"--model {options.model} --epochs {options.epochs} --seed {options.seed} --seeds {options.seeds} "
+        f"--precision {options.precision} --output FILE",
         "data": f"CIFAR-10 averaged to 16x16: {options.images} training images less 2 % for validation, "
         f"{options.test_images} of the test part",
-        "epochs": options.epochs, "seeds": list(range(options.seed, options.seed + options.seeds)), "environment": environment("cpu"),
+        "epochs": options.epochs, "seeds": list(range(options.seed, options.seed + options.seeds)),
+        "environment": environment("cpu"),
         "rows": [_row(row) for row in found["same_steps"]["rows"]],
         "longer": [_row(row) for row in found.get("same_passes", {"rows": []})["rows"]],
     }  # fmt: skip
