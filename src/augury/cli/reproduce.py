@@ -80,13 +80,18 @@ def _known(recipe: str) -> bool:
 
 
 def _write_page(options: argparse.Namespace) -> None:
-    from augury.jobs.reproduce.page import results_page
+    from augury.jobs.reproduce.own_table import PICTURE, picture
+    from augury.jobs.reproduce.page import results_in, results_page
 
     if not options.results.is_dir():
         raise InputError(f"--results {options.results}: no such folder")
-    text = results_page(options.results)
+    text, drawn = results_page(options.results), picture(results_in(options.results).values())
+    place = options.page.parent / PICTURE
     try:
         options.page.write_text(text, encoding="utf-8")
+        if drawn is not None:
+            place.parent.mkdir(exist_ok=True)
+            place.write_text(drawn, encoding="utf-8")
     except OSError as error:
         raise InputError(f"--page {options.page}: cannot be written ({error.strerror})") from None
     print(options.page)

@@ -8,6 +8,7 @@ from typing import Any
 from augury.core.errors import InputError
 from augury.core.registry import names
 from augury.jobs.fitted import print_table, table
+from augury.jobs.reproduce import own_table
 from augury.jobs.reproduce.reproduce import reasons
 from augury.recipes.needs import hours, title_of
 from augury.recipes.recipe import Recipe, RecipeRow, load
@@ -151,18 +152,19 @@ def _difference(value: float | None, sign: str) -> str:
 
 
 def results_page(folder: Path) -> str:
-    """docs/results.md: every measured recipe with all its rows, what was not measured, and the other measurements."""
+    """docs/results.md: our own table, every measured recipe with all its rows, what was not measured, the other measurements."""
     results = results_in(folder)
     rows = overview(results)
     lines = [
         "# Results", "",
         "Written by `augury reproduce --results results --page docs/results.md` from the files in `results/`; change those, not",
         "this page. `augury reproduce` makes them ([how](reproduce.md)).", "",
-        *_summary(rows, results), "",
+        *own_table.head(results.values()), "## The papers' tables", "", *_summary(rows, results), "",
     ]  # fmt: skip
     for name in ordered():
         for file, result in results.items():
-            if result.get("recipe") == name:
+            # Our own stand in the table above.
+            if result.get("recipe") == name and not (name == own_table.TABLE and result["scale"] == "full"):
                 lines += _section(file, result)
     lines += ["## What has been measured of every table and figure", "", "| recipe | shows | rows | data | GPU hours | measured |"]
     lines += ["|---|---|---|---|---|---|"]

@@ -1,0 +1,157 @@
+"""Our own comparisons on docs/results.md: the table of reduced CIFAR-10 with its picture, and what the papers' claims come to."""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from math import exp, log
+from typing import Any
+
+from scipy import stats
+
+from augury.jobs.reproduce.claims import Rows, between, difference, sentences
+from augury.recipes.recipe import Recipe, RecipeRow, load
+
+TABLE = "reduced_cifar10"
+PREFIX = "reduced_"
+PICTURE = f"images/{TABLE}.svg"
+LEAST_SEEDS = 3  # of the rows that the README shows
+_NOT_SHOWN = ("choose-", "risk-", "loss-", "spectrum-", "scale-")
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 720, 400, 50, 40
+
+
+def own_rows(results: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The measured rows of our own recipes by their ids, from all files; the values of a row by their seeds.
+
+    Only what was trained as the recipes have it: rows of short and smoke scale are not the table's.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for result in results:
+        if str(result.get("recipe", "")).startswith(PREFIX) and result["scale"] == "full":
+            for row in result["rows"]:
+                if row["status"] == "measured":
+                    _add(found, row, result["seeds"][0])
+    return found
+
+
+def _add(found: dict[str, dict[str, Any]], row: Mapping[str, Any], first: int) -> None:
+    one = found.setdefault(row["id"], {**row, "by_seed": {}, "device_by_seed": {}})
+    for number, value in enumerate(row["values"]):
+        one["by_seed"][first + number] = value
+        if number < len(row.get("seconds_device", ())):
+            one["device_by_seed"][first + number] = row["seconds_device"][number]
+
+
+def head(results: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The lines of the page before the papers' own tables."""
+    rows, recipe = own_rows(results), load(TABLE)
+    lines = [f"## {recipe.title}", "", *(f"- {note}" for note in recipe.notes), ""]
+    shown = _shown(recipe)
+    if sum(row.id in rows for row in shown) > 1:
+        lines += [f"![Accuracy against cost; the numbers are those of the table]({PICTURE})", ""]
+    measured = [row for row in shown if row.id in rows]
+    if measured:
+        lines += [*_table(measured, rows), ""]
+    missing = [f"`{row.id}`" for row in shown if row.id not in rows]
+    if missing:
+        lines += [f"Not trained yet, {len(missing)} of {len(shown)} rows: {', '.join(missing)}.", ""]
+    lines += [*_chosen(recipe, rows), "", "## What the papers claim, and what was seen", ""]
+    lines += [
+        "Differences are paired by seed, with 95 % intervals; other networks and data than the papers', so that signs can agree,"
+    ]
+    return [*lines, "and sizes only by chance.", "", *sentences(rows), ""]
+
+
+def picture(results: Iterable[Mapping[str, Any]]) -> str | None:
+    """SVG: accuracy with its 95 % interval against the cost of a training, on a logarithmic axis; None with fewer than two rows."""
+    rows, shown = own_rows(results), _shown(load(TABLE))
+    points = [
+        (number, row.id, _minutes(rows[row.id]), *_mean(rows[row.id]))
+        for number, row in enumerate((row for row in shown if row.id in rows), start=1)
+        if _minutes(rows[row.id])
+    ]
+    return _drawn(points) if len(points) > 1 else None
+
+
+def top(results: Iterable[Mapping[str, Any]], count: int = 6) -> list[str]:
+    """The README's lines: the first rows of the table that have three seeds; nothing as long as fewer than two have."""
+    rows = own_rows(results)
+    ready = [row for row in _shown(load(TABLE)) if row.id in rows and len(rows[row.id]["by_seed"]) >= LEAST_SEEDS][:count]
+    return _table(ready, rows) if len(ready) > 1 else []
+
+
+def _shown(recipe: Recipe) -> list[RecipeRow]:
+    return [row for row in recipe.rows if not row.id.startswith(_NOT_SHOWN)]
+
+
+def _table(shown: Sequence[RecipeRow], rows: Rows) -> list[str]:
+    lines = [
+        "| | row | accuracy (95 %) | n | difference (95 %) | million images | processor minutes |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for number, row in enumerate(shown, start=1):
+        found = rows[row.id]
+        mean, half = _mean(found)
+        spread = "" if half is None else f" ± {half:.2f}"
+        compared = "" if row.reference is None else _difference(found, row.reference, rows)
+        images, minutes = found["counts"]["images"] / 1e6, _minutes(found)
+        cost = "" if minutes is None else f"{minutes:.0f}"
+        lines.append(f"| {number} | {row.id} | {mean:.2f}{spread} | {len(found['by_seed'])} | {compared} | {images:.2f} | {cost} |")
+    return lines
+
+
+def _difference(found: Mapping[str, Any], name: str, rows: Rows) -> str:
+    made = difference(found, rows[name]) if name in rows else None
+    return "" if made is None else f"{made[0]:+.2f}{between(made[1], made[2])} to {name}"
+
+
+def _mean(row: Mapping[str, Any]) -> tuple[float, float | None]:
+    """Mean over the seeds, and half of its 95 % t-interval, None for one seed."""
+    values = list(row["by_seed"].values())
+    if len(values) < 2:
+        return values[0], None
+    return statistics.mean(values), float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
+
+
+def _minutes(row: Mapping[str, Any]) -> float | None:
+    seconds = list(row["device_by_seed"].values())
+    return statistics.mean(seconds) / 60 if seconds else None
+
+
+def _chosen(recipe: Recipe, rows: Rows) -> list[str]:
+    """What was chosen on validation images, with the figures that it was chosen by."""
+    found = [f"`{row.id}` {statistics.mean(rows[row.id]['by_seed'].values()):.2f}" for row in recipe.rows
+             if row.id.startswith("choose-") and row.id in rows]  # fmt: skip
+    said = f"accuracy there, last epoch: {', '.join(found)}" if found else "not trained yet; the recipe holds the usual values"
+    return [f"Chosen on validation images, never on the test part: {said}."]
+
+
+def _drawn(points: Sequence[tuple[int, str, float | None, float, float | None]]) -> str:
+    costs, levels = [log(point[2] or 1) for point in points], [point[3] for point in points]
+    reach = [point[4] or 0.0 for point in points]
+    low, high = min(a - b for a, b in zip(levels, reach, strict=True)), max(a + b for a, b in zip(levels, reach, strict=True))
+    wide, tall = max(max(costs) - min(costs), 0.1), max(high - low, 0.1)
+
+    def across(cost: float) -> float:
+        return _LEFT + 30 + (cost - min(costs)) / wide * (_WIDTH - _LEFT - 60)
+
+    def down(level: float) -> float:
+        return _HEIGHT - _BOTTOM - 10 - (level - low) / tall * (_HEIGHT - _BOTTOM - 30)
+
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="12">',
+             f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>']  # fmt: skip
+    for share in range(5):
+        level, cost = low + tall * share / 4, min(costs) + wide * share / 4
+        parts.append(f'<text x="{_LEFT - 6}" y="{down(level) + 4:.1f}" text-anchor="end">{level:.1f}</text>')
+        parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - 10}" y1="{down(level):.1f}" y2="{down(level):.1f}" stroke="#ddd"/>')
+        parts.append(f'<text x="{across(cost):.1f}" y="{_HEIGHT - _BOTTOM + 12}" text-anchor="middle">{exp(cost):.0f}</text>')
+    parts.append(f'<text x="{_WIDTH / 2:.0f}" y="{_HEIGHT - 8}" text-anchor="middle">processor minutes of a training</text>')
+    parts.append(f'<text x="{_LEFT}" y="14">accuracy on the test part, percent; bars: 95 % intervals over seeds</text>')
+    for (number, name, _, level, half), cost in zip(points, costs, strict=True):
+        x, y = across(cost), down(level)
+        title = f"<title>{number} {escape(name)}: {level:.2f}</title>"
+        bar = (
+            "" if half is None else f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{down(level - half):.1f}" y2="{down(level + half):.1f}"/>'
+        )
+        parts.append(f'<g stroke="#1f5fa8" fill="#1f5fa8">{title}{bar}<circle cx="{x:.1f}" cy="{y:.1f}" r="4"/></g>')
+        parts.append(f'<text x="{x + 6:.1f}" y="{y - 5:.1f}">{number}</text>')
+    return "\n".join([*parts, "</svg>", ""])

@@ -1,0 +1,107 @@
+"""Our own table on docs/results.md: rows of several files, differences by seed, a picture, and what the claims come to."""
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from augury.core import registry
+from augury.jobs.reproduce.claims import PAPERS, sentences
+from augury.jobs.reproduce.own_table import PICTURE, TABLE, head, own_rows, picture, top
+from augury.jobs.reproduce.page import results_in
+from augury.recipes.recipe import load
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def row(name: str, values: list[float], seconds: float = 600.0) -> dict[str, Any]:
+    return {
+        "id": name, "status": "measured", "values": values, "counts": {"images": 800_000},
+        "seconds_device": [seconds] * len(values),
+    }  # fmt: skip
+
+
+def result(*rows: dict[str, Any], recipe: str = TABLE, seeds: tuple[int, ...] = (0, 1, 2), scale: str = "full") -> dict[str, Any]:
+    return {"recipe": recipe, "scale": scale, "seeds": list(seeds), "rows": list(rows)}
+
+
+MEASURED = [
+    result(row("standard", [80.0, 81.0, 82.0]), row("keep-cutout", [84.0, 85.1, 86.2], 1200.0)),
+    result(row("cutout", [82.0, 83.0, 84.0]), row("ait", [79.0, 80.1, 80.9]), row("choose-decay-1e-3", [77.0])),
+]
+
+
+def test_rows_of_several_files_are_one_table() -> None:
+    page = "\n".join(head(MEASURED))
+    assert "| 1 | standard | 81.00 ± 2.48 | 3 |  | 0.80 | 10 |" in page
+    # Differences of 2.0 in every seed have no interval; those of 4.0, 4.1 and 4.2 have one.
+    assert "| 2 | cutout | 83.00 ± 2.48 | 3 | +2.00 to standard | 0.80 | 10 |" in page
+    assert "| 3 | keep-cutout | 85.10 ± 2.73 | 3 | +4.10 (+3.85 to +4.35) to standard | 0.80 | 20 |" in page
+    assert "`choose-decay-1e-3` 77.00" in page and f"]({PICTURE})" in page
+    shown = sum(not r.id.startswith(("choose-", "risk-", "loss-", "spectrum-", "scale-")) for r in load(TABLE).rows)
+    assert f"Not trained yet, {shown - 4} of {shown} rows: `randaugment`" in page
+
+
+def test_a_second_file_adds_seeds_and_other_scales_add_nothing() -> None:
+    more = [*MEASURED, result(row("standard", [83.0, 84.0]), seeds=(3, 4)), result(row("mixup", [10.0]), scale="short")]
+    rows = own_rows(more)
+    assert rows["standard"]["by_seed"] == {0: 80.0, 1: 81.0, 2: 82.0, 3: 83.0, 4: 84.0} and "mixup" not in rows
+    # Paired by seed, whatever further seeds one of the two has.
+    assert "+4.10 (+3.85 to +4.35) to standard" in "\n".join(head(more))
+
+
+def test_claims_are_said_to_agree_only_where_an_interval_says_so() -> None:
+    said = {line.split("**")[1]: line for line in sentences(own_rows(MEASURED))}
+    keep = said["KeepAugment"]
+    assert "`keep-cutout` against `cutout` +2.10 (+1.85 to +2.35), n = 3, published +0.50, the sign agrees, another size" in keep
+    assert "6 of 7 comparisons are not measured yet" in keep
+    ait = said["Augmentation invariant training"]
+    assert "`ait` against `standard` -1.00 (-1.25 to -0.75), n = 3, published +0.58, the other sign" in ait
+    assert said["InAugment"].endswith("Seen here: nothing yet; the rows are not trained.")
+    one = sentences(own_rows([result(row("cutout", [80.0]), row("keep-cutout", [90.0]), seeds=(0,))]))
+    assert any("`keep-cutout` against `cutout` +10.00, n = 1, published +0.50, no difference shown" in line for line in one)
+    loss = own_rows([result(row("loss-inaugment", [0.5, 0.52, 0.5]), row("loss-autoaugment", [0.8, 0.81, 0.8]))])
+    assert any(
+        "`loss-inaugment` against `loss-autoaugment` -0.30" in line and "the sign agrees" in line for line in sentences(loss)
+    )
+
+
+def test_the_picture_has_a_numbered_point_per_row_with_its_interval() -> None:
+    drawn = picture(MEASURED)
+    assert drawn is not None and drawn == picture(MEASURED) and picture(MEASURED[:0]) is None
+    space = "{http://www.w3.org/2000/svg}"
+    groups = ElementTree.fromstring(drawn).findall(f"{space}g")
+    assert [g.findtext(f"{space}title") for g in groups] == [
+        "1 standard: 81.00",
+        "2 cutout: 83.00",
+        "3 keep-cutout: 85.10",
+        "4 ait: 80.00",
+    ]
+    across = [float(g.find(f"{space}circle").get("cx", "")) for g in groups]  # type: ignore[union-attr]
+    assert across[0] == across[1] == across[3] < across[2] and all(g.find(f"{space}line") is not None for g in groups)
+
+
+def test_the_readme_shows_rows_of_three_seeds_alone() -> None:
+    assert top([result(row("standard", [80.0, 81.0]), row("cutout", [80.0, 81.0]), seeds=(0, 1))]) == []
+    assert [line.split(" | ")[1] for line in top(MEASURED)[2:]] == ["standard", "cutout", "keep-cutout", "ait"]
+
+
+def test_the_committed_readme_and_picture_are_those_of_the_committed_results() -> None:
+    results = list(results_in(ROOT / "results").values())
+    assert "\n".join(top(results)) in (ROOT / "README.md").read_text(encoding="utf-8"), "paste own_table.top's lines into README.md"
+    drawn, place = picture(results), ROOT / "docs" / PICTURE
+    assert place.exists() == (drawn is not None)
+    assert drawn is None or place.read_text(encoding="utf-8") == drawn, "augury reproduce --results results --page docs/results.md"
+
+
+def test_claims_name_rows_that_are_there_and_rows_of_our_own_have_one_name_each() -> None:
+    ids = [row.id for name in registry.names("recipe") if name.startswith("reduced_") for row in load(name).rows]
+    assert len(set(ids)) == len(ids)
+    for paper in PAPERS:
+        assert {name for claim in paper.compared for name in (claim.row, claim.against)} <= set(ids), paper.name
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.name)
+def test_what_a_paper_claims_is_one_sentence(paper: Any) -> None:
+    assert paper.compared and not paper.claim.endswith(".") and ". " not in paper.claim
