@@ -6,11 +6,16 @@ tell from the original, with the reason; all others are printed, and fewer than 
 
 Four choices of mutmut's are changed here. Functions under a decorator that leaves them functions (`register`, `property`) are
 mutated too, since every method of Augury is one. A string is changed once, not into three spellings. An argument becomes None and
-is not also left out, which nearly always is a TypeError. And the words of a `raise` are left alone: whether and when it is raised
-is mutated, and tests match what a message must name.
+is not also left out, which nearly always is a TypeError; `device` and `strict` stay, since tests run on one device and `strict`
+guards against what cannot happen. And a `raise` is left alone: its condition is mutated, and tests match what a message must name.
+
+mutmut forks a process for each mutant from one that has imported what the tests import. Here that process has collected the tests
+too, so that a mutant costs a fork and the tests that reach it, the quickest first. A group with many mutants names a `sample`: of
+every file that many are checked, the same ones each time (the order is a hash of their names), or all with `--all`.
 """
 
 import argparse
+import hashlib
 import os
 import subprocess
 import sys
@@ -22,11 +27,14 @@ from pathlib import Path
 from typing import Any
 
 import libcst as cst
+import pytest
+from _pytest.config import _prepareconfig
 
 ROOT = Path(__file__).resolve().parent.parent
 LISTED = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))
 LEAST_KILLED = 0.9
 DECORATORS = {"register", "property", "staticmethod", "classmethod", "contextmanager"}
+UNSEEN = ("device", "strict")
 KILLED = ("killed", "timeout", "segfault", "suspicious")  # suspicious: an exit code that is not pytest's
 COPIED = ("src", "tests", "docs", "tools", "pyproject.toml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 
@@ -36,6 +44,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Mutation testing of core, strategies, statistics and lowering.")
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(groups)}; all where none is given")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
+    parser.add_argument("--all", action="store_true", help="check every mutant, also where a group has a sample")
     parser.add_argument("--again", action="store_true", help="run only what survived before, after tests were added")
     parser.add_argument("--report", action="store_true", help="only list what an earlier run found")
     args = parser.parse_args()
@@ -43,13 +52,13 @@ def main() -> int:
         if group not in groups:
             parser.error(f"unknown group {group!r}; known: {', '.join(groups)}")
     if len(args.groups) == 1:
-        return one(args.groups[0], args.jobs, args.report, args.again)
-    flags = [flag for flag in ("--report", "--again") if getattr(args, flag[2:])]
+        return one(args.groups[0], args)
+    flags = [flag for flag in ("--report", "--again", "--all") if getattr(args, flag[2:])]
     each = [sys.executable, __file__, "--jobs", str(args.jobs), *flags]
     return max(subprocess.run([*each, group]).returncode for group in args.groups or groups)
 
 
-def one(group: str, jobs: int, only_report: bool, again: bool) -> int:
+def one(group: str, args: argparse.Namespace) -> int:
     """Runs a group in a folder of its own, so that its results are kept for the next run; mutmut works in the current one."""
     folder = ROOT / "build" / "mutants" / group
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,14 +69,17 @@ def one(group: str, jobs: int, only_report: bool, again: bool) -> int:
     os.chdir(folder)
     os.environ.update(OMP_NUM_THREADS="1", NUMBA_NUM_THREADS="1", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     os.environ.pop("PYTHONPATH", None)
-    _configure(**LISTED["groups"][group])
+    listed = LISTED["groups"][group]
+    _configure(listed["files"], listed["tests"])
     _widen()
-    if not only_report:
+    if not args.report:
         import mutmut.__main__
 
         if not sys.stdout.isatty():
             mutmut.ui.terminal.print_status = mutmut.__main__.print_status = mutmut.stats.print_status = _quiet
-        mutmut.__main__._run(survivors() if again else (), jobs)
+        _collect_once()
+        _sample(None if args.all else listed.get("sample"))
+        mutmut.__main__._run(survivors() if args.again else (), args.jobs)
     return report(group)
 
 
@@ -102,8 +114,6 @@ def _widen() -> None:
 
     def skip(self: Any, node: cst.CSTNode) -> bool:
         if isinstance(node, cst.Raise):
-            self._words = getattr(self, "_words", set()) | {id(n) for n in _descendants(node) if isinstance(n, cst.SimpleString)}
-        if id(node) in getattr(self, "_words", ()):
             return True
         if isinstance(node, cst.FunctionDef) and node.decorators and all(_called(d) in DECORATORS for d in node.decorators):
             return node.name.value in file_mutation.NEVER_MUTATE_FUNCTION_NAMES
@@ -120,7 +130,10 @@ def _widen() -> None:
         yield from list(mutators.operator_string(node))[:1]
 
     def replaced(node: cst.Call) -> Iterator[cst.Call]:
-        yield from (call for call in mutators.operator_arg_removal(node) if len(call.args) == len(node.args))
+        for call in mutators.operator_arg_removal(node):
+            changed = [old for old, new in zip(node.args, call.args, strict=False) if old.value is not new.value]
+            if len(call.args) == len(node.args) and not any(arg.keyword and arg.keyword.value in UNSEEN for arg in changed):
+                yield call
 
     changed = {mutators.operator_string: once, mutators.operator_arg_removal: replaced}
     visitor._skip_node_and_children = skip
@@ -129,10 +142,58 @@ def _widen() -> None:
     operators[:] = [(kind, changed.get(operator, operator)) for kind, operator in operators]
 
 
-def _descendants(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    for child in node.children:
-        yield child
-        yield from _descendants(child)
+def _collect_once() -> None:
+    """Has the process that is forked for each mutant collect the tests, and the mutant's run those it has collected."""
+    from mutmut.runners.harness import PytestRunner
+    from mutmut.state import state
+    from mutmut.utils.file_utils import change_cwd
+    from mutmut.workers import isolation
+
+    class Collected(PytestRunner):
+        session: pytest.Session | None = None
+
+        def warm_up(self) -> None:
+            quiet = ["--rootdir=.", "-q", "-x", "--capture=sys", "--tb=no"]
+            with change_cwd("mutants"):
+                config = _prepareconfig([*quiet, *self._pytest_add_cli_args, *self._pytest_add_cli_args_test_selection])
+                config._do_configure()
+                self.session = pytest.Session.from_config(config)
+                config.hook.pytest_sessionstart(session=self.session)
+                config.hook.pytest_collection(session=self.session)
+
+        def run_tests(self, *, mutant_name: str | None, tests: Iterable[str]) -> int:
+            if self.session is None:  # before any mutant: the tests as they are, and a failure on purpose
+                self.warm_up()
+            assert self.session is not None
+            self.held = sys.stdout  # a file that capturing would drop unclosed, which is a warning and so an error
+            known = {item.nodeid: item for item in self.session.items}
+            items = [known[test] for test in sorted(tests or known, key=lambda test: state().duration_by_test.get(test, 0))]
+            with change_cwd("mutants"):
+                for item, following in zip(items, [*items[1:], None], strict=True):
+                    item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+                    if self.session.testsfailed:
+                        return 1
+            return 0
+
+    isolation.PytestRunner = Collected
+
+
+def _sample(size: int | None) -> None:
+    """Leaves mutmut `size` mutants of every file to check, those whose names have the least hashes."""
+    import mutmut.__main__
+
+    every = mutmut.__main__.collect_source_file_mutation_data
+
+    def collect(*, mutant_names: tuple[str, ...]) -> Any:
+        mutants, data = every(mutant_names=mutant_names)
+        chosen = {name for one in data.values() for name in sorted(one.exit_code_by_key, key=_hashed)[:size]}
+        return [mutant for mutant in mutants if mutant_names or mutant[1] in chosen], data
+
+    mutmut.__main__.collect_source_file_mutation_data = collect
+
+
+def _hashed(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
 
 
 def _called(decorator: cst.Decorator) -> str:
@@ -161,7 +222,7 @@ def report(group: str) -> int:
     from mutmut.stats import status_by_exit_code
     from mutmut.utils.file_utils import walk_mutatable_files
 
-    explained = {(s["file"], s["line"].strip()) for s in LISTED.get("survivors", [])}
+    explained = {(s["file"], line.strip()) for s in LISTED.get("survivors", []) for line in s["lines"]}
     total: Counter[str] = Counter()
     for path in sorted(walk_mutatable_files()):
         data = SourceFileMutationData(path=path)

@@ -1,14 +1,12 @@
 """What holds for every registered strategy: finite losses and gradients, odd batches, soft labels, resuming, weight 0."""
 
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 import hosts
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import augury
 from augury.core import registry
@@ -106,63 +104,3 @@ def test_weight_0_is_training_without_the_penalty(name: str) -> None:
     found.loss.backward()
     with_penalty = step(method_of(name, f"{name}(weight=3)"), name, SPREAD)
     assert with_penalty.loss > found.loss or not with_penalty.logs["consistency"]
-
-
-class Fixed(nn.Module):
-    """A network whose logits are the images; two of them answer differently."""
-
-    def __init__(self, factor: float = 1.0) -> None:
-        super().__init__()
-        self.head = nn.Linear(3, 3, bias=False)
-        self.head.weight.data = torch.eye(3, dtype=torch.float64) * factor
-        self.taps = ()
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.head(images)
-        return logits
-
-
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits - logits.max(1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(1, keepdims=True)))
-
-
-def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
-    return float(-log_softmax(logits)[np.arange(len(labels)), labels].mean())
-
-
-def divergence(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean KL(a || b) of logits."""
-    p, q = log_softmax(a), log_softmax(b)
-    return float((np.exp(p) * (p - q)).sum(1).mean())
-
-
-def jensen_shannon(*views: np.ndarray) -> float:
-    each = [np.exp(log_softmax(v)) for v in views]
-    middle = np.log(np.mean(each, 0))
-    return float(np.mean([(p * (np.log(p) - middle)).sum(1).mean() for p in each]))
-
-
-Views = list[np.ndarray]
-FORMS: dict[str, Callable[[Views, np.ndarray], float]] = {
-    "erm": lambda v, y: cross_entropy(v[0], y),
-    "ait(weight=0.7)": lambda v, y: (
-        2 * cross_entropy(np.concatenate(v[:2]), np.tile(y, 2)) + 0.7 * (divergence(v[0], v[1]) + divergence(v[1], v[0]))
-    ),
-    "augmix_jsd(weight=3)": lambda v, y: cross_entropy(v[0], y) + 3 * jensen_shannon(*v[:3]),
-}
-
-
-@pytest.mark.parametrize("text", FORMS)
-def test_the_loss_is_its_closed_form_in_float64(text: str) -> None:
-    """NumPy's formula on the same logits, in float64."""
-    generator = np.random.default_rng(0)
-    views, labels = list(generator.normal(0, 2, (3, 5, 3))), np.array([0, 2, 1, 1, 0])
-
-    def given(view: int = 0, pipeline: int = 0, stream: str = "train") -> augury.Batch:
-        number = max(view, pipeline)
-        targets = augury.Targets.of(torch.from_numpy(labels), 3)
-        return augury.Batch(torch.from_numpy(views[number]), targets, torch.arange(5))
-
-    found = augury.strategy(text)(Fixed(), given).loss
-    assert float(found.detach()) == pytest.approx(FORMS[text](views, labels), rel=2e-6)

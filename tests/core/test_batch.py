@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from augury.core import devices
 from augury.core.batch import Batch
 from augury.core.targets import Targets
 
@@ -51,3 +52,32 @@ def test_a_batch_is_not_changed_in_place() -> None:
 def test_sizes_are_rows_then_columns() -> None:
     assert full().sizes()[1].tolist() == [2, 2]
     assert Batch(torch.zeros(0, 3, 4, 6), None, torch.arange(0)).sizes().shape == (0, 2)
+
+
+def test_a_batch_moves_with_all_its_parts() -> None:
+    """Catches a part left behind; the key stays where noise is drawn, which is not on every device."""
+    batch, elsewhere = full(), torch.device("meta")
+    assert batch.to(torch.device("cpu")) is batch
+    moved = batch.to(elsewhere)
+    assert moved.images.device == elsewhere and moved.ids.device == elsewhere and moved.key is batch.key
+    assert moved.targets is not None and moved.targets.index.device == moved.targets.weight.device == elsewhere
+    bare = Batch(batch.images, None, batch.ids).to(elsewhere)
+    assert bare.ids.device == elsewhere and (bare.targets, bare.visits, bare.key) == (None, None, None)
+
+
+def test_sizes_are_the_same_where_no_value_may_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way of accelerators and compiled graphs, on a CPU."""
+    batch = Batch(torch.zeros(2, 3, 4, 6, dtype=torch.uint8), None, torch.arange(2))
+    expected = batch.sizes()
+    monkeypatch.setattr(devices, "is_host", lambda device: False)
+    assert batch.sizes().equal(expected) and expected.tolist() == [[4, 6], [4, 6]] and expected.dtype == torch.int64
+
+
+def test_sizes_are_the_last_two_dimensions() -> None:
+    assert Batch(torch.zeros(1, 4, 6, 9, 7), None, torch.arange(1)).sizes().tolist() == [[9, 7]]
+
+
+def test_a_key_follows_to_devices_that_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "augments", lambda device: device.type == "meta")
+    moved = full().to(torch.device("meta"))
+    assert moved.key is not None and moved.key.device.type == "meta"

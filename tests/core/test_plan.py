@@ -1,13 +1,14 @@
 """Spaces, plans, clocks and the policy of a single operation."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from scipy import stats
 
 from augury.augment.ops.build import op
-from augury.core.laws import Constant, Uniform
+from augury.core.laws import Beta, Constant, Uniform
 from augury.core.noise import Noise
 from augury.core.plan import Clock, Plan, Single, Space, SpaceEntry
 
@@ -47,3 +48,36 @@ def test_the_probabilities_of_a_single_operations_plans_sum_to_one(p: float) -> 
 def test_the_clock_tells_how_much_has_passed() -> None:
     assert [Clock(e, 4).fraction for e in range(4)] == [0, 0.25, 0.5, 0.75]
     assert Clock(0, 0).fraction == 0
+
+
+def test_a_clock_of_one_epoch_starts_at_nothing() -> None:
+    assert Clock(1, 1).fraction == 1 and Clock(1, 2).fraction == 0.5
+
+
+def test_a_space_names_every_operation_once() -> None:
+    """Catches an operation that is lowered once per entry, and entries that are attributed to another."""
+    space = Space((SpaceEntry(ROTATE), SpaceEntry(INVERT), SpaceEntry(ROTATE, {"degrees": Constant(5)})))
+    assert space.distinct == ((ROTATE, (0, 2)), (INVERT, (1,)))
+
+
+def test_a_faded_space_weakens_what_can_be_weakened() -> None:
+    mixup = op("mixup", alpha=0.8)
+    space = Space((SpaceEntry(ROTATE, {"degrees": Constant(5)}), SpaceEntry(mixup, {"own": Constant(1)}))).faded(0.25)
+    assert space[0].laws == {"degrees": Constant(5)}
+    assert space[1].laws == {"own": Constant(1), "weight": Beta(0.2, 0.2)} and space[1].op is mixup
+
+
+def test_a_single_operations_plan_is_made_of_the_documented_types() -> None:
+    single = Single(SpaceEntry(ROTATE), 0.5)
+    plan = single.ask(NOISE, Clock())
+    assert (single.slots, single.space) == (1, Space((SpaceEntry(ROTATE),)))
+    assert (plan.op.dtype, plan.strength.dtype, plan.on.dtype) == (torch.int64, torch.float32, torch.bool)
+
+
+def test_operations_are_told_apart_and_a_region_draws_its_place() -> None:
+    """Catches a hash that is the same for all, which makes every look-up slow, and places drawn for what has none."""
+    assert (
+        hash(ROTATE) == hash(replace(ROTATE))
+        and len({hash(o) for o in (ROTATE, INVERT, CUTOUT, op("rotate", interpolation="bilinear"))}) == 4
+    )
+    assert [o.uniforms for o in (ROTATE, INVERT, CUTOUT)] == [1, 0, 3 if CUTOUT.parameters else 2]

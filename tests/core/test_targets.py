@@ -161,3 +161,75 @@ def test_joining_picking_smoothing_and_entropy_by_hand() -> None:
     assert torch.allclose(targets.loss(logits, 0.3), smooth.loss(logits))
     pair = Targets.of(torch.tensor([2, 0]), 5).mix(torch.tensor([1, 0]), torch.tensor([0.75, 0.5])).pair()
     assert [part.tolist() for part in pair] == [[2, 0], [0, 2], [0.75, 0.5]]
+
+
+def test_what_can_be_joined() -> None:
+    """Catches a check that lets a foreign part or another number of classes through."""
+    three, four, mixed = (Targets.of(torch.tensor([0, 1]), 3), Targets.of(torch.tensor([0, 1]), 9), None)
+    mixed = four.mix(torch.tensor([1, 0]), torch.ones(2))
+    for wrong in ([], iter([three]), [three, None], [three, four], [four, mixed]):
+        with pytest.raises(InputError, match="cat takes"):
+            Targets.cat(wrong)  # type: ignore[arg-type]
+    alone = Targets.cat((three,))
+    assert alone.classes == 3 and alone.index.equal(three.index)
+
+
+def test_class_weights_multiply_each_label() -> None:
+    targets = Targets.of(torch.tensor([0, 2]), 5).mix(torch.tensor([1, 0]), torch.tensor([0.75, 0.5]))
+    weights = torch.tensor([2.0, 1.0, 4.0, 1.0, 1.0], dtype=torch.float64)
+    found = targets.weighted(weights)
+    assert found.index.equal(targets.index) and found.classes == 5 and found.weight.dtype == torch.float32
+    assert found.weight.tolist() == [[1.5, 1.0], [2.0, 1.0]]
+
+
+def test_pytorchs_functions_read_targets_as_probabilities() -> None:
+    targets = Targets.of(torch.tensor([0, 2]), 5).mix(torch.tensor([1, 0]), torch.tensor([0.75, 0.5]))
+    logits = torch.arange(10.0).reshape(2, 5)
+    losses = torch.nn.functional.cross_entropy(logits, target=targets, reduction="none")  # type: ignore[arg-type]
+    assert torch.allclose(losses, targets.loss(logits))
+    assert torch.equal(torch.add(targets, 1), targets.dense() + 1)  # type: ignore[call-overload]
+
+
+def test_a_pair_is_of_one_or_two_labels() -> None:
+    hard = Targets.of(torch.tensor([2, 0]), 9)
+    assert [part.tolist() for part in hard.pair()] == [[2, 0], [2, 0], [1, 1]]
+    one = Targets(torch.tensor([[4, 5, 6]]), torch.tensor([[0.5, 0.25, 0.25]]), 9)
+    with pytest.raises(InputError, match="3 weighted labels"):
+        one.pair()
+
+
+def test_targets_move_whole() -> None:
+    moved = Targets.of(torch.tensor([2, 0]), 9).to("meta")
+    assert moved.index.device.type == moved.weight.device.type == "meta" and moved.classes == 9
+
+
+def test_pinning_keeps_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a loader calls; without a GPU nothing can be pinned, so a copy stands in."""
+    monkeypatch.setattr(Tensor, "pin_memory", Tensor.clone)
+    targets = Targets.of(torch.tensor([2, 0]), 9)
+    pinned = targets.pin_memory()
+    assert pinned.index.equal(targets.index) and pinned.index is not targets.index
+    assert pinned.weight.equal(targets.weight) and pinned.classes == 9
+
+
+@pytest.mark.parametrize(
+    ("labels", "good"),
+    [([0, 2], True), ([0, 3], False), ([-1, 0], False), ([[0.5, 0.5], [1.0, 0.0]], True), ([[0.5, 0.6]], False)],
+)
+def test_a_compiled_graph_checks_labels_too(labels: list, good: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There a message with the values would break the graph; an assertion within it says what is wrong."""
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    given_ = torch.tensor(labels)
+    if good:
+        Targets.of(given_, None if given_.is_floating_point() else 3)
+        return
+    with pytest.raises(RuntimeError, match=r"rows of soft labels|outside 0\.\.2"):
+        Targets.of(given_, None if given_.is_floating_point() else 3)
+
+
+def test_soft_labels_become_float32_and_may_be_off_by_rounding() -> None:
+    found = Targets.of(torch.tensor([[0.25, 0.7505]], dtype=torch.float64))
+    assert found.weight.dtype == torch.float32
+    assert Targets.of(torch.zeros(0, 3)).classes == 3
+    dense = Targets(torch.tensor([[1]]), torch.ones(1, 1, dtype=torch.float64), 3).dense()
+    assert dense.dtype == torch.float64, "of the weights' precision"

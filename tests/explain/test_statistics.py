@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from augury.core.errors import InputError
-from augury.explain.statistics import RowStatistics, compare_rows, dunnett_critical
+from augury.explain.statistics import RowStatistics, _verdict, compare_rows, dunnett_critical
 
 # Dunnett 1964, Table II: two-sided 5 % points for 1, 2, 3, 4 comparisons.
 PUBLISHED = {5: (2.57, 3.03, 3.29, 3.48), 10: (2.23, 2.57, 2.76, 2.89), 20: (2.09, 2.38, 2.54, 2.65)}
@@ -219,3 +219,22 @@ def test_few_values_and_values_without_spread() -> None:
     assert close[1].difference_low is not None, "a spread of a millionth is a spread"
     nothing = compare_rows([[None, None], [1.0, None]])
     assert nothing[0].mean is None and nothing[1].mean == 1.0 and nothing[1].difference is None
+
+
+def test_an_interval_that_ends_at_zero_shows_no_difference() -> None:
+    assert [_verdict(0.0, 1.0), _verdict(-1.0, 0.0), _verdict(0.5, 1.0), _verdict(-1.0, -0.5)] == [
+        SILENT,
+        SILENT,
+        "better",
+        "worse",
+    ]
+
+
+def test_a_spread_of_rounding_errors_gives_no_interval() -> None:
+    rows = compare_rows([[0.0, 0.0, 0.0], [1e-10, 2e-10, 3e-10]])
+    assert rows[1].difference == pytest.approx(2e-10) and rows[1].difference_low is None
+
+
+def test_a_table_without_values_has_no_means() -> None:
+    rows = compare_rows([[None, None], [None, None]])
+    assert [(row.n, row.mean, row.difference) for row in rows] == [(0, None, None)] * 2

@@ -1,13 +1,18 @@
 """Lowering: records of all slots at once are those of each image alone, operation by operation."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
 from augury.augment.forms.lowered import BLANK, FORMS
-from augury.augment.forms.region import Content
+from augury.augment.forms.region import NO_GRID, Content
+from augury.augment.forms.table import TableKind
+from augury.augment.ops._lower import filling, recipe, whole_pixels
 from augury.augment.ops.build import op
 from augury.augment.stages.lowering import contents_of, lower
+from augury.core import devices
 from augury.core.plan import Space, SpaceEntry
 
 NAMES = ("rotate", "flip", "solarize", "posterize", "color", "cutout", "cutmix", "random_erasing", "mixup", "gaussian_blur", "hue")
@@ -100,3 +105,70 @@ def test_forms_that_a_space_lacks_have_no_record_and_contents_are_known() -> Non
     second = whole.slot(1)
     assert second.form.equal(whole.form[:, 1:2]) and second.subsets == whole.subsets[1:2]
     assert whole.warp is not None and second.warp is not None and second.warp.matrix.equal(whole.warp.matrix[:, 1:2])
+
+
+@pytest.mark.parametrize("width", [32, 33, 224, 1023])
+def test_a_fraction_of_a_length_is_that_many_whole_pixels(width: int) -> None:
+    """Catches a pixel lost where k / width lies below its float32 neighbour."""
+    pixels = torch.arange(1, width + 1)
+    fractions = (pixels.double() / width).float()
+    assert whole_pixels(fractions, torch.tensor(width)).tolist() == pixels.tolist()
+    assert whole_pixels((pixels - 0.01).float() / width, torch.tensor(width)).tolist() == (pixels - 1).tolist()
+    assert whole_pixels(fractions, torch.tensor(width)).dtype == torch.float64
+
+
+def test_a_recipe_is_a_number_and_its_parameter() -> None:
+    """Catches the parameter of another recipe, and a factor where there is none."""
+    values, size = {"own": torch.tensor([3.0])}, torch.tensor([[8, 8]])
+    kind, parameter = recipe(TableKind.POSTERIZE, "own")(values, size)
+    assert type(kind) is int and kind == TableKind.POSTERIZE and parameter is values["own"]
+    assert recipe(TableKind.INVERT)(values, size) == (int(TableKind.INVERT), 0.0)
+    assert filling(Content.PARTNER) == (int(Content.PARTNER), 0.0, 0, NO_GRID)
+    assert filling(Content.CONSTANT, 7, 3) == (int(Content.CONSTANT), 7.0, 3, NO_GRID)
+
+
+def test_where_no_value_may_be_read_operations_keep_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way of accelerators: a mask in place of rows that the host would have to count."""
+    monkeypatch.setattr(devices, "is_host", lambda device: False)
+    trace = trace_of()
+    found = lower(SPACE, trace, torch.tensor([[16, 24]]).expand(ROWS, 2), contents_of(SPACE))
+    for slot in range(SLOTS):
+        assert [item.op.name for item in found.subsets[slot]] == ["gaussian_blur", "hue"]
+        for item in found.subsets[slot]:
+            entry = NAMES.index(item.op.name)
+            assert item.rows is None and item.mask.equal((trace["op"][:, slot] == entry) & trace["on"][:, slot])
+            for k, name in enumerate(item.op.parameters):
+                assert item.values[name].equal(trace["value"][:, slot, k])
+
+
+def test_a_slot_keeps_what_its_space_lacks() -> None:
+    whole = lower(
+        Space((SpaceEntry(op("cutout")),)),
+        {
+            "op": torch.zeros(2, 2, dtype=torch.int64),
+            "on": torch.ones(2, 2, dtype=torch.bool),
+            "value": torch.full((2, 2, 1), 0.5),
+        },
+        torch.tensor([[8, 8]]).expand(2, 2),
+        frozenset({Content.CONSTANT}),
+    )
+    second = whole.slot(1)
+    assert second.warp is None and second.region is not None and second.contents == {Content.CONSTANT}
+
+
+def test_contents_are_asked_for_with_values_in_range() -> None:
+    """Catches a look at the content with values that an operation would never draw, and without a size."""
+    seen = []
+
+    class Sum:
+        def value(self, u: Tensor, strength: Tensor) -> Tensor:
+            return u + strength
+
+    def noted(values: dict[str, Tensor], size: Tensor) -> tuple:
+        seen.append((values["fraction"].tolist(), size.tolist()))
+        return filling(Content.PARTNER)
+
+    cutout = op("cutout")
+    fraction = replace(cutout.parameters["fraction"], law=Sum())  # type: ignore[arg-type]
+    assert contents_of(Space((SpaceEntry(replace(cutout, lower=noted, parameters={"fraction": fraction})),))) == {Content.PARTNER}
+    assert seen == [([1.0], [[8, 8]])]

@@ -1,7 +1,8 @@
-"""Run by torchrun on two processes: what each image draws, overlapped and plain sums, groups, and a method within DDP."""
+"""Run by torchrun on two processes: every strategy, overlapped and plain sums, what each image draws, and a method within DDP."""
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +13,33 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 import augury
-from augury.train.data.dataset import load
+from augury.core import registry
+from augury.core.errors import InputError
+from augury.train.data.dataset import Dataset, load
 from augury.train.data.groups import groups_of
 from augury.train.engine import run
 from augury.train.engine.prepare import prepare
-from augury.train.engine.settings import Settings
 from augury.train.engine.world import World, join, leave
 
+OVERLAPPED = ("ait", "multi_ait", "uncertainty(candidates=2)", "dml(updates=alternating)")
+MORE = (*OVERLAPPED, "group_dro(step_size=0.1)", "group_dro(class_conditional=true)")
 
-def trained(world: World, strategy: str, overlap: bool, data: str = "digits") -> list[torch.Tensor]:
-    """The weights after a few steps of a network without batch normalisation, whose statistics would differ."""
-    settings = Settings(data, augment="crop+cutout", strategy=strategy, model="norm_free", epochs=1, batch_size=37, device="cpu")
+
+def case_of(strategy: str) -> hosts.Case:
+    """What the strategy needs beside images, with a network without batch normalisation, whose statistics would differ."""
+    case = replace(hosts.case_of(strategy.partition("(")[0]), strategy=strategy)
+    model = "bnneck(small_cnn(width=4))" if case.model.startswith("bnneck") else "norm_free"
+    return replace(case, augment="crop+cutout", model=model)
+
+
+def trained(world: World, strategy: str, overlap: bool = True) -> list[torch.Tensor]:
+    """The weights after a few steps."""
+    case = case_of(strategy)
     plain = run.overlapped
     run.overlapped = plain if overlap else lambda method, world: None  # type: ignore[assignment]
-    dataset = few(data)
-    streams = None
-    if strategy.startswith("clamp"):
-        streams = {"translated": dataset.train.images[:, None].flip(-1).repeat(1, 2, 1, 1, 1)}
+    dataset = hosts.data_of(case)
+    streams = {"translated": dataset.train.images[:, None].flip(-1).repeat(1, 2, 1, 1, 1)} if case.translated else None
+    settings = replace(hosts.settings_of(case), epochs=1, batch_size=37)
     training = prepare(settings, dataset, streams, world=world)
     run.Trainer(training).train_epoch()
     run.overlapped = plain
@@ -36,8 +47,8 @@ def trained(world: World, strategy: str, overlap: bool, data: str = "digits") ->
     return [p.detach().clone() for p in training.method.parameters()]
 
 
-def few(data: str) -> Any:
-    return hosts.data_of(hosts.Case("erm", groups=data == "digits_correlation"))
+def few() -> Dataset:
+    return hosts.data_of(hosts.Case("erm"))
 
 
 def norm_free(*, classes: int, channels: int) -> nn.Module:
@@ -50,7 +61,7 @@ augury.register("model", "norm_free", source="a test")(norm_free)
 
 def in_ddp(world: World) -> tuple[list[list[float]], list[torch.Tensor]]:
     """A user's loop: DistributedDataParallel around the method. The sums of what each image of this process became."""
-    dataset = few("digits")
+    dataset = few()
     torch.manual_seed(0)
     method = augury.method(
         norm_free(classes=10, channels=1),
@@ -91,7 +102,7 @@ def in_ddp(world: World) -> tuple[list[list[float]], list[torch.Tensor]]:
 def without_ids(world: World) -> list[float]:
     """What the same image becomes again and again where nobody says which it is."""
     pipeline = augury.pipeline("crop+cutout")
-    image = few("digits").train.images[:1].repeat(4, 1, 1, 1)
+    image = few().train.images[:1].repeat(4, 1, 1, 1)
     return pipeline(image).double().flatten(1).sum(1).tolist()
 
 
@@ -100,12 +111,14 @@ def main(folder: Path) -> None:
     torch.set_num_threads(1)
     found: dict[str, Any] = {"groups": len(groups_of(load("digits_correlation")))}
     tensors: dict[str, list[torch.Tensor]] = {}
-    for strategy in ("ait", "multi_ait", "uncertainty(candidates=2)", "dml(updates=alternating)"):
-        tensors[strategy] = trained(world, strategy, overlap=True)
-        if world.size > 1:
-            tensors[f"{strategy}, summed"] = trained(world, strategy, overlap=False)
-    for strategy in ("group_dro(step_size=0.1)", "group_dro(class_conditional=true)", "clamp"):
-        tensors[strategy] = trained(world, strategy, overlap=True, data="digits_correlation")
+    found["refused"] = {}
+    for strategy in (*registry.names("strategy"), *MORE):
+        try:
+            tensors[strategy] = trained(world, strategy)
+        except InputError as error:
+            found["refused"][strategy] = str(error)
+    for strategy in OVERLAPPED if world.size > 1 else ():
+        tensors[f"{strategy}, summed"] = trained(world, strategy, overlap=False)
     found["drawn"], tensors["ddp"] = in_ddp(world)
     found["without_ids"] = without_ids(world)
     torch.save(tensors, folder / f"weights-{world.size}-{world.rank}.pt")
