@@ -53,12 +53,15 @@ def test_mypy_passes_the_script_strictly_and_finds_every_planted_mistake(tmp_pat
 def test_nothing_at_the_front_door_is_any(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
     doors = [name for name in augury.__all__ if name not in ("__version__", "ops", "policies", "presets")]
-    (tmp_path / "reveal.py").write_text("import augury\n" + "".join(f"reveal_type(augury.{n})\n" for n in doors), encoding="utf-8")
+    calls = ["pipeline('flip')(torch.zeros(1))", "apply('invert', torch.zeros(1))"]
+    lines = [f"reveal_type(augury.{each})" for each in (*doors, *calls)]
+    (tmp_path / "reveal.py").write_text("\n".join(["import torch", "import augury", *lines]), encoding="utf-8")
     (tmp_path / "mypy.ini").write_text(f"[mypy]\nmypy_path = {SOURCE}\n", encoding="utf-8")
     command = [sys.executable, "-m", "mypy", "--config-file", "mypy.ini", "--follow-imports", "silent", "reveal.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
     revealed = re.findall(r'Revealed type is "(.*)"', done.stdout)
-    assert len(revealed) == len(doors) and "Any" not in revealed, done.stdout
+    assert len(revealed) == len(lines) and "Any" not in revealed, done.stdout
+    assert revealed[-2:] == ["torch._tensor.Tensor"] * 2, "of images as tensors come tensors"
 
 
 @pytest.mark.slow

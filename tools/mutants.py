@@ -15,6 +15,8 @@ every file that many are checked, the same ones each time (the order is a hash o
 """
 
 import argparse
+import functools
+import gc
 import hashlib
 import os
 import subprocess
@@ -70,7 +72,7 @@ def one(group: str, args: argparse.Namespace) -> int:
     os.environ.update(OMP_NUM_THREADS="1", NUMBA_NUM_THREADS="1", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     os.environ.pop("PYTHONPATH", None)
     listed = LISTED["groups"][group]
-    _configure(listed["files"], listed["tests"])
+    _configure(listed["files"], [*listed["tests"], *(f"--deselect={test}" for test in listed.get("deselect", ()))])
     _widen()
     if not args.report:
         import mutmut.__main__
@@ -166,6 +168,9 @@ def _collect_once() -> None:
                 self.warm_up()
             assert self.session is not None
             self.held = sys.stdout  # a file that capturing would drop unclosed, which is a warning and so an error
+            for cached in gc.get_objects():  # by what the tests' parameters asked for, before there was a mutant
+                if isinstance(cached, functools._lru_cache_wrapper) and cached.__module__.startswith("augury."):
+                    cached.cache_clear()
             known = {item.nodeid: item for item in self.session.items}
             items = [known[test] for test in sorted(tests or known, key=lambda test: state().duration_by_test.get(test, 0))]
             with change_cwd("mutants"):

@@ -35,9 +35,9 @@ def mine(tmp_path: Path) -> Iterator[Path]:
     sys.modules.pop("everything", None)
 
 
-def fresh(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+def fresh(*arguments: str, cwd: Path, timeout: float = 300) -> "subprocess.CompletedProcess[str]":
     env = {**os.environ, "PYTHONPATH": SOURCE, "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=env, cwd=cwd, timeout=300)
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=env, cwd=cwd, timeout=timeout)
 
 
 def forget() -> None:
@@ -156,6 +156,7 @@ def search(mine: Path, output: Path, *where: str) -> None:
         "--output",
         str(output),
         cwd=mine.parent,
+        timeout=1200,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     rows = [json.loads(line) for line in (output / "journal.jsonl").read_text().splitlines()]

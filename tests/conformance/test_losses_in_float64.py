@@ -203,8 +203,6 @@ def given(view: int = 0, pipeline: int = 0, stream: str = "train") -> augury.Bat
     labels = None if stream != "train" else augury.Targets.of(torch.from_numpy(LABELS), CLASSES)
     groups = torch.from_numpy(SUBGROUPS) if stream == "train" else None
     return augury.Batch(images, labels, torch.arange(len(images)), groups=groups)
-        images, labels, torch.arange(len(images)), groups=torch.from_numpy(SUBGROUPS) if stream == "train" else None
-    )
 
 
 def as_view(view: int = 0, pipeline: int = 0, stream: str = "train") -> augury.Batch:

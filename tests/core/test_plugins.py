@@ -1,9 +1,11 @@
 """Names from outside the package: how they are loaded, what is refused, what is recorded."""
 
+import inspect
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -228,3 +230,128 @@ def test_an_installed_plugin_that_fails_is_named(tmp_path: Path) -> None:
     done = command("list", env=installed(tmp_path, "1 / 0\n"))
     assert done.returncode == 2
     assert done.stderr == "augury: the installed plug-in their-package 1.2: ZeroDivisionError: division by zero\n"
+
+
+def forget(name: str) -> None:
+    registry.withdraw(name)
+    sys.modules.pop(name, None)
+
+
+def test_plugins_are_restored_where_their_file_is_not(tmp_path: Path) -> None:
+    """What a worker or a pickle's reader does. Catches a text that is lost, and another version that is taken for the same."""
+    file = written(tmp_path / "restored_mine.py")
+    plugin = augury.load_plugin(file)
+    assert plugin.label == "restored_mine.py" and plugin.text == MINE
+    forget("restored_mine")
+    file.unlink()
+    plugins.restore([plugins.Plugin("__main__", ""), plugin])
+    image = torch.arange(12, dtype=torch.uint8).reshape(1, 1, 4, 3)
+    assert augury.pipeline("upside_down")(image).equal(image.flip(-2))
+    assert sys.modules["restored_mine"].__file__ == str(file) and plugins.loaded() == [plugin]
+    assert inspect.getsource(registry.get("op", "upside_down")).endswith("flip(-2))\n"), "tracebacks show its lines"
+    with pytest.raises(InputError, match=rf"^plug-in restored_mine.py: .*\(then 000000000000, now {plugin.sha256[:12]}\)"):
+        plugins.restore([replace(plugin, sha256="0" * 64)])
+    forget("restored_mine")
+    with pytest.raises(InputError, match=r"^plug-in restored_mine.py line 2: ZeroDivisionError"):
+        plugins.restore([replace(plugin, text="\n1 / 0\n")])
+
+
+def test_a_module_is_restored_by_importing_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path / "importable_mine.py")
+    monkeypatch.syspath_prepend(tmp_path)
+    plugin = augury.load_plugin("importable_mine")
+    forget("importable_mine")
+    plugins.restore([replace(plugin, text=None)])
+    assert registry.has("op", "upside_down")
+    forget("importable_mine")
+    with pytest.raises(InputError, match="^plug-in nowhere_mine: there is no module 'nowhere_mine'"):
+        plugins.restore([plugins.Plugin("nowhere_mine", "")])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import no_such_dependency\n", "--plugin failing_mine: ModuleNotFoundError: No module named 'no_such_dependency'"),
+        ("1 / 0\n", "--plugin failing_mine: ZeroDivisionError: division by zero"),
+        ("raise ModuleNotFoundError\n", "--plugin failing_mine: ModuleNotFoundError:"),
+    ],
+)
+def test_a_module_that_fails_is_told_from_one_that_is_not_there(
+    text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path / "failing_mine.py", text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError) as refused:
+        augury.load_plugin("failing_mine")
+    assert str(refused.value).strip() == message
+    sys.modules.pop("failing_mine", None)
+
+
+def session(*cells: str) -> str:
+    """The hash of what these cells of a notebook register."""
+    registry.withdraw("__main__")
+    for cell in cells:
+        exec(cell, {"__name__": "__main__", "augury": augury})
+    return plugins.plugin_of("__main__").sha256
+
+
+def test_the_hash_of_a_session_is_that_of_its_functions() -> None:
+    """Catches a change that goes unnoticed, and an order of cells that counts."""
+    one = 'augury.register("op", "cell_one")(lambda: 1)'
+    two, other = one.replace("one", "two"), one.replace("lambda: 1", "lambda: 2")
+    assert session(one, two) == session(two, one) != session(one)
+    assert session(one) != session(other) and session(one) == session(one)
+    assert session(one) != session(one.replace("lambda: 1", "lambda: abs(1)"))
+
+
+def test_a_module_without_a_file_has_no_text() -> None:
+    assert (plugins.plugin_of("sys").text, plugins.plugin_of("sys").file) == ("", "")
+
+
+@pytest.mark.parametrize("name", ["a\0b.py", "x" * 300, "folder/" + "x" * 300 + ".py"])
+def test_what_no_file_can_be_called_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="^--plugin: expected a file's path or a module's name$"):
+        augury.load_plugin(name)
+
+
+def test_a_name_needs_no_source_and_has_its_first_line() -> None:
+    """A script's spawned processes call it `__mp_main__`; it is the session there too."""
+
+    def op() -> None:
+        """Mine.
+
+        More of it.
+        """
+
+    op.__module__ = "__mp_main__"
+    registry.register("op", "mine_spawned")(op)
+    assert registry.outside() == [registry.Registration("op", "mine_spawned", "", "Mine.", "__main__")]
+
+
+def test_the_index_reads_what_stands_in_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a decorator that is passed over because of another above it, and a part of an entry that is lost."""
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    written(tmp_path / "plain.py", "def nothing():\n    '''Nothing.'''\n")
+    written(
+        folder / "mine.py",
+        "import functools\n\n@functools.cache\ndef helper():\n    '''None of them.'''\n\n"
+        '@functools.cache\n@register("op", "first", source="A 2020")\ndef first():\n    """One line.\n\n    More.\n    """\n\n'
+        '@other("op", "wrong", source="s")\n@register("policy", "second", note="n", source="B 2021")\n'
+        'class Second:\n    """Two."""\n',
+    )
+    recipes = tmp_path / "recipes"
+    recipes.mkdir()
+    written(recipes / "table_1.toml", 'title = "Table 1"\nsource = "C 2022"\nrows_of = 3\n\nrows = not TOML\n')
+    monkeypatch.setattr(index, "PACKAGE", tmp_path)
+    found = index.index.__wrapped__()
+    assert found == {
+        ("op", "first"): registry.Registration("op", "first", "A 2020", "One line.", "augury.deep.mine"),
+        ("policy", "second"): registry.Registration("policy", "second", "B 2021", "Two.", "augury.deep.mine"),
+        ("recipe", "table_1"): registry.Registration("recipe", "table_1", "C 2022", "Table 1", "augury.recipes"),
+    }
+    written(recipes / "table_2.toml", "rows_of = 3\n")
+    bare = index.index.__wrapped__()["recipe", "table_2"]
+    assert (bare.source, bare.summary) == ("", "")
+    with pytest.raises(InputError, match="^kind: must be one of op, preset, policy, .*, recipe, got 'operation'$"):
+        index.kind_of("operation")

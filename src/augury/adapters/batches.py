@@ -11,7 +11,7 @@ _PLACES = ("images", "labels", "ids", "groups")
 _NAMES = {"image": "images", "pixel_values": "images", "label": "labels", "id": "ids", "group": "groups", "visit": "visits"}
 
 
-def arguments(batch: Any) -> dict[str, Any]:
+def arguments(batch: object) -> dict[str, Any]:
     """A loader's batch as `method(**arguments(batch))` takes it.
 
     Batches are images, or (images, labels), (images, labels, ids) or (images, labels, ids, groups), or mappings by these names,

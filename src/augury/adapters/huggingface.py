@@ -56,7 +56,7 @@ class MethodTraining(Trainer):
         return self.model
 
     def compute_loss(
-        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: object = None
     ) -> Any:
         # A fraction within an epoch, the next whole number at its end.
         self.method.start_epoch(int(self.state.epoch or 0), int(self.state.num_train_epochs))
@@ -112,14 +112,14 @@ class Collator:
         done = {name: torch.as_tensor(np.array(values)) for name, values in columns.items() if name != "images"}
         return {"images": stacked(columns["images"]), **done}
 
-    def _keys(self, item: Mapping[str, Any]) -> list[tuple[str, str]]:
+    def _keys(self, item: Mapping[str, object]) -> list[tuple[str, str]]:
         if self.image not in item:
             raise InputError(f"collator: items have no {self.image!r}, only {', '.join(item)}; give Collator(image=...)")
         keys = (("images", self.image), ("labels", self.label), ("ids", self.id))
         return [(name, key) for name, key in keys if key in item]
 
 
-def stacked(images: Sequence[Any]) -> Tensor:
+def stacked(images: Sequence[object]) -> Tensor:
     """uint8 [B,C,H,W] of PIL images, arrays and tensors of one size; InputError for several."""
     pixels = [_pixels(image) for image in images]
     channels = max(len(each) for each in pixels)
@@ -130,7 +130,7 @@ def stacked(images: Sequence[Any]) -> Tensor:
     return torch.stack(pixels)
 
 
-def _pixels(image: Any) -> Tensor:
+def _pixels(image: object) -> Tensor:
     if isinstance(image, Image.Image):
         return from_pil(image)
     if isinstance(image, Tensor):

@@ -47,11 +47,11 @@ class MethodTraining(LightningModule):
         self.method.start_epoch(self.current_epoch, epochs)
         super().on_train_epoch_start()
 
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+    def on_after_batch_transfer(self, batch: object, dataloader_idx: int) -> Any:
         batch = super().on_after_batch_transfer(batch, dataloader_idx)
         return batch if self.trainer.training else _with_images(batch, self.method.eval_transform)
 
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
+    def training_step(self, batch: object, batch_idx: int) -> Tensor | None:
         given = arguments(batch)
         if self.automatic_optimization:
             step = self.method(**given)
@@ -100,7 +100,7 @@ class BatchAugmentation(LightningModule):
             self._addressed = AddressedPipeline(self.augmentation, self.classes)
         super().on_train_epoch_start()
 
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+    def on_after_batch_transfer(self, batch: object, dataloader_idx: int) -> Any:
         batch = super().on_after_batch_transfer(batch, dataloader_idx)
         if not self.trainer.training:
             normalize = self.augmentation.normalize

@@ -1,7 +1,7 @@
 """Applies one operation with given native parameters; nothing is drawn."""
 
 import math
-from typing import Any
+from typing import Any, overload
 
 import torch
 from PIL import Image
@@ -21,6 +21,15 @@ from augury.core.grammar import renamed
 from augury.core.op import Op
 from augury.core.options import Interval, Spec, bind
 from augury.core.plan import Single, SpaceEntry
+from augury.core.targets import Targets
+
+
+@overload
+def apply(name: str, images: Tensor, labels: None = None, **values: Any) -> Tensor: ...
+@overload
+def apply(name: str, images: Image.Image, labels: None = None, **values: Any) -> Image.Image: ...
+@overload
+def apply(name: str, images: Any, labels: Tensor, **values: Any) -> tuple[Any, Targets]: ...
 
 
 @door
@@ -45,8 +54,10 @@ def apply(
     [255]
     """
     if isinstance(images, Image.Image):
-        result = apply(name, from_pil(images), labels, partner=partner, classes=classes, **values)
-        return to_pil(result) if labels is None else (to_pil(result[0]), result[1])
+        if labels is None:
+            return to_pil(apply(name, from_pil(images), partner=partner, classes=classes, **values))
+        done, mixed = apply(name, from_pil(images), labels, partner=partner, classes=classes, **values)
+        return to_pil(done), mixed
     made, values = registry.get("op", name), renamed(name, values)
     fixed = {k: values.pop(k) for k in list(values) if k in option_names(name)}
     operation: Op = made(**bind(made, Spec(name, fixed), name))
@@ -84,7 +95,7 @@ def _fixed_trace(operation: Op, pixels: Tensor, values: dict[str, Any], corner: 
     return trace
 
 
-def _column(operation: Op, name: str, given: Any, count: int, device: torch.device) -> Tensor:
+def _column(operation: Op, name: str, given: object, count: int, device: torch.device) -> Tensor:
     parameter = operation.parameters[name]
     where = f"{operation.name}({name})"
     if given is None:
@@ -113,7 +124,7 @@ def _as_float32(accepted: Interval) -> Interval:
     return Interval(low, high)
 
 
-def _whole(given: Any, count: int, device: torch.device, name: str) -> Tensor:
+def _whole(given: object, count: int, device: torch.device, name: str) -> Tensor:
     try:
         value = torch.as_tensor(given, device=device)
     except (TypeError, ValueError, RuntimeError, OverflowError):
@@ -129,7 +140,7 @@ def _whole(given: Any, count: int, device: torch.device, name: str) -> Tensor:
     return value.to(torch.int64).expand(count)
 
 
-def _partner(partner: Any, pixels: Tensor) -> Tensor:
+def _partner(partner: object, pixels: Tensor) -> Tensor:
     if partner is None:
         raise InputError("partner: this operation reads another image; give each row's partner, int64 [B]")
     try:

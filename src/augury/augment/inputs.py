@@ -1,7 +1,6 @@
 """Checks the images and labels that users pass, converts them to uint8 batches and `Targets`, and converts results back."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +10,7 @@ from augury.core.errors import InputError
 from augury.core.targets import Targets
 
 
-def targets_of(labels: Any, single: bool, count: int, classes: int | None) -> Targets:
+def targets_of(labels: object, single: bool, count: int, classes: int | None) -> Targets:
     """The checked labels of `count` images; with `single`, of one image without a batch dimension."""
     try:
         tensor = torch.as_tensor(labels)
@@ -23,7 +22,7 @@ def targets_of(labels: Any, single: bool, count: int, classes: int | None) -> Ta
     return targets
 
 
-def as_pixels(images: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+def as_pixels(images: object) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """The images as uint8 [B,C,H,W], and the function that converts results back to the form that was passed."""
     if not isinstance(images, Tensor):
         raise InputError(f"images: expected a tensor or a PIL image, got {type(images).__name__}")

@@ -36,7 +36,7 @@ class PipelineModule(nn.Module):
         self.pipeline = pipeline
         self.register_buffer("calls", pipeline._calls.clone())
 
-    def forward(self, images: Tensor, labels: Any = None, *, classes: int | None = None) -> Any:
+    def forward(self, images: Tensor, labels: object = None, *, classes: int | None = None) -> Any:
         if self.training:
             self.pipeline._calls = self.calls
             return self.pipeline(images, labels, classes=classes)

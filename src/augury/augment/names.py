@@ -81,7 +81,7 @@ def pipeline(
     return replace(made, builder=builder, output=Output(dtype, channels_last))
 
 
-def _made(augmentation: Augmentation, seed: int, options: Mapping[str, Any]) -> Pipeline:
+def _made(augmentation: Augmentation, seed: int, options: Mapping[str, object]) -> Pipeline:
     if options:
         chain = chain_from(augmentation, "pipeline")
         if len(chain.stages) != 1:
@@ -111,7 +111,7 @@ def _made(augmentation: Augmentation, seed: int, options: Mapping[str, Any]) -> 
     )
 
 
-def _flat(value: Any) -> list[Any]:
+def _flat(value: object) -> list[Any]:
     return [part for each in value for part in _flat(each)] if isinstance(value, list | tuple) else [value]
 
 
@@ -127,7 +127,7 @@ def _hint(name: str, option: str) -> Any:
     return None if kind is None else get_type_hints(registry.get(kind, name)).get(option)
 
 
-def _written(value: Any, hint: Any) -> Any:
+def _written(value: object, hint: object) -> Any:
     """A Python value as the grammar represents it: laws, and ranges given as pairs, as Specs; pipelines as chains."""
     if isinstance(value, Pipeline):
         if value.origin is None:

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 from PIL import Image
@@ -33,8 +33,8 @@ from augury.core.targets import Targets
 if TYPE_CHECKING:
     from augury.augment.shown import Samples
 
-# Gives a batch its saliency map.
-SaliencySource = Callable[[Batch], Batch]
+SaliencySource = Callable[[Batch], Batch]  # gives a batch its saliency map
+Builder = Callable[..., "Pipeline"]
 
 
 @dataclass
@@ -49,15 +49,15 @@ class Pipeline:
     Pipelines behave like sequences of stages: `a + b`, `a + "cutout"`, `len(a)`, `a[0]`, `a[1:]`. A stage's draws depend on its
     position, so that it may draw differently in a slice than in the whole.
 
-    origin, builder: the text it was made from and the function that rebuilds it, used for pickling. texts: the text of each
-    stage, or None. output: the dtype of normalised values and the memory layout. annotations: how masks, boxes and key points
-    follow. The memory of a result is reused once nothing refers to it any more.
+    origin, builder: the text it was made from and the function that rebuilds it, for pickling. texts: each stage's, or None.
+    output: the dtype of normalised values and the memory layout. annotations: how masks, boxes and key points follow.
+    The memory of a result is reused once nothing refers to it any more.
     """
 
     stages: tuple[Stage, ...]
     seed: int = 0
     origin: str | None = None
-    builder: Callable[..., "Pipeline"] | None = field(default=None, repr=False, compare=False)
+    builder: Builder | None = field(default=None, repr=False, compare=False)
     texts: tuple[str | None, ...] | None = field(default=None, repr=False, compare=False)
     output: Output = field(default=Output(), repr=False)
     annotations: Annotations = field(default=Annotations(), repr=False)
@@ -180,7 +180,7 @@ class Pipeline:
     def __radd__(self, other: "str | Stage") -> "Pipeline":
         return self._put_together(other, self)
 
-    def _put_together(self, first: Any, second: Any) -> "Pipeline":
+    def _put_together(self, first: object, second: object) -> "Pipeline":
         if not all(isinstance(part, Pipeline | str | Stage) for part in (first, second)):
             return NotImplemented
         if self.builder is None:
@@ -222,14 +222,18 @@ class Pipeline:
         words = (stage.describe(t, row) for stage, t in zip(self.stages, traces, strict=True) if t is not None)
         return ", ".join(w for w in words if w)
 
+    @overload
+    def __call__(self, images: Tensor, labels: None = None, *, classes: int | None = None, out: Tensor | None = None) -> Tensor: ...
+    @overload
+    def __call__(self, images: Any, labels: Any = None, *, classes: int | None = None, out: Tensor | None = None) -> Any: ...
+
     @door
     def __call__(self, images: Any, labels: Any = None, *, classes: int | None = None, out: Tensor | None = None) -> Any:
         """Augment plain images: a PIL image, [C,H,W] or [B,C,H,W]; uint8, or float in [0,1] (quantised to 8 bits).
 
-        Returns images of the same kind, shape and dtype, or tensors of the pipeline's dtype if it normalises. With `labels`
-        (class indices or soft labels), returns (images, labels). Labels are unchanged unless a stage mixes samples; then they
-        are `Targets` (pass `classes` if the batch may lack the highest class). Every call draws new random numbers, which also
-        depend on the seed of the DataLoader worker and on the process's rank.
+        Returns images of the same kind, shape and dtype, or tensors of the pipeline's dtype if it normalises; with `labels`
+        (class indices or soft labels), (images, labels): unchanged, or `Targets` if a stage mixes samples (pass `classes` if the
+        batch may lack the highest class). Draws are new in every call, DataLoader worker and process.
 
         Images may also be given in dicts, lists and tuples with torchvision's `tv_tensors`. Masks, boxes and key points follow
         their image by the same draw, and everything is returned in its original type ([docs/detection-and-segmentation.md]).
@@ -264,17 +268,15 @@ class Pipeline:
         noise = Noise.of(self._seed(), ids, epoch=self._number(ids))
         self._calls.add_(1)
         batch, _ = self.run(Batch(pixels, targets, ids), noise, out=out[None] if out is not None and single else out)
-        done = batch.images if not self.normalises else batch.images[0] if single else batch.images
-        done = done if self.normalises else restore(done)
-        done = done if out is None else out
+        done = restore(batch.images) if not self.normalises else batch.images[0] if single else batch.images
         if labels is None:
-            return done
+            return done if out is None else out
         copies = len(batch) // max(1, len(pixels))
         if copies > 1 and not self.mixes:
             labels = torch.as_tensor(labels).repeat(copies, *[1] * (torch.as_tensor(labels).ndim - 1))
-        return done, batch.targets if self.mixes else labels
+        return done if out is None else out, batch.targets if self.mixes else labels
 
-    def _structured(self, images: Any, labels: Any, classes: int | None, out: Tensor | None) -> Any:
+    def _structured(self, images: object, labels: object, classes: int | None, out: Tensor | None) -> Any:
         """A call on images with what belongs to them."""
         from augury.augment.annotations.call import Call
 
@@ -319,9 +321,7 @@ class Pipeline:
         return int(self._calls)
 
 
-def _rebuilt(
-    builder: Callable[..., Pipeline], origin: str, seed: int, calls: int, used: Sequence[plugins.Plugin] = ()
-) -> Pipeline:  # fmt: skip
+def _rebuilt(builder: Builder, origin: str, seed: int, calls: int, used: Sequence[plugins.Plugin] = ()) -> Pipeline:
     """Unpickle a pipeline, loading the plug-ins it uses."""
     plugins.restore(used)
     made = builder(origin, seed=seed)

@@ -54,11 +54,11 @@ def signature(kind: registry.Kind, name: str) -> inspect.Signature:
     return inspect.Signature(found, return_annotation=Pipeline)
 
 
-def _keyword(name: str, hint: Any) -> inspect.Parameter:
+def _keyword(name: str, hint: object) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
 
 
-def _accepted(hint: Any) -> Any:
+def _accepted(hint: object) -> Any:
     """The typed function's annotation for a factory's `hint`: an augmentation for a chain, a number or law for Any."""
     if hint is Any:
         return Drawn | list[Drawn | None] | None

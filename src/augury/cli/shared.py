@@ -51,7 +51,7 @@ def add_output(parser: argparse.ArgumentParser, config: str = "the config.yaml o
 
 
 def add_flags(
-    parser: argparse.ArgumentParser, kind: type, defaults: Mapping[str, Any] = NONE, texts: Mapping[str, str] = NONE
+    parser: argparse.ArgumentParser, kind: type, defaults: Mapping[str, object] = NONE, texts: Mapping[str, str] = NONE
 ) -> None:
     """The flags of a settings dataclass under their headings, absent unless given.
 
@@ -67,7 +67,7 @@ def add_flags(
 
 
 def add_settings(
-    parser: argparse.ArgumentParser, defaults: Mapping[str, Any] = NONE, texts: Mapping[str, str] = NONE
+    parser: argparse.ArgumentParser, defaults: Mapping[str, object] = NONE, texts: Mapping[str, str] = NONE
 ) -> None:  # fmt: skip
     """DATA, the flags of a training and those of its output; defaults, texts: see `add_flags`."""
     parser.add_argument("data", metavar="DATA", nargs="?", default=argparse.SUPPRESS, help=DATA)
@@ -126,14 +126,14 @@ def settings_of(
     return Settings.of(merged, "--flags"), extra
 
 
-def _value(key: str, value: Any, texts: Collection[str]) -> Any:
+def _value(key: str, value: object, texts: Collection[str]) -> Any:
     """A flag's text as the type of its setting."""
     if key in texts:
         return value
     return split_list(value) if key in LISTS or _sides(key, value) else number(value)
 
 
-def _sides(key: str, value: Any) -> bool:
+def _sides(key: str, value: object) -> bool:
     return key == "image_size" and "," in str(value)
 
 
@@ -145,12 +145,12 @@ def image_size(text: str | None) -> int | tuple[int, ...] | None:
     return sides[0] if len(sides) == 1 else sides
 
 
-def split_list(text: Any) -> list[Any]:
+def split_list(text: object) -> list[Any]:
     """The comma-separated values of a flag."""
     return [number(part.strip()) for part in str(text).split(",") if part.strip()]
 
 
-def flag_values(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+def flag_values(kind: object, values: Mapping[str, object]) -> dict[str, Any]:
     """Flags' texts as the types of the settings `kind`: text settings stay text, others become numbers where they are numbers."""
     texts = text_fields(kind)
     return {k: number(v) if isinstance(v, str) and k not in texts else v for k, v in values.items() if v is not None}
@@ -169,7 +169,7 @@ def number(text: Any) -> Any:
             return {"true": True, "false": False}.get(text, text)
 
 
-def parse_int(value: Any, flag: str, low: int = 1, high: int = 10**6) -> int:
+def parse_int(value: object, flag: str, low: int = 1, high: int = 10**6) -> int:
     from typing import Annotated
 
     from augury.core.options import Interval, convert

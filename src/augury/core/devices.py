@@ -34,7 +34,7 @@ def is_host(device: torch.device) -> bool:
     return device.type == "cpu" and not torch.compiler.is_compiling()
 
 
-def constant(numbers: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
+def constant(numbers: object, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The numbers (nested tuples) as a tensor on the device, copied once and cached. Never write into it.
 
     A copy from the host synchronises and cannot be captured in a CUDA graph, so the first call must come before the capture.

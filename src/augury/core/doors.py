@@ -44,7 +44,7 @@ def door(function: Callable[P, R]) -> Callable[P, R]:
     return checked
 
 
-def _check(function: Callable[..., Any], given: tuple[Any, ...], named: dict[str, Any]) -> None:
+def _check(function: Callable[..., object], given: tuple[object, ...], named: dict[str, Any]) -> None:
     positions, hints = _declared(function)
     for (name, hint), value in zip(positions, given, strict=False):
         if not _is(value, hint):
@@ -54,7 +54,7 @@ def _check(function: Callable[..., Any], given: tuple[Any, ...], named: dict[str
             raise _refused(function, name, value, hints[name])
 
 
-def _refused(function: Callable[..., Any], name: str, value: Any, hint: Any) -> InputError:
+def _refused(function: Callable[..., object], name: str, value: object, hint: object) -> InputError:
     shown = shortened(repr(value), 60) if isinstance(value, str | int | float | bool | None) else "..."
     return InputError(f"{function.__name__}({name}={shown}) must be {_words(hint)}, got {type(value).__name__}")
 
@@ -74,7 +74,7 @@ def _declared(function: Callable[..., Any]) -> tuple[tuple[tuple[str, Any], ...]
     return tuple(positions), named
 
 
-def _is(value: Any, hint: Any) -> bool:
+def _is(value: object, hint: object) -> bool:
     """Whether a value is of a declared type, as far as can be seen without looking into containers."""
     if hint is Any or isinstance(hint, TypeVar):
         return True
@@ -111,7 +111,7 @@ def _whole(value: Any) -> bool:
     return True
 
 
-def _real(value: Any) -> bool:
+def _real(value: object) -> bool:
     if isinstance(value, torch.Tensor):
         return value.ndim == 0 and not value.is_complex()
     if not isinstance(value, numbers.Real):
@@ -128,7 +128,7 @@ def _only_for_checkers(kind: type) -> bool:
     return getattr(kind, "_is_protocol", False) and not getattr(kind, "_is_runtime_protocol", False)
 
 
-def _words(hint: Any) -> str:
+def _words(hint: object) -> str:
     origin = get_origin(hint)
     if origin is Annotated:
         return _words(get_args(hint)[0])

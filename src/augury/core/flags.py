@@ -51,7 +51,7 @@ def required(group: str, text: str, *, value: str = "") -> Any:
     return field(metadata={"flag": _FlagHelp(group, text, value, "")})
 
 
-def flags_of(kind: type, defaults: Mapping[str, Any] | None = None) -> Iterator[Flag]:
+def flags_of(kind: type, defaults: Mapping[str, object] | None = None) -> Iterator[Flag]:
     """The flags of a settings dataclass in field order. defaults: a command's own defaults, where they differ."""
     hints = get_type_hints(kind, include_extras=True)
     for part in fields(kind):
@@ -69,7 +69,7 @@ def _default(part: "Field[Any]") -> Any:
     return None if part.default is MISSING else part.default
 
 
-def _plain(hint: Any) -> Any:
+def _plain(hint: object) -> Any:
     """The type without its `Annotated` limits and without None."""
     if get_origin(hint) is Annotated:
         return _plain(get_args(hint)[0])
@@ -78,7 +78,7 @@ def _plain(hint: Any) -> Any:
     return hint
 
 
-def _value(plain: Any) -> str:
+def _value(plain: object) -> str:
     if get_origin(plain) is Literal:
         return "|".join(map(str, get_args(plain)))
     if get_origin(plain) is tuple:
@@ -87,12 +87,12 @@ def _value(plain: Any) -> str:
     return _VALUES.get(plain, "VALUE")
 
 
-def _listed(words: tuple[Any, ...]) -> str:
+def _listed(words: tuple[object, ...]) -> str:
     *most, last = map(str, words)
     return f"{', '.join(most)} or {last}" if most else last
 
 
-def _shown(default: Any) -> str:
+def _shown(default: object) -> str:
     if default is None or default == ():
         return ""
     if isinstance(default, tuple):

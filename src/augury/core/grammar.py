@@ -21,7 +21,7 @@ from augury.core.text import shortened
 OLD_OPTIONS = {("mixup", "keep"): "weight", ("cutmix", "keep"): "weight", ("uncertainty", "keep"): "selected"}
 
 
-def renamed(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def renamed(name: str, options: Mapping[str, object]) -> dict[str, Any]:
     """Options with their names of today."""
     return {new if (new := OLD_OPTIONS.get((name, key), key)) not in options else key: value for key, value in options.items()}
 
@@ -95,7 +95,7 @@ def parse_spec(text: str, where: str) -> Spec:
     return chain.stages[0]
 
 
-def chain_from(value: Any, where: str) -> Chain:
+def chain_from(value: object, where: str) -> Chain:
     """A chain from text, from YAML (`[crop, {cutout: {length: 8}}]`), from a Spec or from a Chain."""
     if isinstance(value, Chain):
         return value
@@ -113,7 +113,7 @@ def chain_from(value: Any, where: str) -> Chain:
     raise InputError(f"{where}: expected a name, a list of stages or one {{name: options}} mapping, found {shortened(repr(value))}")
 
 
-def text_from(value: Any, where: str, *, several: bool = False) -> str:
+def text_from(value: object, where: str, *, several: bool = False) -> str:
     """An augmentation or strategy from a YAML file as text in the grammar.
 
     Text is returned unchanged. With `several`, a list holds alternatives (`none,crop+flip`), otherwise stages (`crop+flip`).
@@ -125,7 +125,7 @@ def text_from(value: Any, where: str, *, several: bool = False) -> str:
     return str(chain_from(value, where))
 
 
-def words_in(value: Any) -> Iterator[str]:
+def words_in(value: object) -> Iterator[str]:
     """Every name and word of a chain, those within brackets too."""
     match value:
         case Chain(stages):
@@ -142,7 +142,7 @@ def words_in(value: Any) -> Iterator[str]:
             yield value
 
 
-def _spec_from_mapping(name: Any, options: Any, where: str) -> Spec:
+def _spec_from_mapping(name: object, options: object, where: str) -> Spec:
     if options is None:
         return parse_spec(str(name), where)
     if not isinstance(options, dict):
@@ -150,7 +150,7 @@ def _spec_from_mapping(name: Any, options: Any, where: str) -> Spec:
     return Spec(str(name), {str(k): _from_yaml(v, where) for k, v in options.items()})
 
 
-def _from_yaml(value: Any, where: str) -> Any:
+def _from_yaml(value: object, where: str) -> Any:
     if isinstance(value, str):
         return _Parser(value, where).whole_value()
     if isinstance(value, dict):
@@ -158,7 +158,7 @@ def _from_yaml(value: Any, where: str) -> Any:
     return [_from_yaml(v, where) for v in value] if isinstance(value, list) else value
 
 
-def show(value: Any) -> str:
+def show(value: object) -> str:
     """A value as text in the grammar; parsing the text gives the value back."""
     if value is None or isinstance(value, bool):
         return str(value).lower()

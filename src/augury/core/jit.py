@@ -17,7 +17,7 @@ CHECKED = os.environ.get("AUGURY_BOUNDS_CHECK") == "1"
 _compiler: Any = functools.partial(njit, nogil=True, boundscheck=CHECKED, error_model="numpy")
 
 
-def jit(function: Callable[..., Any]) -> Callable[..., Any]:
+def jit(function: Callable[..., object]) -> Callable[..., Any]:
     """The function compiled on its first call. Where no folder for compiled code can be written, as in a read-only installation
     without a home, every process compiles it, and one message says so."""
     if CHECKED:  # numba's files on disk do not tell the two kinds of code apart
@@ -31,7 +31,7 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
         return _compiler(cache=False)(function)
 
 
-def leaf(function: Callable[..., Any]) -> Callable[..., Any]:
+def leaf(function: Callable[..., object]) -> Callable[..., Any]:
     """A part of a kernel. It allocates nothing and does not count references to views of arrays, which would cost more than a
     short row of pixels does."""
     return _compiler(_nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)

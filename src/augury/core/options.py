@@ -51,7 +51,7 @@ class Registered:
     kind: registry.Kind
 
 
-def bind(function: Callable[..., Any], spec: Spec, where: str) -> dict[str, Any]:
+def bind(function: Callable[..., object], spec: Spec, where: str) -> dict[str, Any]:
     """The options of `spec`, checked and converted to the declared types of `function`'s keyword-only parameters.
 
     Raises InputError naming the option and its range or choices; for an unknown option, the most similar one.
@@ -76,7 +76,7 @@ def bind(function: Callable[..., Any], spec: Spec, where: str) -> dict[str, Any]
     return {k: convert(v, hints.get(k, Any), f"{where}: {spec.name}({k}={shortened(show(v))})") for k, v in given.items()}
 
 
-def convert(value: Any, hint: Any, where: str) -> Any:
+def convert(value: object, hint: object, where: str) -> Any:
     """`value` converted to the declared type `hint`; InputError starting with `where` if that is impossible."""
     if hint is Any:
         return value
@@ -106,7 +106,7 @@ def convert(value: Any, hint: Any, where: str) -> Any:
     return _convert_plain(value, hint, where)
 
 
-def _convert_union(value: Any, hints: tuple[Any, ...], where: str) -> Any:
+def _convert_union(value: object, hints: tuple[object, ...], where: str) -> Any:
     if value is None and type(None) in hints:
         return None
     errors = []

@@ -112,7 +112,7 @@ def loaded() -> list[Plugin]:
     return [plugin_of(module) for module in dict.fromkeys(entry.module for entry in registry.outside())]
 
 
-def used_in(values: Any) -> list[Plugin]:
+def used_in(values: object) -> list[Plugin]:
     """The plug-ins whose names occur in the texts of `values` (nested mappings and lists of plain values)."""
     outside = registry.outside()
     if not outside:
@@ -121,7 +121,7 @@ def used_in(values: Any) -> list[Plugin]:
     return [plugin_of(module) for module in sorted({entry.module for entry in outside if entry.name in words})]
 
 
-def recorded(values: Any) -> dict[str, str]:
+def recorded(values: object) -> dict[str, str]:
     """The record of the plug-ins that `values` use, as config and policy files store it: module to hash."""
     return {plugin.module: f"sha256:{plugin.sha256}" for plugin in used_in(values)}
 
@@ -256,7 +256,7 @@ def _hash_of_session(module: str) -> str:
     return digest.hexdigest()
 
 
-def _texts(values: Any) -> Iterable[str]:
+def _texts(values: object) -> Iterable[str]:
     """Every text in nested values, including the content of the policy files they name."""
     if isinstance(values, str):
         yield values

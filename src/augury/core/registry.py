@@ -69,7 +69,7 @@ def register(kind: Kind, name: str, *, source: str = "") -> Callable[[T], T]:
     return decorate
 
 
-def _refuse_taken(entry: Registration, value: Any) -> None:
+def _refuse_taken(entry: Registration, value: object) -> None:
     """InputError for a plug-in's name that cannot be written in a chain or is already taken."""
     if not _NAME.fullmatch(entry.name):
         raise InputError(
@@ -84,7 +84,7 @@ def _refuse_taken(entry: Registration, value: Any) -> None:
             raise InputError(f"register: {kind} {entry.name!r} is already registered by {known.module}; choose another name")
 
 
-def _called(value: Any) -> str:
+def _called(value: object) -> str:
     return getattr(value, "__qualname__", "")
 
 

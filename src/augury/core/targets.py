@@ -102,12 +102,16 @@ class Targets:
 
     @classmethod
     def __torch_function__(
-        cls, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+        cls,
+        function: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
     ) -> Any:
         """PyTorch's functions receive targets as class probabilities, so that they can be passed to loss functions as labels:
         `torch.nn.CrossEntropyLoss()(logits, targets)`."""
 
-        def plain(value: Any) -> Any:
+        def plain(value: object) -> Any:
             return value.dense() if isinstance(value, Targets) else value
 
         return function(*map(plain, args), **{key: plain(value) for key, value in (kwargs or {}).items()})

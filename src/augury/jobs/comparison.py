@@ -38,5 +38,5 @@ def rows_from(result: dict[str, Any]) -> tuple[ComparedRow, ...]:
     return tuple(ComparedRow(**{f.name: _plain(row[f.name]) for f in fields(ComparedRow)}) for row in result["rows"])
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     return tuple(value) if isinstance(value, list) else value

@@ -28,7 +28,7 @@ class _Table(Table):
         super().add_row(*map(_printable, cells), **options)
 
 
-def _printable(cell: Any) -> Any:
+def _printable(cell: object) -> Any:
     return printable(cell) if isinstance(cell, str) else cell
 
 

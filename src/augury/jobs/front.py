@@ -61,7 +61,7 @@ def _settings(data: str | Settings, given: dict[str, Any], several: bool = False
     return Settings.of({"data": data, **values}, "fit")
 
 
-def _text(value: Any, where: str, several: bool) -> str:
+def _text(value: object, where: str, several: bool) -> str:
     """Names as text; a list means alternatives where several are compared, and stages otherwise."""
     if several and isinstance(value, Sequence) and not isinstance(value, str):
         return ",".join(_text(each, where, False) for each in value)

@@ -83,7 +83,7 @@ def key_of(settings: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=list).encode()).hexdigest()[:10]
 
 
-def show_value(value: Any) -> str:
+def show_value(value: object) -> str:
     return "none" if value is None else str(value) if isinstance(value, str) else show(value)
 
 

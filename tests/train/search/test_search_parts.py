@@ -323,6 +323,7 @@ def test_processes_train_the_same_children_and_outlive_one_that_dies() -> None:
     assert found[0].accuracy == alone[0].accuracy and found[3].accuracy == alone[3].accuracy
 
 
+@pytest.mark.slow
 def test_a_local_ray_instance_trains_the_same_children(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray", reason="Ray is not installed (the extra `ray`)")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # Ray's processes must find this test's helpers

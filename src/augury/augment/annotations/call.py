@@ -32,7 +32,7 @@ class Augmentation(Protocol):
     def apply(self, batch: Batch, traces: list[Trace | None]) -> Batch: ...
 
 
-def at_rest(args: Any, normalize: Normalize | None) -> Any:
+def at_rest(args: object, normalize: Normalize | None) -> Any:
     """What was passed, its images normalised where `normalize` is given, and nothing else done."""
     if normalize is None:
         return args

@@ -19,7 +19,7 @@ class Judged:
     valid: Tensor
 
 
-def dropped(node: Any, names: tuple[str, ...]) -> Any:
+def dropped(node: object, names: tuple[str, ...]) -> Any:
     """The structure with only the boxes that stay, and with what else has a row for each of them in the same container.
 
     names: keys of a mapping whose values have a row per box. Masks [N,H,W] and key points [N,...] have one by their shape; in a
@@ -47,7 +47,7 @@ def dropped(node: Any, names: tuple[str, ...]) -> Any:
     return node
 
 
-def _judged(value: Any) -> list[Judged] | None:
+def _judged(value: object) -> list[Judged] | None:
     """The judged boxes that a container's value is, or is a list of."""
     if isinstance(value, Judged):
         return [value]
@@ -66,7 +66,7 @@ def _beside(value: Any, marker: Any, name: str, named: bool, names: tuple[str, .
     return dropped(value, names)
 
 
-def _fitting(value: Any, valid: Tensor, name: str, named: bool, names: tuple[str, ...]) -> Any:
+def _fitting(value: object, valid: Tensor, name: str, named: bool, names: tuple[str, ...]) -> Any:
     from torchvision import tv_tensors
 
     count = len(valid)

@@ -48,7 +48,7 @@ class Parsed:
         return pytree.tree_unflatten(values, self.spec)
 
 
-def is_structure(images: Any, labels: Any) -> bool:
+def is_structure(images: object, labels: object) -> bool:
     """Whether a call is on more than plain images and class labels."""
     if type(images) is Tensor and (labels is None or type(labels) is Tensor):
         return False
@@ -59,7 +59,7 @@ def is_structure(images: Any, labels: Any) -> bool:
     return isinstance(labels, Mapping | Image.Image) or _typed(labels)
 
 
-def _typed(value: Any) -> bool:
+def _typed(value: object) -> bool:
     if type(value) is Tensor or not isinstance(value, Tensor):
         return False
     from torchvision import tv_tensors
@@ -67,7 +67,7 @@ def _typed(value: Any) -> bool:
     return isinstance(value, tv_tensors.TVTensor)
 
 
-def parse(args: Any) -> Parsed:
+def parse(args: object) -> Parsed:
     """The leaves of what was passed, each with its kind and its sample. Raises InputError for what cannot be said."""
     flat, spec = pytree.tree_flatten_with_path(args)
     paths = [tuple(_step(key) for key in path) for path, _ in flat]
@@ -87,14 +87,14 @@ def parse(args: Any) -> Parsed:
     return Parsed([Leaf(k, v, p, r, _is_video(v)) for k, v, p, r in each], spec, count)
 
 
-def _step(key: Any) -> Any:
+def _step(key: object) -> Any:
     for name in ("idx", "key", "name"):
         if hasattr(key, name):
             return getattr(key, name)
     raise InputError(f"images: cannot look into a {type(key).__name__}; pass dicts, lists and tuples")
 
 
-def _kind(value: Any) -> Kind:
+def _kind(value: object) -> Kind:
     if isinstance(value, Image.Image):
         if value.mode == "P":
             raise InputError(f"images: a palette image is a mask in most data sets; {WRAP}, or convert it to RGB")
@@ -114,7 +114,7 @@ def _kind(value: Any) -> Kind:
     return "other"
 
 
-def _is_video(value: Any) -> bool:
+def _is_video(value: object) -> bool:
     if not _typed(value):
         return False
     from torchvision import tv_tensors
@@ -131,7 +131,7 @@ def _find_plain_image(kinds: list[Kind], values: list[Any], mine: list[int], wan
         kinds[first] = "image"
 
 
-def _batch(args: Any) -> tuple[int | None, int | None]:
+def _batch(args: object) -> tuple[int | None, int | None]:
     """Where a batch is a list of samples: at which depth of the path their number stands, and how many they are."""
     if isinstance(args, list | tuple) and args:
         if all(map(_holds_image, args)):
@@ -142,7 +142,7 @@ def _batch(args: Any) -> tuple[int | None, int | None]:
     return None, None
 
 
-def _holds_image(entry: Any) -> bool:
+def _holds_image(entry: object) -> bool:
     """Whether this is an image of [C,H,W], or a sample with one."""
     if isinstance(entry, Image.Image):
         return True
@@ -170,7 +170,7 @@ def _row(args: Any, path: Path, depth: int | None, count: int | None) -> int | N
     return None
 
 
-def _split(args: Any, path: Path, count: int | None, holders: list[Path]) -> int | None:
+def _split(args: object, path: Path, count: int | None, holders: list[Path]) -> int | None:
     """The sample of a leaf beside a batched image: its place in the first list of as many entries that holds no batched image."""
     if count is None:
         return 0

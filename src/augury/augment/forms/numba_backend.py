@@ -114,7 +114,7 @@ def _compiled_or_elsewhere(images: Tensor) -> bool:
     return images.device.type != "cpu" or torch.compiler.is_compiling()
 
 
-def _in_parts(kernel: Callable[..., None], images: Tensor, *arguments: Any) -> None:
+def _in_parts(kernel: Callable[..., None], images: Tensor, *arguments: object) -> None:
     """All rows, on as many threads as there is work for; rows do not depend on each other."""
     read = _array(images)
     in_parts(lambda start, stop: kernel(read, *arguments, start, stop), len(images), images[0].numel() * images.element_size())

@@ -13,7 +13,7 @@ from augury.core.options import Interval, Spec, bind, convert
 from augury.core.plan import Single, SpaceEntry
 
 
-def op(name: str, where: str = "op", **options: Any) -> Op:
+def op(name: str, where: str = "op", **options: object) -> Op:
     """An operation by its registered name with its fixed options; the same object for the same options."""
     made = registry.get("op", name)
     return _made(made, tuple(sorted(bind(made, Spec(name, options), where).items())))

@@ -2,7 +2,6 @@
 
 import ast
 from pathlib import Path
-from typing import Any
 
 from augury.augment.policies.autoaugment import from_levels
 from augury.augment.policies.ladders import ladder
@@ -45,13 +44,13 @@ def read_list(file: str) -> list[list[tuple[str, float, float]]]:
     return [_row(row, f"{where} sub-policy {number}") for number, row in enumerate(content, 1)]
 
 
-def _row(row: Any, where: str) -> list[tuple[str, float, float]]:
+def _row(row: object, where: str) -> list[tuple[str, float, float]]:
     if not isinstance(row, list | tuple) or not row:
         raise InputError(f"{where}: expected a list of (name, probability, level)")
     return [_entry(item, where) for item in row]
 
 
-def _entry(item: Any, where: str) -> tuple[str, float, float]:
+def _entry(item: object, where: str) -> tuple[str, float, float]:
     if not isinstance(item, list | tuple) or len(item) != 3:
         raise InputError(f"{where}: {item!r} is not (name, probability, level)")
     name, probability, level = item

@@ -76,7 +76,7 @@ class _Reader:
     def fail(self, node: Any, message: str) -> InputError:
         return InputError(f"{self.where} line {node.start_mark.line + 1}: {message}")
 
-    def augment(self, node: Any) -> str:
+    def augment(self, node: object) -> str:
         """Text of the grammar whose names are registered; files in files would go round in circles."""
         text = str(self.plain(node))
         try:
@@ -95,7 +95,7 @@ class _Reader:
         except InputError:
             raise self.fail(node, "only plain values are read from a policy file") from None
 
-    def mapping(self, node: Any, known: set[str], what: str) -> dict[str, Any]:
+    def mapping(self, node: object, known: set[str], what: str) -> dict[str, Any]:
         if not isinstance(node, yaml.MappingNode):
             if node is None:
                 raise InputError(f"{self.where}: the file is empty")
@@ -110,16 +110,16 @@ class _Reader:
             found[key.value] = value
         return found
 
-    def word(self, key: Any) -> None:
+    def word(self, key: object) -> None:
         if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
             raise self.fail(key, "a key must be a word; put quotes around it if it is one")
 
-    def sequence(self, node: Any, what: str) -> list[Any]:
+    def sequence(self, node: object, what: str) -> list[Any]:
         if not isinstance(node, yaml.SequenceNode) or not node.value:
             raise self.fail(node, f"{what} must be a list with at least one entry")
         return list(node.value)
 
-    def rows(self, node: Any) -> tuple[PolicyRow, ...]:
+    def rows(self, node: object) -> tuple[PolicyRow, ...]:
         found = self.sequence(node, "policies")
         if len(found) > MOST_READ:
             raise self.fail(node, f"policies: {len(found)} sub-policies are too many; at most {MOST_READ} are read")
@@ -129,7 +129,7 @@ class _Reader:
             raise self.fail(longest[0], f"a sub-policy of {len(longest)} operations is too long; at most {MOST_STEPS} are applied")
         return tuple(tuple(self.entry(item) for item in row) for row in rows)
 
-    def periods(self, node: Any) -> list[tuple[float, tuple[PolicyRow, ...]]]:
+    def periods(self, node: object) -> list[tuple[float, tuple[PolicyRow, ...]]]:
         found, before = [], 0.0
         for item in self.sequence(node, "schedule"):
             part = self.mapping(item, {"until", "policies"}, "a period")
@@ -142,7 +142,7 @@ class _Reader:
             before = until
         return found
 
-    def repeat(self, node: Any, periods: list[tuple[float, tuple[PolicyRow, ...]]]) -> int:
+    def repeat(self, node: object, periods: list[tuple[float, tuple[PolicyRow, ...]]]) -> int:
         value = self.plain(node)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1 or len(periods) > 1:
             raise self.fail(node, f"repeat: {value} must be a whole number from 1, beside policies, not a schedule")
@@ -166,7 +166,7 @@ class _Reader:
             self.seen[text] = self.fresh_entry(node)
         return self.seen[text]
 
-    def fresh_entry(self, node: Any) -> PolicyEntry:
+    def fresh_entry(self, node: object) -> PolicyEntry:
         part = self.mapping(node, {"op", "probability", "strength", "values", "signed", "options"}, "an operation")
         if "op" not in part:
             raise self.fail(node, "an operation needs op, its name")
@@ -182,7 +182,7 @@ class _Reader:
         strength = self.number(part["strength"], "strength", 0, 10) if "strength" in part else 1.0
         return PolicyEntry(name, probability, strength, values, signed, options)
 
-    def operation(self, name: str, node: Any) -> tuple[Op, dict[str, Any]]:
+    def operation(self, name: str, node: object) -> tuple[Op, dict[str, Any]]:
         """The operation with its fixed options, which are plain values by the names that it knows."""
         if node is None:
             return op(name), {}

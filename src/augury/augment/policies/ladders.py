@@ -97,7 +97,7 @@ def _shears(high: float = 0.3, top: float = 10) -> dict[str, tuple[dict[str, Any
     return {name: _plain(slope=_line(0, high, top, signed=True)) for name in ("shear_x", "shear_y")}
 
 
-def _translations(law: Law, **options: Any) -> dict[str, tuple[dict[str, Any], Laws]]:
+def _translations(law: Law, **options: object) -> dict[str, tuple[dict[str, Any], Laws]]:
     return {name: (options, {"fraction": law}) for name in ("translate_x", "translate_y")}
 
 

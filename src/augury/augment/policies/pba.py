@@ -106,7 +106,7 @@ def _from_log(text: str, file: str) -> list[tuple[Any, Any]]:
     return rows
 
 
-def _check(file: str, number: int, epochs: Any, numbers: Any) -> None:
+def _check(file: str, number: int, epochs: object, numbers: object) -> None:
     where = f"pba(file={file}) entry {number}"
     if isinstance(epochs, bool) or not isinstance(epochs, int | float) or not 0 < epochs < math.inf:
         raise InputError(f"{where}: {epochs!r} epochs; a number above 0 is needed")

@@ -103,7 +103,7 @@ def _stages(policy: Chain | None, setting: str) -> list[Any]:
     return stages
 
 
-def _each(value: Any, count: int, name: str) -> list[Any]:
+def _each(value: object, count: int, name: str) -> list[Any]:
     if not isinstance(value, list):
         return [value] * count
     if len(value) < count:
@@ -111,7 +111,7 @@ def _each(value: Any, count: int, name: str) -> list[Any]:
     return value[:count]
 
 
-def _length(value: Any, name: str) -> Length:
+def _length(value: object, name: str) -> Length:
     """A share of the shorter side, or pixels. Raises InputError for a law that would be both."""
     law = law_from(value, f"inaugment({name})")
     low, high = law.support.low, law.support.high
@@ -125,7 +125,7 @@ def _length(value: Any, name: str) -> Length:
     return Length(law, low > LARGEST_SHARE)
 
 
-def _factor(value: Any) -> float:
+def _factor(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 4:
         raise InputError("inaugment(scale) must be a number above 0 and at most 4")
     return float(value)

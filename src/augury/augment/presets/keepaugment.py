@@ -150,5 +150,5 @@ def keep_randaugment(
     return _kept(inner, tau=tau, saliency=saliency, length=length, candidates=candidates, map=map, p=p, every=every)
 
 
-def _kept(inner: Spec | Chain, **options: Any) -> Chain:
+def _kept(inner: Spec | Chain, **options: object) -> Chain:
     return Chain((Spec("keep", {"augment": inner, **options}),))

@@ -76,7 +76,7 @@ class _ActiveEntry:
             self.masks[entries] = self.index == entries[0] if one else self.looked_up(chosen, False, torch.bool)
         return self.masks[entries]
 
-    def looked_up(self, numbers: list[Any], otherwise: Any, dtype: torch.dtype) -> Tensor:
+    def looked_up(self, numbers: list[Any], otherwise: object, dtype: torch.dtype) -> Tensor:
         """The number, or the tuple of numbers, of the entry that fires."""
         return constant((*numbers, otherwise), dtype, self.index.device).index_select(0, self.index)
 
@@ -97,7 +97,7 @@ def _record(form: str, made: list[_Made], active: _ActiveEntry, slots: int) -> A
     return record(*(part.reshape(-1, slots, *part.shape[1:]) for part in parts))
 
 
-def _part(made: list[tuple[tuple[int, ...], Any]], active: _ActiveEntry, blank: Any, dtype: torch.dtype) -> Tensor:
+def _part(made: list[tuple[tuple[int, ...], Any]], active: _ActiveEntry, blank: object, dtype: torch.dtype) -> Tensor:
     """One part [n] or [n,k] of a record: numbers are looked up, then what was computed is laid over them."""
     numbers = [blank] * active.entries
     for entries, part in made:

@@ -98,7 +98,7 @@ def _torchvision() -> Callable[[Case], Function | None]:
     from torchvision.transforms import InterpolationMode
     from torchvision.transforms.v2 import functional as F
 
-    def affine(case: Case, **given: Any) -> Function:
+    def affine(case: Case, **given: object) -> Function:
         neutral: dict[str, Any] = {"angle": 0.0, "translate": [0, 0], "scale": 1.0, "shear": [0.0, 0.0]}
         how = InterpolationMode(case.interpolation)
         return lambda x: F.affine(x, **{**neutral, **given}, interpolation=how, fill=0)

@@ -229,7 +229,7 @@ def _timm() -> Iterator[Comparison]:
     yield compared("timm", "augmix, levels 0 to 10", text, ours, others)
 
 
-def _every(draw: Callable[[], Any]) -> set[Any]:
+def _every(draw: Callable[[], object]) -> set[Any]:
     """What a function that draws from Python's own generator can return; the generator is put back."""
     before = random.getstate()
     try:

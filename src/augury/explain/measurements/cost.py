@@ -92,7 +92,7 @@ class _Clock:
     spent: dict[str, float] = field(default_factory=dict)
 
     def timed(self, part: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*given: Any, **named: Any) -> Any:
+        def run(*given: object, **named: object) -> Any:
             started = self.now()
             made = call(*given, **named)
             self.spent[part] = self.spent.get(part, 0.0) + self.now() - started

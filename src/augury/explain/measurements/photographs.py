@@ -30,7 +30,7 @@ class Photographs:
         array = np.asarray(self.files.whole(row))
         return torch.from_numpy((array[None] if array.ndim == 2 else array.transpose(2, 0, 1)).copy())
 
-    def padded(self, rows: Tensor, pixels: int, border: Any, pad: Any) -> Tensor:
+    def padded(self, rows: Tensor, pixels: int, border: object, pad: object) -> Tensor:
         """uint8 [B,C,H,W]: padded by `pixels` of the photograph on every side, then short side resized and centre cut out.
 
         pad: `scale.padded`, which is given the photograph at the scale it ends with, and the padding likewise: the same up to

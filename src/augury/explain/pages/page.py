@@ -167,7 +167,7 @@ def cell_text(value: str | float | None, digits: int) -> tuple[str | Markup, obj
     return value, leading.group().replace(",", "")
 
 
-def render_page(template: str, **values: Any) -> str:
+def render_page(template: str, **values: object) -> str:
     folder = Path(__file__).parent
     environment = Environment(
         loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -52,7 +52,7 @@ def risk_curves(epochs: Epochs) -> str:
     return draw_legend(styles, styles) + make_panels([to_svg(figure, spoken)])
 
 
-def _at(epoch: Any, path: tuple[str, ...]) -> Any:
+def _at(epoch: object, path: tuple[str, ...]) -> Any:
     for key in path:
         epoch = epoch.get(key) if isinstance(epoch, dict) else None
     return epoch

@@ -48,8 +48,8 @@ class Block:
 
 
 def sheet(
-    before: Any,
-    after: Sequence[Any],
+    before: object,
+    after: Sequence[object],
     captions: Sequence[Sequence[str]] | None = None,
     *,
     title: str = "",
@@ -112,7 +112,7 @@ def _draw(block: Block) -> Image.Image:
     return canvas
 
 
-def _pictures(images: Any, name: str) -> list[Image.Image]:
+def _pictures(images: object, name: str) -> list[Image.Image]:
     array = np.asarray(images.detach().cpu() if hasattr(images, "detach") else images)
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1] not in (1, 3) or 0 in array.shape[2:]:
         raise InputError(f"sheet: {name} is {array.dtype} {list(array.shape)}; give uint8 [R,C,H,W] with 1 or 3 channels")

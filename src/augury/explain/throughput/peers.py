@@ -53,7 +53,7 @@ def peers_of(job: str, images: Tensor, most: int) -> Iterator[Peer]:
         yield from _kornia(job, few)
 
 
-def _each(transform: Callable[[Any], Any], items: list[Any]) -> Task:
+def _each(transform: Callable[[Any], object], items: list[Any]) -> Task:
     return Task(lambda: [transform(item) for item in items], len(items))
 
 
@@ -164,7 +164,7 @@ def _albumentations(job: str, images: Tensor) -> Iterator[Peer]:
         yield Peer("albumentations", "arrays", True, _each(lambda x: compose(image=x)["image"], arrays))
 
 
-def _albumentations_space(A: Any, side: int, low: float, high: float) -> list[Any]:
+def _albumentations_space(A: object, side: int, low: float, high: float) -> list[Any]:
     """torchvision's 14 operations at strengths from `low` to `high` in [0,1]."""
     names = ("Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast", "Sharpness",
              "Posterize", "Solarize", "AutoContrast", "Equalize")  # fmt: skip

@@ -76,7 +76,7 @@ def _load(package: ModuleType, data: str, data_dir: str | None) -> Mapping[str, 
         raise RunError(f"DATA {data}: could not be loaded ({reason}); {remedy}") from error
 
 
-def _columns(data: str, features: Mapping[str, Any]) -> tuple[str, str]:
+def _columns(data: str, features: Mapping[str, object]) -> tuple[str, str]:
     kinds = {name: type(feature).__name__ for name, feature in features.items()}
     images = [name for name, kind in kinds.items() if kind == "Image"]
     labels = [name for name, kind in kinds.items() if kind == "ClassLabel"] or [
@@ -102,7 +102,7 @@ def _is_labelled(split: Any, label: str) -> bool:
     return any(value not in (-1, None) for value in split[label])
 
 
-def _parts(data: str, splits: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
+def _parts(data: str, splits: Mapping[str, object]) -> tuple[dict[str, str], list[str]]:
     held = next((name for name in _HELD if name in splits), None)
     if "test" in splits:
         return {"train": "train", "test": "test"} | ({"validation": held} if held else {}), []
@@ -119,7 +119,7 @@ def _names(data: str, train: Any, label: str) -> tuple[Any, ...]:
     return tuple(stored) if stored else tuple(map(str, sorted({value for value in train[label] if value is not None})))
 
 
-def _number(data: str, split: str, row: int, value: Any, numbers: Mapping[str, int], feature: Any) -> int:
+def _number(data: str, split: str, row: int, value: object, numbers: Mapping[str, int], feature: object) -> int:
     stored = getattr(feature, "names", None)
     if stored and isinstance(value, int) and 0 <= value < len(stored):
         return value

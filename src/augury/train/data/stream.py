@@ -86,7 +86,7 @@ class FileImages:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise RunError(f"{name}: cannot be read any more ({reason}); put it back as it was, then --resume") from None
 
-    def to(self, device: Any) -> "FileImages":
+    def to(self, device: object) -> "FileImages":
         """Itself: its batches are moved as they come."""
         return self
 
@@ -138,7 +138,7 @@ class _Decoder(torch.utils.data.Dataset[Any]):
         return out
 
 
-def _as_it_is(batch: Any) -> Any:
+def _as_it_is(batch: object) -> Any:
     return batch
 
 

@@ -12,7 +12,7 @@ from augury.core.processes import process_count, process_rank
 Key = Callable[[Any], Hashable]
 
 
-def with_ids(dataset: Any, *, key: Key | None = None) -> Dataset[Any]:
+def with_ids(dataset: object, *, key: Key | None = None) -> Dataset[Any]:
     """The data set with each item's id as its last part: (image, label, id), or a mapping with the key "id".
 
     A map-style data set's ids are its indices, so that an image gets the same draws whatever the order, the workers and the
@@ -67,7 +67,7 @@ def number_of(name: Hashable) -> int:
     return int.from_bytes(hashlib.blake2b(str(name).encode(), digest_size=8).digest(), "big") >> 1
 
 
-def _joined(item: Any, number: int) -> Any:
+def _joined(item: object, number: int) -> Any:
     if isinstance(item, dict):
         if "id" in item:
             raise InputError("with_ids: the items have a key 'id' already; pass it to the method as it is")

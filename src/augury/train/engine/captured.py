@@ -5,7 +5,7 @@ rate). What changes the program picks another graph: the strategy's program, the
 stages is on, whether a saliency map is made, and the epoch, where a policy was seen to read the clock.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
@@ -82,8 +82,8 @@ class Capture:
     device: torch.device
     recorder: Recorder | None = None
     reason: str | None = None
-    graphs: dict[Any, Recorded] = field(default_factory=dict)
-    seen: dict[Any, int] = field(default_factory=dict)
+    graphs: dict[tuple[Hashable, ...], Recorded] = field(default_factory=dict)
+    seen: dict[tuple[Hashable, ...], int] = field(default_factory=dict)
     reads_clock: bool = False
     replayed: int = 0
     epoch: Tensor = field(init=False)
@@ -102,7 +102,7 @@ class Capture:
     def note(self) -> str | None:
         return None if self.reason is None else f"steps were not captured in a CUDA graph: {self.reason}"
 
-    def step(self, training: Training, share: Share, streams: dict[str, Drawn], clock: Clock, program: Any) -> Outcome:
+    def step(self, training: Training, share: Share, streams: dict[str, Drawn], clock: Clock, program: Hashable) -> Outcome:
         """One step: eager the first times, then recorded, then replayed."""
         t = training
         self.epoch.fill_(clock.epoch)
@@ -120,11 +120,11 @@ class Capture:
                 return compute(t, share, streams, clock, program, self.epoch)
         return self._replay(t, key, share)
 
-    def _key(self, t: Training, share: Share, clock: Clock, program: Any) -> Any:
+    def _key(self, t: Training, share: Share, clock: Clock, program: Hashable) -> tuple[Hashable, ...]:
         mapped = None if t.method.saliency is None else clock.step % t.method.saliency.every == 0
         return program, len(share.rows), share.count, clock.intensity, mapped, clock.epoch if self.reads_clock else None
 
-    def _record(self, t: Training, key: Any, share: Share, clock: Clock, program: Any) -> bool:
+    def _record(self, t: Training, key: tuple[Hashable, ...], share: Share, clock: Clock, program: Hashable) -> bool:
         """Record a step on copies of its buffers; False where it cannot be, with the reason kept."""
         buffers = {"rows": share.rows.clone(), "visits": share.visits.clone()}
         if share.images is not None:
@@ -155,7 +155,7 @@ class Capture:
         self.graphs[key] = Recorded(replay, outcome, buffers, added)
         return True
 
-    def _replay(self, t: Training, key: Any, share: Share) -> Outcome:
+    def _replay(self, t: Training, key: tuple[Hashable, ...], share: Share) -> Outcome:
         graph = self.graphs.get(key) or self.graphs[(*key[:-1], int(self.epoch))]
         graph.buffers["rows"].copy_(share.rows)
         graph.buffers["visits"].copy_(share.visits)

@@ -44,7 +44,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise not_written(path, error) from None
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     write_atomically(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
 
 

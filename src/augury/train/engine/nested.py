@@ -7,7 +7,7 @@ from torch import Tensor
 TENSOR, PAIRS = "tensor of the checkpoint", "pairs"
 
 
-def flatten_state(value: Any, prefix: str, tensors: dict[str, Tensor]) -> Any:
+def flatten_state(value: object, prefix: str, tensors: dict[str, Tensor]) -> Any:
     """The value with every tensor put into `tensors` under `prefix` and its path, and its name in its place.
 
     Mappings whose keys are not texts become pairs; tuples become lists.
@@ -24,7 +24,7 @@ def flatten_state(value: Any, prefix: str, tensors: dict[str, Tensor]) -> Any:
     return value
 
 
-def unflatten_state(value: Any, tensors: dict[str, Tensor]) -> Any:
+def unflatten_state(value: object, tensors: dict[str, Tensor]) -> Any:
     """What `flatten_state` was given."""
     if isinstance(value, dict):
         if set(value) == {TENSOR}:

@@ -14,7 +14,7 @@ from augury.train.engine.settings import POLICY_FILES
 _NAMING = ("augment", "augment2", "controls")
 
 
-def contents(config: Mapping[str, Any]) -> dict[str, str]:
+def contents(config: Mapping[str, object]) -> dict[str, str]:
     """The text of every policy file that settings name, by its name as it was written. Files that are not there are left out."""
     found: dict[str, str] = {}
     for key in _NAMING:
@@ -26,7 +26,7 @@ def contents(config: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def by_content(config: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
+def by_content(config: Mapping[str, object], files: Mapping[str, str]) -> dict[str, Any]:
     """Settings with the names of policy files replaced by hashes of their content: equal for the same file in another place."""
     replaced = dict(config)
     for key in _NAMING:
@@ -49,7 +49,7 @@ def refuse_edited(kept: Mapping[str, str] | None, where: str) -> None:
             raise InputError(f"{where}: {name} was edited since; put its text back, which is kept under {POLICY_FILES}")
 
 
-def _named(text: Any) -> list[str]:
+def _named(text: object) -> list[str]:
     if not isinstance(text, str) or ".y" not in text.lower():
         return []
     try:
@@ -58,7 +58,7 @@ def _named(text: Any) -> list[str]:
         return []
 
 
-def _in(value: Any) -> Iterator[str]:
+def _in(value: object) -> Iterator[str]:
     """Names of policy files in a chain, at any depth."""
     if isinstance(value, Chain):
         for spec in value.stages:

@@ -260,7 +260,7 @@ def checked(kind: Any, values: dict[str, Any], where: str) -> dict[str, Any]:
     return {k: convert(_number(v, hints[k]), hints[k], f"{_flag(k, where)}: {shortened(repr(v))}") for k, v in values.items()}
 
 
-def _number(value: Any, hint: Any) -> Any:
+def _number(value: object, hint: object) -> Any:
     """Where the type holds numbers with a fraction, `1e-2` as one: YAML 1.1 takes it for a word, wanting `1.0e-2`."""
     if isinstance(value, list | tuple):
         return [_number(each, hint) for each in value]
@@ -278,14 +278,14 @@ def text_fields(kind: Any) -> frozenset[str]:
     return frozenset(f.name for f in fields(kind) if _is_text(hints[f.name]))
 
 
-def _is_text(hint: Any) -> bool:
+def _is_text(hint: object) -> bool:
     if hint is str or hint is type(None):
         return True
     parts = get_args(hint)
     return bool(parts) and all(isinstance(part, str) or _is_text(part) for part in parts)
 
 
-def _holds_float(hint: Any) -> bool:
+def _holds_float(hint: object) -> bool:
     return hint is float or any(_holds_float(part) for part in get_args(hint))
 
 

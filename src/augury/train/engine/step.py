@@ -1,8 +1,8 @@
 """One optimiser step on the rows it is given: views, losses, gradients, update."""
 
 import math
+from collections.abc import Hashable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,7 +36,7 @@ def check_now(loss: Tensor) -> None:
 
 
 def compute(
-    training: Training, share: Share, streams: dict[str, Drawn], clock: Clock, program: Any, epoch: Tensor | None = None
+    training: Training, share: Share, streams: dict[str, Drawn], clock: Clock, program: Hashable, epoch: Tensor | None = None
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """A step's turns, each with an update of its own; without any where only statistics are estimated.
 

@@ -82,7 +82,7 @@ class World:
                 if buffer.is_floating_point():
                     buffer.copy_(self.sum(buffer.detach().clone()) / self.size)
 
-    def from_first(self, value: Any) -> Any:
+    def from_first(self, value: object) -> Any:
         """The first process's value, on all of them."""
         if self.size == 1:
             return value

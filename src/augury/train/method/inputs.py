@@ -56,7 +56,7 @@ class Inputs:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.passed, self.seen = dict(state["passed"]), dict(state["seen"])
 
-    def _check_streams(self, streams: Mapping[str, Any]) -> None:
+    def _check_streams(self, streams: Mapping[str, object]) -> None:
         wanted = [name for name in self.strategy.streams if name != "train"]
         for name in streams:
             if name not in wanted:

@@ -1,13 +1,12 @@
 """The pipelines that a method's views come from."""
 
-from typing import Any
-
 from augury.augment.names import Augmentation as _Augmentation
 from augury.augment.names import Statistics, build, normalising, pipeline
 from augury.augment.pipeline import Pipeline
 from augury.augment.stages.normalize import Normalize
 from augury.core.errors import InputError
 from augury.core.options import Chain, chain_from
+from augury.core.stage import Stage
 from augury.train.strategies.strategy import Strategy
 
 Augmentation = _Augmentation | Chain
@@ -42,7 +41,7 @@ def normalize_of(pipeline: Pipeline) -> Normalize:
     return next(stage for stage in pipeline.stages if isinstance(stage, Normalize))
 
 
-def _with_stage(pipeline: Pipeline, stage: Any) -> Pipeline:
+def _with_stage(pipeline: Pipeline, stage: Stage | None) -> Pipeline:
     """The pipeline with a strategy's own stage before `normalize`; None leaves it as it is."""
     if stage is None:
         return pipeline

@@ -1,6 +1,7 @@
 """Adversarial AutoAugment: a controller makes the policies that are hardest for the network while it trains."""
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,7 @@ from augury.core.options import Interval
 from augury.core.plan import Clock, Plan, Space
 from augury.core.processes import process_count, summed
 from augury.core.registry import register
+from augury.core.stage import Stage
 from augury.core.targets import Targets
 from augury.train.strategies.strategy import Seen, Step, Strategy, Views
 
@@ -59,7 +61,8 @@ class Current:
 
 @dataclass
 class AdversarialAutoAugment(Strategy):
-    """See `adversarial_autoaugment`. stages: one per policy, which the host puts before `normalize` in a pipeline each."""
+    """See `adversarial_autoaugment`. current: the policies; none where they are fixed. stages: one for each policy, which the host
+    puts before `normalize` in a pipeline of its own."""
 
     policies: int
     policy: Kind
@@ -67,8 +70,9 @@ class AdversarialAutoAugment(Strategy):
     searched: PolicySpace
     lr: float
     entropy_weight: float
-    stages: tuple[Any, ...] = field(init=False)
+    stages: tuple[Stage | None, ...] = field(init=False)
     seen: tuple[Seen, ...] = field(init=False)
+    current: tuple[Current, ...] = ()
     seed: int = 0
     learner: Learner = field(init=False)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -77,10 +81,11 @@ class AdversarialAutoAugment(Strategy):
     ended: int = -1
 
     def __post_init__(self) -> None:
-        fixed = self.policy == "fixed"
-        self.stages = tuple(
-            None if fixed else PlanStage(f"adversarial{number}", Current(self.searched)) for number in range(self.policies)
-        )
+        if self.policy != "fixed":
+            self.current = tuple(Current(self.searched) for _ in range(self.policies))
+            self.stages = tuple(PlanStage(f"adversarial{number}", each) for number, each in enumerate(self.current))
+        else:
+            self.stages = (None,) * self.policies
         self.seen = tuple(Seen(f"policy {number + 1}", 0 if self.share_base else number, number) for number in range(self.policies))
         self.seeded(0)
 
@@ -93,11 +98,11 @@ class AdversarialAutoAugment(Strategy):
         self.history = []
         self._draw(0)
 
-    def program(self, clock: Clock) -> Any:
+    def program(self, clock: Clock) -> Hashable:
         """Every epoch has its own policies, so a step recorded in one is not the next one's."""
         return None if self.policy == "fixed" else clock.epoch
 
-    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
+    def __call__(self, model: nn.Module, views: Views, *, program: Hashable = None, turn: int = 0) -> Step:
         copies = [views(each.view, each.pipeline) for each in self.seen]
         targets = [copy.targets for copy in copies if copy.targets is not None]
         if len(targets) < len(copies):
@@ -161,8 +166,8 @@ class AdversarialAutoAugment(Strategy):
 
     def _take_up(self, epoch: dict[str, Any]) -> None:
         """Put an epoch's policies into their stages."""
-        for stage, decisions in zip(self.stages, epoch["decisions"], strict=True):
-            stage.policy.decisions = tuple(decisions)
+        for current, decisions in zip(self.current, epoch["decisions"], strict=True):
+            current.decisions = tuple(decisions)
 
     def files(self, clock: Clock) -> dict[str, str]:
         """policies.yaml: every epoch's policies as a schedule, to be replayed by name on any network and data."""

@@ -1,5 +1,6 @@
 """CLAMP: group DRO within each class, and predictions that agree over an image's translations to its class's subgroups."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -90,7 +91,7 @@ class Clamp(Strategy):
         """Learn which groups there are; called by the host before the first step."""
         self.weights.begin(groups)
 
-    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
+    def __call__(self, model: nn.Module, views: Views, *, program: Hashable = None, turn: int = 0) -> Step:
         batch, translated = views(), views(stream=STREAM)
         labels, cells = self.weights.cells(batch, "clamp")
         groups = self.weights.groups

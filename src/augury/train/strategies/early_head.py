@@ -43,7 +43,7 @@ class WithEarlyHead(Strategy):
         self.images_per_class, self.needs_groups = strategy.images_per_class, strategy.needs_groups
         self.smoothing, self.intensive = strategy.smoothing, strategy.intensive
         self._head: nn.Module | None = None
-        self._known: set[Any] = set()
+        self._known: set[Hashable] = set()
 
     def seeded(self, seed: int) -> None:
         self.strategy.seeded(seed)
@@ -59,10 +59,10 @@ class WithEarlyHead(Strategy):
     def program(self, clock: Clock) -> Hashable:
         return self.strategy.program(clock)
 
-    def examples(self, network: nn.Module, batch: Batch, program: Any) -> tuple[Tensor, Targets]:
+    def examples(self, network: nn.Module, batch: Batch, program: Hashable) -> tuple[Tensor, Targets]:
         return self.strategy.examples(network, batch, program)
 
-    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
+    def __call__(self, model: nn.Module, views: Views, *, program: Hashable = None, turn: int = 0) -> Step:
         seen = _Seen()
 
         def noted(view: int = 0, pipeline: int = 0, stream: str = "train") -> Batch:
@@ -78,7 +78,7 @@ class WithEarlyHead(Strategy):
         early = torch.stack(losses).sum()
         return Step(step.loss + self.weight * early, {**step.logs, "early_head": early.detach()}, step.per_sample)
 
-    def _loss(self, images: Tensor, maps: Tensor, views: list[Batch], program: Any) -> Tensor:
+    def _loss(self, images: Tensor, maps: Tensor, views: list[Batch], program: object) -> Tensor:
         """The mean cross-entropy over the labelled rows of one pass; 0 where it has none."""
         assert self._head is not None
         logits = self._head(maps)
@@ -89,7 +89,7 @@ class WithEarlyHead(Strategy):
             start += len(batch)
         return torch.cat(losses).mean() if losses else logits.sum() * 0
 
-    def _shown(self, images: Tensor, views: list[Batch], program: Any) -> list[Batch]:
+    def _shown(self, images: Tensor, views: list[Batch], program: object) -> list[Batch]:
         """The views whose images these are, one after the other."""
         for batch in views:
             if batch.images is images:
@@ -104,7 +104,7 @@ class WithEarlyHead(Strategy):
             "for them; use saliency=full or saliency=low_resolution"
         )
 
-    def _same(self, images: Tensor, run: list[Batch], program: Any) -> bool:
+    def _same(self, images: Tensor, run: list[Batch], program: object) -> bool:
         """Looked at once per program and number of views on a GPU, where every look waits for the device."""
         key = (program, len(run))
         if images.device.type == "cpu" or key not in self._known:
@@ -140,7 +140,7 @@ def _watching(network: nn.Module, seen: _Seen) -> Iterator[None]:
         if module.training and torch.is_grad_enabled():
             seen.images.append(inputs[0])
 
-    def made(module: nn.Module, inputs: tuple[Any, ...], maps: Tensor) -> None:
+    def made(module: nn.Module, inputs: tuple[object, ...], maps: Tensor) -> None:
         if module.training and torch.is_grad_enabled():
             seen.maps.append(maps)
 

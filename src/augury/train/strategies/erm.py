@@ -1,7 +1,8 @@
 """Plain training: the mean cross-entropy of one view."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from torch import nn
 
@@ -17,7 +18,7 @@ class Erm(Strategy):
 
     smoothing: float = 0.0
 
-    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
+    def __call__(self, model: nn.Module, views: Views, *, program: Hashable = None, turn: int = 0) -> Step:
         batch = views()
         if batch.targets is None:
             raise InputError("strategy: erm needs labels")

@@ -1,5 +1,6 @@
 """Group DRO: minimise the loss of the worst group, by weights that follow the groups' losses."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -128,7 +129,7 @@ class GroupDro(Strategy):
         """Learn which groups there are; called by the host before the first step."""
         self.weights.begin(groups)
 
-    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
+    def __call__(self, model: nn.Module, views: Views, *, program: Hashable = None, turn: int = 0) -> Step:
         batch = views()
         _, cells = self.weights.cells(batch, "group_dro")
         assert batch.targets is not None

@@ -1,9 +1,9 @@
 """Manifold Mixup: images are mixed at the input or at what an early layer makes of them."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -47,12 +47,12 @@ class ManifoldMixup(Strategy):
             return layer, 1.0, self.alpha * clock.intensity
         return layer, clock.intensity, self.alpha
 
-    def __call__(self, model: nn.Module, views: Views, *, program: Program = None, turn: int = 0) -> Step:
+    def __call__(self, model: nn.Module, views: Views, *, program: Hashable = None, turn: int = 0) -> Step:
         logits, targets = self.examples(model, views(), program)
         losses = targets.loss(logits)
         return Step(losses.mean(), per_sample=losses.detach())
 
-    def examples(self, model: nn.Module, batch: Batch, program: Program) -> tuple[Tensor, Targets]:
+    def examples(self, model: nn.Module, batch: Batch, program: Hashable) -> tuple[Tensor, Targets]:
         """Logits of the batch mixed at the program's layer, and the labels mixed alike."""
         if batch.targets is None:
             raise InputError("strategy: manifold_mixup needs labels")
@@ -60,6 +60,7 @@ class ManifoldMixup(Strategy):
             return model(batch.images), batch.targets
         if batch.key is None:
             raise InputError("strategy: manifold_mixup draws weights and partners: give Batch(..., key=noise.key)")
+        assert isinstance(program, tuple)
         number, chance, alpha = program
         noise = Noise(batch.key).fold(NAME)
         partner, u = noise.fold("partner").partners(), noise.uniform(2)
@@ -86,7 +87,7 @@ def _mixed(maps: Tensor, partner: Tensor, weight: Tensor) -> Tensor:
 def _mixing(layer: nn.Module, partner: Tensor, weight: Tensor) -> Iterator[None]:
     """Replace the layer's output by its mix while this lasts."""
 
-    def mix(module: nn.Module, given: Any, made: Tensor) -> Tensor:
+    def mix(module: nn.Module, given: object, made: Tensor) -> Tensor:
         if not isinstance(made, Tensor) or len(made) != len(partner):
             raise InputError("--strategy: manifold_mixup(layers=...): the layer's output is no tensor with a row per image")
         return _mixed(made, partner, weight)

@@ -1,5 +1,6 @@
 """Re-identification: classify the person, and bring images of one person closer together than to anyone else's."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -56,7 +57,7 @@ class Reid(Strategy):
         self.centres = Centres(head.out_features, head.in_features)
         return {"centres": self.centres}
 
-    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
+    def __call__(self, model: nn.Module, views: Views, *, program: Hashable = None, turn: int = 0) -> Step:
         batch = views()
         if batch.targets is None:
             raise InputError("strategy: reid needs labels")

@@ -1,10 +1,9 @@
 """SimpleStrategy: a strategy from one function, for losses that learn nothing and bring no trained parts."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -42,7 +41,7 @@ class SimpleStrategy(Strategy):
             self.check(model)
         return {}
 
-    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
+    def __call__(self, model: nn.Module, views: Views, *, program: Hashable = None, turn: int = 0) -> Step:
         made = self.loss_of(model, views) if self.turns == 1 else self.loss_of(model, views, turn)
         if isinstance(made, Step):
             return made
@@ -52,7 +51,7 @@ class SimpleStrategy(Strategy):
         return Step(made)
 
 
-def is_loss_function(made: Callable[..., Any]) -> bool:
+def is_loss_function(made: Callable[..., object]) -> bool:
     """Whether this takes `(model, views)`, rather than being a factory, whose options are all keywords."""
     if isinstance(made, type) or not callable(made):
         return False
@@ -60,6 +59,6 @@ def is_loss_function(made: Callable[..., Any]) -> bool:
     return sum(p.kind in kinds and p.default is p.empty for p in inspect.signature(made).parameters.values()) == 2
 
 
-def name_of(function: Callable[..., Any]) -> str:
+def name_of(function: Callable[..., object]) -> str:
     """The function's name, for messages; that of its class where it has none."""
     return name_of(function.func) if isinstance(function, partial) else getattr(function, "__name__", type(function).__name__)

@@ -1,7 +1,8 @@
 """Smoothness of predictions over transformations: several passes of an image should be predicted alike."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +41,7 @@ class Stability(Strategy):
         self.seen = tuple(more) if self.weight else (first,)
         self.stream_ratio = max(1, self.stream_ratio)
 
-    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
+    def __call__(self, model: nn.Module, views: Views, *, program: Hashable = None, turn: int = 0) -> Step:
         batches = [views(each.view, each.pipeline, each.stream) for each in self.seen]
         targets = labels_of(batches[0], "stability")
         logits = model(torch.cat([each.images for each in batches])).split([len(each) for each in batches])

@@ -15,6 +15,7 @@ from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.options import Chain
 from augury.core.plan import Clock
+from augury.core.stage import Stage
 from augury.core.targets import Targets
 from augury.train.data.groups import Groups
 
@@ -78,14 +79,14 @@ class Strategy:
     networks: int = 1
     pipelines: int = 1
     seen: tuple[Seen, ...] = (Seen(),)
-    stages: tuple[Any, ...] = ()
+    stages: tuple[Stage | None, ...] = ()
     chains: tuple[Chain, ...] = ()
     images_per_class: int = 0
     needs_groups: bool = False
     smoothing: float = 0.0
     intensive: bool = False
 
-    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
+    def __call__(self, model: nn.Module, views: Views, *, program: Hashable = None, turn: int = 0) -> Step:
         """The loss of one turn of a step. program: what `program(clock)` gave for it."""
         raise NotImplementedError(f"{type(self).__name__} defines no __call__(model, views, *, program, turn)")
 
@@ -103,7 +104,7 @@ class Strategy:
         """What makes this step another program than the last one; decided on the host."""
         return None
 
-    def examples(self, network: nn.Module, batch: Batch, program: Any) -> tuple[Tensor, Targets]:
+    def examples(self, network: nn.Module, batch: Batch, program: Hashable) -> tuple[Tensor, Targets]:
         """Logits and labels of an augmented batch, as training sees them: other than plain where it augments within the network."""
         return network(batch.images), labels_of(batch, type(self).__name__)
 

@@ -1,7 +1,8 @@
 """Unsupervised data augmentation: an unlabelled image and its augmented copy should get the same prediction."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ class Uda(Strategy):
         unlabelled = (Seen("unlabelled, weak", 0, 1, "unlabelled"), Seen("unlabelled, strong", 1, 0, "unlabelled"))
         self.seen = (Seen("labelled", 0, 1), *(unlabelled if self.weight else ()))
 
-    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
+    def __call__(self, model: nn.Module, views: Views, *, program: Hashable = None, turn: int = 0) -> Step:
         labelled = views(0, 1)
         if labelled.targets is None:
             raise InputError("strategy: uda needs labels in its `train` stream")

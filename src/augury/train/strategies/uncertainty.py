@@ -1,6 +1,6 @@
 """Uncertainty-based sampling: of several augmentations of an image, train on those the network is least sure of."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -18,6 +18,7 @@ from augury.core.noise import Noise
 from augury.core.options import Interval
 from augury.core.plan import Space, SpaceEntry
 from augury.core.registry import register
+from augury.core.stage import Stage
 from augury.core.targets import Targets
 from augury.train.strategies.strategy import Seen, Step, Strategy, Views
 
@@ -31,7 +32,7 @@ class Uncertainty(Strategy):
     candidates: int
     selected: int
     select: Literal["topk", "proportional"]
-    stages: tuple[Any, ...]
+    stages: tuple[Stage | None, ...]
     seed: int = 0
     steps: int = 0
     seen: tuple[Seen, ...] = field(init=False)
@@ -43,7 +44,7 @@ class Uncertainty(Strategy):
         """The training's seed, for `proportional` draws."""
         self.seed = seed
 
-    def __call__(self, model: nn.Module, views: Views, *, program: Any = None, turn: int = 0) -> Step:
+    def __call__(self, model: nn.Module, views: Views, *, program: Hashable = None, turn: int = 0) -> Step:
         copies = [views(number) for number in range(self.candidates)]
         targets = [copy.targets for copy in copies if copy.targets is not None]
         if len(targets) < len(copies):
