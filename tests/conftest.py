@@ -14,3 +14,5 @@ settings.register_profile(
 
 # Kernels are compiled where they are needed, not beside: a test is to run what it names.
 os.environ.setdefault("AUGURY_COMPILE", "now")
+# Figures that tests compare are those of float32 on every processor.
+os.environ.setdefault("AUGURY_PRECISION", "float32")

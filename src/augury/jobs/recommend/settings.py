@@ -56,7 +56,9 @@ class RecommendSettings:
     fraction: Annotated[float, Interval(0, 1)] = flag(1.0, "Data", "fraction of the training images that is used")
     device: str = flag("auto", "Device and speed", "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one", value="DEVICE")
     precision: Literal["auto", "float32", "bfloat16"] = flag(
-        "auto", "Device and speed", "floating-point precision; auto takes bfloat16 on a GPU that supports it"
+        "auto",
+        "Device and speed",
+        "floating-point precision; auto takes bfloat16 where the device computes in it and a probe finds it faster",
     )
 
     @staticmethod

@@ -14,6 +14,7 @@ from augury.train.data.labels import labelled
 from augury.train.engine.captured import Capture
 from augury.train.engine.metrics import metric_of
 from augury.train.engine.networks import make_networks
+from augury.train.engine.precision import precision_of
 from augury.train.engine.refinement import check_refinement, check_statistics, refinement_of
 from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
@@ -115,4 +116,6 @@ def prepare(
         method.saliency.check(first_two(data.train, len(dataset.classes)))
     average = None if settings.model_ema_decay is None else ModelEma(model, settings.model_ema_decay)
     selection = Selection(settings.select, settings.patience, found.groups, settings.metric)
-    return Training(settings, dataset, method, update, data, selection, average, progress=Progress(notes=found.notes))
+    precision = found.world.from_first(precision_of(settings, device, model, dataset.train.images, len(dataset.train.ids)))
+    progress = Progress(notes=[*found.notes, *([] if precision.note is None else [precision.note])])
+    return Training(settings, dataset, method, update, data, selection, precision.bfloat16, average, progress=progress)

@@ -41,7 +41,8 @@ def _contents(t: Training) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "wall": t.progress.clock.read(), "counts": t.counts.dict(),
         "strategy": flatten_state(t.strategy.state_dict(), "strategy", tensors), "selection": t.selection.state(),
         "data": fingerprint(t.data.train), "threads": torch.get_num_threads(),
-        "processes": t.world.size, "averaged": 0 if t.average is None else t.average.updates, "settings": _deciding(t.settings),
+        "bfloat16": t.bfloat16, "processes": t.world.size, "averaged": 0 if t.average is None else t.average.updates,
+        "settings": _deciding(t.settings),
     }  # fmt: skip
     return tensors, state
 
@@ -176,6 +177,9 @@ def _load(t: Training, found: checkpoint.Found, parts: dict[str, dict[str, Tenso
     t.counts.load(state["counts"])
     t.strategy.load_state_dict(unflatten_state(state["strategy"], found.tensors))
     t.selection.load(state["selection"], parts["selected."])
+    if (begun := state.get("bfloat16", t.bfloat16)) != t.bfloat16:  # older checkpoints do not have it
+        t.bfloat16 = begun
+        t.progress.notes.append(f"begun in {'bfloat16' if begun else 'float32'}, in which it went on, whatever a probe says now")
     if found.damaged:
         t.progress.notes.append(f"{found.damaged} was damaged; resumed from the checkpoint before it, of epoch {t.epoch}")
     if state.get("threads", torch.get_num_threads()) != torch.get_num_threads():

@@ -7,7 +7,6 @@ from augury.core.targets import Targets
 from augury.train.engine.feed import Share
 from augury.train.engine.refinement import clock_at
 from augury.train.engine.settings import Settings
-from augury.train.engine.setup import use_bfloat16
 from augury.train.engine.step import views
 from augury.train.engine.training import Training
 from augury.train.method.counts import Counts
@@ -59,7 +58,7 @@ def _sums(t: Training, network: nn.Module, rows: Tensor, epoch: int, step: int) 
     seen.smoothing = 0.0
     batch = seen()
     assert batch.targets is not None
-    with torch.autocast(t.device.type, torch.bfloat16, enabled=use_bfloat16(t.settings, t.device)):
+    with torch.autocast(t.device.type, torch.bfloat16, enabled=t.bfloat16):
         logits, targets = t.strategy.examples(network, batch, t.strategy.program(clock))
         plain = network(t.method.normalize.normalise(t.data.train.images[rows].to(t.device)))
     labels = Targets.of(t.data.train.labels[rows], len(t.dataset.classes))

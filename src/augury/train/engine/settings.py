@@ -192,7 +192,9 @@ class Settings:
     labels_per_class: Annotated[int, Interval(1)] | None = flag(None, "Data", "the same, as a number per class", unset="all")
     device: str = flag("auto", "Device and speed", "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one", value="DEVICE")
     precision: Literal["auto", "float32", "bfloat16"] = flag(
-        "auto", "Device and speed", "floating-point precision; auto takes bfloat16 on a GPU that supports it"
+        "auto",
+        "Device and speed",
+        "floating-point precision; auto takes bfloat16 where the device computes in it and a probe finds it faster",
     )
     draws: Draws = flag(
         "independent", "Device and speed", "stratified: every image meets every strength, operation and side evenly over the epochs"

@@ -121,9 +121,3 @@ def pick_device(name: str) -> torch.device:
 
 def cuda_devices(device: torch.device) -> list[torch.device]:
     return [device] if device.type == "cuda" else []
-
-
-def use_bfloat16(settings: Settings, device: torch.device) -> bool:
-    """Whether the networks compute in bfloat16 where that is safe."""
-    wanted = settings.precision
-    return wanted == "bfloat16" or (wanted == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported())

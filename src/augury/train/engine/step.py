@@ -13,7 +13,6 @@ from augury.core.targets import Targets
 from augury.train.data.dataset import Split
 from augury.train.engine.feed import Share
 from augury.train.engine.refinement import estimates_only
-from augury.train.engine.setup import use_bfloat16
 from augury.train.engine.streams import Drawn
 from augury.train.engine.training import Training
 from augury.train.method.views import Source, StepViews, belonging
@@ -52,9 +51,7 @@ def compute(
         loss = torch.zeros((), device=t.device)
         for number, piece in enumerate(pieces):
             own = {name: drawn.share(number, len(pieces)) for name, drawn in streams.items()}
-            half = torch.autocast(
-                t.device.type, torch.bfloat16, enabled=use_bfloat16(t.settings, t.device), cache_enabled=epoch is None
-            )  # fmt: skip
+            half = torch.autocast(t.device.type, torch.bfloat16, enabled=t.bfloat16, cache_enabled=epoch is None)
             make = t.method.loss if t.overlapped is None else t.overlapped
             with _summing(t, last=number == len(pieces) - 1):
                 with torch.set_grad_enabled(learns), half:

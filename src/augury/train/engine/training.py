@@ -55,8 +55,9 @@ class Output:
 
 @dataclass
 class Training:
-    """method: what makes the loss. update: what makes weights of gradients. average: averaged weights, where wanted.
-    overlapped: the method's loss with gradients summed over processes during the backward pass, once that is known to work."""
+    """method: what makes the loss. update: what makes weights of gradients. bfloat16: whether networks compute in it where that
+    is safe. average: averaged weights, where wanted. overlapped: the method's loss with gradients summed over processes during
+    the backward pass, once that is known to work."""
 
     settings: Settings
     dataset: Dataset
@@ -64,6 +65,7 @@ class Training:
     update: Update
     data: TrainingData
     selection: Selection
+    bfloat16: bool = False
     average: ModelEma | None = None
     overlapped: DistributedDataParallel | None = None
     progress: Progress = field(default_factory=Progress)
