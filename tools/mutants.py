@@ -16,14 +16,13 @@ every file that many are checked, the same ones each time (the order is a hash o
 
 import argparse
 import functools
-import gc
 import hashlib
 import os
 import subprocess
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -144,6 +143,20 @@ def _widen() -> None:
     operators[:] = [(kind, changed.get(operator, operator)) for kind, operator in operators]
 
 
+class _ClearingCaches:
+    """Before each test, so that it calls what an earlier one, or the parameters of a test, have called."""
+
+    def pytest_runtest_setup(self) -> None:
+        _clear_caches()
+
+
+def _clear_caches() -> None:
+    for name, module in list(sys.modules.items()):
+        for value in list(vars(module).values()) if name.startswith("augury.") else ():
+            if isinstance(value, functools._lru_cache_wrapper):
+                value.cache_clear()
+
+
 def _collect_once() -> None:
     """Has the process that is forked for each mutant collect the tests, and the mutant's run those it has collected."""
     from mutmut.runners.harness import PytestRunner
@@ -155,7 +168,7 @@ def _collect_once() -> None:
         session: pytest.Session | None = None
 
         def warm_up(self) -> None:
-            quiet = ["--rootdir=.", "-q", "-x", "--capture=sys", "--tb=no"]
+            quiet = ["--rootdir=.", "-q", "-x", "--capture=sys", "--tb=short"]
             with change_cwd("mutants"):
                 config = _prepareconfig([*quiet, *self._pytest_add_cli_args, *self._pytest_add_cli_args_test_selection])
                 config._do_configure()
@@ -163,20 +176,25 @@ def _collect_once() -> None:
                 config.hook.pytest_sessionstart(session=self.session)
                 config.hook.pytest_collection(session=self.session)
 
+        def execute_pytest(self, params: list[str], plugins: Sequence[object] = (), **kwargs: Any) -> int:
+            return int(super().execute_pytest(params, plugins=[*plugins, _ClearingCaches()], **kwargs))
+
         def run_tests(self, *, mutant_name: str | None, tests: Iterable[str]) -> int:
             if self.session is None:  # before any mutant: the tests as they are, and a failure on purpose
                 self.warm_up()
             assert self.session is not None
             self.held = sys.stdout  # a file that capturing would drop unclosed, which is a warning and so an error
-            for cached in gc.get_objects():  # by what the tests' parameters asked for, before there was a mutant
-                if isinstance(cached, functools._lru_cache_wrapper) and cached.__module__.startswith("augury."):
-                    cached.cache_clear()
+            _clear_caches()
             known = {item.nodeid: item for item in self.session.items}
             items = [known[test] for test in sorted(tests or known, key=lambda test: state().duration_by_test.get(test, 0))]
             with change_cwd("mutants"):
                 for item, following in zip(items, [*items[1:], None], strict=True):
                     item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
                     if self.session.testsfailed:
+                        if mutant_name is None and os.environ.get("MUTANT_UNDER_TEST") != "fail":
+                            told = item.config.pluginmanager.getplugin("terminalreporter").stats
+                            failures = [each.longreprtext for kind in ("failed", "error") for each in told.get(kind, [])]
+                            print(item.nodeid, *failures, sep="\n", file=sys.__stderr__)
                         return 1
             return 0
 

@@ -197,6 +197,8 @@ def test_a_notebook_shows_stages_options_and_samples() -> None:
     page = pipeline._repr_html_()
     for text in ("degrees=uniform(-5, 5), p=0.25", "-5 to 5 degrees, fires with p = 0.25", "3 of identity", "mixes labels"):
         assert text in page
+    assert "fraction" not in augury.pipeline("cutout(length=8)")._repr_html_(), "the length stands in for it"
+    assert "fraction 0.5 of the shorter side" in augury.pipeline("cutout")._repr_html_()
     before = pipeline._calls
     samples = pipeline.samples(IMAGES[:2], draws=3)
     assert samples._repr_html_().count("<img ") == 2 * 4 and pipeline._calls == before

@@ -131,7 +131,9 @@ def test_an_edited_policy_file_is_refused_by_name(harm: str, tmp_path: Path) -> 
     settings = Settings("digits", augment=str(file))
     RunDirectory.open(tmp_path / "run", settings.dict())
     kept = yaml.safe_load((tmp_path / "run/config.yaml").read_text())["policy_files"]
+    file.write_text("# A comment is no edit.\n\n" + POLICY)
     refuse_edited(kept, "x")
+    RunDirectory.open(tmp_path / "run", settings.dict(), resume=True).release()
     if harm == "removed":
         file.unlink()
         with pytest.raises(InputError, match="mine.yaml is not there; write its text back"):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from augury.augment.stages.plan import PlanStage
 from augury.core.grammar import parse_spec, show
+from augury.core.op import UNUSED
 from augury.core.plan import Single, SpaceEntry
 from augury.core.stage import Stage
 
@@ -43,7 +44,8 @@ def _draws(stage: Stage) -> str:
         return ""
     if isinstance(stage.policy, Single):
         entry = stage.policy.entry  # "-30 to 30 degrees", and not "degrees -30 to 30 degrees"
-        laws = [f"{'' if p.unit == name else f'{name} '}{_law(entry, name)}" for name, p in entry.op.parameters.items()]
+        drawn = {name: parameter.unit for name, parameter in entry.op.parameters.items() if parameter.unit != UNUSED}
+        laws = [f"{'' if unit == name else f'{name} '}{_law(entry, name)}" for name, unit in drawn.items()]
         return ", ".join([*laws, f"fires with p = {stage.policy.p:g}"])
     names = list(dict.fromkeys(entry.op.name for entry in stage.space.entries))
     few = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

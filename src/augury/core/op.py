@@ -23,6 +23,10 @@ Parts = tuple[Column | tuple[Column, ...], ...]
 Reads = Callable[[Values, Tensor, int, int], tuple[Tensor, Tensor]]
 
 
+# The unit of a parameter that a fixed option stands in for, as `length` does for cutout's `fraction`: drawn, and not shown.
+UNUSED = "unused"
+
+
 @dataclass(frozen=True)
 class Parameter:
     """A parameter in native units. `law`: its distribution when no policy sets it; `range`: the values accepted."""

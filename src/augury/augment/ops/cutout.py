@@ -8,7 +8,7 @@ from torch import Tensor
 from augury.augment.forms.region import Content
 from augury.augment.ops._lower import filling
 from augury.core.laws import Constant
-from augury.core.op import Op, Parameter, Parts, Values
+from augury.core.op import UNUSED, Op, Parameter, Parts, Values
 from augury.core.options import Interval
 from augury.core.registry import register
 
@@ -36,7 +36,7 @@ def cutout(
     def lower(values: Values, size: Tensor) -> Parts:
         return filling(Content.CONSTANT, fill or 0.0)
 
-    fraction = Parameter(Constant(0.5), Interval(0, 2), "of the shorter side")
+    fraction = Parameter(Constant(0.5), Interval(0, 2), "of the shorter side" if length is None else UNUSED)
     return Op(
         "cutout",
         "region",

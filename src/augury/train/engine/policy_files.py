@@ -1,11 +1,14 @@
 """Policy files that a run was told to use: their content is kept, so that a run does not depend on what lies there later."""
 
+import functools
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from augury.augment.names import is_policy_file
+from augury.augment.policies.file_reader import parse_policy
 from augury.core.errors import InputError
 from augury.core.files import read_text
 from augury.core.grammar import Chain, Spec, parse_list
@@ -26,14 +29,18 @@ def contents(config: Mapping[str, object]) -> dict[str, str]:
     return found
 
 
-def by_content(config: Mapping[str, object], files: Mapping[str, str]) -> dict[str, Any]:
-    """Settings with the names of policy files replaced by hashes of their content: equal for the same file in another place."""
+def by_content(config: Mapping[str, object], files: Mapping[str, str], *, as_written: bool = False) -> dict[str, Any]:
+    """Settings with the names of policy files replaced by hashes of their policies: equal for the same policy in another place.
+
+    as_written: hashes of the texts, comments and all, as older checkpoints hold them.
+    """
     replaced = dict(config)
     for key in _NAMING:
         value = replaced.get(key)
         for name, text in sorted(files.items(), key=lambda item: -len(item[0])):
             if isinstance(value, str):
-                value = value.replace(name, f"policy {hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}")
+                said = text if as_written else _policy(text)
+                value = value.replace(name, f"policy {hashlib.blake2b(said.encode(), digest_size=8).hexdigest()}")
         replaced[key] = value
     return replaced
 
@@ -45,8 +52,23 @@ def refuse_edited(kept: Mapping[str, str] | None, where: str) -> None:
             now = read_text(name)
         except (OSError, ValueError):
             raise InputError(f"{where}: {name} is not there; write its text back, which is kept under {POLICY_FILES}") from None
-        if now != text:
+        if not same_policy(now, text):
             raise InputError(f"{where}: {name} was edited since; put its text back, which is kept under {POLICY_FILES}")
+
+
+def same_policy(one: str, other: str) -> bool:
+    """Whether two policy files' texts say the same; comments, layout, source and provenance do not count."""
+    return one == other or _policy(one) == _policy(other)
+
+
+@functools.lru_cache(maxsize=32)
+def _policy(text: str) -> str:
+    """What a policy file's text makes of images, in one way of writing it; the text itself if it cannot be read."""
+    try:
+        content = parse_policy(text, "policy", lambda chain: None)
+    except InputError:
+        return text
+    return repr(replace(content, source="", provenance={}))
 
 
 def _named(text: object) -> list[str]:

@@ -146,10 +146,10 @@ def _restore(t: Training, found: checkpoint.Found) -> None:
         raise InputError(f"--resume: the checkpoint is not one of this training ({said}); put the right one back") from None
 
 
-def _deciding(settings: Settings) -> dict[str, Any]:
-    """The settings that decide a training's result, as plain values: the checkpoint's fingerprint of them."""
+def _deciding(settings: Settings, *, as_written: bool = False) -> dict[str, Any]:
+    """The settings that decide a training's result, as plain values: the checkpoint's fingerprint of them. See `by_content`."""
     plain = json.loads(json.dumps(settings.dict()))
-    plain = by_content(plain, contents(plain))  # a search's policies may have moved with it
+    plain = by_content(plain, contents(plain), as_written=as_written)  # a search's policies may have moved with it
     return {key: value for key, value in plain.items() if key not in (*HARMLESS, "data", "device")}
 
 
@@ -158,7 +158,8 @@ def _refuse_another(t: Training, state: dict[str, Any]) -> None:
     own, other = _deciding(t.settings), state.get("settings")
     if other is None:  # older checkpoints do not have them
         return
-    changed = sorted(k for k in {**own, **other} if k in own and k in other and own[k] != other[k])
+    older = _deciding(t.settings, as_written=True)
+    changed = sorted(k for k in {**own, **other} if k in own and k in other and other[k] not in (own[k], older[k]))
     if changed:
         words = ", ".join(f"{key} {other[key]} instead of {own[key]}" for key in changed[:3])
         raise InputError(f"--resume: the checkpoint is of another training ({words}); put the right one back")

@@ -15,7 +15,7 @@ from augury.core.errors import InputError, RunError
 from augury.core.files import NotRegularError, read_bytes, read_text
 from augury.train.engine.checkpoint import NAME, PREVIOUS, STAGE_ONE, not_written, write_atomically, write_json
 from augury.train.engine.lock import Lock, locked
-from augury.train.engine.policy_files import by_content, contents
+from augury.train.engine.policy_files import by_content, contents, same_policy
 from augury.train.engine.settings import HARMLESS, POLICY_FILES, Settings
 
 FILES = (
@@ -100,7 +100,7 @@ class RunDirectory:
             return values.get(key, defaults.get(key))
 
         kept, files = old.get(POLICY_FILES) or {}, config.get(POLICY_FILES) or {}
-        edited = [name for name, text in kept.items() if files.get(name, text) != text]
+        edited = [name for name, text in kept.items() if not same_policy(files.get(name, text), text)]
         # Who may change the augmentations looks after their rows himself: a search trains a changed policy anew.
         if edited and "augment" not in may_change:
             raise InputError(f"--resume: the policy file {edited[0]} was edited since {self.path} was started; put its text back")
