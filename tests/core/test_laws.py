@@ -15,7 +15,7 @@ from torch import Tensor
 
 from augury.core import laws
 from augury.core.errors import InputError
-from augury.core.laws import Beta, Choice, Constant, Linear, Uniform, law_from
+from augury.core.laws import Beta, Choice, Constant, Linear, LogUniform, Uniform, law_from, law_to_grammar
 from augury.core.levels import Ladder, Levels, Stepped
 from augury.core.noise import Noise
 from augury.core.options import Interval, parse_spec
@@ -211,3 +211,105 @@ def test_any_beta_gives_its_own_quantile(a: float, b: float, u: float) -> None:
     got = float(Beta(a, b).value(torch.tensor([u]), torch.ones(1)))
     exact = float(stats.beta(a, b).ppf(u))
     assert got == pytest.approx(exact, rel=1e-4, abs=1e-6)
+
+
+NAMED_LAWS = [
+    ("uniform(-30, 30)", Uniform(-30, 30)),
+    ("log_uniform(0.5, 2)", LogUniform(0.5, 2)),
+    ("log_uniform(low=3, high=3)", LogUniform(3, 3)),
+    ("beta(0.2, 0.3)", Beta(0.2, 0.3)),
+    ("linear(0, 30)", Linear(0, 30)),
+    ("linear(1, 1.9, signed=true, centre=1)", Linear(1, 1.9, True, 1)),
+    ("stepped(0, 4)", Stepped(0, 4)),
+    ("stepped(4, 0, unit=2, signed=true)", Stepped(4, 0, 2, True)),
+    ("ladder([0, 10, 20])", Ladder((0, 10, 20))),
+    ("ladder(numbers=[1, 2], signed=true, centre=1)", Ladder((1, 2), True, 1)),
+]
+
+
+@pytest.mark.parametrize(("text", "law"), NAMED_LAWS)
+def test_every_law_is_written_as_it_is_read(text: str, law: Any) -> None:
+    """Catches a law whose text loses an option, or is that of another."""
+    assert law_from(parse_spec(text, "test"), "test") == law
+    assert law_from(law_to_grammar(law), "test") == law
+
+
+def test_numbers_and_lists_are_laws_too() -> None:
+    assert law_to_grammar(Constant(7.5)) == 7.5 and law_to_grammar(Choice((1.0, 2.0))) == [1.0, 2.0]
+    for each in (Constant(7), Levels((1, 2), 1)):
+        assert law_from(each, "test") is each
+    with pytest.raises(InputError, match="^Levels: a custom law cannot be written"):
+        law_to_grammar(Levels((1, 2), 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("log_uniform(0, 1)", "log_uniform(0, 1): both numbers"),
+        ("log_uniform(2, 1)", "log_uniform(2, 1): both numbers"),
+        ("uniform(2, 1)", "uniform(2, 1): the first"),
+        ("beta(1, 1e6)", "beta(1): both shapes"),
+        ("beta(1e6)", "beta(1e+06): both shapes"),
+        ("uniform(-inf, 1)", "uniform: -inf is not"),
+        ("uniform(1, inf)", "uniform: inf is not"),
+        ("linear(1, inf)", "linear: inf is not"),
+        ("linear(1, 2, centre=inf)", "linear: inf is not"),
+        ("stepped(inf, 1)", "stepped: inf is not"),
+        ("stepped(0, 1, unit=inf)", "stepped: inf is not"),
+        ("ladder([])", "ladder: needs at least one"),
+        ("ladder([1, inf])", "ladder: inf is not"),
+        ("ladder([1], centre=inf)", "ladder: inf is not"),
+        ("normal(0, 1)", "test: unknown law 'normal'; known: uniform, log_uniform, beta, linear, stepped, ladder"),
+    ],
+)
+def test_a_law_that_cannot_be_is_refused_by_its_name(text: str, message: str) -> None:
+    with pytest.raises(InputError) as refused:
+        law_from(parse_spec(text, "test"), "test")
+    assert str(refused.value).startswith(message)
+
+
+def test_values_at_the_edge_of_float32_stay_inside() -> None:
+    """Rounding exp and log must not lead out of the range."""
+    law = LogUniform(0.1, 0.7)
+    values = law.value(torch.tensor([0.0, 1 - 2.0**-24, 1.0]), torch.ones(3))
+    assert float(values.min()) >= np.float32(0.1) and float(values.max()) <= np.float32(0.7)
+    below = LogUniform(0.3, 0.30000001).value(torch.linspace(0, 1, 99), torch.ones(99))
+    assert float(below.min()) >= np.float32(0.3)
+
+
+@pytest.mark.parametrize("strength", [-1.0, 0.0, 0.1, 1 / 30, 0.5, 29.5 / 30, 1.0, 3.0])
+def test_a_level_is_one_number_in_either_precision(strength: float) -> None:
+    """`number` is the value in double precision: of published levels the published number, between them a straight line."""
+    numbers = tuple(0.1 + 0.03 * k * k for k in range(31))
+    law = Levels(numbers, 30)
+    place = min(max(strength * 30, 0), 30)
+    low = int(place)
+    expected = numbers[low] + (numbers[min(low + 1, 30)] - numbers[low]) * (place - low)
+    assert law.number(strength) == pytest.approx(expected, rel=2e-5)
+    if place == low:
+        assert law.number(strength) == numbers[low]
+    assert float(law.value(torch.zeros(1), torch.tensor([strength]))) == pytest.approx(law.number(strength), rel=1e-6)
+
+
+def test_supports_hold_both_signs_and_no_more() -> None:
+    assert Stepped(0, 4, 2).support == Interval(0, 8) and Stepped(0, 4, 2, True).support == Interval(-8, 8)
+    assert Stepped(4, 0, limits=Interval(1, 3)).support == Interval(1, 3)
+    assert Levels((1.1, 1.9), 1, True, 1.0, 0.5).support == Interval(0.5, 1.9) and Levels((1, 3), 1).support == Interval(1, 3)
+    assert Ladder((1, 3)).support == Interval(1, 3) and Ladder((1, 3), True, 1).support == Interval(-1, 3)
+    assert Linear(0, 30).support == Interval(0, 30) and Linear(0, 30, True, 10).support == Interval(-10, 30)
+
+
+def test_a_level_beyond_the_ladder_is_its_last_and_one_before_its_first() -> None:
+    ladder = Ladder((5.0, 6.0, 7.0))
+    assert ladder.level(torch.tensor([-2.0, 0.0, 0.25, 0.75, 1.0, 9.0])).tolist() == [0, 0, 1, 2, 2, 2]
+    assert ladder.value(torch.zeros(1), torch.zeros(1)).dtype == torch.float32
+    whole = Ladder((5, 6, 7))
+    assert whole.value(torch.zeros(1), torch.zeros(1)).dtype == torch.float32, "whole numbers too"
+
+
+@pytest.mark.parametrize("law", [Linear(1, 1.9, True, 1), Ladder((1.0, 1.5, 1.9), True, 1), Levels((1.0, 1.5, 1.9), 2, True, 1)])
+def test_each_sign_has_half_the_probability(law: Any) -> None:
+    strength = torch.ones(3)
+    value = law.value(torch.tensor([0.0, 0.75, 0.0]), strength)
+    value[2] = 1.3
+    assert law.log_prob(value, strength).tolist() == pytest.approx([math.log(0.5), math.log(0.5), -math.inf])

@@ -14,7 +14,7 @@ from scipy import stats
 from torch import Tensor
 
 from augury.core.errors import InputError
-from augury.core.noise import Noise
+from augury.core.noise import Noise, hashed
 
 COUNT = 1 << 15
 IDS = torch.arange(COUNT)
@@ -295,3 +295,29 @@ def test_every_other_row_is_equally_likely_as_partner() -> None:
     for row in range(5):
         others = [int(counts[row, k]) for k in range(5) if k != row]
         assert stats.chisquare(others).pvalue > 1e-4
+
+
+def test_a_field_of_bits_is_splitmix64_of_key_and_counter() -> None:
+    """`hashed` in Python's whole numbers. Catches a constant of the mix that is another."""
+    mask = 2**64 - 1
+
+    def mixed(value: int) -> int:
+        value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & mask
+        return value ^ (value >> 31)
+
+    golden = 0x9E3779B97F4A7C15
+    keys, counters = torch.tensor([0, 1, -7, 2**40]), torch.tensor([[0], [3], [10**9]])
+    found = hashed(keys, counters) & torch.tensor(-1)
+    for row, counter in enumerate(counters[:, 0].tolist()):
+        for column, key in enumerate(keys.tolist()):
+            expected = mixed((mixed((key + golden) & mask) + counter * golden) & mask)
+            assert int(found[row, column]) & mask == expected
+
+
+def test_the_range_of_whole_numbers_is_checked() -> None:
+    noise = Noise.of(0, torch.arange(3))
+    for wrong in (0, 2**31, 1.5, torch.tensor([1.0])):
+        with pytest.raises(InputError, match="^integers: n"):
+            noise.integers(1, wrong)  # type: ignore[arg-type]
+    assert noise.integers(2, 1).tolist() == [[0, 0]] * 3 and int(noise.integers(1, 2**31 - 1).max()) < 2**31 - 1
