@@ -11,9 +11,10 @@ import torch
 from augury.cli import main
 from augury.core import registry
 from augury.explain.throughput import cost
+from augury.explain.throughput.chains import CHAINS, outcome
 from augury.explain.throughput.peers import Peer, peers_of
 from augury.explain.throughput.timing import Rate, Task, rates
-from augury.explain.throughput.workloads import JOBS, Size, addressed, call_of, images_for, jobs
+from augury.explain.throughput.workloads import JOBS, Size, addressed, batches, call_of, images_for, jobs
 from augury.jobs import bench as job
 
 KEYS = {
@@ -33,7 +34,7 @@ def test_quick_writes_what_it_prints_in_seconds(tmp_path: Path, capsys: pytest.C
     assert result["version"] == 1 and result["quick"] and result["device"] == "cpu" and result["threads"] == 1
     assert {"torch", "numpy", "numba", "device", "threads"} <= set(result["environment"])
     assert {(r["job"], r["size"], r["how"]) for r in result["rows"]} >= {
-        (name, size, "plain") for name in result["jobs"] for size in ("32x32", "224x224")
+        (name, size, "plain") for name in result["jobs"] if name not in CHAINS for size in ("32x32", "224x224")
     }
     for row in result["rows"]:
         assert set(row) == KEYS
@@ -88,8 +89,11 @@ def test_workloads_draw_anew_and_keep_the_input(name: str) -> None:
     images = images_for(Size(32, 16))
     before = images.clone()
     call = call_of(name, images)
-    first, second = (r[0] if isinstance(r, tuple) else r for r in (call(), call()))
-    assert first.dtype == torch.uint8 and not first.equal(second) and images.equal(before)  # type: ignore[attr-defined]
+    first, second = outcome(call()), outcome(call())
+    assert first.dtype == (torch.float32 if name in CHAINS else torch.uint8) and first.shape == images.shape
+    assert not first.equal(second) and images.equal(before)
+    if name == "chain_keep_cutout":
+        return  # its saliency is handed over by the call
     _, run = addressed(name, images)
     assert not run(torch.tensor(0)).images.equal(run(torch.tensor(1)).images)
     assert run(torch.tensor(1)).images.equal(run(torch.tensor(1)).images)
@@ -101,7 +105,24 @@ def test_cutout_and_erasure_fire_on_every_image() -> None:
         assert bool((call_of(name, images)() != images).flatten(1).any(1).all())  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", [name for name in JOBS if name != "inaugment"])  # which no other library has
+def test_chains_are_measured_at_the_batches_that_people_train_with() -> None:
+    assert [size.batch for size in batches("chain_mixup", Size(224, 64), "cpu", False)] == [64, 256, 1024]
+    assert batches("randaugment", Size(224, 64), "cpu", False) == (Size(224, 64),)
+    assert batches("chain", Size(32, 64), "cpu", True) == (Size(32, 64),)
+
+
+@pytest.mark.parametrize("side", [32, 224])
+@pytest.mark.filterwarnings("ignore")
+def test_chains_of_others_end_in_the_same_kind_of_batch(side: int) -> None:
+    """Catches a peer that leaves out the normalisation, the crop or the stacking: less work than ours."""
+    images = images_for(Size(side, 4))
+    for peer in peers_of("chain", images, 4):
+        made = peer.task.call()
+        assert isinstance(made, torch.Tensor) and made.shape == (peer.task.images, 3, side, side), peer
+        assert made.dtype == torch.float32 and made.min() < -1 and made.max() > 1, peer
+
+
+@pytest.mark.parametrize("name", [n for n in JOBS if n not in ("inaugment", "chain_keep_cutout")])  # which no other library has
 @pytest.mark.filterwarnings("ignore")
 def test_peers_run_and_leave_the_images_alone(name: str) -> None:
     images = images_for(Size(32, 4))
@@ -115,8 +136,9 @@ def test_peers_run_and_leave_the_images_alone(name: str) -> None:
     assert [p.equal_work for p in found if p.how == "one box for the batch"] == ([False] if name == "cutmix" else [])
 
 
-def test_inaugment_has_no_peer() -> None:
-    assert not list(peers_of("inaugment", images_for(Size(32, 4)), 4))
+@pytest.mark.parametrize("name", ["inaugment", "chain_keep_cutout"])
+def test_what_no_other_library_has_has_no_peer(name: str) -> None:
+    assert not list(peers_of(name, images_for(Size(32, 4)), 4))
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux' /proc")

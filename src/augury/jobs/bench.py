@@ -16,9 +16,10 @@ from augury.augment.forms.backends import available
 from augury.core.errors import InputError
 from augury.explain.fidelity.libraries import using
 from augury.explain.throughput import cost, graph
+from augury.explain.throughput.chains import CHAINS
 from augury.explain.throughput.peers import installed, peers_of
 from augury.explain.throughput.timing import Rate, Task, rates
-from augury.explain.throughput.workloads import JOBS, Size, call_of, images_for, jobs, sizes
+from augury.explain.throughput.workloads import JOBS, Size, batches, call_of, images_for, jobs, sizes
 from augury.jobs.environment import environment
 from augury.jobs.outputs import open_output
 from augury.jobs.progress import bar
@@ -69,12 +70,13 @@ def bench(
     effort, known = QUICK if quick else FULL, jobs()
     before = _load()
     measured: list[BenchRow] = []
-    batches = {size: images_for(size).to(target) for size in sizes(target.type, quick)}
-    with one_thread(), bar(len(known[0]) * len(batches) * effort.rounds, quiet, "rounds") as progress:
-        for size, images in batches.items():
-            for job in known[0]:
-                progress.label(f"{job} {size.name}")
-                measured += _measure(job, size, images, effort, with_peers, compiled, progress.epoch)
+    usual = sizes(target.type, quick)
+    work = [(job, each) for size in usual for job in known[0] for each in batches(job, size, target.type, quick)]
+    with one_thread(), bar(len(work) * effort.rounds, quiet, "rounds") as progress:
+        for job, size in work:
+            progress.label(f"{job} {size.name} x{size.batch}")
+            images = images_for(size).to(target)
+            measured += _measure(job, size, images, effort, with_peers, compiled, progress.epoch)
         versions, absent = installed() if with_peers else ({}, [])
         result = {
             "version": 1,
@@ -91,7 +93,7 @@ def bench(
             "peers": versions,
             "not_installed": absent,
             "rows": _table(measured),
-            **_costs(batches, effort, quick),
+            **_costs({size: images_for(size).to(target) for size in usual}, effort, quick),
         }
     if output is not None:
         write_json(output / "result.json", result)
@@ -119,7 +121,8 @@ def _measure(
 ) -> list[BenchRow]:
     """Rates of all ways to do a job, in rounds that visit each of them in turn."""
     found: list[tuple[BenchRow, Task | None]] = []
-    for name in _names(images.device):
+    names = _names(images.device)
+    for name in names[-1:] if job in CHAINS else names:  # the plain back end runs no chain in one pass
         row = BenchRow(job, size, "augury", name, True, None)
         call = _asking(name, call_of(job, images))
         found.append((row, Task(call, len(images), str(images.device))))

@@ -4,7 +4,6 @@ Each peer gets its images in the form it likes best (PIL, tensor, array), ready 
 """
 
 import importlib.util
-import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,8 +14,11 @@ import torch
 from torch import Tensor
 
 from augury.explain.fidelity.pillow import as_pil
+from augury.explain.throughput.albumentations_ops import albumentations_op, albumentations_space
+from augury.explain.throughput.chain_peers import chain_peers
+from augury.explain.throughput.chains import CHAINS, CLASSES
 from augury.explain.throughput.timing import Task
-from augury.explain.throughput.workloads import CLASSES, labels_for
+from augury.explain.throughput.workloads import labels_for
 
 PEERS = ("torchvision", "timm", "albumentations", "kornia")
 
@@ -40,10 +42,14 @@ def installed() -> tuple[dict[str, str], list[str]]:
 def peers_of(job: str, images: Tensor, most: int) -> Iterator[Peer]:
     """The installed peers that offer a job, on at most `most` of the images (their cost is per image)."""
     few = images[:most].cpu()
+    versions, _ = installed()
+    if job in CHAINS:
+        if images.device.type == "cpu":
+            yield from (Peer(*found[:2], True, found[2]) for found in chain_peers(job, few, labels_for(len(few)), set(versions)))
+        return
     if images.device.type == "cuda":
         yield from _on_cuda(job, images)
         return
-    versions, _ = installed()
     yield from _torchvision(job, few)
     if "timm" in versions:
         yield from _timm(job, few)
@@ -152,9 +158,9 @@ def _albumentations(job: str, images: Tensor) -> Iterator[Peer]:
     cv2.setNumThreads(1)
     side = images.shape[-1]
     made: dict[str, Callable[[], Any]] = {
-        "randaugment": lambda: A.SomeOf(_albumentations_space(A, side, 9 / 30, 9 / 30), n=2, replace=True, p=1),
+        "randaugment": lambda: A.SomeOf(albumentations_space(A, side, 9 / 30, 9 / 30), n=2, replace=True, p=1),
         "autoaugment": lambda: _albumentations_autoaugment(A, side),
-        "trivialaugment": lambda: A.OneOf(_albumentations_space(A, side, 0.0, 1.0), p=1),
+        "trivialaugment": lambda: A.OneOf(albumentations_space(A, side, 0.0, 1.0), p=1),
         "cutout": lambda: A.CoarseDropout((1, 1), (0.5, 0.5), (0.5, 0.5), fill=0, p=1),
         "random_erasing": lambda: A.Erasing((0.02, 0.4), (0.3, 3.3333), fill="random", p=1),
     }
@@ -164,41 +170,12 @@ def _albumentations(job: str, images: Tensor) -> Iterator[Peer]:
         yield Peer("albumentations", "arrays", True, _each(lambda x: compose(image=x)["image"], arrays))
 
 
-def _albumentations_space(A: object, side: int, low: float, high: float) -> list[Any]:
-    """torchvision's 14 operations at strengths from `low` to `high` in [0,1]."""
-    names = ("Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast", "Sharpness",
-             "Posterize", "Solarize", "AutoContrast", "Equalize")  # fmt: skip
-    return [_albumentations_op(A, name, side, low, high, 1.0) for name in names]
-
-
-def _albumentations_op(A: Any, name: str, side: int, low: float, high: float, p: float) -> Any:
-    degrees, pixels, factor = math.degrees(math.atan(0.3 * high)), int(150 / 331 * side * high), 0.9 * high
-    made: dict[str, Callable[[], Any]] = {
-        "Identity": lambda: A.NoOp(p=p),
-        "ShearX": lambda: A.Affine(shear={"x": (-degrees, degrees), "y": (0, 0)}, interpolation=0, p=p),
-        "ShearY": lambda: A.Affine(shear={"x": (0, 0), "y": (-degrees, degrees)}, interpolation=0, p=p),
-        "TranslateX": lambda: A.Affine(translate_px={"x": (-pixels, pixels), "y": (0, 0)}, interpolation=0, p=p),
-        "TranslateY": lambda: A.Affine(translate_px={"x": (0, 0), "y": (-pixels, pixels)}, interpolation=0, p=p),
-        "Rotate": lambda: A.Rotate((-30 * high, 30 * high), interpolation=0, p=p),
-        "Brightness": lambda: A.RandomBrightnessContrast((-factor, factor), (0, 0), p=p),
-        "Contrast": lambda: A.RandomBrightnessContrast((0, 0), (-factor, factor), p=p),
-        "Color": lambda: A.ColorJitter((1, 1), (1, 1), (1 - factor, 1 + factor), (0, 0), p=p),
-        "Sharpness": lambda: A.Sharpen((0.1, 0.1 + factor / 2), kernel_size=3, p=p),
-        "Posterize": lambda: A.Posterize((8 - round(4 * high), 8 - round(4 * low)), p=p),
-        "Solarize": lambda: A.Solarize((1 - high, 1 - low), p=p),
-        "AutoContrast": lambda: A.AutoContrast(method="pil", p=p),
-        "Equalize": lambda: A.Equalize(mode="pil", p=p),
-        "Invert": lambda: A.InvertImg(p=p),
-    }
-    return made[name]()
-
-
 def _albumentations_autoaugment(A: Any, side: int) -> Any:
     from torchvision.transforms import v2
 
     def step(name: str, p: float, level: int | None) -> Any:
         strength = (level or 0) / 9
-        return _albumentations_op(A, name, side, strength, strength, p)
+        return albumentations_op(A, name, side, strength, strength, p)
 
     policies = v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10)._policies
     return A.OneOf([A.Sequential([step(*first), step(*second)], p=1) for first, second in policies], p=1)

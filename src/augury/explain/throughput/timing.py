@@ -1,14 +1,11 @@
 """Rates measured in interleaved rounds, so that a machine that slows down slows all of them down."""
 
-import ctypes
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt's numbers for them
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,6 @@ class Rate:
 
 def rates(tasks: list[Task], rounds: int, seconds: float, advance: Callable[[], None] = lambda: None) -> list[Rate]:
     """One rate per task. Every round runs each task for about `seconds` (at least once); the first calls are not counted."""
-    _keep_freed_memory()
     repeats = []
     for task in tasks:
         _timed(task, 1)
@@ -49,20 +45,6 @@ def rates(tasks: list[Task], rounds: int, seconds: float, advance: Callable[[], 
             row.append(_timed(task, count))
         advance()
     return [_rate(task, count, row) for task, count, row in zip(tasks, repeats, found, strict=True)]
-
-
-def _keep_freed_memory() -> None:
-    """Has glibc hand freed memory out again instead of returning it to the system; elsewhere nothing is done.
-
-    Otherwise it depends on what happens to lie at the end of the heap whether a task pays for fresh pages in every call, a
-    third of the time of a light one: chance, which no library decides.
-    """
-    try:
-        adjust = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError, TypeError):
-        return
-    for parameter in (_TRIM_THRESHOLD, _MMAP_THRESHOLD):
-        adjust(parameter, 1 << 30)
 
 
 def _rate(task: Task, count: int, seconds: list[tuple[float, float]]) -> Rate:

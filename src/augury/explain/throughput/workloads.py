@@ -14,8 +14,8 @@ from augury.core import registry
 from augury.core.batch import Batch
 from augury.core.noise import Noise
 from augury.core.targets import Targets
+from augury.explain.throughput.chains import CHAINS, CLASSES, built, chain_call
 
-CLASSES = 10
 JOBS = {
     "randaugment": "randaugment(num_ops=2, magnitude=9)",
     "autoaugment": "autoaugment(table=cifar10)",
@@ -24,6 +24,7 @@ JOBS = {
     "cutout": "cutout(p=1)",
     "random_erasing": "random_erasing(p=1)",
     "cutmix": "cutmix(p=1)",
+    **CHAINS,
 }
 
 
@@ -46,9 +47,18 @@ def sizes(device: str, quick: bool) -> tuple[Size, ...]:
     return (Size(32, 1024), Size(224, 256)) if device.startswith("cuda") else (Size(32, 512), Size(224, 64))
 
 
+def batches(job: str, size: Size, device: str, quick: bool) -> tuple[Size, ...]:
+    """The sizes at which a job is measured: chains at every batch size that people train with, one image in a call of its own."""
+    if job not in CHAINS or quick or device.startswith("cuda"):
+        return (size,)
+    if job == "chain_one_image":
+        return (Size(size.side, 16),)
+    return tuple(Size(size.side, batch) for batch in ((64, 256, 1024) if job != "chain_collate" else (64,)))
+
+
 def jobs() -> tuple[list[str], list[str]]:
     """The names that are registered, and those that are not (yet)."""
-    known = [name for name in JOBS if any(registry.has(kind, name) for kind in ("preset", "policy", "op"))]
+    known = [name for name in JOBS if name in CHAINS or any(registry.has(kind, name) for kind in ("preset", "policy", "op"))]
     return known, [name for name in JOBS if name not in known]
 
 
@@ -70,16 +80,18 @@ def labels_for(count: int) -> Tensor:
 
 def call_of(job: str, images: Tensor) -> Callable[[], object]:
     """Augury's front door on a batch; every call draws anew."""
+    labels = labels_for(len(images)).to(images.device)
+    if job in CHAINS:
+        return chain_call(job, images, labels)
     made = pipeline(JOBS[job])
     if not made.mixes:
         return lambda: made(images)
-    labels = labels_for(len(images)).to(images.device)
     return lambda: made(images, labels, classes=CLASSES)
 
 
 def addressed(job: str, images: Tensor) -> tuple[Pipeline, Callable[[Tensor], Batch]]:
     """A pipeline and a function from the epoch, an int64 tensor on the images' device, to the augmented batch."""
-    made = pipeline(JOBS[job])
+    made = built(job, images.shape[-1]) if job in CHAINS else pipeline(JOBS[job])
     ids = torch.arange(len(images), device=images.device)
     targets = Targets.of(labels_for(len(images)).to(images.device), CLASSES)
     batch = Batch(images, targets, ids)
