@@ -24,7 +24,7 @@ LISTS = frozenset({
 })  # fmt: skip
 COMMANDS = (
     "list", "preview", "train", "compare", "recommend", "evaluate", "predict", "diagnose", "search", "patch", "export", "policy",
-    "verify", "bench", "reproduce", "theory",
+    "verify", "bench", "doctor", "reproduce", "theory",
 )  # fmt: skip
 
 

@@ -62,11 +62,11 @@ class _State:
 @functools.cache
 def _state() -> _State:
     now = os.environ.get("AUGURY_COMPILE") == "now" or os.environ.get("AUGURY_BOUNDS_CHECK") == "1"
-    folder = None if now or importlib.util.find_spec("numba") is None else _folder()
+    folder = None if now or importlib.util.find_spec("numba") is None else cache_folder()
     return _State(None if folder is None else folder / f"augury-{_fingerprint()}.compiled")
 
 
-def _folder() -> Path | None:
+def cache_folder() -> Path | None:
     """numba's cache folder or else the user's; None if neither is writable, in which case nothing is cached."""
     asked = os.environ.get("NUMBA_CACHE_DIR")
     places = [Path(asked)] if asked else [PACKAGE / "core" / "__pycache__", Path(os.path.expanduser("~/.cache/augury"))]

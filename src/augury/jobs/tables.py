@@ -251,6 +251,16 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f}" if share >= 0.1 else f"{100 * share:.2g}"
 
 
+def doctor_table(result: dict[str, Any]) -> None:
+    """Print `augury doctor` on stdout: a row per check."""
+    made = table()
+    for heading in ("check", "", "what was seen"):
+        made.add_column(heading, justify="left", no_wrap=heading != "what was seen")
+    for check in result["checks"]:
+        made.add_row(check["name"], check["state"], check["detail"])
+    print_table(made)
+
+
 def throughput_table(result: dict[str, Any]) -> None:
     """Print `augury bench` on stdout: a row per job, size and implementation; then memory, parts and first calls."""
     made = table()

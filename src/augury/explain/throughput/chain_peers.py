@@ -91,8 +91,8 @@ def _timm(side: int) -> Callable[[Any], Any]:
             re_prob=0.25,
             re_mode="pixel",
             interpolation="bilinear",
-            mean=MEAN,
-            std=STD,
+            mean=tuple(MEAN),
+            std=tuple(STD),
         )
     else:
         erasing = RandomErasing(0.25, max_area=0.4, mode="pixel", device="cpu")

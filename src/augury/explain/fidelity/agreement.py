@@ -1,0 +1,73 @@
+"""Whether a device's compiled kernels give the plain back end's bits: every operation, and chains in one pass."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from augury.augment.names import pipeline
+from augury.core import registry
+from augury.core.batch import Batch
+from augury.core.noise import Noise
+from augury.core.targets import Targets
+from augury.explain.fidelity.libraries import using
+
+CLASSES = 10
+CHAINS = {
+    "pixels": "crop+flip+randaugment+cutmix",
+    "values": "resized_crop+flip+trivialaugment+normalize+random_erasing+mixup",
+}
+STATISTICS = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+
+
+def differing_operations(backend: str, device: str) -> dict[str, str]:
+    """Operations whose result on this device differs from the plain back end's on the CPU, each with what was seen."""
+    return {name: seen for name in registry.names("op") if (seen := _difference(f"{name}(p=1)", backend, device))}
+
+
+def differing_chains(backend: str, device: str) -> dict[str, str]:
+    """Of two chains that together hold every form: those whose result differs, each with what was seen."""
+    return {text: seen for text in CHAINS.values() if (seen := _difference(text, backend, device))}
+
+
+def _difference(text: str, backend: str, device: str) -> str:
+    """Empty if both give the same bits."""
+    try:
+        expected = _result(text, "plain", "cpu")
+        with _unfused(False):
+            found = _result(text, backend, device)
+    except Exception as error:  # a driver, a compiler or a library may fail with anything
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+    if torch.equal(expected, found):
+        return ""
+    unequal = expected != found
+    return f"{int(unequal.sum())} of {unequal.numel()} values differ, at most by {float((expected - found).abs().max()):.3g}"
+
+
+def _result(text: str, backend: str, device: str) -> Tensor:
+    """float32 images on the CPU, of 16 noise images in colour that are 40 wide and 24 high."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (16, 3, 24, 40), dtype=torch.uint8, generator=generator).to(device)
+    ids = torch.arange(len(images), device=device)
+    saliency = torch.rand(images[:, 0].shape, generator=generator).to(device)
+    batch = Batch(images, Targets.of(ids % CLASSES, CLASSES), ids, saliency=saliency)
+    with using(backend), _unfused(backend == "plain"):
+        normalize = STATISTICS if "normalize" in text else None
+        made = pipeline(text, normalize=normalize) if normalize else pipeline(text)
+        return made.run(batch, Noise.of(0, ids, epoch=1))[0].images.to("cpu", torch.float32)
+
+
+@contextmanager
+def _unfused(yes: bool) -> Iterator[None]:
+    """AUGURY_FUSE as asked for, which is put back afterwards."""
+    before = os.environ.get("AUGURY_FUSE")
+    os.environ["AUGURY_FUSE"] = "0" if yes else "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["AUGURY_FUSE"]
+        else:
+            os.environ["AUGURY_FUSE"] = before
