@@ -16,3 +16,6 @@ settings.register_profile(
 os.environ.setdefault("AUGURY_COMPILE", "now")
 # Figures that tests compare are those of float32 on every processor.
 os.environ.setdefault("AUGURY_PRECISION", "float32")
+
+# Nothing of a test stays behind in the user's cache of decoded images.
+os.environ["AUGURY_CACHE"] = "off"

@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from augury.cli.shared import add_settings, parse_int, print_notes, settings_of
+from augury.cli.shared import add_consent, add_settings, add_workers, consent, parse_int, print_notes, settings_of, workers_of
 
 HELP = "compare augmentations and strategies on the same data at equal budget"
 SEEDS = 3
@@ -18,7 +18,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("Comparison")
     group.add_argument("--seeds", metavar="N", default=argparse.SUPPRESS, help=f"trainings per row (default: {SEEDS})")
     group.add_argument("--parallel-seeds", action="store_true", help="train a row's seeds at the same time; faster on a GPU")
+    add_workers(parser)
     add_settings(parser, texts=texts)
+    add_consent(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -36,6 +38,8 @@ def run(options: argparse.Namespace) -> None:
         overwrite=options.overwrite,
         quiet=options.quiet,
         parallel_seeds=options.parallel_seeds,
+        workers=workers_of(options),
+        before=consent(options),
     )
     if options.json:
         print(json.dumps(result, indent=1))

@@ -18,7 +18,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--what", metavar="A,B,...", help="measurements of `augury list` with their options, separated by commas (default: all)"
     )
     parser.add_argument("--train", action="store_true", help="let measurements train networks of their own (affinity_diversity)")
-    parser.add_argument("--data", metavar="DATA", help="measure on measure on other data with the same classes")
+    parser.add_argument("--data", metavar="DATA", help="measure on other data with the same classes")
     add_setting(parser, "data_dir")
     add_setting(parser, "device", default="auto")
     add_output(parser)

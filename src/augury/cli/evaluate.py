@@ -17,6 +17,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="evaluate on other data: a data set's test part, or labelled images in class folders or a manifest",
     )
     add_setting(parser, "data_dir")
+    add_setting(parser, "cache", default=None)
     add_setting(parser, "device", default="auto")
     add_json(parser)
 
@@ -26,7 +27,7 @@ def run(options: argparse.Namespace) -> None:
     from augury.jobs.evaluate import evaluate
     from augury.jobs.tables import cost_line
 
-    result = evaluate(options.run_folder, data=options.data, data_dir=options.data_dir, device=options.device)
+    result = evaluate(options.run_folder, data=options.data, data_dir=options.data_dir, device=options.device, cache=options.cache)
     if options.json:
         print(json.dumps(result, indent=1))
         return

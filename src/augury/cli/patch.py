@@ -3,7 +3,17 @@
 import argparse
 import json
 
-from augury.cli.shared import add_flags, add_settings, flag_values, print_notes, settings_of
+from augury.cli.shared import (
+    add_consent,
+    add_flags,
+    add_settings,
+    add_workers,
+    consent,
+    flag_values,
+    print_notes,
+    settings_of,
+    workers_of,
+)
 from augury.jobs.patch.settings import DEFAULT_ROWS, STAGES, PatchSettings
 
 HELP = "repair a model that fails on a subgroup: find it, translate between subgroups, retrain, compare"
@@ -21,7 +31,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("Patching")
     group.add_argument("--stage", metavar="|".join(STAGES), help="run this stage alone (default: all four)")
     add_flags(parser, PatchSettings)
+    add_workers(parser)
     add_settings(parser, {"strategy": DEFAULT_ROWS, **DEFAULTS}, texts)
+    add_consent(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -36,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     given = flag_values(PatchSettings, extra)
     result = patch(
         settings, PatchSettings.of(given, "--flags"), options.output, stage=options.stage, resume=options.resume,
-        overwrite=options.overwrite, quiet=options.quiet,
+        overwrite=options.overwrite, quiet=options.quiet, workers=workers_of(options), before=consent(options),
     )  # fmt: skip
     if options.json:
         print(json.dumps(result, indent=1))

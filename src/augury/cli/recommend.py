@@ -5,7 +5,7 @@ import json
 import sys
 import time
 
-from augury.cli.shared import DATA, add_flags, add_output, config_of, flag_values, parse_int, print_notes, split_list
+from augury.cli.shared import DATA, add_flags, add_output, add_workers, config_of, flag_values, print_notes, split_list, workers_of
 from augury.jobs.recommend.settings import RecommendSettings
 
 HELP = "recommend an augmentation for your own images, within a given time"
@@ -17,10 +17,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_flags(parser, RecommendSettings)
     group = parser.add_argument_group("Running it")
     group.add_argument("--dry-run", action="store_true", help="look and plan, and train nothing but a probe")
-    group.add_argument(
-        "--workers", metavar="N", default=1, help="trainings of the race at the same time, in processes (default: 1)"
-    )
-    group.add_argument("--ray", metavar="ADDRESS", help="train on a Ray cluster: local, auto or an address")
+    add_workers(parser)
     output = add_output(parser, "the config.yaml of an earlier recommendation")
     output.add_argument("--resume", action="store_true", help="resume what is in --output; --minutes may be raised")
 
@@ -48,7 +45,7 @@ def run(options: argparse.Namespace) -> None:
             print(f"{(time.monotonic() - started) / 60:5.1f} min  {text}", file=sys.stderr, flush=True)
 
     result = recommend(
-        chosen, options.output, workers=parse_int(options.workers, "--workers", high=1000), ray=options.ray, resume=options.resume,
+        chosen, options.output, workers=workers_of(options), resume=options.resume,
         overwrite=options.overwrite, dry_run=options.dry_run, told=say,
     )  # fmt: skip
     if options.json:

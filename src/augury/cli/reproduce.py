@@ -5,7 +5,18 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from augury.cli.shared import add_json, add_setting, command_line, named_path, number, parse_int
+from augury.cli.shared import (
+    add_consent,
+    add_json,
+    add_setting,
+    add_workers,
+    command_line,
+    consent,
+    named_path,
+    number,
+    parse_int,
+    workers_of,
+)
 from augury.core.errors import InputError
 from augury.core.flags import flags_of
 from augury.train.engine.settings import Settings
@@ -44,6 +55,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_setting(parser, "data_dir")
     add_setting(parser, "device", default="auto")
     add_setting(parser, "precision", default="auto")
+    add_workers(parser)
     parser.add_argument("--parallel-seeds", action="store_true", help="train the seeds of a row at the same time, in this process")
     parser.add_argument("--output", type=named_path, metavar="DIR", help="folder for the results")
     parser.add_argument("--resume", action="store_true", help="resume what is in --output; rows and seeds may be added")
@@ -54,6 +66,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--page", type=named_path, metavar="FILE", help="write only the page of all measurements in --results")
     add_json(parser)
+    add_consent(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -166,8 +179,12 @@ def _reproduce(options: argparse.Namespace) -> None:
     changed = _changed(options)
     seeds = None if options.seeds is None else parse_int(options.seeds, "--seeds", high=1000)
     request = Request(options.recipe, options.rows, _scale(options), seeds, changed, command_line())
-    context = RunContext(options.output, options.data_dir, options.device, options.precision, options.parallel_seeds)
-    result = reproduce(request, context, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
+    context = RunContext(
+        options.output, options.data_dir, options.device, options.precision, options.parallel_seeds, workers_of(options)
+    )
+    result = reproduce(
+        request, context, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet, before=consent(options)
+    )
     if options.json:
         print(json.dumps(result, indent=1))
         return

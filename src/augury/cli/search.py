@@ -3,7 +3,18 @@
 import argparse
 import json
 
-from augury.cli.shared import add_flags, add_settings, flag_values, parse_int, print_notes, settings_of, split_list
+from augury.cli.shared import (
+    add_consent,
+    add_flags,
+    add_settings,
+    add_workers,
+    consent,
+    flag_values,
+    print_notes,
+    settings_of,
+    split_list,
+    workers_of,
+)
 from augury.jobs.search.settings import CHILD_EPOCHS, SearchSettings
 
 HELP = "search for a policy on your own images, compared with random search at equal budget"
@@ -17,15 +28,13 @@ def add(parser: argparse.ArgumentParser) -> None:
         "epochs": "epochs of each child",
     }
     add_flags(parser, SearchSettings)
+    add_workers(parser)
     group = parser.add_argument_group("Running the search")
-    group.add_argument(
-        "--workers", metavar="N", default=1, help="children trained at the same time, each in its own process (default: 1)"
-    )
-    group.add_argument("--ray", metavar="ADDRESS", help="train children on a Ray cluster: local, auto or an address")
     group.add_argument(
         "--storage", metavar="STORAGE", help="for tpe, Optuna's storage: a file or URL that several searches can share"
     )
     add_settings(parser, {"epochs": CHILD_EPOCHS}, texts)
+    add_consent(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -40,8 +49,17 @@ def run(options: argparse.Namespace) -> None:
     shares = extra.get("refine_shares")
     extra["refine_shares"] = split_list(shares) if isinstance(shares, str) else shares
     chosen = SearchSettings.of(flag_values(SearchSettings, extra), "--flags")
-    how = SearchOptions(parse_int(options.workers, "--workers", high=1000), options.ray, options.storage)
-    result = search(settings, chosen, options.output, how, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
+    how = SearchOptions(workers_of(options), options.storage)
+    result = search(
+        settings,
+        chosen,
+        options.output,
+        how,
+        resume=options.resume,
+        overwrite=options.overwrite,
+        quiet=options.quiet,
+        before=consent(options),
+    )
     if options.json:
         print(json.dumps(result, indent=1))
         return

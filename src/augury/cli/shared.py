@@ -22,6 +22,8 @@ NONE: Mapping[str, str] = MappingProxyType({})
 EXAMPLES = {
     "compare": "digits --augment none,cutout", "search": "digits --method randaugment", "patch": "digits_correlation",
 }  # fmt: skip
+# Seconds from which on a command is not begun at a terminal without --yes.
+MOST_SECONDS = 3600
 LISTS = ("decay_milestones", "risk_epochs")
 
 
@@ -74,6 +76,47 @@ def add_settings(
     add_flags(parser, Settings, defaults, texts)
     output = add_output(parser, "a run's config.yaml")
     output.add_argument("--resume", action="store_true", help="resume the run in --output")
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """--workers and --ray, for commands of many trainings."""
+    group = parser.add_argument_group("Who trains")
+    group.add_argument(
+        "--workers",
+        metavar="N",
+        default=1,
+        help="trainings at the same time, each in a process, on a GPU of its own where there are several (default: 1)",
+    )
+    group.add_argument("--ray", metavar="ADDRESS", help="train on a Ray cluster: local, auto or an address")
+
+
+def add_consent(parser: argparse.ArgumentParser) -> None:
+    """--yes, for commands that may take long."""
+    groups = {group.title: group for group in parser._action_groups}
+    group = groups.get("Output") or parser
+    group.add_argument("--yes", action="store_true", help="begin without asking where it will take longer than an hour")
+
+
+def consent(options: argparse.Namespace) -> Any:
+    """Says on stderr how long a command will take. At a terminal, what takes longer than an hour has to be asked for by --yes."""
+
+    def before(estimate: Any) -> None:
+        if not options.quiet:
+            Printable(sys.stderr).write(f"{estimate.words()}\n")
+        if estimate.seconds > MOST_SECONDS and not options.yes and sys.stdin.isatty() and sys.stderr.isatty():
+            raise InputError(
+                f"--yes: this will take longer than an hour ({estimate.words()}); add the flag to begin, or give fewer --epochs, a "
+                "smaller --image-size or --fraction"
+            )
+
+    return before
+
+
+def workers_of(options: argparse.Namespace) -> Any:
+    """The `Workers` that the flags name."""
+    from augury.train.pools.opened import Workers
+
+    return Workers(parse_int(options.workers, "--workers", high=1000), options.ray)
 
 
 def add_setting(parser: argparse.ArgumentParser, name: str, **changes: Any) -> None:
@@ -187,12 +230,11 @@ def print_accuracies(result: dict[str, Any], what: str) -> None:
     networks = result["networks"]
     for number, found in enumerate(networks, start=1):
         name = f"network {number} ({found['model']}), " if len(networks) > 1 else ""
-        figures = f"{found['accuracy']:.2f} %, top-5 {found['accuracy_top5']:.2f} %, loss {found['loss']:.4f}"
+        top5 = "" if found["accuracy_top5"] is None else f"top-5 {found['accuracy_top5']:.2f} %, "
+        figures = f"{found['accuracy']:.2f} %, {top5}loss {found['loss']:.4f}"
         print(f"{name}{what} {figures}")
         if "median_last_10" in found:
-            last, best, median = found.get("last"), found["best"], found["median_last_10"]
-            shown = f"last {last:.2f} %, " if last is not None else ""
-            print(f"{name}validation accuracy {shown}best {best:.2f} %, median of the last ten epochs {median:.2f} %")
+            print(f"{name}validation accuracy {_over_epochs(found)}")
     before = result.get("stage_one")
     if before is not None:
         print(f"before refinement, after epoch {before['epoch']}: {what} {before['accuracy']:.2f} %, loss {before['loss']:.4f}")
@@ -200,6 +242,15 @@ def print_accuracies(result: dict[str, Any], what: str) -> None:
         found = result["retrieval"]
         ranks = f"rank-1 {found['rank1']:.2f} %, rank-5 {found['rank5']:.2f} %"
         print(f"retrieval: {ranks}, mAP {found['map']:.2f} % ({found['queries']} queries)")
+
+
+def _over_epochs(found: dict[str, Any]) -> str:
+    """The validation accuracies of a training; of one epoch there is one alone."""
+    last, best, median, epochs = found.get("last"), found["best"], found["median_last_10"], found.get("epochs", 10)
+    if epochs == 1:
+        return f"{best:.2f} %"
+    shown = f"last {last:.2f} %, " if last is not None else ""
+    return f"{shown}best {best:.2f} %, median of the last {min(epochs, 10)} epochs {median:.2f} %"
 
 
 def print_notes(result: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from augury.cli.shared import add_settings, print_accuracies, print_notes, settings_of
+from augury.cli.shared import add_consent, add_settings, consent, print_accuracies, print_notes, settings_of
 
 HELP = "train one network with one augmentation"
 
@@ -11,6 +11,7 @@ HELP = "train one network with one augmentation"
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     add_settings(parser)
+    add_consent(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -19,7 +20,9 @@ def run(options: argparse.Namespace) -> None:
     from augury.jobs.train import train
 
     settings, _ = settings_of(options, several=False)
-    result = train(settings, options.output, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet)
+    result = train(
+        settings, options.output, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet, before=consent(options)
+    )
     if result is None:  # only the first of several processes reports
         return
     if options.json:

@@ -6,6 +6,11 @@ import torch
 from torch import Tensor
 
 
+def cores() -> int:
+    """The processor's cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def process_rank() -> int:
     """This process's rank. A DataLoader worker has the rank of its parent process."""
     if _is_distributed():

@@ -16,7 +16,8 @@ from augury.explain.report.summary import row_labels
 from augury.explain.statistics import compare_rows
 from augury.jobs.classes import classes_of, value_of
 from augury.jobs.environment import environment
-from augury.jobs.progress import bar
+from augury.jobs.estimate import Before, Work, announce, remaining
+from augury.jobs.progress import Bar, bar
 from augury.jobs.reporting import settings_shown, training_sheet
 from augury.jobs.saliency import saliency_for
 from augury.jobs.shown import shown_of
@@ -31,6 +32,9 @@ from augury.train.engine.settings import Settings
 from augury.train.engine.setup import on_device, pick_device
 from augury.train.engine.source import load_for
 from augury.train.engine.world import alone
+from augury.train.pools.opened import ALONE, Workers, pool_of
+from augury.train.pools.pool import Pool, Shared
+from augury.train.pools.training import Ended, TrainingJob, TrainingRunner, outcome_of, portable, train_all
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ def compare(
     overwrite: bool = False,
     quiet: bool = False,
     parallel_seeds: bool = False,
+    workers: Workers = ALONE,
+    before: Before | None = None,
     may_change: Collection[str] = (),
     own: Mapping[str, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
@@ -66,11 +72,15 @@ def compare(
 
     All rows of a seed share the split, the initial weights, the order of the batches and the number of optimiser steps.
     parallel_seeds: the seeds of a row train at the same time in this process, each exactly as it would alone.
+    workers: who trains; results are the same for all, bit for bit where trainings have equally many threads.
+    before: is told how long it will take, where that is long, and may refuse.
     own: settings of single rows that override the common ones, keyed by augmentation. may_change: settings that may change
     when a comparison is resumed.
     Writes config.yaml, result.json, metrics.jsonl, report.html and runs/ROW-seedK/ with each training's own files.
     """
     alone("compare")
+    if parallel_seeds and not workers.here:
+        raise InputError("--parallel-seeds: trains in this process; leave it out, or --workers and --ray")
     rows = comparison_rows(parse_list(settings.augment, "--augment"), parse_list(settings.strategy, "--strategy"))
     dataset = load_for(settings)
     settings = settings.resolved(len(dataset.train.ids))
@@ -78,22 +88,20 @@ def compare(
     each = {row: replace(settings, augment=row.augment, strategy=row.strategy, **singular.get(row.augment, {})) for row in rows}
     for row in rows:
         prepare(each[row], dataset)
-    directory = RunDirectory.open(
-        output, {**settings.dict(), "seeds": seeds}, overwrite=overwrite, resume=resume, may_change=may_change
-    )  # fmt: skip
-    found: dict[ComparisonRow, list[dict[str, Any]]] = {row: [] for row in rows}
     numbers = range(settings.seed, settings.seed + seeds)
-    with bar(len(rows) * seeds * settings.total_epochs, quiet) as progress:
-        if parallel_seeds:
-            for index, row in enumerate(rows):
-                progress.label(f"{row.augment} {row.strategy}, seeds {numbers[0]} to {numbers[-1]}")
-                folders = [run_folder(output, index, row, seed) for seed in numbers]
-                found[row] = run_seeds([replace(each[row], seed=seed) for seed in numbers], dataset, folders, progress)
-        else:
-            for seed, (index, row) in itertools.product(numbers, enumerate(rows)):
-                progress.label(f"{row.augment} {row.strategy}, seed {seed}")
-                where = run_folder(output, index, row, seed)
-                found[row].append(run_one(replace(each[row], seed=seed), dataset, where, progress))
+    announce(_works(each, numbers, dataset, output, resume), before, workers)
+    # A pool that cannot be opened is refused before anything is written.
+    with pool_of(TrainingRunner(settings), workers) as pool:
+        directory = RunDirectory.open(
+            output, {**settings.dict(), "seeds": seeds}, overwrite=overwrite, resume=resume, may_change=may_change
+        )  # fmt: skip
+        with bar(len(rows) * seeds * settings.total_epochs, quiet) as progress:
+            if parallel_seeds:
+                found = _together(each, numbers, dataset, output, progress)
+            else:
+                data = pool.share(portable(dataset))
+                dataset = replace(data.value, counterparts=dataset.counterparts)
+                found = _one_by_one(each, numbers, data, output, pool, progress)
     result = {
         "version": 1,
         "metric": metric_of(settings.metric).described(),
@@ -108,6 +116,41 @@ def compare(
     return result
 
 
+def _works(each: dict[ComparisonRow, Settings], seeds: range, dataset: Dataset, output: Path, resume: bool) -> list[Work]:
+    """What there is to train."""
+
+    def epochs(index: int, row: ComparisonRow, seed: int) -> int:
+        return remaining(run_folder(output, index, row, seed), each[row]) if resume else each[row].total_epochs
+
+    return [Work(each[row], dataset, len(seeds), sum(epochs(index, row, seed) for seed in seeds)) for index, row in enumerate(each)]
+
+
+def _together(
+    each: dict[ComparisonRow, Settings], seeds: range, dataset: Dataset, output: Path, progress: Bar
+) -> dict[ComparisonRow, list[dict[str, Any]]]:  # fmt: skip
+    """Every row's trainings, its seeds at the same time in this process."""
+    found = {}
+    for index, (row, settings) in enumerate(each.items()):
+        progress.label(f"{row.augment} {row.strategy}, seeds {seeds[0]} to {seeds[-1]}")
+        folders = [run_folder(output, index, row, seed) for seed in seeds]
+        found[row] = run_seeds([replace(settings, seed=seed) for seed in seeds], dataset, folders, progress)
+    return found
+
+
+def _one_by_one(
+    each: dict[ComparisonRow, Settings], seeds: range, data: Shared[Dataset], output: Path, pool: Pool[TrainingJob, Ended],
+    progress: Bar,
+) -> dict[ComparisonRow, list[dict[str, Any]]]:  # fmt: skip
+    """Every row's trainings, as the pool comes to them; a seed of all rows before the next."""
+    jobs = [
+        TrainingJob(f"{row.augment} {row.strategy}, seed {seed}", replace(settings, seed=seed),
+                    run_folder(output, index, row, seed), data)
+        for seed, (index, (row, settings)) in itertools.product(seeds, enumerate(each.items()))
+    ]  # fmt: skip
+    train_all(pool, jobs, progress.told, progress.ended)
+    return {row: [outcome_of(run_folder(output, index, row, seed)) for seed in seeds] for index, row in enumerate(each)}
+
+
 def run_folder(output: Path, index: int, row: ComparisonRow, seed: int) -> Path:
     """The folder of one training of a comparison."""
 
@@ -118,18 +161,6 @@ def run_folder(output: Path, index: int, row: ComparisonRow, seed: int) -> Path:
     # Only a policy file's own name, so that a folder can be moved; folders of older versions contain the whole path.
     before = named(row.augment)
     return before if before.exists() else named(re.sub(r"[^\s\"'+(),]*/([^/\s\"'+(),]+)\.ya?ml", r"\1", row.augment))
-
-
-def run_one(settings: Settings, dataset: Dataset, where: Path, progress: Any) -> dict[str, Any]:
-    """Train into the folder, or read a finished training there; returns the result with its metrics."""
-    directory = RunDirectory.open(where, settings.dict(), resume=True)
-    result = directory.result()
-    if result is None:
-        result = Trainer(prepare(settings, dataset)).run(directory, progress.epoch)
-        directory.finish(result)
-    else:
-        progress.epoch(count=settings.total_epochs)
-    return {**result, "metrics": directory.metrics()}
 
 
 def run_seeds(each: list[Settings], dataset: Dataset, folders: list[Path], progress: Any) -> list[dict[str, Any]]:

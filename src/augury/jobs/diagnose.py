@@ -18,7 +18,7 @@ from augury.jobs.runs import Run, open_run, other_data
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically
 from augury.train.engine.rundir import RunDirectory
-from augury.train.engine.settings import Settings
+from augury.train.engine.settings import HARMLESS, Settings
 
 ALL = "all"
 
@@ -83,7 +83,7 @@ def group_names(settings: Sequence[Settings]) -> list[str]:
     """The augmentation and the strategy, and every other setting that differs, except the seed, the device and the data
     folder."""
     shown = ("augment", "augment2", "strategy")
-    kept = [f.name for f in fields(Settings) if f.name not in (*shown, "seed", "device", "data_dir")]
+    kept = [f.name for f in fields(Settings) if f.name not in (*shown, "seed", "device", *HARMLESS)]
     differing = [key for key in kept if len({str(getattr(s, key)) for s in settings}) > 1]
 
     def name(s: Settings) -> str:

@@ -1,7 +1,7 @@
 """`augury evaluate`: a finished run's networks on a test part."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from augury.train.data.fingerprint import FileMark
 from augury.train.data.images_alone import is_alone, read_alone
 from augury.train.data.words import count, few
 from augury.train.engine.evaluate import evaluate as evaluate_model
+from augury.train.engine.outcome import top5
 from augury.train.engine.retrieval import retrieve
 from augury.train.engine.setup import on_device
 
@@ -26,20 +27,25 @@ class _Tested:
     retrieval: Retrieval | None = None
 
 
-def evaluate(run: Path, *, data: str | None = None, data_dir: str | None = None, device: str = "auto") -> dict[str, Any]:
+def evaluate(
+    run: Path, *, data: str | None = None, data_dir: str | None = None, device: str = "auto", cache: str | None = None
+) -> dict[str, Any]:
     """Accuracy, top-5 accuracy and loss on the test part of the run's data, or on other data.
 
     The run's own classes, mean, standard deviation and image size are used, even if the data have changed since; changes are
     noted. data: a data set like the training's, whose test part is used, or labelled images alone (class folders, test/ or
     test.npz, a manifest); classes are matched by name. The first network's figures are at the top level, those of all networks
-    under `networks`, and the training's cost under `counts`. Raises InputError if there is no finished run, or if the data do
-    not fit the network.
+    under `networks`, and the training's cost under `counts`. cache: in place of the run's own. Raises InputError if there is
+    no finished run, or if the data do not fit the network.
     """
     opened = open_run(run, device)
+    if cache is not None:
+        opened = replace(opened, settings=replace(opened.settings, cache=cache))
     tested = _tested(opened, data, data_dir)
     part, normalize = on_device(tested.split, opened.device), opened.normalize
-    found = [evaluate_model(network, part, normalize, len(opened.identity.classes)) for network in opened.networks]
-    each = [{"accuracy": f.accuracy, "accuracy_top5": f.accuracy_top5, "loss": f.loss} for f in found]
+    classes = len(opened.identity.classes)
+    found = [evaluate_model(network, part, normalize, classes) for network in opened.networks]
+    each = [{"accuracy": f.accuracy, "accuracy_top5": top5(f, classes), "loss": f.loss} for f in found]
     asked = {}
     if tested.retrieval is not None:
         asked["retrieval"] = retrieve(opened.networks[0], tested.retrieval, normalize, opened.device).dict()
@@ -55,7 +61,7 @@ def _tested(run: Run, data: str | None, data_dir: str | None) -> _Tested:
     if data is None or own:
         dataset = run.dataset
     elif is_alone(data):
-        part, notes = read_alone(data, run.identity.classes, run.identity.preparation)
+        part, notes = read_alone(data, run.identity.classes, run.identity.preparation, run.settings.cache)
         split = Split(part.images, part.labels, torch.arange(len(part)))
         return _Tested(split, [*notes, *_trained_on(run, part.marks)])
     else:

@@ -13,6 +13,7 @@ from augury.jobs.comparison import Comparison, rows_from
 from augury.jobs.runs import Run, open_run
 from augury.jobs.train import train
 from augury.train.engine.settings import Settings
+from augury.train.pools.opened import Workers
 
 _TEXTS = ("augment", "augment2", "strategy", "model")
 
@@ -36,15 +37,18 @@ def fit(
 @door
 def compare(
     data: str | Settings, *, output: str | os.PathLike[str], seeds: int = 3, resume: bool = False, overwrite: bool = False,
-    quiet: bool = False, parallel_seeds: bool = False, **settings: Any,
+    quiet: bool = False, parallel_seeds: bool = False, workers: int = 1, ray: str | None = None, **settings: Any,
 ) -> Comparison:  # fmt: skip
     """Compare augmentations and strategies at equal budget, as `augury compare` does; the first of each is the reference.
 
-    augment, strategy: a list, or comma-separated text. seeds: trainings for each row. Everything else as in `fit`.
+    augment, strategy: a list, or comma-separated text. seeds: trainings for each row. workers: processes that train at the same
+    time; a script that asks for several guards its own calls by `if __name__ == "__main__":`. ray: a Ray cluster, `local`, `auto`
+    or an address. Everything else as in `fit`.
     """
     made, path = _settings(data, settings, several=True), Path(output)
     result = comparisons.compare(
-        made, seeds, path, resume=resume, overwrite=overwrite, quiet=quiet, parallel_seeds=parallel_seeds
+        made, seeds, path, resume=resume, overwrite=overwrite, quiet=quiet, parallel_seeds=parallel_seeds,
+        workers=Workers.of("compare", workers, ray)
     )  # fmt: skip
     return Comparison(path, rows_from(result), result)
 

@@ -66,6 +66,7 @@ def fit(
     draws: Literal["independent", "stratified"] = "independent",
     capture: bool = True,
     stream: Literal["auto", "yes", "no"] = "auto",
+    cache: str | None = None,
     decode_workers: int | None = None,
     checkpoint_seconds: float = 0.0,
 ) -> Run:
@@ -84,6 +85,8 @@ def compare(
     overwrite: bool = False,
     quiet: bool = False,
     parallel_seeds: bool = False,
+    workers: int = 1,
+    ray: str | None = None,
     augment: Augmentation = "none",
     augment2: Augmentation | None = None,
     strategy: str | Sequence[str] = "erm",
@@ -135,10 +138,13 @@ def compare(
     draws: Literal["independent", "stratified"] = "independent",
     capture: bool = True,
     stream: Literal["auto", "yes", "no"] = "auto",
+    cache: str | None = None,
     decode_workers: int | None = None,
     checkpoint_seconds: float = 0.0,
 ) -> Comparison:
     """Compare augmentations and strategies at equal budget, as `augury compare` does; the first of each is the reference.
 
-    augment, strategy: a list, or comma-separated text. seeds: trainings for each row. Everything else as in `fit`.
+    augment, strategy: a list, or comma-separated text. seeds: trainings for each row. workers: processes that train at the same
+    time; a script that asks for several guards its own calls by `if __name__ == "__main__":`. ray: a Ray cluster, `local`, `auto`
+    or an address. Everything else as in `fit`.
     """

@@ -87,7 +87,7 @@ def other_data(run: Run, data: str, data_dir: str | None = None) -> Dataset:
     known = run.identity
     dataset = load(
         data, data_dir=data_dir, validation=run.settings.validation, image_size=known.size, resize=known.resize,
-        like=known.preparation,
+        like=known.preparation, cache=run.settings.cache,
     )  # fmt: skip
     if dataset.classes != known.classes:
         raise InputError(f"--data {data}: its classes {_few(dataset.classes)} are not the run's {_few(known.classes)}")

@@ -7,6 +7,7 @@ from typing import Any
 from augury.augment.names import read_policy_file
 from augury.explain.pages.page import train_page
 from augury.jobs.environment import environment
+from augury.jobs.estimate import Before, Work, announce, remaining
 from augury.jobs.progress import bar
 from augury.jobs.reporting import settings_shown, training_sheet
 from augury.train.data.dataset import Dataset
@@ -21,25 +22,41 @@ from augury.train.engine.world import World, join, leave
 
 
 def train(
-    settings: Settings, output: Path, *, resume: bool = False, overwrite: bool = False, quiet: bool = False
+    settings: Settings,
+    output: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
+    before: Before | None = None,
 ) -> dict[str, Any] | None:
     """Train, evaluate once on the test part and write the run's files into `output`; returns result.json's content.
 
+    before: is told how long it will take, where that is long, and may refuse.
     Started by torchrun, the processes train together; only the first writes, and the others return None.
     """
     world, device = join(settings.device)
     try:
-        return _train(settings, output, world, device, resume, overwrite, quiet)
+        return _train(settings, output, world, device, resume, overwrite, quiet, before)
     finally:
         leave()
 
 
 def _train(
-    settings: Settings, output: Path, world: World, device: str, resume: bool, overwrite: bool, quiet: bool
+    settings: Settings,
+    output: Path,
+    world: World,
+    device: str,
+    resume: bool,
+    overwrite: bool,
+    quiet: bool,
+    before: Before | None,
 ) -> dict[str, Any] | None:
     dataset = load_for(settings)
     settings = settings.resolved(len(dataset.train.ids))
     training = prepare(replace(settings, device=device), dataset, world=world)
+    if world.size == 1:
+        announce([Work(settings, dataset, 1, remaining(output, settings) if resume else settings.total_epochs)], before)
     directory = RunDirectory.open(output, settings.dict(), overwrite=overwrite, resume=resume) if world.leads else None
     finished = world.from_first(None if directory is None else directory.result())
     if finished is not None:

@@ -16,12 +16,12 @@ from augury.cli import main
 from augury.cli import reproduce as command
 from augury.core import registry
 from augury.core.errors import InputError, RunError
-from augury.jobs.reproduce import runs as reproduce_runs
 from augury.jobs.reproduce.page import cells_of, explained, overview, results_page
 from augury.jobs.reproduce.reproduce import Request, _row, _trained, compare, reproduce, within
 from augury.jobs.reproduce.runs import RunContext, figure_of, planned
 from augury.recipes.recipe import Recipe, RecipeRow, load
 from augury.recipes.scales import settings_at
+from augury.train.pools.training import Ended, TrainingJob, TrainingRunner
 
 ROOT = Path(__file__).resolve().parents[3]
 MIXUP = "cifar100-preact18-mixup*"
@@ -131,16 +131,18 @@ def test_part_of_the_data_is_not_judged_against_the_paper(tmp_path: Path) -> Non
 
 
 def test_a_training_that_fails_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = reproduce_runs.run_one
+    real, tries = TrainingRunner.run, []
 
-    def broken(settings: Any, *rest: Any) -> dict[str, Any]:
-        if "ait" in settings.strategy:
+    def broken(self: TrainingRunner, job: TrainingJob, tell: Any) -> Ended:
+        if "ait" in job.settings.strategy:
+            tries.append(job.name)
             raise RunError("the training loss is nan")
-        return real(settings, *rest)
+        return real(self, job, tell)
 
-    monkeypatch.setattr(reproduce_runs, "run_one", broken)
+    monkeypatch.setattr(TrainingRunner, "run", broken)
     result = smoke("ait_table3", tmp_path, "noise-80-*")
-    assert [row["status"] for row in result["rows"]] == ["measured", "failed: the training loss is nan"]
+    assert [row["status"] for row in result["rows"]] == ["measured", f"failed: {tries[0]}: the training loss is nan"]
+    assert len(tries) == 2, "it was tried once more"
     assert result["rows"][1]["difference"] is None
 
 

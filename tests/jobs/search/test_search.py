@@ -21,11 +21,14 @@ from augury.augment.names import read_policy_file
 from augury.augment.policies.tanda import load as load_generator
 from augury.cli import main
 from augury.core.errors import InputError
-from augury.jobs.search.report import sentence
+from augury.jobs.search.report import noise_note, sentence
 from augury.jobs.search.search import SearchOptions, policies_kept, search
 from augury.jobs.search.settings import SearchSettings
 from augury.jobs.search.setup import controller_lr, searcher_of, space_of
+from augury.jobs.tables import search_table
 from augury.jobs.train import train
+from augury.train.engine.metrics import metric_of
+from augury.train.pools.opened import Workers
 from augury.train.search.budget import Budget
 from augury.train.search.child import refined_from
 from augury.train.search.searchers import ControllerSearch, GridSearch
@@ -98,6 +101,26 @@ def test_a_search_writes_what_it_found_beside_its_controls(method: str, more: di
         assert augury.pipeline(f"tanda(file='{output / 'found.safetensors'}')")(images).shape == images.shape
 
 
+def test_a_choice_by_less_than_one_validation_image_is_said_to_be_noise() -> None:
+    accuracy, labels = metric_of("accuracy"), torch.arange(50) % 2  # an image is 2 points
+    assert noise_note([90.0, 88.0, 70.0], 1, accuracy, labels) is None, "one image behind is behind"
+    assert "picked on noise: 2 of the other children are less than one of the 50" in (
+        noise_note([90.0, 90.0, 88.5, 70.0], 1, accuracy, labels) or ""
+    )
+    assert "1 of the other children is" in (noise_note([95.0, 90.0, 90.0], 2, accuracy, labels) or "")
+    assert noise_note([90.0], 1, accuracy, labels) is None, "a lone child was not picked among several"
+    assert "(4 points)" in (noise_note([90.0, 87.0], 1, metric_of("worst_class"), labels) or "")
+
+
+def test_a_search_names_what_its_children_are_rewarded_with(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = replace(FAST, data=data, metric="log_loss", lr=0.0)  # all children answer alike
+    result = search(settings, options("randaugment", seeds=1), tmp_path / "out", quiet=True)
+    search_table(result)
+    page, said = (tmp_path / "out" / "report.html").read_text(), capsys.readouterr().out
+    for text in (page, said):
+        assert "geometric mean of the true class" in text and "picked on noise" in text
+
+
 def test_the_search_never_sees_the_test_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With another test part all but the final accuracies stays as it was, and each final training reads it once."""
     import augury.train.engine.outcome as outcome
@@ -129,7 +152,7 @@ def test_a_finished_search_is_extended_by_a_larger_budget_other_controls_and_mor
     from augury.train.search.child import ChildRunner
 
     settings, plain, trained = replace(FAST, data=data), ChildRunner.run, []
-    monkeypatch.setattr(ChildRunner, "run", lambda self, job: trained.append((job.arm, job.number)) or plain(self, job))
+    monkeypatch.setattr(ChildRunner, "run", lambda self, job, tell: trained.append((job.arm, job.number)) or plain(self, job, tell))
     first = search(settings, options("randaugment", budget="3", seeds=1, controls="none"), tmp_path, quiet=True)
     before = len(trained)
     more = options("randaugment", budget="5", seeds=2, controls="none,flip")
@@ -193,17 +216,17 @@ def test_a_search_resumes_without_training_a_finished_child_again(
     whole = search(settings, wanted, tmp_path / "whole", quiet=True)
     plain, trained = ChildRunner.run, []
 
-    def interrupted(self: ChildRunner, job: Any) -> Any:
+    def interrupted(self: ChildRunner, job: Any, tell: Any) -> Any:
         if len(trained) == 3:
             raise KeyboardInterrupt
         trained.append((job.arm, job.number))
-        return plain(self, job)
+        return plain(self, job, tell)
 
     monkeypatch.setattr(ChildRunner, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         search(settings, wanted, tmp_path / "part", quiet=True)
     assert len(journal(tmp_path / "part")) == 3
-    monkeypatch.setattr(ChildRunner, "run", lambda self, job: trained.append((job.arm, job.number)) or plain(self, job))
+    monkeypatch.setattr(ChildRunner, "run", lambda self, job, tell: trained.append((job.arm, job.number)) or plain(self, job, tell))
     resumed = search(settings, wanted, tmp_path / "part", resume=True, quiet=True)
     assert len(trained) == len(set(trained)) == 8
     assert journal(tmp_path / "part") == journal(tmp_path / "whole")
@@ -237,7 +260,7 @@ def test_a_search_killed_at_any_moment_resumes(data: str, tmp_path: Path) -> Non
 def test_workers_change_nothing_but_the_time(data: str, tmp_path: Path) -> None:
     settings, wanted = replace(FAST, data=data), options("randaugment", seeds=1)
     one = search(settings, wanted, tmp_path / "one", quiet=True)
-    two = search(settings, wanted, tmp_path / "two", SearchOptions(workers=2), quiet=True)
+    two = search(settings, wanted, tmp_path / "two", SearchOptions(Workers(2)), quiet=True)
 
     def order(row: dict[str, Any]) -> tuple[str, int]:
         return row["arm"], row["number"]

@@ -209,3 +209,18 @@ def test_a_comparison_by_a_metric(tmp_path: Path, capsys: pytest.CaptureFixture[
     page = (tmp_path / "out" / "report.html").read_text()
     assert "Class by class" in page and "less is better" in page and "Test log loss, nats" in page
     assert main([*run, "--metric", "f1"]) == 2 and "--metric" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["accuracy", "balanced", "worst_class"])
+def test_one_image_is_the_most_that_a_single_answer_changes(name: str) -> None:
+    labels = torch.tensor([0] * 6 + [1] * 3 + [2] * 2)
+    metric, changes = metric_of(name), []
+    for changed in range(len(labels)):
+        predictions = labels.clone()
+        right = metric.of(Answers(labels.numpy(), predictions.numpy(), np.zeros((len(labels), 3))))
+        predictions[changed] = (labels[changed] + 1) % 3
+        wrong = metric.of(Answers(labels.numpy(), predictions.numpy(), np.zeros((len(labels), 3))))
+        assert right is not None and wrong is not None
+        changes.append(right - wrong)
+    assert metric.one_image(labels) == pytest.approx(max(changes))
+    assert metric.one_image(labels[:0]) == 0.0

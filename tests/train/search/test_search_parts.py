@@ -19,12 +19,14 @@ from augury.augment.stages.plan import PlanStage
 from augury.core.batch import Batch
 from augury.core.errors import InputError, RunError
 from augury.core.noise import Noise
+from augury.train.pools.opened import Workers, pool_of
+from augury.train.pools.pool import SerialPool
+from augury.train.pools.processes import ProcessPool
 from augury.train.search.arm import ArmResult, run_arm
 from augury.train.search.budget import Budget
 from augury.train.search.child import ChildRunner, proxy
 from augury.train.search.journal import Journal
 from augury.train.search.outcome import Job, Outcome
-from augury.train.search.pools import ProcessPool, SerialPool, pool_of
 from augury.train.search.searchers import ControllerSearch, GridSearch, RandomSearch
 from augury.train.search.spaces import AutoAugmentSpace, RandAugmentSpace
 from augury.train.search.tanda_space import TandaSpace
@@ -328,7 +330,7 @@ def test_a_local_ray_instance_trains_the_same_children(monkeypatch: pytest.Monke
     pytest.importorskip("ray", reason="Ray is not installed (the extra `ray`)")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # Ray's processes must find this test's helpers
     runner = ChildRunner(FAST, proxy(bars(), 32, 0), Breaking())
-    with pool_of(runner, workers=2, ray="local") as pool:
+    with pool_of(runner, Workers(2, "local")) as pool:
         found = {o.number: o for o in pool.run(jobs("work", "die", "raise"))}
     alone = next(iter(SerialPool(runner).run(jobs("work"))))
     assert found[0].accuracy == alone.accuracy
@@ -340,7 +342,7 @@ def test_ray_that_is_missing_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with (
         pytest.raises(InputError, match=r"--ray: needs .*augury\[ray\]"),
-        pool_of(ChildRunner(FAST, bars(), Breaking()), ray="local"),
+        pool_of(ChildRunner(FAST, bars(), Breaking()), Workers(1, "local")),
     ):
         pass
 

@@ -226,11 +226,10 @@ def _cost(row: Mapping[str, Any], key: str) -> float | None:
 
 def _other_figures(result: Mapping[str, Any]) -> dict[str, str]:
     """What stands below the large figures; accuracies over epochs are of the validation part and marked so."""
-    said = {
-        "last": "Last epoch, validation",
-        "best": "Best epoch, validation",
-        "median_last_10": "Median of the last ten epochs, validation",
-    }
+    epochs = result.get("epochs", 10)
+    said = {"last": "Last epoch, validation"}
+    if epochs > 1:
+        said |= {"best": "Best epoch, validation", "median_last_10": f"Median of the last {min(epochs, 10)} epochs, validation"}
     found = {name: f"{number(result[key], 2)} %" for key, name in said.items() if isinstance(result.get(key), int | float)}
     before = result.get("stage_one")
     if before:

@@ -9,6 +9,7 @@ from typing import Any
 from augury.core.errors import InputError
 from augury.explain.report.sheet import sheets
 from augury.jobs.environment import environment
+from augury.jobs.estimate import Before, announce
 from augury.jobs.patch.find import Model, before_and_after, found_groups, model_of
 from augury.jobs.patch.folder import FIND, TRANSLATE, TRANSLATED, open_folder
 from augury.jobs.patch.report import page
@@ -23,6 +24,7 @@ from augury.train.engine.checkpoint import write_atomically, write_json
 from augury.train.engine.settings import Settings
 from augury.train.engine.setup import pick_device
 from augury.train.engine.source import load_for
+from augury.train.pools.opened import ALONE, Workers
 from augury.train.translation.pairs import notes_of, pairs_of
 
 SALIENCY = "saliency.png"
@@ -30,7 +32,7 @@ SALIENCY = "saliency.png"
 
 def patch(
     settings: Settings, options: PatchSettings, output: Path, *, stage: str | None = None, resume: bool = False,
-    overwrite: bool = False, quiet: bool = False,
+    overwrite: bool = False, quiet: bool = False, workers: Workers = ALONE, before: Before | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Run the named stages (all: find, translate, retrain, report), each from where it stopped.
 
@@ -48,7 +50,7 @@ def patch(
     settings = settings.resolved(len(dataset.train.ids))
     groups = checked_groups(dataset)
     device = pick_device(settings.device)
-    trainings = Trainings(output, rows, settings, dataset, lru_cache(1)(lambda: translated_images(output, dataset)))
+    trainings = Trainings(output, rows, settings, dataset, lru_cache(1)(lambda: translated_images(output, dataset)), workers)
     trainings.check()
     seeds = list(range(settings.seed, settings.seed + options.seeds))
     translating = any(row.translated for row in rows)
@@ -59,6 +61,10 @@ def patch(
     if stage is not None and (output / "config.yaml").exists() and not overwrite:
         resume = True
     _check_earlier_stages(trainings, stages, seeds, looks_only=options.from_run is not None, removing=overwrite and not resume)
+    if {"find", "retrain"} & {*stages}:
+        once = stages == ("find",)
+        works = trainings.works(seeds[:1] if once else seeds, first=once, resume=resume)
+        announce(works, before, workers, "the translations" if "translate" in stages and translating else "")
     directory = open_folder(output, settings, options, overwrite=overwrite, resume=resume)
     notes = [*dataset.notes, *notes_of(groups), *_test_notes(dataset, groups)]
     done: dict[str, Any] = {}
@@ -69,7 +75,7 @@ def patch(
     if "retrain" in stages:
         done = {"version": 1, "trainings": [str(f) for one in _retrained(trainings, seeds, quiet) for f in one.folders]}
     if "report" in stages:
-        found = trainings.all(seeds, None)
+        found = trainings.all(seeds)
         translations = _read(output / TRANSLATE) if translating else {"pairs": []}
         notes += translations.get("warnings", [])
         done = {
@@ -81,9 +87,9 @@ def patch(
             "notes": notes,
             "environment": environment(device),
         }
-        before = given or _before(trainings, found[0])
+        unpatched = given or _before(trainings, found[0])
         after = model_of(found[-1].folders[0], dataset, found[-1].row.strategy.split("(")[0], settings.device)
-        write_atomically(output / SALIENCY, sheets([before_and_after(before, after, dataset, groups)]))
+        write_atomically(output / SALIENCY, sheets([before_and_after(unpatched, after, dataset, groups)]))
         write_atomically(output / "report.html", page(output, done, settings, dataset, groups, found, seeds).encode())
         directory.write_metrics([
             {"strategy": one.row.name, "seed": seed, **line}
@@ -119,7 +125,7 @@ def _check_earlier_stages(
     if stages == ("retrain",) and translated:
         trainings.translated()
     if stages == ("report",):
-        trainings.all(seeds, None)
+        trainings.all(seeds)
         _read(trainings.output / FIND)
         if translated:
             _read(trainings.output / TRANSLATE)
@@ -133,8 +139,8 @@ def find_stage(trainings: Trainings, groups: Groups, seeds: list[int], given: Mo
         tried = len(row.grid) * len(seeds) if len(row.grid) > 1 else 1
         with bar(trainings.settings.epochs * tried, quiet) as progress:
             progress.label(f"find: {row.label}, seed {seed}")
-            choice = trainings.chosen(row, seeds, progress.epoch)
-            trainings.train(row, seed, choice, progress.epoch)
+            trainings.train([row], seeds if len(row.grid) > 1 else [seed], progress)
+        choice = trainings.chosen(row, seeds)
         model = model_of(trainings.folder(row, seed, choice), trainings.dataset, row.label, trainings.settings.device)
     found = found_groups(model, trainings.dataset, groups)
     write_json(trainings.output / FIND, found)
@@ -145,7 +151,8 @@ def _retrained(trainings: Trainings, seeds: list[int], quiet: bool) -> list[Trai
     total = sum(len(row.grid) * len(seeds) for row in trainings.rows) * trainings.settings.epochs
     with bar(total, quiet) as progress:
         progress.label("retrain")
-        return trainings.all(seeds, progress.epoch)
+        trainings.train(trainings.rows, seeds, progress)
+    return trainings.all(seeds)
 
 
 def _before(trainings: Trainings, first: Trained) -> Model:

@@ -2,8 +2,9 @@
 
 import re
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +14,32 @@ from torch import Tensor
 
 from augury.core.errors import InputError
 from augury.explain.statistics import compare_rows
+from augury.jobs.estimate import Work, remaining
 from augury.jobs.patch.rows import PatchRow
+from augury.jobs.progress import Bar
 from augury.train.data.dataset import Dataset
 from augury.train.data.groups import GroupAccuracy, Groups, group_accuracy
 from augury.train.engine.networks import predictions_file
 from augury.train.engine.prepare import prepare
-from augury.train.engine.run import Trainer
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
+from augury.train.pools.opened import ALONE, Workers, pool_of
+from augury.train.pools.pool import Pool, Shared
+from augury.train.pools.training import Ended, TrainingJob, TrainingRunner, outcome_of, portable, train_all
 from augury.train.strategies.clamp import STREAM
-
-Advance = Callable[[dict[str, Any] | None], None]
 
 
 @dataclass(frozen=True)
 class Trainings:
     """The rows' trainings: their folders, settings and data. translated: reads the translated images, called when a row needs
-    them."""
+    them. workers: who trains."""
 
     output: Path
     rows: list[PatchRow]
     settings: Settings
     dataset: Dataset
     translated: Callable[[], Tensor]
+    workers: Workers = ALONE
 
     def folder(self, row: PatchRow, seed: int, choice: int = 0) -> Path:
         """The folder of one training; `choice`: its index in the grid."""
@@ -52,25 +56,44 @@ class Trainings:
                 nothing = {STREAM: torch.zeros(0)} if row.reads_translations else None
                 prepare(row.settings(self.settings, choice), self.dataset, nothing)
 
-    def train(self, row: PatchRow, seed: int, choice: int, advance: Advance | None) -> dict[str, Any]:
-        """Train, or resume a training; returns its result.json with its metrics. Without `advance`, only read a finished one."""
-        folder, settings = self.folder(row, seed, choice), row.settings(self.settings, choice, seed)
-        if advance is None:
-            result = RunDirectory(folder).result() if folder.is_dir() else None
-            if result is None:
-                raise InputError(f"--stage report: {folder} is not finished; run --stage retrain first")
-            return {**result, "metrics": RunDirectory(folder).metrics()}
-        directory = RunDirectory.open(folder, settings.dict(), resume=True)
-        result = directory.result()
-        if result is None:
-            streams = None
-            if row.reads_translations:
-                streams = {STREAM: true_translations(self.dataset, row.name) if row.true else self.translated()}
-            result = Trainer(prepare(settings, self.dataset, streams)).run(directory, advance)
-            directory.finish(result)
-        return {**result, "metrics": directory.metrics()}
+    def works(self, seeds: list[int], *, first: bool, resume: bool) -> list[Work]:
+        """What there is to train, of the first row or of all. Rows that read translations are as long as those that do not, at the
+        least: their translations are not there yet."""
+        found = []
+        for row in self.rows[:1] if first else self.rows:
+            settings = row.settings(self.settings, 0)
+            epochs = sum(
+                remaining(self.folder(row, seed, choice), settings) if resume else settings.total_epochs
+                for choice, seed in product(range(len(row.grid)), seeds)
+            )
+            found.append(Work(settings, self.dataset, len(seeds) * len(row.grid), epochs))
+        return found
 
-    def chosen(self, row: PatchRow, seeds: list[int], advance: Advance | None) -> int:
+    def train(self, rows: Sequence[PatchRow], seeds: list[int], progress: Bar) -> None:
+        """Train these rows, as far as they are not finished: every entry of their grids with every seed."""
+        with pool_of(TrainingRunner(self.settings), self.workers) as pool:
+            train_all(pool, self._jobs(pool, rows, seeds), progress.told, progress.ended)
+
+    def _jobs(self, pool: Pool[TrainingJob, Ended], rows: Sequence[PatchRow], seeds: list[int]) -> Iterator[TrainingJob]:
+        data, translations = pool.share(portable(self.dataset)), dict[bool, Shared[Tensor]]()
+        for row in rows:
+            if row.reads_translations and row.true not in translations:
+                read = true_translations(self.dataset, row.name) if row.true else self.translated()
+                translations[row.true] = pool.share(read)
+            streams = {STREAM: translations[row.true]} if row.reads_translations else {}
+            for choice, seed in product(range(len(row.grid)), seeds):
+                settings = row.settings(self.settings, choice, seed)
+                tried = f", {row.grid[choice]}" if len(row.grid) > 1 else ""
+                yield TrainingJob(f"{row.label}{tried}, seed {seed}", settings, self.folder(row, seed, choice), data, streams)
+
+    def read(self, row: PatchRow, seed: int, choice: int) -> dict[str, Any]:
+        """A finished training's result.json, with its metrics; InputError where it is not finished."""
+        folder = self.folder(row, seed, choice)
+        if not folder.is_dir() or RunDirectory(folder).result() is None:
+            raise InputError(f"--stage report: {folder} is not finished; run --stage retrain first")
+        return outcome_of(folder)
+
+    def chosen(self, row: PatchRow, seeds: list[int]) -> int:
         """The index of the row's grid with the best mean over seeds on the validation part; 0 for a single entry.
 
         One seed is not enough: the best of several single trainings is mostly the luckiest.
@@ -78,17 +101,17 @@ class Trainings:
         if len(row.grid) == 1:
             return 0
         values = [
-            statistics.mean(_validated(self.settings, self.train(row, seed, choice, advance)) for seed in seeds)
+            statistics.mean(_validated(self.settings, self.read(row, seed, choice)) for seed in seeds)
             for choice in range(len(row.grid))
         ]
         return values.index(max(values))
 
-    def all(self, seeds: list[int], advance: Advance | None) -> list["Trained"]:
-        """Every row with every seed."""
+    def all(self, seeds: list[int]) -> list["Trained"]:
+        """Every row with every seed, all of them trained."""
         found = []
         for row in self.rows:
-            choice = self.chosen(row, seeds, advance)
-            runs = [self.train(row, seed, choice, advance) for seed in seeds]
+            choice = self.chosen(row, seeds)
+            runs = [self.read(row, seed, choice) for seed in seeds]
             found.append(Trained(row, choice, runs, [self.folder(row, seed, choice) for seed in seeds]))
         return found
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from augury.core.errors import InputError
 from augury.jobs.recommend.recommend import POLICY
 from augury.jobs.recommend.recommend import recommend as run
 from augury.jobs.recommend.settings import REFERENCE, RecommendSettings
 from augury.train.engine.settings import MetricName
+from augury.train.pools.opened import Workers
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,6 @@ def recommend(
     stderr. Raises InputError for what is refused before anything is written.
     """
     listed = candidates if candidates is None or isinstance(candidates, str) else ",".join(candidates)
-    if not isinstance(workers, int) or workers < 1:
-        raise InputError(f"recommend: workers={workers!r}: must be a whole number of at least 1")
     values = {
         "data": data, "minutes": minutes, "candidates": listed, "reference": reference, "metric": metric, "error_rate": error_rate,
         "model": model, "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed, "data_dir": data_dir,
@@ -75,8 +73,8 @@ def recommend(
     }  # fmt: skip
     path = Path(output)
     result = run(
-        RecommendSettings.of(values, "recommend"), path, workers=workers, ray=ray, resume=resume, overwrite=overwrite,
-        told=_silent if quiet else _told,
+        RecommendSettings.of(values, "recommend"), path, workers=Workers.of("recommend", workers, ray), resume=resume,
+        overwrite=overwrite, told=_silent if quiet else _told,
     )  # fmt: skip
     chosen, gain = result["recommendation"], result["gain"]
     return Recommendation(

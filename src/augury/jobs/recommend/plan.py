@@ -1,22 +1,17 @@
 """What a recommendation will do with its time: image size, network, epochs, candidates, rounds and seeds."""
 
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import torch
-
-from augury.core import warmup
 from augury.core.errors import InputError
+from augury.jobs.estimate import images_per_second
 from augury.train.data.dataset import Dataset
-from augury.train.engine.prepare import prepare
-from augury.train.engine.run import Trainer
+from augury.train.data.default_side import SIDES
 from augury.train.engine.settings import Settings
 from augury.train.engine.setup import pick_device
 
-SIDES = (224, 128, 64, 32)
 # Rounds of the race: shares of the final epochs, rounds on each, and the share of the candidates there is time for.
 RUNGS = ((0.25, 2, 1.0), (0.5, 2, 0.5), (1.0, 2, 0.25))
 SEEDS, FEWEST_SEEDS, MOST_SEEDS = 3, 2, 10
@@ -166,30 +161,6 @@ def _plan(
         _two(size), name, epochs, images, candidates, rungs, seeds, round(held, 4), round(rate, 1),
         round(base + (seeds - SEEDS) * one, 1),
     )  # fmt: skip
-
-
-def images_per_second(settings: Settings, dataset: Dataset, patience: float = 0.0) -> float:
-    """Source images of the reference's training per second, its evaluation included; measured on a few steps.
-
-    patience: seconds to wait until kernels are compiled, without which it would be too low.
-    """
-    batch = min(settings.resolved(len(dataset.train.ids)).batch_size or 1, len(dataset.train.ids))
-    train, validation = dataset.train, dataset.validation
-    few = replace(
-        dataset, train=train[torch.arange(min(2 * batch, len(train.ids)))],
-        validation=validation[torch.arange(min(max(1, batch // 4), len(validation.ids)))],
-    )  # fmt: skip
-    trainer = Trainer(prepare(replace(settings, epochs=1000, batch_size=batch), few))
-    with torch.random.fork_rng(devices=[]):
-        trainer.train_epoch()  # allocations and compiling are not what a step costs
-        waited = time.perf_counter()
-        while not warmup.ready() and time.perf_counter() - waited < patience:
-            time.sleep(0.1)
-        started, steps = time.perf_counter(), 0
-        while steps < 3 or (time.perf_counter() - started < 1 and steps < 50):
-            trainer.train_epoch()
-            steps += 1
-        return steps * len(few.train.ids) / (time.perf_counter() - started)
 
 
 def _images(dataset: Dataset) -> int:

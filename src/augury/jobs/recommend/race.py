@@ -19,9 +19,9 @@ from augury.train.engine.networks import derived_seed
 from augury.train.engine.prepare import prepare
 from augury.train.engine.run import Trainer
 from augury.train.engine.settings import Settings
+from augury.train.pools.pool import Pool, Tell, in_words, unheard
 from augury.train.search.journal import Journal
 from augury.train.search.outcome import Job, Outcome
-from augury.train.search.pools import Pool
 
 ARM = "race"
 _ROUNDS = 1000  # at most, in a journal's number of a training
@@ -39,23 +39,20 @@ class RaceRunner:
     dataset: Dataset
     candidates: tuple[Candidate, ...]
     share: float
-    threads: int | None = None
 
-    def with_threads(self, threads: int) -> "RaceRunner":
-        """The same for a process with so many threads."""
-        return replace(self, threads=threads)
-
-    def run(self, job: Job) -> Outcome:
-        """Train one candidate, `job.decisions` its number and the epochs. An error is the outcome's, not the caller's."""
+    def run(self, job: Job, tell: Tell = unheard) -> Outcome:
+        """Train one candidate, `job.decisions` its number and the epochs."""
         started = time.perf_counter()
         number, epochs = job.decisions
-        value, error = None, None
-        try:
-            value = self._train(self.candidates[number], epochs, job.seed)
-        except Exception as broken:
-            error = " ".join(f"{type(broken).__name__}: {broken}".split())[:300]
+        value = self._train(self.candidates[number], epochs, job.seed)
         seconds = round(time.perf_counter() - started, 4)
-        return Outcome(job.arm, job.number, list(job.decisions), job.seed, value, seconds, epochs, error=error)
+        return Outcome(job.arm, job.number, list(job.decisions), job.seed, value, seconds, epochs)
+
+    def broken(self, job: Job, error: Exception, seconds: float) -> Outcome:
+        """The outcome of a training that failed twice."""
+        return Outcome(
+            job.arm, job.number, list(job.decisions), job.seed, None, round(seconds, 4), job.decisions[1], error=in_words(error)
+        )
 
     def _train(self, candidate: Candidate, epochs: int, seed: int) -> float | None:
         settings = candidate.settings(self.settings, epochs, seed)
@@ -115,7 +112,7 @@ class Race:
         """The candidates that are still in it."""
         return [number for number in range(len(self.candidates)) if number not in self.left]
 
-    def run(self, pool: Pool) -> None:
+    def run(self, pool: Pool[Job, Outcome]) -> None:
         """All rungs, as far as the time goes."""
         for number, rung in enumerate(self.plan.rungs):
             if number:
@@ -172,7 +169,7 @@ class Race:
             "seconds": round(sum(taken for _, taken in self.seconds.get(number, ())), 2),
         }  # fmt: skip
 
-    def _round(self, pool: Pool, number: int, rung: Rung, turn: int) -> bool:
+    def _round(self, pool: Pool[Job, Outcome], number: int, rung: Rung, turn: int) -> bool:
         """One training of every candidate that races; whether the time sufficed for all."""
         racing = self.racing()
         for candidate in racing:
@@ -186,7 +183,7 @@ class Race:
             self.values[number][candidate][turn] = outcome.accuracy
         return all(self.values[number][k][turn] is not None for k in racing if k not in self.left)
 
-    def _outcomes(self, pool: Pool, racing: list[int], number: int, rung: Rung, turn: int) -> Iterator[Outcome]:
+    def _outcomes(self, pool: Pool[Job, Outcome], racing: list[int], number: int, rung: Rung, turn: int) -> Iterator[Outcome]:
         """Those in the journal, then those of trainings that are started now, as long as there is time for another."""
         seed = derived_seed(self.settings.seed, "race", number * _ROUNDS + turn) % 2**31
         missing = []

@@ -30,9 +30,9 @@ from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
 from augury.train.engine.setup import pick_device
 from augury.train.engine.source import load_for
+from augury.train.pools.opened import ALONE, Workers, pool_of
 from augury.train.search.child import refined_from
 from augury.train.search.journal import Journal
-from augury.train.search.pools import pool_of
 
 UNEVEN = 1.5
 POLICY, FINAL, PLAN = "recommended.yaml", "final", "plan.json"
@@ -53,7 +53,7 @@ class Prepared:
 
 
 def recommend(
-    options: RecommendSettings, output: Path | None, *, workers: int = 1, ray: str | None = None, resume: bool = False,
+    options: RecommendSettings, output: Path | None, *, workers: Workers = ALONE, resume: bool = False,
     overwrite: bool = False, dry_run: bool = False, told: Told = lambda text: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Recommend an augmentation for the images; returns result.json's content, or the plan alone for `dry_run`.
@@ -76,12 +76,12 @@ def recommend(
     if overwrite:
         _forget(output)
     write_json(output / PLAN, prepared.plan.dict())
-    race = _raced(prepared, options, output, end, workers, ray, told)
+    race = _raced(prepared, options, output, end, workers, told)
     challenger = race.challenger()
     if challenger is None:
         first = next(iter(race.errors.values()), "the time did not suffice for one round; give more --minutes")
         raise RunError(f"recommend: no candidate beside the reference was trained: {first}")
-    best, compared = _compared(prepared, race, challenger, output, end, told)
+    best, compared = _compared(prepared, race, challenger, output, end, workers, told)
     result = _result(prepared, race, best, compared)
     result["seconds"] = round(already + time.monotonic() - started, 1)
     result["environment"] = environment(pick_device(options.device))
@@ -134,7 +134,7 @@ def _checked(candidate: Candidate, settings: Settings, dataset: Dataset, flag: s
 
 
 def _raced(
-    prepared: Prepared, options: RecommendSettings, output: Path, end: float, workers: int, ray: str | None, told: Told
+    prepared: Prepared, options: RecommendSettings, output: Path, end: float, workers: Workers, told: Told
 ) -> Race:  # fmt: skip
     """The race, which leaves the time for the final trainings."""
     plan, dataset = prepared.plan, prepared.dataset
@@ -142,13 +142,13 @@ def _raced(
     deadline = end - prepared.reserve - plan.final_seconds
     race = Race(plan, prepared.chosen, prepared.settings, journal, options.error_rate, deadline, told=told)
     unseen = replace(dataset, test=dataset.test[torch.zeros(0, dtype=torch.int64)], notes=())
-    with pool_of(RaceRunner(prepared.settings, unseen, prepared.chosen, plan.validation), workers, ray) as pool:
+    with pool_of(RaceRunner(prepared.settings, unseen, prepared.chosen, plan.validation), workers) as pool:
         race.run(pool)
     return race
 
 
 def _compared(
-    prepared: Prepared, race: Race, challenger: int, output: Path, end: float, told: Told
+    prepared: Prepared, race: Race, challenger: int, output: Path, end: float, workers: Workers, told: Told
 ) -> tuple[Candidate, dict[str, Any]]:  # fmt: skip
     """The best candidate, and its comparison with the reference: both trained in full with new seeds and read on the test part."""
     plan, best = prepared.plan, prepared.chosen[challenger]
@@ -168,7 +168,7 @@ def _compared(
     if best.strategy != "erm":
         settings = replace(settings, augment=best.augment, strategy=f"erm,{best.strategy}")
     own = {best.augment: refined_from(epochs, best.refine_share)} if best.refine_share else {}
-    return best, compare(settings, seeds, output / FINAL, resume=True, quiet=True, may_change={"seeds"}, own=own)
+    return best, compare(settings, seeds, output / FINAL, resume=True, quiet=True, may_change={"seeds"}, own=own, workers=workers)
 
 
 def _result(prepared: Prepared, race: Race, winner: Candidate, compared: dict[str, Any]) -> dict[str, Any]:

@@ -54,6 +54,10 @@ class RecommendSettings:
     )
     resize: Literal["cover", "fit", "stretch"] = flag("cover", "Data", "how images of another shape are brought to that size")
     fraction: Annotated[float, Interval(0, 1)] = flag(1.0, "Data", "fraction of the training images that is used")
+    cache: str | None = flag(
+        None, "Device and speed", "folder where decoded images are kept for later commands, or off", value="DIR|off",
+        unset="~/.cache/augury/decoded",
+    )  # fmt: skip
     device: str = flag("auto", "Device and speed", "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one", value="DEVICE")
     precision: Literal["auto", "float32", "bfloat16"] = flag(
         "auto",
@@ -71,6 +75,6 @@ class RecommendSettings:
         own = {
             "data": self.data, "augment": self.reference, "lr": self.lr, "seed": self.seed, "data_dir": self.data_dir,
             "image_size": self.image_size, "resize": self.resize, "fraction": self.fraction, "device": self.device,
-            "precision": self.precision, "batch_size": self.batch_size,
+            "precision": self.precision, "cache": self.cache, "batch_size": self.batch_size,
         }  # fmt: skip
         return Settings(**{**own, **decided})

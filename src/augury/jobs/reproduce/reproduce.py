@@ -10,8 +10,9 @@ from typing import Any
 
 from augury.core.errors import InputError, RunError
 from augury.jobs.environment import environment
+from augury.jobs.estimate import Before, announce
 from augury.jobs.progress import bar
-from augury.jobs.reproduce.runs import Planned, RunContext, figure_of, measured, patch_all, planned, train_all
+from augury.jobs.reproduce.runs import Planned, RunContext, figure_of, measured, patch_all, planned, run_planned, works_of
 from augury.recipes.needs import incomplete
 from augury.recipes.recipe import Recipe, RecipeRow, load
 from augury.recipes.scales import Scale, changes, patch_at, settings_at
@@ -39,7 +40,13 @@ class Request:
 
 
 def reproduce(
-    request: Request, context: RunContext, *, resume: bool = False, overwrite: bool = False, quiet: bool = False
+    request: Request,
+    context: RunContext,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
+    before: Before | None = None,
 ) -> dict[str, Any]:
     """Run the trainings of the rows and write result.json: published, ours, n, spread and within for each row.
 
@@ -59,19 +66,25 @@ def reproduce(
     pick_device(context.device)
     for plan in planned([(row, settings) for row, settings in each if row.unavailable is None]):
         context.settings(plan)
+    if recipe.job != "patch":
+        announce(
+            works_of(planned([pair for pair in each if pair[0].unavailable is None]), seeds, context, resume),
+            before,
+            context.workers,
+        )
     config = {"recipe": recipe.name, "scale": request.scale, "changed": request.overrides or {}}
     directory = RunDirectory.open(context.output, config, overwrite=overwrite, resume=resume)
     if overwrite and not resume:
         for file in context.output.glob("runs/*/measure-*.json"):
             file.unlink()
-    before = {row["id"]: row for row in (directory.result() or {"rows": []})["rows"]}
+    earlier = {row["id"]: row for row in (directory.result() or {"rows": []})["rows"]}
     found = (
-        _patched(recipe, each, seeds, context, request.scale, quiet)
+        _patched(recipe, each, seeds, context, request.scale, quiet, before)
         if recipe.job == "patch"
         else _trained(each, seeds, context, quiet)
     )
     made = {row.id: _row(recipe, row, settings, request.scale, found[row.id]) for row, settings in each}
-    every = [made.get(row.id) or before.get(row.id) for row in recipe.rows]
+    every = [made.get(row.id) or earlier.get(row.id) for row in recipe.rows]
     shown = [row for row in every if row is not None]
     if all(row["status"].startswith(("not run", "failed")) for row in shown):
         if all(row["status"].startswith("not run") for row in shown):
@@ -120,16 +133,15 @@ def _trained(
     found: dict[str, Found] = {row.id: (None, f"not run: {row.unavailable}") for row, _ in each if row.unavailable}
     plans = planned([(row, settings) for row, settings in each if row.unavailable is None])
     with bar(len(seeds) * sum(plan.epochs for plan in plans), quiet) as progress:
-        for plan in plans:
-            progress.label(plan.rows[0].id)
-            try:
-                results = train_all(plan, seeds, context, progress)
-            except (InputError, RunError) as error:
-                word = "not run" if isinstance(error, InputError) else "failed"
-                found |= {row.id: (None, f"{word}: {error}") for row in plan.rows}
-                continue
-            for row in plan.rows:
-                found[row.id] = _read(plan, row, results, seeds, context)
+
+        def read(plan: Planned, came: list[dict[str, Any]] | InputError | RunError) -> None:
+            if isinstance(came, list):
+                found.update({row.id: _read(plan, row, came, seeds, context) for row in plan.rows})
+            else:
+                word = "not run" if isinstance(came, InputError) else "failed"
+                found.update({row.id: (None, f"{word}: {came}") for row in plan.rows})
+
+        run_planned(plans, seeds, context, progress, read)
     return found
 
 
@@ -164,9 +176,10 @@ def _patched(
     context: RunContext,
     scale: Scale,
     quiet: bool,
+    before: Before | None,
 ) -> dict[str, Found]:
     try:
-        results = patch_all(each, patch_at(recipe, scale), seeds, context, quiet)
+        results = patch_all(each, patch_at(recipe, scale), seeds, context, quiet, before)
     except (InputError, RunError) as error:
         word = "not run" if isinstance(error, InputError) else "failed"
         return {row.id: (None, f"{word}: {error}") for row, _ in each}

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 from augury.core import registry
 from augury.core.errors import InputError, RunError
 from augury.core.options import Spec, bind, parse_spec
-from augury.jobs.compare import run_one, run_seeds
+from augury.jobs.compare import run_seeds
 from augury.jobs.diagnose import subjects_of
+from augury.jobs.estimate import Before, Work, remaining
 from augury.jobs.patch.patch import patch
 from augury.jobs.patch.settings import PatchSettings
 from augury.jobs.progress import Bar
@@ -23,6 +24,9 @@ from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_json
 from augury.train.engine.settings import Settings
 from augury.train.engine.source import data_key, load_for
+from augury.train.pools.opened import ALONE, Workers, pool_of
+from augury.train.pools.pool import Pool, Shared
+from augury.train.pools.training import Ended, TrainingJob, TrainingRunner, failure_of, outcome_of, portable
 
 
 @dataclass(frozen=True)
@@ -60,15 +64,17 @@ def planned(rows: Sequence[tuple[RecipeRow, dict[str, Any]]]) -> list[Planned]:
 
 @dataclass
 class RunContext:
-    """Where rows are trained: output folder, data, device; and the data set read last."""
+    """Where rows are trained: output folder, data, device, and by whom; and the data set read last, and as it was shared."""
 
     output: Path
     data_dir: str | None = None
     device: str = "auto"
     precision: str = "auto"
     parallel_seeds: bool = False
+    workers: Workers = ALONE
     read: tuple[Any, Dataset] | None = None
     refused: dict[str, str] = field(default_factory=dict)
+    given: Shared[Dataset] | None = None
 
     def settings(self, planned: Planned, seed: int = 0) -> Settings:
         """A training's settings in this context; InputError for an invalid value."""
@@ -100,21 +106,112 @@ class RunContext:
             raise InputError(self.refused[name]) from None
         return self.read[1]
 
+    def shared(self, pool: Pool[Any, Any], dataset: Dataset) -> Shared[Dataset]:
+        """The data set read last, for the pool's jobs; it is shared once."""
+        if self.given is None or self.given.value.origin is not dataset.origin:
+            self.given = pool.share(portable(dataset))
+        return self.given
 
-def train_all(plan: Planned, seeds: list[int], context: RunContext, progress: Bar) -> list[dict[str, Any]]:
-    """The results of a training with every seed; InputError where the data are not there, RunError where it fails."""
+
+# What becomes of a training: its results, or why it has none.
+OnPlan = Callable[[Planned, list[dict[str, Any]] | InputError | RunError], None]
+
+
+@dataclass
+class PlannedJobs:
+    """A training with every seed, on its way. images: of its data, for result.json. failed: the seeds that have no result."""
+
+    plan: Planned
+    jobs: list[TrainingJob]
+    images: dict[str, int]
+    ended: int = 0
+    failed: list[Ended] = field(default_factory=list)
+
+    def results(self) -> list[dict[str, Any]]:
+        """Of every seed; RunError where one failed."""
+        if self.failed:
+            raise failure_of(self.failed)
+        return [{**outcome_of(job.folder), "images": self.images} for job in self.jobs]
+
+
+def jobs_of(plan: Planned, seeds: list[int], context: RunContext, pool: Pool[TrainingJob, Ended]) -> PlannedJobs:
+    """A training with every seed; InputError where the data, or the policies that it replays, are not there."""
     if plan.learned is not None:
         _learned(plan.learned, seeds, context)
     each = [context.settings(plan, seed) for seed in seeds]
     dataset = context.dataset(plan.settings["data"], each[0])
     images = round(len(dataset.train.ids) / each[0].fraction) + len(dataset.validation.ids)
-    folders = [plan.folder(context.output, seed) for seed in seeds]
-    each = [settings.resolved(len(dataset.train.ids)) for settings in each]
-    if context.parallel_seeds and len(seeds) > 1:
-        results = run_seeds(each, dataset, folders, progress)
-    else:
-        results = [run_one(settings, dataset, where, progress) for settings, where in zip(each, folders, strict=True)]
-    return [{**result, "images": {"training": images, "test": len(dataset.test.ids)}} for result in results]
+    shared = context.shared(pool, dataset)
+    jobs = [
+        TrainingJob(f"{plan.rows[0].id}, seed {seed}", settings.resolved(len(dataset.train.ids)),
+                    plan.folder(context.output, seed), shared)
+        for seed, settings in zip(seeds, each, strict=True)
+    ]  # fmt: skip
+    return PlannedJobs(plan, jobs, {"training": images, "test": len(dataset.test.ids)})
+
+
+def works_of(plans: Sequence[Planned], seeds: list[int], context: RunContext, resume: bool) -> list[Work]:
+    """What there is to train, of the data that are there."""
+    found = []
+    for plan in plans:
+        settings = context.settings(plan, seeds[0])
+        try:
+            dataset = context.dataset(plan.settings["data"], settings)
+        except (InputError, RunError):  # said when its turn comes
+            continue
+        folders = [plan.folder(context.output, seed) for seed in seeds]
+        epochs = sum(remaining(folder, settings) if resume else settings.total_epochs for folder in folders)
+        found.append(Work(settings, dataset, len(seeds), epochs))
+    return found
+
+
+def run_planned(
+    plans: Sequence[Planned], seeds: list[int], context: RunContext, progress: Bar, on_plan: OnPlan
+) -> None:  # fmt: skip
+    """Train them all, each with every seed; on_plan: is given a training and its results, or why it has none, once all its seeds
+    are through. Trainings that replay policies follow those that learn them; among the others nobody waits for anybody.
+    """
+    if not plans:
+        return
+    with pool_of(TrainingRunner(context.settings(plans[0])), context.workers) as pool:
+        for wave in ([p for p in plans if p.learned is None], [p for p in plans if p.learned is not None]):
+            _wave(pool, wave, seeds, context, progress, on_plan)
+
+
+def _wave(
+    pool: Pool[TrainingJob, Ended], plans: Sequence[Planned], seeds: list[int], context: RunContext, progress: Bar, on_plan: OnPlan
+) -> None:  # fmt: skip
+    begun: dict[Path, PlannedJobs] = {}
+
+    def finish(found: PlannedJobs) -> None:
+        try:
+            results = found.results()
+        except (InputError, RunError) as error:
+            on_plan(found.plan, error)
+        else:
+            on_plan(found.plan, results)
+
+    def jobs() -> Iterator[TrainingJob]:
+        for plan in plans:
+            try:
+                found = jobs_of(plan, seeds, context, pool)
+            except (InputError, RunError) as error:
+                on_plan(plan, error)
+                continue
+            if context.parallel_seeds and len(seeds) > 1:
+                run_seeds([j.settings for j in found.jobs], found.jobs[0].data.value, [j.folder for j in found.jobs], progress)
+                finish(found)
+                continue
+            begun.update({job.folder: found for job in found.jobs})
+            yield from found.jobs
+
+    for ended in pool.run(jobs(), progress.told):
+        progress.ended(ended)
+        found = begun[ended.folder]
+        found.ended += 1
+        found.failed += [ended] if ended.error is not None else []
+        if found.ended == len(found.jobs):
+            finish(found)
 
 
 def _learned(teacher: Planned, seeds: list[int], context: RunContext) -> None:
@@ -140,7 +237,12 @@ def measured(plan: Planned, row: RecipeRow, seeds: list[int], context: RunContex
 
 
 def patch_all(
-    rows: Sequence[tuple[RecipeRow, dict[str, Any]]], options: dict[str, Any], seeds: list[int], context: RunContext, quiet: bool
+    rows: Sequence[tuple[RecipeRow, dict[str, Any]]],
+    options: dict[str, Any],
+    seeds: list[int],
+    context: RunContext,
+    quiet: bool,
+    before: Before | None = None,
 ) -> dict[str, list[dict[str, Any]]]:
     """One `augury patch` for all rows; per strategy, the entries of result.json for every seed."""
     strategies = list(dict.fromkeys(settings["strategy"] for _, settings in rows))
@@ -149,7 +251,7 @@ def patch_all(
     context.dataset(plan.settings["data"], settings)
     told = PatchSettings.of({**options, "seeds": len(seeds)}, "[patch]")
     where = context.output / "runs" / f"patch-{key_of({**plan.settings, **options, 'seeds': seeds})}"
-    result = patch(settings, told, where, resume=True, quiet=quiet)
+    result = patch(settings, told, where, resume=True, quiet=quiet, workers=context.workers, before=before)
     return {strategy: row["seeds"] for strategy, row in zip(strategies, result["rows"], strict=True)}
 
 

@@ -1,9 +1,11 @@
 """The result of a search as a sentence, a page and a figure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from augury.core.options import parse_chain
 from augury.explain.pages.page import comparison_page
@@ -12,6 +14,7 @@ from augury.explain.report.summary import interval, number
 from augury.jobs.reporting import settings_shown, sheet_of
 from augury.jobs.search.settings import SearchSettings
 from augury.train.data.dataset import Dataset
+from augury.train.engine.metrics import Metric, metric_of
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
 from augury.train.search.budget import Budget
@@ -34,7 +37,27 @@ def arm_words(name: str, arm: Mapping[str, Any]) -> str:
     extras = [f"{arm[key]} {word}" for key, word in (("failed", "crashed"), ("pruned", "ended early")) if arm[key]]
     said = ", ".join([f"{arm['children']} children", *extras, f"{arm['epochs']} epochs", f"{arm['seconds']:.0f} s"])
     accuracies = ", ".join(f"{value:.1f} %" for value in arm["validation_accuracy"])
-    return f"{name}: {said}; best on the validation part with {accuracies}: {' | '.join(arm['policy'])}"
+    what = "" if "score" not in arm or arm["score"] == "accuracy" else f" {arm['score']}"
+    noise = f"; {arm['noise']}" if arm.get("noise") else ""
+    return f"{name}: {said}; best on the validation part with{what} {accuracies}: {' | '.join(arm['policy'])}{noise}"
+
+
+def noise_note(rewards: Sequence[float], kept: int, metric: Metric, labels: Tensor) -> str | None:
+    """That the choice fell on noise, where the best child that was not kept is less than one validation image behind.
+
+    rewards: of the children that may be chosen, in falling order; kept: so many of them are.
+    """
+    if len(rewards) <= kept:
+        return None
+    image = metric.one_image(labels)
+    behind = rewards[kept - 1] - rewards[kept]
+    if behind >= image * (1 - 1e-9):
+        return None
+    near = sum(rewards[kept - 1] - each < image * (1 - 1e-9) for each in rewards[kept:])
+    return (
+        f"picked on noise: {near} of the other children {'is' if near == 1 else 'are'} less than one of the {len(labels):,} "
+        f"validation images behind ({image:.2g} points); a larger validation part or more --epochs would tell them apart"
+    )
 
 
 def _equal(arms: Mapping[str, Any]) -> str:
@@ -73,12 +96,12 @@ def report_page(result: dict[str, Any], final: Settings, options: SearchSettings
     ]
     return comparison_page(
         result, settings=shown, curves=curves, sheets=sheets, notes=notes, title="Policy search",
-        figures=[rewards(result["search"])],
+        figures=[rewards(result["search"], metric_of(final.metric).score_title)],
     )  # fmt: skip
 
 
-def rewards(arms: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Every child's reward in order, and the best so far: title, HTML and caption."""
+def rewards(arms: Mapping[str, Any], score: str) -> tuple[str, str, str]:
+    """Every child's reward in order, and the best so far: title, HTML and caption. score: what a reward is."""
     names = {"found": "the method", "random": "random search"}
     series: dict[str, list[Point]] = {}
     best: dict[str, list[Point]] = {}
@@ -89,7 +112,7 @@ def rewards(arms: Mapping[str, Any]) -> tuple[str, str, str]:
                 highest = max(highest, reward)
                 series.setdefault(names[arm], []).append((child, reward, reward, reward))
                 best.setdefault(names[arm], []).append((child, highest, highest, highest))
-    axes = ("child", "validation accuracy, %")
+    axes = ("child", f"validation: {score}, %")
     panels = [line_panel("Reward of every child", series, axes), line_panel("Best so far", best, axes, points=False)]
-    caption = "A child's reward is its accuracy on the validation part after its last epoch. Children that crashed have none."
+    caption = f"A child's reward is its {score} on the validation part after its last epoch. Children that crashed have none."
     return "Rewards", side_by_side(panels, list(series)), caption

@@ -10,30 +10,36 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from augury.augment.names import read_policy_file
 from augury.augment.policies.file import PolicyFile, write_policy
 from augury.core.errors import InputError
 from augury.core.options import Spec, parse_chain, parse_list
 from augury.jobs.compare import compare
 from augury.jobs.environment import environment
+from augury.jobs.estimate import Before
 from augury.jobs.progress import bar
+from augury.jobs.search.cost import announce_search, proxied
 from augury.jobs.search.extend import EXTENDABLE, extends, forget_trainings, trained_as
-from augury.jobs.search.report import report_page, sentence
-from augury.jobs.search.settings import SearchSettings
+from augury.jobs.search.report import noise_note, report_page, sentence
+from augury.jobs.search.settings import FINAL_TIMES, SearchSettings
 from augury.jobs.search.setup import random_searcher, searcher_of, space_of
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically
+from augury.train.engine.metrics import Metric, metric_of
 from augury.train.engine.prepare import prepare
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
 from augury.train.engine.setup import pick_device
 from augury.train.engine.source import load_for
+from augury.train.pools.opened import ALONE, Workers, pool_of
+from augury.train.pools.pool import Pool
 from augury.train.search.arm import ArmResult, run_arm
 from augury.train.search.budget import Budget
-from augury.train.search.child import ChildRunner, proxy, refined_from
+from augury.train.search.child import ChildRunner, refined_from
 from augury.train.search.journal import Journal
-from augury.train.search.outcome import Outcome
-from augury.train.search.pools import Pool, pool_of
+from augury.train.search.outcome import Job, Outcome
 from augury.train.search.spaces import RandAugmentSpace, SearchSpace
 from augury.train.search.tanda_space import TandaSpace
 
@@ -43,19 +49,17 @@ JOINED = 5
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """How a search is run, without influence on its result. workers: children trained at a time. ray: a cluster's address.
-
-    storage: where Optuna keeps its study, a file in the output folder by default.
+    """How a search is run, without influence on its result. workers: who trains. storage: where Optuna keeps its
+    study, a file in the output folder by default.
     """
 
-    workers: int = 1
-    ray: str | None = None
+    workers: Workers = ALONE
     storage: str | None = None
 
 
 def search(
     settings: Settings, options: SearchSettings, output: Path, how: SearchOptions | None = None, *, resume: bool = False,
-    overwrite: bool = False, quiet: bool = False,
+    overwrite: bool = False, quiet: bool = False, before: Before | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Search, then train the winner and its controls with several seeds; returns result.json's content.
 
@@ -67,10 +71,12 @@ def search(
     how = how or SearchOptions()
     dataset = load_for(settings)
     settings = settings.resolved(len(dataset.train.ids)) if settings.batch_size else settings
-    final = replace(settings, epochs=options.final_epochs)
+    final = replace(settings, epochs=options.final_epochs or FINAL_TIMES * settings.epochs)
     device = str(pick_device(settings.device))
     space = space_of(options, dataset, device)
     child = _checked(settings, options, final, dataset)
+    reduced = proxied(dataset, settings, options)
+    announce_search(child, final, options, reduced, dataset, output if resume else None, how.workers, before)
     tpe = _study(options, settings, output, how)
     fresh = not output.exists()
     told = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()}
@@ -81,24 +87,21 @@ def search(
     if finished is not None and not extended:
         return finished
     (output / "result.json").unlink(missing_ok=True)  # from before the extension
-    reduced = proxy(
-        dataset, options.proxy if settings.labels is None and settings.labels_per_class is None else 10**9, settings.seed
-    )
     journal = Journal.open(output)
     with ExitStack() as stack:
         try:
             searcher, budget = searcher_of(options, space, settings, tpe, journal.decisions("found"))
-            pool = stack.enter_context(pool_of(ChildRunner(child, reduced, space), how.workers, how.ray))
+            pool = stack.enter_context(pool_of(ChildRunner(child, reduced, space), how.workers))
         except InputError:
             if fresh:
                 _leave_nothing(directory)
             raise
-        arms = _searched(searcher, budget, space, settings, pool, journal, max(1, how.workers), quiet)
+        arms = _searched(searcher, budget, space, settings, pool, journal, how.workers.count, quiet)
     for arm, found in arms.items():
         _write_policy(output, arm, found, space, reduced, settings, options, journal)
     shares = {arm: _refine_share(found, space, reduced) for arm, found in arms.items()}
-    retrained = _retrained(final, options, output, shares, quiet)
-    result = _result(options, arms, retrained, output, space, how)
+    retrained = _retrained(final, options, output, shares, how.workers, quiet)
+    result = _result(options, arms, retrained, space, how, metric_of(settings.metric), dataset.validation.labels)
     result["environment"] = environment(device)
     result["notes"] = list(dataset.notes)
     write_atomically(output / "report.html", report_page(result, final, options, dataset, output).encode())
@@ -151,12 +154,19 @@ def _study(options: SearchSettings, settings: Settings, output: Path, how: Searc
     owner = f"this:{settings.seed}" if how.storage is None else owner_of(str(output.resolve()), settings.seed)
     return {
         "storage": storage, "study_name": name[:500], "owner": owner,
-        "round_size": max(1, how.workers),
+        "round_size": how.workers.count,
     }  # fmt: skip
 
 
 def _searched(
-    searcher: Any, budget: Budget, space: SearchSpace, settings: Settings, pool: Pool, journal: Journal, workers: int, quiet: bool
+    searcher: Any,
+    budget: Budget,
+    space: SearchSpace,
+    settings: Settings,
+    pool: Pool[Job, Outcome],
+    journal: Journal,
+    workers: int,
+    quiet: bool,
 ) -> dict[str, ArmResult]:
     """Run both arms: the method, then random search with an equal budget."""
     total = 2 * (budget.children or int(budget.seconds or 0))
@@ -243,7 +253,7 @@ def _refine_share(found: ArmResult, space: SearchSpace, dataset: Dataset) -> flo
 
 
 def _retrained(
-    final: Settings, options: SearchSettings, output: Path, shares: dict[str, float], quiet: bool
+    final: Settings, options: SearchSettings, output: Path, shares: dict[str, float], workers: Workers, quiet: bool
 ) -> dict[str, Any]:  # fmt: skip
     """The final comparison, with random search's winner as the reference. shares: of epochs without the policy, by arm."""
     files = {arm: str(Spec(str((output / f"{arm}.yaml").resolve()))) for arm in ("random", "found")}
@@ -253,6 +263,7 @@ def _retrained(
     found = compare(
         replace(final, augment=augment), options.seeds, folder, resume=True, quiet=quiet, may_change=("augment", "seeds"),
         own={_after(final.augment, files[arm]): refined_from(final.epochs, share) for arm, share in shares.items()},
+        workers=workers,
     )  # fmt: skip
     labels = ["random", "found", *names[2:]]
     found["rows"] = [
@@ -265,9 +276,10 @@ def _result(
     options: SearchSettings,
     arms: dict[str, ArmResult],
     retrained: dict[str, Any],
-    output: Path,
     space: SearchSpace,
     how: SearchOptions,
+    metric: Metric,
+    labels: Tensor,
 ) -> dict[str, Any]:
     found = next(row for row in retrained["rows"] if row["name"] == "found")
     own, spent = arms["found"].own_seconds, arms["found"].seconds
@@ -277,14 +289,16 @@ def _result(
         "verdict": sentence(found),
         "rows": retrained["rows"],
         "policy": "found.yaml",
-        "search": {arm: _arm(arm, result, options, space) for arm, result in arms.items()},
+        "search": {arm: _arm(result, options, space, metric, labels) for arm, result in arms.items()},
         "controller": {"seconds": round(own, 4), "share": round(own / spent, 6) if spent else None},
-        "workers": how.workers,
+        "workers": how.workers.count,
     }
 
 
-def _arm(arm: str, found: ArmResult, options: SearchSettings, space: SearchSpace) -> dict[str, Any]:
+def _arm(found: ArmResult, options: SearchSettings, space: SearchSpace, metric: Metric, labels: Tensor) -> dict[str, Any]:
+    """An arm's part of result.json. labels: of the validation part, by which its children were chosen."""
     best = found.best(policies_kept(options, len(found.outcomes)))
+    scores = [outcome.accuracy or 0.0 for outcome in found.best(len(found.outcomes))]
     return {
         "children": len(found.outcomes),
         "failed": sum(outcome.error is not None for outcome in found.outcomes),
@@ -293,6 +307,8 @@ def _arm(arm: str, found: ArmResult, options: SearchSettings, space: SearchSpace
         "seconds": round(found.seconds, 3),
         "chosen": [outcome.number for outcome in best],
         "validation_accuracy": [outcome.accuracy for outcome in best],
+        "score": metric.score_title,
+        "noise": noise_note(scores, len(best), metric, labels),
         "policy": [space.words(outcome.decisions) for outcome in best],
         "rewards": [outcome.accuracy for outcome in found.outcomes],
         "errors": sorted({outcome.error for outcome in found.outcomes if outcome.error})[:5],

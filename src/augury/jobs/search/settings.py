@@ -11,6 +11,7 @@ from augury.train.search.budget import Budget
 
 Method = Literal["tanda", "autoaugment", "randaugment"]
 CHILD_EPOCHS = 10
+FINAL_TIMES = 6
 
 # The methods that an option applies to, if not to all.
 _ONLY = {
@@ -38,7 +39,9 @@ class SearchSettings:
         value="N|TIME",
     )
     seeds: Annotated[int, Interval(1, 1000)] = flag(5, "Search", "trainings of each winner at the end")
-    final_epochs: Annotated[int, Interval(1)] = flag(60, "Search", "epochs of the trainings at the end")
+    final_epochs: Annotated[int, Interval(1)] | None = flag(
+        None, "Search", "epochs of the trainings at the end", unset=f"{FINAL_TIMES} times --epochs"
+    )
     proxy: Annotated[int, Interval(2)] = flag(4000, "Search", "largest number of training images that children see")
     child_model: str | None = flag(None, "Search", "the children's network", value="NETWORK", unset="that of --model")
     controls: str = flag(

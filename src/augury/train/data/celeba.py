@@ -7,6 +7,7 @@ import torch
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.registry import register
+from augury.train.data.decoded_cache import DecodedCache
 from augury.train.data.parts import Part, Parts
 from augury.train.data.photographs import find, published_size, read_photographs
 from augury.train.data.resize import ImageSize, Resize
@@ -16,7 +17,9 @@ _SQUARE = 178
 
 
 @register("dataset", "celeba", source="Liu et al. 2015, arXiv:1411.7766; undersampled: Goel et al. 2021, arXiv:2008.06775")
-def celeba(*, data_dir: str | None = None, image_size: ImageSize = None, resize: Resize = "cover") -> Parts:
+def celeba(
+    *, data_dir: str | None = None, image_size: ImageSize = None, resize: Resize = "cover", cache: DecodedCache | None = None
+) -> Parts:
     """Blond or not, female or male, with women who are not blond undersampled in training; reads the published files.
 
     Needs list_attr_celeba.txt, list_eval_partition.txt and img_align_celeba/ in the folder or its celeba/. Of the training
@@ -28,7 +31,7 @@ def celeba(*, data_dir: str | None = None, image_size: ImageSize = None, resize:
     folder = find(data_dir, "celeba", (".", "celeba"), _ATTRIBUTES)
     attributes = _attributes(folder / _ATTRIBUTES)
     partition = _partition(folder / _PARTITION)
-    parts = []
+    parts, notes = [], list[str]()
     for number, name in enumerate(("training", "validation", "test")):
         files = [file for file in attributes if partition.get(file) == number]
         if not files:
@@ -38,10 +41,11 @@ def celeba(*, data_dir: str | None = None, image_size: ImageSize = None, resize:
         ids = torch.tensor([_number(file) for file in files])
         kept = undersampled(labels, male, ids) if number == 0 else torch.arange(len(files))
         paths = [folder / "img_align_celeba" / files[i] for i in kept.tolist()]
-        images = read_photographs(paths, size, cut=_SQUARE)
+        images, said = read_photographs(paths, size, cut=_SQUARE, cache=cache)
+        notes += said
         parts.append(Part(images, labels[kept], male[kept]))
     train, validation, test = parts
-    return Parts(("not blond", "blond"), train, test, validation, ("female", "male"))
+    return Parts(("not blond", "blond"), train, test, validation, ("female", "male"), tuple(notes))
 
 
 def undersampled(blond: torch.Tensor, male: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:

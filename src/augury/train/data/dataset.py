@@ -11,6 +11,7 @@ from torch import Tensor
 from augury.core import registry
 from augury.core.doors import door
 from augury.core.errors import InputError
+from augury.train.data.decoded_cache import DecodedCache
 from augury.train.data.fingerprint import Fingerprint, mark_arrays, repetition_note
 from augury.train.data.intensity import AUTO, parse_range
 from augury.train.data.parts import Part, Parts
@@ -109,6 +110,7 @@ def load(
     stream: Stream = "auto",
     intensity_range: str = AUTO,
     like: Preparation | None = None,
+    cache: str | None = None,
 ) -> Dataset:
     """The data set that `data` names: a registered name, a folder, a CSV manifest, or `READER:PLACE`
     with a registered reader, as `hf:owner/name` (docs/data.md).
@@ -121,13 +123,14 @@ def load(
     Still every file is decoded once, so that the images, mean and deviation are those of data in memory.
     intensity_range: what becomes grey levels 0 to 255 in images of more than 8 bits; `auto` measures the training part.
     like: bring files to exactly this instead, as a trained network needs it (`Dataset.origin` of its training has it).
+    cache: the folder where decoded images are kept for the next time (`augury.train.data.decoded_cache`), or `off`.
     Raises InputError for data that are not there or not as they should be, RunError where a download fails.
     """
     if not 0 < validation < 1:
         raise InputError(f"--validation: {validation:g} must lie between 0 and 1, for example 0.1")
     size = size_of(image_size)
     parse_range(intensity_range)
-    found = _read(str(data), ReadOptions(image_size, stream, intensity_range, like, resize, data_dir))
+    found = _read(str(data), ReadOptions(image_size, stream, intensity_range, like, resize, data_dir, DecodedCache.of(cache)))
     made = identified(found) if isinstance(found, Dataset) else assemble(str(data), found, validation)
     if size is not None and isinstance(found, Dataset):
         made = _resized(made, size, resize)
@@ -227,7 +230,8 @@ def _arrays(part: Part | Split) -> tuple[Tensor | None, ...]:
 def _read(data: str, options: ReadOptions) -> Dataset | Parts:
     if registry.has("dataset", data):
         function = registry.get("dataset", data)
-        offered: dict[str, Any] = {"data_dir": options.data_dir, "image_size": options.image_size, "resize": options.resize}
+        offered: dict[str, Any] = {"data_dir": options.data_dir, "image_size": options.image_size, "resize": options.resize,
+                                   "cache": options.cache}  # fmt: skip
         return function(**{key: value for key, value in offered.items() if key in inspect.signature(function).parameters})
     from augury.train.data.source import read
 

@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,6 +14,8 @@ from torch import Tensor
 
 from augury.core.errors import InputError
 from augury.core.files import read_bytes
+from augury.train.data.decoded_cache import DecodedCache, Entry, key_of
+from augury.train.data.default_side import SIDES, default_size
 from augury.train.data.fingerprint import digest_of
 from augury.train.data.image import Header, Source, read_deep, read_header, read_plain
 from augury.train.data.intensity import Range, measured, parse_range
@@ -95,9 +97,61 @@ def decode(
     names: what notes and refusals call the sources. Without a size among the options, images of one size stay as they are, and
     others get the shorter side of the most common size among the first `leading` sources (all), which are the training part.
     Streamed images stay in their files (`FileImages`), and still every file is decoded once: what cannot be read is known, and
-    mean and deviation are exact, before a training begins. Raises InputError, starting with `where`, when more than half of
+    mean and deviation are exact, before a training begins. What the options' cache holds is not decoded
+    again. Raises InputError, starting with `where`, when more than half of
     the files cannot be read.
     """
+    leading = len(sources) if leading is None else leading
+    cache = options.cache
+    if cache is None:
+        return _decoded(sources, names, where, options, leading)
+    key = key_of(sources, names, asked(options, leading))
+    found, note = cache.find(key)
+    if found is not None:
+        return _from_entry(found, sources)
+    made = _decoded(sources, names, where, options, leading)
+    notes = [note, *_kept(cache, key, made, sources, names, leading)]
+    return replace(made, notes=(*made.notes, *(each for each in notes if each is not None)))
+
+
+def asked(options: ReadOptions, leading: int) -> dict[str, Any]:
+    """What is asked of files, as far as it decides how they are decoded; plain values."""
+    streamed = options.stream == "yes"
+    if options.like is not None:
+        return {"like": options.like.plain(), "streamed": streamed}
+    size = None if options.size is None else list(options.size)
+    return {"size": size, "intensity": options.intensity_range, "how": options.how, "leading": leading, "streamed": streamed}
+
+
+def _kept(
+    cache: DecodedCache, key: str, made: Decoded, sources: Sequence[Source], names: Sequence[str], leading: int
+) -> Iterator[str | None]:
+    """Keep what was decoded, and under the name by which a network trained on it will ask; notes where that failed."""
+    files = made.images if isinstance(made.images, FileImages) else None
+    about = {
+        "rows": made.rows.tolist(), "notes": list(made.notes), "marks": [list(mark) for mark in made.marks],
+        "preparation": made.preparation.plain(), "sums": None if files is None or files.sums is None else files.sums.tolist(),
+    }  # fmt: skip
+    yield cache.store(key, None if files is not None else made.images, about)
+    again = key_of(sources, names, asked(ReadOptions(like=made.preparation, stream="no" if files is None else "yes"), leading))
+    if again != key:
+        yield cache.link(again, key)
+
+
+def _from_entry(entry: Entry, sources: Sequence[Source]) -> Decoded:
+    about = entry.about
+    rows, preparation = torch.tensor(about["rows"], dtype=torch.int64), Preparation.of(about["preparation"])
+    images: Any = entry.images
+    if images is None:
+        images = FileImages(
+            [sources[row] for row in about["rows"]], preparation.channels, preparation.size, preparation.intensity,
+            torch.tensor(about["sums"], dtype=torch.int64), preparation.resize,
+        )  # fmt: skip
+    marks = tuple((int(size), str(digest)) for size, digest in about["marks"])
+    return Decoded(images, rows, tuple(about["notes"]), marks, preparation)
+
+
+def _decoded(sources: Sequence[Source], names: Sequence[str], where: str, options: ReadOptions, leading: int) -> Decoded:
     files = _Files(sources, names, where)
     headers: dict[int, Header] = {}
 
@@ -106,7 +160,6 @@ def decode(
 
     files.attempt(look)
     files.refuse_mostly_unreadable()
-    leading = len(sources) if leading is None else leading
     preparation, intensity_notes = _prepared(files, headers, options, leading)
     channels, size = preparation.channels, preparation.size
     amount = len(sources) * channels * size[0] * size[1]
@@ -134,7 +187,7 @@ def decode(
     files.failed |= unopened
     files.refuse_mostly_unreadable()
     rows = torch.tensor([row for row in range(len(sources)) if row not in files.failed], dtype=torch.int64)
-    notes = [*_notes(files, preparation), *intensity_notes]
+    notes = [*_notes(files, preparation, options.size is None), *intensity_notes]
     if target is None:
         images: Any = FileImages(
             [sources[row] for row in rows.tolist()], channels, size, preparation.intensity, torch.from_numpy(sums)[rows],
@@ -171,8 +224,11 @@ def channel_sums(pixels: np.ndarray) -> np.ndarray:
 
 def _prepared(files: _Files, headers: dict[int, Header], options: ReadOptions, leading: int) -> tuple[Preparation, list[str]]:
     """What all images are brought to, and a note on the range of values where some have more than 8 bits."""
+    size = options.size or default_size(
+        [h.size for h in headers.values()], [h.size for row, h in headers.items() if row < leading]
+    )  # fmt: skip
     own = Preparation(
-        options.size or _common_size([h.size for h in headers.values()], [h.size for row, h in headers.items() if row < leading]),
+        size,
         options.like.channels if options.like else 1 if all(h.grey for h in headers.values()) else 3,
         options.like.intensity if options.like else parse_range(options.intensity_range),
         options.how,
@@ -216,15 +272,6 @@ def _room(files: _Files, shape: tuple[int, ...]) -> Tensor:
         ) from None
 
 
-def _common_size(sizes: list[tuple[int, int]], leading: list[tuple[int, int]]) -> tuple[int, int]:
-    """The size of all results (rows, columns)."""
-    if len(set(sizes)) == 1:
-        return sizes[0]
-    # Ties go to the larger size, so that the order of files does not decide.
-    _, common = max((number, size) for size, number in Counter(leading or sizes).items())
-    return min(common), min(common)
-
-
 @contextmanager
 def _quietly() -> Any:
     """Without Pillow's remarks on odd metadata; damaged pixels are errors."""
@@ -239,7 +286,7 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error or type(error).__name__).splitlines()[0][:200]
 
 
-def _notes(files: _Files, preparation: Preparation) -> list[str]:
+def _notes(files: _Files, preparation: Preparation, by_default: bool) -> list[str]:
     counts = Counter(kind for row, found in files.kinds.items() if row not in files.failed for kind in found)
     notes = []
     if counts:
@@ -251,8 +298,11 @@ def _notes(files: _Files, preparation: Preparation) -> list[str]:
     if others:
         rows, columns = preparation.size
         how = in_words(others, preparation.size, preparation.resize)
+        usual = by_default and rows == columns and rows in SIDES
+        why = ", the largest of 32, 64, 128 and 224 that they and the time justify" if usual else ""
         notes.append(
-            f"sizes: {count(len(others), 'image')} brought to {rows}x{columns} ({how}); --image-size N or H,W chooses another size"
+            f"sizes: {count(len(others), 'image')} brought to {rows}x{columns} ({how}{why}); --image-size N or H,W chooses another "
+            "size"
         )
     if files.failed:
         shown = [f"{files.names[row]} ({files.failed[row]})" for row in sorted(files.failed)]

@@ -8,6 +8,7 @@ import torch
 from augury.core.errors import InputError
 from augury.core.files import kind_of
 from augury.train.data.decode import decode
+from augury.train.data.decoded_cache import DecodedCache
 from augury.train.data.files import Item
 from augury.train.data.fingerprint import FileMark
 from augury.train.data.folder import VALIDATION, directories, files_below
@@ -29,12 +30,12 @@ def is_alone(data: str) -> bool:
     return path.suffix.lower() == ".csv" and path.is_file() and not any(line.split == "train" for line in read_lines(path))
 
 
-def read_alone(data: str, classes: Sequence[str], preparation: Preparation) -> tuple[Part, list[str]]:
+def read_alone(data: str, classes: Sequence[str], preparation: Preparation, cache: str | None = None) -> tuple[Part, list[str]]:
     """Labelled images for a network of these classes, which are matched by name; some may be missing, none may be another.
 
-    Returns them, brought to what the network takes, with notes. Raises InputError for what holds no such images.
+    Returns them, brought to what the network takes, with notes. cache: see `load`. Raises InputError for what holds no such images.
     """
-    path, options = Path(data).expanduser(), ReadOptions(like=preparation, stream="auto")
+    path, options = Path(data).expanduser(), ReadOptions(like=preparation, stream="auto", cache=DecodedCache.of(cache))
     if path.is_dir() and (path / "test.npz").exists():
         return read_part(path / "test.npz", classes, options)
     items = list(_manifest(path, classes) if path.is_file() else _folder(path, classes))

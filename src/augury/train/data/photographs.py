@@ -9,6 +9,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from augury.core.errors import InputError
+from augury.train.data.decoded_cache import DecodedCache, key_of
 from augury.train.data.pool import each
 from augury.train.data.resize import ImageSize, Resize, Size, planes, size_of
 
@@ -20,12 +21,25 @@ def published_size(image_size: ImageSize, how: Resize, default: Size, name: str)
     return size_of(image_size) or default
 
 
-def read_photographs(paths: Sequence[Path], size: Size, *, resize: Size | None = None, cut: int | None = None) -> Tensor:
-    """uint8 [N,3,*size] (rows, columns). cut: first the central square of that side; resize: bring the image to it, whatever
-    its shape, then cut `size` out.
+def read_photographs(
+    paths: Sequence[Path], size: Size, *, resize: Size | None = None, cut: int | None = None, cache: DecodedCache | None = None
+) -> tuple[Tensor, list[str]]:  # fmt: skip
+    """uint8 [N,3,*size] (rows, columns), and notes. cut: first the central square of that side; resize: bring the image to it,
+    whatever its shape, then cut `size` out. cache: where they are kept for the next time.
 
     Bilinear. Raises InputError naming the first file that is missing or no image.
     """
+    if cache is None:
+        return _read(paths, size, resize, cut), []
+    key = key_of(paths, (), {"photographs": [list(size), None if resize is None else list(resize), cut]})
+    found, note = cache.find(key)
+    if found is not None and found.images is not None:
+        return found.images, []
+    made = _read(paths, size, resize, cut)
+    return made, [each for each in (note, cache.store(key, made, {})) if each is not None]
+
+
+def _read(paths: Sequence[Path], size: Size, resize: Size | None, cut: int | None) -> Tensor:
     out = torch.empty(len(paths), 3, *size, dtype=torch.uint8)
 
     def read(number: int) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from augury.train.data.decoded_cache import DecodedCache
 from augury.train.data.intensity import AUTO, Range
 from augury.train.data.resize import ImageSize, Resize, size_of
 from augury.train.data.stream import Stream
@@ -38,7 +39,7 @@ class ReadOptions:
     stay files. resize: how images of another shape come to the size, see `resize.fit`.
 
     intensity_range: `auto` or `LOW,HIGH`, see `augury.train.data.intensity`. like: bring images to exactly this instead, as a
-    trained network needs it. data_dir: where a named data set is or is downloaded to.
+    trained network needs it. data_dir: where a named data set is or is downloaded to. cache: where decoded images are kept.
     """
 
     image_size: ImageSize = None
@@ -47,6 +48,7 @@ class ReadOptions:
     like: Preparation | None = None
     resize: Resize = "cover"
     data_dir: str | None = None
+    cache: DecodedCache | None = None
 
     @property
     def how(self) -> Resize:

@@ -1,6 +1,5 @@
 """Images that stay in their files and are decoded during training, by workers that only decode and resize."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -12,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from augury.core.errors import RunError
+from augury.core.processes import cores
 from augury.train.data.image import Source, read_plain
 from augury.train.data.intensity import Range
 from augury.train.data.pool import each
@@ -102,9 +102,7 @@ class FileImages:
 
     def batches(self, rows: list[Tensor], *, workers: int | None = None, pinned: bool = False) -> Iterator[Tensor]:
         """uint8 [b,C,H,W] for each tensor of row numbers, in order. workers: processes; 0 decodes here; None one per core."""
-        count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        count = count if workers is None else workers
-        count = min(count, len(rows))
+        count = min(cores() if workers is None else workers, len(rows))
         more: dict[str, Any] = {"prefetch_factor": AHEAD} if count else {}
         numbers = [each_rows.tolist() for each_rows in rows]
         # A generator of its own: the loader would draw its workers' seeds from the global one.

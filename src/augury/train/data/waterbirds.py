@@ -4,6 +4,7 @@ import torch
 
 from augury.core.errors import InputError
 from augury.core.registry import register
+from augury.train.data.decoded_cache import DecodedCache
 from augury.train.data.parts import Part, Parts
 from augury.train.data.photographs import find, integer, published_size, read_photographs, read_table
 from augury.train.data.resize import ImageSize, Resize
@@ -12,7 +13,9 @@ _FOLDERS = (".", "waterbird_complete95_forest2water2", "waterbirds_v1.0", "water
 
 
 @register("dataset", "waterbirds", source="Sagawa et al. 2020, arXiv:1911.08731, section 4; github.com/kohpangwei/group_DRO")
-def waterbirds(*, data_dir: str | None = None, image_size: ImageSize = None, resize: Resize = "cover") -> Parts:
+def waterbirds(
+    *, data_dir: str | None = None, image_size: ImageSize = None, resize: Resize = "cover", cache: DecodedCache | None = None
+) -> Parts:
     """Landbird or waterbird, on land or on water; reads the published folder with its metadata.csv.
 
     metadata.csv has img_filename, y (1: waterbird), place (1: water) and split (0 training, 1 validation, 2 test). Images
@@ -25,14 +28,15 @@ def waterbirds(*, data_dir: str | None = None, image_size: ImageSize = None, res
     folder = find(data_dir, "waterbirds", _FOLDERS, "metadata.csv")
     path = folder / "metadata.csv"
     rows = read_table(path, ("img_filename", "y", "place", "split"))
-    parts = []
+    parts, notes = [], list[str]()
     for number, name in enumerate(("training", "validation", "test")):
         chosen = [i for i, row in enumerate(rows) if integer(row, "split", (0, 1, 2), path) == number]
         if not chosen:
             raise InputError(f"{path}: no row with split {number}, so there is no {name} part")
-        images = read_photographs([folder / rows[i]["img_filename"] for i in chosen], size, resize=larger)
+        images, said = read_photographs([folder / rows[i]["img_filename"] for i in chosen], size, resize=larger, cache=cache)
         labels = torch.tensor([integer(rows[i], "y", (0, 1), path) for i in chosen])
         places = torch.tensor([integer(rows[i], "place", (0, 1), path) for i in chosen])
+        notes += said
         parts.append(Part(images, labels, places))
     train, validation, test = parts
-    return Parts(("landbird", "waterbird"), train, test, validation, ("land", "water"))
+    return Parts(("landbird", "waterbird"), train, test, validation, ("land", "water"), tuple(notes))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from augury.core.errors import InputError
@@ -55,6 +56,22 @@ class Metric:
         Percentages stay; a log loss becomes the geometric mean of the probability of the true class, in percent.
         """
         return value if self.unit == "%" else 100 * float(np.exp(-value))
+
+    @property
+    def score_title(self) -> str:
+        """What `score` gives, in words."""
+        return self.title if self.unit == "%" else "geometric mean of the true class's probability"
+
+    def one_image(self, labels: Tensor) -> float:
+        """By how much the score can change with the answer to one of the images with these labels, in percent; 0 without
+        images. Metrics that count classes or groups alike change by the most where an image is of the rarest class."""
+        counts = torch.bincount(labels.cpu())
+        counts = counts[counts > 0]
+        if not len(counts):
+            return 0.0
+        if self.name in ("balanced", "macro_f1"):
+            return 100 / (len(counts) * int(counts.min()))
+        return 100 / int(counts.min() if self.name in ("worst_class", "worst_group") else counts.sum())
 
     def described(self) -> dict[str, Any]:
         """For result.json: the metric's name, its title, its unit, and whether more is better."""

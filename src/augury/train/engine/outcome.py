@@ -65,7 +65,7 @@ def conclude(training: Training, rows: list[dict[str, Any]]) -> dict[str, Any]:
             write_outcome(t.output.directory.path, number, network, part, test, t.dataset)
         for name, text in t.method.files().items():
             checkpoint.write_atomically(t.output.directory.path / name, text.encode())
-    found, named = figures(tests, rows), described(network_specs(t.settings, t.strategy))
+    found, named = figures(tests, rows, len(t.dataset.classes)), described(network_specs(t.settings, t.strategy))
     seconds = {"training": t.progress.seconds, "device": t.progress.device_seconds, "wall": t.progress.clock.read()}
     result = {
         "version": 1, **found[0], "counts": t.counts.dict(),
@@ -81,7 +81,7 @@ def conclude(training: Training, rows: list[dict[str, Any]]) -> dict[str, Any]:
         before.load_state_dict(t.progress.stage_one)
         own = [row for row in rows if row["epoch"] <= t.settings.stage_one]
         _, chosen = t.selection.ended or (t.settings.stage_one, t.settings.stage_one)
-        result["stage_one"] = {"epoch": chosen, **figures(_tests(t, before, part), own)[0]}
+        result["stage_one"] = {"epoch": chosen, **figures(_tests(t, before, part), own, len(t.dataset.classes))[0]}
     if t.selection.epoch:
         result["selected"] = t.selection.outcome()
     fallen = collapsed(rows, t.data.validation.labels, len(t.dataset.classes))
@@ -112,16 +112,22 @@ def _tests(t: Training, model: nn.Module, part: Split) -> list[Evaluation]:
     return [evaluate(network, part, t.method.normalize, len(t.dataset.classes), world=t.world) for network in members(model)]
 
 
-def figures(tests: list[Evaluation], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def figures(tests: list[Evaluation], rows: list[dict[str, Any]], classes: int) -> list[dict[str, Any]]:
     """Per network: its test accuracy at the end, and the last, best and median of the last ten on the validation part."""
     curves = [[row.get("validation_accuracies", [row["validation_accuracy"]])[k] for row in rows] for k in range(len(tests))]
     return [
         {
-            "accuracy": test.accuracy, "accuracy_top5": test.accuracy_top5, "loss": test.loss,
+            "accuracy": test.accuracy, "accuracy_top5": top5(test, classes), "loss": test.loss,
             "last": curve[-1], "best": max(curve), "median_last_10": statistics.median(curve[-10:]),
+            "epochs": len(curve),
         }
         for test, curve in zip(tests, curves, strict=True)
     ]  # fmt: skip
+
+
+def top5(test: Evaluation, classes: int) -> float | None:
+    """The top-5 accuracy, where it says more than that there are five classes or fewer."""
+    return test.accuracy_top5 if classes > 5 else None
 
 
 def write_outcome(folder: Path, number: int, network: nn.Module, part: Split, test: Evaluation, dataset: Dataset) -> None:

@@ -13,7 +13,7 @@ from augury.core.text import shortened
 MetricName = Literal["accuracy", "balanced", "macro_f1", "auroc", "worst_class", "worst_group", "log_loss"]
 
 # Settings that cannot alter a result, so that a resumed run may change them.
-HARMLESS = frozenset({"data_dir", "decode_workers", "stream", "checkpoint_seconds"})
+HARMLESS = frozenset({"data_dir", "cache", "decode_workers", "stream", "checkpoint_seconds"})
 
 # Where config.yaml keeps the texts of the policy files that a run was told to use.
 POLICY_FILES = "policy_files"
@@ -202,6 +202,13 @@ class Settings:
     capture: bool = flag(True, "Device and speed", "on a GPU: capture whole training steps in CUDA graphs")
     stream: Literal["auto", "yes", "no"] = flag(
         "auto", "Device and speed", "decode images while training instead of holding them in memory; auto does so beyond 8 GiB"
+    )
+    cache: str | None = flag(
+        None,
+        "Device and speed",
+        "folder where decoded images are kept for later commands, or off; the oldest go when it is full",
+        value="DIR|off",
+        unset="~/.cache/augury/decoded",
     )
     decode_workers: Annotated[int, Interval(0, 512)] | None = flag(
         None, "Device and speed", "processes that decode streamed images", unset="one per core"

@@ -22,5 +22,6 @@ def load_for(settings: Settings, like: Preparation | None = None) -> Dataset:
     dataset = load(
         settings.data, data_dir=settings.data_dir, validation=settings.validation, image_size=settings.image_size,
         resize=settings.resize, stream=settings.stream, intensity_range=settings.intensity_range, like=like,
+        cache=settings.cache,
     )  # fmt: skip
     return reduced(dataset, fraction=settings.fraction, label_noise=settings.label_noise)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 
 from augury.core.errors import RunError
 from augury.train.engine.networks import derived_seed
+from augury.train.pools.pool import Pool
 from augury.train.search.budget import Budget
 from augury.train.search.journal import Journal
 from augury.train.search.outcome import Decisions, Job, Outcome
-from augury.train.search.pools import Pool
 from augury.train.search.searchers import Searcher
 
 OnChild = Callable[[Outcome], None]
@@ -41,7 +41,7 @@ class ArmResult:
 
 
 def run_arm(
-    arm: str, searcher: Searcher, budget: Budget, pool: Pool, journal: Journal, *, seed: int, workers: int = 1,
+    arm: str, searcher: Searcher, budget: Budget, pool: Pool[Job, Outcome], journal: Journal, *, seed: int, workers: int = 1,
     on_child: OnChild | None = None,
 ) -> ArmResult:  # fmt: skip
     """Train children until the budget is spent or the searcher has no more; those in the journal are not trained again.
@@ -75,7 +75,7 @@ class _Arm:
     own: float = 0.0
     over: bool = False
 
-    def round(self, pool: Pool) -> None:
+    def round(self, pool: Pool[Job, Outcome]) -> None:
         """Children until the searcher is to learn from them, or all there are where it does not learn."""
         first = len(self.outcomes)
         for outcome in pool.run(self._jobs(first)):

@@ -17,6 +17,7 @@ from augury.train.engine.metrics import metric_of
 from augury.train.engine.prepare import prepare
 from augury.train.engine.run import Trainer
 from augury.train.engine.settings import Settings
+from augury.train.pools.pool import Tell, in_words, unheard
 from augury.train.search.outcome import Job, Outcome
 from augury.train.search.spaces import Candidate, SearchSpace
 
@@ -26,31 +27,25 @@ class ChildRunner:
     """All that a child needs beside its decisions, picklable, so that children can run in any process.
 
     dataset: the proxy's; its test part is never read. settings.augment: the augmentation that goes before the policy.
-    threads: for PyTorch in the process that trains, None to leave them.
     """
 
     settings: Settings
     dataset: Dataset
     space: SearchSpace
-    threads: int | None = None
 
-    def with_threads(self, threads: int) -> "ChildRunner":
-        """The same for a process with so many threads."""
-        return replace(self, threads=threads)
-
-    def run(self, job: Job) -> Outcome:
-        """Train one child. An error is the outcome's, not the caller's; only an interruption passes through."""
+    def run(self, job: Job, tell: Tell = unheard) -> Outcome:
+        """Train one child."""
         started = time.perf_counter()
-        try:
-            made = self.space.candidate(job.decisions, self.dataset, job.seed)
-            accuracy, epochs, pruned = self._train(job, made)
-        except Exception as error:
-            words = " ".join(f"{type(error).__name__}: {error}".split())
-            return Outcome(job.arm, job.number, job.decisions, job.seed, None, time.perf_counter() - started, error=words)
+        made = self.space.candidate(job.decisions, self.dataset, job.seed)
+        accuracy, epochs, pruned = self._train(job, made)
         return Outcome(
             job.arm, job.number, job.decisions, job.seed, accuracy, round(time.perf_counter() - started, 4), epochs, pruned,
             figures={name: value for name, value in made.figures.items() if math.isfinite(value)}, files=made.files,
         )  # fmt: skip
+
+    def broken(self, job: Job, error: Exception, seconds: float) -> Outcome:
+        """The outcome of a child that failed twice."""
+        return Outcome(job.arm, job.number, job.decisions, job.seed, None, round(seconds, 4), error=in_words(error))
 
     def _train(self, job: Job, made: Candidate) -> tuple[float, int, bool]:
         settings = replace(self.settings, seed=job.seed, **refined_from(self.settings.epochs, made.refine_share))

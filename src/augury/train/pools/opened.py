@@ -1,0 +1,56 @@
+"""Opens the pool that a command is told to use."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from augury.core.errors import InputError
+from augury.train.pools.pool import J, Pool, R, Runner, SerialPool
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who trains: `count` processes, 1 being this one; or a Ray cluster, `local` to start one here, `auto` or an address to join
+    one, with `count` trainings at a time or as many as it has room for."""
+
+    count: int = 1
+    ray: str | None = None
+
+    @staticmethod
+    def of(where: str, count: int, ray: str | None) -> "Workers":
+        """From Python's arguments; InputError for a number that is none."""
+        if not isinstance(count, int) or count < 1:
+            raise InputError(f"{where}: workers={count!r}: must be a whole number of at least 1")
+        return Workers(count, ray)
+
+    @property
+    def here(self) -> bool:
+        """Whether all is done in this process."""
+        return self.count == 1 and self.ray is None
+
+
+ALONE = Workers()
+
+
+@contextmanager
+def pool_of(runner: Runner[J, R], workers: Workers = ALONE) -> Iterator[Pool[J, R]]:
+    """One process, several, or a Ray cluster. Raises InputError where Ray is wanted and missing, or cannot be reached."""
+    if workers.ray is not None:
+        from augury.train.pools.cluster import connected
+
+        cluster, started = connected(runner, workers.count, workers.ray)
+        try:
+            yield cluster
+        finally:
+            if started:
+                cluster.ray.shutdown()
+    elif workers.count == 1:
+        yield SerialPool(runner)
+    else:
+        from augury.train.pools.processes import ProcessPool
+
+        processes = ProcessPool(runner, workers.count)
+        try:
+            yield processes
+        finally:
+            processes.close()

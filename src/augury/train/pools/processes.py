@@ -1,0 +1,162 @@
+"""Several processes of this machine, each on its own share of the processor or on a GPU of its own."""
+
+import multiprocessing
+import os
+import pickle
+import signal
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Generic
+
+import torch
+
+from augury.core.errors import RunError
+from augury.core.processes import cores
+from augury.train.engine.setup import pick_device
+from augury.train.pools.packed import Files, dumped, loaded, packed, unpacked
+from augury.train.pools.pool import J, OnTold, R, Runner, Shared, T, attempted, unheard
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+@dataclass
+class Worker:
+    """A process that does one job at a time. slot: its number among those that run at the same time."""
+
+    process: Any
+    connection: Connection
+    slot: int
+    job: Any = None
+
+
+@dataclass
+class ProcessPool(Generic[J, R]):
+    """`count` processes, each with its share of the processor's threads, and of the GPUs where the runner uses them.
+
+    One that dies (out of memory, a crash in a library) is replaced, and its job begun once more; dying twice is its result.
+    """
+
+    runner: Runner[J, R]
+    count: int
+    workers: list[Worker] = field(default_factory=list)
+    waiting: list[J] = field(default_factory=list)
+    retried: list[J] = field(default_factory=list)
+    folder: Any = field(default_factory=lambda: tempfile.TemporaryDirectory(prefix="augury-", ignore_cleanup_errors=True))
+
+    def __post_init__(self) -> None:
+        self._files = Files(Path(self.folder.name))
+        self._content = packed(self.runner, "--workers", self._files)
+        self._gpu_names = gpus(self.runner.settings.device, os.environ)
+
+    def run(self, jobs: Iterable[J], told: OnTold = unheard) -> Iterator[R]:
+        upcoming = iter(jobs)
+        while True:
+            while sum(worker.job is not None for worker in self.workers) < self.count:
+                job = self.waiting.pop() if self.waiting else next(upcoming, None)
+                if job is None:
+                    break
+                worker = self._free()
+                worker.job = job
+                worker.connection.send_bytes(dumped(job, self._files))
+            if not any(worker.job is not None for worker in self.workers):
+                return
+            for connection in wait([worker.connection for worker in self.workers if worker.job is not None]):
+                yield from self._heard(next(w for w in self.workers if w.connection is connection), told)
+
+    def share(self, value: T) -> Shared[T]:
+        """The value with its large tensors in files; who keeps this one instead of his own shares memory with the workers."""
+        path = Path(self.folder.name) / f"shared-{self._files.count}.pickle"
+        path.write_bytes(dumped(value, self._files))
+        return Shared(_read(str(path)), str(path))
+
+    def close(self) -> None:
+        """End the processes, and remove what they shared."""
+        for worker in self.workers:
+            worker.connection.close()
+            worker.process.terminate()
+            worker.process.join()
+        self.workers.clear()
+        _read.cache_clear()
+        self.folder.cleanup()
+
+    def _free(self) -> Worker:
+        """A worker without a job; a new one while there are fewer than `count`."""
+        for worker in self.workers:
+            if worker.job is None:
+                return worker
+        slot = min(set(range(self.count)) - {worker.slot for worker in self.workers})
+        gpu = self._gpu_names[slot % len(self._gpu_names)] if self._gpu_names else None
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        arguments = (theirs, self._content, threads_each(self.count), gpu)
+        process = context.Process(target=_serve, args=arguments, daemon=True)
+        process.start()
+        theirs.close()
+        self.workers.append(Worker(process, ours, slot))
+        return self.workers[-1]
+
+    def _heard(self, worker: Worker, told: OnTold) -> Iterator[R]:
+        """A worker's result, or nothing where it only told something, or died and its job is begun anew."""
+        job: J = worker.job
+        try:
+            kind, what = pickle.loads(worker.connection.recv_bytes())
+        except (EOFError, OSError):
+            worker.process.join()
+            worker.connection.close()
+            self.workers.remove(worker)
+            if any(job is each for each in self.retried):
+                yield self.runner.broken(job, RunError(f"its process ended with exit code {worker.process.exitcode}"), 0.0)
+            else:
+                self.retried.append(job)
+                self.waiting.append(job)
+            return
+        if kind == "told":
+            told(job, what)
+            return
+        worker.job = None
+        yield what
+
+
+def threads_each(count: int) -> int:
+    """PyTorch's threads in each of so many processes: its share of the cores, and no more than this process uses."""
+    return max(1, min(torch.get_num_threads(), cores() // count))
+
+
+def gpus(device: str, environment: Mapping[str, str]) -> list[str]:
+    """The GPUs to deal out to processes, as `CUDA_VISIBLE_DEVICES` names them; none where a device is named or none is used."""
+    found = pick_device(device)
+    if found.type != "cuda" or found.index is not None:
+        return []
+    named = environment.get(VISIBLE)
+    if named is not None:
+        return [name.strip() for name in named.split(",") if name.strip()]
+    return [str(number) for number in range(torch.cuda.device_count())]
+
+
+@lru_cache(2)
+def _read(path: str) -> Any:
+    """A shared value; the last two are kept, so that the jobs that read it load it once."""
+    return loaded(Path(path).read_bytes())
+
+
+def _serve(connection: Connection, content: bytes, threads: int, gpu: str | None) -> None:
+    """A worker's loop: does jobs until the connection is closed. gpu: the only one it is to see."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if gpu is not None:
+        os.environ[VISIBLE] = gpu
+    runner = unpacked(content)
+    torch.set_num_threads(threads)
+
+    def tell(what: Any) -> None:
+        connection.send_bytes(pickle.dumps(("told", what)))
+
+    while True:
+        try:
+            job = loaded(connection.recv_bytes(), shared_at=_read)
+            connection.send_bytes(pickle.dumps(("done", attempted(runner, job, tell))))
+        except (EOFError, OSError):
+            return

@@ -1,0 +1,98 @@
+"""Trainings as jobs: each with a folder of its own, from which whoever asked for it reads what came of it."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from augury.core.errors import InputError, RunError
+from augury.train.data.dataset import Dataset
+from augury.train.engine.prepare import prepare
+from augury.train.engine.run import Trainer
+from augury.train.engine.rundir import RunDirectory
+from augury.train.engine.settings import Settings
+from augury.train.pools.pool import OnTold, Pool, Shared, Tell, in_words, unheard
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One training into a folder. name: what people call it. streams: images beside the training part (`engine.prepare`)."""
+
+    name: str
+    settings: Settings
+    folder: Path
+    data: Shared[Dataset]
+    streams: Mapping[str, Shared[Tensor]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A training that has come to its end. epochs: of its settings. error: why it has no result;
+    refused: that this is the user's to mend."""
+
+    name: str
+    folder: Path
+    epochs: int
+    error: str | None = None
+    refused: bool = False
+
+
+@dataclass(frozen=True)
+class TrainingRunner:
+    """Trains into the jobs' folders. settings: of one of them, for its device and the plug-ins that all may use."""
+
+    settings: Settings
+
+    def run(self, job: TrainingJob, tell: Tell) -> Ended:
+        """Train, or go on from the folder's checkpoint; a finished training stays as it is. Tells every epoch's metrics."""
+        directory = RunDirectory.open(job.folder, job.settings.dict(), resume=True)
+        try:
+            if directory.result() is None:
+                streams = {name: shared.value for name, shared in job.streams.items()}
+                directory.finish(Trainer(prepare(job.settings, job.data.value, streams or None)).run(directory, tell))
+        finally:
+            directory.release()
+        return Ended(job.name, job.folder, job.settings.total_epochs)
+
+    def broken(self, job: TrainingJob, error: Exception, seconds: float) -> Ended:
+        return Ended(job.name, job.folder, job.settings.total_epochs, in_words(error), isinstance(error, InputError))
+
+
+def portable(dataset: Dataset) -> Dataset:
+    """What trainings read of a data set, for any process."""
+    return replace(dataset, counterparts=None)
+
+
+def train_all(
+    pool: Pool[TrainingJob, Ended], jobs: Iterable[TrainingJob], told: OnTold = unheard, on_end: Callable[[Ended], None] = unheard
+) -> None:
+    """Train all. Once the others are finished, raises RunError naming those that failed, or InputError where one was refused."""
+    failed = []
+    for ended in pool.run(jobs, told):
+        on_end(ended)
+        if ended.error is not None:
+            failed.append(ended)
+    if failed:
+        raise failure_of(failed)
+
+
+def failure_of(failed: list[Ended]) -> InputError | RunError:
+    """What to raise for trainings that failed twice, or were refused."""
+    first = failed[0]
+    if first.refused:
+        return InputError(first.error or "")
+    if len(failed) == 1:
+        return RunError(f"{first.name}: {first.error}")
+    names = ", ".join(each.name for each in failed)
+    return RunError(f"{len(failed)} trainings failed ({names}), the first with: {first.error}")
+
+
+def outcome_of(folder: Path) -> dict[str, Any]:
+    """A finished training's result.json, with its metrics; RunError where another machine has written it elsewhere."""
+    directory = RunDirectory(folder)
+    result = directory.result()
+    if result is None:
+        raise RunError(f"{folder}: the training has left nothing here; give --output a folder that all machines share")
+    return {**result, "metrics": directory.metrics()}

@@ -1,0 +1,96 @@
+"""A comparison is the same whoever trains it, and a training that fails costs none of the others."""
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from augury.cli import main
+from augury.core.errors import InputError, RunError
+from augury.jobs.compare import compare
+from augury.train.engine.settings import Settings
+from augury.train.pools.opened import Workers
+from augury.train.pools.training import Ended, TrainingJob, TrainingRunner
+
+FAST = Settings(
+    "digits", augment="none,crop+cutout", model="small_cnn(width=4)", epochs=2, fraction=0.3, device="cpu", lr=0.05
+)  # fmt: skip
+
+
+def trained(output: Path) -> dict[str, bytes]:
+    """The weights of every training, by its folder."""
+    return {file.parent.name: file.read_bytes() for file in sorted(output.glob("runs/*/model.safetensors"))}
+
+
+def told(result: dict[str, Any]) -> list[Any]:
+    return [(row["augment"], row["values"], row["verdict"], row["counts"]) for row in result["rows"]]
+
+
+@pytest.fixture
+def one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # as each of several processes on few cores has; sums over threads depend on their number
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("workers", [Workers(2), Workers(2, "local")])
+def test_who_trains_changes_no_bit(workers: Workers, one_thread: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if workers.ray is not None:
+        pytest.importorskip("ray", reason="Ray is not installed (the extra `ray`)")
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    alone = compare(FAST, 2, tmp_path / "alone", quiet=True)
+    shared = compare(FAST, 2, tmp_path / "shared", quiet=True, workers=workers)
+    weights = trained(tmp_path / "alone")
+    assert len(weights) == 4 and trained(tmp_path / "shared") == weights
+    assert told(shared) == told(alone)
+
+
+def test_a_training_that_fails_is_tried_again_then_named_and_the_others_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, tries = TrainingRunner.run, []
+
+    def broken(self: TrainingRunner, job: TrainingJob, tell: Any) -> Ended:
+        tries.append(job.name)
+        if job.name == "crop+cutout erm, seed 0" and fails:
+            raise MemoryError("no memory left")
+        return plain(self, job, tell)
+
+    monkeypatch.setattr(TrainingRunner, "run", broken)
+    settings, fails = replace(FAST, epochs=1), True
+    with pytest.raises(RunError, match=r"crop\+cutout erm, seed 0: MemoryError: no memory left"):
+        compare(settings, 2, tmp_path / "out", quiet=True)
+    assert tries.count("crop+cutout erm, seed 0") == 2 and len(tries) == 5
+    assert len(trained(tmp_path / "out")) == 3 and not (tmp_path / "out" / "result.json").exists()
+    fails, before = False, trained(tmp_path / "out")
+    result = compare(settings, 2, tmp_path / "out", quiet=True, resume=True)
+    assert [row["n"] for row in result["rows"]] == [2, 2]
+    assert {name: weights for name, weights in trained(tmp_path / "out").items() if name in before} == before
+
+
+def test_parallel_seeds_are_of_one_process(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--parallel-seeds: trains in this process"):
+        compare(FAST, 2, tmp_path / "out", parallel_seeds=True, workers=Workers(2))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("flags", [["--workers", "0"], ["--workers", "two"], ["--ray", "10.255.255.1:6379"]])
+def test_workers_that_cannot_be_are_one_line(
+    flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "--ray" in flags:
+        ray = pytest.importorskip("ray", reason="Ray is not installed (the extra `ray`)")
+
+        def silent(**_: Any) -> None:
+            raise ConnectionError("no answer\nwithin 5 s")
+
+        monkeypatch.setattr(ray, "init", silent)
+    code = main(["compare", "digits", "--augment", "none,cutout", "--output", str(tmp_path / "out"), "--quiet", *flags])
+    said = capsys.readouterr().err.strip().splitlines()
+    assert code == 2 and len(said) == 1 and flags[0] in said[0]
+    assert not (tmp_path / "out").exists(), "nothing was written"
