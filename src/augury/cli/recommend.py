@@ -2,8 +2,6 @@
 
 import argparse
 import json
-import sys
-import time
 
 from augury.cli.shared import DATA, add_flags, add_output, add_workers, config_of, flag_values, print_notes, split_list, workers_of
 from augury.jobs.recommend.settings import RecommendSettings
@@ -27,6 +25,7 @@ def run(options: argparse.Namespace) -> None:
     from dataclasses import fields
 
     from augury.core.errors import InputError
+    from augury.jobs.recommend.live import shown
     from augury.jobs.recommend.recommend import recommend
     from augury.jobs.tables import recommendation_table
 
@@ -38,16 +37,11 @@ def run(options: argparse.Namespace) -> None:
     if "data" not in given:
         raise InputError("DATA: name the data, for example `augury recommend photographs --minutes 10 --output DIR`")
     chosen = RecommendSettings.of(given, "--flags")
-    started = time.monotonic()
-
-    def say(text: str) -> None:
-        if not options.quiet:
-            print(f"{(time.monotonic() - started) / 60:5.1f} min  {text}", file=sys.stderr, flush=True)
-
-    result = recommend(
-        chosen, options.output, workers=workers_of(options), resume=options.resume,
-        overwrite=options.overwrite, dry_run=options.dry_run, told=say,
-    )  # fmt: skip
+    with shown(options.quiet) as show:
+        result = recommend(
+            chosen, options.output, workers=workers_of(options), resume=options.resume, overwrite=options.overwrite,
+            dry_run=options.dry_run, told=show.say, seen=show.race,
+        )  # fmt: skip
     if options.json:
         print(json.dumps(result, indent=1))
         return

@@ -25,6 +25,7 @@ Kind = Literal[
     "library",
     "dataset",
     "reader",
+    "logger",
     "measurement",
     "theory",
     "recipe",

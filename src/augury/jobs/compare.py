@@ -26,7 +26,7 @@ from augury.train.engine.checkpoint import write_atomically, write_json
 from augury.train.engine.interleaved import run_together
 from augury.train.engine.metrics import Metric, metric_of
 from augury.train.engine.prepare import prepare
-from augury.train.engine.run import Trainer
+from augury.train.engine.run import OnEpoch, Trainer
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
 from augury.train.engine.setup import on_device, pick_device
@@ -65,6 +65,7 @@ def compare(
     parallel_seeds: bool = False,
     workers: Workers = ALONE,
     before: Before | None = None,
+    on_epoch: OnEpoch | None = None,
     may_change: Collection[str] = (),
     own: Mapping[str, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
@@ -73,6 +74,7 @@ def compare(
     All rows of a seed share the split, the initial weights, the order of the batches and the number of optimiser steps.
     parallel_seeds: the seeds of a row train at the same time in this process, each exactly as it would alone.
     workers: who trains; results are the same for all, bit for bit where trainings have equally many threads.
+    on_epoch: is given every epoch's line of metrics.jsonl, with the training's name as `training`; not of Ray's.
     before: is told how long it will take, where that is long, and may refuse.
     own: settings of single rows that override the common ones, keyed by augmentation. may_change: settings that may change
     when a comparison is resumed.
@@ -101,7 +103,7 @@ def compare(
             else:
                 data = pool.share(portable(dataset))
                 dataset = replace(data.value, counterparts=dataset.counterparts)
-                found = _one_by_one(each, numbers, data, output, pool, progress)
+                found = _one_by_one(each, numbers, data, output, pool, progress, on_epoch)
     result = {
         "version": 1,
         "metric": metric_of(settings.metric).described(),
@@ -139,7 +141,7 @@ def _together(
 
 def _one_by_one(
     each: dict[ComparisonRow, Settings], seeds: range, data: Shared[Dataset], output: Path, pool: Pool[TrainingJob, Ended],
-    progress: Bar,
+    progress: Bar, on_epoch: OnEpoch | None,
 ) -> dict[ComparisonRow, list[dict[str, Any]]]:  # fmt: skip
     """Every row's trainings, as the pool comes to them; a seed of all rows before the next."""
     jobs = [
@@ -147,7 +149,13 @@ def _one_by_one(
                     run_folder(output, index, row, seed), data)
         for seed, (index, (row, settings)) in itertools.product(seeds, enumerate(each.items()))
     ]  # fmt: skip
-    train_all(pool, jobs, progress.told, progress.ended)
+
+    def told(job: TrainingJob, row: dict[str, Any]) -> None:
+        progress.told(job, row)
+        if on_epoch is not None:
+            on_epoch({"training": job.name, **row})
+
+    train_all(pool, jobs, told, progress.ended)
     return {row: [outcome_of(run_folder(output, index, row, seed)) for seed in seeds] for index, row in enumerate(each)}
 
 

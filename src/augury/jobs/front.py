@@ -12,6 +12,7 @@ from augury.jobs import compare as comparisons
 from augury.jobs.comparison import Comparison, rows_from
 from augury.jobs.runs import Run, open_run
 from augury.jobs.train import train
+from augury.train.engine.run import OnEpoch
 from augury.train.engine.settings import Settings
 from augury.train.pools.opened import Workers
 
@@ -21,15 +22,18 @@ _TEXTS = ("augment", "augment2", "strategy", "model")
 @door
 def fit(
     data: str | Settings, *, output: str | os.PathLike[str], resume: bool = False, overwrite: bool = False, quiet: bool = False,
-    **settings: Any,
+    on_epoch: OnEpoch | None = None, **settings: Any,
 ) -> Run:  # fmt: skip
     """Train a network, as `augury train` does, and open the finished run: `run.accuracy`, `run.networks[0]`, `run.result`.
 
     data: a name, folder or file as on the command line, with the settings as keywords, or `Settings`. Augmentations may be
-    text or pipelines. output: the run's folder. Raises InputError, before anything is written, for wrong settings or data.
+    text or pipelines. output: the run's folder. on_epoch: is called after every epoch with its line of metrics.jsonl, a dictionary;
+    what it raises ends the training, which `resume` continues.
+
+    Raises InputError, before anything is written, for wrong settings or data.
     """
     made, path = _settings(data, settings), Path(output)
-    if train(made, path, resume=resume, overwrite=overwrite, quiet=quiet) is None:
+    if train(made, path, resume=resume, overwrite=overwrite, quiet=quiet, on_epoch=on_epoch) is None:
         raise InputError("fit: runs in one process; `augury train` runs in several under torchrun")
     return open_run(path, made.device)
 
@@ -37,18 +41,19 @@ def fit(
 @door
 def compare(
     data: str | Settings, *, output: str | os.PathLike[str], seeds: int = 3, resume: bool = False, overwrite: bool = False,
-    quiet: bool = False, parallel_seeds: bool = False, workers: int = 1, ray: str | None = None, **settings: Any,
+    quiet: bool = False, parallel_seeds: bool = False, workers: int = 1, ray: str | None = None,
+    on_epoch: OnEpoch | None = None, **settings: Any,
 ) -> Comparison:  # fmt: skip
     """Compare augmentations and strategies at equal budget, as `augury compare` does; the first of each is the reference.
 
     augment, strategy: a list, or comma-separated text. seeds: trainings for each row. workers: processes that train at the same
     time; a script that asks for several guards its own calls by `if __name__ == "__main__":`. ray: a Ray cluster, `local`, `auto`
-    or an address. Everything else as in `fit`.
+    or an address. on_epoch: as in `fit`, with the training's name as `training`. Everything else as in `fit`.
     """
     made, path = _settings(data, settings, several=True), Path(output)
     result = comparisons.compare(
         made, seeds, path, resume=resume, overwrite=overwrite, quiet=quiet, parallel_seeds=parallel_seeds,
-        workers=Workers.of("compare", workers, ray)
+        workers=Workers.of("compare", workers, ray), on_epoch=on_epoch,
     )  # fmt: skip
     return Comparison(path, rows_from(result), result)
 

@@ -1,6 +1,8 @@
-"""Progress on stderr: a bar that counts epochs."""
+"""Progress on stderr: a bar that counts epochs, or lines where there is no terminal."""
 
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,41 +12,83 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from augury.core.text import printable
+from augury.jobs.estimate import duration
 from augury.train.pools.training import Ended, TrainingJob
+
+# Seconds after which a line tells how far a command is, where there is no terminal for a bar.
+EVERY = 60.0
 
 
 class Bar:
-    """Counts epochs; `label` names what is being trained."""
+    """Counts epochs; `label` names what is being trained. say: prints a line, where there is no terminal."""
 
-    def __init__(self, progress: Progress, total: int) -> None:
+    def __init__(self, progress: Progress, total: int, unit: str = "epochs", say: Callable[[str], None] | None = None) -> None:
         self._progress = progress
         self._task = progress.add_task("", total=total)
+        self._total, self._unit, self._say = total, unit, say
         self._told: dict[Path, int] = {}
+        self._label, self._done, self._old = "", 0, 0
+        self._began = time.monotonic()
+        self._said = -EVERY
 
     def label(self, text: str) -> None:
+        self._label = text
         self._progress.update(self._task, description=escape(printable(text)))
 
     def epoch(self, row: dict[str, Any] | None = None, count: int = 1) -> None:
         self._progress.advance(self._task, count)
+        self._done += count
+        if row is None:
+            self._old += count  # was trained before
+        now = time.monotonic() - self._began
+        if self._say is not None and count and (now - self._said >= EVERY or self._done >= self._total):
+            self._said = now
+            self._say(self._line(row, now))
+
+    def _line(self, row: dict[str, Any] | None, gone: float) -> str:
+        """How far it is: the epoch's figures, how many are done, and how long the others will take."""
+        what = printable(self._label)
+        if row is not None and "train_loss" in row:
+            what += f", epoch {row['epoch']}: loss {row['train_loss']:.4f}, validation accuracy {row['validation_accuracy']:.2f} %"
+        new, left = self._done - self._old, self._total - self._done
+        more = f", {duration(gone / new * left)} left" if new and left > 0 else ""
+        return f"{what} ({self._done:,} of {self._total:,} {self._unit}{more})"
 
     def told(self, job: TrainingJob, row: dict[str, Any]) -> None:
         """An epoch of one of several trainings; those that it had in an earlier try count once."""
         self.label(job.name)
-        self._to(job.folder, int(row["epoch"]))
+        self._to(job.folder, int(row["epoch"]), row)
 
     def ended(self, training: Ended) -> None:
         """The end of a training, all of whose epochs now count."""
         self._to(training.folder, training.epochs)
 
-    def _to(self, folder: Path, epochs: int) -> None:
+    def _to(self, folder: Path, epochs: int, row: dict[str, Any] | None = None) -> None:
         before = self._told.get(folder, 0)
         self._told[folder] = max(before, epochs)
-        self.epoch(count=self._told[folder] - before)
+        self.epoch(row, self._told[folder] - before)
+
+
+def heard_by(*listeners: Callable[[dict[str, Any]], None] | None) -> Callable[[dict[str, Any]], None]:
+    """All of them, one after another."""
+
+    def tell(row: dict[str, Any]) -> None:
+        for listener in listeners:
+            if listener is not None:
+                listener(row)
+
+    return tell
 
 
 @contextmanager
 def bar(total: int, quiet: bool = False, unit: str = "epochs") -> Iterator[Bar]:
-    """A progress bar over `total` epochs (or another `unit`); shown on stderr only if that is a terminal."""
+    """A progress bar over `total` epochs (or another `unit`) on stderr; a line a minute, and one at the end, where that is no
+    terminal, as under Slurm and in notebooks."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as progress:
-        yield Bar(progress, total)
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as progress:
+        yield Bar(progress, total, unit, None if quiet or console.is_terminal else _say)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@ from augury.explain.measurements.measurement import Measured
 from augury.explain.report.summary import NO_SPREAD, Measure, interval_notes, paired, percent
 from augury.explain.theory.claim import Checked
 from augury.jobs.fitted import print_table, table
-from augury.jobs.recommend.candidates import Candidate
+from augury.jobs.recommend.live import race_table
 from augury.jobs.search.report import arm_words
 from augury.train.engine.metrics import metric_of
 
@@ -92,17 +92,7 @@ def search_table(result: dict[str, Any]) -> None:
 
 def recommendation_table(result: dict[str, Any]) -> None:
     """Print a recommendation on stdout: the race, then the answer."""
-    metric = metric_of(result["metric"])
-    made = table()
-    for heading in ("candidate", "epochs", "rounds", f"{metric.title} {metric.unit}", "seconds", "left the race"):
-        made.add_column(heading, justify="left" if heading in ("candidate", "left the race") else "right", no_wrap=True)
-    for row in result["rows"]:
-        left = row["dropped_after"]
-        said = "not trained" if not row["n"] else "" if left is None else f"{left['why']} (round {left['round']})"
-        made.add_row(
-            Candidate.of(row).name, _text(row["epochs"], 0), str(row["n"]), _text(row["mean"], 2 if metric.unit == "%" else 3),
-            f"{row['seconds']:,.0f}", f"failed: {row['error']}" if row["error"] else said,
-        )  # fmt: skip
+    made = race_table(result["rows"], metric_of(result["metric"]))
     print_table(made, ["seconds", "rounds"])
     print(result["answer"])
 

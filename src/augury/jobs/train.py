@@ -8,12 +8,12 @@ from augury.augment.names import read_policy_file
 from augury.explain.pages.page import train_page
 from augury.jobs.environment import environment
 from augury.jobs.estimate import Before, Work, announce, remaining
-from augury.jobs.progress import bar
+from augury.jobs.progress import bar, heard_by
 from augury.jobs.reporting import settings_shown, training_sheet
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically
 from augury.train.engine.prepare import prepare
-from augury.train.engine.run import Trainer
+from augury.train.engine.run import OnEpoch, Trainer
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
 from augury.train.engine.source import load_for
@@ -29,15 +29,17 @@ def train(
     overwrite: bool = False,
     quiet: bool = False,
     before: Before | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> dict[str, Any] | None:
     """Train, evaluate once on the test part and write the run's files into `output`; returns result.json's content.
 
-    before: is told how long it will take, where that is long, and may refuse.
+    on_epoch: is given every epoch's line of metrics.jsonl. before: is told how long it will
+    take, where that is long, and may refuse.
     Started by torchrun, the processes train together; only the first writes, and the others return None.
     """
     world, device = join(settings.device)
     try:
-        return _train(settings, output, world, device, resume, overwrite, quiet, before)
+        return _train(settings, output, world, device, resume, overwrite, quiet, before, on_epoch)
     finally:
         leave()
 
@@ -51,6 +53,7 @@ def _train(
     overwrite: bool,
     quiet: bool,
     before: Before | None,
+    on_epoch: OnEpoch | None,
 ) -> dict[str, Any] | None:
     dataset = load_for(settings)
     settings = settings.resolved(len(dataset.train.ids))
@@ -63,7 +66,7 @@ def _train(
         return finished if world.leads else None
     with bar(settings.total_epochs, quiet or not world.leads) as progress:
         progress.label(f"{settings.augment} {settings.model}")
-        result = Trainer(training).run(directory, progress.epoch)
+        result = Trainer(training).run(directory, heard_by(progress.epoch, on_epoch))
     if directory is None:
         return None
     result |= {"environment": environment(training.device), "notes": [*dataset.notes, *result.get("notes", ())]}

@@ -86,6 +86,7 @@ def resplit(dataset: Dataset, seed: int, share: float) -> Dataset:
 class Race:
     """A race while it runs. values: [rung][candidate][round], None where missing. left: why a candidate is no longer in it.
 
+    seen: is given the rows as they stand after every training.
     deadline: when the last training has to have ended, of `clock`. Everything that finished is in the journal, and is taken from
     there when the race is run again.
     """
@@ -98,6 +99,7 @@ class Race:
     deadline: float
     clock: Callable[[], float] = time.monotonic
     told: Callable[[str], None] = lambda text: None
+    seen: Callable[[list[dict[str, Any]], str], None] = lambda rows, metric: None
     values: list[list[list[float | None]]] = field(default_factory=list)
     left: dict[int, dict[str, Any]] = field(default_factory=dict)
     seconds: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
@@ -181,6 +183,7 @@ class Race:
                 self.errors[candidate] = outcome.error
                 self.left.setdefault(candidate, {"why": "failed", "epochs": rung.epochs, "round": turn + 1})
             self.values[number][candidate][turn] = outcome.accuracy
+            self.seen(self.rows(), self.settings.metric)
         return all(self.values[number][k][turn] is not None for k in racing if k not in self.left)
 
     def _outcomes(self, pool: Pool[Job, Outcome], racing: list[int], number: int, rung: Rung, turn: int) -> Iterator[Outcome]:

@@ -38,6 +38,7 @@ UNEVEN = 1.5
 POLICY, FINAL, PLAN = "recommended.yaml", "final", "plan.json"
 _SIDE = 64  # images are first looked at no larger than this
 Told = Callable[[str], None]
+Seen = Callable[[list[dict[str, Any]], str], None]
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,14 @@ class Prepared:
 def recommend(
     options: RecommendSettings, output: Path | None, *, workers: Workers = ALONE, resume: bool = False,
     overwrite: bool = False, dry_run: bool = False, told: Told = lambda text: None,
+    seen: Seen = lambda rows, metric: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Recommend an augmentation for the images; returns result.json's content, or the plan alone for `dry_run`.
 
     Writes config.yaml, plan.json, journal.jsonl (a line for each training of the race), final/ (a comparison of the best candidate
     with the reference), result.json, recommended.yaml and report.html. A killed recommendation resumes without losing finished
-    trainings; with more minutes it takes further seeds. told: is given each line of progress.
+    trainings; with more minutes it takes further seeds. told: is given each line of progress,
+    seen: the race's rows and metric after every training of it.
 
     Raises InputError for what is refused before anything is written.
     """
@@ -76,7 +79,7 @@ def recommend(
     if overwrite:
         _forget(output)
     write_json(output / PLAN, prepared.plan.dict())
-    race = _raced(prepared, options, output, end, workers, told)
+    race = _raced(prepared, options, output, end, workers, told, seen)
     challenger = race.challenger()
     if challenger is None:
         first = next(iter(race.errors.values()), "the time did not suffice for one round; give more --minutes")
@@ -134,13 +137,14 @@ def _checked(candidate: Candidate, settings: Settings, dataset: Dataset, flag: s
 
 
 def _raced(
-    prepared: Prepared, options: RecommendSettings, output: Path, end: float, workers: Workers, told: Told
+    prepared: Prepared, options: RecommendSettings, output: Path, end: float, workers: Workers, told: Told,
+    seen: Seen,
 ) -> Race:  # fmt: skip
     """The race, which leaves the time for the final trainings."""
     plan, dataset = prepared.plan, prepared.dataset
     journal = Journal.open(output)
     deadline = end - prepared.reserve - plan.final_seconds
-    race = Race(plan, prepared.chosen, prepared.settings, journal, options.error_rate, deadline, told=told)
+    race = Race(plan, prepared.chosen, prepared.settings, journal, options.error_rate, deadline, told=told, seen=seen)
     unseen = replace(dataset, test=dataset.test[torch.zeros(0, dtype=torch.int64)], notes=())
     with pool_of(RaceRunner(prepared.settings, unseen, prepared.chosen, plan.validation), workers) as pool:
         race.run(pool)

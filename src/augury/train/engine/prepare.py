@@ -32,6 +32,7 @@ from augury.train.engine.streams import Unlabelled, check_groups
 from augury.train.engine.training import Progress, Training, TrainingData
 from augury.train.engine.update import ModelEma, Update, make_optimizer
 from augury.train.engine.world import World
+from augury.train.logs.followed import openers
 from augury.train.method.build import assembled
 from augury.train.method.pipelines import method_pipelines
 from augury.train.method.saliency import with_early_head
@@ -73,6 +74,7 @@ def check(
     notes = check_refinement(settings, pipelines, made)
     check_update(settings, made, world)
     metric_of(settings.metric).missing(dataset)
+    openers(settings.log)
     groups = begin_groups(settings, dataset, made, pipelines, set(streams))
     made = with_early_head(made, pipelines, len(dataset.classes))
     kept = labelled(dataset, labels=settings.labels, per_class=settings.labels_per_class, seed=settings.seed)

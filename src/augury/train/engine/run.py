@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from augury.train.engine.captured import Capture
 from augury.train.engine.costs import Stopwatch, Tally, WallClock, gather
 from augury.train.engine.failure import Watch, explained
 from augury.train.engine.feed import Share, load_batches
+from augury.train.engine.following import follow
 from augury.train.engine.networks import derived_seed
 from augury.train.engine.outcome import conclude, epoch_row
 from augury.train.engine.parallel import overlapped
@@ -25,16 +26,18 @@ from augury.train.engine.step import compute
 from augury.train.engine.streams import Drawn, UnlabelledEpoch
 from augury.train.engine.training import Training
 from augury.train.engine.update import set_rate
+from augury.train.logs.followed import Followed
 
 OnEpoch = Callable[[dict[str, Any]], None]
 
 
 @dataclass
 class Trainer:
-    """Runs a training. capture: what records its steps on the device, where they are recorded."""
+    """Runs a training. capture: what records its steps on the device, where they are recorded. followed: who is told of it."""
 
     training: Training
     capture: Capture | None = None
+    followed: Followed = field(default_factory=Followed)
 
     def __post_init__(self) -> None:
         t = self.training
@@ -52,19 +55,26 @@ class Trainer:
         t = self.training
         with explained(t.settings.batch_size):
             rows = self.begin(directory)
-            with torch.random.fork_rng(devices=cuda_devices(t.device)):
-                while not t.done:
-                    rows.append(self.train_epoch())
-                    self.record(rows[-1])
-                    if on_epoch:
-                        on_epoch(rows[-1])
-            return self.conclude(rows)
+            try:
+                with torch.random.fork_rng(devices=cuda_devices(t.device)):
+                    while not t.done:
+                        rows.append(self.train_epoch())
+                        self.record(rows[-1])
+                        if on_epoch:
+                            on_epoch(rows[-1])
+                return self.conclude(rows)
+            except BaseException:
+                self.followed.close({})  # as a training that broke off
+                raise
 
     def conclude(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Evaluate the finished training on the test part, once; result.json's content."""
         if self.capture is not None and self.capture.note:
             self.training.progress.notes.append(self.capture.note)
-        return conclude(self.training, rows)
+        result = conclude(self.training, rows)
+        self.followed.end(result)
+        notes = [*result.get("notes", ()), *self.followed.notes]
+        return result | ({"notes": notes} if notes else {})
 
     def begin(self, directory: RunDirectory | None) -> list[dict[str, Any]]:
         """Start, or resume from the folder's checkpoint where it has one; the metrics of the epochs already trained."""
@@ -73,11 +83,13 @@ class Trainer:
         t.output.directory = directory if t.world.leads else None
         rows = resume(t, directory)
         self.first_step = t.counts.steps
+        self.followed = follow(t, t.output.directory, lambda: next(self._batches()))
         return rows
 
     def record(self, row: dict[str, Any]) -> None:
         """Write an epoch's metrics and, where it is time, its checkpoint; remember the weights at the end of stage one."""
         record_epoch(self.training, row)
+        self.followed.scalars(row)
 
     def train_epoch(self) -> dict[str, Any]:
         """One epoch and the evaluation on the validation part; the epoch's line of metrics.jsonl."""

@@ -13,7 +13,7 @@ from augury.core.text import shortened
 MetricName = Literal["accuracy", "balanced", "macro_f1", "auroc", "worst_class", "worst_group", "log_loss"]
 
 # Settings that cannot alter a result, so that a resumed run may change them.
-HARMLESS = frozenset({"data_dir", "cache", "decode_workers", "stream", "checkpoint_seconds"})
+HARMLESS = frozenset({"data_dir", "cache", "log", "decode_workers", "stream", "checkpoint_seconds"})
 
 # Where config.yaml keeps the texts of the policy files that a run was told to use.
 POLICY_FILES = "policy_files"
@@ -209,6 +209,13 @@ class Settings:
         "folder where decoded images are kept for later commands, or off; the oldest go when it is full",
         value="DIR|off",
         unset="~/.cache/augury/decoded",
+    )
+    log: str | None = flag(
+        None,
+        "Device and speed",
+        "trackers that are told of every epoch: tensorboard, wandb, mlflow, separated by commas, with options",
+        value="A,B,...",
+        unset="none",
     )
     decode_workers: Annotated[int, Interval(0, 512)] | None = flag(
         None, "Device and speed", "processes that decode streamed images", unset="one per core"

@@ -1,0 +1,1 @@
+"""Experiment trackers that are told of a training while it runs."""
