@@ -30,6 +30,8 @@ WIDTH = 132
 
 def annotation(hint: Any) -> str:
     """A type as it is written; the aliases of `augury.augment.typed` by their names."""
+    if isinstance(hint, list):  # the arguments of a function
+        return f"[{', '.join(map(annotation, hint))}]"
     for alias, name in NAMED:
         if hint == alias:
             return name
@@ -45,7 +47,7 @@ def annotation(hint: Any) -> str:
         return " | ".join(map(annotation, arguments))
     if arguments:
         return f"{origin.__name__}[{', '.join('...' if a is Ellipsis else annotation(a) for a in arguments)}]"
-    return "None" if hint is type(None) else hint.__name__
+    return "None" if hint in (None, type(None)) else hint.__name__
 
 
 def default(value: Any) -> str:
@@ -119,7 +121,7 @@ def fitting() -> str:
             definition(function.__name__, ["data: str | Settings", "*", *parameters, *settings_parameters(several)], result, doc)
         )
     head = (
-        "import os\nfrom collections.abc import Sequence\nfrom typing import Literal\n\n"
+        "import os\nfrom collections.abc import Callable, Sequence\nfrom typing import Any, Literal\n\n"
         "from augury.augment.typed import Augmentation\nfrom augury.jobs.comparison import Comparison\n"
         "from augury.jobs.runs import Run\nfrom augury.train.engine.settings import Settings\n\n"
     )

@@ -1,7 +1,7 @@
 # Written by tools/stubs.py; do not edit.
 import os
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 from augury.augment.typed import Augmentation
 from augury.jobs.comparison import Comparison
@@ -15,6 +15,7 @@ def fit(
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
     augment: Augmentation = "none",
     augment2: Augmentation | None = None,
     strategy: str = "erm",
@@ -67,13 +68,17 @@ def fit(
     capture: bool = True,
     stream: Literal["auto", "yes", "no"] = "auto",
     cache: str | None = None,
+    log: str | None = None,
     decode_workers: int | None = None,
     checkpoint_seconds: float = 0.0,
 ) -> Run:
     """Train a network, as `augury train` does, and open the finished run: `run.accuracy`, `run.networks[0]`, `run.result`.
 
     data: a name, folder or file as on the command line, with the settings as keywords, or `Settings`. Augmentations may be
-    text or pipelines. output: the run's folder. Raises InputError, before anything is written, for wrong settings or data.
+    text or pipelines. output: the run's folder. on_epoch: is called after every epoch with its line of metrics.jsonl, a dictionary;
+    what it raises ends the training, which `resume` continues.
+
+    Raises InputError, before anything is written, for wrong settings or data.
     """
 
 def compare(
@@ -87,6 +92,7 @@ def compare(
     parallel_seeds: bool = False,
     workers: int = 1,
     ray: str | None = None,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
     augment: Augmentation = "none",
     augment2: Augmentation | None = None,
     strategy: str | Sequence[str] = "erm",
@@ -139,6 +145,7 @@ def compare(
     capture: bool = True,
     stream: Literal["auto", "yes", "no"] = "auto",
     cache: str | None = None,
+    log: str | None = None,
     decode_workers: int | None = None,
     checkpoint_seconds: float = 0.0,
 ) -> Comparison:
@@ -146,5 +153,5 @@ def compare(
 
     augment, strategy: a list, or comma-separated text. seeds: trainings for each row. workers: processes that train at the same
     time; a script that asks for several guards its own calls by `if __name__ == "__main__":`. ray: a Ray cluster, `local`, `auto`
-    or an address. Everything else as in `fit`.
+    or an address. on_epoch: as in `fit`, with the training's name as `training`. Everything else as in `fit`.
     """
