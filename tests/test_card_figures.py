@@ -40,10 +40,13 @@ def test_the_distances_of_translations_are_those_measured() -> None:
             for each in row["translations"]
             if each["to"] == "clean"
         ]
-        assert f"| `--translate {row['translate']}` | {cells[0]} | {cells[1]} |" in text
-    for row in rows[2:]:
-        first, second = (each["distance_to_true"] for each in row["translations"] if each["to"] == "clean")
-        assert f"{first:.1f} and {second:.1f}" in text
+        assert f"| `--translate-generator published --translate {row['translate']}` | {cells[0]} | {cells[1]} |" in text
+    found = json.loads((ROOT / "results" / "patch_digits_default_cpu.json").read_text(encoding="utf-8"))["qualities"]
+    cells = [f"{q['flipped']:.0f} %, {q['kept']:.0f} %, {q['true_distance']:.1f}" for q in found if q["target"] == "clean"]
+    assert f"| the default: `masked`, `all`, cropped images | {cells[0]} | {cells[1]} |" in text
+    for quality in found:
+        if quality["target"] == "clean":
+            assert quality["true_distance"] < 0.75 * quality["untouched_distance"] and quality["flipped"] > 80
 
 
 @pytest.mark.parametrize("page", ["docs/cards/strategy/uncertainty.md", "docs/measurements.md"])

@@ -18,7 +18,8 @@ from augury.train.data.groups import groups_of
 from augury.train.engine.prepare import prepare
 from augury.train.engine.settings import Settings
 
-QUICK = ["--epochs", "2", "--seeds", "2", "--translate-steps", "2", "--translate-batch-size", "2", "--lr", "0.01", "--quiet"]
+QUICK = ["--epochs", "2", "--seeds", "2", "--translate", "class", "--translate-steps", "2", "--translate-batch-size", "2"]
+QUICK += ["--lr", "0.01", "--quiet"]
 ROWS = "erm,erm+balanced,group_dro(adjustment=1),clamp(weight=1)"
 
 

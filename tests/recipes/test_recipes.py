@@ -43,6 +43,16 @@ def test_every_table_and_figure_has_its_recipe() -> None:
     assert registry.get("recipe", "ait_table1").name == "ait_table1"
 
 
+def test_recipes_of_patching_have_the_published_translations() -> None:
+    """Catches a default of the command, made for a few small images, that replaces the paper's CycleGAN."""
+    patching = [recipe for recipe in RECIPES.values() if recipe.job == "patch"]
+    assert len(patching) >= 5
+    for recipe in patching:
+        made = PatchSettings.of(dict(recipe.patch), recipe.name)
+        assert made.translate_generator == "published" and {"translate", "translate_augment"} <= set(recipe.patch)
+        assert made.translation(0).lr == (2e-4 if "mnist" not in recipe.name else 1e-3)
+
+
 def unique(key: str) -> list[str]:
     return sorted({str(row.settings[key]) for recipe, row in RUNNABLE if key in row.settings and recipe.job == "train"})
 

@@ -13,7 +13,7 @@ from augury.core.options import parse_chain
 from augury.train.translation.cyclegan import CycleGan, Source, translate
 from augury.train.translation.discriminator import Discriminator
 from augury.train.translation.generator import TranslationGenerator, down_levels, padded_side
-from augury.train.translation.losses import discriminator_loss, generator_losses
+from augury.train.translation.losses import Weights, discriminator_loss, generator_losses
 from augury.train.translation.replay import ReplayBuffer
 from augury.train.translation.settings import TranslationSettings
 
@@ -61,6 +61,39 @@ def test_the_losses_of_a_known_shift() -> None:
     found = generator_losses(lambda x: x + 0.25, lambda x: x, sure, sure, a, b)
     assert float(found.cycle) == pytest.approx(10 * 2 * 0.25) and float(found.identity) == pytest.approx(0.5 * 0.25)
     assert float(found.adversarial) == pytest.approx(2 * math.log1p(math.exp(-3)), rel=1e-5)
+
+
+def test_one_way_round_trips_teach_the_way_back_alone() -> None:
+    """Catches a generator that is rewarded for hiding in its image what the other needs to undo it."""
+    a, b = torch.rand(2, 3, 1, 8, 8).unbind()
+    for one_way in (False, True):
+        there, back = torch.tensor(0.1, requires_grad=True), torch.tensor(0.2, requires_grad=True)
+        found = generator_losses(
+            lambda x, by=there: x + by, lambda x, by=back: x - by, lambda x: x * 0, lambda x: x * 0, a, b,
+            Weights(cycle=10.0, identity=0.0, one_way=one_way),
+        )  # fmt: skip
+        # The trip from a ends at a + there - back, the one from b at b - back + there: both are off by 0.1.
+        assert float(found.cycle.detach()) == pytest.approx(2.0, rel=1e-5)
+        found.total.backward()
+        assert there.grad is not None and back.grad is not None
+        share = 1.0 if one_way else 2.0
+        assert abs(float(there.grad)) == pytest.approx(10 * share, rel=1e-5) and abs(float(back.grad)) == pytest.approx(10 * share)
+
+
+def test_a_closed_mask_leaves_the_image_and_an_open_one_gives_the_colours() -> None:
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        images = 2 * torch.rand(3, 2, 12, 8) - 1
+        made = TranslationGenerator(2, 12, 8, masked=True)
+        first = made(images)
+        for closed in (True, False):
+            made.last.weight.zero_()
+            assert made.last.bias is not None
+            made.last.bias.copy_(torch.tensor([0.5, -0.5, *(2 * [-40.0 if closed else 40.0])]))
+            colours = torch.tensor([0.5, -0.5]).tanh()[:, None, None].expand_as(images)
+            assert torch.allclose(made(images), images if closed else colours, atol=1e-6)
+    # It begins near the image: about three quarters of it is there.
+    assert float((first - images).abs().mean()) < 0.4 * float(images.abs().mean())
 
 
 def test_replay_is_bounded_and_keeps_what_it_was_given() -> None:
@@ -131,9 +164,10 @@ def test_a_batch_visits_strata_equally_and_images_anew() -> None:
     assert sorted(r for r in seen[:100] if r >= 9) == sorted([9, 10, 11] * 4)
 
 
-def test_it_learns_to_brighten_a_square() -> None:
+@pytest.mark.parametrize("generator", ["masked", "published"])
+def test_it_learns_to_brighten_a_square(generator: str) -> None:
     """Two subgroups that differ in one square's brightness: soon the translation moves it most of the way."""
-    made = gan(60, lr=2e-3, batch_size=4)
+    made = gan(60, lr=2e-3, batch_size=4, generator=generator)
     made.run()
     dark = squares(16, 40, 5)
     there = translate(made.to_b, dark, seed=0)[:, :, 2:6, 2:6].float().mean()

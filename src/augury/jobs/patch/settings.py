@@ -24,15 +24,20 @@ class PatchSettings:
     from_run: str | None = flag(
         None, "Patching", "finished run whose network is to be patched", value="RUN", unset="one trained by the first strategy"
     )
-    translate: Literal["class", "all"] = flag("class", "Patching", "one CycleGAN for each class, or one for all classes")
+    translate: Literal["class", "all"] = flag("all", "Patching", "one CycleGAN for each class, or one for all classes")
+    translate_generator: Literal["masked", "published"] = flag(
+        "masked", "Patching", "masked changes an image only where a mask says so; published is the paper's CycleGAN"
+    )
     translate_steps: Annotated[int, Interval(1)] = flag(1000, "Patching", "steps of each CycleGAN")
     translate_batch_size: Annotated[int, Interval(2)] = flag(16, "Patching", "images of each subgroup per step")
-    translate_lr: Annotated[float, Interval(0)] = flag(2e-4, "Patching", "Adam's learning rate for the generators", value="RATE")
+    translate_lr: Annotated[float, Interval(0)] | None = flag(
+        None, "Patching", "Adam's learning rate for the generators", value="RATE", unset="1e-3; 2e-4 with published generators"
+    )
     translate_lr_discriminator: Annotated[float, Interval(0)] = flag(
         2e-4, "Patching", "Adam's learning rate for the discriminators", value="RATE"
     )
     translate_augment: str = flag(
-        "none", "Patching", "augmentation of the images that the CycleGANs are trained on", value="AUGMENTATION"
+        "crop", "Patching", "augmentation of the images that the CycleGANs are trained on", value="AUGMENTATION"
     )
 
     @staticmethod
@@ -41,9 +46,11 @@ class PatchSettings:
         return PatchSettings(**checked(PatchSettings, values, where))
 
     def translation(self, seed: int) -> TranslationSettings:
+        usual = 1e-3 if self.translate_generator == "masked" else 2e-4
         return TranslationSettings(
-            self.translate_steps, self.translate_batch_size, self.translate_lr, self.translate_lr_discriminator, seed
-        )
+            self.translate_steps, self.translate_batch_size, usual if self.translate_lr is None else self.translate_lr,
+            self.translate_lr_discriminator, seed, self.translate_generator,
+        )  # fmt: skip
 
 
 def stages_named(text: str | None) -> tuple[Stage, ...]:

@@ -17,7 +17,7 @@ from augury.core.plan import Clock
 from augury.train.engine import checkpoint
 from augury.train.translation.discriminator import Discriminator
 from augury.train.translation.generator import TranslationGenerator
-from augury.train.translation.losses import discriminator_loss, generator_losses
+from augury.train.translation.losses import MASKED, PUBLISHED, discriminator_loss, generator_losses
 from augury.train.translation.replay import ReplayBuffer
 from augury.train.translation.settings import TranslationSettings
 
@@ -80,7 +80,8 @@ class CycleGan:
         channels, height, width = a.images.shape[1:]
         with torch.random.fork_rng(devices=[]):
             torch.random.manual_seed(settings.seed)
-            generators = [_placed(TranslationGenerator(channels, height, width), device) for _ in range(2)]
+            masked = settings.generator == "masked"
+            generators = [_placed(TranslationGenerator(channels, height, width, masked=masked), device) for _ in range(2)]
             judges = [_placed(Discriminator(channels, height, width), device) for _ in range(2)]
         rates = ((generators, settings.lr), (judges, settings.lr_discriminator))
         made, judged = (
@@ -119,7 +120,8 @@ class CycleGan:
         a, b = self._batch(self.a, "a"), self._batch(self.b, "b")
         # The generators' step needs no gradients of the discriminators' weights, which are a fifth of its work.
         self._judging(False)
-        losses = generator_losses(self.to_b, self.to_a, self.judge_a, self.judge_b, a, b)
+        weights = MASKED if self.settings.generator == "masked" else PUBLISHED
+        losses = generator_losses(self.to_b, self.to_a, self.judge_a, self.judge_b, a, b, weights)
         self.generator_optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         self.generator_optimizer.step()

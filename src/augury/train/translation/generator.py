@@ -6,6 +6,7 @@ from torch.nn import functional
 
 _SLOPE = 0.3
 _WIDEST = 512
+_CLOSED = -1.0
 
 
 def padded_side(height: int, width: int) -> int:
@@ -35,10 +36,15 @@ class TranslationGenerator(nn.Module):
     cut to their size again. Batch normalisation by the batch's own statistics always, translating included, as Goel et
     al.'s released code does, so a batch needs two images. In training mode the first three 512-channel layers of the way
     up drop half of their activations; that mode is the one to translate in. Weights are normal with deviation 0.02.
+
+    masked: the last layer gives colours and a mask in [0, 1], and the result is image + mask * (colours - image), as in
+    Pumarola et al. 2018 (GANimation, arXiv:1807.09251, section 4.1): what the mask leaves out is the image itself, and does
+    not have to be learned. The mask starts at about a quarter.
     """
 
-    def __init__(self, channels: int, height: int, width: int) -> None:
+    def __init__(self, channels: int, height: int, width: int, *, masked: bool = False) -> None:
         super().__init__()
+        self.channels, self.masked = channels, masked
         self.size = (height, width)
         self.side = padded_side(height, width)
         levels = down_levels(self.side)
@@ -54,8 +60,11 @@ class TranslationGenerator(nn.Module):
             _up(a, b, dropout=level < min(3, wide)) for level, (a, b) in enumerate(zip(entering, outputs, strict=True))
         )
         first_stride = levels[0][1]
-        self.last = nn.ConvTranspose2d(2 * outputs[-1], channels, first_stride + 2, stride=first_stride, padding=1)
+        made = 2 * channels if masked else channels
+        self.last = nn.ConvTranspose2d(2 * outputs[-1], made, first_stride + 2, stride=first_stride, padding=1)
         initialise(self)
+        if masked and self.last.bias is not None:
+            nn.init.constant_(self.last.bias[channels:], _CLOSED)
 
     def forward(self, images: Tensor) -> Tensor:
         height, width = self.size
@@ -67,8 +76,11 @@ class TranslationGenerator(nn.Module):
             skips.append(maps)
         for level, skip in zip(self.up, skips[-2::-1], strict=True):
             maps = torch.cat([level(maps), skip], 1)
-        found: Tensor = torch.tanh(self.last(maps))[:, :, top : top + height, left : left + width]
-        return found
+        found: Tensor = self.last(maps)[:, :, top : top + height, left : left + width]
+        colours = torch.tanh(found[:, : self.channels])
+        if not self.masked:
+            return colours
+        return images + torch.sigmoid(found[:, self.channels :]) * (colours - images)
 
 
 def normalisation(channels: int) -> nn.Module:
