@@ -8,7 +8,7 @@ import pytest
 
 from augury.core import registry
 from augury.jobs.reproduce.claims import PAPERS, sentences
-from augury.jobs.reproduce.own_table import PICTURE, TABLE, head, own_rows, picture, top
+from augury.jobs.reproduce.own_table import CARDS, PICTURE, TABLE, card_sentences, head, own_rows, picture, top
 from augury.jobs.reproduce.page import results_in
 from augury.recipes.recipe import load
 
@@ -85,6 +85,21 @@ def test_the_picture_has_a_numbered_point_per_row_with_its_interval() -> None:
 def test_the_readme_shows_rows_of_three_seeds_alone() -> None:
     assert top([result(row("standard", [80.0, 81.0]), row("cutout", [80.0, 81.0]), seeds=(0, 1))]) == []
     assert [line.split(" | ")[1] for line in top(MEASURED)[2:]] == ["standard", "cutout", "keep-cutout", "ait"]
+
+
+def test_cards_say_what_their_rows_came_to() -> None:
+    said = card_sentences(MEASURED)
+    assert set(said) == {"op/cutout", "preset/keep_cutout", "strategy/ait"}
+    assert said["op/cutout"].endswith(": cutout 83.00 %, +2.00 to standard, n = 3.")
+    ids = {row.id for row in load(TABLE).rows}
+    for card, names in CARDS.items():
+        assert (ROOT / "docs" / "cards" / f"{card}.md").exists() and set(names) <= ids, card
+
+
+def test_the_committed_cards_are_those_of_the_committed_results() -> None:
+    for card, said in card_sentences(results_in(ROOT / "results").values()).items():
+        text = (ROOT / "docs" / "cards" / f"{card}.md").read_text(encoding="utf-8")
+        assert said in " ".join(text.split()), f"add to docs/cards/{card}.md under Measured: {said}"
 
 
 def test_the_committed_readme_and_picture_are_those_of_the_committed_results() -> None:

@@ -15,6 +15,19 @@ TABLE = "reduced_cifar10"
 PREFIX = "reduced_"
 PICTURE = f"images/{TABLE}.svg"
 LEAST_SEEDS = 3  # of the rows that the README shows
+# The cards that say what their method's rows came to.
+CARDS = {
+    "op/cutout": ("cutout",), "op/mixup": ("mixup", "mixup-refined"), "op/cutmix": ("cutmix", "cutmix-refined"),
+    "policy/randaugment": ("randaugment", "randaugment-stratified"), "policy/trivialaugment": ("trivialaugment",),
+    "policy/autoaugment": ("autoaugment-cutout",), "preset/inaugment": ("autoaugment-inaugment",),
+    "preset/keep_cutout": ("keep-cutout", "keep-cutout-foreign", "keep-cutout-constant"),
+    "preset/keep_randaugment": ("keep-randaugment", "keep-randaugment-foreign", "keep-randaugment-constant"),
+    "preset/batch_augment": ("batch-augment-2",), "strategy/ait": ("ait", "standard-400"), "strategy/dml": ("dml",),
+    "strategy/multi_ait": ("multi-ait",), "strategy/augmix_jsd": ("augmix-jsd",),
+    "strategy/uncertainty": ("uncertainty-one", "uncertainty-proportional", "uncertainty-topk"),
+    "strategy/adversarial_autoaugment": ("adversarial-learned", "adversarial-random", "adversarial-fixed"),
+    "strategy/manifold_mixup": ("manifold-mixup", "manifold-mixup-refined"),
+}  # fmt: skip
 _NOT_SHOWN = ("choose-", "risk-", "loss-", "spectrum-", "scale-")
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 720, 400, 50, 40
 
@@ -77,6 +90,23 @@ def top(results: Iterable[Mapping[str, Any]], count: int = 6) -> list[str]:
     rows = own_rows(results)
     ready = [row for row in _shown(load(TABLE)) if row.id in rows and len(rows[row.id]["by_seed"]) >= LEAST_SEEDS][:count]
     return _table(ready, rows) if len(ready) > 1 else []
+
+
+def card_sentences(results: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """What stands under "Measured" on the cards of methods with a measured row, by the cards' names."""
+    rows = own_rows(results)
+    references = {row.id: row.reference for row in load(TABLE).rows}
+    found = {}
+    for card, names in CARDS.items():
+        said = [_said(name, references[name], rows) for name in names if name in rows]
+        if said:
+            found[card] = f"Reduced CIFAR-10, ResNet-20 ([results](../../results.md)): {'; '.join(said)}."
+    return found
+
+
+def _said(name: str, reference: str | None, rows: Rows) -> str:
+    compared = "" if reference is None else _difference(rows[name], reference, rows)
+    return f"{name} {_mean(rows[name])[0]:.2f} %{', ' * bool(compared)}{compared}, n = {len(rows[name]['by_seed'])}"
 
 
 def _shown(recipe: Recipe) -> list[RecipeRow]:
