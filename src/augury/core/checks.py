@@ -34,7 +34,7 @@ def check_batch(batch: Batch) -> None:
 
 
 def check_size(batch: Batch) -> None:
-    """InputError where `size` is not int64 [B,2] with rows and columns that the images have."""
+    """InputError if `size` is not int64 [B,2] with rows and columns that the images have."""
     if batch.size is None:
         return
     _whole_numbers(batch.size, "batch: size", (len(batch), 2))
@@ -63,7 +63,7 @@ def check_trace(trace: Mapping[str, Tensor], batch: Batch, slots: int, space: Sp
 
 
 def check_part(trace: Mapping[str, Tensor], name: str, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
-    """InputError where a trace has no such entry, or one of another type or shape."""
+    """InputError if a trace has no such entry, or one of another type or shape."""
     if not isinstance(trace, Mapping):
         raise InputError(f"trace: expected tensors by name, got {type(trace).__name__}")
     if name not in trace:
@@ -74,7 +74,7 @@ def check_part(trace: Mapping[str, Tensor], name: str, dtype: torch.dtype, shape
 
 
 def check_finite(trace: Mapping[str, Tensor], name: str, shape: tuple[int, ...]) -> None:
-    """InputError where a trace has no such float32 entry of this shape, or one with NaN or infinity."""
+    """InputError if a trace has no such float32 entry of this shape, or one with NaN or infinity."""
     check_part(trace, name, torch.float32, shape)
     _true(torch.isfinite(trace[name]), f"trace: {name} must be finite")
 

@@ -1,1 +1,1 @@
-"""What an augmentation did, and why: statistics, measurements, reports."""
+"""Explains what an augmentation did: statistics, measurements, reports."""

@@ -21,7 +21,7 @@ _NO_SPREAD = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class RowStatistics:
-    """One row of a comparison; all values in percentage points, or in the metric's unit, None where the seeds do not suffice.
+    """One row of a comparison; all values in percentage points, or in the metric's unit, None if the seeds do not suffice.
 
     n: seeds that the row has. mean, low, high: mean over them and its 95 % t-interval (None for one seed, or if all
     agree). difference, difference_low, difference_high: mean over the seeds shared with the first row of (row -

@@ -9,7 +9,7 @@ from augury.train.engine.metrics import Metric
 
 
 def value_of(run: dict[str, Any], metric: Metric) -> float | None:
-    """A training's value of the metric on the test part; None where it has none. Trainings from before have accuracy alone."""
+    """A training's value of the metric on the test part; None if it has none. Trainings from before have accuracy alone."""
     if metric.name == "accuracy":
         return float(run["accuracy"])
     found: float | None = run.get("test_metrics", {}).get(metric.name)

@@ -144,7 +144,7 @@ def _opened(paths: Sequence[Path], device: str) -> list[Run]:
 
 
 def _common_data(runs: Sequence[Run]) -> Dataset:
-    """The first run's data; InputError where another run's test part is not the same."""
+    """The first run's data; InputError if another run's test part is not the same."""
     first = runs[0]
     for run in runs[1:]:
         own, other = first.dataset, run.dataset

@@ -1,4 +1,4 @@
-"""What rows need: data, and an estimate of the time on a device."""
+"""The needs of rows: data, and an estimate of the time on a device."""
 
 import re
 from pathlib import Path
@@ -40,7 +40,7 @@ def title_of(data: str) -> str:
 
 
 def where_of(data: str, data_dir: str | None) -> str:
-    """What a training is given as its data: a name, a folder of `--data-dir`, or the manifest in that folder."""
+    """The data argument of a training: a name, a folder of `--data-dir`, or the manifest in that folder."""
     if data not in FOLDERS:
         return data
     folder = Path(data_dir or ".").expanduser() / data
@@ -49,7 +49,7 @@ def where_of(data: str, data_dir: str | None) -> str:
 
 
 def absent(data: str, data_dir: str | None) -> str | None:
-    """Why a row cannot run for lack of a folder of data; None where it is there, or only reading will tell."""
+    """Why a row cannot run for lack of a folder of data; None if it is there, or only reading will tell."""
     if data not in FOLDERS or (data_dir is not None and Path(where_of(data, data_dir)).exists()):
         return None
     return needs(data)
@@ -61,13 +61,13 @@ def needs(data: str) -> str:
 
 
 def incomplete(data: str, images: int) -> str | None:
-    """What the data lack, where their training images (validation included) are not as many as the published ones."""
+    """A note if the number of training images (validation included) is not the published one."""
     expected = DATA[data][2] if data in DATA else 0
     return f"training images {expected} -> {images}" if expected and abs(images / expected - 1) > 0.01 else None
 
 
 def hours(recipe: Recipe, row: RecipeRow, settings: dict[str, Any], seeds: int) -> float | None:
-    """Rough hours on one GPU for a training of a row with that many seeds, from multiply-adds; None where nothing is known."""
+    """Rough hours on one GPU for a training of a row with that many seeds, from multiply-adds; None if nothing is known."""
     if recipe.job == "patch" or row.unavailable or settings["data"] not in DATA:
         return None
     passes = sum(GIGA_MULTIPLY_ADDS.get(_name(model), 0.0) for model in settings.get("model", "").split(","))

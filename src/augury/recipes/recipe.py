@@ -31,7 +31,7 @@ Job = Literal["train", "patch"]
 class RecipeRow:
     """One published number and the training that should give it.
 
-    settings: the training's at full scale. published: None where the paper draws a curve and prints no number. spread: as
+    settings: the training's at full scale. published: None if the paper draws a curve and prints no number. spread: as
     published, a standard deviation. figure: where the number stands in a training's result.json, keys separated by `/`, or in
     what `measure`, a measurement of `augury diagnose`, finds; `error` is 100 - accuracy. over: a second place, by which the
     first is divided, in percent. times: a factor on it. cited: the paper took the number from another one. reference: the
@@ -58,7 +58,7 @@ class RecipeRow:
 @dataclass(frozen=True)
 class Recipe:
     """A table or a figure. tolerance: how far from the published number counts as reproduced, in its unit, where the paper
-    prints no larger spread; None where numbers depend on the hardware and only ratios to the reference mean anything."""
+    prints no larger spread; None if numbers depend on the hardware and only ratios to the reference mean anything."""
 
     name: str
     title: str
@@ -74,7 +74,7 @@ class Recipe:
     patch: dict[str, Any] = field(default_factory=dict)
 
     def select(self, text: str | None) -> tuple[RecipeRow, ...]:
-        """The rows whose ids match one of the patterns separated by commas (`*` matches anything); InputError where none does.
+        """The rows whose ids match one of the patterns separated by commas (`*` matches anything); InputError if none does.
 
         With them the rows that learn the policies which they replay.
         """
@@ -103,7 +103,7 @@ def load(name: str) -> Recipe:
 
 
 def read(file: Path) -> Recipe:
-    """The recipe in a TOML file; InputError naming the file, the row and the key for what is not understood."""
+    """The recipe in a TOML file; InputError naming the file, the row and the key that is not valid."""
     where = file.name
     try:
         values = tomllib.loads(file.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What a row is trained with at each scale: `full` as published, `short` with a shorter schedule, `smoke` for one epoch of digits.
+"""A row's settings at each scale: `full` as published, `short` with a shorter schedule, `smoke` for one epoch of digits.
 
 A shortened schedule keeps its shape: milestones, warm-up, refinement and measured epochs move with the number of epochs.
 """
@@ -65,7 +65,7 @@ def patch_at(recipe: Recipe, scale: Scale) -> dict[str, Any]:
 
 
 def changes(full: dict[str, Any], used: dict[str, Any]) -> list[str]:
-    """What differs from the published settings, one word each: `epochs 200 -> 30`."""
+    """The differences from the published settings, as `epochs 200 -> 30`."""
     defaults = Settings.__dataclass_fields__
 
     def value(values: dict[str, Any], key: str) -> Any:

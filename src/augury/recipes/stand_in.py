@@ -14,7 +14,7 @@ _HELD = 40
 
 @dataclass(frozen=True)
 class Shape:
-    """What an image is like, and how many classes and subgroups there are. identities: re-identification's are others at test."""
+    """The shape of images and the numbers of classes and subgroups. identities: whether the test part has other classes."""
 
     channels: int
     side: int

@@ -1,1 +1,1 @@
-"""What happens to models: data, networks, strategies and the training engine."""
+"""Trains models: data, networks, strategies and the training engine."""

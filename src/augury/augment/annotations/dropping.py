@@ -23,7 +23,7 @@ def dropped(node: object, names: tuple[str, ...]) -> Any:
     """The structure with only the boxes that stay, and with what else has a row for each of them in the same container.
 
     names: keys of a mapping whose values have a row per box. Masks [N,H,W] and key points [N,...] have one by their shape; in a
-    tuple or list, so have other tensors of N rows. Raises InputError where a named value has another number of rows.
+    tuple or list, so have other tensors of N rows. Raises InputError if a named value has another number of rows.
     """
     if isinstance(node, Judged):
         return _rows(node.boxes, node.valid)

@@ -21,7 +21,7 @@ WRAP = "wrap a mask in torchvision.tv_tensors.Mask"
 
 @dataclass(frozen=True)
 class Leaf:
-    """One part of what was passed. path: indices and keys from the top. row: whose it is, None where it is of all samples.
+    """One part of what was passed. path: indices and keys from the top. row: whose it is, None if it is of all samples.
 
     frames: whether an image is a video, [T,C,H,W], whose frames get one draw.
     """
@@ -37,7 +37,7 @@ class Leaf:
 class Parsed:
     """What was passed: its leaves, how to put them together again, and how many samples they are of.
 
-    count: None where it is one sample without a batch dimension.
+    count: None if it is one sample without a batch dimension.
     """
 
     leaves: list[Leaf]

@@ -18,7 +18,7 @@ _MOST_OPS = 16
 
 
 def named(found: Policy) -> str | None:
-    """torchvision's own expression for a policy; None where it has none that does the same."""
+    """torchvision's own expression for a policy; None if it has none that does the same."""
     meant = _meaning(found)
     if meant is None:
         return None
@@ -34,7 +34,7 @@ def named(found: Policy) -> str | None:
 
 
 def timm_expression(found: Policy) -> str | None:
-    """timm's own call for a policy, by a string of its `--aa`; None where no string does the same."""
+    """timm's own call for a policy, by a string of its `--aa`; None if no string does the same."""
     if isinstance(found, UniformPolicy) and len(found.strengths) == 1:
         string = _timm_rand(found)
         return None if string is None else f"rand_augment_transform({string!r}, HPARAMS)"
@@ -81,7 +81,7 @@ def augmix_expression(stage: AugMix, version: Literal["torchvision", "timm"]) ->
 
 
 def _meaning(found: Policy) -> object:
-    """What a policy does: how many of its sub-policies an image gets, and what they are, in no order; None where values differ
+    """What a policy does: how many of its sub-policies an image gets, and what they are, in no order; None if values differ
     from draw to draw."""
     if not isinstance(found, UniformPolicy | SubPolicies) or found.spread:
         return None
@@ -99,7 +99,7 @@ def _meaning(found: Policy) -> object:
 
 
 def _factor(found: SubPolicies) -> tuple[tuple[SubPolicyStep, ...], ...] | None:
-    """The single operations of which a table is every sequence, as a file with `repeat` is read; None where it is not."""
+    """The single operations of which a table is every sequence, as a file with `repeat` is read; None if it is not."""
     singles = tuple(dict.fromkeys(row[:1] for row in found.table))
     if found.slots == 1 or len(singles) ** found.slots != len(found.table):
         return None

@@ -28,7 +28,7 @@ FORMS = (*BLANK, "separable", "map")
 class Lowered:
     """A trace as records for the back ends.
 
-    form: int8 [B,S], index into FORMS, -1 where nothing fires. warp .. mix: records with parts [B,S,...], None where no
+    form: int8 [B,S], index into FORMS, -1 where nothing fires. warp .. mix: records with parts [B,S,...], None if no
     operation of the space has that form; rows of another form hold its identity. subsets: per slot, the operations that
     run over their own rows alone (separable and map).
     contents: which region contents can occur.

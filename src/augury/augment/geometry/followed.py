@@ -22,7 +22,7 @@ class Followed:
 
     size: int64 [B,2], valid rows and columns, of a canvas of `height` and `width`. sources: int64 [B,H,W], for each pixel the
     number of the pixel that it shows, image * H * W + row * W + column of the batch as it was, EMPTY where it shows none; None
-    where there are no masks. moves: where points go, None where there are neither boxes nor key points. erases: whether what a
+    where there are no masks. moves: where points go, None if there are neither boxes nor key points. erases: whether what a
     region operation fills counts as empty.
     """
 
@@ -85,7 +85,7 @@ class Followed:
         return replace(self, sources=torch.where(mask, before.sources, self.sources))
 
     def refuse_coordinates(self, name: str, reason: str) -> None:
-        """InputError where there are boxes or key points, which cannot follow."""
+        """InputError if there are boxes or key points, which cannot follow."""
         if self.moves is not None:
             raise InputError(f"{name}: {reason}; boxes and key points cannot follow")
 
@@ -110,7 +110,7 @@ class Follows(Protocol):
 
 
 def follow(stage: Stage, followed: Followed, trace: Trace) -> Followed:
-    """`followed` after any stage. Raises InputError where the stage does not say where pixels go."""
+    """`followed` after any stage. Raises InputError if the stage does not say where pixels go."""
     if not isinstance(stage, Follows):
         raise InputError(f"{stage.name}: does not say where pixels go; masks, boxes and key points cannot follow")
     return stage.follow(followed, trace)

@@ -38,7 +38,7 @@ def way_of(kind: str) -> SaliencyWay:
 
 
 def map_of(batch: Batch, name: str) -> Tensor:
-    """The map float [B,H,W] that a stage called `name` needs; InputError where the batch has none, or one of another shape."""
+    """The map float [B,H,W] that a stage called `name` needs; InputError if the batch has none, or one of another shape."""
     found = batch.saliency
     if found is None:
         raise InputError(

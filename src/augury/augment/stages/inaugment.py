@@ -170,7 +170,7 @@ class InAugment:
         return done.replace(images=images, saliency=None)
 
     def _check(self, batch: Batch, trace: Trace, longest: int) -> None:
-        """InputError where the patches' part of a trace does not fit the batch. longest: a window's side at most."""
+        """InputError if the patches' part of a trace does not fit the batch. longest: a window's side at most."""
         count, (height, width) = len(batch), batch.images.shape[-2:]
         check_size(batch)
         for name, columns in (("box", 4), ("size", 2), ("corner", 2)):

@@ -68,7 +68,7 @@ class Normalize:
 
 
 def checked_statistics(mean: Sequence[float], std: Sequence[float]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """A mean and a deviation per channel, of pixels in [0, 1]. Raises InputError where they cannot be."""
+    """A mean and a deviation per channel, of pixels in [0, 1]. Raises InputError if they cannot be."""
     try:
         middle, deviation = tuple(map(float, mean)), tuple(map(float, std))
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""What is compared: operations that Pillow has, each at several strengths."""
+"""The cases that are compared: Pillow's operations, each at several strengths."""
 
 from dataclasses import dataclass
 from typing import Any, Literal

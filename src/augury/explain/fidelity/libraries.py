@@ -1,6 +1,6 @@
 """The libraries that can be compared: Augury's back ends, and whichever others are installed.
 
-A library is a function from a case to a function on one uint8 image [C,H,W], or None where it has no such operation.
+A library is a function from a case to a function on one uint8 image [C,H,W], or None if it has no such operation.
 Parameters are matched in the meaning that Pillow has: degrees counter-clockwise, factors that blend away from the
 degenerate image, shears about the top left corner (or about the centre, where a library has only that). Each library
 keeps its own defaults for everything else.

@@ -108,7 +108,7 @@ def _shifts(choice: SpaceEntry, parameter: str, value: Tensor) -> list[float]:
 
 
 def rows_of(text: str, in_pixels: bool) -> Rows:
-    """What an augmentation's text can draw: the rows of its table, or every operation at every strength."""
+    """Everything that an augmentation's text can draw: the rows of its table, or every operation at every strength."""
     policy = _policy_of(text)
     if isinstance(policy, SubPolicies):
         return [tuple(said(policy.space[s.op], s.strength, s.p, in_pixels) for s in row) for row in policy.table]
@@ -230,7 +230,7 @@ def _timm() -> Iterator[Comparison]:
 
 
 def _every(draw: Callable[[], object]) -> set[Any]:
-    """What a function that draws from Python's own generator can return; the generator is put back."""
+    """Every value that a function of Python's random generator can return; the generator's state is restored."""
     before = random.getstate()
     try:
         random.seed(0)

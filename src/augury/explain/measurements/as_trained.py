@@ -73,7 +73,7 @@ class AsTrained:
 def as_trained(subject: Subject, dataset: Dataset, augment: Chain | None = None) -> AsTrained:
     """What a run was trained with, on a data set's images; augment: another augmentation instead, with no strategy of its own.
 
-    Raises InputError where the data lack what the strategy needs, such as groups.
+    Raises InputError if the data lack what the strategy needs, such as groups.
     """
     settings = subject.settings
     if augment is not None:

@@ -66,7 +66,7 @@ def cost(
 
 
 def advice(shares: dict[str, float], device: str) -> str:
-    """What follows from the shares, percent of a step."""
+    """Advice that follows from the shares, in percent of a step."""
     augmenting = shares["augmentation"]
     if shares["saliency"] >= 20:
         return f"Saliency takes {shares['saliency']:.0f} %: saliency=low_resolution or a larger `every` saves most of it."

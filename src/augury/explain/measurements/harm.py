@@ -1,4 +1,4 @@
-"""Whom an augmentation helps and whom it harms: accuracy by class and by subgroup, compared with the first training."""
+"""Which classes and subgroups an augmentation helps or harms: accuracies compared with those of the first training."""
 
 import math
 from collections.abc import Sequence

@@ -61,7 +61,7 @@ def padded_photograph(photograph: Tensor, pixels: int, border: Any, size: tuple[
 
 
 def photographs(dataset: Dataset, settings: Settings, split: Split) -> Photographs:
-    """The photographs of a part of the data set's test images. Raises InputError where their files are not found again."""
+    """The photographs of a part of the data set's test images. Raises InputError if their files are not found again."""
     images: Any = dataset.test.images
     place = {int(number): row for row, number in enumerate(dataset.test.ids)}
     rows = torch.tensor([place[int(number)] for number in split.ids])

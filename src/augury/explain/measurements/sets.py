@@ -34,7 +34,7 @@ class AugmentedSet:
 
 
 def sets_named(sets: Sequence[Chain] | None) -> list[AugmentedSet]:
-    """The sets that are named, or the paper's four; InputError where one is named twice or mixes samples."""
+    """The sets that are named, or the paper's four; InputError if one is named twice or mixes samples."""
     if sets is None:
         return [AugmentedSet(name, parse_chain(text, "--what: sets")) for name, text in PAPER_SETS.items()]
     named = [AugmentedSet("original" if str(chain) == "none" else str(chain), chain) for chain in sets]

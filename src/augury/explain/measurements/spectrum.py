@@ -72,7 +72,7 @@ def covariances(features: Iterator[Tensor], labels: Tensor, classes: int) -> tup
     """float64 [D,D]: the mean of the classes' covariances, and the covariance of all, from features batch by batch.
 
     Moments are taken about the first batch's mean, so that a large common offset does not eat the digits. Classes without
-    images do not count. Raises InputError where there are no features.
+    images do not count. Raises InputError if there are no features.
     """
     counts = torch.bincount(labels, minlength=classes).double()
     weight = torch.where(counts > 0, 1 / counts.clamp(min=1), 0.0) / (counts > 0).sum()

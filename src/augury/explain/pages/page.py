@@ -158,7 +158,7 @@ def diagnosis_page(
 
 
 def cell_text(value: str | float | None, digits: int) -> tuple[str | Markup, object]:
-    """What stands in a cell, and what the column is sorted by: a number, or the one that a text begins with."""
+    """A cell's text and the value that its column is sorted by: a number, or the one that a text begins with."""
     if not isinstance(value, str):
         return number(value, digits), "" if value is None else value
     leading = re.match(r"[-+]?\d+(,\d{3})*(\.\d+)?(e[-+]?\d+)?", value)

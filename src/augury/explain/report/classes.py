@@ -49,7 +49,7 @@ class Matrix:
 
 
 def class_rows(result: Mapping[str, Any]) -> ClassTable | None:
-    """The classes of a comparison's or a training's result.json; None where it does not have them."""
+    """The classes of a comparison's or a training's result.json; None if it does not have them."""
     classes: Sequence[Mapping[str, Any]] = result.get("classes") or ()
     if not classes:
         return None

@@ -100,7 +100,7 @@ def values_of(row: ResultRow) -> Sequence[float | None]:
 
 
 def interval_notes(rows: Sequence[ResultRow], low: str = "low", high: str = "high", measure: Measure = ACCURACY) -> list[str]:
-    """What must be said of intervals that are missing or cut off; `low` and `high` are the keys of a percentage's ends."""
+    """A note on intervals that are missing or cut off; `low` and `high` are the keys of a percentage's ends."""
     notes = []
     if measure.unit == "%" and any(row[low] is not None and (row[low] < 0 or row[high] > 100) for row in rows):
         notes.append(f"Intervals of {'accuracies' if measure == ACCURACY else 'percentages'} are cut off at 0 and 100.")

@@ -52,7 +52,7 @@ def close(images: Tensor, functions: Sequence[Callable[[Tensor], Tensor]], most:
     """All that the functions make of the images, and where each function leads.
 
     images: uint8 [N,C,H,W], all different. Returns the states [S,C,H,W], the given ones first, and int64 [K,S].
-    Raises InputError where there are more than `most`.
+    Raises InputError if there are more than `most`.
     """
     rows = {image.numpy().tobytes(): k for k, image in enumerate(images)}
     if len(rows) < len(images):

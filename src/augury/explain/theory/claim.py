@@ -1,4 +1,4 @@
-"""What an experiment is given and what it returns."""
+"""The arguments and the result of an experiment."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +30,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Checked:
-    """What an experiment found: a paragraph on how it was done, the claims, and what people look at."""
+    """The result of an experiment: a paragraph on the method, the claims, tables and figures."""
 
     summary: str
     claims: tuple[Claim, ...]

@@ -112,7 +112,7 @@ def _kinds(few: Split, classes: int, seed: int) -> dict[str, Features]:
 
 
 def _compare(phi: Tensor, psi: Tensor, labels: Tensor, tried: Tensor, classes: int) -> dict[str, Any]:
-    """What each objective's classifier predicts, against that of the augmented loss."""
+    """The predictions of each objective's classifier, compared with those of the augmented loss."""
     weights: dict[str, Tensor] = {}
     for name, objective in _OBJECTIVES.items():
         start = weights.get("augmented")

@@ -1,4 +1,4 @@
-"""What margin augmentation enforces: how many points around an image keep every separator away from it."""
+"""The margin that augmentation enforces: how many points around an image keep every separator away from it."""
 
 import math
 from typing import Annotated, Any

@@ -94,7 +94,7 @@ print(json.dumps({"batch": images.numel(), "extra": max(0, kilobytes("VmHWM") - 
 
 
 def peak_memory(job: str, side: int, batch: int, name: str) -> float | None:
-    """Peak extra memory of one call on the CPU, result included, relative to the batch; None where Linux' /proc is missing.
+    """Peak extra memory of one call on the CPU, result included, relative to the batch; None if Linux' /proc is missing.
 
     Measured in a new process whose allocator gives freed memory back, after three calls that are not counted.
     """

@@ -9,7 +9,7 @@ from augury.explain.throughput.workloads import addressed
 
 
 def synchronises(job: str, images: Tensor) -> str:
-    """What PyTorch's sync debug mode says about a job: an empty text where nothing waits for the device."""
+    """The warning of PyTorch's sync debug mode about a job; empty if nothing waits for the device."""
     _, run = addressed(job, images)
     epoch = torch.zeros((), dtype=torch.int64, device=images.device)
     run(epoch)

@@ -1,4 +1,4 @@
-"""What is measured: the same augmentations at two sizes, by Augury as a user calls it."""
+"""The workloads that are measured: the same augmentations at two sizes, called as users call Augury."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -56,7 +56,7 @@ _INSTEAD = ("crop", "none")
 def candidates(reference: str, named: str | None) -> list[Candidate]:
     """The reference first, then those that the user names, or the list above on top of the reference.
 
-    Raises InputError where a name occurs twice or cannot be read.
+    Raises InputError if a name occurs twice or cannot be read.
     """
     first = Candidate(reference)
     if named is not None:

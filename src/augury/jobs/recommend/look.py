@@ -52,7 +52,7 @@ class Look:
 
 
 def typical_side(data: str) -> int | None:
-    """The median shorter side of image files below a folder, from a sample of them; None where there are none, as in arrays.
+    """The median shorter side of image files below a folder, from a sample of them; None if there are none, as in arrays.
 
     Only headers are read.
     """

@@ -98,7 +98,7 @@ def plan_of(
     """The largest images, the better network and the most epochs that the time allows, so that trainings come to an end.
 
     dataset: at any size, that of `rates`, which `probe` gives. epochs, side: as the user decided. native: the images' own shorter
-    side, above which nothing is enlarged. Raises InputError where the time does not suffice for anything sensible.
+    side, above which nothing is enlarged. Raises InputError if the time does not suffice for anything sensible.
     """
     images = _images(dataset)
     batch = settings.resolved(images).batch_size or 1
@@ -118,7 +118,7 @@ def plan_of(
 def _reduced(
     choice: tuple[tuple[int, ...], str, float], wanted: int, dataset: Dataset, candidates: int, seconds: float, epochs: int | None
 ) -> Plan:  # fmt: skip
-    """The smallest images and network with fewer epochs, then fewer candidates, then fewer images; InputError where even that takes
+    """The smallest images and network with fewer epochs, then fewer candidates, then fewer images; InputError if even that takes
     longer than there is time."""
     images, rate, fewest = _images(dataset), choice[2], epochs or min(wanted, EPOCHS // 2)
     smallest = min(images, IMAGES_PER_CLASS * len(dataset.classes) + len(dataset.validation.ids))

@@ -84,7 +84,7 @@ def resplit(dataset: Dataset, seed: int, share: float) -> Dataset:
 
 @dataclass
 class Race:
-    """A race while it runs. values: [rung][candidate][round], None where missing. left: why a candidate is no longer in it.
+    """A race while it runs. values: [rung][candidate][round], None if missing. left: why a candidate is no longer in it.
 
     seen: is given the rows as they stand after every training.
     deadline: when the last training has to have ended, of `clock`. Everything that finished is in the journal, and is taken from
@@ -126,7 +126,7 @@ class Race:
                 self._drop(number, rung, turn)
 
     def seconds_per_epoch(self, candidate: int) -> float | None:
-        """As measured in its trainings, the longest ones alone; None where it has none."""
+        """As measured in its trainings, the longest ones alone; None if it has none."""
         known = self.seconds.get(candidate)
         if not known:
             return None

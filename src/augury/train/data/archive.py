@@ -1,4 +1,4 @@
-"""What an archive of arrays says it holds, looked at before anything is unpacked: a few megabytes can stand for all memory."""
+"""Checks the declared sizes of an archive of arrays before unpacking it: a few megabytes can expand to all memory."""
 
 import io
 import math
@@ -16,7 +16,7 @@ HARMLESS_BYTES, TIGHTEST = 2**29, 200
 
 
 def check_sizes(path: Path, archive: zipfile.ZipFile, names: Collection[str]) -> None:
-    """InputError where the arrays of these names do not have the size that they declare, or would fill the memory."""
+    """InputError if the arrays of these names do not have the size that they declare, or would fill the memory."""
     total = 0
     for member in archive.infolist():
         if member.filename.removesuffix(".npy") not in names:

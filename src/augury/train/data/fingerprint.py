@@ -38,7 +38,7 @@ class Fingerprint:
         return digest_of("\n".join(sorted(lines)).encode())
 
     def differences(self, now: "Fingerprint") -> dict[str, str]:
-        """What is no longer as it was: a part to `12 files changed ('a.png', ...), 3 new (...)`; empty where all is the same."""
+        """The changes since then: a part to `12 files changed ('a.png', ...), 3 new (...)`; empty where all is the same."""
         found = {name: _difference(self.parts.get(name, ()), now.parts.get(name, ())) for name in {**self.parts, **now.parts}}
         return {name: text for name, text in found.items() if text}
 

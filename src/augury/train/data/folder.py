@@ -80,7 +80,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def ignored(name: str) -> bool:
-    """What file managers and archivers leave behind: .DS_Store, Thumbs.db, desktop.ini, __MACOSX and all dot files."""
+    """Whether a file is a leftover of file managers or archivers: .DS_Store, Thumbs.db, desktop.ini, __MACOSX and all dot files."""
     return name.startswith(".") or name.lower() in _IGNORED
 
 

@@ -91,7 +91,7 @@ def subgroup_names(dataset: Dataset, count: int) -> tuple[str, ...]:
 @dataclass(frozen=True)
 class GroupAccuracy:
     """accuracy: of all images of a part, percent, so that every group weighs as much as it has images there. groups:
-    percent per group, None where the part has no image of it. counts: images per group. unknown: images without a group."""
+    percent per group, None if the part has no image of it. counts: images per group. unknown: images without a group."""
 
     accuracy: float
     groups: tuple[float | None, ...]
@@ -100,7 +100,7 @@ class GroupAccuracy:
 
     @property
     def worst(self) -> float | None:
-        """The lowest accuracy of a group, percent ("robust accuracy"); None where no image has a group."""
+        """The lowest accuracy of a group, percent ("robust accuracy"); None if no image has a group."""
         return min((a for a in self.groups if a is not None), default=None)
 
     def gaps(self, groups: Groups) -> dict[str, float | None]:

@@ -30,7 +30,7 @@ def read_hub(place: str, options: ReadOptions = AS_IS) -> Parts:
 
     The image column is the one of type Image, the label column the one of type ClassLabel (of several, the one called label
     or fine_label; without any, a column called label that holds numbers or names). A split whose labels are all -1 counts
-    as missing. Raises InputError where `datasets` is not installed or columns and splits cannot be told, RunError where
+    as missing. Raises InputError if `datasets` is not installed or columns and splits cannot be told, RunError if
     the data cannot be had.
     """
     data = f"hf:{place}"

@@ -51,7 +51,7 @@ def read_alone(data: str, classes: Sequence[str], preparation: Preparation, cach
 def images_in(paths: Sequence[Path]) -> list[tuple[Path, str]]:
     """Every file in folders, at any depth, and every file named, with what to call it: its path as a user would write it.
 
-    Raises InputError for what is not there.
+    Raises InputError if a file or folder does not exist.
     """
     found: list[tuple[Path, str]] = []
     for path in paths:

@@ -8,7 +8,7 @@ _HEAD = struct.Struct(">I4s")
 
 
 def check_png(data: bytes) -> None:
-    """Raises ValueError where a PNG's chunk is cut short or does not match its checksum; other formats have none.
+    """Raises ValueError if a PNG's chunk is cut short or does not match its checksum; other formats have none.
 
     Pillow skips the checksums of the pixels' chunks, so that a damaged file would become a different image.
     """

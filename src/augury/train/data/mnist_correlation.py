@@ -55,7 +55,7 @@ def _mnist(data_dir: str | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def _grey(images: Tensor, data_dir: str) -> Tensor:
-    """One channel of images that may have been saved with three equal ones; InputError where they are not MNIST's."""
+    """One channel of images that may have been saved with three equal ones; InputError if they are not MNIST's."""
     if images.shape[-2:] != (SIDE, SIDE) or not bool((images == images[:, :1]).all()):
         raise InputError(f"--data-dir {data_dir}: its mnist has images that are not grey {SIDE}x{SIDE}")
     return images[:, :1]

@@ -35,7 +35,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts as the data bring them; `validation` is None where it is to be cut from `train`.
+    """The parts as the data bring them; `validation` is None if it is to be cut from `train`.
 
     retrieval: queries and gallery of re-identification data, with identities as labels and cameras as groups.
     All parts have images of one size and one number of channels. `notes`: one line each, what was converted or left out.

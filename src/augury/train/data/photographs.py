@@ -78,7 +78,7 @@ def find(data_dir: str | None, name: str, inside: Sequence[str], file: str) -> P
 
 
 def read_table(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
-    """A CSV's rows; InputError where a needed column or every row is missing."""
+    """A CSV's rows; InputError if a needed column or every row is missing."""
     with open(path, newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         missing = [column for column in needed if column not in (reader.fieldnames or ())]

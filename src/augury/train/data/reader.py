@@ -15,7 +15,7 @@ def never(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Reader:
-    """What a factory without options returns; users write `NAME:PLACE`, or PLACE alone where `recognises` says yes.
+    """Made by a factory without options; users write `NAME:PLACE`, or PLACE alone where `recognises` says yes.
 
     read(place, options): the parts of what lies at `place`, the text behind `NAME:`, as a rule a path.
     recognises(path): whether a file or folder is of this form; asked where DATA is a path. It must look, not read.

@@ -49,7 +49,7 @@ def _reader(name: str) -> Reader:
 
 
 def _kind(path: Path) -> str:
-    """What lies there, where it is neither a file nor a folder."""
+    """The kind of a path that is neither a file nor a folder, for messages."""
     try:
         return kind_of(path.stat().st_mode)
     except (OSError, ValueError):

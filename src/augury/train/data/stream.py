@@ -118,7 +118,7 @@ class FileImages:
 
 @dataclass(frozen=True)
 class _Decoder(torch.utils.data.Dataset[Any]):
-    """What a worker does: whole batches of files to pixels, or what is wrong with one of them."""
+    """The data set of a worker: a whole batch of files as pixels, or the error of one of them."""
 
     images: FileImages
 

@@ -35,7 +35,7 @@ class WatchedClock(Clock):
 
 
 class Recorder(Protocol):
-    """What records a function's work on the device: `record` runs it once without effect and returns its replay and outcome."""
+    """Records a function's work on the device: `record` runs it once without effect and returns its replay and outcome."""
 
     def eager(self, work: Callable[[], Outcome]) -> Outcome: ...
     def record(self, work: Callable[[], Outcome]) -> tuple[Callable[[], None], Outcome]: ...

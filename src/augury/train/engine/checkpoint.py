@@ -104,7 +104,7 @@ def _flush(directory: Path) -> None:
 
 
 def not_written(path: Path, error: OSError) -> RunError:
-    """What is said where a file of a run cannot be written."""
+    """The error for a run's file that cannot be written."""
     room = "; free some space, then --resume" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
     return RunError(f"{path}: cannot be written ({error.strerror}); what stood there before is kept{room}")
 
@@ -116,9 +116,9 @@ def load_checkpoint(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]
 
 
 def newest(directory: Path) -> Found | None:
-    """The newest whole checkpoint, or None where there is none; a damaged one is passed over for the one before.
+    """The newest whole checkpoint, or None if there is none; a damaged one is passed over for the one before.
 
-    Raises RunError where there are checkpoints and all are damaged, InputError where one is of a newer version of Augury.
+    Raises RunError if there are checkpoints and all are damaged, InputError if one is of a newer version of Augury.
     """
     damaged: list[str] = []
     for name in (NAME, PREVIOUS):
@@ -133,7 +133,7 @@ def newest(directory: Path) -> Found | None:
 
 
 def read(path: Path) -> Found | None:
-    """One checkpoint; None where it is damaged. Nothing in it is executed. Raises RunError where it may not be read."""
+    """One checkpoint; None if it is damaged. Nothing in it is executed. Raises RunError if it may not be read."""
     try:
         open_regular(path).close()
     except OSError as error:  # what the system refuses is no damage

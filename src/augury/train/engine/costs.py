@@ -1,4 +1,4 @@
-"""What a training costs: its counts over all processes, wall and device seconds."""
+"""The cost of a training: its counts over all processes, wall and device seconds."""
 
 import time
 from collections.abc import Iterator
@@ -83,7 +83,7 @@ class WallClock:
 
 @dataclass
 class Tally:
-    """What an epoch's steps add up to. total: the losses times the images of their steps."""
+    """The sums over an epoch's steps. total: the losses times the images of their steps."""
 
     watch: Stopwatch
     total: Tensor

@@ -107,7 +107,7 @@ class Failure:
 
 
 def read_failure(folder: Path) -> Failure:
-    """What a run that stopped at a loss that is not finite left in its folder; InputError where there is nothing."""
+    """The files that a run left when its loss was no longer finite; InputError if there is nothing."""
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         with safe_open(folder / TENSORS, framework="pt") as file:

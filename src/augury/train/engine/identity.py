@@ -1,4 +1,4 @@
-"""What a run keeps of its data: everything its network needs, and what the data were, so that later readers know them again.
+"""A run's record of its data: everything its network needs, and a fingerprint by which later readers recognise the data.
 
 `data.json` holds classes, mean and deviation, sizes and places, `data_files.csv` the name, class, size and hash of every file.
 """
@@ -27,7 +27,7 @@ VERSION = 1
 @dataclass(frozen=True)
 class Identity:
     """A run's data. classes in the network's order; mean and std per channel, in [0, 1]; size (rows, columns) and channels of
-    its images; intensity: the range of values of images of more than 8 bits, None where there were none; resize: how images of
+    its images; intensity: the range of values of images of more than 8 bits, None if there were none; resize: how images of
     another shape came to the size.
 
     place: absolute path of the folder or file, None for named data; data_dir: absolute, where one was given.
@@ -59,11 +59,11 @@ class Identity:
 
     @property
     def preparation(self) -> Preparation:
-        """What every image has to be brought to for the network."""
+        """The size and channels that the network needs."""
         return Preparation(self.size, self.channels, self.intensity, self.resize)
 
     def settings(self, settings: Settings) -> Settings:
-        """The run's settings with its data at their absolute place. Raises InputError where nothing is there any more."""
+        """The run's settings with its data at their absolute place. Raises InputError if nothing is there any more."""
         if self.place is None:
             return replace(settings, data_dir=self.data_dir)
         if not os.path.exists(self.place):
@@ -79,7 +79,7 @@ class Identity:
     def fitted(self, dataset: Dataset, where: str) -> Dataset:
         """A data set read again, with the run's mean and deviation, and a note for each part that has changed since.
 
-        Raises InputError where its classes or the size of its images are not those the network knows.
+        Raises InputError if its classes or the size of its images are not those the network knows.
         """
         _refuse_classes(self.classes, dataset.classes, where)
         shape = dataset.train.images.shape
@@ -97,7 +97,7 @@ class Identity:
         write_json(folder / DATA, self.plain())
 
     def plain(self) -> dict[str, Any]:
-        """What data.json holds."""
+        """The content of data.json, as plain values."""
         parts = {name: {"files": len(m), "hash": self.fingerprint.digest(name)} for name, m in self.fingerprint.parts.items()}
         return {
             "version": VERSION, "place": self.place, "data_dir": self.data_dir, "classes": list(self.classes),
@@ -107,7 +107,7 @@ class Identity:
 
     @staticmethod
     def read(folder: Path) -> "Identity | None":
-        """What a run keeps; None for a run from before there was anything kept. InputError where it is damaged."""
+        """A run's record; None for a run of a version that kept none. InputError if it is damaged."""
         file = folder / DATA
         if not file.exists():
             return None

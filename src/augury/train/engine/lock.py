@@ -1,7 +1,7 @@
-"""One process at a time works in a run's folder; another is told which one does.
+"""One process at a time works in a run's folder; the error that others get names it.
 
 The system holds the lock, so that it ends with the process, however that ends: after a kill there is nothing to clean up, and
-the file that is left behind holds nobody off.
+the file that is left behind locks nothing.
 """
 
 import json
@@ -47,7 +47,7 @@ class Lock:
 
 
 def locked(folder: Path) -> Lock | None:
-    """The folder's lock; None where the file system has none. Raises InputError naming the process that holds it."""
+    """The folder's lock; None if the file system has none. Raises InputError naming the process that holds it."""
     if fcntl is None:
         return None
     while True:
@@ -66,7 +66,7 @@ def locked(folder: Path) -> Lock | None:
 
 
 def _taken(held: Lock, folder: Path) -> bool:
-    """Whether the system gave the lock; False where it knows no locks. Raises InputError where another process has it."""
+    """Whether the system gave the lock; False where it knows no locks. Raises InputError if another process has it."""
     assert held.descriptor is not None
     try:
         fcntl.lockf(held.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

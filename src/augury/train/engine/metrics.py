@@ -20,7 +20,7 @@ MOST_CLASSES = 50
 @dataclass(frozen=True)
 class Answers:
     """A network's answers on one part. labels, predictions int64 [N]; probability float32 [N, classes]; groups int64 [N], the
-    (class, subgroup) cell of each image, -1 where unknown, or None where the data have none."""
+    (class, subgroup) cell of each image, -1 where unknown, or None if the data have none."""
 
     labels: np.ndarray
     predictions: np.ndarray
@@ -36,7 +36,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Metric:
-    """title: as a table's heading has it. unit: `%` or `nats`. rising: whether more is better. of: the value, None where the
+    """title: as a table's heading has it. unit: `%` or `nats`. rising: whether more is better. of: the value, None if the
     part cannot give one (no images, or a class that `auroc` needs is absent)."""
 
     name: MetricName
@@ -78,7 +78,7 @@ class Metric:
         return {"name": self.name, "title": self.title, "unit": self.unit, "rising": self.rising}
 
     def missing(self, dataset: Dataset) -> None:
-        """InputError where the data's validation or test part cannot answer, before anything is trained."""
+        """InputError if the data's validation or test part cannot answer, before anything is trained."""
         if self.name == "worst_group" and dataset.train.groups is None:
             raise InputError(f"--metric worst_group: DATA {dataset.name} has no groups; choose another metric, such as worst_class")
         if self.name != "auroc":
@@ -164,12 +164,12 @@ def metric_of(name: str) -> Metric:
 
 
 def all_metrics(answers: Answers) -> dict[str, float | None]:
-    """Every metric's value; None where the part cannot give one."""
+    """Every metric's value; None if the part cannot give one."""
     return {name: metric.of(answers) for name, metric in _ALL.items()}
 
 
 def class_table(answers: Answers, classes: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Per class: its images, their share of all (%), recall and precision (%); None where nothing is divided by."""
+    """Per class: its images, their share of all (%), recall and precision (%); None if nothing is divided by."""
     matrix = confusion(answers, len(classes))
     images, predicted, right = matrix.sum(1), matrix.sum(0), matrix.diagonal()
     return [

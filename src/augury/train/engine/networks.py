@@ -17,7 +17,7 @@ from augury.train.strategies.strategy import Strategy
 def network_specs(settings: Settings, strategy: Strategy | None = None) -> list[Spec]:
     """The networks a training trains: those of `--model A,B`, or as many copies of the one named as the strategy wants.
 
-    Without a strategy, those that are named. Raises InputError where their number is not the strategy's.
+    Without a strategy, those that are named. Raises InputError if their number is not the strategy's.
     """
     chains = parse_list(settings.model, "--model")
     if any(len(chain.stages) > 1 for chain in chains):
@@ -90,5 +90,5 @@ def _suffix(number: int) -> str:
 
 
 def described(specs: list[Spec]) -> list[dict[str, Any]]:
-    """What result.json says of the networks, before they are evaluated."""
+    """The networks' entries in result.json, before evaluation."""
     return [{"model": str(spec), "weights": weights_file(number)} for number, spec in enumerate(specs)]

@@ -99,7 +99,7 @@ def conclude(training: Training, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def judged(answers: Answers, classes: tuple[str, ...]) -> dict[str, Any]:
-    """What result.json says of the answers: every metric, each class, and what is taken for what."""
+    """The predictions' entries in result.json: every metric, each class, and the confusions."""
     found: dict[str, Any] = {"test_metrics": all_metrics(answers)}
     if len(answers.labels):
         found["classes"] = class_table(answers, classes)

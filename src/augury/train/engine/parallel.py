@@ -29,7 +29,7 @@ class _Loss(nn.Module):
 
 
 def overlapped(method: Method, world: World) -> DistributedDataParallel | None:
-    """The method's loss with gradients summed during its backward pass; None where that cannot be.
+    """The method's loss with gradients summed during its backward pass; None if that cannot be.
 
     To be asked after a first backward pass, whose gradients tell whether all parameters get one, on every process alike.
     """

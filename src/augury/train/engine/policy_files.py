@@ -1,4 +1,4 @@
-"""Policy files that a run was told to use: their content is kept, so that a run does not depend on what lies there later."""
+"""The policy files that a run uses: their content is kept, so that later changes of the files do not alter the run."""
 
 import functools
 import hashlib
@@ -63,7 +63,7 @@ def same_policy(one: str, other: str) -> bool:
 
 @functools.lru_cache(maxsize=32)
 def _policy(text: str) -> str:
-    """What a policy file's text makes of images, in one way of writing it; the text itself if it cannot be read."""
+    """The policy in a policy file's text, in canonical form; the text itself if it cannot be read."""
     try:
         content = parse_policy(text, "policy", lambda chain: None)
     except InputError:

@@ -43,7 +43,7 @@ from augury.train.strategies.strategy import Strategy, members
 
 @dataclass(frozen=True)
 class Checked:
-    """What a training's settings come to before any network is built. train: the training images whose labels are used."""
+    """A training's settings, checked and resolved before any network is built. train: the training images whose labels are used."""
 
     settings: Settings
     device: torch.device

@@ -44,7 +44,7 @@ def intensity_at(settings: Settings, epoch: int) -> float:
 
 
 def check_statistics(settings: Settings, networks: Iterable[nn.Module]) -> None:
-    """InputError where there are no statistics to estimate, or where averaged weights would move on all the same."""
+    """InputError if there are no statistics to estimate, or where averaged weights would move on all the same."""
     if settings.refine_mode != "statistics":
         return
     if not all(any(map(_normalises, network.modules())) for network in networks):

@@ -29,7 +29,7 @@ def save(training: Training, folder: Path) -> None:
 
 
 def _contents(t: Training) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What a checkpoint holds: tensors by name, and the rest."""
+    """The content of a checkpoint: tensors by name, and the rest."""
     tensors = {f"model.{k}": v for k, v in t.model.state_dict().items()}
     tensors |= {f"extra.{k}": v for k, v in t.method.extra.state_dict().items()}
     tensors |= {f"optimizer.{k}": v for k, v in checkpoint.optimizer_tensors(t.optimizer).items()}
@@ -84,7 +84,7 @@ def _stage_one_over(t: Training) -> bool:
 def resume(training: Training, directory: RunDirectory | None) -> list[dict[str, Any]]:
     """Restore the folder's checkpoint; the metrics of the epochs it holds. Without one, start from the beginning.
 
-    The first process reads the file and tells the others. Raises InputError where the data are no longer those of the checkpoint.
+    The first process reads the file and tells the others. Raises InputError if the data are no longer those of the checkpoint.
     """
     t = training
     if directory is None and t.world.size == 1:

@@ -112,7 +112,7 @@ class RunDirectory:
             raise InputError(f"--resume: {self.path} was started with other settings: {words}; set them back")
 
     def config(self) -> dict[str, Any] | None:
-        """The settings the run was started with; None where there is no run. InputError where it used a plug-in that is not
+        """The settings the run was started with; None if there is no run. InputError if it used a plug-in that is not
         loaded, or another version of one."""
         file = self.path / "config.yaml"
         if not file.exists():
@@ -210,7 +210,7 @@ def _unreadable(file: Path, error: OSError) -> InputError:
 
 
 def _row(line: str) -> dict[str, Any] | None:
-    """A line of metrics; None where it was cut short."""
+    """A line of metrics; None if it was cut short."""
     try:
         found = json.loads(line)
     except ValueError:

@@ -32,7 +32,7 @@ def epoch_batches(
 
 
 def check_balanced(count: int, batch_size: int, what: str) -> None:
-    """InputError where a batch cannot hold every one of `count` groups, or of whatever `what` says."""
+    """InputError if a batch cannot hold every one of `count` groups, or of whatever `what` says."""
     if batch_size < count:
         raise InputError(
             f"--batch-size {batch_size}: fewer than the {count} {what} that each batch must hold; give at least {count}"

@@ -35,7 +35,7 @@ class Selection:
     ended: tuple[int, int] | None = None
 
     def check(self, validation: Split) -> None:
-        """InputError where the validation part cannot answer what is selected by."""
+        """InputError if the validation part cannot answer what is selected by."""
         if self.select == "worst_group" and (self.groups is None or bool((self.groups.of_split(validation) < 0).all())):
             raise InputError(
                 "--select worst_group: the validation part has no groups; add a `group` there, or select by validation"

@@ -20,7 +20,7 @@ from augury.train.strategies.strategy import Strategy, members
 def begin_groups(
     settings: Settings, dataset: Dataset, strategy: Strategy, pipelines: tuple[Pipeline, ...], streams: set[str]
 ) -> Groups | None:
-    """The data's groups, told to a strategy that wants them; InputError where what the settings ask for is not there."""
+    """The data's groups, told to a strategy that wants them; InputError if what the settings ask for is not there."""
     missing = sorted(set(strategy.streams) - {"train", "unlabelled"} - streams)
     if missing:
         raise InputError(f"--strategy {settings.strategy}: needs {missing[0]} images; `augury patch` makes them")
@@ -74,7 +74,7 @@ def check_update(settings: Settings, strategy: Strategy, world: World) -> None:
 
 @torch.no_grad()
 def check_images(model: nn.Module, settings: Settings, dataset: Dataset) -> None:
-    """InputError where a network cannot take the data's images, such as ones too small for its poolings; one image tells."""
+    """InputError if a network cannot take the data's images, such as ones too small for its poolings; one image tells."""
     _, channels, height, width = dataset.train.images.shape
     parameter = next(model.parameters())
     image = torch.zeros(1, channels, height, width, device=parameter.device)

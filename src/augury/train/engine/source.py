@@ -9,7 +9,7 @@ from augury.train.engine.settings import Settings
 
 
 def data_key(settings: Settings) -> tuple[Any, ...]:
-    """What decides which data `load_for` gives: settings with the same key share them."""
+    """The key of the data that `load_for` gives: settings with the same key share them."""
     s = settings
     return s.data, s.data_dir, s.validation, s.image_size, s.resize, s.intensity_range, s.fraction, s.label_noise
 

@@ -68,7 +68,7 @@ class UnlabelledEpoch:
 
 
 def check_groups(strategy: Strategy, batch_size: int) -> None:
-    """InputError where the strategy wants so many images of every class in a batch and the batch size is no multiple."""
+    """InputError if the strategy wants so many images of every class in a batch and the batch size is no multiple."""
     each = strategy.images_per_class
     if each and (batch_size % each or batch_size // each < 2):
         raise InputError(

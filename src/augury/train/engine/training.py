@@ -83,7 +83,7 @@ class Training:
 
     @property
     def shown(self) -> nn.Module:
-        """What is evaluated and kept: the averaged weights where they are averaged, else the model."""
+        """The model that is evaluated and kept: the averaged weights if there are any, else the trained ones."""
         return self.model if self.average is None else self.average.model
 
     @property

@@ -98,7 +98,7 @@ class World:
 def join(device: str) -> tuple[World, str]:
     """The world that torchrun's environment describes, and this process's device; one process where there is none.
 
-    gloo on the CPU, NCCL on CUDA. Raises InputError where there are more processes than GPUs.
+    gloo on the CPU, NCCL on CUDA. Raises InputError if there are more processes than GPUs.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -121,6 +121,6 @@ def leave() -> None:
 
 
 def alone(command: str) -> None:
-    """InputError where a command that runs in one process is started by torchrun."""
+    """InputError if a command that runs in one process is started by torchrun."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError(f"{command}: runs in one process; `augury train` runs in several under torchrun")

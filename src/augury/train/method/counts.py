@@ -1,4 +1,4 @@
-"""What steps cost, counted so that nothing looks free: augmented images, forward and backward passes, steps."""
+"""Counts the cost of steps: augmented images, forward and backward passes, steps."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

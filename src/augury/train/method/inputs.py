@@ -1,4 +1,4 @@
-"""What a loop hands to a method, checked, as the streams of a step."""
+"""Checks the arguments of a method's call and makes them the streams of a step."""
 
 import warnings
 from collections.abc import Mapping

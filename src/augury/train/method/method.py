@@ -78,7 +78,7 @@ class Method(nn.Module):
 
     @property
     def eval_transform(self) -> Pipeline:
-        """What evaluation does to an image: the training's normalisation, and nothing else."""
+        """The transform for evaluation: the training's normalisation alone."""
         return Pipeline((self.normalize,))
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
@@ -182,7 +182,7 @@ class Method(nn.Module):
         self, images: Tensor, labels: Tensor | None, ids: Tensor | None, visits: Tensor | None, groups: Tensor | None,
         streams: Mapping[str, Tensor | tuple[Tensor, Tensor]],
     ) -> Iterator[tuple[Mapping[str, Source], Clock, Hashable]]:  # fmt: skip
-        """What a step is made of; the step counts once it is through."""
+        """The sources, clock and program of a step; the step counts once it is complete."""
         if not self.training:
             raise InputError("method: is in evaluation mode; call method.train(), or the model itself to evaluate")
         if not self._open:

@@ -29,7 +29,7 @@ from augury.train.strategies.strategy import Strategy, members
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the pipelines ask for: the kind of map, made in every so many steps, of the network in training or another."""
+    """The saliency that the pipelines need: the kind of map, made in every so many steps, of the network in training or another."""
 
     kind: SaliencyKind
     every: int
@@ -41,7 +41,7 @@ class Wanted:
 
 
 def wanted(pipelines: tuple[Pipeline, ...]) -> Wanted | None:
-    """None where no stage needs a map; InputError where stages ask for different ones, since a step makes one kind."""
+    """None if no stage needs a map; InputError if stages ask for different ones, since a step makes one kind."""
     stages = [stage for pipeline in pipelines for stage in pipeline.stages if "saliency" in stage.needs]
     found = {
         Wanted(getattr(stage, "saliency", "full"), getattr(stage, "every", 1), getattr(stage, "network", None)) for stage in stages
@@ -73,7 +73,7 @@ class StepSaliency:
         pipelines: tuple[Pipeline, ...], model: nn.Module, extra: nn.ModuleDict, normalize: Normalize, counts: Counts,
         of_name: Callable[[str], nn.Module],
     ) -> "StepSaliency | None":  # fmt: skip
-        """For the first network, or the one that a stage names; None where no stage needs a map.
+        """For the first network, or the one that a stage names; None if no stage needs a map.
 
         Raises InputError for a network that cannot make it.
         """

@@ -20,7 +20,7 @@ WEIGHTS, CARD = "backbone.safetensors", "export.json"
 
 @dataclass(frozen=True)
 class Card:
-    """What export.json says: how to make the network that the weights are for, and what it expects of images.
+    """The content of export.json: how to build the network of the weights, and its input.
 
     layers: its stages, by name, the finest last; widths: their channels. mean, std: per channel in [0, 1].
     """
@@ -83,7 +83,7 @@ def widths(network: nn.Module, channels: int, side: int = 64) -> list[int]:
 
 
 def read_card(folder: Path) -> Card:
-    """What an export says of itself; InputError where there is none."""
+    """Reads an export's description; InputError if there is none."""
     try:
         return Card(**json.loads((folder / CARD).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):

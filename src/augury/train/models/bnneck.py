@@ -63,7 +63,7 @@ def bnneck(
 
 
 def _keep_size_in_last_stage(network: nn.Module, name: str) -> None:
-    """Give the convolutions of the last stage stride 1; InputError where none halves, or a pooling does."""
+    """Give the convolutions of the last stage stride 1; InputError if none halves, or a pooling does."""
     taps = tuple(getattr(network, "taps", ()))
     stage = network.get_submodule(taps[-1]) if taps else nn.Identity()
     halving = [module for module in stage.modules() if isinstance(module, nn.Conv2d) and module.stride == (2, 2)]

@@ -150,7 +150,7 @@ def _loaded(make: Callable[[], nn.Module], name: str, pretrained: bool) -> nn.Mo
 
 
 def _input_size(name: str, own: int | None, asked: int | None) -> int | None:
-    """The size to resize to; InputError where another is asked of a network made for one size."""
+    """The size to resize to; InputError if another is asked of a network made for one size."""
     if own is not None and asked not in (None, own):
         raise InputError(f"--model: {name}(image_size={asked}) must be {own}, which it is made for; leave it out")
     return own or asked
@@ -166,7 +166,7 @@ def _drop_auxiliary(network: nn.Module) -> None:
 
 
 def _last_linear(network: nn.Module, name: str) -> str:
-    """The path of the head; InputError where the network does not end in a linear layer."""
+    """The path of the head; InputError if the network does not end in a linear layer."""
     last = [path for path, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
     if not isinstance(network.get_submodule(last), nn.Linear):
         raise InputError(f"--model: {name} does not end in a linear layer, which features are read from; choose another")

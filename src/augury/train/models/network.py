@@ -16,7 +16,7 @@ Probability = Annotated[float, Interval(0, 1)]
 
 
 class Classifier(Protocol):
-    """What this package's docstring promises of every network."""
+    """The contract of every network; see the package's docstring."""
 
     taps: tuple[str, ...]
 

@@ -30,7 +30,7 @@ class ArmResult:
     def best(self, count: int) -> list[Outcome]:
         """The `count` children of highest validation accuracy, the earlier of equals first; pruned ones do not count.
 
-        Raises RunError where no child finished.
+        Raises RunError if no child finished.
         """
         finished = [o for o in self.outcomes if o.accuracy is not None and not o.pruned]
         if not finished:

@@ -1,4 +1,4 @@
-"""What a search may spend: a number of children, or minutes."""
+"""The budget of a search: a number of children, or minutes."""
 
 import re
 from dataclasses import dataclass

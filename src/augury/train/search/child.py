@@ -24,7 +24,7 @@ from augury.train.search.spaces import Candidate, SearchSpace
 
 @dataclass(frozen=True)
 class ChildRunner:
-    """All that a child needs beside its decisions, picklable, so that children can run in any process.
+    """Everything a child needs besides its decisions; picklable, so that children can run in any process.
 
     dataset: the proxy's; its test part is never read. settings.augment: the augmentation that goes before the policy.
     """

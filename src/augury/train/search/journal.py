@@ -38,7 +38,7 @@ class Journal:
         return journal
 
     def add(self, outcome: Outcome) -> None:
-        """Record a finished child; RunError where the disk is full or not writable."""
+        """Record a finished child; RunError if the disk is full or not writable."""
         for ending, data in outcome.files.items():
             file = self.file(outcome.arm, outcome.number, ending)
             file.parent.mkdir(exist_ok=True)
@@ -54,7 +54,7 @@ class Journal:
         self.known[outcome.arm, outcome.number] = outcome
 
     def decisions(self, arm: str) -> list[Any]:
-        """What the arm's children were, in the order of their numbers."""
+        """The decisions of the arm's children, in the order of their numbers."""
         return [self.known[key].decisions for key in sorted(self.known) if key[0] == arm]
 
     def file(self, arm: str, number: int, ending: str) -> Path:
@@ -70,7 +70,7 @@ class Journal:
 
 
 def _read(line: str) -> Outcome | None:
-    """The outcome that a line holds; None where it was cut short."""
+    """The outcome that a line holds; None if it was cut short."""
     if not line.endswith("\n"):
         return None
     try:

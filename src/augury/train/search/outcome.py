@@ -21,7 +21,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a child came to: its accuracy on the validation part after its last epoch, in percent, or the error."""
+    """The result of a child: its accuracy on the validation part after its last epoch, in percent, or the error."""
 
     arm: str
     number: int

@@ -14,7 +14,7 @@ from augury.train.search.spaces import SearchSpace
 
 
 class Searcher(Protocol):
-    """round_size: children proposed before any of them is told; None for a searcher that learns nothing. ask: the decisions of
+    """round_size: children proposed before results are reported; None for a searcher that learns nothing. ask: the decisions of
     children first .. first + count - 1 (fewer where there is nothing left). tell: what they came to, in that order. A
     searcher is a pure function of its seed and of what it was told, so that replaying a journal restores it. report: what
     ends a child early, or None."""

@@ -17,7 +17,7 @@ from augury.train.search.outcome import Decisions
 
 @dataclass(frozen=True)
 class Candidate:
-    """What decisions came to: the sub-policies, figures to log, and files worth keeping, by their ending.
+    """The result of decisions: the sub-policies, figures to log, and files worth keeping, by their ending.
 
     repeat: how many of the sub-policies an image gets. refine_share: the share of the epochs, the last ones, that are trained
     without the policy.

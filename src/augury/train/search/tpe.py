@@ -23,7 +23,7 @@ class Tpe:
     learn from one another's trials, on one machine or many. owner: tells this search's trials apart there. A trial that a
     killed search left running is taken up by its child's number. Every proposal has a seed of its own, so that resuming
     draws nothing twice. After 5 children, those that stay below the median of the others from a third of their epochs
-    on are ended. Raises InputError where Optuna is missing or the storage cannot be opened.
+    on are ended. Raises InputError if Optuna is missing or the storage cannot be opened.
     """
 
     space: RandAugmentSpace
@@ -100,7 +100,7 @@ class TrialReport:
 
 
 def optuna_module() -> Any:
-    """Optuna; InputError where it is not installed."""
+    """Optuna; InputError if it is not installed."""
     try:
         import optuna
     except ImportError:
@@ -109,7 +109,7 @@ def optuna_module() -> Any:
 
 
 def opened(storage: str, name: str, epochs: int, *, create: bool = False) -> Any:
-    """The study; made where it is not there yet and `create`. InputError where it cannot be opened."""
+    """The study; made where it is not there yet and `create`. InputError if it cannot be opened."""
     optuna = optuna_module()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=max(1, epochs // 3))

@@ -32,7 +32,7 @@ class WithEarlyHead(Strategy):
     Gong et al. 2021 (KeepAugment), section 3.1: average pooling and a linear layer after the first block, with the auxiliary
     loss of Inception (weight 0.3). The maps are those of the strategy's own forward passes, so that the head costs one
     linear layer. With several networks the first has the head. A strategy must show the network its views as they are, or
-    several one after the other; InputError where it trains on anything else (mixed in between), whose labels are not known here.
+    several one after the other; InputError if it trains on anything else (mixed in between), whose labels are not known here.
     """
 
     def __init__(self, strategy: Strategy, classes: int, weight: float = 0.3) -> None:

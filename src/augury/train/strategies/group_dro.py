@@ -82,7 +82,7 @@ class GroupWeights:
         return (weight * torch.where(present, adjusted, 0.0)).sum(), means
 
     def cells(self, batch: Batch, name: str) -> tuple[Tensor, Tensor]:
-        """Labels and groups of a batch, int64 [B] each; InputError where it lacks them."""
+        """Labels and groups of a batch, int64 [B] each; InputError if it lacks them."""
         if batch.targets is None or batch.groups is None:
             raise InputError(f"--strategy: {name} needs data with labels and groups")
         targets = batch.targets

@@ -34,7 +34,7 @@ def outputs(model: nn.Module, images: Tensor, at: Layer = "logits") -> tuple[Ten
 
 
 def require(model: nn.Module, at: Layer) -> Any:
-    """The module that `at` is read from; InputError where the network lacks `head` or `taps`."""
+    """The module that `at` is read from; InputError if the network lacks `head` or `taps`."""
     needed = "head" if at == "features" else "taps"
     found = getattr(model, needed, None)
     if not found:
@@ -43,7 +43,7 @@ def require(model: nn.Module, at: Layer) -> Any:
 
 
 def view(views: Views, number: int, pipeline: int, where: str) -> tuple[Tensor, Targets]:
-    """Images and labels of one view; InputError where the images have no labels."""
+    """Images and labels of one view; InputError if the images have no labels."""
     batch = views(view=number, pipeline=pipeline)
     if batch.targets is None:
         raise InputError(f"strategy: {where} needs labels")

@@ -22,7 +22,7 @@ from augury.train.data.groups import Groups
 
 @dataclass(frozen=True)
 class Step:
-    """What a strategy returns. loss: a scalar to minimise. logs: scalars to average over an epoch (tensors, not synchronised).
+    """A strategy's result. loss: a scalar to minimise. logs: scalars to average over an epoch (tensors, not synchronised).
     per_sample: float [B], detached, where the strategy has one loss per image."""
 
     loss: Tensor
@@ -68,7 +68,7 @@ class Strategy:
       (None: without).
     - chains: further pipelines that the host builds beside the training's own.
     - images_per_class: so many images of every class in a batch (0: as they come).
-    - needs_groups: whether the data must have groups, of which `begin` is told.
+    - needs_groups: whether the data must have groups, which are passed to `begin`.
     - smoothing: the label smoothing it applies itself.
     - intensive: whether it augments within the network, which refinement switches off by the clock's `intensity`.
     """
@@ -131,7 +131,7 @@ class Strategy:
 
 
 def labels_of(batch: Batch, name: str) -> Targets:
-    """The batch's labels; InputError where it has none."""
+    """The batch's labels; InputError if it has none."""
     if batch.targets is None:
         raise InputError(f"strategy: {name} needs labels")
     return batch.targets

@@ -124,7 +124,7 @@ def uncertainty(
     augmentation alone). Scores are cross-entropies of the network in evaluation mode. proportional draws in
     proportion to the loss, with replacement, as the released code does; topk keeps the highest, as the paper says, and was worse
     than no selection wherever it was measured. With selected = candidates
-    all are trained on and nothing is scored. Raises InputError where more are to be kept than drawn.
+    all are trained on and nothing is scored. Raises InputError if more are to be kept than drawn.
     """
     if selected > candidates:
         raise InputError(

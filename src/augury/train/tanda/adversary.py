@@ -69,7 +69,7 @@ class Adversary:
         """Alternate discriminator and generator over `epochs` passes through the data, or until `seconds` have passed.
 
         data: [N, ...], un-transformed; ids int64 [N], 0 .. N-1 by default. Returns each step's figures. Raises InputError
-        where a user's function misbehaves, RunError where a loss is no longer finite.
+        where a user's function misbehaves, RunError if a loss is no longer finite.
         """
         numbers = torch.arange(len(data)) if ids is None else ids.cpu()
         started, rows, epoch = time.perf_counter(), [], 0

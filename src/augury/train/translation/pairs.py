@@ -33,7 +33,7 @@ class Pair:
 def pairs_of(groups: Groups, scope: Scope = "class") -> list[Pair]:
     """Every pair of subgroups that occur together in a class: per class, or once for all classes.
 
-    Raises InputError where no class has two subgroups, and for a group with fewer than two training images.
+    Raises InputError if no class has two subgroups, and for a group with fewer than two training images.
     """
     inside = {y: [int(groups.subgroups[g]) for g in groups.trained(y)] for y in range(len(groups.class_names))}
     if all(len(own) < 2 for own in inside.values()):

@@ -23,7 +23,7 @@ class Judge:
     A support-vector machine with a Gaussian kernel on at most 32 x 32 pixels, fitted to the training part and every second image
     of the validation part, all groups in equal numbers, and tried on the others. The training part alone would not do: a judge
     of a few images of the rare groups takes the subgroup for the class, as the network does that is to be patched. Accuracies in
-    percent, means over the groups; None where there are no images to try.
+    percent, means over the groups; None if there are no images to try.
     """
 
     subgroup: SVC
