@@ -17,13 +17,16 @@ every file that many are checked, the same ones each time (the order is a hash o
 import argparse
 import functools
 import hashlib
+import json
 import os
+import platform
 import subprocess
 import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +51,14 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="check every mutant, also where a group has a sample")
     parser.add_argument("--again", action="store_true", help="run only what survived before, after tests were added")
     parser.add_argument("--report", action="store_true", help="only list what an earlier run found")
+    parser.add_argument("--record", action="store_true", help="write the group's numbers into results/mutants.json")
     args = parser.parse_args()
     for group in args.groups:
         if group not in groups:
             parser.error(f"unknown group {group!r}; known: {', '.join(groups)}")
     if len(args.groups) == 1:
         return one(args.groups[0], args)
-    flags = [flag for flag in ("--report", "--again", "--all") if getattr(args, flag[2:])]
+    flags = [flag for flag in ("--report", "--again", "--all", "--record") if getattr(args, flag[2:])]
     each = [sys.executable, __file__, "--jobs", str(args.jobs), *flags]
     return max(subprocess.run([*each, group]).returncode for group in args.groups or groups)
 
@@ -81,7 +85,7 @@ def one(group: str, args: argparse.Namespace) -> int:
         _collect_once()
         _sample(None if args.all else listed.get("sample"))
         mutmut.__main__._run(survivors() if args.again else (), args.jobs)
-    return report(group)
+    return report(group, args.record)
 
 
 def _quiet(*said: object, **how: object) -> None:
@@ -99,7 +103,7 @@ def _configure(files: list[str], tests: list[str]) -> None:
         also_copy=[Path(name) for name in COPIED],
         pytest_add_cli_args=["-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin", "--hypothesis-profile=mutants"],
         timeout_multiplier=3.0,
-        timeout_constant=2.0,
+        timeout_constant=20.0,  # by the wall clock too, on machines that do other work
         pytest_add_cli_args_test_selection=tests,
         process_isolation=configuration.ProcessIsolation.FORKSERVER,  # PyTorch's and numba's threads do not survive a fork
         track_dependencies=False,
@@ -239,7 +243,7 @@ def survivors() -> tuple[str, ...]:
     return tuple(found)
 
 
-def report(group: str) -> int:
+def report(group: str, record: bool = False) -> int:
     """Prints what was killed, by file, and the survivors that are not explained; 1 where too few were killed."""
     from mutmut.mutation.data import SourceFileMutationData
     from mutmut.stats import status_by_exit_code
@@ -265,7 +269,26 @@ def report(group: str) -> int:
         if found:
             print(f"{path}: {_words(found)}")
     print(f"{group}: {_words(total)}")
+    if record:
+        _record(group, total)
     return int(total["killed"] < LEAST_KILLED * (_checked(total) - total["explained"]))
+
+
+def _record(group: str, found: Counter[str]) -> None:
+    """The group's numbers beside the others'."""
+    file = ROOT / "results" / "mutants.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"groups": {}}
+    mutants = sum(number for status, number in found.items() if status != "explained")
+    known["groups"][group] = {
+        "mutants": mutants, "checked": _checked(found), "killed": found["killed"],
+        "explained": found["explained"], "python": platform.python_version(), "mutmut": metadata.version("mutmut"),
+    }  # fmt: skip
+    known |= {
+        "what": "Changes of the code that tests notice",
+        "command": "python tools/mutants.py --record",
+        "seeds": "a hash of names",
+    }
+    file.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n", encoding="utf-8")
 
 
 def _change(name: str, path: Path) -> tuple[str, str]:

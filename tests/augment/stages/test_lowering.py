@@ -58,6 +58,7 @@ def test_a_batchs_records_are_each_images_own(sizes: str) -> None:
         else torch.stack([torch.arange(ROWS) + 8, torch.arange(ROWS) + 20], 1)
     )
     found = lower(SPACE, trace, size, contents_of(SPACE))
+    assert found.form.dtype == torch.int8
     for row in range(ROWS):
         for slot in range(SLOTS):
             index = int(trace["op"][row, slot])
