@@ -51,7 +51,7 @@ package-quick: .venv/.dev
 	$(BIN)/python tools/release_check.py --quick
 
 clean:
-	rm -rf docs/_build docs/reference/generated .venv demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf docs/_build docs/auto_examples docs/reference/generated .venv demo .pytest_cache .mypy_cache .ruff_cache
 
 .venv/.python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Augury needs Python 3.11 or newer; try `make PYTHON=python3.12 ...`")'

@@ -1,4 +1,5 @@
-"""The documentation site. `make docs` builds it whole; `make docs-quick` leaves out the pictures.
+"""The documentation site. `make docs` builds it whole; `make docs-quick` leaves out the pictures and does not
+execute the examples.
 
 Nothing is fetched, neither while the site is built nor while it is read.
 """
@@ -13,6 +14,8 @@ sys.path.insert(0, str(HERE))
 shutil.rmtree(HERE / "reference" / "generated", ignore_errors=True)  # pages of names that are no longer public
 
 os.environ.setdefault("AUGURY_BACKEND", "plain")  # pictures: no waiting for compiled kernels
+
+from _site import examples  # noqa: E402
 
 import augury  # noqa: E402
 
@@ -29,9 +32,10 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx_copybutton",
     "sphinx_design",
+    "sphinx_gallery.gen_gallery",
     "_site",
 ]
-exclude_patterns = ["_build", "_site"]
+exclude_patterns = ["_build", "_site", "examples"]
 templates_path = ["_site/templates"]
 
 # Markdown: headings have the anchors that they have on GitHub, so that one link works in both places.
@@ -50,6 +54,8 @@ python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 add_module_names = False
 
+sphinx_gallery_conf = examples.settings(execute=not QUICK)
+
 html_theme = "furo"
 html_title = "Augury"
 html_static_path = ["_site/static"]
@@ -63,5 +69,6 @@ html_theme_options = {
 }
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+smartquotes = False  # or --flags lose a dash
 pygments_style = "friendly"
 pygments_dark_style = "github-dark"

@@ -6,7 +6,14 @@ from pathlib import PurePosixPath
 from augury.core import registry
 
 KINDS: tuple[registry.Kind, ...] = ("op", "policy", "preset", "strategy", "measurement", "theory")
-DRAWN = ("op", "policy", "preset")
+DRAWN = ("op", "policy", "preset", "strategy")
+# What a strategy's command needs besides.
+NEEDED = {
+    "uda": " --labels 250",
+    "dml": " --model small_cnn,small_cnn",
+    "multi_ait": " --model small_cnn,small_cnn",
+    "reid": ' --model "bnneck(resnet18)"',
+}
 QUICK = os.environ.get("AUGURY_DOCS") == "quick"
 
 
@@ -41,9 +48,20 @@ def _lines(kind: str, name: str) -> str:
     from _site.pictures import text_of
 
     text = text_of(kind, name)
+    if kind == "strategy":
+        return _strategy_lines(name)
     network = " --model RUN" if name.startswith("keep") or name == "attentive_cutmix" else ""
     python = f'```python\npipeline = augury.pipeline("{text}")\n```\n'
     return f'{python}\n```sh\naugury preview DATA --augment "{text}"{network} --output sheet.html\n```\n'
+
+
+def _strategy_lines(name: str) -> str:
+    if name == "clamp":
+        return "```sh\naugury patch DATA --output patched\n```\n"
+    command = f"augury train DATA --augment crop+flip --strategy {name}{NEEDED.get(name, '')} --output RUN"
+    method = f'augury.method(model, augment="crop+flip", strategy="{name}", classes=10, mean=mean, std=std)'
+    python = "" if name in NEEDED else f"```python\nmethod = {method}\n```\n\n"
+    return f"{python}```sh\n{command}\n```\n"
 
 
 def gallery(kind: registry.Kind) -> str:

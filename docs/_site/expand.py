@@ -38,7 +38,7 @@ def _section(text: str) -> str:
     caption, _, names = text.partition(": ")
     pages: list[str] = []
     for name in names.split():
-        found = sorted(str(p.relative_to(DOCS).with_suffix("")) for p in DOCS.glob(f"{name}.md"))
+        found = sorted(str(p.relative_to(DOCS).with_suffix("")) for kind in ("md", "rst") for p in DOCS.glob(f"{name}.{kind}"))
         pages += [page for page in found if page not in pages]
     return "\n".join(["```{toctree}", f":caption: {caption}", ":hidden:", "", *pages, "```", ""])
 
@@ -72,6 +72,8 @@ def _link(match: "re.Match[str]", folder: Path) -> str:
     if found.parent == DOCS.parent and found.name in _MOVED:
         up = "../" * len(folder.resolve().relative_to(DOCS).parts)
         return f"{image}[{words}]({up}{_MOVED[found.name]}{anchor})"
+    if found == DOCS / "examples":  # what sphinx-gallery makes of it
+        return f"{image}[{words}]({'../' * len(folder.resolve().relative_to(DOCS).parts)}auto_examples/index.rst)"
     if DOCS in found.parents and found.is_file():
         relative = "../" * len(folder.resolve().relative_to(DOCS).parts) + str(found.relative_to(DOCS))
         return f"{image}[{words}]({relative}{anchor})"

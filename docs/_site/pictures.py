@@ -11,8 +11,10 @@ from sklearn.datasets import load_sample_images
 from torch import Tensor
 
 import augury
+from _site.moving import annotated
+from _site.seen import AUGMENT, views
 from augury.core import registry
-from augury.core.laws import Choice, Constant
+from augury.core.laws import Constant, Law
 
 FOLDER = Path(__file__).resolve().parents[1] / "_build" / "gallery"
 SIDE, GAP, DRAWS, STEPS = 128, 4, 4, 5
@@ -48,6 +50,8 @@ def strips(kind: str, name: str) -> list[Strip]:
     if name in UNSEEN:
         return []
     FOLDER.mkdir(parents=True, exist_ok=True)
+    if kind == "strategy":
+        return [_seen(name)]
     made = [_drawn(kind, name)]
     steps = _by_parameter(name) if kind == "op" else _by_magnitude(kind, name)
     if steps is not None:
@@ -55,13 +59,20 @@ def strips(kind: str, name: str) -> list[Strip]:
         file = f"{kind}-{name}-strength.webp"
         _save([pictures], file)
         made.append(Strip(file, words))
+    moved = annotated(text_of(kind, name), photographs(), DRAWS)
+    if moved is not None:
+        file = f"{kind}-{name}-masks.webp"
+        _save([moved[0]], file)
+        made.append(Strip(file, moved[1]))
     return made
 
 
 def thumbnail(kind: str, name: str) -> str:
     """The file of a small picture for the page of all names: three steps from weak to strong, or three draws."""
     steps = _by_parameter(name) if kind == "op" else None
-    if steps is not None:
+    if kind == "strategy":
+        chosen = [view[1] for view in views(name, photographs())[0][:3]]
+    elif steps is not None:
         chosen = [steps[0][0], steps[0][STEPS // 2], steps[0][-1]]
     else:
         chosen = [draw[1] for draw in _draws(kind, name)[:3]]
@@ -96,6 +107,13 @@ def _drawn(kind: str, name: str) -> Strip:
     return Strip(file, f"Two photographs, and {DRAWS} draws of `{text_of(kind, name)}` for each.")
 
 
+def _seen(name: str) -> Strip:
+    after, words = views(name, photographs())
+    images, file = photographs(), f"strategy-{name}.webp"
+    _save([[images[row], *(view[row] for view in after)] for row in (0, 1)], file)
+    return Strip(file, f"Two photographs, and {words} of each, with `{AUGMENT}` as the augmentation.")
+
+
 def _draws(kind: str, name: str) -> list[Tensor]:
     """DRAWS times both photographs as a batch of two, so that the partner in a mix is the other one."""
     pipeline = augury.pipeline(text_of(kind, name))
@@ -110,15 +128,13 @@ def _draws(kind: str, name: str) -> list[Tensor]:
 
 
 def _by_parameter(name: str) -> tuple[list[Tensor], str] | None:
-    """The flower at STEPS values of the operation's parameters, from the low to the high end of their laws."""
+    """The flower at STEPS values of the operation's parameters, from weak to strong as far as it says what changes nothing."""
     op = registry.get("op", name)()
     laws = {key: parameter.law for key, parameter in op.parameters.items() if not isinstance(parameter.law, Constant)}
     if not laws or name in UNSEEN:
         return None
-    at = torch.linspace(0.02, 0.98, STEPS)
-    values = {key: law.value(at, at) for key, law in laws.items()}
-    count = len(set(map(tuple, torch.stack(list(values.values()), 1).tolist())))
-    if count < 2 or all(isinstance(law, Choice) and len(law.numbers) < 2 for law in laws.values()):
+    values = {key: _rising(law, (op.identity or {}).get(key)) for key, law in laws.items()}
+    if len(set(map(tuple, torch.stack(list(values.values()), 1).tolist()))) < 2:
         return None
     images = photographs()
     pictures = []
@@ -126,8 +142,20 @@ def _by_parameter(name: str) -> tuple[list[Tensor], str] | None:
         given: dict[str, Any] = {key: float(value[step]) for key, value in values.items()}
         partner = torch.tensor([1, 0]) if "partner" in op.needs else None
         pictures.append(augury.apply(name, images, partner=partner, **given)[1])
-    words = "; ".join(f"`{key}` = {', '.join(f'{float(v):.3g}' for v in value)}" for key, value in values.items())
-    return pictures, f"From one end of its law to the other: {words}."
+    shown = {key: value for key, value in values.items() if op.parameters[key].caption(0.0)}
+    said = [f"`{key}` = {', '.join(f'{float(v):.3g}' for v in value)} {op.parameters[key].unit}" for key, value in shown.items()]
+    order = "From weak to strong" if op.identity else "From one end of its law to the other"
+    return pictures, f"{order}: {'; '.join(said)}."
+
+
+def _rising(law: Law, identity: float | None) -> Tensor:
+    """STEPS values of a law, from the one nearest to what changes nothing to the end that is farthest from it."""
+    at = torch.linspace(0.02, 0.98, 97)
+    values = law.value(at, at).double()
+    if identity is None:
+        return values[torch.linspace(0, 96, STEPS).long()]
+    apart = (values - identity).abs()
+    return values[torch.linspace(float(apart.argmin()), 96 if apart[-1] >= apart[0] else 0, STEPS).round().long()]
 
 
 def _by_magnitude(kind: str, name: str) -> tuple[list[Tensor], str] | None:

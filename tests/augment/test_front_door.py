@@ -231,10 +231,24 @@ def test_the_trace_says_what_was_done() -> None:
     _, traces = pipeline.run(batch, noise_of(batch))
     for row in range(6):
         words = pipeline.describe(traces, row).split(", ")
-        assert words[:2] == ["rotate 12.5", "invert"] and words[2].startswith("cutout ") and len(words) == 3
+        assert words[:2] == ["rotate 12.5°", "invert"] and words[2].startswith("cutout ") and len(words) == 3
         box = traces[2]["box"][row, 0]
         assert words[2] == f"cutout {int(box[2] - box[0])}x{int(box[3] - box[1])}"
     assert augury.pipeline("none").describe([], 0) == ""
+
+
+def test_what_was_done_is_said_in_native_units() -> None:
+    batch = batch_of(noisy(2, 3, 20, 16))
+    said = {
+        "translate_x(fraction=0.25)": "translate_x 25 % of the width",
+        "gaussian_blur(sigma=1.5)": "gaussian_blur 1.5 px",
+        "posterize(bits=4)": "posterize 4 bits",
+        "crop(top=0.25, left=1)": "crop top 25 % left 100 %",
+        "resized_crop(area=0.5, aspect=1.2, top=0, left=0.5)": "resized_crop area 50 % aspect 1.2 top 0 % left 50 %",
+    }
+    for text, words in said.items():
+        pipeline = augury.pipeline(text)
+        assert pipeline.describe(pipeline.run(batch, noise_of(batch))[1], 0) == words
 
 
 @pytest.mark.parametrize(

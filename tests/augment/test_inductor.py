@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from compiled import whole_graphs
 from torch import Tensor
 
 import augury
@@ -27,6 +28,7 @@ assert torch.equal(done, other(images))
 """
 
 
+@whole_graphs
 def test_the_compiler_does_not_look_into_the_hash() -> None:
     """Catches a step of it in the graph: each uses its value twice, so that inductor's code doubles with each."""
     graphs: list[torch.fx.GraphModule] = []

@@ -46,6 +46,14 @@ def test_a_preview_is_what_the_training_saw(augment: str, monkeypatch: pytest.Mo
             assert again.after[epoch][place].equal(trained)
 
 
+def test_epochs_that_differ_in_nothing_are_shown_once() -> None:
+    dataset = load("digits")
+    rows = rows_with(dataset, dataset.train.ids[:3].tolist())
+    plain, drawn = (draw(dataset, parse_chain(text, "test"), rows, 6) for text in ("none", "crop"))
+    assert plain.headings == ["every epoch"] and len(plain.after) == len(plain.captions) == 1
+    assert plain.after[0].equal(plain.before) and len(drawn.after) == len(drawn.headings) == 6
+
+
 @pytest.mark.parametrize(
     ("strategy", "more"),
     [

@@ -14,6 +14,9 @@ from torchvision.transforms.v2 import functional as F
 import augury
 from augury.core.noise import Noise
 
+if not hasattr(tv_tensors, "KeyPoints"):
+    pytest.skip("key points came with torchvision 0.23", allow_module_level=True)
+
 HEIGHT, WIDTH = 48, 64
 FORMATS = ("XYXY", "XYWH", "CXCYWH")
 NEUTRAL: dict[str, Any] = {"angle": 0.0, "translate": [0, 0], "scale": 1.0, "shear": [0.0, 0.0]}

@@ -25,6 +25,7 @@ Reads = Callable[[Values, Tensor, int, int], tuple[Tensor, Tensor]]
 
 # The unit of a parameter that a fixed option stands in for, as `length` does for cutout's `fraction`: drawn, and not shown.
 UNUSED = "unused"
+_SIGNS = {"degrees": "°", "pixels": " px"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,16 @@ class Parameter:
     law: Law
     range: Interval
     unit: str
+
+    def caption(self, value: float, *, alone: bool = True) -> str:
+        """A value with its unit, for a caption: `12.5°`, `40 % of the width`, `3 px`; empty for the number of a noise pattern.
+        alone: spelled out, as beside an operation's name; several parameters of one operation are shorter."""
+        if self.unit == UNUSED or self.unit.startswith("which"):
+            return ""
+        if self.unit.startswith("of the"):
+            return f"{100 * value:.3g} % {self.unit if alone else ''}".rstrip()
+        sign = _SIGNS.get(self.unit)
+        return f"{value:.3g}{sign if sign is not None else f' {self.unit}' if alone else ''}"
 
 
 class Lower(Protocol):

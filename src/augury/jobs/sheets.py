@@ -95,7 +95,7 @@ def draw(
 
     Partners of mixes come from the rows shown, or with `history` from the batches the training had them in. The pixels are
     those after the whole pipeline, taken back from their normalised values. Of images that come several times in an epoch
-    the first time is shown.
+    the first time is shown. Epochs that differ in no pixel, as without augmentation, are shown once.
     """
     shown = source if isinstance(source, Shown) else Shown((build(source, (dataset.mean, dataset.std)),), Strategy())
     after, captions, headings = [], [], []
@@ -106,6 +106,10 @@ def draw(
             after.append(images)
             captions.append(said)
             headings.append(", ".join(part for part in (f"epoch {number + 1}", each.label) if part))
+    views = len(shown.seen)
+    if draws > 1 and all(torch.equal(images, after[number % views]) for number, images in enumerate(after)):
+        after, captions = after[:views], captions[:views]
+        headings = [", ".join(part for part in ("every epoch", each.label) if part) for each in shown.seen]
     return Draws(dataset.train.images[rows], after, captions, headings)
 
 

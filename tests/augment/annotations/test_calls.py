@@ -15,6 +15,9 @@ from torchvision.transforms import v2
 
 import augury
 
+if not hasattr(tv_tensors, "KeyPoints"):
+    pytest.skip("key points came with torchvision 0.23", allow_module_level=True)
+
 HEIGHT, WIDTH = 24, 40
 CANVAS = (HEIGHT, WIDTH)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from compiled import whole_graphs
 from test_backends import NAMES, batch_of, chain
 
 import augury
@@ -82,6 +83,7 @@ def same(compiled: Callable[[torch.Tensor], Batch], run: Callable[[torch.Tensor]
     return all(one.images.equal(other.images) and one.targets.dense().equal(other.targets.dense()) for one, other in pairs)  # type: ignore[union-attr]
 
 
+@whole_graphs
 @pytest.mark.parametrize("job", [*sorted(JOBS), "mixup"])
 def test_the_accelerators_way_never_asks_the_device(job: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Under fullgraph a value that is read back to the host breaks the graph, which is an error here.
@@ -89,6 +91,7 @@ def test_the_accelerators_way_never_asks_the_device(job: str, monkeypatch: pytes
     assert same(torch.compile(run, fullgraph=True, backend="eager"), run)
 
 
+@whole_graphs
 @pytest.mark.parametrize(("soft", "backend"), [(False, "plain"), (True, "plain"), (False, "numba")])
 def test_a_compiled_pipeline_is_called_like_a_plain_one(soft: bool, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Float images and labels, call after call. Catches a check that reads a value, a graph per call and draws that stand still.
@@ -115,6 +118,7 @@ def test_a_compiled_pipeline_is_called_like_a_plain_one(soft: bool, backend: str
         compiled(images, given + 1, classes=3)
 
 
+@whole_graphs
 @pytest.mark.skipif(shutil.which("g++") is None, reason="PyTorch's compiler needs a C++ compiler")
 def test_the_hash_compiled_by_pytorch_is_the_same() -> None:
     # Its compiler works integers of ranges out by itself. Catches a product of a counter that leaves 64 bits there.

@@ -230,6 +230,39 @@ def test_the_page_of_a_training(comparison: dict[str, Any]) -> None:
         assert text in page
 
 
+def test_the_page_is_readable_by_all(comparison: dict[str, Any]) -> None:
+    # Text in both schemes has WCAG's contrast of 4.5; every header cell says what it heads, every picture what it shows.
+    page = comparison_page(**comparison)
+    schemes = [
+        dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6})", block)) for block in re.findall(r":root \{(.*?)\}", page, re.DOTALL)[:2]
+    ]
+    for colours in schemes:
+        for name in ("ink", "muted", "better", "worse"):
+            assert contrast(colours[name], colours["ground"]) >= 4.5, (name, colours)
+    tags = Outline(page).tags
+    assert all("scope" in given for tag, given in tags if tag == "th")
+    assert all(given.get("alt") for tag, given in tags if tag == "img")
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast ratio of two colours, as WCAG 2 defines it."""
+    light = []
+    for colour in (one, other):
+        parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        light.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
+    return (max(light) + 0.05) / (min(light) + 0.05)
+
+
+def test_a_page_leaves_out_what_says_nothing(comparison: dict[str, Any]) -> None:
+    # Top-5 of two classes, and the median over a single epoch.
+    result = {"accuracy": 71.5, "accuracy_top5": None, "loss": 0.6, "last": 70.0, "best": 70.0, "median_last_10": 70.0}
+    for epochs, words in ((1, ""), (4, "Median of the last 4 epochs, validation")):
+        page = train_page(result | {"epochs": epochs}, settings={}, curves=[], sheets=[], notes=[])
+        assert "Top-5" not in page and ("Median" in page) == bool(words) and words in page
+    assert "Top-5" in train_page(result | {"accuracy_top5": 99.0}, settings={}, curves=[], sheets=[], notes=[])
+
+
 def test_cells_are_sorted_by_the_number_that_they_begin_with() -> None:
     from augury.explain.pages.page import cell_text
 

@@ -188,7 +188,7 @@ class PlanStage:
         return noise
 
     def describe(self, trace: Trace, row: int) -> str:
-        """What was drawn for one row, in words: `rotate 12.5, invert`."""
+        """What was drawn for one row, in words and native units: `rotate 12.5°, invert`."""
         words = []
         for slot in range(self.policy.slots):
             if bool(trace["on"][row, slot]):
@@ -197,8 +197,7 @@ class PlanStage:
                     top, left, bottom, right = trace["box"][row, slot].tolist()
                     words.append(f"{op.name} {max(0, bottom - top)}x{max(0, right - left)}")
                 else:
-                    values = trace["value"][row, slot, : len(op.parameters)].tolist()
-                    words.append(" ".join([op.name, *(f"{value:.3g}" for value in values)]))
+                    words.append(" ".join([op.name, *_said(op, trace["value"][row, slot].tolist())]))
         return ", ".join(words)
 
     def _boxes(self, trace: Trace, u: Tensor, size: Tensor) -> Tensor:
@@ -220,6 +219,13 @@ class PlanStage:
                 chosen = chosen & (trace["op"][:, slot] == index)
             boxes = box * chosen[:, None] if boxes is None else torch.where(chosen[:, None], box, boxes)
         return torch.zeros(len(u), 4, dtype=torch.int64, device=u.device) if boxes is None else boxes
+
+
+def _said(op: Op, values: list[float]) -> list[str]:
+    """The values of an operation's parameters in words, by name where there are several."""
+    alone = len(op.parameters) == 1
+    captions = [parameter.caption(value, alone=alone) for parameter, value in zip(op.parameters.values(), values, strict=False)]
+    return [words if alone else f"{name} {words}" for name, words in zip(op.parameters, captions, strict=True) if words]
 
 
 def _on_subset(item: SubsetOp, images: Tensor, size: Tensor) -> Tensor:

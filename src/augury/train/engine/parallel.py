@@ -29,7 +29,8 @@ class _Loss(nn.Module):
 
 
 def overlapped(method: Method, world: World) -> DistributedDataParallel | None:
-    """The method's loss with gradients summed during its backward pass; None if that cannot be.
+    """The method's loss with gradients summed during its backward pass; None if that cannot be, as before PyTorch 2.7, whose
+    wrapper would first give every process the running statistics of one.
 
     To be asked after a first backward pass, whose gradients tell whether all parameters get one, on every process alike.
     """
@@ -37,8 +38,10 @@ def overlapped(method: Method, world: World) -> DistributedDataParallel | None:
         return None
     if any(p.grad is None for p in method.parameters() if p.requires_grad):
         return None
-    # Processes agree already, and running statistics stay their own until an epoch ends. The flag's name changed in PyTorch.
     named = inspect.signature(DistributedDataParallel).parameters
+    if "init_sync" not in named:
+        return None
+    # Processes agree already, and running statistics stay their own until an epoch ends. The flag's name changed in PyTorch.
     buffers = "forward_sync_buffers" if "forward_sync_buffers" in named else "broadcast_buffers"
     more: dict[str, Any] = {buffers: False}
     wrapped = DistributedDataParallel(_Loss(method), init_sync=False, **more)
