@@ -4,12 +4,11 @@
 
 Steps of Augury's own trainer on CIFAR-10, crop and flip, on one thread, in processor time. Rounds are interleaved, since a shared
 machine's speed changes from second to second. `feed` is the share of a step that making the batch takes: reading, augmenting,
-normalising, by itself. glibc is told to keep freed memory, or fresh pages would cost every variant alike. With --compile, the
+normalising, by itself. Freed memory is kept, as `augury train` does. With --compile, the
 network alone is compiled by torch.compile, in both directions; the seconds of its first step are the price.
 """
 
 import argparse
-import ctypes
 import statistics
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from unittest.mock import patch
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from augury.core.memory import keep_freed_memory
 from augury.jobs.environment import environment
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_json
@@ -37,8 +37,7 @@ BATCH, STEPS = 128, 1
 def main() -> None:
     options = _options()
     torch.set_num_threads(1)
-    for parameter in (-1, -3):  # as in augury bench
-        ctypes.CDLL(None).mallopt(parameter, 1 << 30)
+    keep_freed_memory()
     settings = Settings(
         "cifar10",
         data_dir=options.data_dir,

@@ -15,6 +15,7 @@ from rich_argparse import RichHelpFormatter
 
 from augury import __version__
 from augury.core.errors import InputError, RunError
+from augury.core.memory import keep_freed_memory
 from augury.core.text import LONGEST_MESSAGE, Printable, printable, shortened
 
 # Flags whose value is a list with commas.
@@ -26,6 +27,9 @@ COMMANDS = (
     "list", "preview", "train", "compare", "recommend", "evaluate", "predict", "diagnose", "search", "patch", "export", "policy",
     "verify", "bench", "doctor", "reproduce", "theory",
 )  # fmt: skip
+
+# Commands that train, and keep the memory they free for the next step.
+TRAINING = frozenset({"train", "compare", "recommend", "search", "patch", "reproduce"})
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with redirect_stdout(Printable(sys.stdout)):
             _load_plugins(options.plugin)
+            if options.trains:
+                keep_freed_memory()
             options.run(options)
         return 0
     except InputError as error:
@@ -154,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
             name, help=command.HELP, description=f"{command.HELP[0].upper()}{command.HELP[1:]}.", allow_abbrev=False,
             formatter_class=Help,
         )  # fmt: skip
-        made.set_defaults(run=command.run, parser=made)
+        made.set_defaults(run=command.run, parser=made, trains=name in TRAINING)
         command.add(made)
         made.add_argument("--debug", action="store_true", help="show the traceback of an error")
         made.add_argument(
