@@ -47,10 +47,10 @@ def door(function: Callable[P, R]) -> Callable[P, R]:
 def _check(function: Callable[..., object], given: tuple[object, ...], named: dict[str, Any]) -> None:
     positions, hints = _declared(function)
     for (name, hint), value in zip(positions, given, strict=False):
-        if not _is(value, hint):
+        if type(value) not in _at_once(hint) and not _is(value, hint):
             raise _refused(function, name, value, hint)
     for name, value in named.items():
-        if name in hints and not _is(value, hints[name]):
+        if name in hints and type(value) not in _at_once(hints[name]) and not _is(value, hints[name]):
             raise _refused(function, name, value, hints[name])
 
 
@@ -72,6 +72,17 @@ def _declared(function: Callable[..., Any]) -> tuple[tuple[tuple[str, Any], ...]
         if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             named[parameter.name] = hint
     return tuple(positions), named
+
+
+@functools.cache
+def _at_once(hint: Any) -> frozenset[type]:
+    """The types whose every value is of a declared type, so that most arguments cost one look-up."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return frozenset().union(*map(_at_once, get_args(hint)))
+    if hint is None or hint is type(None):
+        return frozenset({type(None)})
+    plain = isinstance(hint, type) and get_origin(hint) is None and not _only_for_checkers(hint)
+    return frozenset({hint}) if plain else frozenset()
 
 
 def _is(value: object, hint: object) -> bool:
