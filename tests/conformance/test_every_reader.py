@@ -56,7 +56,26 @@ def as_market(root: Path) -> Path:
     return root
 
 
-WRITTEN: dict[str, Callable[[Path], Path]] = {"folder": as_folder, "npz": as_npz, "manifest": as_manifest, "market": as_market}
+def as_parquet(root: Path) -> Path:
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed (the extra `hf`)")
+    from pyarrow import parquet
+
+    rows = [
+        {"path": picture(root / f"{part}{n}.png", n).name, "label": f"class{n % 2}", "split": part}
+        for part, count in (("train", 6), ("test", 4))
+        for n in range(count)
+    ]
+    parquet.write_table(arrow.Table.from_pylist(rows), root / "data.parquet")
+    return root / "data.parquet"
+
+
+WRITTEN: dict[str, Callable[[Path], Path]] = {
+    "folder": as_folder,
+    "npz": as_npz,
+    "manifest": as_manifest,
+    "market": as_market,
+    "parquet": as_parquet,
+}
 # Read from elsewhere than a path; tests/train/data has their tests.
 ELSEWHERE = {"hf"}
 

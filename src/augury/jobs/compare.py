@@ -88,8 +88,8 @@ def compare(
     settings = settings.resolved(len(dataset.train.ids))
     singular = own or {}
     each = {row: replace(settings, augment=row.augment, strategy=row.strategy, **singular.get(row.augment, {})) for row in rows}
-    for row in rows:
-        prepare(each[row], dataset)
+    # What `--precision auto` comes to is timed; it is found out once, so that all who train compute alike.
+    halves = {row: prepare(each[row], dataset).bfloat16 for row in rows}
     numbers = range(settings.seed, settings.seed + seeds)
     announce(_works(each, numbers, dataset, output, resume), before, workers)
     # A pool that cannot be opened is refused before anything is written.
@@ -103,19 +103,28 @@ def compare(
             else:
                 data = pool.share(portable(dataset))
                 dataset = replace(data.value, counterparts=dataset.counterparts)
-                found = _one_by_one(each, numbers, data, output, pool, progress, on_epoch)
+                found = _one_by_one(each, numbers, data, output, pool, progress, on_epoch, halves)
     result = {
         "version": 1,
         "metric": metric_of(settings.metric).described(),
         "rows": _table(found, len(dataset.train.ids) * settings.total_epochs, metric_of(settings.metric)),
         **classes_of(row_labels([asdict(row) for row in rows]), list(found.values()), metric_of(settings.metric)),
-        "notes": [*dataset.notes, *notes_of(found, list(numbers))],
+        "notes": [*dataset.notes, *_computed(halves, settings), *notes_of(found, list(numbers))],
     }
     result["environment"] = environment(pick_device(settings.device))
     write_atomically(output / "report.html", _page(result, settings, dataset, rows, found, list(numbers), output).encode())
     _write_metrics(directory, found, list(numbers))
     write_json(output / "result.json", result)
     return result
+
+
+def _computed(halves: Mapping[ComparisonRow, bool], settings: Settings) -> list[str]:
+    """A note where `--precision auto` came to bfloat16 for some rows on a CPU."""
+    rows = [f"{row.augment} {row.strategy}" for row, half in halves.items() if half]
+    if not rows or settings.precision != "auto" or pick_device(settings.device).type != "cpu":
+        return []
+    which = "all rows" if len(rows) == len(halves) else ", ".join(rows)
+    return [f"computed in bfloat16, which a probe found faster here: {which}; --precision float32 for that"]
 
 
 def _works(each: dict[ComparisonRow, Settings], seeds: range, dataset: Dataset, output: Path, resume: bool) -> list[Work]:
@@ -141,12 +150,12 @@ def _together(
 
 def _one_by_one(
     each: dict[ComparisonRow, Settings], seeds: range, data: Shared[Dataset], output: Path, pool: Pool[TrainingJob, Ended],
-    progress: Bar, on_epoch: OnEpoch | None,
+    progress: Bar, on_epoch: OnEpoch | None, halves: Mapping[ComparisonRow, bool],
 ) -> dict[ComparisonRow, list[dict[str, Any]]]:  # fmt: skip
     """Every row's trainings, as the pool comes to them; a seed of all rows before the next."""
     jobs = [
         TrainingJob(f"{row.augment} {row.strategy}, seed {seed}", replace(settings, seed=seed),
-                    run_folder(output, index, row, seed), data)
+                    run_folder(output, index, row, seed), data, precision="bfloat16" if halves[row] else "float32")
         for seed, (index, (row, settings)) in itertools.product(seeds, enumerate(each.items()))
     ]  # fmt: skip
 

@@ -16,8 +16,8 @@ from augury.augment.forms.backends import available
 from augury.core import registry, warmup
 from augury.explain.fidelity.agreement import CHAINS, differing_chains, differing_operations
 from augury.jobs.environment import environment
+from augury.train.engine.precision import native
 from augury.train.engine.settings import Settings
-from augury.train.engine.setup import use_bfloat16
 
 State = Literal["ok", "note", "failed"]
 # What an extra installs, by the name under which it is imported.
@@ -57,8 +57,8 @@ def _machine() -> Iterator[Check]:
     yield Check("versions", "ok", ", ".join(f"{name} {found[name]}" for name in named))
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield Check("processor", "ok", f"{found['device']}, {usable} of them usable, {torch.get_num_threads()} threads in PyTorch")
-    half = use_bfloat16(Settings(data="digits"), torch.device("cpu"))
-    yield Check("precision on the CPU", "ok", "--precision auto takes bfloat16" if half else "--precision auto takes float32")
+    half = "bfloat16 where a probe finds it faster" if native() else "float32"
+    yield Check("precision on the CPU", "ok", f"--precision auto takes {half}")
 
 
 def _kernels(backend: str, device: str, quick: bool) -> Iterator[Check]:

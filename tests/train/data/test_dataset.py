@@ -141,7 +141,8 @@ def test_a_missing_folder_names_its_neighbour(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("model.pt", "can execute code"), ("data.pkl", "can execute code"), ("data.npz", "folder that holds train.npz"),
+        ("model.pt", "can execute code"), ("data.pkl", "can execute code"), ("data.npz", "damaged or no .npz file"),
+            ("data.npy", "numpy.savez"),
         ("data.zip", "unpack"), ("notes.txt", "neither a folder nor a .csv"),
     ],
 )  # fmt: skip

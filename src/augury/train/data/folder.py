@@ -10,6 +10,7 @@ from augury.train.data.files import Item, read_items
 from augury.train.data.parts import Parts
 from augury.train.data.preparation import AS_IS, ReadOptions
 from augury.train.data.reader import Reader, of_path
+from augury.train.data.splits import TEST_FRACTION, cut_by_name
 from augury.train.data.tiny_imagenet import ANNOTATIONS, read_annotated
 from augury.train.data.words import count, few, forms_note, nearest, one_form
 
@@ -28,9 +29,13 @@ def read_folder(root: Path, options: ReadOptions = AS_IS) -> Parts:
     """The parts of a folder. Where there is no test/, val/ is the test part; beside a test/ it is the validation part.
 
     Classes are the folders of train/, sorted by name; images lie anywhere below them. Where every class folder of every
-    part holds nothing but folders, those are groups. Tiny-ImageNet's flat val/ with its annotation file is understood.
+    part holds nothing but folders, those are groups. Class folders without train/ are one part, from which a test part is cut.
+    Tiny-ImageNet's flat val/ with its annotation file is understood.
     Raises InputError for folders and classes that are missing or empty and for classes that only another part has.
     """
+    lone = class_folders(root)
+    if lone:
+        return _read_classes(root, lone, options)
     folders, notes = _part_folders(root)
     classes = sorted({one_form(p.name) for p in directories(folders["train"])})
     notes += forms_note(p.name for folder in folders.values() for p in directories(folder))
@@ -54,6 +59,39 @@ def read_folder(root: Path, options: ReadOptions = AS_IS) -> Parts:
     return read_items(
         f"DATA {root}", classes, items, group_names=grouped, options=options, notes=[*notes, *group_note]
     )  # fmt: skip
+
+
+def class_folders(root: Path) -> list[Path]:
+    """The class folders of a folder that has no parts: two or more of them that hold files, and no name that means a part."""
+    found = directories(root)
+    names = {p.name.lower() for p in found}
+    if len(found) < 2 or names & {"train", "training", "test", "testing", *VALIDATION} or root.name == "train":
+        return []
+    if nearest("train", [p.name for p in found]) or any(p.suffix.lower() in _CODE for p in _entries(root)):
+        return []
+    return found if all(next(files_below(place), None) is not None for place in found) else []
+
+
+def _read_classes(root: Path, folders: list[Path], options: ReadOptions) -> Parts:
+    """One part, from which about a fifth of every class is cut as the test part, by the images' paths."""
+    classes = sorted({one_form(p.name) for p in folders})
+    items = [
+        Item(path, path.relative_to(root).as_posix(), classes.index(one_form(place.name)))
+        for place in folders for path in files_below(place)
+    ]  # fmt: skip
+    held = cut_by_name([one_form(item.name) for item in items], [classes[item.label] for item in items], TEST_FRACTION)
+    if not any(held):
+        raise InputError(f"DATA {root}: no class has two images, so none is left for a test part; add images")
+    parts = {
+        "train": [item for item, out in zip(items, held, strict=True) if not out],
+        "test": [item for item, out in zip(items, held, strict=True) if out],
+    }
+    notes = [
+        f"{root.name}/ holds class folders and no train/: {count(sum(held), 'image')} of {len(items):,} are the test part (about "
+        "20 % of every class, chosen by their paths, always the same)",
+        *forms_note(p.name for p in folders), *_loose(root, root),
+    ]  # fmt: skip
+    return read_items(f"DATA {root}", classes, parts, options=options, notes=notes)
 
 
 def directories(folder: Path) -> list[Path]:

@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -36,6 +37,21 @@ def parse_range(text: str) -> Range | None:
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise InputError(f"--intensity-range: {text!r} must be auto, or two numbers LOW,HIGH with LOW below HIGH, such as 0,4095")
     return Range(low, high)
+
+
+def levels_of(path: Path, x: np.ndarray, wanted: Range | None) -> np.ndarray:
+    """Grey levels 0 to 255 of an array of other values, whose range is declared; InputError where it is not."""
+    if x.dtype.kind not in "fiu":
+        raise InputError(f"{path}: x is {x.dtype}; store numbers, grey levels 0 to 255 as uint8")
+    if wanted is None:
+        raise InputError(
+            f"{path}: x is {x.dtype}; store grey levels 0 to 255 as uint8, or declare which values become 0 and 255 by "
+            "--intensity-range LOW,HIGH, such as 0,1"
+        )
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        raise InputError(f"{path}: x holds values that are not finite numbers; remove those images")
+    scaled = (x.astype(np.float32) - wanted.low) * (255 / (wanted.high - wanted.low))
+    return np.rint(scaled).clip(0, 255).astype(np.uint8)
 
 
 def is_deep(image: Image.Image) -> bool:

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import TextIOWrapper
@@ -14,12 +15,17 @@ from augury.train.data.files import Item, read_items
 from augury.train.data.parts import Parts
 from augury.train.data.preparation import AS_IS, ReadOptions
 from augury.train.data.reader import Reader, of_path
-from augury.train.data.splits import cut_by_name
+from augury.train.data.splits import TEST_FRACTION, cut_by_name
 from augury.train.data.words import count, forms_note, nearest, one_form
 
 COLUMNS = ("path", "label", "group", "split")
 SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
-TEST_FRACTION = 0.2
+# Other names of the two columns, as tables of competitions have them; the usual ones come first where there are several.
+_PATHS = ("path", "image_id", "image", "file", "filename", "file_name", "image_path", "id_code", "img")
+_LABELS = ("label", "class", "target", "category", "labels", "diagnosis")
+# Where images lie whose path is not beside the table, and the endings of those that are named without.
+_PLACES = (".", "images", "train_images", "train", "img", "jpeg", "data")
+_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".JPG", ".JPEG", ".PNG")
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,7 @@ def _header(file: Path, names: list[str]) -> list[str]:
     names = [name.strip().lower() for name in names]
     if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
         raise InputError(f"{file} line 1: separate the columns by commas: path,label,group,split")
+    names = _usual(names)
     for name in ("path", "label"):
         if name not in names:
             raise InputError(
@@ -111,6 +118,27 @@ def _header(file: Path, names: list[str]) -> list[str]:
     return names
 
 
+def _usual(names: list[str]) -> list[str]:
+    """The header with its columns of paths and labels called so."""
+    for usual, known in (("path", _PATHS), ("label", _LABELS)):
+        found = next((name for name in known if name in names), None)
+        if found is not None and usual not in names:
+            names = [usual if name == found else name for name in names]
+    return names
+
+
+def _found(file: Path, name: str) -> Path:
+    """The image of that name: beside the table or in a folder of images there, its ending perhaps left out."""
+    beside = file.parent / name
+    if beside.exists():
+        return beside
+    for place in _PLACES:
+        for ending in ("", *_ENDINGS):
+            if (candidate := file.parent / place / f"{name}{ending}").is_file():
+                return candidate
+    return beside
+
+
 def _line(file: Path, number: int, header: list[str], fields: list[str]) -> Line:
     where = f"{file} line {number}"
     if len(fields) != len(header):
@@ -122,7 +150,7 @@ def _line(file: Path, number: int, header: list[str], fields: list[str]) -> Line
     split = values.get("split", "").lower()
     if split and split not in SPLITS:
         raise InputError(f"{where}: unknown split {values['split']!r}{nearest(split, SPLITS)}; use train, val or test")
-    path = file.parent / values["path"]
+    path = _found(file, values["path"])
     try:
         kind = kind_of(path.stat().st_mode)
     except (OSError, ValueError):
@@ -130,6 +158,10 @@ def _line(file: Path, number: int, header: list[str], fields: list[str]) -> Line
     if kind:
         raise InputError(f"{where}: {values['path']!r} is {kind}; name a file, relative to {file.parent}")
     label = values["label"]
+    if re.fullmatch(r"-?\d+\.\d*", label):
+        raise InputError(
+            f"{where}: label {label} is a number with a point, as gaps in the column make them; write whole numbers or names"
+        )
     return Line(number, path, values["path"], one_form(label), label, values.get("group", ""), SPLITS.get(split, ""))
 
 

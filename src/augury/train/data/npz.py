@@ -3,8 +3,8 @@
 import io
 import zipfile
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,12 @@ from augury.core.files import NotRegularError, read_bytes
 from augury.core.registry import register
 from augury.train.data.archive import check_sizes
 from augury.train.data.fingerprint import FileMark, Fingerprint, digest_of, repetition_note
+from augury.train.data.intensity import Range, levels_of, parse_range
 from augury.train.data.parts import Part, Parts
-from augury.train.data.preparation import AS_IS, ReadOptions
+from augury.train.data.preparation import AS_IS, Preparation, ReadOptions
 from augury.train.data.reader import Reader, of_path
 from augury.train.data.resize import Size, fit_tensor, in_words
+from augury.train.data.splits import TEST_FRACTION, cut
 from augury.train.data.words import count, few, forms_of, nearest, one_form
 
 _FIELDS = ("x", "y", "classes", "group")
@@ -29,7 +31,7 @@ _FIELDS = ("x", "y", "classes", "group")
 class Arrays:
     """One checked file: x uint8 [N,H,W,C], C 1 or 3; y and group as stored [N]; classes names, where the file has them.
 
-    mark: the file's size and hash.
+    mark: the file's size and hash. deep: whether x was stored as other values, whose range was declared.
     """
 
     path: Path
@@ -38,12 +40,13 @@ class Arrays:
     classes: tuple[str, ...] | None
     group: np.ndarray | None
     mark: FileMark
+    deep: bool = False
 
 
 @register("reader", "npz", source="NumPy's format of several arrays")
 def npz() -> Reader:
-    """A folder with train.npz and test.npz, and perhaps val.npz."""
-    return Reader(of_path(read_npz), lambda path: (path / "train.npz").exists())
+    """A folder with train.npz and test.npz, and perhaps val.npz; or one .npz file."""
+    return Reader(of_path(read_npz), lambda path: (path / "train.npz").exists() or (path.is_file() and path.suffix == ".npz"))
 
 
 def read_npz(root: Path, options: ReadOptions = AS_IS) -> Parts:
@@ -51,8 +54,11 @@ def read_npz(root: Path, options: ReadOptions = AS_IS) -> Parts:
 
     Raises InputError naming file and field for wrong shapes, types, lengths and labels, damaged files and pickled objects.
     """
-    files, notes = _files(root)
-    arrays = {name: read_arrays(path) for name, path in files.items()}
+    if root.is_file():
+        arrays, notes = _one_file(root, options)
+    else:
+        files, notes = _files(root)
+        arrays = {name: read_arrays(path, options) for name, path in files.items()}
     train = arrays["train"]
     for other in arrays.values():
         if other.y.dtype.kind != train.y.dtype.kind:
@@ -87,12 +93,58 @@ def read_npz(root: Path, options: ReadOptions = AS_IS) -> Parts:
         how = in_words(others, size, options.how)
         notes.append(f"sizes: {count(len(others), 'image')} brought to {size[0]}x{size[1]} ({how})")
     notes += _repeated(arrays)
-    return Parts(classes, parts["train"], parts["test"], parts.get("validation"), group_names, tuple(notes))
+    deep = any(a.deep for a in arrays.values())
+    made = Preparation(size, channels, _range(options), options.how) if deep else None
+    return Parts(classes, parts["train"], parts["test"], parts.get("validation"), group_names, tuple(notes), preparation=made)
+
+
+# What one file calls the images and labels of its parts: Keras's way, MedMNIST's, and ours.
+_PARTS = {"train": "train", "test": "test", "val": "validation", "valid": "validation"}
+_IN_ONE = {
+    f"{pattern.format(part)}": (part, field)
+    for part in _PARTS
+    for field, patterns in (("x", ("x_{}", "{}_images", "{}_x")), ("y", ("y_{}", "{}_labels", "{}_y")))
+    for pattern in patterns
+}
+
+
+def _one_file(path: Path, options: ReadOptions) -> tuple[dict[str, Arrays], list[str]]:
+    """The parts in one file; where it holds x and y alone, about a fifth of every class is the test part."""
+    fields, present, mark = _load(path, (*_FIELDS, *_IN_ONE))
+    if "x" in fields and "y" in fields:
+        whole = _checked(path, fields, present, mark, options)
+        numbers = torch.from_numpy(np.unique(whole.y, return_inverse=True)[1].reshape(-1))
+        kept, held = cut(numbers, TEST_FRACTION, name="test")
+        if not len(held):
+            raise InputError(f"{path}: no class has two images, so none is left for a test part; add images")
+        note = f"{path.name} is one part: {count(len(held), 'image')} of {len(whole.x):,} are the test part (20 % of every class)"
+        return {name: _some(whole, rows.numpy()) for name, rows in (("train", kept), ("test", held))}, [note]
+    parts: dict[str, dict[str, np.ndarray]] = {}
+    for name, value in fields.items():
+        if name in _IN_ONE:
+            part, field = _IN_ONE[name]
+            parts.setdefault(_PARTS[part], {})[field] = (
+                value.reshape(-1) if field == "y" and value.ndim == 2 and value.shape[1] == 1 else value
+            )
+    if "train" not in parts or not {"test", "validation"} & set(parts):
+        raise InputError(f"{path}: holds {few(present) or 'nothing'}; store x and y, or x_train, y_train, x_test and y_test")
+    more = {name: fields[name] for name in ("classes",) if name in fields}
+    notes = []
+    if "test" not in parts:
+        parts["test"] = parts.pop("validation")
+        notes.append(f"the validation part of {path.name} is the test part, for it has no other; validation is cut from training")
+    order = [name for name in ("train", "test", "validation") if name in parts]
+    return {name: _checked(path, {**parts[name], **more}, present, mark, options) for name in order}, notes
+
+
+def _some(whole: Arrays, rows: np.ndarray) -> Arrays:
+    """Some rows of a file."""
+    return replace(whole, x=whole.x[rows], y=whole.y[rows], group=None if whole.group is None else whole.group[rows])
 
 
 def read_part(path: Path, classes: Sequence[str], options: ReadOptions) -> tuple[Part, list[str]]:
     """One file for a network of these classes, brought to what `options.like` says, with notes. InputError as `read_npz`."""
-    a, like = read_arrays(path), options.like
+    a, like = read_arrays(path, options), options.like
     names = a.classes if a.classes is not None else tuple(map(str, np.unique(a.y).tolist())) if a.y.dtype.kind == "U" else None
     strange = [name for name in names or () if name not in classes]
     if strange:
@@ -107,16 +159,26 @@ def read_part(path: Path, classes: Sequence[str], options: ReadOptions) -> tuple
     return Part(images, labels, None, tuple(f"{path.name}[{row}]" for row in range(len(images))), (a.mark,)), []
 
 
-def read_arrays(path: Path) -> Arrays:
+def read_arrays(path: Path, options: ReadOptions = AS_IS) -> Arrays:
     """One file, checked by itself."""
-    fields, present, mark = _load(path)
+    return _checked(path, *_load(path, _FIELDS), options)
+
+
+def _range(options: ReadOptions) -> Range | None:
+    """The range of values that is declared, or that a network was trained with."""
+    known = None if options.like is None else options.like.intensity
+    return parse_range(options.intensity_range) if known is None else known
+
+
+def _checked(path: Path, fields: dict[str, np.ndarray], present: list[str], mark: FileMark, options: ReadOptions) -> Arrays:
     for name in ("x", "y"):
         if name not in fields:
             raise InputError(f"{path}: has no array {name!r}; it has {few(present) or 'none'}; rename or add it")
     x, y, group, classes = (fields.get(name) for name in ("x", "y", "group", "classes"))
     assert x is not None and y is not None
-    if x.dtype != np.uint8:
-        raise InputError(f"{path}: x is {x.dtype}; store grey levels 0 to 255 as uint8")
+    deep = x.dtype != np.uint8
+    if deep:
+        x = levels_of(path, x, _range(options))
     if x.ndim == 3:
         x = x[..., None]
     if x.ndim == 4 and x.shape[3] not in (1, 3) and x.shape[1] in (1, 3):
@@ -139,7 +201,7 @@ def read_arrays(path: Path) -> Arrays:
     names = None if classes is None else tuple(map(str, classes.tolist()))
     if names is not None and forms_of(names):
         raise InputError(f"{path}: classes holds {few(forms_of(names))} in several Unicode forms; store every name once")
-    return Arrays(path, x, y, None if names is None else tuple(map(one_form, names)), group, mark)
+    return Arrays(path, x, y, None if names is None else tuple(map(one_form, names)), group, mark, deep)
 
 
 _KINDS = {"i": "numbers", "u": "numbers", "U": "names"}
@@ -156,7 +218,7 @@ def _files(root: Path) -> tuple[dict[str, Path], list[str]]:
     raise InputError(f"DATA {root}: holds train.npz but neither test.npz nor val.npz{near or '; add one'}")
 
 
-def _load(path: Path) -> tuple[dict[str, np.ndarray], list[str], FileMark]:
+def _load(path: Path, wanted: Collection[str]) -> tuple[dict[str, np.ndarray], list[str], FileMark]:
     """The fields that are used (others stay unread), the names of all, and the file's mark."""
     try:
         data = read_bytes(path)
@@ -164,9 +226,9 @@ def _load(path: Path) -> tuple[dict[str, np.ndarray], list[str], FileMark]:
             raise InputError(f"{path}: is a single array; store x and y with numpy.savez")
         # Asked first, because numpy leaves a half-made object behind where the archive is damaged.
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            check_sizes(path, archive, _FIELDS)
+            check_sizes(path, archive, wanted)
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            fields = {name: _field(path, file, name) for name in file.files if name in _FIELDS}
+            fields = {name: _field(path, file, name) for name in file.files if name in wanted}
             return fields, file.files, FileMark(path.name, "", len(data), digest_of(data))
     except NotRegularError as error:
         raise InputError(f"{path}: is {error.strerror}; store arrays with numpy.savez") from None

@@ -73,8 +73,8 @@ def _unread(path: Path) -> InputError:
     suffix = path.suffix.lower()
     if suffix in _EXECUTABLE:
         return InputError(f"DATA {path}: {suffix} files can execute code when read; give images, train.npz and test.npz, or a CSV")
-    if suffix in (".npz", ".npy"):
-        return InputError(f"DATA {path}: give a folder that holds train.npz and test.npz, not one file")
+    if suffix == ".npy":
+        return InputError(f"DATA {path}: is a single array; store x and y with numpy.savez, or give a folder with train.npz")
     if suffix in _ARCHIVES:
         return InputError(f"DATA {path}: unpack the archive and give the folder")
     return InputError(f"DATA {path}: is neither a folder nor a .csv manifest (columns path,label,group,split)")

@@ -9,6 +9,8 @@ from torch import Tensor
 from augury.core.noise import Noise
 
 _SEED = 0
+# The share of every class that is the test part, where data come as one part.
+TEST_FRACTION = 0.2
 
 
 def cut(labels: Tensor, fraction: float, groups: Tensor | None = None, *, name: str = "validation") -> tuple[Tensor, Tensor]:

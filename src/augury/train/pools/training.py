@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -18,13 +18,15 @@ from augury.train.pools.pool import OnTold, Pool, Shared, Tell, in_words, unhear
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """One training into a folder. name: what people call it. streams: images beside the training part (`engine.prepare`)."""
+    """One training into a folder. name: what people call it. precision: what `auto` comes to, where that was found out before, so
+    that all trainings compute alike wherever they run. streams: images beside the training part (`engine.prepare`)."""
 
     name: str
     settings: Settings
     folder: Path
     data: Shared[Dataset]
     streams: Mapping[str, Shared[Tensor]] = field(default_factory=dict)
+    precision: Literal["float32", "bfloat16"] | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class TrainingRunner:
         try:
             if directory.result() is None:
                 streams = {name: shared.value for name, shared in job.streams.items()}
-                directory.finish(Trainer(prepare(job.settings, job.data.value, streams or None)).run(directory, tell))
+                settings = job.settings if job.precision is None else replace(job.settings, precision=job.precision)
+                directory.finish(Trainer(prepare(settings, job.data.value, streams or None)).run(directory, tell))
         finally:
             directory.release()
         return Ended(job.name, job.folder, job.settings.total_epochs)
