@@ -1,12 +1,12 @@
 """`augury doctor`: what works on this machine, tried rather than looked up, and what to do about what does not."""
 
-import importlib.util
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,15 +20,7 @@ from augury.train.engine.precision import native
 from augury.train.engine.settings import Settings
 
 State = Literal["ok", "note", "failed"]
-# What an extra installs, by the name under which it is imported.
-EXTRAS = {
-    "lightning": ("lightning",),
-    "hf": ("transformers", "datasets", "accelerate"),
-    "timm": ("timm",),
-    "search": ("optuna",),
-    "ray": ("ray",),
-    "peers": ("albumentations", "kornia"),
-}
+_OPTIONAL = re.compile(r"(?P<package>[\w.-]+).*;.*extra == ['\"](?P<extra>\w+)['\"]")
 
 
 @dataclass(frozen=True)
@@ -143,9 +135,20 @@ def _places() -> Iterator[Check]:
 
 
 def _extras() -> Iterator[Check]:
-    for extra, packages in EXTRAS.items():
-        missing = [name for name in packages if importlib.util.find_spec(name) is None]
-        if missing:
+    """The optional libraries that a user may want, by the package's own metadata."""
+    found: dict[str, dict[str, str | None]] = {}
+    for requirement in requires("augury") or []:
+        if (optional := _OPTIONAL.match(requirement)) and optional["extra"] not in ("dev", "docs"):
+            found.setdefault(optional["extra"], {})[optional["package"]] = _version(optional["package"])
+    for extra, versions in found.items():
+        if missing := [name for name, number in versions.items() if number is None]:
             yield Check(f"extra {extra}", "note", f"{', '.join(missing)} not installed; pip install 'augury[{extra}]'")
         else:
-            yield Check(f"extra {extra}", "ok", ", ".join(f"{name} {version(name)}" for name in packages))
+            yield Check(f"extra {extra}", "ok", ", ".join(f"{name} {number}" for name, number in versions.items()))
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
