@@ -56,7 +56,7 @@ def test_captions_are_drawn_and_fit_their_column() -> None:
     plain = opened(sheet(images[0], [images[1]]))
     long = "posterize 4 bits, translate_y 0.13, brightness 1.33, solarize 192, rotate −30.0°, and_one_word_without_any_end_at_all"
     said = opened(sheet(images[0], [images[1]], [[long]]))
-    assert said.shape[1] == plain.shape[1] and plain.shape[0] < said.shape[0] <= plain.shape[0] + 4 * 13
+    assert said.shape[1] == plain.shape[1] and plain.shape[0] < said.shape[0] <= plain.shape[0] + 6 * 13
     left, width = places(said, images[1, 0, :, 0, 0])[1::2]
     top = places(said, images[1, 0, :, 0, 0])[0] + 96
     written = np.nonzero((said[top:] != said[0, 0]).any(axis=2))[1]
@@ -90,3 +90,11 @@ def test_what_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=word):
         sheet(before, after, captions)
+
+
+def test_the_name_of_a_file_is_whole_under_a_small_picture() -> None:
+    # Catches a path that is cut at the width of its picture, so that nobody could find the file.
+    from augury.explain.report.sheet import _wrap
+
+    lines = _wrap("id 1600, train/cardboard/00160-of-12.png, seen as plastic, loss 8.46", 96)
+    assert "".join(lines).replace(" ", "") == "id1600,train/cardboard/00160-of-12.png,seenasplastic,loss8.46"

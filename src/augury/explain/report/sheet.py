@@ -142,10 +142,12 @@ def _texts(block: Block, rows: int) -> list[list[str]]:
     return columns
 
 
-def _wrap(text: str, width: int, most: int = 4) -> list[str]:
-    """The text in lines that fit the width, broken at spaces, the last one cut where there is more."""
+def _wrap(text: str, width: int, most: int = 6) -> list[str]:
+    """The text in lines that fit the width, broken at spaces and long paths at slashes, the last one cut where there is more."""
     lines: list[str] = []
-    words = _plain(text).split()
+    words = [
+        part for word in _plain(text).split() for part in ([word] if _length(word) <= width else word.replace("/", "/ ").split())
+    ]
     while words:
         line = words.pop(0)
         while words and _length(f"{line} {words[0]}") <= width:
@@ -154,6 +156,10 @@ def _wrap(text: str, width: int, most: int = 4) -> list[str]:
             return [*lines, _cut(f"{line} {' '.join(words)}", width, _TEXT_SIZE)]
         lines.append(_cut(line, width, _TEXT_SIZE))
     return lines
+
+
+def _parts(word: str, width: int) -> list[str]:
+    return [word] if _length(word) <= width else word.replace("/", "/ ").split()
 
 
 def _plain(text: str) -> str:
