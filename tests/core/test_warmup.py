@@ -74,7 +74,7 @@ def test_a_back_end_that_is_asked_for_is_compiled_at_once(started: list[list[str
 
 
 def test_where_nothing_can_be_kept_nobody_waits(monkeypatch: pytest.MonkeyPatch, started: list[list[str]]) -> None:
-    monkeypatch.setattr(warmup, "_folder", lambda: None)
+    monkeypatch.setattr(warmup, "cache_folder", lambda: None)
     warmup._state.cache_clear()
     assert used() == "numba_backend" and not started
 

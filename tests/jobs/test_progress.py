@@ -121,7 +121,8 @@ RACE = [
 ]  # fmt: skip
 
 
-def test_at_a_terminal_the_race_is_a_table_while_it_runs() -> None:
+def test_at_a_terminal_the_race_is_a_table_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     out = io.StringIO()
     with shown(console=Console(file=out, force_terminal=True, width=120)) as show:
         show.say("looking at [images]")

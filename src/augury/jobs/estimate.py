@@ -74,12 +74,13 @@ def announce(
 
     uncounted: what comes on top, in words; fixed: seconds that come on top.
     """
+    workers.check()
     works = [work for work in works if work.epochs > 0]
     if before is None or not works:
         return
     first = works[0]
     images = sum(work.epochs * len(work.dataset.train.ids) for work in works)
-    if images / max(1e-9, quick_rate(first.settings, first.dataset)) < SHORT and not uncounted and fixed < SHORT:
+    if not uncounted and fixed < SHORT and _is_short(first, images):
         return
     rates = _rates(works)
     if not rates:
@@ -93,6 +94,14 @@ def announce(
             Estimate(seconds, trainings, sum(work.epochs for work in works), len(first.dataset.train.ids),
                      (int(size[0]), int(size[1])), uncounted)
         )  # fmt: skip
+
+
+def _is_short(first: Work, images: int) -> bool:
+    """Whether so many images are soon trained on; False where the first training cannot be tried yet."""
+    try:
+        return images / max(1e-9, quick_rate(first.settings, first.dataset)) < SHORT
+    except (InputError, RunError):  # as in `_rates`
+        return False
 
 
 def kind_of(work: Work) -> tuple[str, str, str | None, str]:

@@ -83,8 +83,12 @@ def same(compiled: Callable[[torch.Tensor], Batch], run: Callable[[torch.Tensor]
     return all(one.images.equal(other.images) and one.targets.dense().equal(other.targets.dense()) for one, other in pairs)  # type: ignore[union-attr]
 
 
+# A saliency map comes with the call; the tables of a Beta law other than Beta(1, 1) are looked up outside the graph.
+NOT_ONE_GRAPH = {"chain_keep_cutout", "chain_mixup"}
+
+
 @whole_graphs
-@pytest.mark.parametrize("job", [*sorted(JOBS), "mixup"])
+@pytest.mark.parametrize("job", [*sorted(set(JOBS) - NOT_ONE_GRAPH), "mixup"])
 def test_the_accelerators_way_never_asks_the_device(job: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Under fullgraph a value that is read back to the host breaks the graph, which is an error here.
     run = on_an_accelerator(job, monkeypatch)

@@ -58,9 +58,6 @@ def norm_free(*, classes: int, channels: int) -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(64, classes))
 
 
-augury.register("model", "norm_free", source="a test")(norm_free)
-
-
 def in_ddp(world: World) -> tuple[list[list[float]], list[torch.Tensor]]:
     """A user's loop: DistributedDataParallel around the method. The sums of what each image of this process became."""
     dataset = few()
@@ -131,4 +128,5 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    augury.register("model", "norm_free", source="a test")(norm_free)
     main(Path(sys.argv[1]))

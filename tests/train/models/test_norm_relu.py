@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from augury.train.models.norm_relu import NormRelu
+from augury.train.models.norm_relu import is_compiled, norm_relu
 
 LAST = torch.channels_last
 # Fewer numbers than a piece, more channels than one, and pieces that do not divide the maps.
@@ -26,8 +26,8 @@ def drawn(shape: tuple[int, ...], seed: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).bfloat16().contiguous(memory_format=LAST)
 
 
-def layer(channels: int) -> NormRelu:
-    made = NormRelu(channels)
+def layer(channels: int) -> nn.BatchNorm2d:
+    made = nn.BatchNorm2d(channels)
     with torch.no_grad():
         made.weight.copy_(torch.linspace(-1, 2, channels))
         made.bias.copy_(torch.linspace(0.5, -0.5, channels))
@@ -42,6 +42,10 @@ def passed(layer: Layer, maps: Tensor, shortcut: Tensor | None, gradient: Tensor
     return [out.detach().double(), *(t.grad.double() for t in ins if t.grad is not None)]
 
 
+def fused(norm: nn.BatchNorm2d) -> Layer:
+    return lambda maps, shortcut: norm_relu(norm, maps, shortcut)
+
+
 def plain(norm: nn.BatchNorm2d) -> Layer:
     return lambda maps, shortcut: torch.relu(norm(maps) if shortcut is None else norm(maps) + shortcut)
 
@@ -53,9 +57,9 @@ def test_in_bfloat16_the_layer_is_nearer_to_the_exact_one_than_two_layers_of_pyt
     exact.load_state_dict(mine.state_dict())
     theirs.load_state_dict(mine.state_dict())
     maps, shortcut, gradient = 2 * drawn(shape, 0) + 3, drawn(shape, 1) if adds else None, drawn(shape, 2)
-    assert mine._compiled(maps, shortcut)
+    assert is_compiled(mine, maps, shortcut)
     wanted = passed(plain(exact), maps.double(), None if shortcut is None else shortcut.double(), gradient.double())
-    found = passed(mine, maps, shortcut, gradient)
+    found = passed(fused(mine), maps, shortcut, gradient)
     rounded = passed(plain(theirs), maps, shortcut, gradient)
     assert len(found) == len(wanted) == 3 if adds else 2
     for ours, other, true in zip(found, rounded, wanted, strict=True):
@@ -73,19 +77,21 @@ def test_in_float32_and_in_evaluation_it_is_pytorchs_own_to_the_bit() -> None:
     mine, theirs = layer(16), nn.BatchNorm2d(16)
     theirs.load_state_dict(mine.state_dict())
     maps, shortcut, gradient = (drawn((6, 16, 9, 9), seed).float() for seed in range(3))
-    assert not mine._compiled(maps, shortcut)
-    for ours, other in zip(passed(mine, maps, shortcut, gradient), passed(plain(theirs), maps, shortcut, gradient), strict=True):
+    assert not is_compiled(mine, maps, shortcut)
+    for ours, other in zip(
+        passed(fused(mine), maps, shortcut, gradient), passed(plain(theirs), maps, shortcut, gradient), strict=True
+    ):
         assert torch.equal(ours, other)
     mine.eval(), theirs.eval()
     halves = maps.bfloat16(), shortcut.bfloat16()
-    assert not mine._compiled(*halves) and torch.equal(mine(*halves), plain(theirs)(*halves))
+    assert not is_compiled(mine, *halves) and torch.equal(norm_relu(mine, *halves), plain(theirs)(*halves))
 
 
 def test_what_is_no_number_does_not_vanish() -> None:
     """ReLU by a comparison would turn NaN to 0, and a training that has failed would go on."""
     maps = drawn((4, 16, 3, 3), 0)
     maps[0, 2, 1, 1] = float("nan")
-    assert layer(16)(maps).isnan().any(dim=(0, 2, 3)).tolist() == [channel == 2 for channel in range(16)]
+    assert norm_relu(layer(16), maps).isnan().any(dim=(0, 2, 3)).tolist() == [channel == 2 for channel in range(16)]
 
 
 def test_statistics_over_all_batches_are_their_plain_mean() -> None:
@@ -93,7 +99,7 @@ def test_statistics_over_all_batches_are_their_plain_mean() -> None:
     mine.momentum = None
     batches = [drawn((5, 16, 4, 4), seed) + seed for seed in range(3)]
     for maps in batches:
-        mine(maps)
+        norm_relu(mine, maps)
     wanted = torch.stack([maps.double().mean((0, 2, 3)) for maps in batches]).mean(0)
     torch.testing.assert_close(mine.running_mean.double(), wanted, rtol=1e-4, atol=1e-5)
     wanted = torch.stack([maps.double().var((0, 2, 3)) for maps in batches]).mean(0)
@@ -102,7 +108,19 @@ def test_statistics_over_all_batches_are_their_plain_mean() -> None:
 
 def test_maps_in_another_order_or_on_many_threads_go_the_usual_way() -> None:
     mine, maps = layer(16), drawn((6, 16, 9, 9), 0)
-    assert mine._compiled(maps, None)
-    assert not mine._compiled(maps.contiguous(), None) and not mine._compiled(maps, maps.contiguous())
+    assert is_compiled(mine, maps, None)
+    assert not is_compiled(mine, maps.contiguous(), None) and not is_compiled(mine, maps, maps.contiguous())
     torch.set_num_threads(5)
-    assert not mine._compiled(maps, None)
+    assert not is_compiled(mine, maps, None)
+
+
+def test_layers_that_take_the_place_of_batch_normalisation_are_called() -> None:
+    """A network whose layers were frozen or synchronised keeps its ReLU, and a hook sees what it asked for."""
+    maps = drawn((6, 16, 9, 9), 0)
+    for other in (nn.SyncBatchNorm(16), nn.Identity(), nn.GroupNorm(4, 16, dtype=torch.bfloat16)):
+        other.eval()
+        assert torch.equal(norm_relu(other, maps), torch.relu(other(maps)))
+    mine, seen = layer(16), []
+    mine.register_forward_hook(lambda *_: seen.append(1))
+    norm_relu(mine, maps)
+    assert seen == [1]

@@ -62,7 +62,7 @@ class Shown:
 def shown(quiet: bool = False, console: Console | None = None) -> Iterator[Shown]:
     """What `augury recommend` shows on stderr while it runs."""
     console = Console(stderr=True) if console is None else console
-    if quiet or not console.is_terminal:
+    if quiet or not console.is_terminal or console.is_dumb_terminal:
         yield Shown(None, quiet, time.monotonic())
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:

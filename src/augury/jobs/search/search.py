@@ -76,8 +76,8 @@ def search(
     space = space_of(options, dataset, device)
     child = _checked(settings, options, final, dataset)
     reduced = proxied(dataset, settings, options)
-    announce_search(child, final, options, reduced, dataset, output if resume else None, how.workers, before)
     tpe = _study(options, settings, output, how)
+    announce_search(child, final, options, reduced, dataset, output if resume else None, how.workers, before)
     fresh = not output.exists()
     told = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()}
     config = {**settings.dict(), **told}

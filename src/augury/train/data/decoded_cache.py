@@ -60,7 +60,11 @@ class DecodedCache:
         if told == OFF:
             return None
         folder = Path(told).expanduser()
-        if folder.exists() and not folder.is_dir():
+        try:
+            usable = folder.is_dir() or not folder.exists()
+        except (OSError, ValueError) as error:  # a name that no file can have
+            raise InputError(f"--cache {told}: {getattr(error, 'strerror', None) or error}; name a folder, or `off`") from None
+        if not usable:
             raise InputError(f"--cache {told}: is no folder; name one, or `off`")
         return DecodedCache(folder)
 

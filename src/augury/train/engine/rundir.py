@@ -58,8 +58,7 @@ class RunDirectory:
         those that cannot alter the result and those in `may_change`.
         Overwriting removes a run's own files and no others.
         """
-        if resume and overwrite:
-            raise InputError("--resume: given together with --overwrite, which would remove what is to be resumed; leave one out")
+        refuse_both(resume, overwrite)
         made, files = RunDirectory(path), contents(config)
         config = {**config, **({POLICY_FILES: files} if files else {})}
         made._make()
@@ -216,3 +215,9 @@ def _row(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
+
+
+def refuse_both(resume: bool, overwrite: bool) -> None:
+    """Raises InputError if both flags are given."""
+    if resume and overwrite:
+        raise InputError("--resume: given together with --overwrite, which would remove what is to be resumed; leave one out")

@@ -1,7 +1,7 @@
-"""Batch normalisation, an optional shortcut's maps added, and ReLU, as one layer.
+"""Batch normalisation, an optional shortcut's maps added, and ReLU, in one call.
 
 In bfloat16 on a CPU with few threads, compiled kernels (`norm_numba`) take one pass over the maps for the statistics and
-one for the rest, both ways, where PyTorch takes four and six. Everywhere else, in float32 above all, the layer is
+one for the rest, both ways, where PyTorch takes four and six. Everywhere else, in float32 above all, these are
 PyTorch's own functions one after the other, with their results to the bit.
 """
 
@@ -16,37 +16,40 @@ from torch.nn import functional
 MOST_THREADS = 4
 
 
-class NormRelu(nn.BatchNorm2d):
-    """relu(batch norm(maps) + shortcut); its weights and statistics are called like those of `nn.BatchNorm2d`."""
+def norm_relu(norm: nn.Module, maps: Tensor, shortcut: Tensor | None = None) -> Tensor:
+    """relu(norm(maps) + shortcut). maps, shortcut: [B,C,H,W] of the same shape.
 
-    def forward(self, maps: Tensor, shortcut: Tensor | None = None) -> Tensor:
-        """maps, shortcut: [B,C,H,W] of the same shape."""
-        if self._compiled(maps, shortcut):
-            active, mean, variance = _Compiled.apply(maps, shortcut, self.weight, self.bias, self.eps)
-            self._remember(mean, variance, maps.numel() // maps.shape[1])
-            return active
-        normal = super().forward(maps)
-        return functional.relu(normal if shortcut is None else normal + shortcut)
+    A function and no layer, so that whoever exchanges a network's `BatchNorm2d` (frozen, synchronised over processes, ...) gets
+    what the new layer does: anything but a plain `BatchNorm2d` without hooks is called.
+    """
+    if type(norm) is nn.BatchNorm2d and is_compiled(norm, maps, shortcut):
+        active, mean, variance = _Compiled.apply(maps, shortcut, norm.weight, norm.bias, norm.eps)
+        _remember(norm, mean, variance, maps.numel() // maps.shape[1])
+        return active
+    normal = norm(maps)
+    return functional.relu(normal if shortcut is None else normal + shortcut)
 
-    def _compiled(self, maps: Tensor, shortcut: Tensor | None) -> bool:
-        """Whether the compiled kernels do it: training in bfloat16 on a CPU, channels last, on few threads."""
-        return (
-            self.training and maps.device.type == "cpu" and _suitable(maps) and (shortcut is None or _suitable(shortcut))
-            and (shortcut is None or shortcut.shape == maps.shape) and maps.numel() > maps.shape[1]
-            and self.weight.dtype == torch.float32
-            and torch.get_num_threads() <= MOST_THREADS and not torch.compiler.is_compiling()
-        )  # fmt: skip
 
-    @torch.no_grad()
-    def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Move the running statistics as `nn.BatchNorm2d` does: the variance is the unbiased one there."""
-        if not self.track_running_stats or self.running_mean is None or self.running_var is None:
-            return
-        assert self.num_batches_tracked is not None
-        self.num_batches_tracked.add_(1)
-        share = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
-        self.running_var.lerp_((variance * (count / (count - 1))).to(self.running_var.dtype), share)
+def is_compiled(norm: nn.BatchNorm2d, maps: Tensor, shortcut: Tensor | None) -> bool:
+    """Whether the compiled kernels do it: training in bfloat16 on a CPU, channels last, on few threads."""
+    return (
+        norm.training and maps.device.type == "cpu" and _suitable(maps) and (shortcut is None or _suitable(shortcut))
+        and (shortcut is None or shortcut.shape == maps.shape) and maps.numel() > maps.shape[1]
+        and norm.affine and norm.weight.dtype == torch.float32 and not (norm._forward_hooks or norm._forward_pre_hooks)
+        and torch.get_num_threads() <= MOST_THREADS and not torch.compiler.is_compiling()
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def _remember(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
+    """Move the running statistics as `nn.BatchNorm2d` does: the variance is the unbiased one there."""
+    if not norm.track_running_stats or norm.running_mean is None or norm.running_var is None:
+        return
+    assert norm.num_batches_tracked is not None
+    norm.num_batches_tracked.add_(1)
+    share = 1 / norm.num_batches_tracked.item() if norm.momentum is None else norm.momentum
+    norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), share)
+    norm.running_var.lerp_((variance * (count / (count - 1))).to(norm.running_var.dtype), share)
 
 
 def _suitable(maps: Tensor) -> bool:

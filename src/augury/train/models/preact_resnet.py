@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from augury.core.registry import register
 from augury.train.models.network import Channels, Classes, Network, StemStride, conv1x1, conv3x3, initialised, pooled
-from augury.train.models.norm_relu import NormRelu
+from augury.train.models.norm_relu import norm_relu
 
 
 class Block(nn.Module):
@@ -15,16 +15,16 @@ class Block(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__()
-        self.norm1 = NormRelu(channels_in)
+        self.norm1 = nn.BatchNorm2d(channels_in)
         self.conv1 = conv3x3(channels_in, channels_out, stride)
-        self.norm2 = NormRelu(channels_out)
+        self.norm2 = nn.BatchNorm2d(channels_out)
         self.conv2 = conv3x3(channels_out, channels_out)
         changes = stride != 1 or channels_in != channels_out
         self.projection = conv1x1(channels_in, channels_out, stride) if changes else None
 
     def forward(self, maps: Tensor) -> Tensor:
-        active = self.norm1(maps)
-        inner = self.conv2(self.norm2(self.conv1(active)))
+        active = norm_relu(self.norm1, maps)
+        inner = self.conv2(norm_relu(self.norm2, self.conv1(active)))
         shortcut: Tensor = maps if self.projection is None else self.projection(active)
         return shortcut + inner
 
@@ -45,12 +45,12 @@ def preact_resnet18(
     before the pooling (the textbook's).
     """
     widths = (64, 128, 256, 512)
-    after_stem = [NormRelu(widths[0])] if stem_norm else []
+    after_stem = [nn.BatchNorm2d(widths[0]), nn.ReLU()] if stem_norm else []
     stages: dict[str, nn.Module] = {"stem": nn.Sequential(conv3x3(channels, widths[0], stem_stride), *after_stem)}
     previous = widths[0]
     for number, width in enumerate(widths, start=1):
         first = Block(previous, width, 1 if number == 1 else 2)
         stages[f"stage{number}"] = nn.Sequential(first, Block(width, width, 1))
         previous = width
-    before_pooling = [NormRelu(previous)] if final_norm else []
+    before_pooling = [nn.BatchNorm2d(previous), nn.ReLU()] if final_norm else []
     return initialised(Network(stages, pooled(*before_pooling), nn.Linear(previous, classes)))

@@ -21,7 +21,7 @@ from augury.train.models.network import (
     pooled,
     swap_gradient,
 )
-from augury.train.models.norm_relu import NormRelu
+from augury.train.models.norm_relu import norm_relu
 
 Gate = Literal["image", "batch"]
 EXPANSION = 4
@@ -56,9 +56,9 @@ class Block(nn.Module):
         channels_out = EXPANSION * width
         self.norm1 = nn.BatchNorm2d(channels_in)
         self.conv1 = conv1x1(channels_in, width)
-        self.norm2 = NormRelu(width)
+        self.norm2 = nn.BatchNorm2d(width)
         self.conv2 = conv3x3(width, width, stride)
-        self.norm3 = NormRelu(width)
+        self.norm3 = nn.BatchNorm2d(width)
         self.conv3 = conv1x1(width, channels_out)
         self.norm4 = nn.BatchNorm2d(channels_out)
         self.shake = ShakeDrop(drop, gate)
@@ -66,8 +66,8 @@ class Block(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         inner = self.conv1(self.norm1(maps))
-        inner = self.conv2(self.norm2(inner))
-        inner = self.conv3(self.norm3(inner))
+        inner = self.conv2(norm_relu(self.norm2, inner))
+        inner = self.conv3(norm_relu(self.norm3, inner))
         shortcut: Tensor = self.shortcut(maps)
         return shortcut + self.shake(self.norm4(inner))
 
@@ -89,7 +89,7 @@ def pyramidnet(depth: int, alpha: int, drop: float, gate: Gate, classes: int, ch
         previous = EXPANSION * width
     for number in range(3):
         stages[f"stage{number + 1}"] = nn.Sequential(*blocks[number * per_stage : (number + 1) * per_stage])
-    neck = pooled(NormRelu(previous))
+    neck = pooled(nn.BatchNorm2d(previous), nn.ReLU())
     return initialised(Network(stages, neck, nn.Linear(previous, classes)))
 
 

@@ -16,7 +16,7 @@ from augury.train.models.network import (
     initialised,
     pooled,
 )
-from augury.train.models.norm_relu import NormRelu
+from augury.train.models.norm_relu import norm_relu
 
 Shortcut = Literal["projection", "zero_pad"]
 
@@ -31,9 +31,9 @@ class Block(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, stride: int, shortcut: Shortcut) -> None:
         super().__init__()
         self.conv1 = conv3x3(channels_in, channels_out, stride)
-        self.norm1 = NormRelu(channels_out)
+        self.norm1 = nn.BatchNorm2d(channels_out)
         self.conv2 = conv3x3(channels_out, channels_out)
-        self.norm2 = NormRelu(channels_out)
+        self.norm2 = nn.BatchNorm2d(channels_out)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or channels_in != channels_out:
             projection = nn.Sequential(conv1x1(channels_in, channels_out, stride), nn.BatchNorm2d(channels_out))
@@ -41,14 +41,13 @@ class Block(nn.Module):
             self.shortcut = projection if shortcut == "projection" else picked
 
     def forward(self, maps: Tensor) -> Tensor:
-        inner = self.norm1(self.conv1(maps))
-        active: Tensor = self.norm2(self.conv2(inner), self.shortcut(maps))
-        return active
+        inner = norm_relu(self.norm1, self.conv1(maps))
+        return norm_relu(self.norm2, self.conv2(inner), self.shortcut(maps))
 
 
 def residual(blocks: int, widths: tuple[int, ...], classes: int, channels: int, shortcut: Shortcut, stem_stride: int) -> Network:
     """A 3x3 stem and a stage of `blocks` blocks per width; every stage but the first halves the size."""
-    stem = nn.Sequential(conv3x3(channels, widths[0], stem_stride), NormRelu(widths[0]))
+    stem = nn.Sequential(conv3x3(channels, widths[0], stem_stride), nn.BatchNorm2d(widths[0]), nn.ReLU())
     stages: dict[str, nn.Module] = {"stem": stem}
     previous = widths[0]
     for number, width in enumerate(widths, start=1):

@@ -19,7 +19,7 @@ from augury.train.models.network import (
     initialised,
     pooled,
 )
-from augury.train.models.norm_relu import NormRelu
+from augury.train.models.norm_relu import norm_relu
 
 Shortcut = Literal["projection", "zero_pad"]
 
@@ -34,9 +34,9 @@ class Block(nn.Module):
         self, channels_in: int, channels_out: int, stride: int, *, dropout: float, bias: bool, shortcut: Shortcut, share: bool
     ) -> None:
         super().__init__()
-        self.norm1 = NormRelu(channels_in)
+        self.norm1 = nn.BatchNorm2d(channels_in)
         self.conv1 = conv3x3(channels_in, channels_out, stride, bias)
-        self.norm2 = NormRelu(channels_out)
+        self.norm2 = nn.BatchNorm2d(channels_out)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = conv3x3(channels_out, channels_out, 1, bias)
         self.share = share
@@ -47,8 +47,8 @@ class Block(nn.Module):
             self.shortcut = projection if shortcut == "projection" else padded
 
     def forward(self, maps: Tensor) -> Tensor:
-        active = self.norm1(maps)
-        inner = self.dropout(self.norm2(self.conv1(active)))
+        active = norm_relu(self.norm1, maps)
+        inner = self.dropout(norm_relu(self.norm2, self.conv1(active)))
         shortcut: Tensor = self.shortcut(active if self.share else maps)
         return shortcut + self.conv2(inner)
 
@@ -110,7 +110,7 @@ def wide_resnet(
     if extra_skips:
         stages = {"body": Skipped(nn.Sequential(*stages.values()), widths[0], widths[3], 4)}
     stem = conv3x3(channels, widths[0], stem_stride, bias)
-    neck = pooled(NormRelu(widths[3]))
+    neck = pooled(nn.BatchNorm2d(widths[3]), nn.ReLU())
     return initialised(Network({"stem": stem, **stages}, neck, nn.Linear(widths[3], classes)))
 
 

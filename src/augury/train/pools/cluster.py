@@ -63,15 +63,21 @@ class RayPool(Generic[J, R]):
         return self.task.remote(os.getcwd(), self.content, (content, store.arrays), keys, *(self.shared[key] for key in keys))
 
 
+def ray_module() -> Any:
+    """Raises InputError if Ray is not installed."""
+    try:
+        import ray
+    except ImportError:
+        raise InputError("--ray: needs the package ray; pip install 'augury[ray]', or use --workers N instead") from None
+    return ray
+
+
 def connected(runner: Runner[J, R], workers: int, address: str) -> tuple[RayPool[J, R], bool]:
     """A pool of Ray's: `local` starts a cluster here, `auto` or an address joins one; and whether it was started.
 
     Raises InputError where Ray is missing, or its cluster cannot be reached.
     """
-    try:
-        import ray
-    except ImportError:
-        raise InputError("--ray: needs the package ray; pip install 'augury[ray]', or use --workers N instead") from None
+    ray = ray_module()
     started = not ray.is_initialized()
     if started:
         local: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False} if address == "local" else {}

@@ -28,6 +28,13 @@ class Workers:
         """Whether all is done in this process."""
         return self.count == 1 and self.ray is None
 
+    def check(self) -> None:
+        """Raises InputError if Ray is wanted and not installed."""
+        if self.ray is not None:
+            from augury.train.pools.cluster import ray_module
+
+            ray_module()
+
 
 ALONE = Workers()
 
