@@ -13,7 +13,7 @@ SMALL = ["digits", "--epochs", "2", *SHORT]
 COMMANDS: dict[str, list[str]] = {
     "train": ["train", *SMALL, "--augment", "cutout", "--refine-at", "1"],
     "compare": ["compare", *SMALL, "--augment", "none,cutout", "--seeds", "1"],
-    "search": ["search", *SMALL, "--method", "randaugment", "--budget", "2", "--controls", "none"],
+    "search": ["search", *SMALL, "--method", "randaugment", "--budget", "2", "--controls", "none", "--final-epochs", "1"],
     "patch": [
         "patch",
         "digits_correlation",
@@ -33,12 +33,14 @@ COMMANDS: dict[str, list[str]] = {
     ],
 }
 TIMED = ("seconds", "images_per_second", "wall", "environment", "seconds_total", "device_seconds", "training", "cost")
+# The controller's share of the time, and where a policy's file lies.
+ELSEWHERE = ("notes", "share", "path")
 
 
 def _figures(value: Any) -> Any:
-    """A result without what depends on the clock and on how it came about."""
+    """A result without what depends on the clock, on the folder and on how it came about."""
     if isinstance(value, dict):
-        return {k: _figures(v) for k, v in value.items() if not any(word in k for word in TIMED) and k != "notes"}
+        return {k: _figures(v) for k, v in value.items() if not any(word in k for word in TIMED) and k not in ELSEWHERE}
     return [_figures(v) for v in value] if isinstance(value, list) else value
 
 
