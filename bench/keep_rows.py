@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from half_size import write_half_size
+from half_size import half_size
 
 from augury.augment.names import pipeline
 from augury.core.batch import Batch
@@ -33,8 +33,7 @@ def main() -> None:
     options = _options()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "cifar10_16x16"
-        write_half_size(Path(options.data_dir) / "cifar10", data, options.images, options.test_images)
+        data = half_size(options.data_dir, Path(folder), options.images, options.test_images)
         rows = ["crop(padding=2)+flip"]
         for length in options.lengths:
             rows += [f"crop(padding=2)+flip+cutout(length={length})"]

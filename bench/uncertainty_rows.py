@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from half_size import write_half_size
+from half_size import half_size
 
 from augury.jobs.compare import compare
 from augury.jobs.environment import environment
@@ -34,9 +34,7 @@ def main() -> None:
     options = _options()
     torch.set_num_threads(1)
     folder = options.folder or Path(tempfile.mkdtemp())
-    data = folder / "cifar10_16x16"
-    if not data.exists():
-        write_half_size(Path(options.data_dir) / "cifar10", data, options.images, options.test_images)
+    data = half_size(options.data_dir, folder, options.images, options.test_images)
     settings = Settings(
         str(data), augment="crop(padding=2)+flip", strategy=",".join(STRATEGIES), model=options.model, epochs=options.epochs,
         batch_size=128, validation=0.02, precision=options.precision, seed=options.seed,

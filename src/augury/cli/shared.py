@@ -116,7 +116,7 @@ def workers_of(options: argparse.Namespace) -> Any:
     """The `Workers` that the flags name."""
     from augury.train.pools.opened import Workers
 
-    return Workers(parse_int(options.workers, "--workers", high=1000), options.ray)
+    return Workers.of("--workers", parse_int(options.workers, "--workers", high=1000), options.ray)
 
 
 def add_setting(parser: argparse.ArgumentParser, name: str, **changes: Any) -> None:
@@ -145,7 +145,9 @@ def settings_of(
     from augury.core.options import text_from
     from augury.train.engine.config_file import read_config
     from augury.train.engine.policy_files import refuse_edited
+    from augury.train.engine.rundir import refuse_both
 
+    refuse_both(options.resume, options.overwrite)
     texts = text_fields(Settings)
     values = {**(defaults or {}), **(read_config(options.config, texts) if options.config else {})}
     refuse_edited(values.pop(POLICY_FILES, None), f"-c {options.config}")

@@ -97,7 +97,7 @@ def compare_rows(
     pooled_sum, pooled_degrees = _block_residuals(table)
     rows = []
     for row, values in enumerate(table):
-        mean, low, high = _mean_interval(values[present[row]], confidence)
+        mean, low, high = mean_interval(values[present[row]], confidence)
         verdict: Verdict = "reference" if row == 0 else "no difference shown"
         difference = difference_low = difference_high = None
         if row > 0 and shared[row].any():
@@ -168,7 +168,8 @@ def _half_width(
     return dunnett_critical(comparisons, degrees, confidence) * math.sqrt(variance / len(differences))
 
 
-def _mean_interval(values: np.ndarray, confidence: float) -> tuple[float | None, float | None, float | None]:
+def mean_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float | None, float | None, float | None]:
+    """The mean and its t-interval; None for the ends where one value, or no spread, says nothing of them."""
     if len(values) == 0:
         return None, None, None
     mean = float(values.mean())

@@ -20,7 +20,7 @@ from augury.explain.throughput.chains import CHAINS
 from augury.explain.throughput.peers import installed, peers_of
 from augury.explain.throughput.timing import Rate, Task, rates
 from augury.explain.throughput.workloads import JOBS, Size, batches, call_of, images_for, jobs, sizes
-from augury.jobs.environment import environment
+from augury.jobs.environment import ABSENT, environment, installed_version
 from augury.jobs.outputs import open_output
 from augury.jobs.progress import bar
 from augury.train.engine.checkpoint import write_json
@@ -72,16 +72,17 @@ def bench(
     measured: list[BenchRow] = []
     usual = sizes(target.type, quick)
     work = [(job, each) for size in usual for job in known[0] for each in batches(job, size, target.type, quick)]
+    largest = {side: max(size.batch for _, size in work if size.side == side) for side in (size.side for size in usual)}
+    images = {side: images_for(Size(side, batch)).to(target) for side, batch in largest.items()}
     with one_thread(), bar(len(work) * effort.rounds, quiet, "rounds") as progress:
         for job, size in work:
             progress.label(f"{job} {size.name} x{size.batch}")
-            images = images_for(size).to(target)
-            measured += _measure(job, size, images, effort, with_peers, compiled, progress.epoch)
+            measured += _measure(job, size, images[size.side][: size.batch], effort, with_peers, compiled, progress.epoch)
         versions, absent = installed() if with_peers else ({}, [])
         result = {
             "version": 1,
             "command": command,
-            "environment": {**environment(target), "numba": _version("numba"), "triton": _version("triton")},
+            "environment": {**environment(target), **{name: installed_version(name) or ABSENT for name in ("numba", "triton")}},
             "machine": {"cores": os.cpu_count(), "system": platform.platform(), "load_before": before, "load_after": _load()},
             "threads": torch.get_num_threads(),
             "clock": "wall time" if target.type == "cuda" else "processor time",
@@ -93,7 +94,7 @@ def bench(
             "peers": versions,
             "not_installed": absent,
             "rows": _table(measured),
-            **_costs({size: images_for(size).to(target) for size in usual}, effort, quick),
+            **_costs({size: images[size.side][: size.batch] for size in usual}, effort, quick),
         }
     if output is not None:
         write_json(output / "result.json", result)
@@ -208,12 +209,3 @@ def _costs(batches: dict[Size, Tensor], effort: Effort, quick: bool) -> dict[str
 def _load() -> float | None:
     """The machine's load over the last minute: other processes disturb the measurement."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-
-
-def _version(name: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"

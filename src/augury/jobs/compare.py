@@ -27,7 +27,7 @@ from augury.train.engine.interleaved import run_together
 from augury.train.engine.metrics import Metric, metric_of
 from augury.train.engine.prepare import prepare
 from augury.train.engine.run import OnEpoch, Trainer
-from augury.train.engine.rundir import RunDirectory, refuse_both
+from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
 from augury.train.engine.setup import on_device, pick_device
 from augury.train.engine.source import load_for
@@ -81,7 +81,6 @@ def compare(
     Writes config.yaml, result.json, metrics.jsonl, report.html and runs/ROW-seedK/ with each training's own files.
     """
     alone("compare")
-    refuse_both(resume, overwrite)
     if parallel_seeds and not workers.here:
         raise InputError("--parallel-seeds: trains in this process; leave it out, or --workers and --ray")
     rows = comparison_rows(parse_list(settings.augment, "--augment"), parse_list(settings.strategy, "--strategy"))

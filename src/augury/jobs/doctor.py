@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ import torch
 from augury.augment.forms.backends import available
 from augury.core import registry, warmup
 from augury.explain.fidelity.agreement import CHAINS, differing_chains, differing_operations
-from augury.jobs.environment import environment
+from augury.jobs.environment import environment, installed_version
 from augury.train.engine.precision import native
 from augury.train.engine.settings import Settings
 
@@ -139,16 +139,9 @@ def _extras() -> Iterator[Check]:
     found: dict[str, dict[str, str | None]] = {}
     for requirement in requires("augury") or []:
         if (optional := _OPTIONAL.match(requirement)) and optional["extra"] not in ("dev", "docs"):
-            found.setdefault(optional["extra"], {})[optional["package"]] = _version(optional["package"])
+            found.setdefault(optional["extra"], {})[optional["package"]] = installed_version(optional["package"])
     for extra, versions in found.items():
         if missing := [name for name, number in versions.items() if number is None]:
             yield Check(f"extra {extra}", "note", f"{', '.join(missing)} not installed; pip install 'augury[{extra}]'")
         else:
             yield Check(f"extra {extra}", "ok", ", ".join(f"{name} {number}" for name, number in versions.items()))
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

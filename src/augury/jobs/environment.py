@@ -6,20 +6,23 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
+ABSENT = "not installed"
+
 
 def environment(device: torch.device | str = "cpu") -> dict[str, str]:
     """Versions of the libraries that compute, and the name of the device."""
-    packages = {name: _version(name) for name in ("augury", "torch", "torchvision", "numpy", "pillow")}
+    packages = {name: installed_version(name) or ABSENT for name in ("augury", "torch", "torchvision", "numpy", "pillow")}
     device = torch.device(device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return {**packages, "python": platform.python_version(), "device": name, "threads": str(torch.get_num_threads())}
 
 
-def _version(name: str) -> str:
+def installed_version(name: str) -> str | None:
+    """A distribution's version; None if it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:
-        return "not installed"
+        return None
 
 
 def _processor() -> str:

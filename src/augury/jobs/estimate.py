@@ -74,7 +74,6 @@ def announce(
 
     uncounted: what comes on top, in words; fixed: seconds that come on top.
     """
-    workers.check()
     works = [work for work in works if work.epochs > 0]
     if before is None or not works:
         return

@@ -1,9 +1,5 @@
 """Whether a device's compiled kernels give the plain back end's bits: every operation, and chains in one pass."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor
 
@@ -15,10 +11,8 @@ from augury.core.targets import Targets
 from augury.explain.fidelity.libraries import using
 
 CLASSES = 10
-CHAINS = {
-    "pixels": "crop+flip+randaugment+cutmix",
-    "values": "resized_crop+flip+trivialaugment+normalize+random_erasing+mixup",
-}
+# Together they hold every form, on pixels and on values.
+CHAINS = ("crop+flip+randaugment+cutmix", "resized_crop+flip+trivialaugment+normalize+random_erasing+mixup")
 STATISTICS = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 
 
@@ -28,16 +22,15 @@ def differing_operations(backend: str, device: str) -> dict[str, str]:
 
 
 def differing_chains(backend: str, device: str) -> dict[str, str]:
-    """Of two chains that together hold every form: those whose result differs, each with what was seen."""
-    return {text: seen for text in CHAINS.values() if (seen := _difference(text, backend, device))}
+    """The chains whose result on this device differs from the plain back end's on the CPU, each with what was seen."""
+    return {text: seen for text in CHAINS if (seen := _difference(text, backend, device))}
 
 
 def _difference(text: str, backend: str, device: str) -> str:
     """Empty if both give the same bits."""
     try:
         expected = _result(text, "plain", "cpu")
-        with _unfused(False):
-            found = _result(text, backend, device)
+        found = _result(text, backend, device)
     except Exception as error:  # a driver, a compiler or a library may fail with anything
         return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
     if torch.equal(expected, found):
@@ -53,21 +46,6 @@ def _result(text: str, backend: str, device: str) -> Tensor:
     ids = torch.arange(len(images), device=device)
     saliency = torch.rand(images[:, 0].shape, generator=generator).to(device)
     batch = Batch(images, Targets.of(ids % CLASSES, CLASSES), ids, saliency=saliency)
-    with using(backend), _unfused(backend == "plain"):
-        normalize = STATISTICS if "normalize" in text else None
-        made = pipeline(text, normalize=normalize) if normalize else pipeline(text)
+    made = pipeline(text, normalize=STATISTICS if "normalize" in text else None)
+    with using(backend, fuse=backend != "plain"):
         return made.run(batch, Noise.of(0, ids, epoch=1))[0].images.to("cpu", torch.float32)
-
-
-@contextmanager
-def _unfused(yes: bool) -> Iterator[None]:
-    """AUGURY_FUSE as asked for, which is put back afterwards."""
-    before = os.environ.get("AUGURY_FUSE")
-    os.environ["AUGURY_FUSE"] = "0" if yes else "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["AUGURY_FUSE"]
-        else:
-            os.environ["AUGURY_FUSE"] = before

@@ -63,17 +63,22 @@ def peers() -> tuple[list[Library], list[str]]:
 
 
 @contextmanager
-def using(backend: str) -> Iterator[None]:
-    """Augury's back end asked for by AUGURY_BACKEND, which is put back afterwards."""
-    before = os.environ.get("AUGURY_BACKEND")
-    os.environ["AUGURY_BACKEND"] = backend
+def using(backend: str, *, fuse: bool | None = None) -> Iterator[None]:
+    """Augury's back end asked for by AUGURY_BACKEND, and fusing by AUGURY_FUSE; both are put back afterwards.
+
+    fuse: None leaves it as it is.
+    """
+    asked = {"AUGURY_BACKEND": backend} | ({} if fuse is None else {"AUGURY_FUSE": str(int(fuse))})
+    before = {name: os.environ.get(name) for name in asked}
+    os.environ.update(asked)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["AUGURY_BACKEND"]
-        else:
-            os.environ["AUGURY_BACKEND"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _own(backend: str, device: str) -> Callable[[Case], Function]:

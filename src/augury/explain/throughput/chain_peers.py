@@ -34,7 +34,7 @@ def chain_peers(job: str, images: Tensor, labels: Tensor, here: set[str]) -> Ite
         yield "albumentations", "arrays", _task(_albumentations(side), arrays, after)
     if "kornia" in here:
         few = [image[None] for image in images[: max(2, len(images) // 4)]]
-        yield "kornia", "tensor", _task(_kornia(side), few, _after(job, labels[: len(few)], here) or after)
+        yield "kornia", "tensor", _task(_kornia(side), few, after)
 
 
 def _task(transform: Callable[[Any], Any], items: list[Any], after: Callable[[list[Tensor]], object]) -> Task:

@@ -25,14 +25,6 @@ CHAINS = {
     "chain_one_image": _RECIPE,
     "chain_collate": _RECIPE,
 }
-WHAT = {
-    "chain": "a batch in one call",
-    "chain_mixup": "a batch in one call",
-    "chain_cutmix": "a batch in one call",
-    "chain_keep_cutout": "a batch in one call; the saliency map is ready made",
-    "chain_one_image": "a PIL image per call, in a torchvision Compose",
-    "chain_collate": "a list of images and labels per call, collated and augmented",
-}
 
 
 def text_of(job: str, side: int) -> str:

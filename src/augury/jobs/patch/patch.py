@@ -21,7 +21,6 @@ from augury.jobs.progress import bar
 from augury.train.data.dataset import Dataset
 from augury.train.data.groups import Groups, groups_of
 from augury.train.engine.checkpoint import write_atomically, write_json
-from augury.train.engine.rundir import refuse_both
 from augury.train.engine.settings import Settings
 from augury.train.engine.setup import pick_device
 from augury.train.engine.source import load_for
@@ -41,7 +40,6 @@ def patch(
     translate.json or result.json. result.json has a row per strategy with strategy, accuracy, worst_group, gaps, groups, n.
     Raises InputError, before anything is written, for data without groups or with groups that cannot be patched.
     """
-    refuse_both(resume, overwrite)
     stages, rows = stages_named(stage), patch_rows(settings.strategy)
     if settings.labels is not None or settings.labels_per_class is not None:
         raise InputError("--labels: translation needs the label of every image; leave the flag out, or use --fraction")

@@ -6,8 +6,9 @@ from html import escape
 from math import exp, log
 from typing import Any
 
-from scipy import stats
+import numpy as np
 
+from augury.explain.statistics import mean_interval
 from augury.jobs.reproduce.claims import Rows, between, difference, sentences
 from augury.recipes.recipe import Recipe, RecipeRow, load
 
@@ -136,10 +137,9 @@ def _difference(found: Mapping[str, Any], name: str, rows: Rows) -> str:
 
 def _mean(row: Mapping[str, Any]) -> tuple[float, float | None]:
     """Mean over the seeds, and half of its 95 % t-interval, None for one seed."""
-    values = list(row["by_seed"].values())
-    if len(values) < 2:
-        return values[0], None
-    return statistics.mean(values), float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
+    mean, _, high = mean_interval(np.array(list(row["by_seed"].values())))
+    assert mean is not None
+    return mean, None if high is None else high - mean
 
 
 def _minutes(row: Mapping[str, Any]) -> float | None:

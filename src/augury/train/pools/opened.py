@@ -18,22 +18,19 @@ class Workers:
 
     @staticmethod
     def of(where: str, count: int, ray: str | None) -> "Workers":
-        """From Python's arguments; InputError for a number that is none."""
+        """From a user's arguments; InputError for a number that is none, and for Ray where it is not installed."""
         if not isinstance(count, int) or count < 1:
             raise InputError(f"{where}: workers={count!r}: must be a whole number of at least 1")
+        if ray is not None:
+            from augury.train.pools.cluster import ray_module
+
+            ray_module()
         return Workers(count, ray)
 
     @property
     def here(self) -> bool:
         """Whether all is done in this process."""
         return self.count == 1 and self.ray is None
-
-    def check(self) -> None:
-        """Raises InputError if Ray is wanted and not installed."""
-        if self.ray is not None:
-            from augury.train.pools.cluster import ray_module
-
-            ray_module()
 
 
 ALONE = Workers()
