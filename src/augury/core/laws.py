@@ -171,10 +171,7 @@ class Beta:
     def value(self, u: Tensor, strength: Tensor) -> Tensor:
         if self.a == self.b == 1:
             return u
-        low, high = _beta_tables(self.a, self.b, u.device)
-        lower = _interpolate(u, low)
-        upper = 1 - _interpolate(1 - u, high)
-        return torch.where(u < 0.5, lower, upper).to(u.dtype)
+        return (_opaque_beta if torch.compiler.is_compiling() else _beta_quantile)(u, self.a, self.b)
 
     def log_prob(self, value: Tensor, strength: Tensor) -> Tensor:
         norm = math.lgamma(self.a + self.b) - math.lgamma(self.a) - math.lgamma(self.b)
@@ -186,13 +183,20 @@ class Beta:
 _OCTAVES, _STEPS = 25, 1024
 
 
-@torch.compiler.assume_constant_result
-def _beta_tables(a: float, b: float, device: torch.device) -> tuple[Tensor, Tensor]:
-    return _placed_beta_tables(a, b, device)
+def _beta_quantile(u: Tensor, a: float, b: float) -> Tensor:
+    low, high = _beta_tables(a, b, u.device)
+    lower = _interpolate(u, low)
+    upper = 1 - _interpolate(1 - u, high)
+    return torch.where(u < 0.5, lower, upper).to(u.dtype)
+
+
+# An operation of its own where PyTorch's compiler works, which cannot make the tables: it is given a new tensor, not the tables.
+_opaque_beta = torch.library.custom_op("augury::beta_quantile", _beta_quantile, mutates_args=())
+_opaque_beta.register_fake(lambda u, a, b: torch.empty_like(u))
 
 
 @functools.cache
-def _placed_beta_tables(a: float, b: float, device: torch.device) -> tuple[Tensor, Tensor]:
+def _beta_tables(a: float, b: float, device: torch.device) -> tuple[Tensor, Tensor]:
     from scipy.special import betaincinv
 
     octave = np.exp2(-np.arange(1, _OCTAVES + 1))[:, None] * (1 + np.arange(_STEPS + 1) / _STEPS)
