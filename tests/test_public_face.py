@@ -11,7 +11,7 @@ import pytest
 
 import augury
 
-ROOT = Path(augury.__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 PROMISED = """
     pipeline apply policy strategy model dataset names register Pipeline Batch Targets Noise Op Parameter Interval Law Constant
     Uniform LogUniform Choice Linear Stepped Ladder Beta Space Plan Policy Stage Strategy Step Views Settings fit compare recommend

@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -67,13 +68,15 @@ def main() -> int:
                 answers(python, folder, commands=COMMANDS[:2])
                 typed(python, folder)
             return 0
-        rows, skipped = tried(folder, wheel, source, args)
+        rows, failed, skipped = tried(folder, wheel, source, args)
     if args.output:
-        args.output.write_text(json.dumps({"environments": rows, "not_tried": skipped}, indent=1) + "\n", encoding="utf-8")
+        found = {"command": " ".join(sys.argv), "machine": platform.platform(), "cores": os.cpu_count()}
+        found |= {"environments": rows, "failed": failed, "not_tried": skipped}
+        args.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     for each in skipped:
         print(f"not tried: {each}")
-    print(f"{len(rows)} environments passed, {len(skipped)} not tried")
-    return 0 if rows else 1
+    print(f"{len(rows)} environments passed, {len(failed)} failed, {len(skipped)} not tried")
+    return 1 if failed or not rows else 0
 
 
 class step:
@@ -127,19 +130,27 @@ def copied(folder: Path) -> None:
             shutil.copyfile(ROOT / name, folder / name)
 
 
-def tried(folder: Path, wheel: Path, source: Path, args: argparse.Namespace) -> tuple[list[dict[str, object]], list[str]]:
-    """A row for each environment that passed, and what was not tried; SystemExit at the first that fails."""
+def tried(
+    folder: Path, wheel: Path, source: Path, args: argparse.Namespace
+) -> tuple[list[dict[str, object]], list[str], list[str]]:
+    """A row for each environment that passed, those that failed, and those that were not tried."""
     here = interpreters(args.python)
-    rows, skipped = [], []
+    rows, failed, skipped = [], [], []
     for version, torch in TRIED:
         if args.only and args.only != f"{version},{torch}":
             continue
         if version not in here:
             skipped.append(f"Python {version} with the {torch} torch: no such interpreter; name one with --python PATH")
             continue
-        with step(f"Python {version} with the {torch} torch"):
-            rows.append(passed(here[version], torch, wheel, source, folder / f"{version}-{torch}", args.tests or TESTS))
-    return rows, skipped
+        place = folder / f"{version}-{torch}"
+        try:
+            with step(f"Python {version} with the {torch} torch"):
+                rows.append(passed(here[version], torch, wheel, source, place, args.tests or TESTS))
+        except SystemExit as error:  # the others are tried all the same: each takes minutes
+            print(error, flush=True)
+            failed.append(f"Python {version} with the {torch} torch")
+        shutil.rmtree(place)
+    return rows, failed, skipped
 
 
 def interpreters(given: list[str]) -> dict[str, str]:
@@ -181,7 +192,6 @@ def passed(base: str, torch: str, wheel: Path, source: Path, folder: Path, tests
         "tests_s": round(time.monotonic() - installed),
     }
     print(f"    {row}", flush=True)
-    shutil.rmtree(folder)
     return row
 
 

@@ -24,7 +24,7 @@ HOMES = {
     "keras": ["keras.layers"],
     "timm": ["timm.data.auto_augment", "timm.data.mixup", "timm.data.random_erasing", "timm.data.transforms"],
 }
-ROOT = Path(augury.__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 TABLE = other_names()
 IMAGES = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 

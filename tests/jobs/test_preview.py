@@ -1,5 +1,6 @@
 """Previews show again exactly what a training saw, and the images its network does worst on."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,17 @@ def test_data_beside_a_run_and_epochs_it_never_saw_are_refused(tmp_path: Path) -
     with pytest.raises(InputError, match=r"--epoch 2: .* was trained for 1 epochs; name one from 1 to 1"):
         preview(Request(run=run, epoch=2), tmp_path / "sheet.png")
     assert not (tmp_path / "sheet.png").exists()
+
+
+def test_the_worst_images_are_named_as_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches names that stand in the picture alone, where they can be neither copied, searched nor read aloud."""
+    run, sheet = tmp_path / "run", tmp_path / "sheet.html"
+    assert main(["train", "digits", "--epochs", "1", "--augment", "none", "--output", str(run), "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["preview", "--worst", str(run), "--images", "3", "--output", str(sheet)]) == 0
+    *lines, file = capsys.readouterr().out.splitlines()
+    assert file == str(sheet) and len(lines) == 3
+    assert all(re.fullmatch(r"id \d+: \d, seen as \d, loss \d+\.\d\d", line) for line in lines)
+    page = sheet.read_text(encoding="utf-8")
+    assert re.findall(r"<li>(.*?)</li>", page) == lines
+    assert 'alt="Originals and draws of none; the rows are listed below"' in page

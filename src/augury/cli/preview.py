@@ -57,5 +57,8 @@ def run(options: argparse.Namespace) -> None:
         image_size(options.image_size), options.model,
         convert(options.resize, Resize, f"--resize: {options.resize!r}"), options.strategy,
     )  # fmt: skip
-    print_notes({"notes": preview(request, options.output, overwrite=options.overwrite)})
+    found = preview(request, options.output, overwrite=options.overwrite)
+    print_notes({"notes": found.notes})
+    if request.worst:
+        print(*found.rows, sep="\n")
     print(options.output)

@@ -50,12 +50,21 @@ class Request:
     strategy: str | None = None
 
 
-def preview(request: Request, output: Path, *, overwrite: bool = False) -> list[str]:
+@dataclass(frozen=True)
+class Previewed:
+    """What was shown. rows: id, file and class of every image, from the top; for the worst also what the network saw and its loss.
+    notes: the data set's."""
+
+    rows: list[str]
+    notes: list[str]
+
+
+def preview(request: Request, output: Path, *, overwrite: bool = False) -> Previewed:
     """Draw a sheet per augmentation: rows are training images, columns draws, with the drawn operations under each picture.
 
     The draws are those of a training with the seed in epochs `epoch`, `epoch` + 1, ... (1-based, as in metrics.jsonl).
     Stages that use a network's saliency (keep_cutout, ...) need `model`, a run's folder, and also show saliency and candidates.
-    Writes a PNG or a self-contained HTML page, depending on the file's extension. Returns the data set's notes.
+    Writes a PNG or a self-contained HTML page, depending on the file's extension; the page has the rows as text, too.
     """
     if output.suffix.lower() not in (".png", ".html"):
         raise InputError(f"--output {output}: give a file that ends in .png or .html")
@@ -67,7 +76,7 @@ def preview(request: Request, output: Path, *, overwrite: bool = False) -> list[
     shown = _looked_up(request, run)
     png = sheets([_block(shown, source) for source in shown.sources])
     write_atomically(output, png if output.suffix.lower() == ".png" else _page(png, shown).encode())
-    return list(shown.dataset.notes)
+    return Previewed(shown.names, list(shown.dataset.notes))
 
 
 @dataclass(frozen=True)
@@ -198,8 +207,12 @@ def _block(shown: _Request, source: _Source) -> Block:
 def _page(png: bytes, shown: _Request) -> str:
     title = html.escape(f"augury preview of {shown.dataset.name}, seed {shown.seed}, from epoch {shown.epoch + 1}")
     image = base64.b64encode(png).decode()
+    spoken = html.escape(f"Originals and draws of {', '.join(source.title for source in shown.sources)}; the rows are listed below")
+    rows = "".join(f"<li>{html.escape(name)}</li>" for name in shown.names)
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{title}</title><style>:root{{color-scheme:light dark}}body{{font:16px system-ui;margin:1rem}}"
-        f'img{{max-width:100%;height:auto}}</style><h1>{title}</h1><img alt="{title}" src="data:image/png;base64,{image}"></html>\n'
+        f"h1{{font-size:1.3rem}}h2{{font-size:1.1rem}}li{{overflow-wrap:anywhere}}img{{max-width:100%;height:auto}}</style>"
+        f'<main><h1>{title}</h1><img alt="{spoken}" src="data:image/png;base64,{image}">'
+        f"<h2>Rows, from the top</h2><ol>{rows}</ol></main></html>\n"
     )

@@ -6,6 +6,8 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from html.parser import HTMLParser
+from importlib import resources
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,12 +15,17 @@ import pytest
 from PIL import Image
 
 from augury.core.errors import InputError
-from augury.explain.pages.page import comparison_page, train_page
+from augury.explain.measurements.measurement import Figure, Measured, Table
+from augury.explain.pages.page import comparison_page, diagnosis_page, train_page
+from augury.explain.pages.patch import Part, patch_page
+from augury.explain.pages.theory import theory_page
 from augury.explain.report.figures import accuracy_intervals, learning_curves
 from augury.explain.report.palette import row_style
 from augury.explain.report.sheet import Sheet
 from augury.explain.report.summary import comparison_summary, interval, number, row_labels
 from augury.explain.statistics import compare_rows
+from augury.explain.theory.claim import Checked, Claim
+from augury.jobs.recommend.report import race_table
 from augury.jobs.tables import comparison_table
 
 VOID = {"meta", "img", "br", "wbr", "line", "path", "use", "rect", "link", "input", "hr"}
@@ -230,18 +237,57 @@ def test_the_page_of_a_training(comparison: dict[str, Any]) -> None:
         assert text in page
 
 
-def test_the_page_is_readable_by_all(comparison: dict[str, Any]) -> None:
-    # Text in both schemes has WCAG's contrast of 4.5; every header cell says what it heads, every picture what it shows.
-    page = comparison_page(**comparison)
-    schemes = [
-        dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6})", block)) for block in re.findall(r":root \{(.*?)\}", page, re.DOTALL)[:2]
-    ]
-    for colours in schemes:
+def test_text_has_contrast_in_both_schemes() -> None:
+    """WCAG's 4.5, on the page, on the ground of lines to paste, and on the darkest cell of a confusion matrix."""
+    style = (resources.files("augury") / "explain" / "pages" / "page.css").read_text(encoding="utf-8")
+    schemes = [dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6})", block)) for block in re.findall(r":root \{(.*?)\}", style, re.DOTALL)]
+    light, dark, *_ = schemes
+    colour, share = re.search(r"color-mix\(in srgb, (#\w{6}) calc\(var\(--share\) \* ([.\d]+)\)", style).groups()  # type: ignore
+    for colours in (light, dark):
         for name in ("ink", "muted", "better", "worse"):
             assert contrast(colours[name], colours["ground"]) >= 4.5, (name, colours)
-    tags = Outline(page).tags
-    assert all("scope" in given for tag, given in tags if tag == "th")
-    assert all(given.get("alt") for tag, given in tags if tag == "img")
+        for ground in (colours["soft"], mixed(colour, colours["ground"], float(share))):
+            assert contrast(colours["ink"], ground) >= 4.5, (ground, colours)
+
+
+def pages(comparison: dict[str, Any]) -> dict[str, str]:
+    """A page of every kind, with a table, a figure and pictures."""
+    table = Table("Groups", ("group", "accuracy"), (("even", 98.0), ("odd", 77.5)))
+    figure = Figure("Curves", learning_curves(comparison["curves"]), "Every seed.")
+    parts: dict[str, Any] = {"settings": {"Data": "digits"}, "notes": ["A note."]}
+    claim = Claim("It holds.", "a paper", "below 1", "0.1", True)
+    row = dict(candidate="mixup", augment="mixup", strategy="erm", epochs=3, n=2, mean=90.0, interval=(88.0, 92.0), seconds=3.0)
+    race = {"metric": "accuracy", "rows": [row | {"dropped_after": None, "error": None, "refine_share": 0.0}]}
+    return {
+        "compare": comparison_page(**comparison),
+        "recommend": comparison_page(**comparison, figures=[("The race", race_table(race), "How it was run.")]),
+        "train": train_page({"accuracy": 96.3}, curves=comparison["curves"]["mixup"][0], sheets=comparison["sheets"], **parts),
+        "diagnose": diagnosis_page({"harm": Measured("Words.", {}, (table,), (figure,))}, summary="Words.", **parts),
+        "patch": patch_page([Part("Found", "Words.", (figure,), (table,), tuple(comparison["sheets"]))], summary="Words.", **parts),
+        "theory": theory_page({"taylor": Checked("Words.", (claim,), (table,), (figure,))}, summary="Words.", **parts),
+    }
+
+
+def test_pages_are_readable_by_all(comparison: dict[str, Any]) -> None:
+    """A language, headings that skip no level, header cells that say what they head, words for every picture, named regions."""
+    for kind, page in pages(comparison).items():
+        tags = Outline(page).tags
+        levels = [int(tag[1]) for tag, _ in tags if re.fullmatch("h[1-6]", tag)]
+        assert levels[0] == 1 and levels.count(1) == 1, kind
+        assert all(later <= earlier + 1 for earlier, later in pairwise(levels)), (kind, levels)
+        assert dict(tags)["html"]["lang"] == "en" and [tag for tag, _ in tags].count("main") == 1
+        for tag, given in tags:
+            assert tag != "th" or given.get("scope") in ("col", "row"), kind
+            assert tag != "img" or given.get("alt"), kind
+            drawn = tag == "svg" and given.get("aria-hidden") != "true"
+            assert not drawn or (given.get("role") == "img" and given.get("aria-label")), kind
+            assert "tabindex" not in given or given.get("aria-label"), kind
+
+
+def mixed(one: str, other: str, share: float) -> str:
+    """`share` of one colour in another."""
+    parts = [(int(one[k : k + 2], 16), int(other[k : k + 2], 16)) for k in (1, 3, 5)]
+    return "#" + "".join(f"{round(share * a + (1 - share) * b):02x}" for a, b in parts)
 
 
 def contrast(one: str, other: str) -> float:

@@ -102,7 +102,8 @@ def test_nothing_sticks_out_on_a_phone(browser: Browser, comparison: dict[str, A
         dict(row, augment=f"inaugment(policy=randaugment,patches={n})+{'x' * 60}")
         for n, row in enumerate(comparison["result"]["rows"])
     ]
-    inner = comparison_page(**(comparison | {"result": {"rows": long}}))
+    paste = f"<pre><code>augury train photographs --augment '{'x' * 200}' --output run</code></pre>"  # as `recommend` has it
+    inner = comparison_page(**(comparison | {"result": {"rows": long}}), figures=[("Use it", paste, "To paste.")])
     inner = inner.replace("</body>", "<script>parent.postMessage(document.documentElement.scrollWidth, '*')</script></body>")
     frame = inner.replace("&", "&amp;").replace('"', "&quot;")
     page = f"""<!doctype html><title>none</title><script>onmessage = (event) => document.title = event.data</script>

@@ -266,9 +266,19 @@ def embedded_sheets(sheets: Sequence[Sheet]) -> list[dict[str, str]]:
         scale = 0.85 * (_SHEET_BYTES / total) ** 0.5
         images = [(_jpeg(sheet.png, scale=scale), "jpeg") for sheet in sheets]
     return [
-        {"title": sheet.title, "caption": sheet.caption, "source": f"data:image/{kind};base64,{base64.b64encode(data).decode()}"}
+        {
+            "title": sheet.title,
+            "caption": sheet.caption,
+            "width": str(_width(sheet.png)),
+            "source": f"data:image/{kind};base64,{base64.b64encode(data).decode()}",
+        }
         for sheet, (data, kind) in zip(sheets, images, strict=True)
     ]
+
+
+def _width(png: bytes) -> int:
+    with Image.open(io.BytesIO(png)) as opened:
+        return opened.width
 
 
 def _jpeg(png: bytes, scale: float) -> bytes:

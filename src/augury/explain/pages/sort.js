@@ -34,5 +34,7 @@
       cell.append(button);
     });
   });
+  // Paper cannot be unfolded.
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));
   document.documentElement.dataset.sorting = "ready";
 })();

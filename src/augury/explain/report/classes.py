@@ -43,7 +43,7 @@ class Matrix:
         """The classes that are confused most: the class, what it is taken for, images, and their share of the class."""
         found = [(count, k, j) for k, row in enumerate(self.counts) for j, count in enumerate(row) if j != k and count]
         return [
-            (self.classes[k], self.classes[j], number(count, 0), f"{number(100 * count / sum(self.counts[k]))} %")
+            (self.classes[k], self.classes[j], number(count, 0), f"{number(100 * count / sum(self.counts[k]))}\u00a0%")
             for count, k, j in sorted(found, key=lambda each: -each[0])[:_LISTED]
         ]
 
@@ -58,7 +58,7 @@ def class_rows(result: Mapping[str, Any]) -> ClassTable | None:
     rows = []
     for each in classes:
         figures = list(each["recall"]) if compared else [each["recall"], each["precision"]]
-        shown = [(number(each["images"], 0), float(each["images"])), (f"{number(each['prevalence'])} %", each["prevalence"])]
+        shown = [(number(each["images"], 0), float(each["images"])), (f"{number(each['prevalence'])}\u00a0%", each["prevalence"])]
         rows.append((str(each["class"]), (*shown, *((number(value), value) for value in figures))))
     return ClassTable(headings, tuple(rows))
 

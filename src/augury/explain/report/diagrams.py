@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from augury.explain.report.figures import INK, Epochs, curve_panel, dash_of, draw_legend, make_panels, styled_axes, to_svg
 from augury.explain.report.palette import row_style
@@ -84,6 +85,8 @@ def line_panel(
         )
         if (table[:, 3] > table[:, 2]).any():
             axes.fill_between(table[:, 0], table[:, 2], table[:, 3], color=style.colour, alpha=0.16, linewidth=0)
+    if "x" not in log and all(float(point[0]).is_integer() for row in series.values() for point in row):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if diagonal:
         axes.set_xlim(0, 102)
         axes.axline((0, 0), slope=1, color=INK, linewidth=1, alpha=0.45, linestyle=(0, (4, 3)))
