@@ -1,5 +1,6 @@
 """A recommendation end to end, its race on made-up trainings, its plan, and what it refuses."""
 
+import html
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from augury.jobs.recommend.look import look
 from augury.jobs.recommend.plan import Plan, Rung, epochs_in, plan_of, work
 from augury.jobs.recommend.race import Race, resplit
 from augury.jobs.recommend.recommend import answer
+from augury.jobs.recommend.report import usage
 from augury.train.data.dataset import Dataset, Split, load
 from augury.train.engine.settings import Settings
 from augury.train.search.journal import Journal
@@ -231,3 +233,21 @@ def test_refusals_are_one_line_and_leave_nothing(
     assert main(["recommend", "digits", *minutes, "--epochs", "2", "--output", str(out), "--quiet", *flags]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1 and not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("augment", "strategy", "said", "unsaid"),
+    [
+        ("crop+flip+randaugment", "erm", ["v2.RandAugment(", "from timm", "augury train"], ["cannot"]),
+        ("crop(padding=2)+flip", "erm", ["v2.RandomCrop(24, padding=2"], ["With timm"]),
+        ("crop+inaugment", "erm", ["With torchvision alone this cannot be done: inaugment"], ["import v2"]),
+        ("crop", "ait", ["no ait: it is a way of training", "--strategy"], ["import v2"]),
+    ],
+)
+def test_the_report_has_code_for_other_libraries_where_they_can_do_it(
+    augment: str, strategy: str, said: list[str], unsaid: list[str]
+) -> None:
+    """Catches a block of a library that does something else, and a method that is lost on the way to it."""
+    pytest.importorskip("timm")
+    text = html.unescape(usage({"recommendation": {"augment": augment, "strategy": strategy}}, Settings("d", image_size=(24, 20))))
+    assert all(each in text for each in said) and not any(each in text for each in unsaid)

@@ -1,19 +1,24 @@
 """The report of `augury recommend`: the answer, the race, how to use it, and what it does to the user's images."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from markupsafe import escape
 
+from augury.augment.exported.export import export_policy
+from augury.core.errors import InputError
 from augury.core.options import parse_chain
 from augury.explain.pages.page import comparison_page
 from augury.explain.report.summary import interval, number
 from augury.jobs.recommend.candidates import Candidate
 from augury.jobs.reporting import settings_shown, sheet_of
 from augury.train.data.dataset import Dataset
+from augury.train.data.default_side import SIDES
 from augury.train.engine.metrics import metric_of
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
+
+_LIBRARIES: tuple[Literal["torchvision", "timm"], ...] = ("torchvision", "timm")
 
 
 def report_page(
@@ -40,9 +45,29 @@ def report_page(
 
 
 def usage(result: dict[str, Any], settings: Settings) -> str:
-    """How to train with the recommendation, as HTML: the command, and Python."""
+    """How to train with the recommendation, as HTML: the command, Python, and other libraries' code where they can do it."""
     command, python = lines_of(result, settings)
-    return "".join(f"<pre><code>{escape(text)}</code></pre>" for text in (command, python))
+    blocks = [("On the command line", command), ("In your own loop", python), *elsewhere(result, settings)]
+    return "".join(
+        f"<p>{escape(title)}</p>" + "".join(f"<pre><code>{escape(text)}</code></pre>" for text in texts) for title, *texts in blocks
+    )
+
+
+def elsewhere(result: dict[str, Any], settings: Settings) -> list[tuple[str, ...]]:
+    """The recommended augmentation without Augury: for each library a title with its code, or one that says why there is none."""
+    chosen, size = result["recommendation"], settings.image_size
+    if chosen["strategy"] != "erm":
+        return [(f"Other libraries have no {chosen['strategy']}: it is a way of training, not a transform.",)]
+    side = max(size) if isinstance(size, tuple) else size
+    blocks: list[tuple[str, ...]] = []
+    for library in _LIBRARIES:
+        try:
+            code = export_policy(chosen["augment"], library, image_size=side or max(SIDES)).code
+        except InputError as refused:
+            blocks.append((f"With {library} alone this cannot be done: {refused}.",))
+        else:  # what torchvision does alone is given once
+            blocks += [(f"With {library} alone", code)] if f"from {library}" in code else []
+    return blocks
 
 
 def lines_of(result: dict[str, Any], settings: Settings) -> tuple[str, str]:
