@@ -12,7 +12,7 @@ from typing import Any
 from augury.core.errors import InputError
 from augury.core.flags import flags_of
 from augury.core.text import LONGEST_MESSAGE, Printable, shortened
-from augury.train.engine.settings import POLICY_FILES, Settings, text_fields
+from augury.train.engine.settings import POLICY_FILES, PRETRAINED_FILES, Settings, text_fields
 
 DATA = (
     "digits, cifar10, cifar100, svhn, mnist; a folder with train/ and test/ class folders or with train.npz and test.npz; "
@@ -74,8 +74,21 @@ def add_settings(
     """DATA, the flags of a training and those of its output; defaults, texts: see `add_flags`."""
     parser.add_argument("data", metavar="DATA", nargs="?", default=argparse.SUPPRESS, help=DATA)
     add_flags(parser, Settings, defaults, texts)
+    add_tune(parser)
     output = add_output(parser, "a run's config.yaml")
     output.add_argument("--resume", action="store_true", help="resume the run in --output")
+
+
+def add_tune(parser: argparse.ArgumentParser) -> None:
+    """--tune, which stands for several settings."""
+    group = next(group for group in parser._action_groups if group.title == "Trained weights")
+    group.add_argument(
+        "--tune",
+        metavar="probe|finetune|none",
+        default=argparse.SUPPRESS,
+        help="settings for what --pretrained gives: probe trains the head alone, finetune everything; flags beside it win "
+        "(default: finetune with --pretrained)",
+    )
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
@@ -145,25 +158,24 @@ def settings_of(
     from augury.core.options import text_from
     from augury.train.engine.config_file import read_config
     from augury.train.engine.policy_files import refuse_edited
+    from augury.train.engine.pretrained_files import hashes, refuse_changed
     from augury.train.engine.rundir import refuse_both
+    from augury.train.engine.tuning import layered
 
     refuse_both(options.resume, options.overwrite)
     texts = text_fields(Settings)
-    values = {**(defaults or {}), **(read_config(options.config, texts) if options.config else {})}
+    values = read_config(options.config, texts) if options.config else {}
     refuse_edited(values.pop(POLICY_FILES, None), f"-c {options.config}")
+    refuse_changed(values.pop(PRETRAINED_FILES, None), hashes(values), f"-c {options.config}")
     for key in ("augment", "augment2", "strategy", "model"):
         if values.get(key) is not None:
             several_names = key == "model" or (key != "augment2" and several)
             values[key] = text_from(values[key], f"-c {options.config}: {key}", several=several_names)
-    flags = {key: value for key, value in vars(options).items() if key in Settings.__dataclass_fields__ or key in also}
+    flags = {k: value for k, value in vars(options).items() if k in Settings.__dataclass_fields__ or k == "tune" or k in also}
     from_file = {key: values.pop(key, None) for key in also}
     extra = {key: flags.pop(key, from_file[key]) for key in also}
-    Settings.of({"data": "digits", **values}, f"-c {options.config}")
-    merged = {
-        **(defaults or {}),
-        **values,
-        **{key: _value(key, value, texts) for key, value in flags.items()},
-    }
+    Settings.of({"data": "digits", **{k: v for k, v in values.items() if k != "tune"}}, f"-c {options.config}")
+    merged = layered(defaults or {}, values, {key: _value(key, value, texts) for key, value in flags.items()})
     if "data" not in merged:
         command = options.parser.prog
         example = EXAMPLES.get(command.split()[-1], "digits")

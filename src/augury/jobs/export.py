@@ -5,12 +5,13 @@ from pathlib import Path
 import safetensors.torch
 
 from augury.core.errors import InputError
-from augury.core.options import Chain, Spec, parse_spec
+from augury.core.options import parse_spec
 from augury.jobs.outputs import open_output
 from augury.jobs.runs import open_run
 from augury.train.data.words import count
 from augury.train.engine.checkpoint import write_atomically, write_json
 from augury.train.models.backbone import CARD, WEIGHTS, Card, body, weights, widths
+from augury.train.models.build import innermost, without_weights
 
 
 def export(run: Path, output: Path, *, network: int = 1, overwrite: bool = False) -> Card:
@@ -28,18 +29,10 @@ def export(run: Path, output: Path, *, network: int = 1, overwrite: bool = False
     channels = own.channels
     _, layers = body(made)
     card = Card(
-        str(_plain(parse_spec(opened.models[network - 1], "RUN"))), len(own.classes), channels, layers,
+        str(without_weights(innermost(parse_spec(opened.models[network - 1], "RUN")))), len(own.classes), channels, layers,
         widths(made, channels), list(own.mean), list(own.std),
     )  # fmt: skip
     open_output(output)
     write_atomically(output / WEIGHTS, safetensors.torch.save(weights(made)))
     write_json(output / CARD, card.dict())
     return card
-
-
-def _plain(spec: Spec) -> Spec:
-    """The network inside a BNNeck, without `pretrained`, whose weights would be downloaded only to be overwritten."""
-    if spec.name == "bnneck":
-        inner = spec.first[0] if spec.first else spec.options.get("of", "resnet18")
-        return _plain(inner.stages[0] if isinstance(inner, Chain) else parse_spec(str(inner), "RUN"))
-    return Spec(spec.name, {key: value for key, value in spec.options.items() if key != "pretrained"}, spec.first)

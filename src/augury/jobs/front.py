@@ -14,6 +14,7 @@ from augury.jobs.runs import Run, open_run
 from augury.jobs.train import train
 from augury.train.engine.run import OnEpoch
 from augury.train.engine.settings import Settings
+from augury.train.engine.tuning import Tune, layered
 from augury.train.pools.opened import Workers
 
 _TEXTS = ("augment", "augment2", "strategy", "model")
@@ -22,17 +23,17 @@ _TEXTS = ("augment", "augment2", "strategy", "model")
 @door
 def fit(
     data: str | Settings, *, output: str | os.PathLike[str], resume: bool = False, overwrite: bool = False, quiet: bool = False,
-    on_epoch: OnEpoch | None = None, **settings: Any,
+    on_epoch: OnEpoch | None = None, tune: Tune | None = None, **settings: Any,
 ) -> Run:  # fmt: skip
     """Train a network, as `augury train` does, and open the finished run: `run.accuracy`, `run.networks[0]`, `run.result`.
 
     data: a name, folder or file as on the command line, with the settings as keywords, or `Settings`. Augmentations may be
     text or pipelines. output: the run's folder. on_epoch: is called after every epoch with its line of metrics.jsonl, a dictionary;
-    what it raises ends the training, which `resume` continues.
+    what it raises ends the training, which `resume` continues. tune: settings for what `pretrained` gives, as `--tune`.
 
     Raises InputError, before anything is written, for wrong settings or data.
     """
-    made, path = _settings(data, settings), Path(output)
+    made, path = _settings(data, {**settings, "tune": tune}), Path(output)
     if train(made, path, resume=resume, overwrite=overwrite, quiet=quiet, on_epoch=on_epoch) is None:
         raise InputError("fit: runs in one process; `augury train` runs in several under torchrun")
     return open_run(path, made.device)
@@ -42,7 +43,7 @@ def fit(
 def compare(
     data: str | Settings, *, output: str | os.PathLike[str], seeds: int = 3, resume: bool = False, overwrite: bool = False,
     quiet: bool = False, parallel_seeds: bool = False, workers: int = 1, ray: str | None = None,
-    on_epoch: OnEpoch | None = None, **settings: Any,
+    on_epoch: OnEpoch | None = None, tune: Tune | None = None, **settings: Any,
 ) -> Comparison:  # fmt: skip
     """Compare augmentations and strategies at equal budget, as `augury compare` does; the first of each is the reference.
 
@@ -50,7 +51,7 @@ def compare(
     time; a script that asks for several guards its own calls by `if __name__ == "__main__":`. ray: a Ray cluster, `local`, `auto`
     or an address. on_epoch: as in `fit`, with the training's name as `training`. Everything else as in `fit`.
     """
-    made, path = _settings(data, settings, several=True), Path(output)
+    made, path = _settings(data, {**settings, "tune": tune}, several=True), Path(output)
     result = comparisons.compare(
         made, seeds, path, resume=resume, overwrite=overwrite, quiet=quiet, parallel_seeds=parallel_seeds,
         workers=Workers.of("compare", workers, ray), on_epoch=on_epoch,
@@ -60,6 +61,7 @@ def compare(
 
 def _settings(data: str | Settings, given: dict[str, Any], several: bool = False) -> Settings:
     if isinstance(data, Settings):
+        given = {key: value for key, value in given.items() if key != "tune" or value is not None}
         if given:
             raise InputError(f"{next(iter(given))}: given in addition to Settings; set it there")
         return data
@@ -67,7 +69,9 @@ def _settings(data: str | Settings, given: dict[str, Any], several: bool = False
     for key in _TEXTS:
         if values.get(key) is not None:
             values[key] = _text(values[key], key, several and key in ("augment", "strategy"))
-    return Settings.of({"data": data, **values}, "fit")
+    if isinstance(values.get("pretrained"), os.PathLike):
+        values["pretrained"] = os.fspath(values["pretrained"])
+    return Settings.of(layered({"data": data, **values}), "fit")
 
 
 def _text(value: object, where: str, several: bool) -> str:

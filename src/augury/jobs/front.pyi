@@ -16,10 +16,15 @@ def fit(
     overwrite: bool = False,
     quiet: bool = False,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    tune: Literal["probe", "finetune", "none"] | None = None,
     augment: Augmentation = "none",
     augment2: Augmentation | None = None,
     strategy: str = "erm",
     model: str = "small_cnn",
+    pretrained: str | None = None,
+    freeze: Literal["backbone"] | int | None = None,
+    layer_decay: float | None = None,
+    normalization: Literal["weights", "data"] = "weights",
     epochs: int = 60,
     batch_size: int | None = None,
     opt: Literal["sgd", "rmsprop", "adam", "adamw"] = "sgd",
@@ -76,7 +81,7 @@ def fit(
 
     data: a name, folder or file as on the command line, with the settings as keywords, or `Settings`. Augmentations may be
     text or pipelines. output: the run's folder. on_epoch: is called after every epoch with its line of metrics.jsonl, a dictionary;
-    what it raises ends the training, which `resume` continues.
+    what it raises ends the training, which `resume` continues. tune: settings for what `pretrained` gives, as `--tune`.
 
     Raises InputError, before anything is written, for wrong settings or data.
     """
@@ -93,10 +98,15 @@ def compare(
     workers: int = 1,
     ray: str | None = None,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    tune: Literal["probe", "finetune", "none"] | None = None,
     augment: Augmentation = "none",
     augment2: Augmentation | None = None,
     strategy: str | Sequence[str] = "erm",
     model: str = "small_cnn",
+    pretrained: str | None = None,
+    freeze: Literal["backbone"] | int | None = None,
+    layer_decay: float | None = None,
+    normalization: Literal["weights", "data"] = "weights",
     epochs: int = 60,
     batch_size: int | None = None,
     opt: Literal["sgd", "rmsprop", "adam", "adamw"] = "sgd",

@@ -20,7 +20,7 @@ from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
 from augury.train.engine.setup import pick_device
 from augury.train.engine.source import data_key, load_for
-from augury.train.models.build import build
+from augury.train.models.build import build, without_weights
 from augury.train.strategies.build import strategy as build_strategy
 
 
@@ -110,7 +110,7 @@ def _read(settings: Settings, identity: Identity | None, shared: dict[Any, Datas
 
 def _network(spec: Spec, file: Path, identity: Identity) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
-        network = build(spec, classes=len(identity.classes), channels=identity.channels)
+        network = build(without_weights(spec), classes=len(identity.classes), channels=identity.channels)
     try:
         open_regular(file).close()
     except OSError as error:

@@ -84,7 +84,7 @@ class DryRun:
         try:
             with torch.random.fork_rng(devices=[]), torch.device("meta"):
                 if key not in self.made:
-                    self.made[key] = make_networks(settings, dataset, strategy)
+                    self.made[key] = make_networks(settings, dataset, network_specs(settings, strategy))
                 model = self.made[key]
                 strategy.modules(model)
                 for spec, network in zip(network_specs(settings, strategy), members(model), strict=True):

@@ -1,5 +1,6 @@
 """The networks of a training: one, or several that a strategy trains together."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -47,13 +48,12 @@ def make_model(settings: Settings, dataset: Dataset) -> nn.Module:
     return make_network(network_specs(settings)[0], dataset)
 
 
-def make_networks(settings: Settings, dataset: Dataset, strategy: Strategy) -> nn.Module:
-    """The networks with their initial weights: one network, or an `nn.ModuleList` of several.
+def make_networks(settings: Settings, dataset: Dataset, specs: Sequence[Spec]) -> nn.Module:
+    """The networks of these names with their initial weights: one network, or an `nn.ModuleList` of several.
 
     The first starts from the training's seed, as it does alone; each further one from a seed of its own. The generator is
     left where the first network's construction left it. To be called inside `torch.random.fork_rng`.
     """
-    specs = network_specs(settings, strategy)
     torch.random.manual_seed(settings.seed)
     made = [make_network(specs[0], dataset)]
     for number, spec in enumerate(specs[1:], start=2):

@@ -12,9 +12,11 @@ from augury.train.data.dataset import Dataset, Split
 from augury.train.data.groups import Groups
 from augury.train.data.labels import labelled
 from augury.train.engine.captured import Capture
+from augury.train.engine.frozen import check_tuning, freeze, rates_by_depth
 from augury.train.engine.metrics import metric_of
-from augury.train.engine.networks import make_networks
+from augury.train.engine.networks import make_networks, network_specs
 from augury.train.engine.precision import precision_of
+from augury.train.engine.pretrained import expecting, fit_networks, with_published
 from augury.train.engine.refinement import check_refinement, check_statistics, refinement_of
 from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
@@ -67,11 +69,13 @@ def check(
     streams: the names of images beside the training part. strategy: see `prepare`.
     """
     settings = settings.resolved(len(dataset.train.ids))
+    dataset = expecting(dataset, settings)
     device, world = pick_device(settings.device), world or World()
     made = build_strategy(parse_spec(settings.strategy, "--strategy") if strategy is None else strategy)
     made.seeded(settings.seed)
     pipelines = method_pipelines(settings.augment, settings.augment2, made, (dataset.mean, dataset.std), settings.strategy)
     notes = check_refinement(settings, pipelines, made)
+    check_tuning(settings)
     check_update(settings, made, world)
     metric_of(settings.metric).missing(dataset)
     openers(settings.log)
@@ -95,9 +99,12 @@ def prepare(
     processes that train together. strategy: one made in Python, in place of the one that the settings name.
     """
     found = check(settings, dataset, streams or (), world, strategy)
-    settings, device = found.settings, found.device
+    settings, device, dataset = found.settings, found.device, expecting(dataset, found.settings)
     with torch.random.fork_rng(devices=cuda_devices(device)):
-        model = make_networks(settings, dataset, found.strategy).to(device).to(memory_format=torch.channels_last)
+        specs = with_published(settings, network_specs(settings, found.strategy))
+        model = make_networks(settings, dataset, specs)
+        started = fit_networks(model, settings, found.strategy, dataset.classes)
+        model = model.to(device).to(memory_format=torch.channels_last)
         check_images(model, settings, dataset)
         method = assembled(
             model, found.strategy, found.pipelines, name=settings.strategy, classes=len(dataset.classes), seed=settings.seed,
@@ -105,9 +112,11 @@ def prepare(
             class_weights=class_weights(settings, found.train.labels, dataset.classes),
         )  # fmt: skip
     check_statistics(settings, members(model))
-    parameters = list(method.parameters())
+    started += freeze(settings, members(model))
+    parameters = list(method.parameters()) if settings.freeze is None else [p for p in method.parameters() if p.requires_grad]
     tensor_rate = Capture.wanted(settings, device, found.world)
-    update = Update(make_optimizer(settings, parameters, tensor_rate=tensor_rate), parameters, settings.clip_grad, found.world)
+    optimizer = make_optimizer(settings, parameters, tensor_rate=tensor_rate, rates=rates_by_depth(settings, members(model)))
+    update = Update(optimizer, parameters, settings.clip_grad, found.world)
     data = TrainingData(
         on_device(found.train, device), on_device(dataset.validation, device), groups=found.groups,
         further={name: images.to(device) for name, images in (streams or {}).items()},
@@ -119,5 +128,5 @@ def prepare(
     average = None if settings.model_ema_decay is None else ModelEma(model, settings.model_ema_decay)
     selection = Selection(settings.select, settings.patience, found.groups, settings.metric)
     precision = found.world.from_first(precision_of(settings, device, model, dataset.train.images, len(dataset.train.ids)))
-    progress = Progress(notes=[*found.notes, *([] if precision.note is None else [precision.note])])
+    progress = Progress(notes=[*found.notes, *started, *([] if precision.note is None else [precision.note])])
     return Training(settings, dataset, method, update, data, selection, precision.bfloat16, average, progress=progress)

@@ -15,6 +15,7 @@ from augury.train.engine import checkpoint
 from augury.train.engine.identity import keep_identity
 from augury.train.engine.nested import flatten_state, unflatten_state
 from augury.train.engine.policy_files import by_content, contents
+from augury.train.engine.pretrained_files import by_hash, hashes
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import HARMLESS, Settings
 from augury.train.engine.training import Training
@@ -150,6 +151,7 @@ def _deciding(settings: Settings, *, as_written: bool = False) -> dict[str, Any]
     """The settings that decide a training's result, as plain values: the checkpoint's fingerprint of them. See `by_content`."""
     plain = json.loads(json.dumps(settings.dict()))
     plain = by_content(plain, contents(plain), as_written=as_written)  # a search's policies may have moved with it
+    plain = by_hash(plain, hashes(plain))
     return {key: value for key, value in plain.items() if key not in (*HARMLESS, "data", "device")}
 
 

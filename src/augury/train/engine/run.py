@@ -13,6 +13,7 @@ from augury.train.engine.costs import Stopwatch, Tally, WallClock, gather
 from augury.train.engine.failure import Watch, explained
 from augury.train.engine.feed import Share, load_batches
 from augury.train.engine.following import follow
+from augury.train.engine.frozen import stay
 from augury.train.engine.networks import derived_seed
 from augury.train.engine.outcome import conclude, epoch_row
 from augury.train.engine.parallel import overlapped
@@ -105,6 +106,7 @@ class Trainer:
         name = f"network of process {t.world.rank}" if t.world.rank else "network"
         torch.random.manual_seed(derived_seed(t.settings.seed, name, t.epoch))
         t.method.train()
+        stay(t.settings, t.networks)
         t.method.start_epoch(t.epoch, t.settings.total_epochs)
         return Tally(Stopwatch(t.device), torch.zeros((), device=t.device))
 

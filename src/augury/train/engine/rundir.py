@@ -16,7 +16,8 @@ from augury.core.files import NotRegularError, read_bytes, read_text
 from augury.train.engine.checkpoint import NAME, PREVIOUS, STAGE_ONE, not_written, write_atomically, write_json
 from augury.train.engine.lock import Lock, locked
 from augury.train.engine.policy_files import by_content, contents, same_policy
-from augury.train.engine.settings import HARMLESS, POLICY_FILES, Settings
+from augury.train.engine.pretrained_files import by_hash, hashes, kept_hashes, refuse_changed
+from augury.train.engine.settings import HARMLESS, POLICY_FILES, PRETRAINED_FILES, Settings
 
 FILES = (
     "config.yaml", "data.json", "data_files.csv", "result.json", "metrics.jsonl", "predictions.npz", "predictions.csv",
@@ -60,7 +61,8 @@ class RunDirectory:
         """
         refuse_both(resume, overwrite)
         made, files = RunDirectory(path), contents(config)
-        config = {**config, **({POLICY_FILES: files} if files else {})}
+        weights = hashes(config)
+        config = {**config, **({POLICY_FILES: files} if files else {}), **({PRETRAINED_FILES: weights} if weights else {})}
         made._make()
         made = replace(made, lock=locked(path))
         try:
@@ -103,8 +105,10 @@ class RunDirectory:
         # Who may change the augmentations looks after their rows himself: a search trains a changed policy anew.
         if edited and "augment" not in may_change:
             raise InputError(f"--resume: the policy file {edited[0]} was edited since {self.path} was started; put its text back")
+        refuse_changed(kept_hashes(old), kept_hashes(config), f"--resume: {self.path}")
         before, now = by_content(old, kept or files), by_content(config, files)
-        fixed = {**old, **config}.keys() - HARMLESS - {POLICY_FILES, *may_change}
+        before, now = by_hash(before, kept_hashes(old)), by_hash(now, kept_hashes(config))
+        fixed = {**old, **config}.keys() - HARMLESS - {POLICY_FILES, PRETRAINED_FILES, *may_change}
         changed = sorted(key for key in fixed if said(before, key) != said(now, key))
         if changed:
             words = ", ".join(f"{k} (was {said(old, k)}, now {said(config, k)})" for k in changed)

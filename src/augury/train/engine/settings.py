@@ -17,6 +17,8 @@ HARMLESS = frozenset({"data_dir", "cache", "log", "decode_workers", "stream", "c
 
 # Where config.yaml keeps the texts of the policy files that a run was told to use.
 POLICY_FILES = "policy_files"
+# Where it keeps the hashes of the files of weights that a run started from.
+PRETRAINED_FILES = "pretrained_files"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,29 @@ class Settings:
         "Network",
         "network: a name of `augury list`, torchvision:NAME or timm:NAME; A,B for strategies that train several",
         value="NETWORK",
+    )
+    pretrained: str | None = flag(
+        None,
+        "Trained weights",
+        "what networks start from: a file of weights, a run's folder, yes or a tag for published ones; A,B for several networks",
+        value="FILE|RUN|yes|TAG",
+        unset="nothing",
+    )
+    freeze: Literal["backbone"] | Annotated[int, Interval(1)] | None = flag(
+        None,
+        "Trained weights",
+        "what stays as it is: backbone, all but the head, or a number of stages after the stem",
+        value="backbone|N",
+        unset="nothing",
+    )
+    layer_decay: Annotated[float, Interval(0.01, 1)] | None = flag(
+        None,
+        "Trained weights",
+        "factor by which the learning rate falls from one layer to the one below it; the head has the full rate",
+        unset="one rate for all",
+    )
+    normalization: Literal["weights", "data"] = flag(
+        "weights", "Trained weights", "whose mean and deviation images are normalised by, where --pretrained is given"
     )
     epochs: Annotated[int, Interval(1)] = flag(60, "Optimisation", "passes over the training part")
     batch_size: Annotated[int, Interval(2)] | None = flag(
@@ -167,7 +192,7 @@ class Settings:
         "Data",
         "side to which images are brought, or rows and columns, such as 256,128",
         value="N|ROWS,COLUMNS",
-        unset="the images' own, where they agree",
+        unset="the images' own, where they agree; with --pretrained, the weights'",
     )
     resize: Literal["cover", "fit", "stretch"] = flag(
         "cover",
@@ -230,7 +255,7 @@ class Settings:
 
         What a run's config.yaml keeps beside the settings is left out.
         """
-        return Settings(**checked(Settings, {k: v for k, v in values.items() if k != POLICY_FILES}, where))
+        return Settings(**checked(Settings, {k: v for k, v in values.items() if k not in (POLICY_FILES, PRETRAINED_FILES)}, where))
 
     def resolved(self, images: int) -> "Settings":
         """With the batch size filled in for a training part of `images`.

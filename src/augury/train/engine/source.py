@@ -1,27 +1,38 @@
 """The data of a training, as its settings say."""
 
+from dataclasses import replace
 from typing import Any
 
 from augury.train.data.dataset import Dataset, load
 from augury.train.data.preparation import Preparation
 from augury.train.data.subsets import reduced
+from augury.train.engine.pretrained import expecting, size_of_weights
 from augury.train.engine.settings import Settings
 
 
 def data_key(settings: Settings) -> tuple[Any, ...]:
     """The key of the data that `load_for` gives: settings with the same key share them."""
     s = settings
-    return s.data, s.data_dir, s.validation, s.image_size, s.resize, s.intensity_range, s.fraction, s.label_noise
+    weights = None if s.pretrained is None else (s.pretrained, s.normalization, s.model)
+    return s.data, s.data_dir, s.validation, s.image_size, s.resize, s.intensity_range, s.fraction, s.label_noise, weights
 
 
 def load_for(settings: Settings, like: Preparation | None = None) -> Dataset:
     """The data set with the settings' fraction of training images and noise in their labels; InputError as `load`.
 
-    like: bring files to exactly this, as a trained network needs it.
+    With weights to start from, images have the size (where no other is asked for) and the normalisation that these expect, and
+    notes say so. like: bring files to exactly this instead, as a trained network needs it.
     """
+    size = settings.image_size
+    weights = None if settings.pretrained is None or size is not None or like is not None else size_of_weights(settings)
     dataset = load(
-        settings.data, data_dir=settings.data_dir, validation=settings.validation, image_size=settings.image_size,
+        settings.data, data_dir=settings.data_dir, validation=settings.validation, image_size=weights or size,
         resize=settings.resize, stream=settings.stream, intensity_range=settings.intensity_range, like=like,
         cache=settings.cache,
     )  # fmt: skip
+    if weights is not None:
+        note = f"images are brought to {weights[0]}x{weights[1]}, the size of the weights; --image-size for another"
+        dataset = replace(dataset, notes=(*dataset.notes, note))
+    if like is None:
+        dataset = expecting(dataset, settings)
     return reduced(dataset, fraction=settings.fraction, label_noise=settings.label_noise)

@@ -1,6 +1,7 @@
 """The update of the weights: optimisers, the mean of gradients over processes, clipping, and averaged weights."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,15 +11,41 @@ from torch import Tensor, nn
 from augury.train.engine.settings import Settings
 from augury.train.engine.world import World
 
+# Where a group of the optimiser keeps the factor of its learning rate.
+FACTOR = "rate_factor"
 
-def make_optimizer(settings: Settings, parameters: list[nn.Parameter], *, tensor_rate: bool = False) -> torch.optim.Optimizer:
+
+def make_optimizer(
+    settings: Settings,
+    parameters: list[nn.Parameter],
+    *,
+    tensor_rate: bool = False,
+    rates: Mapping[nn.Parameter, float] | None = None,
+) -> torch.optim.Optimizer:
     """The optimiser that the settings name; every parameter is decayed, as the papers' codes do it.
 
-    tensor_rate: the learning rate is a tensor on the parameters' device, so that a captured step reads it there.
+    tensor_rate: the learning rate is a tensor on the parameters' device, so that a captured step reads it there. rates: factors of
+    parameters' learning rates (1 for those that are not named), each with a group of its own.
     """
-    s = settings
-    first = parameters[0].device
-    rate: Any = torch.tensor(s.peak_lr, device=first) if tensor_rate else s.peak_lr
+    made = _optimizer(settings, parameters if rates is None else _groups(parameters, rates), parameters[0].device, tensor_rate)
+    set_rate(made, settings.peak_lr)
+    return made
+
+
+def _groups(parameters: list[nn.Parameter], rates: Mapping[nn.Parameter, float]) -> list[dict[str, Any]]:
+    """Groups of parameters with the same factor, the full rate first."""
+    factors = sorted({rates.get(parameter, 1.0) for parameter in parameters}, reverse=True)
+    return [{"params": [p for p in parameters if rates.get(p, 1.0) == factor], FACTOR: factor} for factor in factors]
+
+
+def _optimizer(
+    s: Settings, parameters: list[nn.Parameter] | list[dict[str, Any]], device: torch.device, tensor_rate: bool
+) -> torch.optim.Optimizer:
+    rate: Any = torch.tensor(s.peak_lr, device=device) if tensor_rate else s.peak_lr
+    if tensor_rate:
+        for group in parameters:
+            if isinstance(group, dict):
+                group["lr"] = rate.clone()
     more: dict[str, Any] = {}
     if s.opt == "sgd":
         more = {"fused": True} if tensor_rate else {}
@@ -39,12 +66,13 @@ def make_optimizer(settings: Settings, parameters: list[nn.Parameter], *, tensor
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Give every group the learning rate; a tensor is filled where it is."""
+    """Give every group the learning rate times its factor; a tensor is filled where it is."""
     for group in optimizer.param_groups:
+        own = rate * group.get(FACTOR, 1.0)
         if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
+            group["lr"].fill_(own)
         else:
-            group["lr"] = rate
+            group["lr"] = own
 
 
 @dataclass

@@ -39,12 +39,23 @@ class Card:
         return asdict(self)
 
 
-def body(network: nn.Module) -> tuple[nn.Module, list[str]]:
-    """The plain network inside ours, torchvision's or timm's own where it is one of theirs, and the names of its stages."""
-    taps, inner = list(getattr(network, "taps", ())), network
+def unwrapped(network: nn.Module) -> tuple[nn.Module, str, str]:
+    """The plain network inside ours, torchvision's or timm's own where it is one of theirs, the path to it, such as `network.`, and
+    the path of its head within it."""
+    path, head, inner = "", "", network
     while isinstance(inner, BnNeck | External):
-        inner = inner.network
-        taps = [tap.removeprefix("network.") for tap in taps]
+        head = inner.head_path if isinstance(inner, External) else ""
+        inner, path = inner.network, f"{path}network."
+    if not head:
+        last = inner.head
+        head = next((name for name, module in inner.named_modules() if module is last), "head")
+    return inner, path, head
+
+
+def body(network: nn.Module) -> tuple[nn.Module, list[str]]:
+    """The plain network inside ours, see `unwrapped`, and the names of its stages."""
+    inner, path, _ = unwrapped(network)
+    taps = [tap.removeprefix(path) for tap in getattr(network, "taps", ())]
     names = [tap for tap in taps if "." not in tap]
     if not names or names != taps or any(name not in dict(inner.named_children()) for name in names):
         raise InputError(

@@ -9,7 +9,7 @@ from torch import nn
 from augury.core import registry
 from augury.core.doors import door
 from augury.core.errors import InputError
-from augury.core.options import Spec, bind, parse_spec
+from augury.core.options import Chain, Spec, bind, parse_spec
 from augury.train.models import external
 
 _FROM_DATA = ("classes", "channels")
@@ -31,6 +31,36 @@ def build(name: str | Spec, /, *, classes: int, channels: int = 3, **options: An
             raise InputError(f"--model: {spec.name}({key}=...) comes from the data; leave it out")
     values = bind(make, Spec(spec.name, {**given, "classes": classes, "channels": channels}), "--model")
     return make(*leading, **values)
+
+
+def innermost(spec: Spec) -> Spec:
+    """The name of the plain network: that inside a BNNeck, or the name itself."""
+    inside = _inside(spec)
+    return spec if inside is None else innermost(inside)
+
+
+def on_innermost(spec: Spec, change: Callable[[Spec], Spec]) -> Spec:
+    """The network's name with that of its plain network changed."""
+    inside = _inside(spec)
+    if inside is None:
+        return change(spec)
+    options = {key: value for key, value in spec.options.items() if key != "of"}
+    return Spec(spec.name, {"of": Chain((on_innermost(inside, change),)), **options})
+
+
+def _inside(spec: Spec) -> Spec | None:
+    """The network inside a BNNeck."""
+    if spec.name != "bnneck":
+        return None
+    inner = spec.first[0] if spec.first else spec.options.get("of", "resnet18")
+    if isinstance(inner, Chain):
+        return inner.stages[0]
+    return inner if isinstance(inner, Spec) else parse_spec(str(inner), "--model")
+
+
+def without_weights(spec: Spec) -> Spec:
+    """The same network without `pretrained`, whose weights would be downloaded only to be overwritten."""
+    return on_innermost(spec, lambda s: Spec(s.name, {k: v for k, v in s.options.items() if k != "pretrained"}, s.first))
 
 
 def _maker(name: str) -> tuple[Callable[..., nn.Module], tuple[str, ...]]:

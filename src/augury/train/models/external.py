@@ -16,12 +16,15 @@ from augury.train.models.network import Channels, Classes
 
 ImageSize = Annotated[int, Interval(1)]
 
+# Further heads, which training here goes without.
+AUXILIARY = ("AuxLogits", "aux1", "aux2")
+
 
 class External(nn.Module):
     """A foreign network behind our protocol; its own modules are under `network`.
 
-    `head` and `taps` are found in it by `wrap`. Images of another size than `image_size` (rows = columns) are resized
-    to it, bilinearly with antialiasing; None leaves every size as it is.
+    `head` (at `head_path`) and `taps` are found in it by `wrap`. Images of another size than `image_size` (rows = columns) are
+    resized to it, bilinearly with antialiasing; None leaves every size as it is.
     """
 
     def __init__(self, network: nn.Module, head: str, taps: tuple[str, ...], image_size: int | None) -> None:
@@ -29,11 +32,11 @@ class External(nn.Module):
         self.network = network
         self.taps = taps
         self.image_size = image_size
-        self._head = head
+        self.head_path = head
 
     @property
     def head(self) -> nn.Linear:
-        linear = self.network.get_submodule(self._head)
+        linear = self.network.get_submodule(self.head_path)
         assert isinstance(linear, nn.Linear)
         return linear
 
@@ -52,15 +55,15 @@ def torchvision_network(
     *,
     classes: Classes,
     channels: Channels = 3,
-    pretrained: bool = False,
+    pretrained: bool | str = False,
     image_size: ImageSize | None = None,
 ) -> nn.Module:
     """A classification network of torchvision, with a new head for `classes`.
 
-    `pretrained`: torchvision's default weights, learnt on ImageNet. `channels` other than 3: the first convolution is
-    made for them; pretrained weights are summed over the colours, so that a grey image is seen as its colour copy is.
-    `image_size`: resize the images to this many rows and columns first; vision transformers always do, to the size
-    they are made for (without pretrained weights, this one). Networks without a linear head (SqueezeNet) are refused.
+    `pretrained`: torchvision's default weights, learnt on ImageNet, or those of a name, such as IMAGENET1K_V1. `channels` other
+    than 3: the first convolution is made for them; pretrained weights are adapted, see `for_channels`. `image_size`: resize the
+    images to this many rows and columns first; vision transformers always do, to the size they are made for (without pretrained
+    weights, this one). Networks without a linear head (SqueezeNet) are refused.
     Raises InputError for unknown names and impossible sizes, RunError when the weights cannot be had.
     """
     models = importlib.import_module("torchvision.models")
@@ -74,11 +77,13 @@ def torchvision_network(
     if pretrained:
         arguments["progress"] = False
 
+    weights = pretrained if isinstance(pretrained, str) else "DEFAULT" if pretrained else None
+
     def make() -> nn.Module:
-        network: nn.Module = models.get_model(name, weights="DEFAULT" if pretrained else None, **arguments)
+        network: nn.Module = models.get_model(name, weights=weights, **arguments)
         return network
 
-    network = _loaded(make, f"torchvision:{name}", pretrained)
+    network = _loaded(make, f"torchvision:{name}", bool(pretrained))
     _drop_auxiliary(network)
     head = _last_linear(network, f"torchvision:{name}")
     if pretrained:
@@ -86,7 +91,7 @@ def torchvision_network(
         assert isinstance(old, nn.Linear)
         network.set_submodule(head, nn.Linear(old.in_features, classes, bias=old.bias is not None))
     if channels != 3:
-        _adapt_first_convolution(network, channels, pretrained)
+        _adapt_first_convolution(network, channels, bool(pretrained))
     own_size = getattr(network, "image_size", None) if name.startswith("vit_") else None
     return _wrap(network, head, _input_size(f"torchvision:{name}", own_size, image_size))
 
@@ -107,7 +112,7 @@ def timm_network(
     first; networks made for one size always do, to their own.
     Raises InputError for unknown names and when timm is not installed, RunError when the weights cannot be had.
     """
-    timm = _timm(name)
+    timm = timm_module(name)
     if not timm.is_model(name):
         raise InputError(f"--model: {unknown('timm model', name.split('.')[0], timm.list_models())}")
 
@@ -127,7 +132,8 @@ def torchvision_has(name: str) -> bool:
     return name in models.list_models(module=models)
 
 
-def _timm(name: str) -> ModuleType:
+def timm_module(name: str) -> ModuleType:
+    """timm; InputError, naming the network that needs it, where it is not installed."""
     try:
         return importlib.import_module("timm")
     except ImportError:
@@ -145,7 +151,7 @@ def _loaded(make: Callable[[], nn.Module], name: str, pretrained: bool) -> nn.Mo
         place = f", put the file into {torch.hub.get_dir()}/checkpoints" if name.startswith("torchvision") else ""
         raise RunError(
             f"--model {name}: the pretrained weights could not be loaded ({reason}); "
-            f"check the connection{place}, or leave out pretrained"
+            f"check the connection{place}, or take the file from elsewhere and give it by --pretrained FILE"
         ) from error
 
 
@@ -160,7 +166,7 @@ def _drop_auxiliary(network: nn.Module) -> None:
     """Without the extra heads of GoogLeNet and Inception, which would make the output of training mode a tuple."""
     if getattr(network, "aux_logits", False):
         network.__dict__["aux_logits"] = False
-        for name in ("AuxLogits", "aux1", "aux2"):
+        for name in AUXILIARY:
             if hasattr(network, name):
                 setattr(network, name, None)
 
@@ -179,7 +185,7 @@ def _adapt_first_convolution(network: nn.Module, channels: int, pretrained: bool
     new = nn.Conv2d(channels, old.out_channels, **geometry, bias=old.bias is not None)
     with torch.no_grad():
         if pretrained:
-            new.weight.copy_((old.weight.sum(1, keepdim=True) / channels).expand_as(new.weight))
+            new.weight.copy_(for_channels(old.weight, channels))
             if old.bias is not None and new.bias is not None:
                 new.bias.copy_(old.bias)
         else:
@@ -188,6 +194,20 @@ def _adapt_first_convolution(network: nn.Module, channels: int, pretrained: bool
             if old.bias is not None and new.bias is not None:
                 new.bias.zero_()
     network.set_submodule(path, new)
+
+
+def for_channels(weight: Tensor, channels: int) -> Tensor:
+    """A first convolution's weights [O,I,h,w] for another number of channels, as timm adapts them.
+
+    Summed for one channel, so that a grey image is seen as its colour copy is; else repeated in turn and scaled by I / channels, so
+    that outputs stay as large as they were.
+    """
+    known = weight.shape[1]
+    if channels == known:
+        return weight
+    if channels == 1:
+        return weight.sum(1, keepdim=True)
+    return weight.repeat(1, -(-channels // known), 1, 1)[:, :channels] * (known / channels)
 
 
 def _wrap(network: nn.Module, head: str, image_size: int | None) -> External:

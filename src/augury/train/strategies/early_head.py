@@ -137,11 +137,11 @@ def _watching(network: nn.Module, seen: _Seen) -> Iterator[None]:
     """Note the images and early maps of every training pass; looks in evaluation mode or without gradients are none."""
 
     def given(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if module.training and torch.is_grad_enabled():
+        if network.training and torch.is_grad_enabled():
             seen.images.append(inputs[0])
 
     def made(module: nn.Module, inputs: tuple[object, ...], maps: Tensor) -> None:
-        if module.training and torch.is_grad_enabled():
+        if network.training and torch.is_grad_enabled():  # a frozen unit is never in training mode itself
             seen.maps.append(maps)
 
     hooks = [network.register_forward_pre_hook(given), first_unit(network).register_forward_hook(made)]
