@@ -70,5 +70,5 @@ html_theme_options = {
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 smartquotes = False  # or --flags lose a dash
-pygments_style = "friendly"
+pygments_style = "a11y-high-contrast-light"  # comes with furo
 pygments_dark_style = "github-dark"

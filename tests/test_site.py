@@ -66,6 +66,7 @@ class Page(HTMLParser):
         if tag == "img":
             decoration = "alt" in given and given.get("src", "").endswith("_thumb.png")  # the title of its example stands beside
             assert given.get("alt") or decoration, f"a picture without a text in its place: {given.get('src')}"
+        assert given.get("role") != "heading" or "aria-level" in given, f"a heading without a level: {given}"
         if tag in ("script", "img", "iframe", "source") and "src" in given:
             self.loads.append(given["src"])
         if tag == "link" and given.get("rel") not in ("search", "next", "prev", "index", "genindex", "canonical"):

@@ -17,6 +17,7 @@ TITLES = {
     "kornia": "Kornia",
     "keras": "Keras",
     "timm": "timm",
+    "composer": "Composer",
 }
 
 

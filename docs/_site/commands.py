@@ -23,7 +23,8 @@ def _command(name: str, parser: argparse.ArgumentParser) -> str:
         rows = [_row(action) for action in group._group_actions if action.help != argparse.SUPPRESS and action.dest != "help"]
         if rows:
             title = {"positional arguments": "Arguments", "options": "Also"}.get(group.title or "", group.title or "")
-            parts += [f"**{title}**", "", "| | |", "|---|---|", *rows, ""]
+            heads = "| argument | what it is |" if title == "Arguments" else "| flag | what it does |"
+            parts += [f"**{title}**", "", heads, "|---|---|", *rows, ""]
     return "\n".join(parts)
 
 

@@ -22,6 +22,7 @@ HOMES = {
     "albumentations": ["albumentations"],
     "kornia": ["kornia.augmentation"],
     "keras": ["keras.layers"],
+    "composer": ["composer.algorithms"],
     "timm": ["timm.data.auto_augment", "timm.data.mixup", "timm.data.random_erasing", "timm.data.transforms"],
 }
 ROOT = Path(__file__).resolve().parents[2]

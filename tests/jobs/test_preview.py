@@ -121,6 +121,25 @@ def test_worst_images_are_those_of_highest_loss_with_their_reasons(tmp_path: Pat
     assert len(blocks[0].after) == 2 and sheet.read_bytes() == b"png"  # no more draws than the run had epochs
 
 
+def test_the_worst_of_a_comparison_are_worst_for_all_its_networks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Catches the first network's own losses, and a folder that must be guessed.
+    folder = tmp_path / "compared"
+    command = ["compare", "digits", "--augment", "none,rotate", "--seeds", "1", "--epochs", "1", "--output", str(folder), "--quiet"]
+    assert main(command) == 0
+    runs = [open_run(folder / "runs" / name) for name in ("0-none-erm-seed0", "1-rotate-erm-seed0")]
+    dataset, losses = runs[0].dataset, []
+    for run in runs:
+        with torch.no_grad():
+            logits = run.networks[0](run.normalize.normalise(dataset.train.images))
+            losses.append(torch.nn.functional.cross_entropy(logits, dataset.train.labels, reduction="none"))
+    worst = dataset.train.ids[torch.stack(losses).mean(0).topk(5).indices].tolist()
+    shown = preview(Request(images=5, draws=1, run=folder, worst=True), tmp_path / "sheet.png").rows
+    assert [int(name.split(":")[0].removeprefix("id ")) for name in shown] == worst
+    capsys.readouterr()
+    assert main(["preview", "--run", str(folder), "--output", str(tmp_path / "other.png")]) == 2
+    assert f"holds 2 runs; name one of them, such as {runs[0].path}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -30,7 +30,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="show what this run saw, with its data, augmentation, seed and batches",
     )
-    parser.add_argument("--worst", type=named_path, metavar="RUN", help="like --run, for the images with the highest loss")
+    parser.add_argument(
+        "--worst",
+        type=named_path,
+        metavar="RUN",
+        help="like --run, for the images with the highest loss; of a comparison, by the mean over its networks",
+    )
     parser.add_argument("--model", type=named_path, metavar="RUN", help="a run's folder, for augmentations that need saliency")
     add_setting(parser, "data_dir")
     add_setting(parser, "image_size")

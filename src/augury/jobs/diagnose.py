@@ -14,7 +14,7 @@ from augury.explain.pages.page import diagnosis_page
 from augury.jobs.environment import environment
 from augury.jobs.named import named
 from augury.jobs.progress import bar
-from augury.jobs.runs import Run, open_run, other_data
+from augury.jobs.runs import Run, open_run, other_data, run_folders
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically
 from augury.train.engine.rundir import RunDirectory
@@ -132,10 +132,7 @@ def _leave_nothing(directory: RunDirectory, fresh: bool) -> None:
 
 def _opened(paths: Sequence[Path], device: str) -> list[Run]:
     """The runs; for a comparison's folder, all runs in it. Data shared by several are read once."""
-    folders: list[Path] = []
-    for path in paths:
-        inside = sorted((path / "runs").glob("*/result.json"))
-        folders += [file.parent for file in inside] or [path]
+    folders = [folder for path in paths for folder in run_folders(path)]
     for folder in folders:
         if folders.count(folder) > 1:
             raise InputError(f"RUN: {folder} is named twice")

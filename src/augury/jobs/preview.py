@@ -2,7 +2,6 @@
 
 import base64
 import html
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from augury.augment.stages.normalize import Normalize
 from augury.core.errors import InputError
 from augury.core.options import Chain, parse_chain, parse_list
 from augury.explain.report.sheet import Block, sheets
-from augury.jobs.runs import Run, open_run
+from augury.jobs.runs import Run, open_run, run_folders
 from augury.jobs.saliency import keep_block, saliency_for
 from augury.jobs.sheets import History, Shown, draw, rows_with
 from augury.jobs.shown import history_of, rows_of, shown_of
@@ -32,7 +31,7 @@ class Request:
     """What to show. images: rows, training images; draws: columns. seed and epoch (1-based): of the training whose draws these
     are. strategy: the training's, whose own policies and views are shown too. ids: the training images to show, instead of
     `images` of all classes. run: a finished run, whose data, augmentation, strategy, seed and batches are taken, shown in its
-    last epochs where no epoch is named. worst: its images of highest loss."""
+    last epochs where no epoch is named. worst: its images of highest loss; of a comparison, by the mean of all its networks."""
 
     data: str | None = None
     augment: str | None = None
@@ -72,8 +71,9 @@ def preview(request: Request, output: Path, *, overwrite: bool = False) -> Previ
         raise InputError(f"--output {output}: exists; add --overwrite to replace it")
     if not output.parent.is_dir():
         raise InputError(f"--output {output}: the folder {output.parent} does not exist")
-    run = None if request.run is None else open_run(request.run)
-    shown = _looked_up(request, run)
+    folders = [] if request.run is None else run_folders(request.run) if request.worst else [request.run]
+    runs = [open_run(folder) for folder in folders]
+    shown = _looked_up(request, runs)
     png = sheets([_block(shown, source) for source in shown.sources])
     write_atomically(output, png if output.suffix.lower() == ".png" else _page(png, shown).encode())
     return Previewed(shown.names, list(shown.dataset.notes))
@@ -103,22 +103,23 @@ class _Request:
     names: list[str]
 
 
-def _looked_up(request: Request, run: Run | None) -> _Request:
-    if run is not None:
-        return _of_run(request, run)
+def _looked_up(request: Request, runs: list[Run]) -> _Request:
+    if runs:
+        return _of_run(request, runs)
     if request.data is None or request.augment is None:
         raise InputError("DATA, --augment: name both, or a finished run with --run or --worst")
     dataset = load(request.data, data_dir=request.data_dir, image_size=request.image_size, resize=request.resize)
     seed, epoch = request.seed or 0, request.epoch or 1
     settings = Settings.of({"data": request.data, "strategy": request.strategy or "erm", "seed": seed}, "preview")
     sources = _sources(settings, dataset, request.augment)
-    rows, names = _rows(request, run, dataset)
+    rows, names = _rows(request, [], dataset)
     draws = sources[0].shown.draws(request.draws)
     return _Request(dataset, sources, rows, draws, seed, epoch - 1, request.model, None, names)
 
 
-def _of_run(request: Request, run: Run) -> _Request:
-    """What a run showed its network: its data, augmentation, strategy with all that it learned, seed and batches."""
+def _of_run(request: Request, runs: list[Run]) -> _Request:
+    """What the first run showed its network: its data, augmentation, strategy with all that it learned, seed and batches."""
+    run = runs[0]
     for flag, given, what in (("DATA", request.data, "data"), ("--strategy", request.strategy, "strategy")):
         if given is not None:
             raise InputError(f"{flag} {given}: --run and --worst show the run's own {what}; leave it out")
@@ -144,10 +145,10 @@ def _of_run(request: Request, run: Run) -> _Request:
     epoch = last - draws + 1 if request.epoch is None else request.epoch
     if epoch > last:
         raise InputError(f"--epoch {epoch}: {run.path} was trained for {last} epochs; name one from 1 to {last}")
-    rows, names = _rows(request, run, dataset)
+    rows, names = _rows(request, runs, dataset)
     seed = s.seed if request.seed is None else request.seed
     draws = min(draws, last - epoch + 1)
-    return _Request(dataset, sources, rows, draws, seed, epoch - 1, request.model or request.run, history, names)
+    return _Request(dataset, sources, rows, draws, seed, epoch - 1, request.model or run.path, history, names)
 
 
 def _sources(settings: Settings, dataset: Dataset, augments: str) -> list[_Source]:
@@ -163,25 +164,31 @@ def _title(augment: str, strategy: str, shown: Shown) -> str:
     return augment if shown.plain else f"{augment}, {strategy}"
 
 
-def _rows(request: Request, run: Run | None, dataset: Dataset) -> tuple[Tensor, list[str]]:
+def _rows(request: Request, runs: list[Run], dataset: Dataset) -> tuple[Tensor, list[str]]:
     """Rows of the training part and a text under each."""
-    names = dataset.classes
     if request.ids is not None:
         rows = rows_with(dataset, request.ids)
-    elif request.worst and run is not None:
-        normalize = Normalize(dataset.mean, dataset.std)
-        found = evaluate(run.networks[0], on_device(dataset.train, run.device), normalize, len(names))
-        probability = found.label_probability.cpu()
-        rows = torch.argsort(probability, stable=True)[: request.images]
-        said = found.prediction.cpu()
-        return rows, [
-            f"{_called(dataset, row)}, seen as {names[int(said[row])]}, loss {-math.log(max(float(probability[row]), 1e-30)):.2f}"
-            for row in rows.tolist()
-        ]
+    elif request.worst and runs:
+        return _worst(request.images, runs, dataset)
     else:
-        settings = Settings(request.data or "") if run is None else run.settings
+        settings = runs[0].settings if runs else Settings(request.data or "")
         rows = rows_of(settings, dataset, request.images)
     return rows, [_called(dataset, row) for row in rows.tolist()]
+
+
+def _worst(count: int, runs: list[Run], dataset: Dataset) -> tuple[Tensor, list[str]]:
+    """The rows of highest loss, the mean over the runs' first networks, and a text under each."""
+    losses, probabilities = [], []
+    for run in runs:
+        split, normalize = on_device(dataset.train, run.device), Normalize(dataset.mean, dataset.std)
+        found = evaluate(run.networks[0], split, normalize, len(dataset.classes))
+        losses.append(-found.label_probability.double().clamp(min=1e-30).log().cpu())
+        probabilities.append(found.probability.cpu())
+    loss, seen = torch.stack(losses).mean(0), torch.stack(probabilities).mean(0).argmax(1)
+    rows = torch.argsort(loss, descending=True, stable=True)[:count]
+    return rows, [
+        f"{_called(dataset, row)}, seen as {dataset.classes[int(seen[row])]}, loss {float(loss[row]):.2f}" for row in rows.tolist()
+    ]
 
 
 def _called(dataset: Dataset, row: int) -> str:

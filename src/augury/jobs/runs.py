@@ -70,6 +70,9 @@ def open_run(path: Path, device: str = "auto", data: dict[Any, Dataset] | None =
     config = directory.config() if path.is_dir() else None
     result = directory.result() if config is not None else None
     if config is None or result is None or not (path / weights_file(0)).exists():
+        inside = run_folders(path)
+        if inside != [path]:
+            raise InputError(f"{path}: holds {len(inside)} runs; name one of them, such as {inside[0]}")
         raise InputError(f"{path}: no finished run here; give the --output folder of `augury train`")
     settings = Settings.of(config, str(path / "config.yaml"))
     target, shared = pick_device(device), {} if data is None else data
@@ -80,6 +83,14 @@ def open_run(path: Path, device: str = "auto", data: dict[Any, Dataset] | None =
     networks = [_network(spec, path / weights_file(number), identity) for number, spec in enumerate(specs)]
     networks = [network.to(target).to(memory_format=torch.channels_last).eval() for network in networks]
     return Run(path, settings, result, identity, networks, [str(spec) for spec in specs], target, shared)
+
+
+def run_folders(path: Path) -> list[Path]:
+    """The folders of the finished runs: all in the folder of a comparison, recommendation, search or patch, else the folder."""
+    for place in (path, path / "final", path / "retrained"):
+        if inside := sorted(file.parent for file in (place / "runs").glob("*/result.json")):
+            return inside
+    return [path]
 
 
 def other_data(run: Run, data: str, data_dir: str | None = None) -> Dataset:
