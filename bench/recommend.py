@@ -41,10 +41,7 @@ from augury.train.search.outcome import Job, Outcome
 
 ROUNDS, FINAL_ROUNDS, RACES, SHARE_OF_COST, ERROR_RATE = 5, 3, 200, 0.25, 0.05
 TEST_IMAGES = 4000  # at most, the first ones
-ALWAYS = {
-    "always trivialaugment": "crop+flip+trivialaugment",
-    "always randaugment": "crop+flip+randaugment(num_ops=2, magnitude=9)",
-}
+ALWAYS = ("crop+flip+trivialaugment", "crop+flip+randaugment(num_ops=2, magnitude=9)")
 
 
 def main() -> None:
@@ -210,7 +207,7 @@ class Ended:
     seconds: float
 
 
-def raced(recorded: Recorded, rng: np.random.Generator, seconds: float) -> Ended:
+def raced(recorded: Recorded, rng: np.random.Generator, seconds: float, best_of_all: int) -> Ended:
     """One race within so many seconds, and the comparison of its best candidate with the reference."""
     order = rng.permutation(ROUNDS)
     pool = RecordPool(recorded, order)
@@ -227,11 +224,11 @@ def raced(recorded: Recorded, rng: np.random.Generator, seconds: float) -> Ended
     taken = best.verdict == "better" or (led and (best.difference or 0) > 0 and best.verdict != "worse")
     dropped = {k for k, left in race.left.items() if left["why"] == "shown to be worse"}
     spent = pool.clock + float(sum(recorded.seconds[-1][k][order[-FINAL_ROUNDS:]].sum() for k in (0, challenger)))
-    return Ended(challenger if taken else 0, best.verdict == "better", int(recorded.truth.argmax()) in dropped, spent)
+    return Ended(challenger if taken else 0, best.verdict == "better", best_of_all in dropped, spent)
 
 
 def _plan(recorded: Recorded) -> Plan:
-    """The race's rungs, as `augury recommend` makes them; what only the real trainings need is left at nothing."""
+    """The rungs as `augury recommend` makes them; what only real trainings need is left at nothing."""
     count, epochs = len(recorded.chosen), recorded.about["epochs"]
     rungs = tuple(
         Rung(length, rounds, max(2, int(np.ceil(count * part))))
@@ -242,9 +239,8 @@ def _plan(recorded: Recorded) -> Plan:
 
 def halved(recorded: Recorded, rng: np.random.Generator, seconds: float) -> int:
     """Successive halving: one training each, the better half goes on to twice the epochs, over again until the time is spent."""
-    order, clock, values = rng.permutation(ROUNDS), 0.0, np.zeros(0)
-    best = 0
-    for turn in order:
+    best, clock = 0, 0.0
+    for turn in rng.permutation(ROUNDS):
         racing = list(range(len(recorded.chosen)))
         for rung in range(len(RUNGS)):
             clock += float(recorded.seconds[rung, racing, turn].sum())
@@ -272,8 +268,9 @@ def replay(every: list[Recorded]) -> dict[str, Any]:
 def _of(recorded: Recorded) -> dict[str, Any]:
     rng, budget = np.random.default_rng(0), recorded.exhaustive * SHARE_OF_COST
     truth, names = recorded.truth, [candidate.name for candidate in recorded.chosen]
-    ends = [raced(recorded, rng, budget) for _ in range(RACES)]
-    null = [raced(recorded.without_effect(rng), rng, budget) for _ in range(RACES)]
+    ends = [raced(recorded, rng, budget, int(truth.argmax())) for _ in range(RACES)]
+    # Where all are the same, any of them is the best of all: the reference stands for it.
+    null = [raced(recorded.without_effect(rng), rng, budget, 0) for _ in range(RACES)]
     ways: dict[str, Callable[[], int]] = {
         "a candidate drawn at random": lambda: int(rng.integers(len(names))),
         "successive halving": lambda: halved(recorded, rng, budget),
@@ -291,7 +288,7 @@ def _of(recorded: Recorded) -> dict[str, Any]:
         "regret": {name: _spread(truth.max() - truth[places]) for name, places in chosen.items()},
         "recommended": {names[k]: sum(end.chosen == k for end in ends) for k in sorted({end.chosen for end in ends})},
         "claims": sum(end.claimed for end in ends),
-        "wrong_claims": sum(end.claimed and truth[end.chosen] <= truth[0] for end in ends),
+        "wrong_claims": sum(bool(end.claimed and truth[end.chosen] <= truth[0]) for end in ends),
         "best_dropped": sum(end.lost for end in ends),
         "claims_without_effect": sum(end.claimed for end in null),
         "best_dropped_without_effect": sum(end.lost for end in null),

@@ -99,7 +99,7 @@ class Race:
     deadline: float
     clock: Callable[[], float] = time.monotonic
     told: Callable[[str], None] = lambda text: None
-    seen: Callable[[list[dict[str, Any]], str], None] = lambda rows, metric: None
+    seen: Callable[[list[dict[str, Any]], str], None] | None = None
     values: list[list[list[float | None]]] = field(default_factory=list)
     left: dict[int, dict[str, Any]] = field(default_factory=dict)
     seconds: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
@@ -183,7 +183,8 @@ class Race:
                 self.errors[candidate] = outcome.error
                 self.left.setdefault(candidate, {"why": "failed", "epochs": rung.epochs, "round": turn + 1})
             self.values[number][candidate][turn] = outcome.accuracy
-            self.seen(self.rows(), self.settings.metric)
+            if self.seen is not None:
+                self.seen(self.rows(), self.settings.metric)
         return all(self.values[number][k][turn] is not None for k in racing if k not in self.left)
 
     def _outcomes(self, pool: Pool[Job, Outcome], racing: list[int], number: int, rung: Rung, turn: int) -> Iterator[Outcome]:

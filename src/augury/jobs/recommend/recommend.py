@@ -56,7 +56,7 @@ class Prepared:
 def recommend(
     options: RecommendSettings, output: Path | None, *, workers: Workers = ALONE, resume: bool = False,
     overwrite: bool = False, dry_run: bool = False, told: Told = lambda text: None,
-    seen: Seen = lambda rows, metric: None,
+    seen: Seen | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Recommend an augmentation for the images; returns result.json's content, or the plan alone for `dry_run`.
 
@@ -138,7 +138,7 @@ def _checked(candidate: Candidate, settings: Settings, dataset: Dataset, flag: s
 
 def _raced(
     prepared: Prepared, options: RecommendSettings, output: Path, end: float, workers: Workers, told: Told,
-    seen: Seen,
+    seen: Seen | None,
 ) -> Race:  # fmt: skip
     """The race, which leaves the time for the final trainings."""
     plan, dataset = prepared.plan, prepared.dataset
