@@ -241,14 +241,20 @@ def command_line() -> str:
 
 def print_accuracies(result: dict[str, Any], what: str) -> None:
     """A line per network."""
-    networks = result["networks"]
+    networks, metrics = result["networks"], result.get("test_metrics") or {}
+    validation = "validation accuracy"
+    if "map" in metrics:  # several labels per image
+        what, validation = what.replace("accuracy", "subset accuracy"), "validation subset accuracy"
+        said = {"map": "mean average precision", "macro_f1": "macro F1 at 0.5", "auroc": "area under the ROC curve"}
+        shown = (f"{title} {metrics[name]:.2f} %" for name, title in said.items() if metrics.get(name) is not None)
+        print(f"on the test part: {', '.join(shown)}")
     for number, found in enumerate(networks, start=1):
         name = f"network {number} ({found['model']}), " if len(networks) > 1 else ""
         top5 = "" if found["accuracy_top5"] is None else f"top-5 {found['accuracy_top5']:.2f} %, "
         figures = f"{found['accuracy']:.2f} %, {top5}loss {found['loss']:.4f}"
         print(f"{name}{what} {figures}")
         if "median_last_10" in found:
-            print(f"{name}validation accuracy {_over_epochs(found)}")
+            print(f"{name}{validation} {_over_epochs(found)}")
     before = result.get("stage_one")
     if before is not None:
         print(f"before refinement, after epoch {before['epoch']}: {what} {before['accuracy']:.2f} %, loss {before['loss']:.4f}")

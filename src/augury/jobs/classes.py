@@ -17,7 +17,8 @@ def value_of(run: dict[str, Any], metric: Metric) -> float | None:
 
 
 def classes_of(names: list[str], runs: list[list[dict[str, Any]]], metric: Metric) -> dict[str, Any]:
-    """classes: each with its test images and every row's recall, the mean over its seeds in percent. confusion: the matrices of
+    """classes: each with its test images and every row's recall, of several labels average precision, the mean over its seeds in
+    percent. confusion: the matrices of
     the first and of the best other row, their seeds' sum. Nothing where trainings from before do not have them.
 
     names: of the rows, for people. runs: each row's trainings.
@@ -40,10 +41,11 @@ def _score(value: float | None, metric: Metric) -> float:
 
 
 def _recalls(runs: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    figure = "average_precision" if "average_precision" in runs[0][0]["classes"][0] else "recall"
     return [
         {
             "class": one["class"], "images": one["images"], "prevalence": one["prevalence"],
-            "recall": [_mean_of([run["classes"][k]["recall"] for run in each]) for each in runs],
+            figure: [_mean_of([run["classes"][k][figure] for run in each]) for each in runs],
         }
         for k, one in enumerate(runs[0][0]["classes"])
     ]  # fmt: skip

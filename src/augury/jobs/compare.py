@@ -85,7 +85,8 @@ def compare(
         raise InputError("--parallel-seeds: trains in this process; leave it out, or --workers and --ray")
     rows = comparison_rows(parse_list(settings.augment, "--augment"), parse_list(settings.strategy, "--strategy"))
     dataset = load_for(settings)
-    settings = settings.resolved(len(dataset.train.ids))
+    metric = metric_of(settings.metric, dataset.kind)
+    settings = settings.resolved(len(dataset.train.ids), metric.name)
     singular = own or {}
     each = {row: replace(settings, augment=row.augment, strategy=row.strategy, **singular.get(row.augment, {})) for row in rows}
     # What `--precision auto` comes to is timed; it is found out once, so that all who train compute alike.
@@ -106,9 +107,9 @@ def compare(
                 found = _one_by_one(each, numbers, data, output, pool, progress, on_epoch, halves)
     result = {
         "version": 1,
-        "metric": metric_of(settings.metric).described(),
-        "rows": _table(found, len(dataset.train.ids) * settings.total_epochs, metric_of(settings.metric)),
-        **classes_of(row_labels([asdict(row) for row in rows]), list(found.values()), metric_of(settings.metric)),
+        "metric": metric.described(),
+        "rows": _table(found, len(dataset.train.ids) * settings.total_epochs, metric),
+        **classes_of(row_labels([asdict(row) for row in rows]), list(found.values()), metric),
         "notes": [*dataset.notes, *_computed(halves, settings), *notes_of(found, list(numbers))],
     }
     result["environment"] = environment(pick_device(settings.device))

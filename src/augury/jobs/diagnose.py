@@ -19,6 +19,7 @@ from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import HARMLESS, Settings
+from augury.train.engine.setup import one_class_only
 
 ALL = "all"
 
@@ -38,6 +39,7 @@ def diagnose(
     specs = _specs(what, train)
     opened = _opened(runs, device)
     dataset = _common_data(opened) if data is None else other_data(opened[0], data, data_dir)
+    one_class_only(dataset, "diagnose")
     subjects = subjects_of(opened)
     config = {"runs": [str(run) for run in runs], "what": what, "train": train, "data": data, "data_dir": data_dir}
     fresh = not output.exists()

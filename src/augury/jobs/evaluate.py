@@ -7,13 +7,15 @@ from typing import Any
 
 import torch
 
+from augury.core.target_kind import TargetKind
 from augury.jobs.runs import Run, open_run, other_data
 from augury.train.data.dataset import Retrieval, Split
 from augury.train.data.fingerprint import FileMark
 from augury.train.data.images_alone import is_alone, read_alone
 from augury.train.data.words import count, few
+from augury.train.engine.answers import Answers
 from augury.train.engine.evaluate import evaluate as evaluate_model
-from augury.train.engine.outcome import top5
+from augury.train.engine.outcome import judged, top5
 from augury.train.engine.retrieval import retrieve
 from augury.train.engine.setup import on_device
 
@@ -30,7 +32,8 @@ class _Tested:
 def evaluate(
     run: Path, *, data: str | None = None, data_dir: str | None = None, device: str = "auto", cache: str | None = None
 ) -> dict[str, Any]:
-    """Accuracy, top-5 accuracy and loss on the test part of the run's data, or on other data.
+    """Accuracy, top-5 accuracy and loss on the test part of the run's data, or on other data; where an image may have several
+    labels, every metric and each class too.
 
     The run's own classes, mean, standard deviation and image size are used, even if the data have changed since; changes are
     noted. data: a data set like the training's, whose test part is used, or labelled images alone (class folders, test/ or
@@ -46,7 +49,9 @@ def evaluate(
     classes = len(opened.identity.classes)
     found = [evaluate_model(network, part, normalize, classes) for network in opened.networks]
     each = [{"accuracy": f.accuracy, "accuracy_top5": top5(f, classes), "loss": f.loss} for f in found]
-    asked = {}
+    asked: dict[str, Any] = {}
+    if part.kind is TargetKind.SEVERAL:
+        asked |= judged(Answers.of(found[0].prediction, found[0].probability, part), opened.identity.classes)
     if tested.retrieval is not None:
         asked["retrieval"] = retrieve(opened.networks[0], tested.retrieval, normalize, opened.device).dict()
     return {
@@ -61,7 +66,7 @@ def _tested(run: Run, data: str | None, data_dir: str | None) -> _Tested:
     if data is None or own:
         dataset = run.dataset
     elif is_alone(data):
-        part, notes = read_alone(data, run.identity.classes, run.identity.preparation, run.settings.cache)
+        part, notes = read_alone(data, run.identity.classes, run.identity.preparation, run.settings.cache, run.identity.kind)
         split = Split(part.images, part.labels, torch.arange(len(part)))
         return _Tested(split, [*notes, *_trained_on(run, part.marks)])
     else:

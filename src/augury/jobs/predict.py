@@ -20,7 +20,8 @@ BATCH = 256
 
 @dataclass(frozen=True)
 class Prediction:
-    """An image's path, the predicted class and its probability, and the probabilities of all classes in their order."""
+    """An image's path, the predicted class, or classes with `|` between them, the probability of that answer, and the
+    probabilities of all classes in their order."""
 
     path: str
     name: str
@@ -67,7 +68,8 @@ def _predicted(run: Run, files: list[tuple[Path, str]], network: int, failed: di
         if not rows:
             continue
         batch = torch.from_numpy(np.stack([pixels[row] for row in rows])).to(run.device)
-        probabilities = model(run.normalize.normalise(batch)).float().softmax(1).cpu()
-        for row, values in zip(rows, probabilities.tolist(), strict=True):
-            best = max(range(len(values)), key=values.__getitem__)
-            yield Prediction(part[row][1], classes[best], values[best], tuple(values))
+        kind = run.identity.kind
+        probabilities = kind.probability(model(run.normalize.normalise(batch)).float()).cpu()
+        answers, confidence = kind.answer(probabilities)
+        for row, answer, sure, values in zip(rows, answers, confidence.tolist(), probabilities.tolist(), strict=True):
+            yield Prediction(part[row][1], kind.named(answer, classes), sure, tuple(values))

@@ -184,17 +184,18 @@ def _worst(count: int, runs: list[Run], dataset: Dataset) -> tuple[Tensor, list[
         found = evaluate(run.networks[0], split, normalize, len(dataset.classes))
         losses.append(-found.label_probability.double().clamp(min=1e-30).log().cpu())
         probabilities.append(found.probability.cpu())
-    loss, seen = torch.stack(losses).mean(0), torch.stack(probabilities).mean(0).argmax(1)
+    loss, (seen, _) = torch.stack(losses).mean(0), dataset.kind.answer(torch.stack(probabilities).mean(0))
     rows = torch.argsort(loss, descending=True, stable=True)[:count]
     return rows, [
-        f"{_called(dataset, row)}, seen as {dataset.classes[int(seen[row])]}, loss {float(loss[row]):.2f}" for row in rows.tolist()
+        f"{_called(dataset, row)}, seen as {dataset.kind.named(seen[row], dataset.classes)}, loss {float(loss[row]):.2f}"
+        for row in rows.tolist()
     ]
 
 
 def _called(dataset: Dataset, row: int) -> str:
     """A training image's id, file and class."""
     number = int(dataset.train.ids[row])
-    return f"{dataset.called(number)}: {dataset.classes[int(dataset.train.labels[row])]}"
+    return f"{dataset.called(number)}: {dataset.kind.named(dataset.train.labels[row], dataset.classes)}"
 
 
 def _block(shown: _Request, source: _Source) -> Block:

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from augury.core.text import printable
 from augury.jobs.estimate import duration
+from augury.train.engine.metrics import figure_of
 from augury.train.pools.training import Ended, TrainingJob
 
 # Seconds after which a line tells how far a command is, where there is no terminal for a bar.
@@ -49,7 +50,7 @@ class Bar:
         """How far it is: the epoch's figures, how many are done, and how long the others will take."""
         what = printable(self._label)
         if row is not None and "train_loss" in row:
-            what += f", epoch {row['epoch']}: loss {row['train_loss']:.4f}, validation accuracy {row['validation_accuracy']:.2f} %"
+            what += f", epoch {row['epoch']}: loss {row['train_loss']:.4f}, validation {figure_of(row)}"
         new, left = self._done - self._old, self._total - self._done
         more = f", {duration(gone / new * left)} left" if new and left > 0 else ""
         return f"{what} ({self._done:,} of {self._total:,} {self._unit}{more})"

@@ -102,6 +102,7 @@ def other_data(run: Run, data: str, data_dir: str | None = None) -> Dataset:
     )  # fmt: skip
     if dataset.classes != known.classes:
         raise InputError(f"--data {data}: its classes {_few(dataset.classes)} are not the run's {_few(known.classes)}")
+    known.refuse_kind(dataset, f"--data {data}")
     if dataset.train.images.shape[1] != known.channels:
         raise InputError(
             f"--data {data}: its images have {dataset.train.images.shape[1]} channels, the run's have {known.channels}"

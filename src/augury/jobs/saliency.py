@@ -21,6 +21,7 @@ from augury.explain.report.sheet import Block
 from augury.jobs.runs import Run, open_run
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import load_checkpoint
+from augury.train.engine.setup import one_class_only
 from augury.train.method.saliency import given_network, saliency_of, wanted
 
 
@@ -33,6 +34,8 @@ def saliency_for(chain: Chain, dataset: Dataset, run: Path | None) -> SaliencySo
     asked = wanted((build(chain, (dataset.mean, dataset.std)),))
     if asked is None:
         return None
+    if way_of(asked.kind).labels:
+        one_class_only(dataset, f"saliency={asked.kind}")
     if asked.network is not None:
         channels, statistics = dataset.train.images.shape[1], Normalize(dataset.mean, dataset.std)
         named = given_network(asked.network, classes=len(dataset.classes), channels=channels, device=torch.device("cpu"))

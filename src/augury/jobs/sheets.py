@@ -69,12 +69,12 @@ class Shown:
 
 def sample_rows(dataset: Dataset, count: int) -> Tensor:
     """Rows of `count` training images that cycle through the classes, so that a sheet shows all of them."""
-    labels = dataset.train.labels
+    labels = dataset.train.strata
     within = torch.zeros_like(labels)
     for label in labels.unique():
         mask = labels == label
         within[mask] = torch.arange(int(mask.sum()))
-    return torch.argsort(within * len(dataset.classes) + labels, stable=True)[:count]
+    return torch.argsort(within * (len(dataset.classes) + 1) + labels, stable=True)[:count]
 
 
 def rows_with(dataset: Dataset, ids: list[int]) -> Tensor:

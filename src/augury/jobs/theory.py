@@ -14,6 +14,7 @@ from augury.jobs.progress import bar
 from augury.train.data.dataset import load
 from augury.train.engine.checkpoint import write_atomically
 from augury.train.engine.rundir import RunDirectory
+from augury.train.engine.setup import one_class_only
 
 ALL = "all"
 
@@ -29,7 +30,9 @@ def theory(
     Raises InputError, before anything is written, for unknown experiments and options and for missing data.
     """
     specs = _specs(what, seed)
-    pictures = Pictures.of(load(data, data_dir=data_dir))
+    dataset = load(data, data_dir=data_dir)
+    one_class_only(dataset, "theory")
+    pictures = Pictures.of(dataset)
     config = {"data": data, "data_dir": data_dir, "what": what, "seed": seed}
     directory = RunDirectory.open(output, config, overwrite=overwrite)
     found, seconds = _run(specs, pictures, quiet)

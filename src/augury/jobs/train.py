@@ -12,6 +12,7 @@ from augury.jobs.progress import bar, heard_by
 from augury.jobs.reporting import settings_shown, training_sheet
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically
+from augury.train.engine.metrics import metric_of
 from augury.train.engine.prepare import prepare
 from augury.train.engine.run import OnEpoch, Trainer
 from augury.train.engine.rundir import RunDirectory
@@ -56,7 +57,7 @@ def _train(
     on_epoch: OnEpoch | None,
 ) -> dict[str, Any] | None:
     dataset = load_for(settings)
-    settings = settings.resolved(len(dataset.train.ids))
+    settings = settings.resolved(len(dataset.train.ids), metric_of(settings.metric, dataset.kind).name)
     training = prepare(replace(settings, device=device), dataset, world=world)
     if world.size == 1:
         announce([Work(settings, dataset, 1, remaining(output, settings) if resume else settings.total_epochs)], before)

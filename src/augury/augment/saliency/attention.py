@@ -16,7 +16,7 @@ from augury.core.registry import register
 @register("saliency", "attention", source="Walawalkar et al. 2020 (Attentive CutMix, arXiv:2003.13048), section 3.1")
 def attention() -> SaliencyWay:
     """How large the network's last feature maps are: one forward pass, no gradient."""
-    return SaliencyWay(attention_map, backward=False)
+    return SaliencyWay(attention_map, backward=False, labels=False)
 
 
 def attention_map(network: nn.Module, images: Tensor, labels: Tensor | None = None) -> Tensor:

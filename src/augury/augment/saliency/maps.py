@@ -22,13 +22,15 @@ class SaliencyWay:
     make(network, images, labels): float32 [B,H,W] of normalised images float [B,C,H,W]; the network is in evaluation mode. labels:
     int64 [B], or None, where the network's largest logit stands in. backward: whether a map costs a backward pass beside the
     forward pass. early_head: whether it is given, in place of the network, the head on its first unit, which is trained
-    along. other_size: whether it shows the network images of another size, which networks that resize make pointless.
+    along. labels: whether labels count, which must be one class per image then. other_size: whether it shows the
+    network images of another size, which networks that resize make pointless.
     """
 
     make: MakeMap
     backward: bool = True
     early_head: bool = False
     other_size: bool = False
+    labels: bool = True
 
 
 def way_of(kind: str) -> SaliencyWay:

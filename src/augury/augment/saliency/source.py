@@ -14,6 +14,7 @@ from augury.augment.saliency.maps import SaliencyKind, SaliencyWay, way_of
 from augury.core.batch import Batch
 from augury.core.doors import door
 from augury.core.errors import InputError
+from augury.core.target_kind import TargetKind
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,12 @@ class Saliency:
 
     def __call__(self, batch: Batch) -> Batch:
         targets, home = batch.targets, batch.images.device
+        if targets is not None and targets.kind is TargetKind.SEVERAL:
+            if self.way.labels:
+                raise InputError(
+                    f"saliency={self.kind}: explains one class per image, and these have several labels; use attention"
+                )
+            targets = None
         labels = None if targets is None else targets.index[:, 0] if targets.index.shape[1] == 1 else targets.top()
         parameter = next(self.network.parameters(), None)
         device = home if parameter is None else parameter.device

@@ -109,8 +109,10 @@ def train_page(
 
     schedule: the policies that the training found, where it looked for some.
     """
+    several = (result.get("test_metrics") or {}).get("map")
     figures = {
-        "Accuracy": f"{number(result['accuracy'], 2)} %",
+        "Mean average precision": None if several is None else f"{number(several, 2)} %",
+        "Accuracy" if several is None else "Subset accuracy": f"{number(result['accuracy'], 2)} %",
         "Top-5 accuracy": f"{number(result.get('accuracy_top5'), 2)} %" if result.get("accuracy_top5") is not None else None,
         "Cross-entropy": number(result["loss"], 4) if result.get("loss") is not None else None,
     }
@@ -242,7 +244,8 @@ def _other_figures(result: Mapping[str, Any]) -> dict[str, str]:
 def _other_metrics(result: Mapping[str, Any]) -> dict[str, str]:
     """The metrics beside accuracy and loss, which stand above."""
     said = {
-        "balanced": "Balanced accuracy", "macro_f1": "Macro F1", "auroc": "Area under the ROC curve",
+        "map_micro": "Average precision of all answers", "balanced": "Balanced accuracy", "macro_f1": "Macro F1",
+        "auroc": "Area under the ROC curve",
         "worst_class": "Accuracy of the worst class", "worst_group": "Accuracy of the worst group",
     }  # fmt: skip
     found = result.get("test_metrics") or {}

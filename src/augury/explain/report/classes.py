@@ -9,6 +9,9 @@ from augury.explain.report.summary import number, row_labels
 # A wider matrix does not fit a page; its largest entries are listed instead.
 _WIDEST = 20
 _LISTED = 10
+# A training's columns, by their names in result.json; those that only several labels have.
+_COLUMNS = {"recall": "Recall, %", "precision": "Precision, %"}
+_SEVERAL = {"f1": "F1, %", "average_precision": "Average precision, %", "auroc": "AUROC, %"}
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,15 @@ def class_rows(result: Mapping[str, Any]) -> ClassTable | None:
     classes: Sequence[Mapping[str, Any]] = result.get("classes") or ()
     if not classes:
         return None
-    compared = "rows" in result
-    headings = tuple(f"Recall, {label}" for label in row_labels(result["rows"])) if compared else ("Recall, %", "Precision, %")
+    compared, several = "rows" in result, "average_precision" in classes[0]
+    columns = _COLUMNS | (_SEVERAL if several else {})
+    headings = tuple(columns.values())
+    if compared:
+        what = "Average precision" if several else "Recall"
+        headings = tuple(f"{what}, {label}" for label in row_labels(result["rows"]))
     rows = []
     for each in classes:
-        figures = list(each["recall"]) if compared else [each["recall"], each["precision"]]
+        figures = [each[key] for key in columns] if not compared else list(each["average_precision" if several else "recall"])
         shown = [(number(each["images"], 0), float(each["images"])), (f"{number(each['prevalence'])}\u00a0%", each["prevalence"])]
         rows.append((str(each["class"]), (*shown, *((number(value), value) for value in figures))))
     return ClassTable(headings, tuple(rows))

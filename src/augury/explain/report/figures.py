@@ -47,15 +47,18 @@ def accuracy_intervals(rows: Sequence[ResultRow], measure: Measure = ACCURACY) -
 
 
 def learning_curves(curves: Mapping[str, Sequence[Epochs]], styles: Mapping[str, Style] | None = None) -> str:
-    """Two panels over epochs, validation accuracy (%) and training loss: mean over seeds, band from lowest to highest seed.
+    """Two panels over epochs, validation accuracy (%; mean average precision of several labels per image) and training loss:
+    mean over seeds, band from lowest to highest seed.
 
     curves: label -> per seed -> epochs {"epoch", "train_loss", "validation_accuracy"}; values that are missing or not
     finite are left out. styles: label -> style, by default in the order of the labels. Returns HTML with a legend, or ""
     where there is nothing to draw.
     """
     styles = styles or {label: row_style(index) for index, label in enumerate(curves)}
+    several = any("validation_map" in epoch for seeds in curves.values() for epochs in seeds for epoch in epochs)
+    what, key = ("mean average precision", "validation_map") if several else ("accuracy", "validation_accuracy")
     panels = [
-        curve_panel("Validation accuracy, %", curves, styles, "validation_accuracy"),
+        curve_panel(f"Validation {what}, %", curves, styles, key),
         curve_panel("Training loss", curves, styles, "train_loss"),
     ]
     drawn = [panel for panel in panels if panel]
@@ -124,7 +127,7 @@ def curve_panel(title: str, curves: Mapping[str, Sequence[Epochs]], styles: Mapp
         means.append(mean)
     if not means:
         return ""
-    _limits(axes, means, rising=key == "validation_accuracy")
+    _limits(axes, means, rising=key.startswith("validation_"))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch", color=INK, size=9)
     axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.8)

@@ -22,7 +22,7 @@ from augury.train.data.dataset import Dataset
 from augury.train.data.groups import Groups, groups_of
 from augury.train.engine.checkpoint import write_atomically, write_json
 from augury.train.engine.settings import Settings
-from augury.train.engine.setup import pick_device
+from augury.train.engine.setup import one_class_only, pick_device
 from augury.train.engine.source import load_for
 from augury.train.pools.opened import ALONE, Workers
 from augury.train.translation.pairs import notes_of, pairs_of
@@ -44,6 +44,7 @@ def patch(
     if settings.labels is not None or settings.labels_per_class is not None:
         raise InputError("--labels: translation needs the label of every image; leave the flag out, or use --fraction")
     dataset = load_for(settings)
+    one_class_only(dataset, "patch")
     if settings.strategy == DEFAULT_ROWS and settings.image_size is None and dataset.counterparts is not None:
         settings = replace(settings, strategy=f"{DEFAULT_ROWS},{TRUE_ROW}")
         rows = patch_rows(settings.strategy)

@@ -184,7 +184,7 @@ class Race:
                 self.left.setdefault(candidate, {"why": "failed", "epochs": rung.epochs, "round": turn + 1})
             self.values[number][candidate][turn] = outcome.accuracy
             if self.seen is not None:
-                self.seen(self.rows(), self.settings.metric)
+                self.seen(self.rows(), metric_of(self.settings.metric).name)
         return all(self.values[number][k][turn] is not None for k in racing if k not in self.left)
 
     def _outcomes(self, pool: Pool[Job, Outcome], racing: list[int], number: int, rung: Rung, turn: int) -> Iterator[Outcome]:

@@ -28,7 +28,7 @@ from augury.train.engine.metrics import metric_of
 from augury.train.engine.prepare import check
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
-from augury.train.engine.setup import pick_device
+from augury.train.engine.setup import one_class_only, pick_device
 from augury.train.engine.source import load_for
 from augury.train.pools.opened import ALONE, Workers, pool_of
 from augury.train.search.child import refined_from
@@ -100,6 +100,7 @@ def _prepared(options: RecommendSettings, resumed: Path | None, end: float, told
     started, native = time.monotonic(), typical_side(options.data)
     side = options.image_size or (None if native is None else min(native, _SIDE))
     dataset = load_for(options.training(image_size=side))
+    one_class_only(dataset, "recommend")
     found = look(dataset, native)
     told(found.words())
     reserve = max(60 * options.minutes * RESERVE, 2 + 2 * (time.monotonic() - started))

@@ -31,7 +31,7 @@ from augury.train.engine.metrics import Metric, metric_of
 from augury.train.engine.prepare import prepare
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
-from augury.train.engine.setup import pick_device
+from augury.train.engine.setup import one_class_only, pick_device
 from augury.train.engine.source import load_for
 from augury.train.pools.opened import ALONE, Workers, pool_of
 from augury.train.pools.pool import Pool
@@ -70,6 +70,8 @@ def search(
     """
     how = how or SearchOptions()
     dataset = load_for(settings)
+    one_class_only(dataset, "search")
+    settings = replace(settings, metric=metric_of(settings.metric).name)
     settings = settings.resolved(len(dataset.train.ids)) if settings.batch_size else settings
     final = replace(settings, epochs=options.final_epochs or FINAL_TIMES * settings.epochs)
     device = str(pick_device(settings.device))

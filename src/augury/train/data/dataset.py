@@ -11,6 +11,7 @@ from torch import Tensor
 from augury.core import registry
 from augury.core.doors import door
 from augury.core.errors import InputError
+from augury.core.target_kind import TargetKind
 from augury.train.data.decoded_cache import DecodedCache
 from augury.train.data.fingerprint import Fingerprint, mark_arrays, repetition_note
 from augury.train.data.intensity import AUTO, parse_range
@@ -24,12 +25,23 @@ from augury.train.data.words import count, few
 
 @dataclass(frozen=True)
 class Split:
-    """images uint8 [N,C,H,W], labels int64 [N], ids int64 [N], groups int64 [N]."""
+    """images uint8 [N,C,H,W], labels int64 [N], ids int64 [N], groups int64 [N]. Where an image may have several labels, these are
+    bool [N, classes]."""
 
     images: Tensor
     labels: Tensor
     ids: Tensor
     groups: Tensor | None = None
+
+    @property
+    def kind(self) -> TargetKind:
+        """What its labels say."""
+        return TargetKind.of(self.labels)
+
+    @property
+    def strata(self) -> Tensor:
+        """int64 [N]: what parts of it are stratified by."""
+        return self.kind.strata(self.labels)
 
     def __getitem__(self, rows: Tensor) -> "Split":
         """Some rows, int64 [n] or bool [N]; images in files are decoded."""
@@ -88,6 +100,11 @@ class Dataset:
     origin: Origin | None = None
     counterparts: Callable[[Tensor], Tensor] | None = None
 
+    @property
+    def kind(self) -> TargetKind:
+        """What its labels say: one class per image, or several labels."""
+        return self.train.kind
+
     def name_of(self, number: int) -> str:
         """What the image with this id is called within the data, such as its file's path; "" where images have no names."""
         names = () if self.origin is None else self.origin.names
@@ -142,16 +159,19 @@ def load(
 def assemble(name: str, parts: Parts, fraction: float) -> Dataset:
     """A data set from the parts that were read: checks the classes, cuts validation, numbers the images, takes mean and std."""
     _check_classes(name, parts)
+    if parts.group_names and parts.train.labels.ndim == 2:
+        raise InputError(f"{name}: has groups and several labels per image, and groups are of one class; remove the groups")
     numbers = torch.arange(len(parts.train))
     train, held, notes = parts.train, parts.validation, list(parts.notes)
     origin = _origin(parts)
     notes += repetition_note(origin.fingerprint)
     start = len(parts.train)
     if held is None:
-        kept, chosen = cut(train.labels, fraction, train.groups)
+        strata = TargetKind.of(train.labels).strata(train.labels)
+        kept, chosen = cut(strata, fraction, train.groups)
         if len(chosen) == 0:
             raise InputError(f"{name}: no class has two training images, so none is left for validation; add images")
-        alone = int((torch.bincount(train.labels) == 1).sum())
+        alone = int((torch.bincount(strata) == 1).sum()) if train.labels.ndim == 1 else 0
         if alone:
             notes.append(f"{count(alone, 'class', 'classes')} with a single training image: none is held out for validation")
         validation = _split(train[chosen], chosen)
@@ -259,7 +279,7 @@ def _check_classes(name: str, parts: Parts) -> None:
         raise InputError(f"{name}: the test part has no images; add some")
     if len(parts.classes) < 2:
         raise InputError(f"{name}: has the single class {few(parts.classes)}; a classifier needs two or more")
-    counts = torch.bincount(parts.train.labels, minlength=len(parts.classes))
+    counts = TargetKind.of(parts.train.labels).counts(parts.train.labels, len(parts.classes))
     empty = [parts.classes[i] for i in (counts == 0).nonzero()[:, 0].tolist()]
     if empty:
         raise InputError(f"{name}: no training image of class {few(empty)}; add some to the training part, or remove the class")

@@ -6,23 +6,25 @@ from dataclasses import dataclass
 import torch
 
 from augury.core.errors import InputError
+from augury.core.target_kind import TargetKind
 from augury.train.data.decode import decode
 from augury.train.data.fingerprint import FileMark
 from augury.train.data.image import Source
+from augury.train.data.label_columns import Label, tensor_of, text_of
 from augury.train.data.parts import Part, Parts
 from augury.train.data.preparation import AS_IS, ReadOptions
 
 
 @dataclass(frozen=True)
 class Item:
-    """One file: what to decode, what to call it in notes, its class and, where there are groups, its group.
+    """One file: what to decode, what to call it in notes, its class or classes and, where there are groups, its group.
 
     file: its path within the data, where that is not what notes call it.
     """
 
     source: Source
     name: str
-    label: int
+    label: Label
     group: int = 0
     file: str = ""
 
@@ -49,7 +51,7 @@ def read_items(
         options,
         leading=len(items["train"]),
     )
-    labels = torch.tensor([item.label for item in everything], dtype=torch.int64)[decoded.rows]
+    labels = tensor_of([item.label for item in everything], len(classes))[decoded.rows]
     groups = torch.tensor([item.group for item in everything], dtype=torch.int64)[decoded.rows]
     parts, start = {}, 0
     first_source = 0
@@ -58,7 +60,7 @@ def read_items(
         stop = start + int(((decoded.rows >= first_source) & (decoded.rows < last_source)).sum())
         found = [everything[row] for row in decoded.rows[start:stop].tolist()]
         marks = tuple(
-            FileMark(item.file or item.name, classes[item.label], *decoded.marks[first_source + number])
+            FileMark(item.file or item.name, text_of(item.label, classes), *decoded.marks[first_source + number])
             for number, item in enumerate(items[name])
         )
         parts[name] = Part(
@@ -74,10 +76,11 @@ def read_items(
 
 
 def _refuse_unreadable_classes(where: str, classes: Sequence[str], items: Sequence[Item], part: Part) -> None:
-    readable = set(part.labels.tolist())
+    counts = TargetKind.of(part.labels).counts(part.labels, len(classes)).tolist()
     for item in items:
-        if item.label not in readable:
+        lost = [k for k in (item.label if isinstance(item.label, tuple) else (item.label,)) if not counts[k]]
+        if lost:
             raise InputError(
-                f"{where}: no training file of class {classes[item.label]!r} can be read as an image (for example {item.name!r}); "
+                f"{where}: no training file of class {classes[lost[0]]!r} can be read as an image (for example {item.name!r}); "
                 "replace them or remove the class"
             )

@@ -7,6 +7,7 @@ from pathlib import Path
 from augury.core.errors import InputError
 from augury.core.registry import register
 from augury.train.data.files import Item, read_items
+from augury.train.data.label_columns import text_of
 from augury.train.data.parts import Parts
 from augury.train.data.preparation import AS_IS, ReadOptions
 from augury.train.data.reader import Reader, of_path
@@ -79,7 +80,7 @@ def _read_classes(root: Path, folders: list[Path], options: ReadOptions) -> Part
         Item(path, path.relative_to(root).as_posix(), classes.index(one_form(place.name)))
         for place in folders for path in files_below(place)
     ]  # fmt: skip
-    held = cut_by_name([one_form(item.name) for item in items], [classes[item.label] for item in items], TEST_FRACTION)
+    held = cut_by_name([one_form(item.name) for item in items], [text_of(item.label, classes) for item in items], TEST_FRACTION)
     if not any(held):
         raise InputError(f"DATA {root}: no class has two images, so none is left for a test part; add images")
     parts = {

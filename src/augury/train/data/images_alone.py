@@ -3,15 +3,15 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import torch
-
 from augury.core.errors import InputError
 from augury.core.files import kind_of
+from augury.core.target_kind import TargetKind
 from augury.train.data.decode import decode
 from augury.train.data.decoded_cache import DecodedCache
 from augury.train.data.files import Item
 from augury.train.data.fingerprint import FileMark
 from augury.train.data.folder import VALIDATION, directories, files_below
+from augury.train.data.label_columns import tensor_of, text_of
 from augury.train.data.manifest import Line, read_lines
 from augury.train.data.npz import read_part
 from augury.train.data.parts import Part
@@ -30,21 +30,26 @@ def is_alone(data: str) -> bool:
     return path.suffix.lower() == ".csv" and path.is_file() and not any(line.split == "train" for line in read_lines(path))
 
 
-def read_alone(data: str, classes: Sequence[str], preparation: Preparation, cache: str | None = None) -> tuple[Part, list[str]]:
+def read_alone(
+    data: str, classes: Sequence[str], preparation: Preparation, cache: str | None = None, kind: TargetKind = TargetKind.ONE
+) -> tuple[Part, list[str]]:
     """Labelled images for a network of these classes, which are matched by name; some may be missing, none may be another.
 
-    Returns them, brought to what the network takes, with notes. cache: see `load`. Raises InputError for what holds no such images.
+    kind: what the labels say that the network was trained on. cache: see `load`. Returns the images, brought to what the network
+    takes, with notes. Raises InputError for what holds no such images.
     """
     path, options = Path(data).expanduser(), ReadOptions(like=preparation, stream="auto", cache=DecodedCache.of(cache))
     if path.is_dir() and (path / "test.npz").exists():
-        return read_part(path / "test.npz", classes, options)
-    items = list(_manifest(path, classes) if path.is_file() else _folder(path, classes))
+        return read_part(path / "test.npz", classes, options, kind)
+    if kind is TargetKind.SEVERAL and not path.is_file():
+        raise InputError(f"--data {path}: class folders say one class per image, and the network answers several; give a manifest")
+    items = list(_manifest(path, classes, kind) if path.is_file() else _folder(path, classes))
     if not items:
         raise InputError(f"--data {path}: holds no images in class folders; `augury predict` takes images without labels")
     found = decode([item.source for item in items], [item.name for item in items], f"--data {path}", options)
     kept = [items[row] for row in found.rows.tolist()]
-    marks = tuple(FileMark(i.name, classes[i.label], *m) for i, m in zip(items, found.marks, strict=True))
-    labels = torch.tensor([item.label for item in kept], dtype=torch.int64)
+    marks = tuple(FileMark(i.name, text_of(i.label, classes), *m) for i, m in zip(items, found.marks, strict=True))
+    labels = tensor_of([item.label for item in kept], len(classes))
     return Part(found.images, labels, None, tuple(item.name for item in kept), marks), list(found.notes)
 
 
@@ -79,11 +84,14 @@ def _folder(root: Path, classes: Sequence[str]) -> Iterator[Item]:
             yield Item(file, file.relative_to(root).as_posix(), label)
 
 
-def _manifest(file: Path, classes: Sequence[str]) -> Iterator[Item]:
+def _manifest(file: Path, classes: Sequence[str], kind: TargetKind) -> Iterator[Item]:
     lines = read_lines(file)
     tests: list[Line] = [line for line in lines if line.split == "test"] or lines
     for line in tests:
-        yield Item(line.path, line.name, _number(line.label, classes, f"--data {file} line {line.number}:"))
+        where = f"--data {file} line {line.number}:"
+        names = line.names if kind is TargetKind.SEVERAL else (line.label,)
+        numbers = tuple(_number(name, classes, where) for name in names)
+        yield Item(line.path, line.name, numbers if kind is TargetKind.SEVERAL else numbers[0])
 
 
 def _number(name: str, classes: Sequence[str], where: str) -> int:

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from augury.core.errors import InputError
 from augury.core.noise import Noise
+from augury.core.target_kind import TargetKind
 from augury.train.data.dataset import Dataset, Split
 
 
@@ -20,6 +21,9 @@ def labelled(dataset: Dataset, *, labels: int | None, per_class: int | None, see
         return split
     if labels is not None and per_class is not None:
         raise InputError("--labels: given together with --labels-per-class; leave one out")
+    if split.kind is TargetKind.SEVERAL:
+        flag = "--labels" if per_class is None else "--labels-per-class"
+        raise InputError(f"{flag}: counts images of one class each, and these have several labels; give --fraction")
     counts = torch.bincount(split.labels, minlength=len(dataset.classes))
     if per_class is not None:
         short = (counts < per_class).nonzero()[:, 0].tolist()

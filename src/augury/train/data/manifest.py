@@ -3,15 +3,17 @@
 import csv
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from io import TextIOWrapper
 from pathlib import Path
 
 from augury.core.errors import InputError
 from augury.core.files import kind_of, open_regular
 from augury.core.registry import register
+from augury.core.target_kind import SEPARATOR
 from augury.train.data.files import Item, read_items
+from augury.train.data.label_columns import ONE_EACH, class_columns, marked, one_each, parted, rarest
 from augury.train.data.parts import Parts
 from augury.train.data.preparation import AS_IS, ReadOptions
 from augury.train.data.reader import Reader, of_path
@@ -32,7 +34,8 @@ _ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", "
 class Line:
     """One checked line of the manifest; `number` is its line in the file, from 1, `name` the path as it stands there.
 
-    label: in Unicode's composed form; written: as it stands there.
+    label: in Unicode's composed form; written: as it stands there. labels: the names, where the table has several per image;
+    columns: those of 0 and 1, where every class has one.
     """
 
     number: int
@@ -42,36 +45,59 @@ class Line:
     written: str
     group: str
     split: str
+    labels: tuple[str, ...] | None = None
+    columns: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes of the image."""
+        return (self.label,) if self.labels is None else self.labels
+
+
+@dataclass(frozen=True)
+class _Header:
+    """names: of the columns, as we call them. plural: whether the labels are called so. classes: the columns of 0 and 1."""
+
+    names: list[str]
+    plural: bool = False
+    classes: tuple[str, ...] = ()
 
 
 @register("reader", "manifest", source="RFC 4180, comma-separated values")
 def manifest() -> Reader:
-    """A CSV file with a line for every image: path, label, and where there are such group and split."""
+    """A CSV file with a line for every image: path, label or labels, and where there are such group and split."""
     return Reader(of_path(read_manifest), lambda path: path.is_file() and path.suffix.lower() == ".csv")
 
 
 def read_manifest(file: Path, options: ReadOptions = AS_IS) -> Parts:
-    """The parts that a CSV names; paths are relative to it, classes are the labels sorted by name.
+    """The parts that a CSV names; paths are relative to it, classes are the labels sorted by name. Images may have several labels:
+    `dog|ball` in a column called `labels`, or a column of 0 and 1 for every class, in whose order the classes are then.
 
     Without a column `split`, about a fifth of every class is the test part (`cut_test`). Raises InputError naming the line for
     missing or repeated files, missing values and unknown splits, and for labels without training images.
     """
     lines = read_lines(file)
+    several = lines[0].labels is not None and not one_each([line.labels or () for line in lines])
     parts, notes = _parts(file, lines)
     notes += forms_note(line.written for line in lines)
-    classes = sorted({line.label for line in parts["train"]})
+    if lines[0].labels is not None and not several:
+        notes.append(ONE_EACH)
+    classes = sorted({name for line in parts["train"] for name in line.names})
+    if lines[0].columns:
+        classes = [one_form(name) for name in lines[0].columns]
     known = set(classes)
-    for name in ("validation", "test"):
-        for line in parts.get(name, ()):
-            if line.label not in known:
-                raise InputError(
-                    f"{file} line {line.number}: class {line.label!r} is only in the {name} part{nearest(line.label, classes)}; "
-                    "add training images of it or remove it"
-                )
+    for part in ("validation", "test"):
+        for line in parts.get(part, ()):
+            for name in line.names:
+                if name not in known:
+                    raise InputError(
+                        f"{file} line {line.number}: class {name!r} is only in the {part} part{nearest(name, classes)}; "
+                        "add training images of it or remove it"
+                    )
     group_names = sorted({line.group for line in lines} - {""})
     labels = {name: i for i, name in enumerate(classes)}
     groups = {name: i for i, name in enumerate(group_names)}
-    items = {name: [_item(line, labels, groups) for line in part] for name, part in parts.items()}
+    items = {name: [_item(line, labels, groups, several) for line in part] for name, part in parts.items()}
     return read_items(str(file), classes, items, group_names=group_names, options=options, notes=notes)
 
 
@@ -81,41 +107,57 @@ def read_lines(file: Path) -> list[Line]:
     if not lines:
         raise InputError(f"{file}: names no images; add lines below the header")
     _refuse_repeated(file, lines)
-    return lines
+    if any(line.labels is not None and len(line.labels) > 1 for line in lines) or lines[0].columns:
+        return lines
+    for line in lines:
+        if not line.label:
+            raise InputError(f"{file} line {line.number}: label is empty; fill it in or remove the line")
+    return [replace(line, labels=None) for line in lines]
 
 
 def _lines(file: Path) -> Iterator[Line]:
     try:
         with open_regular(file) as opened, TextIOWrapper(opened, encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, strict=True)
-            header = _header(file, next(reader, []))
+            written = [name.strip() for name in next(reader, [])]
+            header: _Header | None = None
             for fields in reader:
                 if any(field.strip() for field in fields):
+                    header = header or _header(file, written, fields)
                     yield _line(file, reader.line_num, header, fields)
+            if header is None:
+                _header(file, written, ())
     except UnicodeDecodeError:
         raise InputError(f"{file}: is no UTF-8 text; save it as CSV in UTF-8") from None
     except csv.Error as error:
         raise InputError(f"{file} line {reader.line_num}: is no CSV ({error}); quote fields that hold commas or quotes") from None
 
 
-def _header(file: Path, names: list[str]) -> list[str]:
-    names = [name.strip().lower() for name in names]
+def _header(file: Path, written: list[str], first: Sequence[str]) -> _Header:
+    """The columns, told by their names and by the first row."""
+    names = [name.lower() for name in written]
     if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
         raise InputError(f"{file} line 1: separate the columns by commas: path,label,group,split")
+    plural = "labels" in names and "label" not in names
     names = _usual(names)
+    classes = [] if "label" in names else class_columns(written, first, (*COLUMNS, *_PATHS))
     for name in ("path", "label"):
-        if name not in names:
+        if name not in names and not (name == "label" and classes):
             raise InputError(
                 f"{file} line 1: has no column {name!r}{nearest(name, [n for n in names if n not in COLUMNS])}; "
                 "the header is path,label,group,split (the last two optional)"
             )
+    if len(set(classes)) < len(classes):
+        twice = next(name for name in classes if classes.count(name) > 1)
+        raise InputError(f"{file} line 1: the column {twice!r} is there twice; remove one")
     for name in names:
         if name in COLUMNS and names.count(name) > 1:
             raise InputError(f"{file} line 1: the column {name!r} is there twice; remove one")
         for known in ("group", "split"):
-            if known not in names and nearest(name, [known]) and name not in COLUMNS:
+            if not classes and known not in names and nearest(name, [known]) and name not in COLUMNS:
                 raise InputError(f"{file} line 1: unknown column {name!r}; did you mean {known!r}?")
-    return names
+    names = [own if own in classes else name for own, name in zip(written, names, strict=True)]
+    return _Header(names, plural, tuple(classes))
 
 
 def _usual(names: list[str]) -> list[str]:
@@ -139,13 +181,15 @@ def _found(file: Path, name: str) -> Path:
     return beside
 
 
-def _line(file: Path, number: int, header: list[str], fields: list[str]) -> Line:
+def _line(file: Path, number: int, header: _Header, fields: list[str]) -> Line:
     where = f"{file} line {number}"
-    if len(fields) != len(header):
-        raise InputError(f"{where}: has {count(len(fields), 'field')} where the header has {len(header)}; quote fields with commas")
-    values = {name: value.strip() for name, value in zip(header, fields, strict=True)}
+    if len(fields) != len(header.names):
+        raise InputError(
+            f"{where}: has {count(len(fields), 'field')} where the header has {len(header.names)}; quote fields with commas"
+        )
+    values = {name: value.strip() for name, value in zip(header.names, fields, strict=True)}
     for name in COLUMNS:
-        if name in values and not values[name]:
+        if name in values and not values[name] and not (name == "label" and header.plural):
             raise InputError(f"{where}: {name} is empty; fill it in or remove the line")
     split = values.get("split", "").lower()
     if split and split not in SPLITS:
@@ -157,12 +201,21 @@ def _line(file: Path, number: int, header: list[str], fields: list[str]) -> Line
         raise InputError(f"{where}: {values['path']!r} does not exist; paths are relative to {file.parent}") from None
     if kind:
         raise InputError(f"{where}: {values['path']!r} is {kind}; name a file, relative to {file.parent}")
-    label = values["label"]
+    labels: tuple[str, ...] | None
+    if header.classes:
+        there = marked(where, header.classes, [values[name] for name in header.classes])
+        labels, label = there, SEPARATOR.join(there)
+    else:
+        label = values["label"]
+        labels = parted(where, label) if header.plural else None
     if re.fullmatch(r"-?\d+\.\d*", label):
         raise InputError(
             f"{where}: label {label} is a number with a point, as gaps in the column make them; write whole numbers or names"
         )
-    return Line(number, path, values["path"], one_form(label), label, values.get("group", ""), SPLITS.get(split, ""))
+    return Line(
+        number, path, values["path"], one_form(label), label, values.get("group", ""), SPLITS.get(split, ""), labels,
+        header.classes,
+    )  # fmt: skip
 
 
 def _refuse_repeated(file: Path, lines: list[Line]) -> None:
@@ -192,7 +245,7 @@ def _parts(file: Path, lines: list[Line]) -> tuple[dict[str, list[Line]], list[s
 
 
 def _cut_test(file: Path, lines: list[Line]) -> tuple[dict[str, list[Line]], list[str]]:
-    held = cut_by_name([_as_address(line.name) for line in lines], [line.label for line in lines], TEST_FRACTION)
+    held = cut_by_name([_as_address(line.name) for line in lines], rarest([line.names for line in lines]), TEST_FRACTION)
     if not any(held):
         raise InputError(f"{file}: no class has two images, so none is left for a test part; add images or a column split")
     note = (
@@ -210,5 +263,7 @@ def _as_address(name: str) -> str:
     return one_form(os.path.normpath(name).replace(os.sep, "/"))
 
 
-def _item(line: Line, labels: dict[str, int], groups: dict[str, int]) -> Item:
-    return Item(line.path, f"{line.path.name} (line {line.number})", labels[line.label], groups.get(line.group, 0), line.name)
+def _item(line: Line, labels: dict[str, int], groups: dict[str, int], several: bool) -> Item:
+    numbers = tuple(labels[name] for name in line.names)
+    label = numbers if several else numbers[0]
+    return Item(line.path, f"{line.path.name} (line {line.number})", label, groups.get(line.group, 0), line.name)

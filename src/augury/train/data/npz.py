@@ -1,10 +1,7 @@
 """Arrays: a folder with train.npz and test.npz (and perhaps val.npz), read without ever unpickling."""
 
-import io
-import zipfile
-import zlib
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,35 +9,17 @@ import torch
 from torch import Tensor
 
 from augury.core.errors import InputError
-from augury.core.files import NotRegularError, read_bytes
 from augury.core.registry import register
-from augury.train.data.archive import check_sizes
+from augury.core.target_kind import TargetKind
 from augury.train.data.fingerprint import FileMark, Fingerprint, digest_of, repetition_note
-from augury.train.data.intensity import Range, levels_of, parse_range
+from augury.train.data.label_columns import ONE_EACH
+from augury.train.data.npz_file import FIELDS, Arrays, checked_arrays, load_fields, range_of, read_arrays
 from augury.train.data.parts import Part, Parts
 from augury.train.data.preparation import AS_IS, Preparation, ReadOptions
 from augury.train.data.reader import Reader, of_path
 from augury.train.data.resize import Size, fit_tensor, in_words
 from augury.train.data.splits import TEST_FRACTION, cut
-from augury.train.data.words import count, few, forms_of, nearest, one_form
-
-_FIELDS = ("x", "y", "classes", "group")
-
-
-@dataclass(frozen=True)
-class Arrays:
-    """One checked file: x uint8 [N,H,W,C], C 1 or 3; y and group as stored [N]; classes names, where the file has them.
-
-    mark: the file's size and hash. deep: whether x was stored as other values, whose range was declared.
-    """
-
-    path: Path
-    x: np.ndarray
-    y: np.ndarray
-    classes: tuple[str, ...] | None
-    group: np.ndarray | None
-    mark: FileMark
-    deep: bool = False
+from augury.train.data.words import count, few, nearest
 
 
 @register("reader", "npz", source="NumPy's format of several arrays")
@@ -50,7 +29,8 @@ def npz() -> Reader:
 
 
 def read_npz(root: Path, options: ReadOptions = AS_IS) -> Parts:
-    """x uint8 [N,H,W,3], [N,H,W,1] or [N,H,W]; y whole numbers or names [N]; optional `classes` (names) and `group` [N].
+    """x uint8 [N,H,W,3], [N,H,W,1] or [N,H,W]; y whole numbers or names [N], or 0 and 1 [N, classes] where an image may have
+    several labels; optional `classes` (names) and `group` [N].
 
     Raises InputError naming file and field for wrong shapes, types, lengths and labels, damaged files and pickled objects.
     """
@@ -59,6 +39,8 @@ def read_npz(root: Path, options: ReadOptions = AS_IS) -> Parts:
     else:
         files, notes = _files(root)
         arrays = {name: read_arrays(path, options) for name, path in files.items()}
+    arrays, said = _one_each(arrays)
+    notes += said
     train = arrays["train"]
     for other in arrays.values():
         if other.y.dtype.kind != train.y.dtype.kind:
@@ -94,7 +76,7 @@ def read_npz(root: Path, options: ReadOptions = AS_IS) -> Parts:
         notes.append(f"sizes: {count(len(others), 'image')} brought to {size[0]}x{size[1]} ({how})")
     notes += _repeated(arrays)
     deep = any(a.deep for a in arrays.values())
-    made = Preparation(size, channels, _range(options), options.how) if deep else None
+    made = Preparation(size, channels, range_of(options), options.how) if deep else None
     return Parts(classes, parts["train"], parts["test"], parts.get("validation"), group_names, tuple(notes), preparation=made)
 
 
@@ -110,11 +92,14 @@ _IN_ONE = {
 
 def _one_file(path: Path, options: ReadOptions) -> tuple[dict[str, Arrays], list[str]]:
     """The parts in one file; where it holds x and y alone, about a fifth of every class is the test part."""
-    fields, present, mark = _load(path, (*_FIELDS, *_IN_ONE))
+    fields, present, mark = load_fields(path, (*FIELDS, *_IN_ONE))
     if "x" in fields and "y" in fields:
-        whole = _checked(path, fields, present, mark, options)
-        numbers = torch.from_numpy(np.unique(whole.y, return_inverse=True)[1].reshape(-1))
-        kept, held = cut(numbers, TEST_FRACTION, name="test")
+        whole = checked_arrays(path, fields, present, mark, options)
+        if whole.y.ndim == 2:
+            strata = TargetKind.SEVERAL.strata(torch.from_numpy(whole.y))
+        else:
+            strata = torch.from_numpy(np.unique(whole.y, return_inverse=True)[1].reshape(-1))
+        kept, held = cut(strata, TEST_FRACTION, name="test")
         if not len(held):
             raise InputError(f"{path}: no class has two images, so none is left for a test part; add images")
         note = f"{path.name} is one part: {count(len(held), 'image')} of {len(whole.x):,} are the test part (20 % of every class)"
@@ -134,7 +119,7 @@ def _one_file(path: Path, options: ReadOptions) -> tuple[dict[str, Arrays], list
         parts["test"] = parts.pop("validation")
         notes.append(f"the validation part of {path.name} is the test part, for it has no other; validation is cut from training")
     order = [name for name in ("train", "test", "validation") if name in parts]
-    return {name: _checked(path, {**parts[name], **more}, present, mark, options) for name in order}, notes
+    return {name: checked_arrays(path, {**parts[name], **more}, present, mark, options) for name in order}, notes
 
 
 def _some(whole: Arrays, rows: np.ndarray) -> Arrays:
@@ -142,15 +127,27 @@ def _some(whole: Arrays, rows: np.ndarray) -> Arrays:
     return replace(whole, x=whole.x[rows], y=whole.y[rows], group=None if whole.group is None else whole.group[rows])
 
 
-def read_part(path: Path, classes: Sequence[str], options: ReadOptions) -> tuple[Part, list[str]]:
-    """One file for a network of these classes, brought to what `options.like` says, with notes. InputError as `read_npz`."""
+def read_part(path: Path, classes: Sequence[str], options: ReadOptions, kind: TargetKind) -> tuple[Part, list[str]]:
+    """One file for a network of these classes, brought to what `options.like` says, with notes. kind: what the labels say that it
+    was trained on. InputError as `read_npz`."""
     a, like = read_arrays(path, options), options.like
+    if a.y.ndim == 2 and kind is TargetKind.ONE:
+        a = _one_each({"test": a})[0]["test"]
+    if (a.y.ndim == 2) is not (kind is TargetKind.SEVERAL):
+        given = TargetKind.SEVERAL if a.y.ndim == 2 else TargetKind.ONE
+        raise InputError(f"{path}: y says {given.words}, and the network was trained on {kind.words}; give others")
     names = a.classes if a.classes is not None else tuple(map(str, np.unique(a.y).tolist())) if a.y.dtype.kind == "U" else None
     strange = [name for name in names or () if name not in classes]
     if strange:
         raise InputError(f"{path}: has the class {strange[0]!r}, which the network does not know{nearest(strange[0], classes)}")
     own = tuple(classes) if names is None or a.y.dtype.kind == "U" else names
-    labels = torch.tensor([list(classes).index(own[int(number)]) for number in _labels(a, own)], dtype=torch.int64)
+    places = torch.tensor([list(classes).index(name) for name in own], dtype=torch.int64)
+    found = _labels(a, own)
+    if kind is TargetKind.ONE:
+        labels = places[found]
+    else:
+        labels = torch.zeros(len(found), len(classes), dtype=torch.bool)
+        labels[:, places] = found
     images = torch.from_numpy(np.ascontiguousarray(a.x.transpose(0, 3, 1, 2)))
     if like is not None and images.shape[1] > like.channels:
         raise InputError(f"{path}: x holds colour images, and the network takes grey ones; store [N,H,W]")
@@ -159,52 +156,17 @@ def read_part(path: Path, classes: Sequence[str], options: ReadOptions) -> tuple
     return Part(images, labels, None, tuple(f"{path.name}[{row}]" for row in range(len(images))), (a.mark,)), []
 
 
-def read_arrays(path: Path, options: ReadOptions = AS_IS) -> Arrays:
-    """One file, checked by itself."""
-    return _checked(path, *_load(path, _FIELDS), options)
+_KINDS = {"i": "numbers", "u": "numbers", "U": "names", "b": "several labels per image"}
 
 
-def _range(options: ReadOptions) -> Range | None:
-    """The range of values that is declared, or that a network was trained with."""
-    known = None if options.like is None else options.like.intensity
-    return parse_range(options.intensity_range) if known is None else known
-
-
-def _checked(path: Path, fields: dict[str, np.ndarray], present: list[str], mark: FileMark, options: ReadOptions) -> Arrays:
-    for name in ("x", "y"):
-        if name not in fields:
-            raise InputError(f"{path}: has no array {name!r}; it has {few(present) or 'none'}; rename or add it")
-    x, y, group, classes = (fields.get(name) for name in ("x", "y", "group", "classes"))
-    assert x is not None and y is not None
-    deep = x.dtype != np.uint8
-    if deep:
-        x = levels_of(path, x, _range(options))
-    if x.ndim == 3:
-        x = x[..., None]
-    if x.ndim == 4 and x.shape[3] not in (1, 3) and x.shape[1] in (1, 3):
-        raise InputError(f"{path}: x has shape {_shape(x)}; put the channels last, x.transpose(0, 2, 3, 1)")
-    if x.ndim != 4 or x.shape[3] not in (1, 3) or 0 in x.shape[1:3]:
-        raise InputError(f"{path}: x has shape {_shape(x)}; store [N,H,W,3] or [N,H,W]")
-    if len(x) == 0:
-        raise InputError(f"{path}: x holds no images; add some or remove the file")
-    for name, values in (("y", y), ("group", group)):
-        if values is None:
-            continue
-        if values.dtype.kind not in "iuU":
-            raise InputError(f"{path}: {name} is {values.dtype}; store whole numbers or names")
-        if values.shape != (len(x),):
-            raise InputError(f"{path}: {name} has shape {_shape(values)} for {count(len(x), 'image')}; store one value per image")
-    if classes is not None and (classes.ndim != 1 or classes.dtype.kind not in "iuU" or len(set(classes.tolist())) != len(classes)):
-        raise InputError(
-            f"{path}: classes must be a list of different names; it has shape {_shape(classes)} and type {classes.dtype}"
-        )
-    names = None if classes is None else tuple(map(str, classes.tolist()))
-    if names is not None and forms_of(names):
-        raise InputError(f"{path}: classes holds {few(forms_of(names))} in several Unicode forms; store every name once")
-    return Arrays(path, x, y, None if names is None else tuple(map(one_form, names)), group, mark, deep)
-
-
-_KINDS = {"i": "numbers", "u": "numbers", "U": "names"}
+def _one_each(arrays: dict[str, Arrays]) -> tuple[dict[str, Arrays], list[str]]:
+    """With whole numbers [N] in place of [N, classes] where every image has exactly one label, and a note that says so."""
+    if any(a.y.ndim == 1 or not bool((a.y.sum(1) == 1).all()) for a in arrays.values()):
+        return arrays, []
+    made = {
+        name: replace(a, y=a.y.argmax(1), classes=a.classes or tuple(map(str, range(a.y.shape[1])))) for name, a in arrays.items()
+    }
+    return made, [ONE_EACH]
 
 
 def _files(root: Path) -> tuple[dict[str, Path], list[str]]:
@@ -216,48 +178,6 @@ def _files(root: Path) -> tuple[dict[str, Path], list[str]]:
         return {"train": train, "test": validation}, [note]
     near = nearest("test.npz", [p.name for p in root.iterdir() if p.name != "train.npz"])
     raise InputError(f"DATA {root}: holds train.npz but neither test.npz nor val.npz{near or '; add one'}")
-
-
-def _load(path: Path, wanted: Collection[str]) -> tuple[dict[str, np.ndarray], list[str], FileMark]:
-    """The fields that are used (others stay unread), the names of all, and the file's mark."""
-    try:
-        data = read_bytes(path)
-        if data.startswith(b"\x93NUMPY"):
-            raise InputError(f"{path}: is a single array; store x and y with numpy.savez")
-        # Asked first, because numpy leaves a half-made object behind where the archive is damaged.
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            check_sizes(path, archive, wanted)
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            fields = {name: _field(path, file, name) for name in file.files if name in wanted}
-            return fields, file.files, FileMark(path.name, "", len(data), digest_of(data))
-    except NotRegularError as error:
-        raise InputError(f"{path}: is {error.strerror}; store arrays with numpy.savez") from None
-    except (InputError, PermissionError):
-        raise
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, KeyError, NotImplementedError, AttributeError) as error:
-        raise InputError(f"{path}: is damaged or no .npz file ({_line(error)}); write it again with numpy.savez") from None
-
-
-def _field(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
-    try:
-        value = file[name]
-    except ValueError as error:
-        if "allow_pickle" in str(error):
-            raise InputError(
-                f"{path}: {name} holds pickled Python objects, which can execute code; store it with a plain type such as uint8"
-            ) from None
-        raise
-    if not isinstance(value, np.ndarray):
-        raise InputError(f"{path}: {name} is not stored as an array; write it with numpy.savez")
-    if value.dtype.kind == "S":
-        try:
-            value = np.char.decode(value, "utf-8")
-        except UnicodeDecodeError:
-            raise InputError(f"{path}: {name} holds bytes that are no UTF-8 text; store the names as text") from None
-    if value.dtype.kind == "U" and value.ndim == 1 and name in ("y", "group"):
-        distinct, inverse = np.unique(value, return_inverse=True)
-        value = np.array([one_form(text) for text in distinct.tolist()])[inverse.reshape(-1)]
-    return value
 
 
 def _repeated(arrays: dict[str, Arrays]) -> list[str]:
@@ -273,6 +193,8 @@ def _classes(train: Arrays) -> tuple[str, ...]:
     """Names as stored; else the sorted names in y, or the numbers 0 .. the largest training label."""
     if train.classes is not None:
         return train.classes
+    if train.y.ndim == 2:
+        return tuple(map(str, range(train.y.shape[1])))
     if train.y.dtype.kind == "U":
         return tuple(np.unique(train.y).tolist())
     low, high = int(train.y.min()), int(train.y.max())
@@ -286,6 +208,10 @@ def _classes(train: Arrays) -> tuple[str, ...]:
 
 
 def _labels(arrays: Arrays, classes: tuple[str, ...]) -> Tensor:
+    if arrays.y.ndim == 2:
+        if arrays.y.shape[1] != len(classes):
+            raise InputError(f"{arrays.path}: y has {arrays.y.shape[1]} columns for {count(len(classes), 'class', 'classes')}")
+        return torch.from_numpy(arrays.y)
     if arrays.y.dtype.kind == "U":
         unknown = sorted(set(arrays.y.tolist()) - set(classes))
         if unknown:
@@ -319,11 +245,3 @@ def _numbers(values: np.ndarray, names: tuple[str, ...]) -> Tensor:
     distinct, inverse = np.unique(values, return_inverse=True)
     positions = {name: i for i, name in enumerate(names)}
     return torch.tensor([positions[str(v)] for v in distinct.tolist()], dtype=torch.int64)[torch.from_numpy(inverse.reshape(-1))]
-
-
-def _shape(array: np.ndarray) -> str:
-    return f"[{','.join(map(str, array.shape))}]"
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

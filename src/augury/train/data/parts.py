@@ -12,7 +12,7 @@ from augury.train.data.stream import picked
 
 @dataclass(frozen=True)
 class Part:
-    """images uint8 [N,C,H,W], labels int64 [N], groups int64 [N] where the data have groups.
+    """images uint8 [N,C,H,W], labels int64 [N] or, of several per image, bool [N, classes], groups int64 [N] where there are any.
 
     names: what every image is called within the data, such as its file's path; empty where images have no names.
     marks: the files the part was read from; empty where it came as arrays.

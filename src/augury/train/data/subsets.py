@@ -7,6 +7,7 @@ from torch import Tensor
 
 from augury.core.errors import InputError
 from augury.core.noise import Noise
+from augury.core.target_kind import TargetKind
 from augury.train.data.dataset import Dataset, Split, statistics
 
 # Not the training's seed: every seed of a comparison must meet the same images and the same wrong labels.
@@ -35,8 +36,9 @@ def kept_rows(split: Split, fraction: float) -> Tensor:
     """
     rank = _draw(split, "fraction")
     kept = []
-    for label in split.labels.unique():
-        rows = (split.labels == label).nonzero()[:, 0]
+    strata = split.strata
+    for stratum in strata.unique():
+        rows = (strata == stratum).nonzero()[:, 0]
         count = max(1, round(fraction * len(rows)))
         kept.append(rows[torch.argsort(rank[rows], stable=True)[:count]])
     return torch.cat(kept).sort().values
@@ -64,6 +66,8 @@ def _with_fewer(dataset: Dataset, fraction: float) -> Dataset:
 
 
 def _with_noise(dataset: Dataset, share: float) -> Dataset:
+    if dataset.kind is TargetKind.SEVERAL:
+        raise InputError("--label-noise: replaces the one class of an image, and these have several labels; leave it out")
     labels, redrawn = noisy_labels(dataset.train, share, len(dataset.classes))
     wrong = int((labels != dataset.train.labels).sum())
     note = f"label noise {share:g}: {int(redrawn.sum())} of {len(labels)} training labels are drawn at random, {wrong} are wrong"

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from augury.augment.stages.normalize import Normalize
+from augury.core.target_kind import TargetKind
 from augury.core.targets import Targets
 from augury.train.data.dataset import Split
 from augury.train.engine.world import World
@@ -15,10 +16,11 @@ from augury.train.engine.world import World
 class Evaluation:
     """accuracy and accuracy_top5 in percent, loss the mean cross-entropy in nats; prediction int64 [N], confidence float32
     [N] the probability of the prediction, label_probability float32 [N] that of the true class, probability float32
-    [N, classes] of all."""
+    [N, classes] of all. Where an image may have several labels: prediction bool [N, classes], accuracy of images with every
+    label right, no top-5, and the probabilities of a prediction and of labels are products over the classes."""
 
     accuracy: float
-    accuracy_top5: float
+    accuracy_top5: float | None
     loss: float
     prediction: Tensor
     confidence: Tensor
@@ -45,16 +47,19 @@ def evaluate(
         every = torch.zeros(len(split.ids), logits.shape[1], device=logits.device)
         every[part] = logits
         logits = world.sum(every)
-    probability = logits.softmax(1)
-    confidence, prediction = probability.max(1)
-    best = logits.topk(min(5, classes), 1).indices
-    labels = split.labels
+    kind, labels = split.kind, split.labels
+    probability = kind.probability(logits)
+    prediction, confidence = kind.answer(probability)
+    top5 = None
+    if kind is TargetKind.ONE:
+        best = logits.topk(min(5, classes), 1).indices
+        top5 = 100 * (best == labels[:, None]).any(1).double().mean().item()
     return Evaluation(
-        accuracy=100 * (prediction == labels).double().mean().item(),
-        accuracy_top5=100 * (best == labels[:, None]).any(1).double().mean().item(),
+        accuracy=100 * kind.right(prediction, labels).double().mean().item(),
+        accuracy_top5=top5,
         loss=Targets.of(labels, classes).loss(logits).double().mean().item(),
         prediction=prediction,
         confidence=confidence,
-        label_probability=probability.gather(1, labels[:, None])[:, 0],
+        label_probability=kind.probability_of(labels, probability),
         probability=probability,
     )

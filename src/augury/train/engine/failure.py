@@ -14,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from augury.core.errors import InputError, RunError
+from augury.core.target_kind import TargetKind
 from augury.core.targets import Targets
 from augury.train.engine.checkpoint import write_atomically, write_json
 from augury.train.engine.feed import Share
@@ -82,12 +83,14 @@ def _write(
     tensors = {"images": batch.images, "ids": batch.ids, "rows": share.rows, "visits": share.visits}
     if batch.targets is not None:
         tensors |= {"index": batch.targets.index, "weight": batch.targets.weight}
+        tensors |= {} if batch.targets.positive is None else {"positive": batch.targets.positive}
     tensors |= {f"model.{name}": tensor for name, tensor in t.model.state_dict().items()}
     finite = all(bool(p.isfinite().all()) for p in t.model.parameters())
     about = {
         "loss": str(loss), "step": step + 1, "epoch": t.epoch + 1, "learning_rate": float(t.optimizer.param_groups[0]["lr"]),
         "ids": ids, "names": [t.dataset.name_of(number) for number in ids],
-        "classes": len(t.dataset.classes), "weights": "before the step" if before else "some steps later",
+        "classes": len(t.dataset.classes), "labels": t.dataset.kind.value,
+        "weights": "before the step" if before else "some steps later",
         "weights_finite": finite, "settings": t.settings.dict(),
     }  # fmt: skip
     packed = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -114,7 +117,10 @@ def read_failure(folder: Path) -> Failure:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (OSError, ValueError):
         raise InputError(f"{folder}: holds no saved failure") from None
-    targets = Targets(tensors["index"], tensors["weight"], about["classes"]) if "index" in tensors else None
+    targets = None
+    if "index" in tensors:
+        kind = TargetKind(about.get("labels", "one"))
+        targets = Targets(tensors["index"], tensors["weight"], about["classes"], kind, tensors.get("positive"))
     weights = {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
     return Failure(tensors["images"], targets, tensors["ids"], weights, about)
 

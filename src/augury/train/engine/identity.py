@@ -11,6 +11,7 @@ from typing import Any
 
 from augury.core.errors import InputError
 from augury.core.files import read_bytes, read_text
+from augury.core.target_kind import TargetKind
 from augury.train.data.dataset import Dataset, identified
 from augury.train.data.fingerprint import Fingerprint
 from augury.train.data.intensity import Range
@@ -28,7 +29,7 @@ VERSION = 1
 class Identity:
     """A run's data. classes in the network's order; mean and std per channel, in [0, 1]; size (rows, columns) and channels of
     its images; intensity: the range of values of images of more than 8 bits, None if there were none; resize: how images of
-    another shape came to the size.
+    another shape came to the size. kind: what the labels say.
 
     place: absolute path of the folder or file, None for named data; data_dir: absolute, where one was given.
     """
@@ -43,6 +44,7 @@ class Identity:
     place: str | None
     data_dir: str | None
     fingerprint: Fingerprint
+    kind: TargetKind = TargetKind.ONE
 
     @staticmethod
     def of(dataset: Dataset, settings: Settings) -> "Identity":
@@ -55,6 +57,7 @@ class Identity:
             dataset.classes, dataset.mean, dataset.std, (int(shape[-2]), int(shape[-1])), int(shape[1]),
             None if made is None else made.intensity, settings.resize if made is None else made.resize, origin.place,
             None if settings.data_dir is None else os.path.abspath(Path(settings.data_dir).expanduser()), origin.fingerprint,
+            dataset.kind,
         )  # fmt: skip
 
     @property
@@ -82,6 +85,7 @@ class Identity:
         Raises InputError if its classes or the size of its images are not those the network knows.
         """
         _refuse_classes(self.classes, dataset.classes, where)
+        self.refuse_kind(dataset, where)
         shape = dataset.train.images.shape
         if (int(shape[1]), (int(shape[-2]), int(shape[-1]))) != (self.channels, self.size):
             raise InputError(
@@ -90,6 +94,11 @@ class Identity:
             )
         notes = [f"changed since the training: {part} part: {said}" for part, said in self.changed(dataset).items()]
         return replace(dataset, mean=self.mean, std=self.std, notes=(*dataset.notes, *notes))
+
+    def refuse_kind(self, dataset: Dataset, where: str) -> None:
+        """InputError if the labels of a data set do not say what those of the training said."""
+        if dataset.kind is not self.kind:
+            raise InputError(f"{where}: has {dataset.kind.words}, and the network was trained on {self.kind.words}; give others")
 
     def write(self, folder: Path) -> None:
         """Write both files. The list of files comes first: with data.json there, both are."""
@@ -101,6 +110,7 @@ class Identity:
         parts = {name: {"files": len(m), "hash": self.fingerprint.digest(name)} for name, m in self.fingerprint.parts.items()}
         return {
             "version": VERSION, "place": self.place, "data_dir": self.data_dir, "classes": list(self.classes),
+            "labels": self.kind.value,
             "mean": list(self.mean), "std": list(self.std), **self.preparation.plain(), "parts": parts,
             "hash": self.fingerprint.digest(),
         }  # fmt: skip
@@ -124,6 +134,7 @@ class Identity:
             return Identity(
                 tuple(found["classes"]), tuple(found["mean"]), tuple(found["std"]), preparation.size, preparation.channels,
                 preparation.intensity, preparation.resize, found["place"], found["data_dir"], fingerprint,
+                TargetKind(found.get("labels", "one")),
             )  # fmt: skip
         except PermissionError as error:
             raise InputError(f"{error.filename or file}: cannot be read ({error.strerror}); make it readable") from None

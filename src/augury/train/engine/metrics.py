@@ -9,29 +9,14 @@ import torch
 from torch import Tensor
 
 from augury.core.errors import InputError
-from augury.train.data.dataset import Dataset, Split
-from augury.train.data.groups import Groups
+from augury.core.target_kind import TargetKind
+from augury.train.data.dataset import Dataset
+from augury.train.engine import label_metrics
+from augury.train.engine.answers import Answers
 from augury.train.engine.settings import MetricName
 
 # A confusion matrix of more classes is not read by anybody, and its square would fill result.json.
 MOST_CLASSES = 50
-
-
-@dataclass(frozen=True)
-class Answers:
-    """A network's answers on one part. labels, predictions int64 [N]; probability float32 [N, classes]; groups int64 [N], the
-    (class, subgroup) cell of each image, -1 where unknown, or None if the data have none."""
-
-    labels: np.ndarray
-    predictions: np.ndarray
-    probability: np.ndarray
-    groups: np.ndarray | None = None
-
-    @staticmethod
-    def of(prediction: Tensor, probability: Tensor, split: Split, groups: Groups | None = None) -> "Answers":
-        """The answers for the images of `split`."""
-        cells = None if groups is None or split.groups is None else groups.of_split(split).cpu().numpy()
-        return Answers(split.labels.cpu().numpy(), prediction.cpu().numpy(), probability.cpu().double().numpy(), cells)
 
 
 @dataclass(frozen=True)
@@ -84,11 +69,12 @@ class Metric:
         if self.name != "auroc":
             return
         for name, part in (("test", dataset.test), ("validation", dataset.validation)):
-            absent = sorted(set(range(len(dataset.classes))) - set(part.labels.tolist()))
-            if absent and len(part.labels):
-                raise InputError(
-                    f"--metric auroc: the {name} part has no image of class {dataset.classes[absent[0]]!r}; choose another metric"
-                )
+            counts = part.kind.counts(part.labels, len(dataset.classes)).tolist()
+            for label, count in zip(dataset.classes, counts, strict=True):
+                without = part.kind is TargetKind.SEVERAL and count == len(part.labels)
+                if len(part.labels) and (without or not count):
+                    what = "without" if without else "of"
+                    raise InputError(f"--metric auroc: the {name} part has no image {what} class {label!r}; choose another metric")
 
 
 def _accuracy(a: Answers) -> float | None:
@@ -141,35 +127,60 @@ def _log_loss(a: Answers) -> float | None:
     return float(-np.log(np.maximum(own, np.finfo(np.float64).tiny)).mean())
 
 
-_ALL = {
-    each.name: each
-    for each in (
-        Metric("accuracy", "accuracy", "%", True, _accuracy),
-        Metric("balanced", "balanced accuracy", "%", True, _balanced),
-        Metric("macro_f1", "macro F1", "%", True, _macro_f1),
-        Metric("auroc", "area under the ROC curve", "%", True, _auroc),
-        Metric("worst_class", "accuracy of the worst class", "%", True, _worst_class),
-        Metric("worst_group", "accuracy of the worst group", "%", True, _worst_group),
-        Metric("log_loss", "log loss", "nats", False, _log_loss),
-    )
+_ALL: dict[TargetKind, dict[str, Metric]] = {
+    TargetKind.ONE: {
+        each.name: each
+        for each in (
+            Metric("accuracy", "accuracy", "%", True, _accuracy),
+            Metric("balanced", "balanced accuracy", "%", True, _balanced),
+            Metric("macro_f1", "macro F1", "%", True, _macro_f1),
+            Metric("auroc", "area under the ROC curve", "%", True, _auroc),
+            Metric("worst_class", "accuracy of the worst class", "%", True, _worst_class),
+            Metric("worst_group", "accuracy of the worst group", "%", True, _worst_group),
+            Metric("log_loss", "log loss", "nats", False, _log_loss),
+        )
+    },
+    TargetKind.SEVERAL: {
+        each.name: each
+        for each in (
+            Metric("map", "mean average precision", "%", True, label_metrics.mean_average_precision),
+            Metric("map_micro", "average precision of all answers", "%", True, label_metrics.micro_average_precision),
+            Metric("macro_f1", "macro F1 at 0.5", "%", True, label_metrics.macro_f1),
+            Metric("auroc", "area under the ROC curve", "%", True, label_metrics.auroc),
+            Metric("accuracy", "subset accuracy", "%", True, label_metrics.subset_accuracy),
+            Metric("log_loss", "log loss", "nats", False, label_metrics.log_loss),
+        )
+    },
 }
 
 
-METRICS = tuple(_ALL)
+def metric_of(name: str | None, kind: TargetKind = TargetKind.ONE) -> Metric:
+    """The metric of that name for labels of that kind; the first one where there is no name. InputError if it is for another."""
+    known = _ALL[kind]
+    if name is not None and name not in known:
+        raise InputError(f"--metric {name}: is not defined for {kind.words}; choose from {', '.join(known)}")
+    return known[name] if name is not None else next(iter(known.values()))
 
 
-def metric_of(name: str) -> Metric:
-    """The metric of that name; the settings' type has refused others."""
-    return _ALL[name]  # type: ignore[index]
+def figure_of(row: dict[str, Any]) -> str:
+    """What a line of metrics.jsonl says of the validation part, for people: `accuracy 91.20 %`, or what is compared by."""
+    named = [metric for known in _ALL.values() for metric in known.values() if metric.name not in ("accuracy", "worst_group")]
+    for metric in named:
+        if row.get(metric.key) is not None:
+            return f"{metric.title} {row[metric.key]:.2f} %" if metric.unit == "%" else f"{metric.title} {row[metric.key]:.4f}"
+    return f"accuracy {row['validation_accuracy']:.2f} %"
 
 
 def all_metrics(answers: Answers) -> dict[str, float | None]:
     """Every metric's value; None if the part cannot give one."""
-    return {name: metric.of(answers) for name, metric in _ALL.items()}
+    return {name: metric.of(answers) for name, metric in _ALL[answers.kind].items()}
 
 
 def class_table(answers: Answers, classes: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Per class: its images, their share of all (%), recall and precision (%); None if nothing is divided by."""
+    """Per class: its images, their share of all (%), recall and precision (%), and of several labels what `label_table` has; None
+    if nothing is divided by."""
+    if answers.kind is TargetKind.SEVERAL:
+        return label_metrics.label_table(answers, classes)
     matrix = confusion(answers, len(classes))
     images, predicted, right = matrix.sum(1), matrix.sum(0), matrix.diagonal()
     return [
@@ -188,7 +199,9 @@ def confusion(answers: Answers, classes: int) -> np.ndarray:
 
 def majority_note(answers: Answers, classes: tuple[str, ...]) -> str | None:
     """A warning where the most common class explains the accuracy: one class is twice as common as an even share, and always
-    naming it would be within a point of what the network reaches."""
+    naming it would be within a point of what the network reaches. Of several labels, where classes are on no image."""
+    if answers.kind is TargetKind.SEVERAL:
+        return label_metrics.absent_note(answers, classes)
     accuracy = _accuracy(answers)
     if accuracy is None or len(classes) < 2:
         return None

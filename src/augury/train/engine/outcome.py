@@ -12,11 +12,13 @@ import numpy as np
 import safetensors.torch
 from torch import Tensor, nn
 
+from augury.core.target_kind import TargetKind
 from augury.train.data.dataset import Dataset, Split
 from augury.train.engine import checkpoint
+from augury.train.engine.answers import Answers
 from augury.train.engine.collapse import collapsed
 from augury.train.engine.evaluate import Evaluation, evaluate
-from augury.train.engine.metrics import MOST_CLASSES, Answers, all_metrics, class_table, confusion, majority_note
+from augury.train.engine.metrics import MOST_CLASSES, all_metrics, class_table, confusion, majority_note
 from augury.train.engine.networks import described, network_specs, predictions_file, predictions_table, weights_file
 from augury.train.engine.refinement import intensity_at
 from augury.train.engine.retrieval import retrieve
@@ -84,7 +86,7 @@ def conclude(training: Training, rows: list[dict[str, Any]]) -> dict[str, Any]:
         result["stage_one"] = {"epoch": chosen, **figures(_tests(t, before, part), own, len(t.dataset.classes))[0]}
     if t.selection.epoch:
         result["selected"] = t.selection.outcome()
-    fallen = collapsed(rows, t.data.validation.labels, len(t.dataset.classes))
+    fallen = collapsed(rows, t.data.validation.labels, len(t.dataset.classes)) if t.dataset.kind is TargetKind.ONE else []
     if fallen:
         result["collapsed"] = [each.dict() for each in fallen]
     last = rows[-1]["epoch"] if rows else t.epoch
@@ -99,11 +101,11 @@ def conclude(training: Training, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def judged(answers: Answers, classes: tuple[str, ...]) -> dict[str, Any]:
-    """The predictions' entries in result.json: every metric, each class, and the confusions."""
+    """The predictions' entries in result.json: every metric, each class, and of one class per image the confusions."""
     found: dict[str, Any] = {"test_metrics": all_metrics(answers)}
     if len(answers.labels):
         found["classes"] = class_table(answers, classes)
-    if len(answers.labels) and len(classes) <= MOST_CLASSES:
+    if len(answers.labels) and len(classes) <= MOST_CLASSES and answers.kind is TargetKind.ONE:
         found["confusion"] = confusion(answers, len(classes)).tolist()
     return found
 
@@ -136,10 +138,13 @@ def write_outcome(folder: Path, number: int, network: nn.Module, part: Split, te
     checkpoint.write_atomically(folder / weights_file(number), safetensors.torch.save(weights))
     packed = io.BytesIO()
     names = [dataset.name_of(number) for number in part.ids.tolist()]
+    more: dict[str, Any] = {}
+    if part.kind is TargetKind.SEVERAL:
+        more = {"probability": test.probability.cpu().numpy(), "classes": np.array(dataset.classes, dtype=np.str_)}
     np.savez(
         packed, name=np.array(names, dtype=np.str_), id=part.ids.cpu().numpy(), label=part.labels.cpu().numpy(),
         prediction=test.prediction.cpu().numpy(), confidence=test.confidence.cpu().numpy(),
-        label_probability=test.label_probability.cpu().numpy(),
+        label_probability=test.label_probability.cpu().numpy(), **more,
     )  # fmt: skip
     checkpoint.write_atomically(folder / predictions_file(number), packed.getvalue())
     table = prediction_table(names, part, test, dataset.classes)
@@ -147,12 +152,17 @@ def write_outcome(folder: Path, number: int, network: nn.Module, part: Split, te
 
 
 def prediction_table(names: Sequence[str], part: Split, test: Evaluation, classes: Sequence[str]) -> str:
-    """CSV: path, id, class, prediction, confidence (of the prediction) and label_probability (of the true class)."""
+    """CSV: path, id, class, prediction, confidence (of the prediction) and label_probability (of the true class); of several
+    labels, whose names `|` parts, then every class's probability in a column of its name."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("path", "id", "class", "prediction", "confidence", "label_probability"))
-    columns = (part.ids, part.labels, test.prediction, test.confidence, test.label_probability)
-    for name, *values in zip(names, *(column.cpu().tolist() for column in columns), strict=True):
-        number, label, predicted, confidence, probability = values
-        writer.writerow((name, number, classes[label], classes[predicted], f"{confidence:.6f}", f"{probability:.6f}"))
+    several = part.kind is TargetKind.SEVERAL
+    header = ("path", "id", "class", "prediction", "confidence", "label_probability", *(classes if several else ()))
+    writer.writerow(header)
+    columns = (test.confidence, test.label_probability, *(test.probability.T if several else ()))
+    said = zip(*(column.cpu().tolist() for column in columns), strict=True)
+    rows = zip(names, part.ids.tolist(), part.labels.cpu(), test.prediction.cpu(), said, strict=True)
+    for name, number, label, predicted, figures in rows:
+        shown = (part.kind.named(label, classes), part.kind.named(predicted, classes))
+        writer.writerow((name, number, *shown, *(f"{value:.6f}" for value in figures)))
     return out.getvalue()

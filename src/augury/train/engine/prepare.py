@@ -23,6 +23,7 @@ from augury.train.engine.settings import Settings
 from augury.train.engine.setup import (
     begin_groups,
     check_images,
+    check_labels,
     check_update,
     class_weights,
     cuda_devices,
@@ -68,7 +69,8 @@ def check(
 
     streams: the names of images beside the training part. strategy: see `prepare`.
     """
-    settings = settings.resolved(len(dataset.train.ids))
+    metric = metric_of(settings.metric, dataset.kind)
+    settings = settings.resolved(len(dataset.train.ids), metric.name)
     dataset = expecting(dataset, settings)
     device, world = pick_device(settings.device), world or World()
     made = build_strategy(parse_spec(settings.strategy, "--strategy") if strategy is None else strategy)
@@ -77,7 +79,8 @@ def check(
     notes = check_refinement(settings, pipelines, made)
     check_tuning(settings)
     check_update(settings, made, world)
-    metric_of(settings.metric).missing(dataset)
+    metric.missing(dataset)
+    check_labels(settings, dataset, made, pipelines)
     openers(settings.log)
     groups = begin_groups(settings, dataset, made, pipelines, set(streams))
     made = with_early_head(made, pipelines, len(dataset.classes))
@@ -126,7 +129,7 @@ def prepare(
     if method.saliency is not None:
         method.saliency.check(first_two(data.train, len(dataset.classes)))
     average = None if settings.model_ema_decay is None else ModelEma(model, settings.model_ema_decay)
-    selection = Selection(settings.select, settings.patience, found.groups, settings.metric)
+    selection = Selection(settings.select, settings.patience, found.groups, settings.metric, dataset.kind)
     precision = found.world.from_first(precision_of(settings, device, model, dataset.train.images, len(dataset.train.ids)))
     progress = Progress(notes=[*found.notes, *started, *([] if precision.note is None else [precision.note])])
     return Training(settings, dataset, method, update, data, selection, precision.bfloat16, average, progress=progress)

@@ -10,10 +10,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from augury.core.errors import InputError
+from augury.core.target_kind import TargetKind
 from augury.train.data.dataset import Split
 from augury.train.data.groups import Groups, group_accuracy
+from augury.train.engine.answers import Answers
 from augury.train.engine.evaluate import Evaluation
-from augury.train.engine.metrics import Answers, Metric, metric_of
+from augury.train.engine.metrics import Metric, metric_of
 from augury.train.engine.settings import MetricName
 
 
@@ -28,7 +30,8 @@ class Selection:
     select: str
     patience: int | None
     groups: Groups | None
-    metric: MetricName = "accuracy"
+    metric: MetricName | None = "accuracy"
+    kind: TargetKind = TargetKind.ONE
     best: float = -1.0
     epoch: int = 0
     weights: dict[str, Tensor] = field(default_factory=dict)
@@ -62,7 +65,7 @@ class Selection:
 
     @property
     def _by(self) -> Metric:
-        return metric_of("worst_group" if self.select == "worst_group" else self.metric)
+        return metric_of("worst_group" if self.select == "worst_group" else self.metric, self.kind)
 
     def stopped(self, epoch: int) -> bool:
         """Whether `patience` epochs of this stage have passed since its best one."""

@@ -10,7 +10,9 @@ from augury.core.options import Interval, convert
 from augury.core.registry import unknown
 from augury.core.text import shortened
 
-MetricName = Literal["accuracy", "balanced", "macro_f1", "auroc", "worst_class", "worst_group", "log_loss"]
+MetricName = Literal[
+    "accuracy", "balanced", "macro_f1", "auroc", "worst_class", "worst_group", "log_loss", "map", "map_micro"
+]  # fmt: skip
 
 # Settings that cannot alter a result, so that a resumed run may change them.
 HARMLESS = frozenset({"data_dir", "cache", "log", "decode_workers", "stream", "checkpoint_seconds"})
@@ -165,17 +167,20 @@ class Settings:
         "shuffled", "Data", "groups, classes: every batch holds equally many images of every group, or of every class"
     )
     class_weights: Literal["none", "balanced"] = flag(
-        "none", "Optimisation", "balanced: every class weighs the same in the loss, however rare it is"
+        "none",
+        "Optimisation",
+        "balanced: every class weighs the same in the loss, however rare it is; of several labels, being there as much as not",
     )
     select: Literal["last", "validation", "worst_group"] = flag(
         "last",
         "Choice of the network",
         "epoch whose network is kept; validation chooses by --metric on the validation part, worst_group by the worst group there",
     )
-    metric: MetricName = flag(
-        "accuracy",
+    metric: MetricName | None = flag(
+        None,
         "Choice of the network",
         "what networks are compared by, and what --select validation and a search choose by",
+        unset="accuracy; map where an image may have several labels",
     )
     patience: Annotated[int, Interval(1)] | None = flag(
         None,
@@ -257,14 +262,13 @@ class Settings:
         """
         return Settings(**checked(Settings, {k: v for k, v in values.items() if k not in (POLICY_FILES, PRETRAINED_FILES)}, where))
 
-    def resolved(self, images: int) -> "Settings":
-        """With the batch size filled in for a training part of `images`.
+    def resolved(self, images: int, metric: MetricName = "accuracy") -> "Settings":
+        """With the batch size filled in for a training part of `images`, and the metric where none is named.
 
         128, or a smaller power of two (at least 8) that makes six steps an epoch of few images.
         """
-        if self.batch_size is not None:
-            return self
-        return replace(self, batch_size=min(128, 1 << max(3, (images // 6).bit_length() - 1)))
+        size = min(128, 1 << max(3, (images // 6).bit_length() - 1)) if self.batch_size is None else self.batch_size
+        return replace(self, batch_size=size, metric=self.metric or metric)
 
     @property
     def refined(self) -> bool:

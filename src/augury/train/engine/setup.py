@@ -4,8 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from augury.augment.pipeline import Pipeline
+from augury.augment.saliency.maps import way_of
 from augury.core.batch import Batch
 from augury.core.errors import InputError
+from augury.core.target_kind import TargetKind
 from augury.core.targets import Targets
 from augury.train.data.dataset import Dataset, Split
 from augury.train.data.groups import Groups, groups_of
@@ -14,6 +16,7 @@ from augury.train.engine.schedule import check_schedule
 from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
 from augury.train.engine.world import World
+from augury.train.method.saliency import wanted
 from augury.train.strategies.strategy import Strategy, members
 
 
@@ -30,7 +33,7 @@ def begin_groups(
     if groups is not None and settings.sampling == "groups":
         check_balanced(int((groups.counts > 0).sum()), settings.batch_size or 0, "groups")
     if settings.sampling == "classes":
-        check_balanced(len(dataset.train.labels.unique()), settings.batch_size or 0, "classes")
+        check_balanced(len(dataset.train.strata.unique()), settings.batch_size or 0, "classes")
     if groups is not None and strategy.needs_groups:
         if any(pipeline.mixes for pipeline in pipelines):
             raise InputError(
@@ -43,14 +46,53 @@ def begin_groups(
 
 def class_weights(settings: Settings, labels: Tensor, classes: tuple[str, ...]) -> Tensor | None:
     """float32 [classes] by which a class's part of the loss is multiplied: images / (classes * images of the class), so that
-    every class weighs the same and the mean over the images is 1. InputError for a class without training images."""
+    every class weighs the same and the mean over the images is 1. Of several labels: what a class that is there counts for,
+    images without it / images with it. InputError for a class without training images."""
     if settings.class_weights == "none":
         return None
-    counts = torch.bincount(labels.cpu(), minlength=len(classes)).double()
+    kind = TargetKind.of(labels)
+    counts = kind.counts(labels.cpu(), len(classes)).double()
     if not bool(counts.all()):
         empty = classes[int((counts == 0).nonzero()[0])]
         raise InputError(f"--class-weights balanced: class {empty!r} has no training image; leave the class or the flag out")
-    return (counts.sum() / (len(classes) * counts)).float()
+    if kind is TargetKind.ONE:
+        return (counts.sum() / (len(classes) * counts)).float()
+    if bool((counts == len(labels)).any()):
+        everywhere = classes[int((counts == len(labels)).nonzero()[0])]
+        raise InputError(
+            f"--class-weights balanced: every training image has class {everywhere!r}; leave the class or the flag out"
+        )
+    return ((len(labels) - counts) / counts).float()
+
+
+def check_labels(settings: Settings, dataset: Dataset, strategy: Strategy, pipelines: tuple[Pipeline, ...]) -> None:
+    """InputError for what is defined for one class per image, where the data have several labels."""
+    if dataset.kind is TargetKind.ONE:
+        return
+    several = "and DATA has several labels per image"
+    if not strategy.several_labels:
+        raise InputError(
+            f"--strategy {settings.strategy}: is defined for one class per image, {several}; use erm or manifold_mixup"
+        )
+    if settings.sampling != "shuffled":
+        raise InputError(
+            f"--sampling {settings.sampling}: is defined for one class per image, {several}; use --class-weights balanced"
+        )
+    if settings.select == "worst_group":
+        raise InputError(f"--select worst_group: is defined for one class per image, {several}; use --select validation")
+    asked = wanted(pipelines)
+    if asked is not None and way_of(asked.kind).labels:
+        raise InputError(
+            f"--augment {settings.augment}: saliency={asked.kind} explains one class per image, {several}; use saliency=attention"
+        )
+
+
+def one_class_only(dataset: Dataset, command: str) -> None:
+    """InputError for a command that is defined for one class per image, where the data have several labels."""
+    if dataset.kind is TargetKind.SEVERAL:
+        raise InputError(
+            f"{command}: is defined for one class per image, and DATA {dataset.name} has several labels; use train or compare"
+        )
 
 
 def check_update(settings: Settings, strategy: Strategy, world: World) -> None:

@@ -108,5 +108,8 @@ def rows_of(
     if not labelled:
         return Batch(pixels, None, ids, visits=visits)
     labels = split.labels[rows]
-    targets = Targets(labels[:, None], torch.ones(len(labels), 1, device=labels.device), classes)
+    if labels.ndim == 2:
+        targets = Targets.of(labels, classes)
+    else:  # unchecked, because a look at values would stall a GPU
+        targets = Targets(labels[:, None], torch.ones(len(labels), 1, device=labels.device), classes)
     return Batch(pixels, targets, ids, visits=visits, groups=None if split.groups is None else split.groups[rows])

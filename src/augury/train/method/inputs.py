@@ -13,6 +13,7 @@ from augury.core.devices import augments
 from augury.core.errors import InputError
 from augury.core.processes import process_rank
 from augury.core.registry import unknown
+from augury.core.target_kind import TargetKind
 from augury.core.targets import Targets
 from augury.train.method.views import Source, belonging
 from augury.train.strategies.strategy import Strategy
@@ -101,6 +102,8 @@ class Inputs:
         if labels is None:
             return None
         targets = Targets.of(torch.as_tensor(labels, device=images.device), self.classes)
+        if targets.kind is TargetKind.SEVERAL and not self.strategy.several_labels:
+            raise InputError(f"method: {self.name} is defined for one class per image, and these have several labels; use erm")
         if len(targets) != len(images):
             raise InputError(f"method: {len(targets)} labels for {len(images)} images")
         return targets

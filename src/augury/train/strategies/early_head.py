@@ -41,6 +41,7 @@ class WithEarlyHead(Strategy):
         self.networks, self.pipelines = strategy.networks, strategy.pipelines
         self.stages, self.chains, self.seen = strategy.stages, strategy.chains, strategy.seen
         self.images_per_class, self.needs_groups = strategy.images_per_class, strategy.needs_groups
+        self.several_labels = strategy.several_labels
         self.smoothing, self.intensive = strategy.smoothing, strategy.intensive
         self._head: nn.Module | None = None
         self._known: set[Hashable] = set()

@@ -17,6 +17,7 @@ class Erm(Strategy):
     """Empirical risk minimisation over augmented images, with label smoothing in [0, 1)."""
 
     smoothing: float = 0.0
+    several_labels: bool = True
 
     def __call__(self, model: nn.Module, views: Views, *, program: Hashable = None, turn: int = 0) -> Step:
         batch = views()

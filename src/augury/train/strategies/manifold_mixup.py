@@ -32,6 +32,7 @@ class ManifoldMixup(Strategy):
     batch_wide: bool = False
     paths: tuple[str | None, ...] = ()
     intensive: bool = True
+    several_labels: bool = True
 
     def modules(self, model: nn.Module) -> dict[str, nn.Module]:
         self.paths = _paths(members(model)[0], self.layers)

@@ -32,6 +32,7 @@ class SimpleStrategy(Strategy):
     networks: int = 1
     pipelines: int = 1
     turns: int = 1
+    several_labels: bool = False
     streams: tuple[str, ...] = ("train",)
     seen: tuple[Seen, ...] = (Seen(),)
     check: Callable[[nn.Module], None] | None = None

@@ -69,6 +69,7 @@ class Strategy:
     - chains: further pipelines that the host builds beside the training's own.
     - images_per_class: so many images of every class in a batch (0: as they come).
     - needs_groups: whether the data must have groups, which are passed to `begin`.
+    - several_labels: whether its loss is defined where an image may have several labels (`batch.targets.loss` is).
     - smoothing: the label smoothing it applies itself.
     - intensive: whether it augments within the network, which refinement switches off by the clock's `intensity`.
     """
@@ -83,6 +84,7 @@ class Strategy:
     chains: tuple[Chain, ...] = ()
     images_per_class: int = 0
     needs_groups: bool = False
+    several_labels: bool = False
     smoothing: float = 0.0
     intensive: bool = False
 
