@@ -20,6 +20,8 @@ from augury.train.data.dataset import load
 from augury.train.engine.settings import Settings
 
 ROWS = "none,mixup,cutmix"
+# The loss is a mean over ten classes, so that its gradients are small.
+BATCH, RATE = 32, 0.3
 
 
 def main() -> None:
@@ -27,7 +29,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         write_pairs(options.data_dir, Path(folder), {"train": options.images, "test": options.test_images})
-        settings = Settings(folder, augment=ROWS, epochs=options.epochs, precision="float32")
+        settings = Settings(folder, augment=ROWS, epochs=options.epochs, batch_size=BATCH, lr=RATE, precision="float32")
         found = compare(settings, options.seeds, options.folder or Path(folder) / "compared", resume=True, quiet=True)
     kept = ("augment", "n", "values", "mean", "low", "high", "difference", "difference_low", "difference_high", "verdict", "counts")
     result = {
@@ -36,7 +38,8 @@ def main() -> None:
         f"--epochs {options.epochs} --seeds {options.seeds} --output FILE",
         "data": f"pairs of MNIST's digits side by side, 28x56: {options.images} training images less 10 % for validation, "
         f"{options.test_images} of the test part",
-        "model": "small_cnn", "epochs": options.epochs, "seeds": list(range(options.seeds)), "environment": environment("cpu"),
+        "model": "small_cnn", "epochs": options.epochs, "batch_size": BATCH, "lr": RATE, "seeds": list(range(options.seeds)),
+        "environment": environment("cpu"),
         "rows": [{key: row[key] for key in kept if key in row} for row in found["rows"]], "classes": found["classes"],
     }  # fmt: skip
     options.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

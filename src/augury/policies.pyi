@@ -54,6 +54,7 @@ def randaugment(
     spread: float = 0.0,
     max_magnitude: float | None = None,
     level: Literal["fixed", "uniform"] = "fixed",
+    channels: Literal["rgb", "any"] = "rgb",
 ) -> Pipeline:
     """`num_ops` operations per image, drawn uniformly with replacement, all at one `magnitude`.
 
@@ -62,7 +63,8 @@ def randaugment(
     code: the TPU and timm scales end at 10 and extrapolate above (magnitude 20 rotates by 60 degrees), `timm` fires each
     operation with p = 0.5, and `uda` does so too and draws the level from 1 to 9. Values are clipped to each operation's
     range. `spread` is timm's mstd, the standard deviation of a normal jitter of the magnitude; `max_magnitude` is its mmax,
-    the largest magnitude. With level=uniform, every operation draws its magnitude between 0 and `magnitude`.
+    the largest magnitude. With level=uniform, every operation draws its magnitude between 0 and `magnitude`. With channels=any,
+    operations on red, green and blue (color, contrast) are left out, so that images may have up to 16 channels.
     """
 
 def tanda(
@@ -86,9 +88,10 @@ def tanda(
     `clean_epochs=10`, the released default is `p=0.5, p_first=0.1`. Raises InputError if no epoch would transform images.
     """
 
-def trivialaugment(*, space: Literal["wide", "standard"] = "wide") -> Pipeline:
+def trivialaugment(*, space: Literal["wide", "standard"] = "wide", channels: Literal["rgb", "any"] = "rgb") -> Pipeline:
     """One operation per image, drawn uniformly, at one of 31 strengths drawn uniformly. Nothing to tune.
 
     `wide` is the published default and torchvision's (rotations up to 135 degrees, translations up to 32 pixels
-    whatever the side); `standard` has RandAugment's ranges.
+    whatever the side); `standard` has RandAugment's ranges. With channels=any, operations on red, green and blue (color,
+    contrast) are left out, so that images may have up to 16 channels.
     """

@@ -9,6 +9,9 @@ from augury.core.devices import is_host
 from augury.core.errors import InputError
 from augury.core.targets import Targets
 
+# Of colour images, multispectral ones and stacks; more are no images, or have their channels last.
+MOST_CHANNELS = 16
+
 
 def targets_of(labels: object, single: bool, count: int, classes: int | None) -> Targets:
     """The checked labels of `count` images; with `single`, of one image without a batch dimension."""
@@ -26,8 +29,10 @@ def as_pixels(images: object) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """The images as uint8 [B,C,H,W], and the function that converts results back to the form that was passed."""
     if not isinstance(images, Tensor):
         raise InputError(f"images: expected a tensor or a PIL image, got {type(images).__name__}")
-    if images.ndim not in (3, 4) or images.shape[-3] not in (1, 3):
-        raise InputError(f"images: expected [B,C,H,W] or [C,H,W] with 1 or 3 channels, got {list(images.shape)}")
+    if images.ndim not in (3, 4) or not 1 <= images.shape[-3] <= MOST_CHANNELS:
+        raise InputError(f"images: expected [B,C,H,W] or [C,H,W] with 1 to {MOST_CHANNELS} channels, got {list(images.shape)}")
+    if images.shape[-1] in (1, 3) and images.shape[-3] not in (1, 3):
+        raise InputError(f"images: expected channels first, [B,C,H,W] or [C,H,W], got {list(images.shape)}; permute them")
     batched = images if images.ndim == 4 else images[None]
 
     def shape(result: Tensor) -> Tensor:

@@ -76,6 +76,7 @@ class Op:
     identity: parameter values at which the operation changes nothing, if there are any.
     reads: map operations only, for masks, boxes and key points: the place that each pixel of the result is read from, or `in place`
     if the operation leaves everything where it is. Without it, images that come with annotations are refused.
+    rgb: whether it takes channels for red, green and blue, so that only images of 1 or 3 channels have it.
     faded: the laws at an intensity in (0, 1), if gradual refinement weakens the operation's strength; without it, refinement
     lowers the probability of firing.
     """
@@ -96,6 +97,7 @@ class Op:
     identity: dict[str, float] | None = None
     faded: Callable[[float], dict[str, Law]] | None = None
     reads: Reads | Literal["in place"] | None = None
+    rgb: bool = False
 
     def __hash__(self) -> int:
         return hash((self.name, id(self.lower)))

@@ -85,7 +85,7 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
     "float y": ({"y": np.zeros(8)}, "y is float64"),
     "bool y": ({"y": np.zeros(8, bool)}, "y is bool"),
     "short y": ({"y": np.arange(7) % 2}, r"y has shape \[7\] for 8 images"),
-    "one-hot y": ({"y": np.eye(8, dtype=int)}, r"y has shape \[8,8\]"),
+    "y of pairs": ({"y": np.zeros((8, 2, 2), dtype=int)}, r"y has shape \[8,2,2\]"),
     "negative": ({"y": np.arange(8) % 2 - 1}, "y has 2 different values from -1 to 0"),
     "from one": ({"y": np.arange(8) % 2 + 1}, "y has 2 different values from 1 to 2; number the classes 0 to 1"),
     "beyond classes": ({"classes": np.array(["a"])}, r"y\[1\] is 1; with 1 class "),

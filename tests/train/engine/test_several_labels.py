@@ -113,7 +113,7 @@ def test_a_training_learns_and_is_reported_class_by_class(run: Path) -> None:
     page = (run / "report.html").read_text()
     for words in ("Mean average precision", "Subset accuracy", "AUROC", "Validation mean average precision"):
         assert words in page
-    assert "Recall" in page and "class=\"confusion\"" not in page
+    assert "Recall" in page and 'class="confusion"' not in page
 
 
 def test_predictions_are_kept_as_arrays_and_as_a_table(run: Path, data: Path) -> None:

@@ -12,4 +12,4 @@ from augury.core.registry import register
 def color() -> Op:
     """Blends with the grey version: factor 0 gives grey, 1 the original, above 1 extrapolates."""
     factor = Parameter(Uniform(0.1, 1.9), Interval(0, 100), "times")
-    return Op("color", "blend", recipe(Degenerate.GREY, "factor"), {"factor": factor}, identity={"factor": 1.0})
+    return Op("color", "blend", recipe(Degenerate.GREY, "factor"), {"factor": factor}, identity={"factor": 1.0}, rgb=True)

@@ -19,4 +19,5 @@ def contrast(*, mean: Literal["grey", "pixel_count"] = "grey") -> Op:
     """
     kind = TableKind.CONTRAST if mean == "grey" else TableKind.CONTRAST_PIXEL_COUNT
     factor = Parameter(Uniform(0.1, 1.9), Interval(0, 100), "times")
-    return Op("contrast", "table", recipe(kind, "factor"), {"factor": factor}, identity={"factor": 1.0})
+    of_grey = kind is TableKind.CONTRAST
+    return Op("contrast", "table", recipe(kind, "factor"), {"factor": factor}, identity={"factor": 1.0}, rgb=of_grey)

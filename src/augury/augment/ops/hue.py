@@ -16,7 +16,7 @@ from augury.core.registry import register
 def hue() -> Op:
     """Rotates all hues by `shift` of the colour circle, in Pillow's 8-bit HSV; a shift under 1/255 changes nothing."""
     shift = Parameter(Uniform(-0.1, 0.1), Interval(-0.5, 0.5), "turns")
-    return Op("hue", "map", _turned, {"shift": shift}, identity={"shift": 0.0}, reads="in place")
+    return Op("hue", "map", _turned, {"shift": shift}, identity={"shift": 0.0}, reads="in place", rgb=True)
 
 
 def _turned(images: Tensor, values: Values, size: Tensor) -> Tensor:

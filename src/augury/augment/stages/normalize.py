@@ -9,6 +9,7 @@ from torch import Tensor
 
 from augury.augment.forms.normalize import coefficients, normalised, restored
 from augury.augment.geometry.followed import Followed
+from augury.augment.inputs import MOST_CHANNELS
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.noise import Noise
@@ -73,8 +74,10 @@ def checked_statistics(mean: Sequence[float], std: Sequence[float]) -> tuple[tup
         middle, deviation = tuple(map(float, mean)), tuple(map(float, std))
     except (TypeError, ValueError):
         raise InputError("normalize: expected (mean, std), each with a number per channel") from None
-    if len(middle) != len(deviation) or len(middle) not in (1, 3):
-        raise InputError(f"normalize: {len(middle)} means and {len(deviation)} deviations; give one per channel, 1 or 3 of each")
+    if len(middle) != len(deviation) or not 1 <= len(middle) <= MOST_CHANNELS:
+        raise InputError(
+            f"normalize: {len(middle)} means and {len(deviation)} deviations; give one per channel, 1 to {MOST_CHANNELS} of each"
+        )
     if not all(map(math.isfinite, middle)) or not all(0 < one < math.inf for one in deviation):
         raise InputError("normalize: means must be finite, and deviations above 0")
     if max(map(abs, middle)) > 1.5:

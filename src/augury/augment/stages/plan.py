@@ -23,11 +23,15 @@ from augury.augment.stages.values import Numbers, values_of
 from augury.core.batch import Batch
 from augury.core.checks import check_size, check_trace
 from augury.core.devices import constant
+from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.op import Op
 from augury.core.plan import Clock, Policy, Space
 from augury.core.stage import Domain, Trace
 from augury.core.targets import Targets
+
+# The policies that can leave out operations on red, green and blue.
+WITHOUT_RGB = ("randaugment", "trivialaugment")
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class PlanStage:
     contents: frozenset[Content] = field(init=False, repr=False)
     space: Space = field(init=False, repr=False)
     _wanted: frozenset[str] = field(init=False, repr=False, compare=False)  # `box`, `partner`: what a trace must hold
+    rgb: tuple[str, ...] = field(init=False, repr=False, compare=False)  # its operations that take 1 or 3 channels alone
     numbers: Numbers = field(init=False, repr=False, compare=False)
     records: bool = field(init=False, repr=False, compare=False)
 
@@ -57,6 +62,7 @@ class PlanStage:
         wanted = ({"box"} if "region" in self.forms else set()) | (self.needs & {"partner"})
         object.__setattr__(self, "_wanted", frozenset(wanted))
         object.__setattr__(self, "numbers", Numbers.of(space))
+        object.__setattr__(self, "rgb", tuple(dict.fromkeys(e.op.name for e in space.entries if e.op.rgb)))
         object.__setattr__(self, "records", all(_has_record(entry.op) for entry in space.entries))
 
     @property
@@ -78,6 +84,7 @@ class PlanStage:
 
     def sample(self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0) -> Trace:
         """All choices of this stage for a batch, as tensors with one row per image."""
+        self.check_channels(batch)
         clock = clock or Clock()
         plan = self.policy.ask(noise.fold("plan"), clock)
         space, slots = self.space, self.policy.slots
@@ -126,8 +133,21 @@ class PlanStage:
 
     def check(self, batch: Batch, trace: Trace) -> None:
         """Raises InputError naming the entry of a trace, or the batch's `size`, which does not fit the batch's images."""
+        self.check_channels(batch)
         check_size(batch)
         check_trace(trace, batch, self.policy.slots, self.space, self._wanted)
+
+    def check_channels(self, batch: Batch) -> None:
+        """Raises InputError naming the operations that do not take images of so many channels."""
+        channels = batch.images.shape[1]
+        if not self.rgb or channels in (1, 3):
+            return
+        policy = "randaugment" if self.name not in WITHOUT_RGB else self.name
+        remedy = f"{policy}(channels=any) leaves such operations out" if self.rgb != (self.name,) else "leave it out"
+        raise InputError(
+            f"{self.name}: {' and '.join(self.rgb)} {'takes' if len(self.rgb) == 1 else 'take'} grey images or red, green and "
+            f"blue, and these have {channels} channels; {remedy}"
+        )
 
     def follow(self, followed: Followed, trace: Trace) -> Followed:
         """Where the traced choices moved pixels to. Raises InputError for operations that masks or boxes cannot follow."""

@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from augury.core.errors import InputError
 from augury.train.data.dataset import Dataset, Split, load
 from augury.train.data.pool import each
-from augury.train.data.resize import fit_tensor
+from augury.train.data.resize import fit_tensor, stacked
 from augury.train.data.stream import FileImages
 from augury.train.engine.settings import Settings
 
@@ -27,8 +26,7 @@ class Photographs:
         if self.files is None:
             image: Tensor = self.split.images[row]
             return image
-        array = np.asarray(self.files.whole(row))
-        return torch.from_numpy((array[None] if array.ndim == 2 else array.transpose(2, 0, 1)).copy())
+        return torch.from_numpy(stacked(self.files.whole(row)).copy())
 
     def padded(self, rows: Tensor, pixels: int, border: object, pad: object) -> Tensor:
         """uint8 [B,C,H,W]: padded by `pixels` of the photograph on every side, then short side resized and centre cut out.

@@ -34,9 +34,9 @@ class Sheet:
 class Block:
     """What one augmentation did: the originals and several draws of the same images.
 
-    before: uint8 [R,C,H,W], C 1 or 3, tensor or array. after: draws, each uint8 [R,C,H,W] (its own H, W). captions: per draw, per
-    image, what was drawn. names: one text under each original, such as its class. headings: over the first columns after the
-    original.
+    before: uint8 [R,C,H,W], tensor or array; of other channels than 1 or 3 `shown_bands` are drawn. after: draws, each uint8
+    [R,C,H,W] (its own H, W). captions: per draw, per image, what was drawn. names: one text under each original, such as its
+    class. headings: over the first columns after the original.
     """
 
     title: str
@@ -63,7 +63,7 @@ def sheets(blocks: Sequence[Block]) -> bytes:
     """PNG of several blocks, one below the other.
 
     Images smaller than 96 pixels are enlarged a whole number of times, each pixel a square; larger than 160 are reduced.
-    Raises InputError: nothing to show, not uint8 [R,C,H,W] with 1 or 3 channels, draws or captions that do not fit the originals.
+    Raises InputError: nothing to show, not uint8 [R,C,H,W], draws or captions that do not fit the originals.
     """
     if not blocks:
         raise InputError("sheets: no blocks; give at least one augmentation's images")
@@ -80,7 +80,22 @@ def sheets(blocks: Sequence[Block]) -> bytes:
     return target.getvalue()
 
 
+def shown_bands(channels: int) -> tuple[int, ...]:
+    """The channels that pictures show: the only one, the first of two as grey, or the first three as red, green and blue."""
+    return (0,) if channels < 3 else (0, 1, 2)
+
+
+def bands_note(channels: int) -> str:
+    """What pictures of images with so many channels show, in words; nothing where it is all."""
+    if channels in (1, 3):
+        return ""
+    shown = "channel 1 as grey" if channels == 2 else "channels 1, 2 and 3 as red, green and blue"
+    return f"pictures show {shown}, of {channels} channels"
+
+
 def _draw(block: Block) -> Image.Image:
+    channels = np.shape(block.before)[1] if np.ndim(block.before) == 4 else 3
+    original = {1: "original", 3: "original", 2: "original, channel 1 of 2"}.get(channels, f"original, channels 1-3 of {channels}")
     columns = [_pictures(block.before, "before"), *(_pictures(draw, f"after[{n}]") for n, draw in enumerate(block.after))]
     rows = len(columns[0])
     if rows == 0 or any(len(column) != rows for column in columns):
@@ -101,7 +116,7 @@ def _draw(block: Block) -> Image.Image:
     for number, column in enumerate(columns):
         # The original stands a little apart from its draws.
         left = _MARGIN + number * (wide + _GAP) + (_GAP if number else 0)
-        heading = ("original", *block.headings)[number] if number <= len(block.headings) else ""
+        heading = (original, *block.headings)[number] if number <= len(block.headings) else ""
         pen.text((left, _MARGIN + head - _LINE - 8), _cut(heading, wide, _TEXT_SIZE), _MUTED, _font(_TEXT_SIZE))
         top = _MARGIN + head
         for row, picture in enumerate(column):
@@ -114,8 +129,9 @@ def _draw(block: Block) -> Image.Image:
 
 def _pictures(images: object, name: str) -> list[Image.Image]:
     array = np.asarray(images.detach().cpu() if hasattr(images, "detach") else images)
-    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1] not in (1, 3) or 0 in array.shape[2:]:
-        raise InputError(f"sheet: {name} is {array.dtype} {list(array.shape)}; give uint8 [R,C,H,W] with 1 or 3 channels")
+    if array.dtype != np.uint8 or array.ndim != 4 or 0 in array.shape[1:]:
+        raise InputError(f"sheet: {name} is {array.dtype} {list(array.shape)}; give uint8 [R,C,H,W]")
+    array = array[:, list(shown_bands(array.shape[1]))]
     array = array.repeat(3, axis=1) if array.shape[1] == 1 else array
     return [_resize(Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))) for image in array]
 

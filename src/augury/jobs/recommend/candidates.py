@@ -53,8 +53,17 @@ _AFTER = (
 _INSTEAD = ("crop", "none")
 
 
-def candidates(reference: str, named: str | None) -> list[Candidate]:
-    """The reference first, then those that the user names, or the list above on top of the reference.
+# What stands in their place for images of other channels than grey or red, green and blue; None: nothing.
+_OF_BANDS = {
+    "trivialaugment": "trivialaugment(channels=any)", "autoaugment": None, "inaugment": None,
+    **{f"randaugment(num_ops={n}, magnitude={m})": f"randaugment(num_ops={n}, magnitude={m}, channels=any)"
+       for n, m in ((2, 9), (1, 5), (2, 15))},
+}  # fmt: skip
+
+
+def candidates(reference: str, named: str | None, channels: int = 3) -> list[Candidate]:
+    """The reference first, then those that the user names, or the list above on top of the reference, of which images of other
+    channels than 1 or 3 get those that they have.
 
     Raises InputError if a name occurs twice or cannot be read.
     """
@@ -65,7 +74,11 @@ def candidates(reference: str, named: str | None) -> list[Candidate]:
             if others.count(other) > 1:
                 raise InputError(f"--candidates: {other.augment!r} is named twice; name every candidate once")
         return [first, *(other for other in others if other != first)]
-    above = [replace(each, augment="+".join(part for part in (_plain(reference), each.augment) if part)) for each in _AFTER]
+    after: list[Candidate] = []
+    for each in _AFTER:
+        name = each.augment if channels in (1, 3) else _OF_BANDS.get(each.augment, each.augment)
+        after += [] if name is None else [replace(each, augment=name)]
+    above = [replace(each, augment="+".join(part for part in (_plain(reference), each.augment) if part)) for each in after]
     below = [Candidate(each) for each in _INSTEAD if each != reference]
     return [first, *above[:4], *below, *above[4:]]
 

@@ -20,14 +20,14 @@ _LEVELS = 3.0
 @dataclass(frozen=True)
 class Look:
     """images: of the training, validation and test part. side: the shorter side of the typical image, in pixels. uneven: the
-    largest class by the smallest, of the training part. grey: whether all images are. near: training and validation images
+    largest class by the smallest, of the training part. channels: of the images. near: training and validation images
     that look like another one. crossing: test images that look like a training image."""
 
     images: tuple[int, int, int]
     classes: int
     side: int
     uneven: float
-    grey: bool
+    channels: int
     near: int
     crossing: int
 
@@ -35,13 +35,14 @@ class Look:
         """For result.json."""
         return {
             "images": list(self.images), "classes": self.classes, "side": self.side, "uneven": round(self.uneven, 3),
-            "grey": self.grey, "near_duplicates": self.near, "near_duplicates_in_test": self.crossing,
+            "grey": self.channels == 1, "channels": self.channels,
+            "near_duplicates": self.near, "near_duplicates_in_test": self.crossing,
         }  # fmt: skip
 
     def words(self) -> str:
         """One line."""
         train, validation, test = self.images
-        colour = "grey" if self.grey else "colour"
+        colour = "grey" if self.channels == 1 else "colour" if self.channels == 3 else f"of {self.channels} channels"
         said = (
             f"{train + validation:,} training and {test:,} test images of {self.classes} classes, {colour}, typically {self.side} "
         )
@@ -80,7 +81,7 @@ def look(dataset: Dataset, side: int | None) -> Look:
     near, crossing = _alike(dataset)
     return Look(
         (len(train.ids), len(validation.ids), len(test.ids)), len(dataset.classes), side or int(min(train.images.shape[-2:])),
-        float(counts.max()) / max(1, int(counts.min())), train.images.shape[1] == 1, near, crossing,
+        float(counts.max()) / max(1, int(counts.min())), int(train.images.shape[1]), near, crossing,
     )  # fmt: skip
 
 

@@ -105,7 +105,7 @@ def _prepared(options: RecommendSettings, resumed: Path | None, end: float, told
     told(found.words())
     reserve = max(60 * options.minutes * RESERVE, 2 + 2 * (time.monotonic() - started))
     metric = options.metric or ("balanced" if found.uneven > UNEVEN else "accuracy")
-    chosen = tuple(candidates(options.reference, options.candidates))
+    chosen = tuple(candidates(options.reference, options.candidates, dataset.train.images.shape[1]))
     base = options.training(metric=metric, **({"model": options.model} if options.model else {}))
     for each in chosen:
         _checked(each, base, dataset, "--reference" if each is chosen[0] else "--candidates")

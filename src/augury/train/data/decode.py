@@ -14,6 +14,7 @@ from torch import Tensor
 
 from augury.core.errors import InputError
 from augury.core.files import read_bytes
+from augury.train.data.bands import common_channels
 from augury.train.data.decoded_cache import DecodedCache, Entry, key_of
 from augury.train.data.default_side import SIDES, default_size
 from augury.train.data.fingerprint import digest_of
@@ -21,7 +22,7 @@ from augury.train.data.image import Header, Source, read_deep, read_header, read
 from augury.train.data.intensity import Range, measured, parse_range
 from augury.train.data.pool import each
 from augury.train.data.preparation import AS_IS, Preparation, ReadOptions
-from augury.train.data.resize import Size, fit, in_words, planes
+from augury.train.data.resize import Size, in_words, pixels_at, size_of_plain
 from augury.train.data.stream import FileImages
 from augury.train.data.words import count, few
 
@@ -173,9 +174,9 @@ def _decoded(sources: Sequence[Source], names: Sequence[str], where: str, option
         assert isinstance(data, bytes)
         marks[row] = len(data), digest_of(data)
         plain, files.kinds[row] = read_plain(data, channels, preparation.intensity)
-        if plain.size != (size[1], size[0]):
-            files.resized[row] = plain.height, plain.width
-        pixels = planes(fit(plain, size, preparation.resize))
+        if (own := size_of_plain(plain)) != size:
+            files.resized[row] = own
+        pixels = pixels_at(plain, size, preparation.resize)
         if target is None:
             sums[row] = channel_sums(pixels)
         else:
@@ -207,10 +208,11 @@ def decode_each(sources: Sequence[Source], like: Preparation) -> tuple[dict[int,
     files, found = _Files(sources, [""] * len(sources), ""), dict[int, np.ndarray]()
 
     def read(row: int) -> None:
-        if like.channels == 1 and not read_header(sources[row]).grey:
+        header = read_header(sources[row])
+        if like.channels == 1 and not header.grey and not header.bands:
             raise ValueError("is a colour image, and the network takes grey ones")
         plain, _ = read_plain(sources[row], like.channels, like.intensity)
-        found[row] = planes(fit(plain, like.size, like.resize))
+        found[row] = pixels_at(plain, like.size, like.resize)
 
     files.attempt(read)
     return found, files.failed
@@ -229,12 +231,14 @@ def _prepared(files: _Files, headers: dict[int, Header], options: ReadOptions, l
     )  # fmt: skip
     own = Preparation(
         size,
-        options.like.channels if options.like else 1 if all(h.grey for h in headers.values()) else 3,
+        options.like.channels
+        if options.like
+        else common_channels(files.where, files.names, {row: (h.bands, h.grey) for row, h in headers.items()}),
         options.like.intensity if options.like else parse_range(options.intensity_range),
         options.how,
     )
     if options.like is not None and own.channels == 1:
-        coloured = [files.names[row] for row, h in headers.items() if not h.grey]
+        coloured = [files.names[row] for row, h in headers.items() if not h.grey and not h.bands]
         if coloured:
             raise InputError(f"{files.where}: holds colour images ({few(coloured)}), and the network takes grey ones")
     deep = [row for row, h in headers.items() if h.deep]

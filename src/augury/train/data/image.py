@@ -3,13 +3,16 @@
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
 from augury.core.files import open_regular, read_bytes
+from augury.train.data.bands import bands_of, layers, read_bands
 from augury.train.data.integrity import check_png
 from augury.train.data.intensity import Range, deep_values, is_deep, to_levels
+from augury.train.data.resize import Plain
 
 Source = Path | bytes
 # Allow-list: other formats run programs (EPS calls Ghostscript) or lack a signature (TGA).
@@ -33,24 +36,25 @@ _UPRIGHT = {
 @dataclass(frozen=True)
 class Header:
     """What a file says of itself before it is decoded: size (rows, columns) once upright, whether it is grey, whether its
-    values have more than 8 bits."""
+    values have more than 8 bits. bands: how many it has, where they are neither grey nor colours."""
 
     size: tuple[int, int]
     grey: bool
     deep: bool
+    bands: int = 0
 
 
 def read_header(source: Source) -> Header:
     """Opens a file without decoding it. Raises OSError and whatever Pillow raises for what is no image."""
     if isinstance(source, bytes):
-        with _opened(io.BytesIO(source)) as image:
-            return _header(image)
-    with open_regular(source) as file, _opened(file) as image:
-        return _header(image)
+        return _header_of(io.BytesIO(source))
+    with open_regular(source) as file:
+        return _header_of(file)
 
 
-def read_plain(source: Source, channels: int, intensity: Range | None = None) -> tuple[Image.Image, tuple[str, ...]]:
-    """A file as mode L (channels 1) or RGB (3), and the kinds of conversion it took (`augury.train.data.decode` names them).
+def read_plain(source: Source, channels: int, intensity: Range | None = None) -> tuple[Plain, tuple[str, ...]]:
+    """A file as mode L (channels 1), RGB (3), or a grey image for each band (other channels), and the kinds of conversion it took
+    (`augury.train.data.decode` names them).
 
     The first frame, upright by its orientation tag; transparency is composited on white; values of more than 8 bits are
     mapped by `intensity`. Raises OSError for what cannot be read, ValueError for deep values without a range, and whatever
@@ -58,6 +62,9 @@ def read_plain(source: Source, channels: int, intensity: Range | None = None) ->
     """
     data = source if isinstance(source, bytes) else read_bytes(source)
     check_png(data)
+    found = bands_of(io.BytesIO(data))
+    if found is not None or channels not in (1, 3):
+        return _from_bands(data, 0 if found is None else found[0], channels, intensity)
     with _opened(io.BytesIO(data)) as image:
         kinds = []
         if getattr(image, "is_animated", False) and image.format in ("GIF", "PNG", "WEBP", "TIFF", "AVIF"):
@@ -78,16 +85,41 @@ def read_plain(source: Source, channels: int, intensity: Range | None = None) ->
             plain.info = info
         if turned or orientation > 1:
             kinds.append("rotated")
-    found, more = _to_plain(plain, channels)
-    return found, (*kinds, *more)
+    made, more = _to_plain(plain, channels)
+    return made, (*kinds, *more)
 
 
 def read_deep(source: Source) -> np.ndarray:
     """The values of a file of more than 8 bits as `augury.train.data.intensity.deep_values` gives them."""
     data = source if isinstance(source, bytes) else read_bytes(source)
     check_png(data)
+    if bands_of(io.BytesIO(data)) is not None:
+        return read_bands(data)
     with _opened(io.BytesIO(data)) as image, _opened(io.BytesIO(data)) as again:
         return deep_values(image, again)
+
+
+def _from_bands(data: bytes, bands: int, channels: int, intensity: Range | None) -> tuple[Plain, tuple[str, ...]]:
+    """The bands of a file, of which there must be so many."""
+    if bands != channels:
+        has, wanted = (f"{bands} bands" if bands else "no bands", {1: "grey images", 3: "colour images"})
+        raise ValueError(f"has {has}, where the others are {wanted.get(channels, f'of {channels} bands')}")
+    values = read_bands(data)
+    if values.dtype == np.uint8:
+        return layers(values), ()
+    if intensity is None:
+        raise ValueError("has more than 8 bits, and no range of values is known; give --intensity-range LOW,HIGH")
+    levels, clipped = to_levels(values, intensity)
+    return layers(levels), ("deep", *(("clipped",) if clipped else ()))
+
+
+def _header_of(file: BinaryIO) -> Header:
+    found = bands_of(file)
+    if found is not None:
+        bands, size, deep = found
+        return Header(size, False, deep, bands)
+    with _opened(file) as image:
+        return _header(image)
 
 
 def _from_deep(image: Image.Image, data: bytes, intensity: Range | None) -> tuple[Image.Image, list[str]]:

@@ -1,4 +1,4 @@
-"""Labels in tables: a class, several names parted by `|`, or a column of 0 and 1 for every class."""
+"""Labels in tables: a class, several names with `|` between them, or a column of 0 and 1 for every class."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -29,7 +29,7 @@ def npz() -> Reader:
 
 
 def read_npz(root: Path, options: ReadOptions = AS_IS) -> Parts:
-    """x uint8 [N,H,W,3], [N,H,W,1] or [N,H,W]; y whole numbers or names [N], or 0 and 1 [N, classes] where an image may have
+    """x uint8 [N,H,W,C] with C up to 16, or [N,H,W]; y whole numbers or names [N], or 0 and 1 [N, classes] where an image may have
     several labels; optional `classes` (names) and `group` [N].
 
     Raises InputError naming file and field for wrong shapes, types, lengths and labels, damaged files and pickled objects.
@@ -59,8 +59,7 @@ def read_npz(root: Path, options: ReadOptions = AS_IS) -> Parts:
     others: list[Size] = []
     for name, a in arrays.items():
         images = torch.from_numpy(np.ascontiguousarray(a.x.transpose(0, 3, 1, 2)))
-        if images.shape[1] > channels:
-            raise InputError(f"{a.path}: x holds colour images, and the network takes grey ones; store [N,H,W]")
+        _refuse_channels(a.path, images.shape[1], channels)
         coloured += len(images) if images.shape[1] < channels else 0
         own = (images.shape[-2], images.shape[-1])
         others += [own] * len(images) if own != size else []
@@ -149,8 +148,8 @@ def read_part(path: Path, classes: Sequence[str], options: ReadOptions, kind: Ta
         labels = torch.zeros(len(found), len(classes), dtype=torch.bool)
         labels[:, places] = found
     images = torch.from_numpy(np.ascontiguousarray(a.x.transpose(0, 3, 1, 2)))
-    if like is not None and images.shape[1] > like.channels:
-        raise InputError(f"{path}: x holds colour images, and the network takes grey ones; store [N,H,W]")
+    if like is not None:
+        _refuse_channels(path, images.shape[1], like.channels)
     if like is not None:
         images = fit_tensor(images, like.size, like.resize).expand(-1, like.channels, -1, -1).contiguous()
     return Part(images, labels, None, tuple(f"{path.name}[{row}]" for row in range(len(images))), (a.mark,)), []
@@ -178,6 +177,15 @@ def _files(root: Path) -> tuple[dict[str, Path], list[str]]:
         return {"train": train, "test": validation}, [note]
     near = nearest("test.npz", [p.name for p in root.iterdir() if p.name != "train.npz"])
     raise InputError(f"DATA {root}: holds train.npz but neither test.npz nor val.npz{near or '; add one'}")
+
+
+def _refuse_channels(path: Path, own: int, channels: int) -> None:
+    """InputError for images of other channels than all have to have; grey ones are made colour."""
+    if own == channels or (own, channels) == (1, 3):
+        return
+    if (own, channels) == (3, 1):
+        raise InputError(f"{path}: x holds colour images, and the network takes grey ones; store [N,H,W]")
+    raise InputError(f"{path}: x holds images of {own} channels, where {channels} are needed; store [N,H,W,{channels}]")
 
 
 def _repeated(arrays: dict[str, Arrays]) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from augury.augment.inputs import MOST_CHANNELS
 from augury.core.errors import InputError
 from augury.core.files import NotRegularError, read_bytes
 from augury.train.data.archive import check_sizes
@@ -22,7 +23,7 @@ FIELDS = ("x", "y", "classes", "group")
 
 @dataclass(frozen=True)
 class Arrays:
-    """One checked file: x uint8 [N,H,W,C], C 1 or 3; y and group as stored [N]; classes names, where the file has them. Of several
+    """One checked file: x uint8 [N,H,W,C]; y and group as stored [N]; classes names, where the file has them. Of several
     labels per image y is bool [N, classes].
 
     mark: the file's size and hash. deep: whether x was stored as other values, whose range was declared.
@@ -61,8 +62,10 @@ def checked_arrays(path: Path, fields: dict[str, np.ndarray], present: list[str]
         x = x[..., None]
     if x.ndim == 4 and x.shape[3] not in (1, 3) and x.shape[1] in (1, 3):
         raise InputError(f"{path}: x has shape {_shape(x)}; put the channels last, x.transpose(0, 2, 3, 1)")
-    if x.ndim != 4 or x.shape[3] not in (1, 3) or 0 in x.shape[1:3]:
-        raise InputError(f"{path}: x has shape {_shape(x)}; store [N,H,W,3] or [N,H,W]")
+    if x.ndim == 4 and min(x.shape[2:]) > MOST_CHANNELS >= x.shape[1] > 0:
+        raise InputError(f"{path}: x has shape {_shape(x)}; put the channels last, x.transpose(0, 2, 3, 1)")
+    if x.ndim != 4 or not 1 <= x.shape[3] <= MOST_CHANNELS or 0 in x.shape[1:3]:
+        raise InputError(f"{path}: x has shape {_shape(x)}; store [N,H,W,C] with 1 to {MOST_CHANNELS} channels, or [N,H,W]")
     if len(x) == 0:
         raise InputError(f"{path}: x holds no images; add some or remove the file")
     for name, values in (("y", y), ("group", group)):

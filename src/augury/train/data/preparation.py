@@ -11,8 +11,8 @@ from augury.train.data.stream import Stream
 
 @dataclass(frozen=True)
 class Preparation:
-    """What every image was brought to: size (rows, columns), channels (1 grey, 3 colour), the range of values of images of
-    more than 8 bits, None if there were none, and how other shapes came to the size.
+    """What every image was brought to: size (rows, columns), channels (1 grey, 3 colour, others bands), the range of values of
+    images of more than 8 bits, None if there were none, and how other shapes came to the size.
     """
 
     size: tuple[int, int]

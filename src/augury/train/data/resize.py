@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from augury.core.errors import InputError
+from augury.train.data.bands import layers
 from augury.train.data.pool import each
 
 LARGEST_SIDE = 4096
@@ -21,6 +22,8 @@ Size = tuple[int, int]
 # A side, or rows and columns; None: as the images are.
 ImageSize = int | tuple[int, ...] | None
 Resize = Literal["cover", "fit", "stretch"]
+# An image of mode L or RGB, or of other bands one grey image for each.
+Plain = Image.Image | tuple[Image.Image, ...]
 
 
 def size_of(image_size: ImageSize) -> Size | None:
@@ -64,6 +67,22 @@ def fit(image: Image.Image, size: Size, how: Resize = "cover") -> Image.Image:
     return image.crop((left, top, left + width, top + height))
 
 
+def pixels_at(plain: Plain, size: Size, how: Resize = "cover") -> np.ndarray:
+    """uint8 [C,H,W] of an image, or of its bands, brought to `size` by `fit`."""
+    return stacked(tuple(fit(band, size, how) for band in plain) if isinstance(plain, tuple) else fit(plain, size, how))
+
+
+def stacked(plain: Plain) -> np.ndarray:
+    """uint8 [C,H,W] of an image as it is, or of its bands."""
+    return np.concatenate([planes(band) for band in plain]) if isinstance(plain, tuple) else planes(plain)
+
+
+def size_of_plain(plain: Plain) -> Size:
+    """Rows and columns of an image or of its bands."""
+    first = plain[0] if isinstance(plain, tuple) else plain
+    return first.height, first.width
+
+
 def _fit_box(image: Image.Image, size: tuple[int, int], covering: tuple[int, int]) -> Image.Image:
     """The kept box alone, of an image so long and thin that covering the target would take gigabytes.
 
@@ -77,15 +96,17 @@ def _fit_box(image: Image.Image, size: tuple[int, int], covering: tuple[int, int
 
 
 def fit_tensor(images: Tensor, size: Size, how: Resize = "cover") -> Tensor:
-    """uint8 [N,C,H,W] at `size` (rows, columns), exactly as `fit` does it; C is 1 or 3."""
+    """uint8 [N,C,H,W] at `size` (rows, columns), exactly as `fit` does it, other channels than 1 or 3 band by band."""
     if tuple(images.shape[-2:]) == size:
         return images
     out = torch.empty(*images.shape[:2], *size, dtype=torch.uint8)
     source, target = images.permute(0, 2, 3, 1).numpy(), out.numpy()
 
     def one(row: int) -> None:
-        plain = Image.fromarray(source[row].squeeze(-1) if source.shape[-1] == 1 else source[row])
-        target[row] = planes(fit(plain, size, how))
+        plain: Plain = layers(source[row])
+        if source.shape[-1] in (1, 3):
+            plain = Image.fromarray(source[row].squeeze(-1) if source.shape[-1] == 1 else source[row])
+        target[row] = pixels_at(plain, size, how)
 
     each(one, len(images))
     return out

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -15,7 +14,7 @@ from augury.core.processes import cores
 from augury.train.data.image import Source, read_plain
 from augury.train.data.intensity import Range
 from augury.train.data.pool import each
-from augury.train.data.resize import Resize, fit, planes
+from augury.train.data.resize import Plain, Resize, pixels_at
 
 Stream = Literal["auto", "yes", "no"]
 # Batches that are decoded ahead, per worker.
@@ -74,9 +73,9 @@ class FileImages:
 
         Raises RunError for a file that cannot be read any more.
         """
-        return planes(fit(self.whole(row), self.size, self.how))
+        return pixels_at(self.whole(row), self.size, self.how)
 
-    def whole(self, row: int) -> Image.Image:
+    def whole(self, row: int) -> Plain:
         """One image at the size of its file, upright, in as many channels as the others; RunError as `read`."""
         try:
             return read_plain(self.sources[row], self.channels, self.intensity)[0]

@@ -22,6 +22,7 @@ from augury.train.engine.selection import Selection
 from augury.train.engine.settings import Settings
 from augury.train.engine.setup import (
     begin_groups,
+    check_channels,
     check_images,
     check_labels,
     check_update,
@@ -81,6 +82,7 @@ def check(
     check_update(settings, made, world)
     metric.missing(dataset)
     check_labels(settings, dataset, made, pipelines)
+    check_channels(dataset, pipelines)
     openers(settings.log)
     groups = begin_groups(settings, dataset, made, pipelines, set(streams))
     made = with_early_head(made, pipelines, len(dataset.classes))

@@ -7,6 +7,7 @@ from augury.augment.pipeline import Pipeline
 from augury.augment.saliency.maps import way_of
 from augury.core.batch import Batch
 from augury.core.errors import InputError
+from augury.core.noise import Noise
 from augury.core.target_kind import TargetKind
 from augury.core.targets import Targets
 from augury.train.data.dataset import Dataset, Split
@@ -85,6 +86,19 @@ def check_labels(settings: Settings, dataset: Dataset, strategy: Strategy, pipel
         raise InputError(
             f"--augment {settings.augment}: saliency={asked.kind} explains one class per image, {several}; use saliency=attention"
         )
+
+
+def check_channels(dataset: Dataset, pipelines: tuple[Pipeline, ...]) -> None:
+    """InputError for operations that do not take the data's images, of other channels than grey or red, green and blue."""
+    _, channels, height, width = dataset.train.images.shape
+    if channels in (1, 3):
+        return
+    ids = torch.arange(2)
+    labels = Targets.of(ids, 2)
+    batch = Batch(torch.zeros(2, channels, height, width, dtype=torch.uint8), labels, ids, saliency=torch.ones(2, height, width))
+    noise = Noise.of(0, ids)
+    for pipeline in pipelines:
+        pipeline.run(batch.replace(key=noise.key), noise)
 
 
 def one_class_only(dataset: Dataset, command: str) -> None:

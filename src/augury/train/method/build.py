@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from augury.augment.inputs import MOST_CHANNELS
 from augury.augment.names import Statistics
 from augury.augment.pipeline import Pipeline
 from augury.core.doors import door
@@ -132,8 +133,10 @@ def _statistics(mean: Sequence[float] | Tensor | None, std: Sequence[float] | Te
             "(mean=[0] * 3, std=[1] * 3 leaves them as they are)"
         )
     found = (tuple(float(value) for value in mean), tuple(float(value) for value in std))
-    if len(found[0]) != len(found[1]) or len(found[0]) not in (1, 3) or min(found[1]) <= 0:
-        raise InputError(f"method: mean={list(found[0])}, std={list(found[1])}: one of each per channel (1 or 3), std above 0")
+    if len(found[0]) != len(found[1]) or not 1 <= len(found[0]) <= MOST_CHANNELS or min(found[1]) <= 0:
+        raise InputError(
+            f"method: mean={list(found[0])}, std={list(found[1])}: one of each per channel (1 to {MOST_CHANNELS}), std above 0"
+        )
     return found
 
 

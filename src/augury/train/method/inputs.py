@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from augury.augment.inputs import MOST_CHANNELS
 from augury.core.batch import Batch
 from augury.core.devices import augments
 from augury.core.errors import InputError
@@ -72,9 +73,9 @@ class Inputs:
 
     def _pixels(self, images: Tensor, where: str) -> Tensor:
         """uint8 [B,C,H,W] (or [B,K,C,H,W])."""
-        if not isinstance(images, Tensor) or images.ndim not in (4, 5) or images.shape[-3] not in (1, 3):
+        if not isinstance(images, Tensor) or images.ndim not in (4, 5) or not 1 <= images.shape[-3] <= MOST_CHANNELS:
             found = f"{list(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
-            raise InputError(f"method: {where}: expected a tensor [B,C,H,W] with 1 or 3 channels, got {found}")
+            raise InputError(f"method: {where}: expected a tensor [B,C,H,W] with 1 to {MOST_CHANNELS} channels, got {found}")
         if not augments(images.device):
             self._say(
                 "device",
