@@ -107,7 +107,6 @@ def test_bands_beside_other_images_are_refused(tmp_path: Path, capsys: pytest.Ca
     err = capsys.readouterr().err
     assert "has 3 channels" in err and "has 5 channels" in err
     assert "give images of equally many channels" in err and err.count("\n") == 1
-    )
     write_tiffs(tmp_path / "w", 20)
     with pytest.raises(InputError, match="has 20 channels; up to 16 are read"):
         load(str(tmp_path / "w"), cache="off")
