@@ -177,7 +177,7 @@ def test_a_batch_with_addresses_is_drawn_by_them() -> None:
 
 @pytest.mark.parametrize(
     "images",
-    [torch.zeros(2, 3, 4, 4, dtype=torch.int32), torch.zeros(2, 4, 4, 4, dtype=torch.uint8), torch.zeros(4, 4)]
+    [torch.zeros(2, 3, 4, 4, dtype=torch.int32), torch.zeros(2, 17, 4, 4, dtype=torch.uint8), torch.zeros(4, 4)]
     + [
         torch.full((3, 4, 4), 2.0),
         torch.full((3, 4, 4), math.nan),

@@ -307,7 +307,7 @@ def test_a_single_image_needs_no_batch(name: str) -> None:
 BAD_IMAGES = {
     "int64": torch.zeros(2, 3, 4, 4, dtype=torch.int64),
     "bool": torch.zeros(2, 3, 4, 4, dtype=torch.bool),
-    "two channels": torch.zeros(2, 2, 4, 4, dtype=torch.uint8),
+    "17 channels": torch.zeros(2, 17, 4, 4, dtype=torch.uint8),
     "no channel": torch.zeros(4, 4, dtype=torch.uint8),
     "five dimensions": torch.zeros(1, 2, 3, 4, 4, dtype=torch.uint8),
     "channels last": torch.zeros(2, 4, 4, 3, dtype=torch.uint8),

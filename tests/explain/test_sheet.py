@@ -74,11 +74,21 @@ def test_sizes_may_differ_between_originals_and_draws() -> None:
     opened(sheet(np.zeros((2, 1, 40, 20), np.uint8), [np.zeros((2, 1, 32, 32), np.uint8)]))
 
 
+@pytest.mark.parametrize("channels", [2, 4, 5, 16])
+def test_of_other_channels_the_first_are_shown(channels: int) -> None:
+    made = np.random.default_rng(0).integers(0, 256, (2, channels, 96, 96), dtype=np.uint8)
+    shown = made[:, :1] if channels == 2 else made[:, :3]
+    one, other = opened(sheet(made, [made])), opened(sheet(shown, [shown]))
+    assert one.size == other.size
+    head = 60  # what stands above the pictures differs
+    assert one.crop((0, head, *one.size)).tobytes() == other.crop((0, head, *other.size)).tobytes()
+
+
 @pytest.mark.parametrize(
     ("before", "after", "captions", "word"),
     [
         (np.zeros((2, 3, 8, 8), np.float32), [], None, "uint8"),
-        (np.zeros((2, 4, 8, 8), np.uint8), [], None, "channels"),
+        (np.zeros((2, 0, 8, 8), np.uint8), [], None, "R,C,H,W"),
         (np.zeros((3, 8, 8), np.uint8), [], None, "R,C,H,W"),
         (np.zeros((0, 3, 8, 8), np.uint8), [], None, "at least 1"),
         (np.zeros((2, 3, 8, 8), np.uint8), [np.zeros((1, 3, 8, 8), np.uint8)], None, "as many"),

@@ -78,7 +78,7 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
     "no y": ({"y": None, "labels": np.arange(8)}, "has no array 'y'; it has 'x', 'labels'"),
     "float x": ({"x": np.zeros((8, 6, 6, 3))}, "x is float64; store grey levels 0 to 255 as uint8"),
     "channels first": ({"x": np.zeros((8, 3, 6, 6), np.uint8)}, r"x has shape \[8,3,6,6\]; put the channels last"),
-    "four channels": ({"x": np.zeros((8, 6, 6, 4), np.uint8)}, r"x has shape \[8,6,6,4\]; store"),
+    "17 channels": ({"x": np.zeros((8, 6, 6, 17), np.uint8)}, r"x has shape \[8,6,6,17\]; store"),
     "flat": ({"x": np.zeros((8, 36), np.uint8)}, r"x has shape \[8,36\]"),
     "no pixels": ({"x": np.zeros((8, 0, 6, 3), np.uint8)}, r"x has shape \[8,0,6,3\]"),
     "no images": ({"x": np.zeros((0, 6, 6, 3), np.uint8), "y": np.zeros(0, int)}, "x holds no images"),
