@@ -79,9 +79,8 @@ def test_of_other_channels_the_first_are_shown(channels: int) -> None:
     made = np.random.default_rng(0).integers(0, 256, (2, channels, 96, 96), dtype=np.uint8)
     shown = made[:, :1] if channels == 2 else made[:, :3]
     one, other = opened(sheet(made, [made])), opened(sheet(shown, [shown]))
-    assert one.size == other.size
     head = 60  # what stands above the pictures differs
-    assert one.crop((0, head, *one.size)).tobytes() == other.crop((0, head, *other.size)).tobytes()
+    assert one.shape == other.shape and (one[head:] == other[head:]).all() and one[head:].std() > 20
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from samples import steady
 from augury.cli import COMMANDS, _parser, main
 from augury.cli.shared import number, settings_of
 from augury.core.errors import InputError
+from augury.core.text_fields import text_fields
 from augury.train.engine.config_file import read_config
-from augury.train.engine.settings import Settings, text_fields
+from augury.train.engine.settings import Settings
 
 TEXTS = ("1.10", "2024_01_15", "1e3", "007", "true", "null", "1_000", "nan", "0x10", "yes", "1:30", " 5")
 TRAININGS = ("train", "compare", "search", "patch")

@@ -12,7 +12,8 @@ from typing import Any
 from augury.core.errors import InputError
 from augury.core.flags import flags_of
 from augury.core.text import LONGEST_MESSAGE, Printable, shortened
-from augury.train.engine.settings import POLICY_FILES, PRETRAINED_FILES, Settings, text_fields
+from augury.core.text_fields import text_fields
+from augury.train.engine.settings import POLICY_FILES, PRETRAINED_FILES, Settings
 
 DATA = (
     "digits, cifar10, cifar100, svhn, mnist; a folder with train/ and test/ class folders or with train.npz and test.npz; "

@@ -317,19 +317,6 @@ def _number(value: object, hint: object) -> Any:
         return value
 
 
-def text_fields(kind: Any) -> frozenset[str]:
-    """The settings of a dataclass that are text whatever they look like: a folder 1.10 is not the number 1.1."""
-    hints = get_type_hints(kind, include_extras=True)
-    return frozenset(f.name for f in fields(kind) if _is_text(hints[f.name]))
-
-
-def _is_text(hint: object) -> bool:
-    if hint is str or hint is type(None):
-        return True
-    parts = get_args(hint)
-    return bool(parts) and all(isinstance(part, str) or _is_text(part) for part in parts)
-
-
 def _holds_float(hint: object) -> bool:
     return hint is float or any(_holds_float(part) for part in get_args(hint))
 
