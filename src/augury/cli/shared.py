@@ -143,8 +143,10 @@ def config_of(path: Path | None, known: Sequence[str]) -> dict[str, Any]:
     """The values of a -c file, empty without one; InputError for an unknown key."""
     from augury.core.registry import unknown
     from augury.train.engine.config_file import read_config
+    from augury.train.engine.pretrained_files import hashes, refuse_changed
 
-    values = {} if path is None else read_config(path, ("data", "data_dir", "what"))
+    values = {} if path is None else read_config(path, ("data", "data_dir", "what", "pretrained"))
+    refuse_changed(values.pop(PRETRAINED_FILES, None), hashes(values), f"-c {path}")
     for key in values:
         if key not in known:
             raise InputError(f"-c {path}: {unknown('setting', key, list(known))}")

@@ -11,6 +11,7 @@ from augury.jobs.recommend.recommend import POLICY
 from augury.jobs.recommend.recommend import recommend as run
 from augury.jobs.recommend.settings import REFERENCE, RecommendSettings
 from augury.train.engine.settings import MetricName
+from augury.train.engine.tuning import Tune
 from augury.train.pools.opened import Workers
 
 
@@ -45,7 +46,9 @@ def recommend(
     model: str | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
-    lr: float = 0.1,
+    lr: float | None = None,
+    pretrained: str | os.PathLike[str] | None = None,
+    tune: Tune | None = None,
     seed: int = 0,
     data_dir: str | None = None,
     image_size: int | tuple[int, int] | None = None,
@@ -68,7 +71,8 @@ def recommend(
     listed = candidates if candidates is None or isinstance(candidates, str) else ",".join(candidates)
     values = {
         "data": data, "minutes": minutes, "candidates": listed, "reference": reference, "metric": metric, "error_rate": error_rate,
-        "model": model, "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed, "data_dir": data_dir,
+        "model": model, "epochs": epochs, "batch_size": batch_size, "lr": lr, "tune": tune, "seed": seed,
+        "pretrained": None if pretrained is None else os.fspath(pretrained), "data_dir": data_dir,
         "image_size": image_size, "resize": resize, "fraction": fraction, "device": device, "precision": precision,
     }  # fmt: skip
     path = Path(output)

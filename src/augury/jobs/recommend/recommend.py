@@ -26,6 +26,7 @@ from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically, write_json
 from augury.train.engine.metrics import metric_of
 from augury.train.engine.prepare import check
+from augury.train.engine.pretrained import size_of_weights
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
 from augury.train.engine.setup import one_class_only, pick_device
@@ -106,13 +107,13 @@ def _prepared(options: RecommendSettings, resumed: Path | None, end: float, told
     reserve = max(60 * options.minutes * RESERVE, 2 + 2 * (time.monotonic() - started))
     metric = options.metric or ("balanced" if found.uneven > UNEVEN else "accuracy")
     chosen = tuple(candidates(options.reference, options.candidates, dataset.train.images.shape[1]))
-    base = options.training(metric=metric, **({"model": options.model} if options.model else {}))
+    base = options.training(metric=metric)
     for each in chosen:
         _checked(each, base, dataset, "--reference" if each is chosen[0] else "--candidates")
     plan = _plan_before(resumed)
     if plan is None:
-        rates = probe(replace(base, epochs=1), dataset, 60 * options.minutes, options.model)
-        size = options.image_size
+        rates = probe(replace(base, epochs=1), dataset, 60 * options.minutes, options.network)
+        size = options.image_size or size_of_weights(base)
         plan = plan_of(
             base, dataset, end - reserve - time.monotonic(), rates, candidates=len(chosen), epochs=options.epochs,
             side=None if size is None else (size if isinstance(size, tuple) else (size, size)), native=found.side,

@@ -75,9 +75,11 @@ def lines_of(result: dict[str, Any], settings: Settings) -> tuple[str, str]:
     chosen = result["recommendation"]
     strategy = "" if chosen["strategy"] == "erm" else f" --strategy '{chosen['strategy']}'"
     refine = f" --refine-at {round(settings.epochs * (1 - chosen['refine_share']))}" if chosen.get("refine_share") else ""
+    tune = " --tune probe" if settings.freeze == "backbone" else ""
+    weights = "" if settings.pretrained is None else f" --pretrained '{settings.pretrained}'{tune}"
     size = ",".join(map(str, settings.image_size)) if isinstance(settings.image_size, tuple) else settings.image_size
     command = (
-        f"augury train {settings.data} --augment '{chosen['augment']}'{strategy}{refine} --model '{settings.model}' "
+        f"augury train {settings.data} --augment '{chosen['augment']}'{strategy}{refine} --model '{settings.model}'{weights} "
         f"--epochs {settings.epochs} --image-size {size} --output run"
     )
     named = "" if chosen["strategy"] == "erm" else f", strategy={chosen['strategy']!r}"

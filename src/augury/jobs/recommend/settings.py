@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from augury.core.flags import flag
 from augury.core.options import Interval
 from augury.train.engine.settings import MetricName, Settings, checked
+from augury.train.engine.tuning import Tune, layered, run_model
 
 REFERENCE = "crop+flip"
 
@@ -40,7 +41,22 @@ class RecommendSettings:
     batch_size: Annotated[int, Interval(2)] | None = flag(
         None, "Training", "source images per optimiser step", unset="128, or fewer for small data, so that an epoch has six steps"
     )
-    lr: Annotated[float, Interval(0)] = flag(0.1, "Training", "highest learning rate", value="RATE")
+    lr: Annotated[float, Interval(0)] | None = flag(
+        None, "Training", "highest learning rate", value="RATE", unset="0.1, or that of --tune"
+    )
+    pretrained: str | None = flag(
+        None,
+        "Training",
+        "what networks start from: a file of weights, a run's folder, yes or a tag for published ones",
+        value="FILE|RUN|yes|TAG",
+        unset="nothing",
+    )
+    tune: Tune | None = flag(
+        None,
+        "Training",
+        "settings for what --pretrained gives: probe trains the head alone, finetune everything",
+        unset="finetune with --pretrained",
+    )
     seed: Annotated[int, Interval(0, 2**31 - 1)] = flag(0, "Training", "first seed of the final trainings")
     data_dir: str | None = flag(
         None, "Data", "folder of a named data set: torchvision's layout, or DIR/NAME/train.npz", value="DIR"
@@ -73,8 +89,14 @@ class RecommendSettings:
     def training(self, **decided: Any) -> Settings:
         """The settings of a training, with what was decided; without, those of the reference."""
         own = {
-            "data": self.data, "augment": self.reference, "lr": self.lr, "seed": self.seed, "data_dir": self.data_dir,
-            "image_size": self.image_size, "resize": self.resize, "fraction": self.fraction, "device": self.device,
-            "precision": self.precision, "cache": self.cache, "batch_size": self.batch_size,
+            "data": self.data, "augment": self.reference, "seed": self.seed, "data_dir": self.data_dir, "resize": self.resize,
+            "image_size": self.image_size, "fraction": self.fraction, "device": self.device, "precision": self.precision,
+            "cache": self.cache, "batch_size": self.batch_size, "pretrained": self.pretrained,
         }  # fmt: skip
-        return Settings(**{**own, **decided})
+        given = {"lr": self.lr, "model": self.model, "tune": self.tune}
+        return Settings(**{**layered(own, {key: value for key, value in given.items() if value is not None}), **decided})
+
+    @property
+    def network(self) -> str | None:
+        """The network, where the user or the weights decide it."""
+        return self.model or run_model(self.pretrained) or (None if self.pretrained is None else self.training().model)

@@ -6,6 +6,7 @@ from torch import nn
 
 from augury.core.errors import InputError
 from augury.train.engine.settings import Settings
+from augury.train.models.backbone import head_of
 from augury.train.models.depth import depths
 
 
@@ -30,7 +31,7 @@ def freeze(settings: Settings, networks: Iterable[nn.Module]) -> list[str]:
 def _still(network: nn.Module, settings: Settings) -> tuple[list[str], str]:
     """The names of the parameters that are frozen, and what they are in words."""
     if settings.freeze == "backbone":
-        head = next(path for path, module in network.named_modules() if module is network.head)
+        head = head_of(network)
         return [name for name, _ in network.named_parameters() if not name.startswith(f"{head}.")], "all but the head"
     found = depths(network, stages=True)
     stages, wanted = max(found.values()) - 1, int(settings.freeze or 0)

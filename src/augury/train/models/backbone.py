@@ -46,10 +46,14 @@ def unwrapped(network: nn.Module) -> tuple[nn.Module, str, str]:
     while isinstance(inner, BnNeck | External):
         head = inner.head_path if isinstance(inner, External) else ""
         inner, path = inner.network, f"{path}network."
-    if not head:
-        last = inner.head
-        head = next((name for name, module in inner.named_modules() if module is last), "head")
-    return inner, path, head
+    return inner, path, head or head_of(inner)
+
+
+def head_of(network: nn.Module) -> str:
+    """The path of a network's head: of its `head`, or of its last linear layer where it names none."""
+    linear = [path for path, module in network.named_modules() if isinstance(module, nn.Linear)]
+    last = getattr(network, "head", None)
+    return next((path for path, module in network.named_modules() if module is last), linear[-1] if linear else "head")
 
 
 def body(network: nn.Module) -> tuple[nn.Module, list[str]]:
