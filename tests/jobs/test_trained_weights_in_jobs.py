@@ -135,14 +135,14 @@ def test_two_processes_keep_what_is_frozen_and_agree(pretrained: Run, tmp_path: 
 
 @pytest.mark.slow
 def test_fine_tuning_beats_training_from_scratch_on_few_images(tmp_path: Path) -> None:
-    """A network of all digits' pictures but few labels: from 30 images, weights of the other 170 are worth much."""
+    """Digits upright, then four of each lying on their sides, under other names."""
     weights = fit("digits", model="resnet20", epochs=15, batch_size=32, image_size=16, output=tmp_path / "weights", quiet=True)
-    data = tmp_path / "letters"
+    data, dataset = tmp_path / "turned", weights.dataset
     data.mkdir()
-    dataset = weights.dataset
-    for part, split, number in (("train", dataset.train, 40), ("test", dataset.test, 500)):
-        turned = np.rot90(split.images[:number].numpy(), axes=(2, 3)).transpose(0, 2, 3, 1)
-        np.savez(data / f"{part}.npz", x=np.ascontiguousarray(turned), y=(split.labels[:number].numpy() + 3) % 10)
+    few = torch.cat([(dataset.train.labels == number).nonzero()[:4, 0] for number in range(10)])
+    for part, split in (("train", dataset.train[few]), ("test", dataset.test[torch.arange(500)])):
+        turned = np.rot90(split.images.numpy(), axes=(2, 3)).transpose(0, 2, 3, 1)
+        np.savez(data / f"{part}.npz", x=np.ascontiguousarray(turned), y=(split.labels.numpy() + 3) % 10)
     common: dict[str, Any] = {"model": "resnet20", "epochs": 10, "batch_size": 16, "quiet": True}
     scratch = fit(str(data), output=tmp_path / "scratch", lr=0.05, **common)
     tuned = fit(str(data), output=tmp_path / "tuned", pretrained=weights.path, lr=0.003, **common)
