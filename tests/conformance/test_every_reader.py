@@ -69,12 +69,24 @@ def as_parquet(root: Path) -> Path:
     return root / "data.parquet"
 
 
+def as_webdataset(root: Path) -> Path:
+    library = pytest.importorskip("webdataset", reason="webdataset is not installed (the extra `webdataset`)")
+    root.mkdir()
+    for part, count in (("train", 6), ("test", 4)):
+        with library.TarWriter(str(root / f"{part}-000.tar")) as shard:
+            for n in range(count):
+                file = picture(root.parent / "pictures" / f"{n}.png", n)
+                shard.write({"__key__": f"{part}{n}", "png": file.read_bytes(), "cls": n % 2})
+    return root
+
+
 WRITTEN: dict[str, Callable[[Path], Path]] = {
     "folder": as_folder,
     "npz": as_npz,
     "manifest": as_manifest,
     "market": as_market,
     "parquet": as_parquet,
+    "webdataset": as_webdataset,
 }
 # Read from elsewhere than a path; tests/train/data has their tests.
 ELSEWHERE = {"hf"}

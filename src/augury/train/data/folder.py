@@ -13,6 +13,7 @@ from augury.train.data.preparation import AS_IS, ReadOptions
 from augury.train.data.reader import Reader, of_path
 from augury.train.data.splits import TEST_FRACTION, cut_by_name
 from augury.train.data.tiny_imagenet import ANNOTATIONS, read_annotated
+from augury.train.data.webdataset import is_shards
 from augury.train.data.words import count, few, forms_note, nearest, one_form
 
 VALIDATION = ("val", "valid", "validation")
@@ -23,7 +24,7 @@ _CODE = (".pt", ".pth", ".pkl", ".pickle", ".joblib")
 @register("reader", "folder", source="the layout of torchvision's ImageFolder")
 def folder() -> Reader:
     """A folder with train/ and test/ (or val/), in each a folder of images for every class."""
-    return Reader(of_path(read_folder), lambda path: (path / "train").is_dir())
+    return Reader(of_path(read_folder), lambda path: (path / "train").is_dir() and not is_shards(path))
 
 
 def read_folder(root: Path, options: ReadOptions = AS_IS) -> Parts:

@@ -7,13 +7,12 @@ from typing import Any
 from augury.core.errors import InputError
 from augury.core.registry import register
 from augury.core.target_kind import SEPARATOR
-from augury.train.data.files import Item, read_items
-from augury.train.data.label_columns import ONE_EACH, class_columns, marked, one_each, parted, rarest
+from augury.train.data.label_columns import class_columns, marked, parted
 from augury.train.data.parts import Parts
 from augury.train.data.preparation import AS_IS, ReadOptions
 from augury.train.data.reader import Reader, of_path
-from augury.train.data.splits import TEST_FRACTION, cut_by_name
-from augury.train.data.words import count, few, one_form
+from augury.train.data.rows import Row, check_labels, cut_rows, read_rows
+from augury.train.data.words import few, one_form
 
 _IMAGES = ("image", "img", "images", "jpg", "png", "bytes", "path", "file_name", "image_path")
 _LABELS = ("label", "labels", "class", "target", "category", "fine_label")
@@ -36,35 +35,27 @@ def read_parquet(path: Path, options: ReadOptions = AS_IS) -> Parts:
     """
     notes: list[str] = []
     if path.is_file():
-        rows = list(_rows(path))
-        splits = {str(row["split"]) for row in rows if row["split"] is not None}
-        parts = (
-            {_PARTS[name]: [r for r in rows if str(r["split"]) == name] for name in splits} if splits else _cut(path, rows, notes)
-        )
+        found = list(_rows(path))
+        rows = [row for row, _ in found]
+        splits = {split for _, split in found if split is not None}
+        parts = {_PARTS[name]: [row for row, split in found if split == name] for name in splits}
+        parts = parts or cut_rows(rows, f"{path.name} has no column split", notes)
     else:
-        parts = {}
+        parts = dict[str, list[Row]]()
         for name, part in _PARTS.items():
             for file in sorted(path.glob(f"{name}*.parquet")) if part not in parts or name == "validation" else []:
-                parts.setdefault(part, []).extend(_rows(file))
+                parts.setdefault(part, []).extend(row for row, _ in _rows(file))
         if "test" not in parts and "validation" in parts:
             parts["test"] = parts.pop("validation")
             notes.append("the validation tables are the test part, for there is no other; validation is cut from the training part")
     if not parts.get("train") or not parts.get("test"):
         missing = "train" if not parts.get("train") else "test"
         raise InputError(f"DATA {path}: has no rows of the {missing} part; add some, or give one table without a column split")
-    everything = [row for rows in parts.values() for row in rows]
-    several = any(row["several"] for row in everything) and not one_each([row["labels"] for row in everything])
-    if not several and any(row["several"] for row in everything):
-        notes.append(ONE_EACH)
-    columns = everything[0]["columns"]
-    classes = list(columns) if columns else _classes([label for row in parts["train"] for label in row["labels"]])
-    order = {name: number for number, name in enumerate(classes)}
-    items = {part: [_item(row, order, several) for row in rows] for part, rows in parts.items()}
-    return read_items(f"DATA {path}", classes, items, options=options, notes=notes)
+    return read_rows(f"DATA {path}", parts, notes, options)
 
 
-def _rows(file: Path) -> Iterator[dict[str, Any]]:
-    """Each row's image, labels, split and name, checked."""
+def _rows(file: Path) -> Iterator[tuple[Row, str | None]]:
+    """Each row, checked, and its split."""
     try:
         import pyarrow
         from pyarrow import parquet as library
@@ -96,53 +87,23 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
         else:
             labels = row[label] if isinstance(row[label], list) else [row[label]]
         several = bool(classes) or texts or isinstance(row[label], list)
-        yield {
-            **_row(file, number, row[image], labels, None if split is None else row[split]), "several": several,
-            "columns": tuple(map(one_form, classes)),
-        }  # fmt: skip
+        place = None if split is None or row[split] is None else str(row[split])
+        yield _row(file, number, row[image], labels, place, several, tuple(map(one_form, classes))), place
 
 
-def _row(file: Path, number: int, image: Any, labels: Sequence[Any], split: Any) -> dict[str, Any]:
+def _row(
+    file: Path, number: int, image: Any, labels: Sequence[Any], split: str | None, several: bool, columns: tuple[str, ...]
+) -> Row:
     where = f"DATA {file} row {number}"
-    for label in labels:
-        if label is None:
-            raise InputError(f"{where}: has no label; fill the gap or remove the row")
-        if isinstance(label, float):
-            raise InputError(f"{where}: label {label:g} is a number with a point, as gaps make them; store whole numbers or names")
-    if len(set(labels)) < len(labels):
-        raise InputError(f"{where}: has the label {max(labels, key=list(labels).count)!r} twice; name every label once")
-    if split is not None and str(split) not in _PARTS:
-        raise InputError(f"{where}: unknown split {str(split)!r}; use train, val or test")
+    check_labels(where, labels)
+    if split is not None and split not in _PARTS:
+        raise InputError(f"{where}: unknown split {split!r}; use train, val or test")
     name = f"{file.name}[{number}]"
     if isinstance(image, dict):  # as the Hugging Face hub stores images
         name = image.get("path") or name
         image = image.get("bytes") if image.get("bytes") is not None else image.get("path")
     if isinstance(image, bytes):
-        return {"source": image, "labels": list(labels), "split": split, "name": name}
+        return Row(image, name, tuple(labels), several, columns)
     if isinstance(image, str) and (file.parent / image).is_file():
-        return {"source": file.parent / image, "labels": list(labels), "split": split, "name": image}
+        return Row(file.parent / image, image, tuple(labels), several, columns)
     raise InputError(f"{where}: holds neither an image's bytes nor the path of a file beside the table; store one of them")
-
-
-def _cut(path: Path, rows: list[dict[str, Any]], notes: list[str]) -> dict[str, list[dict[str, Any]]]:
-    held = cut_by_name([row["name"] for row in rows], rarest([list(map(str, row["labels"])) for row in rows]), TEST_FRACTION)
-    cut = f"{count(sum(held), 'image')} of {len(rows):,} are the test part (about 20 % of every class)"
-    notes.append(f"{path.name} has no column split: {cut}")
-    pairs = list(zip(rows, held, strict=True))
-    return {"train": [row for row, out in pairs if not out], "test": [row for row, out in pairs if out]}
-
-
-def _classes(labels: list[Any]) -> list[str]:
-    """Numbers in their order, names in that of the alphabet."""
-    if all(isinstance(label, int) for label in labels):
-        return [str(label) for label in sorted(set(labels))]
-    return sorted({str(label) for label in labels})
-
-
-def _item(row: dict[str, Any], order: dict[str, int], several: bool) -> Item:
-    labels = list(map(str, row["labels"]))
-    for label in labels:
-        if label not in order:
-            raise InputError(f"{row['name']}: class {label!r} has no training image; add some or remove it")
-    numbers = tuple(order[label] for label in labels)
-    return Item(row["source"], row["name"], numbers if several else numbers[0])

@@ -27,8 +27,9 @@ def read(data: str, options: ReadOptions) -> Parts:
         if named:
             parts = _reader(name).read(place, options)
             return replace(parts, place=Path(os.path.abspath(path))) if path.exists() else parts
-        if path.is_dir() or path.is_file():
-            return replace(_read_path(path, options), place=Path(os.path.abspath(path)))
+        if path.is_dir() or path.is_file() or "{" in path.name:
+            found = _read_path(path, options)
+            return replace(found, place=Path(os.path.abspath(path))) if path.exists() else found
     except PermissionError as error:
         raise InputError(f"DATA {error.filename or data}: may not be read (permission denied); change its permissions") from None
     except FileNotFoundError as error:
@@ -65,6 +66,8 @@ def _read_path(path: Path, options: ReadOptions) -> Parts:
         )
     if not found and path.is_file():
         raise _unread(path)
+    if not found and not path.is_dir():
+        raise _not_there(str(path), path)
     return _reader(found[0] if found else "folder").read(str(path), options)
 
 
