@@ -17,11 +17,13 @@ from augury.core.errors import InputError
 from augury.jobs.front import fit
 from augury.jobs.runs import Run, open_run
 from augury.jobs.train import train
+from augury.train.engine.checkpoint import restore_optimizer
 from augury.train.engine.frozen import rates_by_depth
 from augury.train.engine.prepare import prepare
 from augury.train.engine.run import Trainer
 from augury.train.engine.settings import Settings
 from augury.train.engine.source import load_for
+from augury.train.engine.update import make_optimizer, set_rate
 from augury.train.models.build import build
 from augury.train.models.depth import depths
 from augury.train.models.external import for_channels
@@ -313,6 +315,18 @@ def test_steps_are_as_large_as_their_rates(pretrained: Run, other: Path) -> None
         assert parameter.grad is not None
         torch.testing.assert_close(parameter.detach(), before[name] - 0.2 * rates[part] * parameter.grad, rtol=1e-4, atol=1e-6)
     assert [group["lr"] for group in training.optimizer.param_groups] == [pytest.approx(0.2 * 0.5**k) for k in range(6)]
+
+
+def test_captured_steps_read_every_groups_rate_from_a_tensor_of_its_own() -> None:
+    weights = [nn.Parameter(torch.ones(2)) for _ in range(3)]
+    optimizer = make_optimizer(Settings("x", lr=0.2), weights, tensor_rate=True, rates={weights[0]: 0.25, weights[1]: 0.5})
+    held = [group["lr"] for group in optimizer.param_groups]
+    assert [float(rate) for rate in held] == pytest.approx([0.2, 0.1, 0.05])
+    set_rate(optimizer, 0.4)
+    restore_optimizer(optimizer, {})
+    set_rate(optimizer, 0.8)
+    assert [float(rate) for rate in held] == pytest.approx([0.8, 0.4, 0.2])
+    assert all(group["lr"] is rate for group, rate in zip(optimizer.param_groups, held, strict=True))
 
 
 STRATEGIES = [

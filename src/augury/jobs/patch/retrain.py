@@ -124,7 +124,8 @@ def true_translations(dataset: Dataset, row: str) -> Tensor:
         )
     found = dataset.counterparts(dataset.train.ids)
     if found.shape[2:] != dataset.train.images.shape[1:]:
-        raise InputError(f"--strategy {row}: true translations have the data's own size; leave out --image-size")
+        rows, columns = found.shape[-2:]
+        raise InputError(f"--strategy {row}: true translations have the data's own size; give --image-size {rows},{columns}")
     return found
 
 
