@@ -10,9 +10,13 @@ from data_files import picture, save
 
 from augury.cli import main
 from augury.core.errors import InputError
+from augury.jobs.recommend.candidates import candidates
+from augury.jobs.recommend.look import look
 from augury.train.data import bands
 from augury.train.data.dataset import load
 from augury.train.data.resize import fit_tensor
+from augury.train.engine.prepare import check
+from augury.train.engine.settings import Settings
 
 needs_tifffile = pytest.mark.skipif(importlib.util.find_spec("tifffile") is None, reason="tifffile is not installed")
 
@@ -167,6 +171,17 @@ def test_a_network_is_trained_compared_evaluated_and_previewed(tmp_path: Path, c
     save(tmp_path / "rgb" / "1.png", picture(1))
     assert main(["predict", str(run), str(tmp_path / "rgb")]) == 2
     assert "has no bands, where the others are of 5 bands" in capsys.readouterr().err
+
+
+def test_what_recommend_races_takes_bands(tmp_path: Path) -> None:
+    """Every candidate on top of the default reference is accepted for five channels, and those for colours are the usual ones."""
+    dataset = load(str(write_arrays(tmp_path, 5, (32, 32))))
+    raced = candidates("crop+flip", None, 5)
+    assert any("randaugment" in each.augment for each in raced) and not any("autoaugment" in each.augment for each in raced)
+    for each in raced:
+        check(Settings("x", augment=each.augment, strategy=each.strategy, batch_size=8), dataset)
+    assert candidates("crop+flip", None, 3) == candidates("crop+flip", None, 1) == candidates("crop+flip", None)
+    assert "of 5 channels" in look(dataset, None).words()
 
 
 @pytest.mark.parametrize("model", ["small_cnn", "resnet20", "wrn_40_2", "timm:resnet18", "torchvision:resnet18"])

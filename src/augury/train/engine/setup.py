@@ -95,10 +95,10 @@ def check_channels(dataset: Dataset, pipelines: tuple[Pipeline, ...]) -> None:
         return
     ids = torch.arange(2)
     labels = Targets.of(ids, 2)
-    batch = Batch(torch.zeros(2, channels, height, width, dtype=torch.uint8), labels, ids, saliency=torch.ones(2, height, width))
     noise = Noise.of(0, ids)
+    batch = Batch(torch.zeros(2, channels, height, width, dtype=torch.uint8), labels, ids, key=noise.key)
     for pipeline in pipelines:
-        pipeline.run(batch.replace(key=noise.key), noise)
+        pipeline.run(batch, noise, saliency=lambda seen: seen.replace(saliency=torch.ones(len(seen), *seen.images.shape[-2:])))
 
 
 def one_class_only(dataset: Dataset, command: str) -> None:
