@@ -5,13 +5,15 @@
 
 Every training takes the same epochs at the size of the weights, with the settings of `--tune`; from scratch has SGD at 0.05. The
 last row starts from the probe of its seed, whose head it keeps, and so takes twice the epochs. Sets are folders with train.npz and
-test.npz; shares are of their training part. Intervals are of the paired differences to from scratch.
+test.npz; shares are of their training part. Intervals are of the paired differences to from scratch. What stands under
+`rates_compared` in results/ was added by hand, from single trainings by `augury train`.
 """
 
 import argparse
 import json
 import tempfile
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,8 @@ def main() -> None:
         "weights": {"model": options.model, "data": "cifar100", "accuracy": trained["accuracy"],
                     "seconds": trained["seconds"]["training"],
                     "command": "augury train cifar100 --data-dir D --model timm:test_resnet --epochs 8 --augment crop+flip"},
-        "epochs": options.epochs, "seeds": options.seeds, "environment": environment("cpu"), "sets": sets,
+        "epochs": options.epochs, "seeds": options.seeds, "environment": environment("cpu") | {"timm": version("timm")},
+        "sets": sets,
     }  # fmt: skip
     options.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
