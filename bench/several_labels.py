@@ -27,10 +27,13 @@ BATCH, RATE = 32, 0.3
 def main() -> None:
     options = _options()
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        write_pairs(options.data_dir, Path(folder), {"train": options.images, "test": options.test_images})
-        settings = Settings(folder, augment=ROWS, epochs=options.epochs, batch_size=BATCH, lr=RATE, precision="float32")
-        found = compare(settings, options.seeds, options.folder or Path(folder) / "compared", resume=True, quiet=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        write_pairs(options.data_dir, folder / "pairs", {"train": options.images, "test": options.test_images})
+        settings = Settings(
+            str(folder / "pairs"), augment=ROWS, epochs=options.epochs, batch_size=BATCH, lr=RATE, precision="float32"
+        )
+        found = compare(settings, options.seeds, folder / "compared", resume=(folder / "compared").exists(), quiet=True)
     kept = ("augment", "n", "values", "mean", "low", "high", "difference", "difference_low", "difference_high", "verdict", "counts")
     result = {
         "version": 1, "what": "mean average precision on the test part after the last epoch, percent",
@@ -49,6 +52,7 @@ def main() -> None:
 
 def write_pairs(data_dir: str, folder: Path, counts: dict[str, int]) -> None:
     """train.npz and test.npz: so many pairs of digits of each part, drawn with a fixed seed, with y bool [N, 10]."""
+    folder.mkdir(parents=True, exist_ok=True)
     data, random = load("mnist", data_dir=data_dir), np.random.default_rng(0)
     for part, count in counts.items():
         split = data.train if part == "train" else data.test
