@@ -123,8 +123,8 @@ def uncertainty(
     Each candidate is the training's augmentation with `length` random operations put before `normalize` (0: the
     augmentation alone). Scores are cross-entropies of the network in evaluation mode. proportional draws in
     proportion to the loss, with replacement, as the released code does; topk keeps the highest, as the paper says, and was worse
-    than no selection wherever it was measured. With selected = candidates
-    all are trained on and nothing is scored. Raises InputError if more are to be kept than drawn.
+    than no selection wherever it was measured. With selected = candidates all are trained on and nothing is scored. Raises
+    InputError if more are to be kept than drawn.
     """
     if selected > candidates:
         raise InputError(
