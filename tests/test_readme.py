@@ -20,7 +20,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *(page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts)])
 # So that the block on photographs takes minutes. What stands in the README is replaced by, or followed by, what stands here.
 SMALLER = {
-    "recommend": ("--minutes 10", "--minutes 3"),
+    "recommend": ("--minutes 10", "--minutes 10 --candidates flip --epochs 1 --image-size 32"),
     "compare": ("--seeds 3", "--seeds 2 --epochs 1"),
     "search": ("--method randaugment", "--method randaugment --budget 2 --epochs 1 --final-epochs 1 --seeds 2"),
     "train": ("--model torchvision:resnet18", "--model torchvision:resnet18 --epochs 1 --image-size 32"),

@@ -19,6 +19,7 @@ from augury.explain.measurements.measurement import Figure, Measured, Table
 from augury.explain.pages.page import comparison_page, diagnosis_page, train_page
 from augury.explain.pages.patch import Part, patch_page
 from augury.explain.pages.theory import theory_page
+from augury.explain.report.diagrams import line_panel
 from augury.explain.report.figures import accuracy_intervals, learning_curves
 from augury.explain.report.palette import row_style
 from augury.explain.report.sheet import Sheet
@@ -120,6 +121,13 @@ def test_a_single_epoch_has_a_whole_number_on_its_axis() -> None:
     drawn = learning_curves({"a": [[{"epoch": 1, "train_loss": 1.25}]]})
     words = re.findall(r">\s*([\d.]+)\s*</text>", drawn)
     assert "1" in words and not [word for word in words if word.startswith(("0.9", "1.0"))]
+
+
+def test_an_axis_of_whole_numbers_has_whole_ticks() -> None:
+    """Catches children 1.25, 1.50, ... of a search."""
+    points = [(n, 50.0 + n, 50.0 + n, 50.0 + n) for n in (1.0, 2.0, 3.0)]
+    words = re.findall(r">\s*([\d.]+)\s*</text>", line_panel("Reward", {"a": points}, ("child", "accuracy")))
+    assert {"1", "2", "3"} <= set(words) and "1.25" not in words and "1.5" not in words
 
 
 def test_labels_that_pillows_and_matplotlibs_fonts_lack_are_drawn_by_the_page() -> None:
