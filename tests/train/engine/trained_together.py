@@ -12,6 +12,7 @@ from torch import nn
 
 from augury.cli import main
 from augury.core.registry import register
+from augury.jobs import train
 from augury.train.method.views import StepViews
 
 
@@ -35,6 +36,7 @@ def noting(folder: Path) -> None:
         return batch
 
     StepViews.__call__ = noted  # type: ignore[method-assign]
+    train.announce = lambda *works: None  # type: ignore[assignment]  # its probe, long on a busy machine, is shown images too
 
 
 if __name__ == "__main__":
