@@ -61,6 +61,11 @@ def test_an_unknown_name_is_refused_with_the_nearest(wrong: str, near: str) -> N
         registry.get("op", wrong)
 
 
+def test_a_name_that_a_library_spells_so_is_its_own() -> None:
+    with pytest.raises(InputError, match=r"did you mean cutout\(fraction=0.5\) \(composer's CutOut\)"):
+        registry.get("op", "CutOut")
+
+
 def test_a_name_near_nothing_is_refused_with_all_that_are_known() -> None:
     with pytest.raises(InputError, match="known: .*standard"):
         registry.get("preset", "qqqq")

@@ -74,3 +74,12 @@ def test_a_fifo_is_no_terminal_and_gets_names_as_they_are(tmp_path: Path) -> Non
 
     with open(os.devnull, "w") as file:
         assert inner(Printable(file)) is file and inner(file) is file
+
+
+def test_a_stream_that_python_closed_first_is_no_error() -> None:
+    """As at the end of a process, where Python 3.13 printed an exception that nobody could act on."""
+    under = io.StringIO()
+    stream = Printable(under)
+    under.close()
+    stream.close()
+    assert stream.closed

@@ -2,6 +2,7 @@
 
 import functools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -30,11 +31,14 @@ def other_names() -> tuple[OtherName, ...]:
     return tuple(OtherName(library, name, **entry) for library, names in table.items() for name, entry in names.items())
 
 
-def hint(name: str) -> str:
-    """What an unknown name means elsewhere and here, as the end of a message; empty where no library has it."""
+def hint(name: str, ours: Iterable[str] = ()) -> str:
+    """What an unknown name means elsewhere and here, as the end of a message; empty where no library has it, and where one of
+    `ours` is written alike but for case and signs, unless a library writes it exactly so."""
     if re.match(r"(rand|originalr?|v0r?|augmix)-\w", name) and len(name) < _LONGEST_ECHO:
         return f"`augury policy import {name}` says timm's string here"
     wanted = _plain(name)
+    if wanted in map(_plain, ours) and all(entry.name != name for entry in other_names()):
+        return ""
     plain = [(_plain(entry.name), entry) for entry in other_names()]
     found = [e for own, e in plain if own == wanted] or [e for own, e in plain if own.removeprefix("random") == wanted]
     meant: dict[str, list[OtherName]] = {}

@@ -174,7 +174,7 @@ def _entry_points() -> list[tuple[str, str]]:
 
 def unknown(what: str, name: str, known: list[str]) -> str:
     """The message for an unknown name: one line, with what another library's name is here, or the most similar registered name."""
-    theirs = other_names.hint(name) if what in _AUGMENTATION_WORDS else ""
+    theirs = other_names.hint(name, known) if what in _AUGMENTATION_WORDS else ""
     if theirs:
         return f"unknown {what} {name!r}; {theirs}"
     lower = {one.lower(): one for one in known}

@@ -43,7 +43,8 @@ class Printable(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        self.stream.flush()
+        if not self.stream.closed:  # as when Python ends and clears both away
+            self.stream.flush()
 
     def fileno(self) -> int:
         return self.stream.fileno()
