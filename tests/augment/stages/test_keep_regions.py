@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from augury.augment.saliency import regions
 from augury.augment.saliency.regions import Candidates, box_scores, choose, salient_centres, threshold
 
 
@@ -163,3 +164,22 @@ def test_salient_centres_are_where_the_map_is_high_and_the_others_where_it_is_no
     low = salient_centres(saliency, u, size, torch.full((300,), 5), salient=False)
     assert bool(((low - torch.tensor([4, 11])).abs() > 2).any(1).all())
     assert bool((low >= 2).all() and (low <= 13).all())
+
+
+@pytest.mark.parametrize("alike", [True, False])
+@pytest.mark.parametrize("tau", [0.0, 0.6, 1.0])
+def test_a_cpu_weighs_few_images_at_a_time_and_chooses_the_same(alike: bool, tau: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against the accelerators' way, which sorts all of a batch. Catches a rank that is not in its place, and a chunk left out."""
+    images, side = 7, 9
+    draw = torch.Generator().manual_seed(0)
+    saliency = torch.rand(images, side, side, generator=draw).round(decimals=1)  # with ties
+    size = whole(images, side, side) if alike else torch.randint(1, side + 1, (images, 2), generator=draw)
+    extent = torch.full((images,), 4) if alike else torch.randint(1, side + 1, (images,), generator=draw)
+    pick = torch.randint(0, 2**32, (images,), generator=draw)
+    for candidates in ("inside", "centred"):
+        monkeypatch.setattr(regions, "_AT_ONCE", 2 * side * side)
+        few = choose(saliency, extent, extent, size, pick, tau=tau, salient=False, candidates=candidates)
+        with monkeypatch.context() as accelerator:
+            accelerator.setattr(regions, "is_host", lambda device: False)
+            every = choose(saliency, extent, extent, size, pick, tau=tau, salient=False, candidates=candidates)
+        assert all(one.equal(other) for one, other in zip(few, every, strict=True))

@@ -7,16 +7,20 @@ and needs no loop. Everything is per image, on the device, without waiting for i
 
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from augury.augment.forms.region import clipped
+from augury.core.devices import is_host
 from augury.core.op import Candidates
 
 Map = Literal["own", "foreign", "constant"]
 Placing = Literal["own", "inside", "centred"]
 # Whole levels make the integral image exact in float64 (up to 2^23 pixels), so that ties are ties on every device.
 _LEVELS = 2.0**30
+# Pixels of maps that are weighed together on a CPU.
+_AT_ONCE = 2**17
 
 
 class Scores(NamedTuple):
@@ -63,12 +67,20 @@ def box_scores(saliency: Tensor, height: Tensor, width: Tensor, size: Tensor, ca
 
 def threshold(scores: Scores, tau: float) -> Tensor:
     """float64 [B]: the tau-quantile of each image's candidates, linear between ranks."""
-    ordered = torch.where(scores.valid, scores.value, torch.inf).flatten(1).sort(1).values
+    value = torch.where(scores.valid, scores.value, torch.inf).flatten(1)
     rank = (scores.valid.flatten(1).sum(1) - 1).clamp(min=0).double() * tau
     low, high = rank.floor(), rank.ceil()
+    ordered = _ordered(value, low.long(), high.long())
     below = ordered.gather(1, low.long()[:, None])[:, 0]
     above = ordered.gather(1, high.long()[:, None])[:, 0]
     return below + (above - below) * (rank - low)
+
+
+def _ordered(value: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """float64 [B,N] with each row's values in order at the ranks `low` and `high`, int64 [B], at least."""
+    if is_host(value.device) and len(value) and bool((low == low[0]).all() & (high == high[0]).all()):
+        return torch.from_numpy(np.partition(value.detach().numpy(), sorted({int(low[0]), int(high[0])}), axis=1))
+    return value.sort(1).values
 
 
 def choose(
@@ -80,6 +92,20 @@ def choose(
     Where none is strictly beyond it (a constant map, a single candidate), those equal to it are drawn from as well.
     pick: int64 [B], uniform over 0 .. 2^32 - 1. Other arguments as in `box_scores`.
     """
+    # On a CPU a few images at a time, whose tables stay in the processor's cache.
+    images, pixels = len(saliency), saliency.shape[1] * saliency.shape[2]
+    few = max(1, _AT_ONCE // max(1, pixels) if is_host(saliency.device) else images)
+    parts = [
+        _chosen(saliency[k : k + few], height[k : k + few], width[k : k + few], size[k : k + few], pick[k : k + few], tau, salient,
+                candidates)
+        for k in range(0, max(1, images), few)
+    ]  # fmt: skip
+    return parts[0] if len(parts) == 1 else Placement(*(torch.cat(each) for each in zip(*parts, strict=True)))
+
+
+def _chosen(
+    saliency: Tensor, height: Tensor, width: Tensor, size: Tensor, pick: Tensor, tau: float, salient: bool, candidates: Candidates
+) -> Placement:  # fmt: skip
     scores = box_scores(saliency, height, width, size, candidates)
     limit = threshold(scores, tau)
     value, allowed = scores.value.flatten(1), allowed_places(scores, limit, salient).flatten(1)
