@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+
+from augury.core.devices import constant_when_compiled
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
@@ -165,3 +168,18 @@ def test_help_and_list_start_without_torch(arguments: list[str]) -> None:
 def test_importing_the_package_costs_nothing() -> None:
     code = f"import sys, augury; assert not set(sys.modules) & set({HEAVY!r}); print(augury.__version__)"
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(SOURCE)}, capture_output=True)
+
+
+@pytest.mark.parametrize("module", ["evaluate", "train", "predict", "tables"])
+def test_commands_start_without_the_compiler(module: str) -> None:
+    """torch._dynamo takes a second to import, which is what a decorator of torch.compiler does."""
+    unwanted = ["torch._dynamo", "torch._inductor", "sklearn", "torchvision", *(["matplotlib"] if module != "train" else [])]
+    code = f"import sys, augury.jobs.{module}; found = set(sys.modules) & set({unwanted!r}); assert not found, found"
+    done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(SOURCE)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-300:]
+
+
+def test_constants_of_graphs_are_marked_as_pytorch_marks_them() -> None:
+    """Catches a release of PyTorch that marks them otherwise."""
+    marked, ours = (mark(lambda: 0) for mark in (torch.compiler.assume_constant_result, constant_when_compiled))
+    assert vars(marked) == vars(ours)

@@ -5,13 +5,15 @@ with the host, so every row is computed and then masked. After warm-up, no draw 
 """
 
 import functools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from augury.core.errors import InputError
 
+_F = TypeVar("_F", bound=Callable[..., Any])
 AUGMENTS = ("cpu", "cuda")
 
 
@@ -32,6 +34,15 @@ def check_augments(device: torch.device) -> None:
 def is_host(device: torch.device) -> bool:
     """True on a CPU outside torch.compile, where reading a value is free."""
     return device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def constant_when_compiled(function: _F) -> _F:
+    """Mark a function as one whose result PyTorch's compiler takes for a constant of its graph.
+
+    As `torch.compiler.assume_constant_result` does, which imports the whole compiler for it: a second of every command's start.
+    """
+    vars(function)["_dynamo_marked_constant"] = True
+    return function
 
 
 def constant(numbers: object, dtype: torch.dtype, device: torch.device) -> Tensor:

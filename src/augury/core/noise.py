@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from augury.core import warmup
-from augury.core.devices import constant
+from augury.core.devices import constant, constant_when_compiled
 from augury.core.doors import door
 from augury.core.draws import Draws
 from augury.core.errors import InputError
@@ -172,7 +172,7 @@ def hashed(key: Tensor, counter: Tensor) -> Tensor:
     return _mix_tensor(_mix_tensor(key + _signed(_GOLDEN)) + counter * _signed(_GOLDEN))
 
 
-@torch.compiler.assume_constant_result
+@constant_when_compiled
 def _name_key(name: str | int) -> int:
     return _hashed_name(name)
 

@@ -8,7 +8,7 @@ from augury.explain.report.summary import NO_SPREAD, Measure, interval_notes, pa
 from augury.explain.theory.claim import Checked
 from augury.jobs.fitted import print_table, table
 from augury.jobs.recommend.live import race_table
-from augury.jobs.search.report import arm_words
+from augury.jobs.search.arms import arm_words
 from augury.train.engine.metrics import metric_of
 
 _COSTS = {"images": "images", "forward": "forward passes", "backward": "backward passes", "steps": "steps"}

@@ -12,6 +12,7 @@ import torch
 
 from augury.augment.forms.backend import Backend
 from augury.core import warmup
+from augury.core.devices import constant_when_compiled
 from augury.core.errors import InputError
 
 NAMES = ("plain", "numba", "triton")
@@ -43,7 +44,7 @@ def fuses(images: torch.Tensor) -> bool:
     return _name("cpu") == "numba"
 
 
-@torch.compiler.assume_constant_result
+@constant_when_compiled
 def _name(kind: str) -> str:
     name = os.environ.get("AUGURY_BACKEND") or _by_device(kind)
     if name not in NAMES:

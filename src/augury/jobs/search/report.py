@@ -12,6 +12,7 @@ from augury.explain.pages.page import comparison_page
 from augury.explain.report.diagrams import Point, line_panel, side_by_side
 from augury.explain.report.summary import interval, number
 from augury.jobs.reporting import settings_shown, sheet_of
+from augury.jobs.search.arms import arm_words
 from augury.jobs.search.settings import SearchSettings
 from augury.train.data.dataset import Dataset
 from augury.train.engine.metrics import Metric, metric_of
@@ -30,16 +31,6 @@ def sentence(found: Mapping[str, Any]) -> str:
     points = f"{number(found['difference'], sign=True)} points {brackets}".rstrip()
     words = {"better": "better than random search", "worse": "worse than random search"}
     return f"{words.get(found['verdict'], 'not shown to be better or worse than random search')} ({points}, {found['n']} seeds)"
-
-
-def arm_words(name: str, arm: Mapping[str, Any]) -> str:
-    """One line on an arm of the search."""
-    extras = [f"{arm[key]} {word}" for key, word in (("failed", "crashed"), ("pruned", "ended early")) if arm[key]]
-    said = ", ".join([f"{arm['children']} children", *extras, f"{arm['epochs']} epochs", f"{arm['seconds']:.0f} s"])
-    accuracies = ", ".join(f"{value:.1f} %" for value in arm["validation_accuracy"])
-    what = "" if "score" not in arm or arm["score"] == "accuracy" else f" {arm['score']}"
-    noise = f"; {arm['noise']}" if arm.get("noise") else ""
-    return f"{name}: {said}; best on the validation part with{what} {accuracies}: {' | '.join(arm['policy'])}{noise}"
 
 
 def noise_note(rewards: Sequence[float], kept: int, metric: Metric, labels: Tensor) -> str | None:
