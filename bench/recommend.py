@@ -29,8 +29,9 @@ from augury.explain.statistics import compare_rows
 from augury.jobs.environment import environment
 from augury.jobs.recommend.candidates import Candidate, candidates
 from augury.jobs.recommend.look import look
-from augury.jobs.recommend.plan import RUNGS, Plan, Rung
+from augury.jobs.recommend.plan import RUNGS, Plan, held_out, rungs_of
 from augury.jobs.recommend.race import Race, RaceRunner, resplit
+from augury.jobs.recommend.recommend import is_taken, metric_for
 from augury.jobs.recommend.settings import REFERENCE, RecommendSettings
 from augury.train.engine.prepare import prepare
 from augury.train.engine.run import Trainer
@@ -66,10 +67,10 @@ def record(options: argparse.Namespace) -> None:
     settings = RecommendSettings.of(given, "record").training(model=options.model, epochs=options.epochs)
     dataset = load_for(settings)
     dataset = replace(dataset, test=dataset.test[torch.arange(min(len(dataset.test.ids), TEST_IMAGES))])
-    metric = "balanced" if look(dataset, None).uneven > 1.5 else "accuracy"
+    metric = metric_for(look(dataset, None))
     settings = replace(settings, metric=metric).resolved(len(dataset.train.ids))
     images = len(dataset.train.ids) + len(dataset.validation.ids)
-    held, chosen = max(0.1, min(0.3, 500 / images)), candidates(REFERENCE, None)
+    held, chosen = held_out(images), candidates(REFERENCE, None)
     runner = RaceRunner(settings, dataset, tuple(chosen), held)
     options.folder.mkdir(parents=True, exist_ok=True)
     about = {
@@ -101,7 +102,7 @@ def record(options: argparse.Namespace) -> None:
 
 def _lengths(epochs: int) -> list[int]:
     """Epochs of the rungs, as `augury recommend` plans them."""
-    return [max(1, round(epochs * share)) for share, _, _ in RUNGS]
+    return [rung.epochs for rung in rungs_of(epochs, 1)]
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
@@ -221,7 +222,7 @@ def raced(recorded: Recorded, rng: np.random.Generator, seconds: float, best_of_
     # The race met the first rounds; the last three are the comparison's own.
     values = [[float(v) for v in recorded.test[k][order[-FINAL_ROUNDS:]]] for k in (0, challenger)]
     best = compare_rows(values)[1]
-    taken = best.verdict == "better" or (led and (best.difference or 0) > 0 and best.verdict != "worse")
+    taken = is_taken(best.verdict, best.difference or 0.0, led)
     dropped = {k for k, left in race.left.items() if left["why"] == "shown to be worse"}
     spent = pool.clock + float(sum(recorded.seconds[-1][k][order[-FINAL_ROUNDS:]].sum() for k in (0, challenger)))
     return Ended(challenger if taken else 0, best.verdict == "better", best_of_all in dropped, spent)
@@ -230,11 +231,7 @@ def raced(recorded: Recorded, rng: np.random.Generator, seconds: float, best_of_
 def _plan(recorded: Recorded) -> Plan:
     """The rungs as `augury recommend` makes them; what only real trainings need is left at nothing."""
     count, epochs = len(recorded.chosen), recorded.about["epochs"]
-    rungs = tuple(
-        Rung(length, rounds, max(2, int(np.ceil(count * part))))
-        for length, (_, rounds, part) in zip(_lengths(epochs), RUNGS, strict=True)
-    )
-    return Plan((0, 0), "", epochs, 0, count, rungs, FINAL_ROUNDS, 0.0, 1.0, 0.0)
+    return Plan((0, 0), "", epochs, 0, count, rungs_of(epochs, count), FINAL_ROUNDS, 0.0, 1.0, 0.0)
 
 
 def halved(recorded: Recorded, rng: np.random.Generator, seconds: float) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from enum import Enum
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -22,7 +23,7 @@ class TargetKind(Enum):
     SEVERAL = "several"
 
     @staticmethod
-    def of(labels: Tensor) -> "TargetKind":
+    def of(labels: Tensor | np.ndarray) -> "TargetKind":
         """That of labels as data sets hold them, int64 [N] or bool [N, classes]."""
         return TargetKind.SEVERAL if labels.ndim == 2 else TargetKind.ONE
 

@@ -85,14 +85,6 @@ def shown_bands(channels: int) -> tuple[int, ...]:
     return (0,) if channels < 3 else (0, 1, 2)
 
 
-def bands_note(channels: int) -> str:
-    """What pictures of images with so many channels show, in words; nothing where it is all."""
-    if channels in (1, 3):
-        return ""
-    shown = "channel 1 as grey" if channels == 2 else "channels 1, 2 and 3 as red, green and blue"
-    return f"pictures show {shown}, of {channels} channels"
-
-
 def _draw(block: Block) -> Image.Image:
     channels = np.shape(block.before)[1] if np.ndim(block.before) == 4 else 3
     original = {1: "original", 3: "original", 2: "original, channel 1 of 2"}.get(channels, f"original, channels 1-3 of {channels}")

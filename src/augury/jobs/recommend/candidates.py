@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from augury.augment.stages.plan import WITHOUT_RGB
 from augury.core.errors import InputError
-from augury.core.options import parse_list
+from augury.core.options import Spec, parse_list, parse_spec
 from augury.train.engine.settings import Settings
 from augury.train.search.child import refined_from
 
@@ -51,14 +52,8 @@ _AFTER = (
     Candidate("randaugment(num_ops=2, magnitude=15)"), Candidate("", "ait", passes=2.0),
 )  # fmt: skip
 _INSTEAD = ("crop", "none")
-
-
-# What stands in their place for images of other channels than grey or red, green and blue; None: nothing.
-_OF_BANDS = {
-    "trivialaugment": "trivialaugment(channels=any)", "autoaugment": None, "inaugment": None,
-    **{f"randaugment(num_ops={n}, magnitude={m})": f"randaugment(num_ops={n}, magnitude={m}, channels=any)"
-       for n, m in ((2, 9), (1, 5), (2, 15))},
-}  # fmt: skip
+# Of these, images of other channels than grey or red, green and blue have nothing in place.
+_RGB_ALONE = ("autoaugment", "inaugment")
 
 
 def candidates(reference: str, named: str | None, channels: int = 3) -> list[Candidate]:
@@ -74,13 +69,18 @@ def candidates(reference: str, named: str | None, channels: int = 3) -> list[Can
             if others.count(other) > 1:
                 raise InputError(f"--candidates: {other.augment!r} is named twice; name every candidate once")
         return [first, *(other for other in others if other != first)]
-    after: list[Candidate] = []
-    for each in _AFTER:
-        name = each.augment if channels in (1, 3) else _OF_BANDS.get(each.augment, each.augment)
-        after += [] if name is None else [replace(each, augment=name)]
+    after = _AFTER if channels in (1, 3) else [_of_bands(each) for each in _AFTER if each.augment not in _RGB_ALONE]
     above = [replace(each, augment="+".join(part for part in (_plain(reference), each.augment) if part)) for each in after]
     below = [Candidate(each) for each in _INSTEAD if each != reference]
     return [first, *above[:4], *below, *above[4:]]
+
+
+def _of_bands(candidate: Candidate) -> Candidate:
+    """Without operations on red, green and blue."""
+    if candidate.augment.partition("(")[0] not in WITHOUT_RGB:
+        return candidate
+    spec = parse_spec(candidate.augment, "--candidates")
+    return replace(candidate, augment=str(Spec(spec.name, {**spec.options, "channels": "any"}, spec.first)))
 
 
 def _plain(reference: str) -> str:

@@ -146,20 +146,26 @@ def work(candidates: int) -> float:
     return AVERAGE_COST * (race + 2 * SEEDS)
 
 
+def rungs_of(epochs: int, candidates: int) -> tuple[Rung, ...]:
+    """The race of so many candidates, whose final trainings have so many epochs."""
+    return tuple(Rung(max(1, round(epochs * share)), rounds, max(2, math.ceil(candidates * part))) for share, rounds, part in RUNGS)
+
+
+def held_out(images: int) -> float:
+    """The share of the training images that each round of the race is judged on."""
+    return max(0.1, min(0.3, 500 / images))
+
+
 def _plan(
     choice: tuple[tuple[int, ...], str, float], epochs: int, images: int, candidates: int, seconds: float
 ) -> Plan:  # fmt: skip
     size, name, rate = choice
-    rungs = tuple(
-        Rung(max(1, round(epochs * share)), rounds, max(2, math.ceil(candidates * part))) for share, rounds, part in RUNGS
-    )  # fmt: skip
     one = 2 * AVERAGE_COST * images * epochs / rate
     base = work(candidates) * epochs * images / rate
     seeds = max(SEEDS, min(MOST_SEEDS, SEEDS + int((seconds * (1 - RESERVE) - base) / one)))
-    held = max(0.1, min(0.3, 500 / images))
     return Plan(
-        _two(size), name, epochs, images, candidates, rungs, seeds, round(held, 4), round(rate, 1),
-        round(base + (seeds - SEEDS) * one, 1),
+        _two(size), name, epochs, images, candidates, rungs_of(epochs, candidates), seeds, round(held_out(images), 4),
+        round(rate, 1), round(base + (seeds - SEEDS) * one, 1),
     )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from augury.train.engine.metrics import metric_of
 from augury.train.engine.prepare import check
 from augury.train.engine.pretrained import size_of_weights
 from augury.train.engine.rundir import RunDirectory
-from augury.train.engine.settings import Settings
+from augury.train.engine.settings import MetricName, Settings
 from augury.train.engine.setup import one_class_only, pick_device
 from augury.train.engine.source import load_for
 from augury.train.pools.opened import ALONE, Workers, pool_of
@@ -105,7 +105,7 @@ def _prepared(options: RecommendSettings, resumed: Path | None, end: float, told
     found = look(dataset, native)
     told(found.words())
     reserve = max(60 * options.minutes * RESERVE, 2 + 2 * (time.monotonic() - started))
-    metric = options.metric or ("balanced" if found.uneven > UNEVEN else "accuracy")
+    metric = options.metric or metric_for(found)
     chosen = tuple(candidates(options.reference, options.candidates, dataset.train.images.shape[1]))
     base = options.training(metric=metric)
     for each in chosen:
@@ -185,7 +185,7 @@ def _result(prepared: Prepared, race: Race, winner: Candidate, compared: dict[st
     sign = 1 if metric.rising else -1
     led = race.best() != 0
     gain = sign * (best["difference"] or 0.0)
-    taken = best["verdict"] == "better" or (led and gain > 0 and best["verdict"] != "worse")
+    taken = is_taken(best["verdict"], gain, led)
     differences = [b - a for a, b in zip(reference["values"], best["values"], strict=True)]
     result = {
         "version": 1,
@@ -206,6 +206,17 @@ def _result(prepared: Prepared, race: Race, winner: Candidate, compared: dict[st
         "notes": [*prepared.dataset.notes, *compared["notes"]],
     }  # fmt: skip
     return result | {"answer": answer(result)}
+
+
+def metric_for(found: Look) -> MetricName:
+    """What candidates are compared by, where the user does not say."""
+    return "balanced" if found.uneven > UNEVEN else "accuracy"
+
+
+def is_taken(verdict: str, gain: float, led: bool) -> bool:
+    """Whether the best candidate is recommended, and not the reference. gain: over the reference, in the final comparison; led:
+    whether it led the race."""
+    return verdict == "better" or (led and gain > 0 and verdict != "worse")
 
 
 def answer(result: dict[str, Any]) -> str:

@@ -150,7 +150,6 @@ def read_part(path: Path, classes: Sequence[str], options: ReadOptions, kind: Ta
     images = torch.from_numpy(np.ascontiguousarray(a.x.transpose(0, 3, 1, 2)))
     if like is not None:
         _refuse_channels(path, images.shape[1], like.channels)
-    if like is not None:
         images = fit_tensor(images, like.size, like.resize).expand(-1, like.channels, -1, -1).contiguous()
     return Part(images, labels, None, tuple(f"{path.name}[{row}]" for row in range(len(images))), (a.mark,)), []
 

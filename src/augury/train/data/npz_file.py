@@ -60,18 +60,14 @@ def checked_arrays(path: Path, fields: dict[str, np.ndarray], present: list[str]
         x = levels_of(path, x, range_of(options))
     if x.ndim == 3:
         x = x[..., None]
-    if x.ndim == 4 and x.shape[3] not in (1, 3) and x.shape[1] in (1, 3):
-        raise InputError(f"{path}: x has shape {_shape(x)}; put the channels last, x.transpose(0, 2, 3, 1)")
-    if x.ndim == 4 and min(x.shape[2:]) > MOST_CHANNELS >= x.shape[1] > 0:
+    if x.ndim == 4 and ((x.shape[3] not in (1, 3) and x.shape[1] in (1, 3)) or min(x.shape[2:]) > MOST_CHANNELS >= x.shape[1] > 0):
         raise InputError(f"{path}: x has shape {_shape(x)}; put the channels last, x.transpose(0, 2, 3, 1)")
     if x.ndim != 4 or not 1 <= x.shape[3] <= MOST_CHANNELS or 0 in x.shape[1:3]:
         raise InputError(f"{path}: x has shape {_shape(x)}; store [N,H,W,C] with 1 to {MOST_CHANNELS} channels, or [N,H,W]")
     if len(x) == 0:
         raise InputError(f"{path}: x holds no images; add some or remove the file")
     for name, values in (("y", y), ("group", group)):
-        if values is None:
-            continue
-        if name == "y" and values.ndim == 2:
+        if values is None or (name == "y" and values.ndim == 2):
             continue
         if values.dtype.kind not in "iuU":
             raise InputError(f"{path}: {name} is {values.dtype}; store whole numbers or names")

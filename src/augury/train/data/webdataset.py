@@ -146,12 +146,11 @@ def _ends(stream: BinaryIO) -> bool:
 
 
 def _row(shard: Path, sample: Mapping[str, Any]) -> Row:
-    name = f"{shard.name}/{sample['__key__']}"
+    name, where = f"{shard.name}/{sample['__key__']}", f"DATA {shard}: the sample {sample['__key__']!r}"
     image = next((sample[kind] for kind in _IMAGES if kind in sample), None)
     kinds = [kind for kind in sample if not kind.startswith("__")]
     if image is None:
-        raise InputError(f"DATA {shard}: the sample {sample['__key__']!r} has no image, but {few(kinds)}; store it as jpg or png")
-    where = f"DATA {shard}: the sample {sample['__key__']!r}"
+        raise InputError(f"{where} has no image, but {few(kinds)}; store it as jpg or png")
     if "cls" in sample:
         labels: Any = _plain(_text(where, sample["cls"]).strip())
     elif "json" in sample:

@@ -24,7 +24,7 @@ class Answers:
     @property
     def kind(self) -> TargetKind:
         """What the labels say."""
-        return TargetKind.SEVERAL if self.labels.ndim == 2 else TargetKind.ONE
+        return TargetKind.of(self.labels)
 
     @staticmethod
     def of(prediction: Tensor, probability: Tensor, split: Split, groups: Groups | None = None) -> "Answers":

@@ -14,10 +14,10 @@ def subset_accuracy(a: Answers) -> float | None:
 
 
 def macro_f1(a: Answers) -> float | None:
-    """F1 of every class at the probability 0.5, and their mean; 0 for a class that is neither there nor answered."""
+    """The mean of the classes' F1, of several labels at the probability 0.5; 0 for a class that is neither there nor answered."""
     if not len(a.labels):
         return None
-    from sklearn.metrics import f1_score
+    from sklearn.metrics import f1_score  # half a second, which only those pay who ask for it
 
     return 100 * float(f1_score(a.labels, a.predictions, average="macro", zero_division=0.0))
 
@@ -65,9 +65,9 @@ def label_table(a: Answers, classes: tuple[str, ...]) -> list[dict[str, Any]]:
     known = divided(a.labels)
     return [
         {
-            "class": name, "images": int(there[k]), "prevalence": _share(there[k], len(a.labels)),
-            "recall": _share(both[k], there[k]), "precision": _share(both[k], answered[k]),
-            "f1": _share(2 * both[k], there[k] + answered[k]),
+            "class": name, "images": int(there[k]), "prevalence": share(there[k], len(a.labels)),
+            "recall": share(both[k], there[k]), "precision": share(both[k], answered[k]),
+            "f1": share(2 * both[k], there[k] + answered[k]),
             "average_precision": _precision(a.labels[:, k], a.probability[:, k]) if there[k] else None,
             "auroc": _area(a.labels[:, k], a.probability[:, k]) if known[k] else None,
         }
@@ -100,5 +100,6 @@ def _mean(of: Callable[[np.ndarray, np.ndarray], float], a: Answers, classes: np
     return float(np.mean([of(a.labels[:, k], a.probability[:, k]) for k in classes])) if len(classes) else None
 
 
-def _share(part: float, whole: float) -> float | None:
+def share(part: float, whole: float) -> float | None:
+    """In percent; None where nothing is divided by."""
     return 100 * float(part) / float(whole) if whole else None

@@ -95,14 +95,6 @@ def _worst_class(a: Answers) -> float | None:
     return 100 * float(_recalls(a.labels, a.labels == a.predictions).min()) if len(a.labels) else None
 
 
-def _macro_f1(a: Answers) -> float | None:
-    if not len(a.labels):
-        return None
-    from sklearn.metrics import f1_score  # half a second, which only those pay who ask for it
-
-    return 100 * float(f1_score(a.labels, a.predictions, average="macro", zero_division=0.0))
-
-
 def _auroc(a: Answers) -> float | None:
     classes = a.probability.shape[1]
     if len(np.unique(a.labels)) < classes:
@@ -133,7 +125,7 @@ _ALL: dict[TargetKind, dict[str, Metric]] = {
         for each in (
             Metric("accuracy", "accuracy", "%", True, _accuracy),
             Metric("balanced", "balanced accuracy", "%", True, _balanced),
-            Metric("macro_f1", "macro F1", "%", True, _macro_f1),
+            Metric("macro_f1", "macro F1", "%", True, label_metrics.macro_f1),
             Metric("auroc", "area under the ROC curve", "%", True, _auroc),
             Metric("worst_class", "accuracy of the worst class", "%", True, _worst_class),
             Metric("worst_group", "accuracy of the worst group", "%", True, _worst_group),
@@ -185,8 +177,8 @@ def class_table(answers: Answers, classes: tuple[str, ...]) -> list[dict[str, An
     images, predicted, right = matrix.sum(1), matrix.sum(0), matrix.diagonal()
     return [
         {
-            "class": name, "images": int(images[k]), "prevalence": _share(images[k], len(answers.labels)),
-            "recall": _share(right[k], images[k]), "precision": _share(right[k], predicted[k]),
+            "class": name, "images": int(images[k]), "prevalence": label_metrics.share(images[k], len(answers.labels)),
+            "recall": label_metrics.share(right[k], images[k]), "precision": label_metrics.share(right[k], predicted[k]),
         }
         for k, name in enumerate(classes)
     ]  # fmt: skip
@@ -215,7 +207,3 @@ def majority_note(answers: Answers, classes: tuple[str, ...]) -> str | None:
         f"accuracy of {share:.1f} %, where the network has {accuracy:.1f} %; balanced accuracy is {_balanced(answers):.1f} % "
         "(--metric balanced compares by it)"
     )
-
-
-def _share(part: float, whole: float) -> float | None:
-    return 100 * float(part) / float(whole) if whole else None

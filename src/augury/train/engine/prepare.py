@@ -47,9 +47,11 @@ from augury.train.strategies.strategy import Strategy, members
 
 @dataclass(frozen=True)
 class Checked:
-    """A training's settings, checked and resolved before any network is built. train: the training images whose labels are used."""
+    """A training's settings, checked and resolved before any network is built. dataset: normalised as the weights expect; train:
+    its training images whose labels are used."""
 
     settings: Settings
+    dataset: Dataset
     device: torch.device
     world: World
     strategy: Strategy
@@ -88,7 +90,7 @@ def check(
     made = with_early_head(made, pipelines, len(dataset.classes))
     kept = labelled(dataset, labels=settings.labels, per_class=settings.labels_per_class, seed=settings.seed)
     check_groups(made, settings.batch_size or 0)
-    return Checked(settings, device, world, made, pipelines, groups, kept, notes)
+    return Checked(settings, dataset, device, world, made, pipelines, groups, kept, notes)
 
 
 def prepare(
@@ -104,7 +106,7 @@ def prepare(
     processes that train together. strategy: one made in Python, in place of the one that the settings name.
     """
     found = check(settings, dataset, streams or (), world, strategy)
-    settings, device, dataset = found.settings, found.device, expecting(dataset, found.settings)
+    settings, device, dataset = found.settings, found.device, found.dataset
     with torch.random.fork_rng(devices=cuda_devices(device)):
         specs = with_published(settings, network_specs(settings, found.strategy))
         model = make_networks(settings, dataset, specs)
