@@ -240,6 +240,7 @@ def test_refusals_are_one_line_and_leave_nothing(
     [
         ("crop+flip+randaugment", "erm", ["v2.RandAugment(", "from timm", "augury train"], ["cannot"]),
         ("crop(padding=2)+flip", "erm", ["v2.RandomCrop(24, padding=2"], ["With timm"]),
+        ("none", "erm", ["transform = v2.Identity()"], ["class Operation", "With timm"]),
         ("crop+inaugment", "erm", ["With torchvision alone this cannot be done: inaugment"], ["import v2"]),
         ("crop", "ait", ["no ait: it is a way of training", "--strategy"], ["import v2"]),
     ],

@@ -9,8 +9,8 @@ PIXELS = {
     "invert", "posterize", "solarize", "solarize_add", "auto_contrast", "equalize", "brightness", "contrast", "color", "sharpness",
     "grayscale", "hue", "gaussian_blur", "cutout",
 }  # fmt: skip
-GEOMETRIC = {"identity", "rotate", "shear_x", "shear_y", "translate_x", "translate_y", "zoom"}
-OWN = {"flip", "flip_vertical", "crop", "resized_crop", "random_erasing", "elastic"}
+GEOMETRIC = {"rotate", "shear_x", "shear_y", "translate_x", "translate_y", "zoom"}
+OWN = {"identity", "flip", "flip_vertical", "crop", "resized_crop", "random_erasing", "elastic"}
 NOTES = {
     "resized_crop": "resized_crop: torchvision draws a window that does not fit again, Augury shortens it",
     "random_erasing": "random_erasing: torchvision draws what does not fit again, draws the aspect evenly in its logarithm, and "
@@ -59,6 +59,8 @@ def _step(one: Step, side_pixels: int) -> str:
 def _own(one: Step, side_pixels: int) -> str:
     options = fixed(one)
     match one.op:
+        case "identity":
+            return "v2.Identity()"
         case "flip":
             return call("v2.RandomHorizontalFlip", p=one.p)
         case "flip_vertical":
