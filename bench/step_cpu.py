@@ -19,7 +19,7 @@ from unittest.mock import patch
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from augury.core.memory import keep_freed_memory
+from augury.core.memory import prepare_for_training
 from augury.jobs.environment import environment
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_json
@@ -37,7 +37,7 @@ BATCH, STEPS = 128, 1
 def main() -> None:
     options = _options()
     torch.set_num_threads(1)
-    keep_freed_memory()
+    prepare_for_training()
     settings = Settings(
         "cifar10",
         data_dir=options.data_dir,

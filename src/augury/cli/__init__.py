@@ -15,7 +15,7 @@ from rich_argparse import RichHelpFormatter
 
 from augury import __version__
 from augury.core.errors import InputError, RunError
-from augury.core.memory import keep_freed_memory
+from augury.core.memory import prepare_for_training
 from augury.core.text import LONGEST_MESSAGE, Printable, printable, shortened
 
 # Flags whose value is a list with commas.
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         with redirect_stdout(Printable(sys.stdout)):
             _load_plugins(options.plugin)
             if options.trains:
-                keep_freed_memory()
+                prepare_for_training()
             options.run(options)
         return 0
     except InputError as error:

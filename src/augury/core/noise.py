@@ -14,6 +14,7 @@ import hashlib
 import importlib
 import importlib.util
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -38,6 +39,8 @@ _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _FIRST = 0xBF58476D1CE4E5B9
 _SECOND = 0x94D049BB133111EB
+_NUMBA = "augury.core.hash_numba"
+_WORTH_LOADING = 1 << 20  # rows whose hashes cost PyTorch as much as loading numba's kernels
 WALK = 0x57414C4B  # takes the epoch's place in addresses that are the same in all epochs
 Address = int | Tensor
 
@@ -208,9 +211,14 @@ def _kernels(one: Address, other: Address = 0) -> ModuleType | None:
         return None
     if not isinstance(other, int) and not _fit(one, other):
         return None
-    if one.device.type == "cpu" and not warmup.ready() and os.environ.get("AUGURY_BACKEND") != "numba":
+    if one.device.type == "cpu" and os.environ.get("AUGURY_BACKEND") != "numba" and not _pays(one):
         return None
     return _compiled(one.device.type)
+
+
+def _pays(rows: Tensor) -> bool:
+    """Whether numba's kernels are compiled, and loaded already or worth the half second that loading them takes."""
+    return (_NUMBA in sys.modules or rows.numel() >= _WORTH_LOADING) and warmup.ready()
 
 
 def _fit(one: Tensor, other: Tensor) -> bool:
@@ -224,7 +232,7 @@ def _compiled(device: str) -> ModuleType | None:
     name = {"cpu": "numba", "cuda": "triton"}.get(device)
     if name is None or importlib.util.find_spec(name) is None:
         return None
-    return importlib.import_module(f"augury.core.hash_{name}")
+    return importlib.import_module(_NUMBA if name == "numba" else f"augury.core.hash_{name}")
 
 
 def _mix_int(value: int) -> int:

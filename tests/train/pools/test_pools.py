@@ -1,6 +1,7 @@
 """Jobs come to the same end in this process, in several and on Ray: what fails is tried once more, what dies is replaced."""
 
 import os
+import platform
 import sys
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,27 @@ def test_ray_comes_to_the_same_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "WorkerCrashedError" in found.pop("die") and Task("die", tmp_path).tries == 2
     assert found.pop("read")[0] == int(images.long().sum())
     assert found == ENDS
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="elsewhere nothing is done")
+@pytest.mark.parametrize("ray", [None, "local"])
+def test_workers_keep_the_memory_that_a_step_frees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray: str | None) -> None:
+    # Catches workers that map fresh pages at every step, a third of a small network's time, where the command itself does not.
+    if ray:
+        pytest.importorskip("ray", reason="Ray is not installed (the extra `ray`)")
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    with pool_of(Doing(), Workers(2, ray)) as pool:
+        ((_, faults),) = pool.run([Task("faults", tmp_path)])
+    assert faults < 200, faults
+
+
+def test_who_waits_for_workers_returns_what_he_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    released = []
+    monkeypatch.setattr(processes, "release_freed_memory", lambda: released.append(True))
+    with pool_of(Doing(), Workers(2)) as pool:
+        assert not released
+        assert dict(pool.run([Task("done", tmp_path)])) == {"done": "done"}
+    assert released
 
 
 def test_every_process_sees_a_gpu_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from augury.core.errors import InputError, RunError
+from augury.core.memory import prepare_for_training
 from augury.train.engine.setup import pick_device
 from augury.train.pools.packed import Arrays, dumped, loaded, packed, unpacked
 from augury.train.pools.pool import J, OnTold, R, Runner, Shared, T, attempted, unheard
@@ -99,6 +100,7 @@ def _remote(place: str, runner: Stored, job: Stored, keys: list[str], *shared: S
     if os.path.isdir(place):
         os.chdir(place)  # names of files are meant from where the command was given
     torch.set_num_threads(1)
+    prepare_for_training()
     found = dict(zip(keys, shared, strict=True))
 
     def shared_at(key: str) -> Any:

@@ -15,6 +15,7 @@ from typing import Any, Generic
 import torch
 
 from augury.core.errors import RunError
+from augury.core.memory import prepare_for_training, release_freed_memory
 from augury.core.processes import cores
 from augury.train.engine.setup import pick_device
 from augury.train.pools.packed import Files, dumped, loaded, packed, unpacked
@@ -53,6 +54,7 @@ class ProcessPool(Generic[J, R]):
         self._gpu_names = gpus(self.runner.settings.device, os.environ)
 
     def run(self, jobs: Iterable[J], told: OnTold = unheard) -> Iterator[R]:
+        release_freed_memory()
         upcoming = iter(jobs)
         while True:
             while sum(worker.job is not None for worker in self.workers) < self.count:
@@ -146,6 +148,7 @@ def _read(path: str) -> Any:
 def _serve(connection: Connection, content: bytes, threads: int, gpu: str | None) -> None:
     """A worker's loop: does jobs until the connection is closed. gpu: the only one it is to see."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    prepare_for_training()
     if gpu is not None:
         os.environ[VISIBLE] = gpu
     runner = unpacked(content)
