@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from augury.core.memory import prepare_for_training
 from augury.explain.statistics import compare_rows
 from augury.jobs.environment import environment
 from augury.jobs.recommend.candidates import Candidate, candidates
@@ -33,8 +34,10 @@ from augury.jobs.recommend.plan import RUNGS, Plan, held_out, rungs_of
 from augury.jobs.recommend.race import Race, RaceRunner, resplit
 from augury.jobs.recommend.recommend import is_taken, metric_for
 from augury.jobs.recommend.settings import REFERENCE, RecommendSettings
+from augury.train.data.dataset import Dataset
 from augury.train.engine.prepare import prepare
 from augury.train.engine.run import Trainer
+from augury.train.engine.settings import Settings
 from augury.train.engine.source import load_for
 from augury.train.pools.pool import OnTold, Shared, unheard
 from augury.train.search.journal import Journal
@@ -48,6 +51,7 @@ ALWAYS = ("crop+flip+trivialaugment", "crop+flip+randaugment(num_ops=2, magnitud
 def main() -> None:
     options = _options()
     torch.set_num_threads(1)
+    prepare_for_training()
     if options.command == "record":
         record(options)
     else:
@@ -62,7 +66,7 @@ def record(options: argparse.Namespace) -> None:
     """Train what `lines.jsonl` of the folder does not have yet, the first round of everything first."""
     given = {
         "data": options.data, "data_dir": options.data_dir, "fraction": options.fraction, "image_size": options.image_size,
-        "precision": "float32", "cache": "off",
+        "precision": options.precision, "cache": "off",
     }  # fmt: skip
     settings = RecommendSettings.of(given, "record").training(model=options.model, epochs=options.epochs)
     dataset = load_for(settings)
@@ -76,6 +80,7 @@ def record(options: argparse.Namespace) -> None:
     about = {
         "data": options.folder.name, "images": images, "test_images": len(dataset.test.ids), "classes": len(dataset.classes),
         "image_size": list(dataset.train.images.shape[-2:]), "model": options.model, "epochs": options.epochs, "metric": metric,
+        "precision": options.precision,
         "held_out": round(held, 4), "candidates": [each.row() for each in chosen], "environment": environment("cpu"),
     }  # fmt: skip
     (options.folder / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
@@ -88,7 +93,7 @@ def record(options: argparse.Namespace) -> None:
                     continue
                 seed, started, test = 1000 * turn + epochs, time.process_time(), None
                 if epochs == options.epochs:
-                    result = Trainer(prepare(candidate.settings(settings, epochs, seed), resplit(dataset, seed, held))).run()
+                    result = trained(candidate.settings(settings, epochs, seed), resplit(dataset, seed, held))
                     value, test = result["last"], result["test_metrics"][metric]
                 else:
                     value = runner.run(Job("race", 0, (number, epochs), seed)).accuracy
@@ -98,6 +103,15 @@ def record(options: argparse.Namespace) -> None:
                 }  # fmt: skip
                 with open(path, "a", encoding="utf-8") as file:
                     file.write(json.dumps(line) + "\n")
+
+
+def trained(settings: Settings, dataset: Dataset) -> dict[str, Any]:
+    """result.json's content of a training that is evaluated once, at its end."""
+    trainer = Trainer(prepare(settings, dataset))
+    rows = trainer.begin(None)
+    with torch.random.fork_rng(devices=[]):
+        rows += [trainer.train_epoch(evaluated=epoch + 1 == settings.total_epochs) for epoch in range(settings.total_epochs)]
+    return trainer.conclude(rows[-1:])
 
 
 def _lengths(epochs: int) -> list[int]:
@@ -313,6 +327,7 @@ def _options() -> argparse.Namespace:
     own.add_argument("--image-size", type=int)
     own.add_argument("--model", default="small_cnn")
     own.add_argument("--epochs", type=int, default=16)
+    own.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     own.add_argument("--folder", type=Path, required=True, help="where the records go; its name is the data set's in the results")
     own = commands.add_parser("replay")
     own.add_argument("folders", type=Path, nargs="+")

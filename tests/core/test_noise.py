@@ -3,6 +3,9 @@
 import functools
 import itertools
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -78,6 +81,28 @@ def test_the_compiled_hash_is_pytorchs(seed: int, ids: list[int], visit: int | N
         plain = drawn(seed, ids, visits, name, count)
     for one, other in zip(compiled, plain, strict=True):
         assert one.dtype == other.dtype and one.equal(other)
+
+
+FEW = """
+import sys
+import torch
+from augury.core.noise import Noise
+
+for _ in range(4):
+    few = Noise.of(0, torch.arange(1000)).fold("split").bits(1)
+early = "numba" in sys.modules
+for _ in range(100):
+    Noise.of(0, torch.arange(10)).fold("split").bits(1)
+print(early, "numba" in sys.modules)
+"""
+
+
+def test_few_draws_load_no_compiler() -> None:
+    # Catches half a second at the start of every command, and a loop that never gets the compiled hash.
+    pytest.importorskip("numba", reason="numba is not installed")
+    environment = {**os.environ, "AUGURY_COMPILE": "now"}
+    done = subprocess.run([sys.executable, "-c", FEW], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
 
 
 def test_rows_that_do_not_fit_together_are_refused() -> None:

@@ -13,9 +13,10 @@ import functools
 import hashlib
 import importlib
 import importlib.util
+import itertools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import get_args
@@ -40,7 +41,7 @@ _GOLDEN = 0x9E3779B97F4A7C15
 _FIRST = 0xBF58476D1CE4E5B9
 _SECOND = 0x94D049BB133111EB
 _NUMBA = "augury.core.hash_numba"
-_WORTH_LOADING = 1 << 20  # rows whose hashes cost PyTorch as much as loading numba's kernels
+_MANY_ROWS, _FEW_DRAWS = 1 << 20, 100
 WALK = 0x57414C4B  # takes the epoch's place in addresses that are the same in all epochs
 Address = int | Tensor
 
@@ -217,8 +218,16 @@ def _kernels(one: Address, other: Address = 0) -> ModuleType | None:
 
 
 def _pays(rows: Tensor) -> bool:
-    """Whether numba's kernels are compiled, and loaded already or worth the half second that loading them takes."""
-    return (_NUMBA in sys.modules or rows.numel() >= _WORTH_LOADING) and warmup.ready()
+    """Whether numba's kernels are compiled, and loaded already or worth the half second that loading them takes: a command that
+    draws a split and ends does without, a loop that goes on drawing does not."""
+    worth = _NUMBA in sys.modules or rows.numel() >= _MANY_ROWS or next(_draws()) >= _FEW_DRAWS
+    return worth and warmup.ready()
+
+
+@functools.cache
+def _draws() -> Iterator[int]:
+    """Counts the draws of this process; on it depends who computes their bits, and not the bits."""
+    return itertools.count()
 
 
 def _fit(one: Tensor, other: Tensor) -> bool:

@@ -59,8 +59,8 @@ class RaceRunner:
         training = prepare(settings, resplit(self.dataset, seed, self.share))
         trainer, row = Trainer(training), {}
         with torch.random.fork_rng(devices=[training.device] if training.device.type == "cuda" else []):
-            for _ in range(epochs):
-                row = trainer.train_epoch()
+            for epoch in range(epochs):
+                row = trainer.train_epoch(evaluated=epoch + 1 == epochs)
         value: float | None = row[metric_of(settings.metric).key]
         return value
 

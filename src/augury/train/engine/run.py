@@ -92,12 +92,13 @@ class Trainer:
         record_epoch(self.training, row)
         self.followed.scalars(row)
 
-    def train_epoch(self) -> dict[str, Any]:
-        """One epoch and the evaluation on the validation part; the epoch's line of metrics.jsonl."""
+    def train_epoch(self, *, evaluated: bool = True) -> dict[str, Any]:
+        """One epoch and the evaluation on the validation part; the epoch's line of metrics.jsonl. Without the evaluation, which
+        changes nothing of the training, there is no line."""
         tally = self.open_epoch()
         for _ in self.steps(tally):
             pass
-        return self.close_epoch(tally)
+        return self.close_epoch(tally, evaluated=evaluated)
 
     def open_epoch(self) -> Tally:
         """Put the networks into training mode and start counting."""
@@ -138,8 +139,8 @@ class Trainer:
             with tally.watch.paused():
                 yield
 
-    def close_epoch(self, tally: Tally) -> dict[str, Any]:
-        """Evaluate, measure what is asked for, and say how the epoch was."""
+    def close_epoch(self, tally: Tally, *, evaluated: bool = True) -> dict[str, Any]:
+        """Evaluate, measure what is asked for, and say how the epoch was; nothing of that unless `evaluated`."""
         t = self.training
         loss = tally.total.item() / max(1, tally.images)
         wall, device = tally.watch.read()
@@ -150,7 +151,7 @@ class Trainer:
             t.world.average_buffers(t.model)
         t.progress.epoch += 1
         t.method.end_epoch()
-        return epoch_row(t, loss, tally.rate, tally.logs, tally.images)
+        return epoch_row(t, loss, tally.rate, tally.logs, tally.images) if evaluated else {}
 
     def shares(self) -> Iterator[Share]:
         """The rows of each of the epoch's steps that this process computes, and how often each was seen before in it."""

@@ -55,9 +55,11 @@ class ChildRunner:
         accuracy, metric = 0.0, metric_of(settings.metric)
         with torch.random.fork_rng(devices=[training.device] if training.device.type == "cuda" else []):
             for epoch in range(settings.epochs):
-                row = trainer.train_epoch()
-                accuracy = metric.score(row[metric.key])
-                if job.report is not None and job.report(epoch, accuracy) and epoch + 1 < settings.epochs:
+                ends = epoch + 1 == settings.epochs
+                row = trainer.train_epoch(evaluated=ends or job.report is not None)
+                if row:
+                    accuracy = metric.score(row[metric.key])
+                if job.report is not None and job.report(epoch, accuracy) and not ends:
                     return accuracy, epoch + 1, True
         return accuracy, settings.epochs, False
 
