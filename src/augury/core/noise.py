@@ -204,7 +204,7 @@ def _absorb(state: Address, part: Address) -> Address:
 
 def _kernels(one: Address, other: Address = 0) -> ModuleType | None:
     """The compiled hash, if it supports these operands: plain tensors of matching rows on one device, outside torch.compile."""
-    if torch.compiler.is_compiling() or os.environ.get("AUGURY_BACKEND") == "plain":
+    if torch.compiler.is_compiling() or (asked := os.environ.get("AUGURY_BACKEND")) == "plain":
         return None
     if isinstance(one, int):
         one, other = other, one
@@ -212,7 +212,7 @@ def _kernels(one: Address, other: Address = 0) -> ModuleType | None:
         return None
     if not isinstance(other, int) and not _fit(one, other):
         return None
-    if one.device.type == "cpu" and os.environ.get("AUGURY_BACKEND") != "numba" and not _pays(one):
+    if one.device.type == "cpu" and asked != "numba" and not _pays(one):
         return None
     return _compiled(one.device.type)
 

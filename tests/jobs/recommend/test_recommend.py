@@ -17,8 +17,9 @@ from augury.jobs.recommend.candidates import Candidate, candidates
 from augury.jobs.recommend.look import look
 from augury.jobs.recommend.plan import Plan, Rung, epochs_in, plan_of, work
 from augury.jobs.recommend.race import Race, resplit
-from augury.jobs.recommend.recommend import answer
+from augury.jobs.recommend.recommend import answer, recommend
 from augury.jobs.recommend.report import usage
+from augury.jobs.recommend.settings import RecommendSettings
 from augury.train.data.dataset import Dataset, Split, load
 from augury.train.engine.settings import Settings
 from augury.train.search.journal import Journal
@@ -89,6 +90,16 @@ def test_a_candidate_that_fails_leaves_the_race_by_name(tmp_path: Path) -> None:
     run = Race(PLAN, FOUR, Settings("digits"), Journal.open(tmp_path), 0.05, 1e9, clock=lambda: clock[0])
     run.run(Failing([70.0, 71.0, 74.0, 99.0], clock))
     assert run.challenger() == 2 and run.left[3]["why"] == "failed" and run.rows()[3]["error"] == "ValueError: broken"
+
+
+def test_a_fraction_is_one_of_all_that_the_race_trains_on() -> None:
+    # Catches a whole validation part beside a small share of the training images.
+    def images(fraction: float) -> int:
+        options = RecommendSettings.of({"data": "digits", "minutes": 60.0, "fraction": fraction}, "recommend")
+        found: int = recommend(options, None, dry_run=True)["plan"]["images"]
+        return found
+
+    assert images(1.0) == 400 and abs(images(0.25) - 100) <= 5
 
 
 def test_rounds_judge_on_images_of_their_own(digits: Dataset) -> None:

@@ -121,7 +121,7 @@ def _reduced(
     """The smallest images and network with fewer epochs, then fewer candidates, then fewer images; InputError if even that takes
     longer than there is time."""
     images, rate, fewest = _images(dataset), choice[2], epochs or min(wanted, EPOCHS // 2)
-    smallest = min(images, IMAGES_PER_CLASS * len(dataset.classes) + len(dataset.validation.ids))
+    smallest = min(images, math.ceil(IMAGES_PER_CLASS * len(dataset.classes) * images / len(dataset.train.ids)))
     counts = sorted({candidates, *(n for n in (8, FEWEST_CANDIDATES) if n < candidates)}, reverse=True)
     for count in counts:
         possible = epochs_in(seconds, images, rate, count)

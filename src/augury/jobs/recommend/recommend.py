@@ -23,6 +23,7 @@ from augury.jobs.recommend.race import Race, RaceRunner
 from augury.jobs.recommend.report import report_page
 from augury.jobs.recommend.settings import RecommendSettings
 from augury.train.data.dataset import Dataset
+from augury.train.data.subsets import kept_rows
 from augury.train.engine.checkpoint import write_atomically, write_json
 from augury.train.engine.metrics import metric_of
 from augury.train.engine.prepare import check
@@ -36,6 +37,7 @@ from augury.train.search.child import refined_from
 from augury.train.search.journal import Journal
 
 UNEVEN = 1.5
+EVALUATION_COST = 1 / 3  # of an image, in trainings of one: a pass forward of three passes
 POLICY, FINAL, PLAN = "recommended.yaml", "final", "plan.json"
 _SIDE = 64  # images are first looked at no larger than this
 Told = Callable[[str], None]
@@ -100,7 +102,7 @@ def _prepared(options: RecommendSettings, resumed: Path | None, end: float, told
     """Load the data, look at them, and plan, or take up the plan of before. end: when all has to be done, of the clock."""
     started, native = time.monotonic(), typical_side(options.data)
     side = options.image_size or (None if native is None else min(native, _SIDE))
-    dataset = load_for(options.training(image_size=side))
+    dataset = _loaded(options.training(image_size=side))
     one_class_only(dataset, "recommend")
     found = look(dataset, native)
     told(found.words())
@@ -119,15 +121,22 @@ def _prepared(options: RecommendSettings, resumed: Path | None, end: float, told
             side=None if size is None else (size if isinstance(size, tuple) else (size, size)), native=found.side,
         )  # fmt: skip
     told(plan.words())
-    held = len(dataset.validation.ids)
-    share = min(1.0, max(0.01, (plan.images - held) / len(dataset.train.ids)))
+    share = min(1.0, max(0.01, plan.images / (len(dataset.train.ids) + len(dataset.validation.ids))))
     settings = replace(
         base, model=plan.model, epochs=plan.epochs, image_size=plan.image_size, fraction=round(options.fraction * share, 4)
     )  # fmt: skip
     if tuple(dataset.train.images.shape[-2:]) != plan.image_size or share < 1:
-        dataset = load_for(settings)
+        dataset = _loaded(settings)
     settings = settings.resolved(len(dataset.train.ids))
     return Prepared(settings, dataset, chosen[: plan.candidates], found, plan, reserve)
+
+
+def _loaded(settings: Settings) -> Dataset:
+    """The data set with the settings' fraction of its validation part too, since a race trains on both."""
+    dataset = load_for(settings)
+    if settings.fraction == 1:
+        return dataset
+    return replace(dataset, validation=dataset.validation[kept_rows(dataset.validation, settings.fraction)])
 
 
 def _checked(candidate: Candidate, settings: Settings, dataset: Dataset, flag: str) -> None:
@@ -160,7 +169,9 @@ def _compared(
     plan, best = prepared.plan, prepared.chosen[challenger]
     before = _final_before(output)
     epochs = plan.epochs if before is None else before["epochs"]
-    each = sum((race.seconds_per_epoch(k) or 0.0) for k in (0, challenger)) * 1.1
+    # They evaluate the whole validation part after every epoch, where the race's trainings evaluated once.
+    evaluated = len(prepared.dataset.validation.ids) / prepared.settings.fraction / len(prepared.dataset.train.ids)
+    each = sum((race.seconds_per_epoch(k) or 0.0) for k in (0, challenger)) * (1.1 + evaluated * EVALUATION_COST)
     left = max(0.0, end - prepared.reserve - time.monotonic())
     seeds = min(MOST_SEEDS, int(left / max(1e-9, each * epochs)))
     if before is not None:
