@@ -79,6 +79,22 @@ def test_a_race_ends_in_time(tmp_path: Path) -> None:
     assert run.challenger() in (1, 2, 3)
 
 
+def test_no_more_are_kept_than_there_is_time_to_take_to_the_end(tmp_path: Path) -> None:
+    # Catches a race whose time is up in the middle of a rung, so that short trainings decide.
+    names = ("crop+flip", "cutout", "mixup", "cutmix", "crop", "none", "augmix", "random_erasing")
+    plan = replace(PLAN, candidates=8, rungs=(Rung(2, 2, 8), Rung(4, 2, 4), Rung(8, 2, 2)))
+    for seconds, kept in ((1e9, 4), (90.0, 3), (82.0, 2), (40.0, 2)):
+        clock, folder = [0.0], tmp_path / str(seconds)
+        folder.mkdir()
+        run = Race(
+            plan, tuple(map(Candidate, names)), Settings("digits"), Journal.open(folder), 0.001, seconds, clock=lambda c=clock: c[0]
+        )
+        run.run(Made([70.0 + 0.01 * k for k in range(8)], clock))
+        assert sum(bool(values) for values in run.values[1]) == kept and clock[0] <= seconds
+        if seconds > 40:
+            assert [len(values) for values in run.values[2] if values] == [2, 2], "both rounds of the longest trainings"
+
+
 def test_a_candidate_that_fails_leaves_the_race_by_name(tmp_path: Path) -> None:
     class Failing(Made):
         def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:

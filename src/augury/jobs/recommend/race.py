@@ -1,5 +1,6 @@
 """The race: candidates train in paired rounds, short trainings first, and leave when they are shown to be worse than the best."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -118,7 +119,7 @@ class Race:
         """All rungs, as far as the time goes."""
         for number, rung in enumerate(self.plan.rungs):
             if number:
-                self._set_aside(rung)
+                self._set_aside(number)
             self.values.append([[] for _ in self.candidates])
             for turn in range(rung.rounds):
                 if not self._round(pool, number, rung, turn):
@@ -229,15 +230,31 @@ class Race:
             self.left[racing[row]] = {"why": "shown to be worse", "epochs": rung.epochs, "round": turn + 1}
             self.told(f"{self.candidates[racing[row]].name} is shown to be worse than the best, and dropped")
 
-    def _set_aside(self, rung: Rung) -> None:
-        """Keep the best where there is no time to train all of them longer; those that go are not shown to be worse."""
-        values, racing = self.values[-1], self.racing()
+    def _set_aside(self, number: int) -> None:
+        """Keep the best where there is no time to train all of them longer; those that go are not shown to be worse.
+
+        No more than the rung has places for, and no more than the time allows to take to the end: a choice by short trainings,
+        when the time is up in the middle of a rung, is the worse one.
+        """
+        values, racing, rung = self.values[-1], self.racing(), self.plan.rungs[number]
         ranked = list(racing)
         order = []
         while ranked:
             first = ranked[leader_of([values[k] for k in ranked], self.rising)]
             order.append(first)
             ranked.remove(first)
-        for candidate in order[rung.candidates :]:
-            self.left[candidate] = {"why": "no time to train it longer", "epochs": self.plan.rungs[len(self.values) - 1].epochs,
+        left = self.deadline - self.clock()
+        most = min(rung.candidates, len(order))
+        kept = next((count for count in range(most, 2, -1) if self._seconds_to_end(number, order[:count]) <= left), 2)
+        for candidate in order[kept:]:
+            self.left[candidate] = {"why": "no time to train it longer", "epochs": self.plan.rungs[number - 1].epochs,
                                     "round": len(values[candidate])}  # fmt: skip
+
+    def _seconds_to_end(self, number: int, order: list[int]) -> float:
+        """Of this rung and those after it, if it is begun by these candidates, the best first, and each rung keeps its share."""
+        rungs, seconds = self.plan.rungs[number:], 0.0
+        for rung in rungs:
+            count = max(2, math.ceil(len(order) * rung.candidates / rungs[0].candidates))
+            epochs = rung.rounds * rung.epochs
+            seconds += sum(epochs * (self.seconds_per_epoch(k) or self._typical()) for k in order[:count])
+        return seconds
