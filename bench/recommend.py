@@ -80,8 +80,8 @@ def record(options: argparse.Namespace) -> None:
     about = {
         "data": options.folder.name, "images": images, "test_images": len(dataset.test.ids), "classes": len(dataset.classes),
         "image_size": list(dataset.train.images.shape[-2:]), "model": options.model, "epochs": options.epochs, "metric": metric,
-        "precision": options.precision,
-        "held_out": round(held, 4), "candidates": [each.row() for each in chosen], "environment": environment("cpu"),
+        "precision": options.precision, "command": _command(options), "held_out": round(held, 4),
+        "candidates": [each.row() for each in chosen], "environment": environment("cpu"),
     }  # fmt: skip
     (options.folder / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     path = options.folder / "lines.jsonl"
@@ -103,6 +103,16 @@ def record(options: argparse.Namespace) -> None:
                 }  # fmt: skip
                 with open(path, "a", encoding="utf-8") as file:
                     file.write(json.dumps(line) + "\n")
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The command without the places of this machine."""
+    given = {"--fraction": options.fraction if options.fraction < 1 else None, "--image-size": options.image_size}
+    flags = "".join(f" {flag} {value}" for flag, value in given.items() if value is not None)
+    return (
+        f"python bench/recommend.py record {Path(options.data).name}{flags} --model {options.model} --epochs {options.epochs} "
+        f"--precision {options.precision} --folder F/{options.folder.name}"
+    )
 
 
 def trained(settings: Settings, dataset: Dataset) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def helped(found: dict[str, Any]) -> str:
         table(["candidate", *(each["data"] for each in data), "better on", "worse on"], rows),
         paragraph(
             f"The data sets, what `{reference}` reaches on their test parts in percent of the metric, and the candidate that "
-            "reaches the most:"
+            "reaches the most. A name that ends in 1k or 3k stands for the first so many thousand training images:"
         ),
         table(SETS, sets(data)),
         paragraph(
