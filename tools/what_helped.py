@@ -26,9 +26,9 @@ def cell(row: dict[str, Any]) -> str:
     """A candidate's difference to the reference, in bold where it is shown."""
     if row["difference"] is None:
         return "0"
-    mean, low, high = (f"{round(row[key], 1) + 0.0:+.1f}" for key in ("difference", "low", "high"))
+    mean, low, high = (f"{row[key]:+.1f}" for key in ("difference", "low", "high"))
     shown = row["verdict"] in ("better", "worse")
-    return f"{f'**{mean}**' if shown else mean} ({low} to {high})"
+    return f"{f'**{mean}**' if shown else mean}<br>{low} to {high}"
 
 
 def helped(found: dict[str, Any]) -> str:
@@ -41,17 +41,18 @@ def helped(found: dict[str, Any]) -> str:
     for name in names:
         own = [rows[name] for rows in by_name]
         counts = [str(sum(row["verdict"] == verdict for row in own)) for verdict in ("better", "worse")]
-        rows.append([f"`{name}`", *map(cell, own), *counts])
+        rows.append([_added(name, reference), *map(cell, own), *counts])
     return "\n".join([
         "# What helped where\n",
         paragraph(
             f"Every candidate of [`augury recommend`](recommend.md), trained {rounds} times to the end on each of {len(data)} data "
             f"sets and read on the test part. Each cell is the difference to `{reference}` in points of the data set's metric, "
             "with a 95 % interval that holds for all candidates of the data set at once; in bold where a difference is shown. The "
-            "last columns count the data sets on which the candidate is shown to be better, and worse."
+            f"last columns count the data sets on which the candidate is shown to be better, and worse. A name that begins with + "
+            f"is added to `{reference}`."
         ),
         paragraph(short(data)),
-        table(["candidate", *(each["data"] for each in data), "better on", "worse on"], rows),
+        table(["candidate", *(each["data"].replace("_", " ") for each in data), "better on", "worse on"], rows),
         paragraph(
             f"The data sets, what `{reference}` reaches on their test parts in percent of the metric, and the candidate that "
             "reaches the most. A name that ends in 1k or 3k stands for the first so many thousand training images:"
@@ -124,6 +125,12 @@ def judged(found: dict[str, Any]) -> str:
 
 def paragraph(text: str) -> str:
     return textwrap.fill(text, 132, break_long_words=False, break_on_hyphens=False) + "\n"
+
+
+def _added(name: str, reference: str) -> str:
+    """A candidate's name, short where it holds the reference."""
+    added = name.removeprefix(reference)
+    return f"`{added}`" if added.startswith("+") else f"`{reference}`{added}" if added != name else f"`{name}`"
 
 
 def _coded(way: str) -> str:
