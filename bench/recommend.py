@@ -118,10 +118,8 @@ def _command(options: argparse.Namespace) -> str:
 def trained(settings: Settings, dataset: Dataset) -> dict[str, Any]:
     """result.json's content of a training that is evaluated once, at its end."""
     trainer = Trainer(prepare(settings, dataset))
-    rows = trainer.begin(None)
-    with torch.random.fork_rng(devices=[]):
-        rows += [trainer.train_epoch(evaluated=epoch + 1 == settings.total_epochs) for epoch in range(settings.total_epochs)]
-    return trainer.conclude(rows[-1:])
+    trainer.begin(None)
+    return trainer.conclude([trainer.train_to_the_end()])
 
 
 def _lengths(epochs: int) -> list[int]:

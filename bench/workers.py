@@ -84,6 +84,8 @@ def memory(place: Path, options: argparse.Namespace) -> dict[str, Any]:
             if training_since is not None and time.perf_counter() - training_since > WATCHED_SECONDS:
                 break
             time.sleep(1)
+        if process.returncode is not None:
+            raise SystemExit(f"{' '.join(command)}: ended with {process.returncode} before it was measured")
         for each in [*_tree(process.pid)]:
             os.kill(each, signal.SIGKILL)
         process.wait()
@@ -153,7 +155,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="What --workers and the cache of decoded images save.")
     parser.add_argument("--data-dir", required=True, type=Path)
     parser.add_argument("--photographs", required=True, type=Path, help="a folder of some hundred images in class folders")
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--output", required=True, type=Path)
     return parser.parse_args()
 

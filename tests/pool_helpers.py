@@ -6,27 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from augury.core.errors import InputError
 from augury.train.engine.settings import Settings
 from augury.train.pools.pool import Shared, Tell, in_words
-
-
-def faults_of_a_step() -> int:
-    """Pages that the system had to map in ten rounds of two arrays of 4 MB each (2,000 pages a round), after a first round."""
-    import resource
-
-    def work() -> int:
-        one, two = np.ones(1 << 22, np.uint8), np.ones(1 << 22, np.uint8)
-        return int(one[0] + two[0])
-
-    work()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(10):
-        work()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
 @dataclass(frozen=True)
@@ -64,6 +48,8 @@ class Doing:
             while not (job.folder / "go-0").exists():
                 time.sleep(0.01)
         if job.what == "faults":
+            from page_faults import faults_of_a_step  # of Unix alone
+
             return "faults", faults_of_a_step()
         if job.what == "gpu":
             return "gpu", os.environ.get("CUDA_VISIBLE_DEVICES")

@@ -4,7 +4,6 @@
 `.pyi` files are made from both, and a test fails where they are not as they would be made now. `--check` writes nothing.
 """
 
-import argparse
 import inspect
 import json
 import sys
@@ -12,7 +11,8 @@ import types
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-ROOT = Path(__file__).resolve().parents[1]
+from generated import ROOT, main
+
 sys.path.insert(0, str(ROOT / "src"))
 
 from augury.augment import typed  # noqa: E402
@@ -134,17 +134,5 @@ def stubs() -> dict[Path, str]:
     return {folder / f"{name}.pyi": door(kind) for name, kind in DOORS.items()} | {folder / "jobs" / "front.pyi": fitting()}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="stubs.py", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 where a file is out of date")
-    check = parser.parse_args(arguments).check
-    stale = [path for path, text in stubs().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    for path in stale:
-        if not check:
-            path.write_text(stubs()[path], encoding="utf-8")
-        print(f"{'stale' if check else 'written'}: {path.relative_to(ROOT)}")
-    return int(check and bool(stale))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("stubs.py", __doc__ or "", stubs()))

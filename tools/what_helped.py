@@ -3,14 +3,14 @@
 python tools/what_helped.py [--check]
 """
 
-import argparse
 import json
 import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from generated import ROOT, main
+
 RESULTS = ROOT / "results" / "recommend.json"
 BEGIN, END = "<!-- written by tools/what_helped.py -->\n", "<!-- end -->\n"
 OWN = "augury recommend"
@@ -149,19 +149,5 @@ def pages() -> dict[Path, str]:
     return {ROOT / "docs" / "what-helped-where.md": helped(found), guide: before + BEGIN + judged(found) + END + after}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="what_helped.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 where a page is out of date")
-    check = parser.parse_args(arguments).check
-    stale = [path for path, text in pages().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    for path in stale:
-        if not check:
-            path.write_text(pages()[path], encoding="utf-8")
-        print(f"{'stale' if check else 'written'}: {path.relative_to(ROOT)}")
-    return int(check and bool(stale))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("what_helped.py", (__doc__ or "").splitlines()[0], pages()))

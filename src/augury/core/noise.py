@@ -241,7 +241,7 @@ def _compiled(device: str) -> ModuleType | None:
     name = {"cpu": "numba", "cuda": "triton"}.get(device)
     if name is None or importlib.util.find_spec(name) is None:
         return None
-    return importlib.import_module(_NUMBA if name == "numba" else f"augury.core.hash_{name}")
+    return importlib.import_module(f"augury.core.hash_{name}")
 
 
 def _mix_int(value: int) -> int:

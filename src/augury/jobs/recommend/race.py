@@ -57,11 +57,7 @@ class RaceRunner:
 
     def _train(self, candidate: Candidate, epochs: int, seed: int) -> float | None:
         settings = candidate.settings(self.settings, epochs, seed)
-        training = prepare(settings, resplit(self.dataset, seed, self.share))
-        trainer, row = Trainer(training), {}
-        with torch.random.fork_rng(devices=[training.device] if training.device.type == "cuda" else []):
-            for epoch in range(epochs):
-                row = trainer.train_epoch(evaluated=epoch + 1 == epochs)
+        row = Trainer(prepare(settings, resplit(self.dataset, seed, self.share))).train_to_the_end()
         value: float | None = row[metric_of(settings.metric).key]
         return value
 
@@ -208,12 +204,15 @@ class Race:
 
     def _while_time(self, jobs: list[Job], rung: Rung) -> Iterator[Job]:
         for job in jobs:
-            expected = (self.seconds_per_epoch(job.number % _ROUNDS) or self._typical()) * rung.epochs
-            if self.clock() + expected > self.deadline:
+            if self.clock() + self._expected(job.number % _ROUNDS) * rung.epochs > self.deadline:
                 return
             yield job
 
-    def _typical(self) -> float:
+    def _expected(self, candidate: int) -> float:
+        """Seconds of an epoch: its own, or what is usual here where it has none."""
+        own = self.seconds_per_epoch(candidate)
+        if own:
+            return own
         known = [each for each in (self.seconds_per_epoch(k) for k in self.seconds) if each is not None]
         return sum(known) / len(known) if known else 0.0
 
@@ -255,6 +254,5 @@ class Race:
         rungs, seconds = self.plan.rungs[number:], 0.0
         for rung in rungs:
             count = max(2, math.ceil(len(order) * rung.candidates / rungs[0].candidates))
-            epochs = rung.rounds * rung.epochs
-            seconds += sum(epochs * (self.seconds_per_epoch(k) or self._typical()) for k in order[:count])
+            seconds += rung.rounds * rung.epochs * sum(map(self._expected, order[:count]))
         return seconds

@@ -100,6 +100,14 @@ class Trainer:
             pass
         return self.close_epoch(tally, evaluated=evaluated)
 
+    def train_to_the_end(self) -> dict[str, Any]:
+        """All epochs without a record, evaluated after the last one alone; that epoch's line of metrics.jsonl."""
+        t, row = self.training, dict[str, Any]()
+        with torch.random.fork_rng(devices=cuda_devices(t.device)):
+            for epoch in range(t.settings.total_epochs):
+                row = self.train_epoch(evaluated=epoch + 1 == t.settings.total_epochs)
+        return row
+
     def open_epoch(self) -> Tally:
         """Put the networks into training mode and start counting."""
         t = self.training
