@@ -22,6 +22,8 @@ KEYS = {
     "wall_images_per_second", "n", "best_peer", "to_best_peer", "to_torchvision_pil",
 }  # fmt: skip
 
+ALONE = ("inaugment", "elastic", "swirl", "dilate", "chain_keep_cutout")  # what no other library has, or does the same way
+
 
 def test_quick_writes_what_it_prints_in_seconds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     threads, backend = torch.get_num_threads(), os.environ.get("AUGURY_BACKEND")
@@ -122,7 +124,7 @@ def test_chains_of_others_end_in_the_same_kind_of_batch(side: int) -> None:
         assert made.dtype == torch.float32 and made.min() < -1 and made.max() > 1, peer
 
 
-@pytest.mark.parametrize("name", [n for n in JOBS if n not in ("inaugment", "chain_keep_cutout")])  # which no other library has
+@pytest.mark.parametrize("name", [n for n in JOBS if n not in ALONE])
 @pytest.mark.filterwarnings("ignore")
 def test_peers_run_and_leave_the_images_alone(name: str) -> None:
     images = images_for(Size(32, 4))
@@ -136,7 +138,7 @@ def test_peers_run_and_leave_the_images_alone(name: str) -> None:
     assert [p.equal_work for p in found if p.how == "one box for the batch"] == ([False] if name == "cutmix" else [])
 
 
-@pytest.mark.parametrize("name", ["inaugment", "chain_keep_cutout"])
+@pytest.mark.parametrize("name", ALONE)
 def test_what_no_other_library_has_has_no_peer(name: str) -> None:
     assert not list(peers_of(name, images_for(Size(32, 4)), 4))
 

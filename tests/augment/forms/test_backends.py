@@ -1,11 +1,16 @@
 """Every back end gives the same bits as plain PyTorch: over all operations and policies, sizes, and rows of unequal size."""
 
+import importlib
 import importlib.util
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import augury
+from augury.augment.forms import plain
+from augury.augment.forms.neighbourhood import MOST_PIXELS, Neighbourhood
 from augury.core import registry
 from augury.core.batch import Batch
 from augury.core.noise import Noise
@@ -109,3 +114,34 @@ def test_everything_works_without_numba(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(backends, "available", lambda name: name == "plain")
     monkeypatch.delenv("AUGURY_BACKEND", raising=False)
     assert backends.backend(torch.device("cpu")).__name__.endswith("plain")
+
+
+@needs_numba
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_numba_moves_and_compares_pixels_as_plain_does(data: st.DataObject) -> None:
+    # Positions beyond the border and on it, sides of one pixel, neighbourhoods wider than the image.
+    height, width, channels = (data.draw(st.integers(1, most)) for most in (9, 70, 3))
+    generator = torch.Generator().manual_seed(data.draw(st.integers(0, 2**31)))
+    images = torch.randint(0, 256, (3, channels, height, width), generator=generator, dtype=torch.uint8)
+    size = torch.stack([torch.randint(1, side + 1, (3,), generator=generator) for side in (height, width)], 1)
+    places = [
+        torch.rand(3, height, width, generator=generator, dtype=torch.float64) * 2 * side - side / 2 for side in (height, width)
+    ]
+    places = [place.round() if data.draw(st.booleans()) else place for place in places]
+    wide = torch.randint(1, MOST_PIXELS + 1, (3,), generator=generator)
+    around = Neighbourhood(*(data.draw(st.booleans()) for _ in range(3)))
+    weights = torch.rand(2 * data.draw(st.integers(0, 6)) + 1, generator=generator, dtype=torch.float64).tolist()
+    key = torch.randint(0, 2**24, (3,), generator=generator)
+    for plain_result, numba_result in zip(
+        *(
+            (
+                run.displaced(images, *places, size),
+                run.extreme(images, wide, size, around),
+                run.smooth_field(key, weights, height, width),
+            )
+            for run in (plain, importlib.import_module("augury.augment.forms.numba_backend"))
+        ),
+        strict=True,
+    ):
+        assert plain_result.equal(numba_result)

@@ -1,10 +1,12 @@
 """Backend: the functions a back end must provide to execute lowered records. All back ends give the same bits."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from torch import Tensor
 
 from augury.augment.forms.lowered import Lowered
+from augury.augment.forms.neighbourhood import Neighbourhood
 
 
 class Backend(Protocol):
@@ -37,4 +39,16 @@ class Backend(Protocol):
     def paste(self, images: Tensor, pieces: Tensor, corner: Tensor, size: Tensor, on: Tensor, order: Tensor) -> Tensor:
         """images with their pieces [B,k,C,P,P] over them: the first `size` rows and columns at `corner` (both int64
         [B,k,2]), where `on` (bool [B,k]), one after another in `order` (int64 [B,k])."""
+        ...
+
+    def displaced(self, images: Tensor, row: Tensor, column: Tensor, size: Tensor) -> Tensor:
+        """uint8 [n,C,H,W] read bilinearly at row, column (float64 [n,H,W]); what lies outside the valid size stays."""
+        ...
+
+    def smooth_field(self, key: Tensor, weights: Sequence[float], height: int, width: int) -> Tensor:
+        """float64 [n,2,H,W]: noise in [-1, 1) of each key (int64 [n]), summed by `weights` over neighbours in both directions."""
+        ...
+
+    def extreme(self, images: Tensor, width: Tensor, size: Tensor, around: Neighbourhood) -> Tensor:
+        """uint8 [n,C,H,W]: the brightest or darkest pixel of neighbourhoods `width` (int64 [n]) pixels wide."""
         ...

@@ -16,6 +16,7 @@ from augury.augment.forms.packing import Piece, packed
 from augury.augment.forms.records import BFLOAT16, FLOAT16, FLOAT32, UINT8
 from augury.augment.forms.separable import check_windows
 from augury.augment.forms.threads import in_parts
+from augury.core.openmp import OneThread
 
 KINDS = {torch.uint8: UINT8, torch.float32: FLOAT32, torch.bfloat16: BFLOAT16, torch.float16: FLOAT16}
 CACHED_BYTES = 1 << 20  # of pixels that are taken through a chain together
@@ -47,13 +48,14 @@ def chain(
     """
     source, joint = images.contiguous(), bool(pieces) and pieces[-1].joint
     count, sides = len(source), size.contiguous().numpy()
-    passes = [each for piece in pieces if not piece.on_values for each in _passes(piece, sides, size)]
     last = [piece for piece in pieces if piece.on_values or piece.joint]
+    with OneThread():
+        passes = [each for piece in pieces if not piece.on_values for each in _passes(piece, sides, size)]
+        whole, real = packed(last, count)
     read = source.numpy()
     result = out
     if result is None or (joint and result.data_ptr() == source.data_ptr()):  # others still read what it would write over
         result = _result(source.shape, finish, buffers)
-    whole, real = packed(last, count)
     scale, shift = (part.contiguous().numpy() for part in finish.coefficients or (_ONE, _ONE))
     values = (whole, real, whole.shape[1] - 1 if joint else -1, scale, shift, KINDS[finish.written], finish.channels_last)
     outs = _flat(result, finish.channels_last)

@@ -12,6 +12,7 @@ from augury.augment.forms.chain import Finish, chain
 from augury.augment.forms.lowered import Lowered
 from augury.augment.forms.memory import Buffers
 from augury.augment.forms.mix import Mix
+from augury.augment.forms.neighbourhood import Neighbourhood
 from augury.augment.forms.packing import Piece
 from augury.augment.forms.region import NO_GRID, Content, Region
 from augury.augment.forms.table import LookupTable
@@ -38,6 +39,9 @@ def compile_all() -> None:
         numba_backend.regions(each, lowered, box, rows)
         numba_backend.mixed(each, each, rows, torch.ones(count))
     numba_backend.hue(images, rows)
+    field = numba_backend.smooth_field(rows, [1.0], 8, 8)
+    numba_backend.displaced(images, field[:, 0], field[:, 1], size)
+    numba_backend.extreme(images, rows + 1, size, Neighbourhood(brightest=True, square=True, after=True))
     position, weight = torch.zeros(count, 8, 1, dtype=torch.int64), torch.zeros(count, 8, 1, dtype=torch.float64)
     for dim in (2, 3):
         numba_backend.weighted(images, position, weight, dim)

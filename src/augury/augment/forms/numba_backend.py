@@ -1,14 +1,15 @@
 """The numba back end: hands records to the compiled kernels, in parts over PyTorch's thread count."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from augury.augment.forms import numba_hue, numba_kernels, numba_regions, numba_separable, plain
+from augury.augment.forms import numba_hue, numba_kernels, numba_maps, numba_regions, numba_separable, plain
 from augury.augment.forms.lowered import Lowered
+from augury.augment.forms.neighbourhood import Neighbourhood
 from augury.augment.forms.operators import PIXELS, REGIONS, operator, pixel_records
 from augury.augment.forms.threads import in_parts
 
@@ -78,6 +79,37 @@ def paste(images: Tensor, pieces: Tensor, corner: Tensor, size: Tensor, on: Tens
         return plain.paste(images, pieces, corner, size, on, order)
     out = images.clone(memory_format=torch.contiguous_format)
     numba_regions.paste(_array(out), *map(_array, (pieces, corner, size, on, order)))
+    return out
+
+
+def displaced(images: Tensor, row: Tensor, column: Tensor, size: Tensor) -> Tensor:
+    """uint8 [n,C,H,W] read at row and column, as augury.augment.forms.displace describes it."""
+    if _compiled_or_elsewhere(images) or images.numel() == 0:
+        return plain.displaced(images, row, column, size)
+    images = images.contiguous()
+    out = torch.empty_like(images)
+    _in_parts(numba_maps.displaced, images, _array(out), *map(_array, (row, column, size)))
+    return out
+
+
+def smooth_field(key: Tensor, weights: Sequence[float], height: int, width: int) -> Tensor:
+    """float64 [n,2,H,W]: smoothed noise, as augury.augment.forms.displace describes it."""
+    if _compiled_or_elsewhere(key) or not len(key):
+        return plain.smooth_field(key, weights, height, width)
+    out = torch.empty(len(key), 2, height, width, dtype=torch.float64)
+    arrays = _array(key), _array(out), np.array(weights)
+    in_parts(lambda start, stop: numba_maps.smooth_field(*arrays, start, stop), len(key), out[0].nbytes)
+    return out
+
+
+def extreme(images: Tensor, width: Tensor, size: Tensor, around: Neighbourhood) -> Tensor:
+    """uint8 [n,C,H,W]: the picks from neighbourhoods, as augury.augment.forms.neighbourhood describes them."""
+    if _compiled_or_elsewhere(images) or images.numel() == 0:
+        return plain.extreme(images, width, size, around)
+    images = images.contiguous()
+    out = torch.empty_like(images)
+    flags = around.brightest, around.square, around.after
+    _in_parts(numba_maps.extreme, images, _array(out), _array(width), _array(size), *flags)
     return out
 
 

@@ -5,9 +5,12 @@ from torch import Tensor
 
 from augury.augment.forms import patches
 from augury.augment.forms.blend import Blend, blend
+from augury.augment.forms.displace import displaced as displaced
+from augury.augment.forms.displace import smooth_field as smooth_field
 from augury.augment.forms.hue import hue as hue
 from augury.augment.forms.lowered import Lowered
 from augury.augment.forms.mix import mix
+from augury.augment.forms.neighbourhood import extreme as extreme
 from augury.augment.forms.region import Content, Region, region
 from augury.augment.forms.separable import weighted as weighted
 from augury.augment.forms.table import LookupTable, table

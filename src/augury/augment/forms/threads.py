@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 # Below this much work a second thread costs more than it brings; pieces are small enough to even out a busy core.
-SMALLEST_SHARE_BYTES = 1 << 19
+SMALLEST_SHARE_BYTES = 1 << 21
 PIECES_PER_THREAD = 4
 
 

@@ -15,11 +15,14 @@ from augury.augment.forms import plain, triton_kernels, triton_statistics
 from augury.augment.forms.lowered import Lowered
 from augury.augment.forms.operators import PIXELS, REGIONS, operator, pixel_records
 
-# Gathers of a few large pieces: PyTorch's own kernels, equal by construction.
+# PyTorch's own kernels, equal by construction: gathers of a few large pieces, and operations that few chains have.
 from augury.augment.forms.plain import cut as cut
+from augury.augment.forms.plain import displaced as displaced
+from augury.augment.forms.plain import extreme as extreme
 from augury.augment.forms.plain import hue as hue
 from augury.augment.forms.plain import mixed as mixed
 from augury.augment.forms.plain import paste as paste
+from augury.augment.forms.plain import smooth_field as smooth_field
 from augury.augment.forms.plain import weighted as weighted
 
 # Four pixels a thread: with more, a thread needs so many registers that a multiprocessor holds too few of them.

@@ -1,7 +1,5 @@
 """Dilate: every pixel becomes the brightest of its neighbourhood."""
 
-import torch
-
 from augury.augment.ops._neighbourhood import MOST_PIXELS, Footprint, extreme
 from augury.core.laws import Choice
 from augury.core.op import Op, Parameter
@@ -13,5 +11,5 @@ from augury.core.registry import register
 def dilate(*, footprint: Footprint = "square") -> Op:
     """Replaces each pixel by the brightest in a square or cross of side `width`: bright strokes get thicker."""
     width = Parameter(Choice((2.0, 3.0)), Interval(1, MOST_PIXELS), "pixels")
-    lowered = extreme(torch.maximum, 0, footprint, longer="after")
+    lowered = extreme(footprint, brightest=True, longer="after")
     return Op("dilate", "map", lowered, {"width": width}, identity={"width": 1.0}, reads="in place")

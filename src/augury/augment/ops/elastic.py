@@ -6,10 +6,8 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from augury.augment.forms.region import places
-from augury.augment.ops._displace import displaced
+from augury.augment.forms.backends import backend
 from augury.core.laws import Uniform
-from augury.core.noise import hashed
 from augury.core.op import Op, Parameter, Values
 from augury.core.options import Interval
 from augury.core.registry import register
@@ -29,7 +27,7 @@ def elastic(*, sigma: Annotated[float, Interval(0.1, 100)] = 4.0) -> Op:
         return row, column
 
     def run(images: Tensor, values: Values, size: Tensor) -> Tensor:
-        return displaced(images, *reads(values, size, *images.shape[-2:]), size)
+        return backend(images.device).displaced(images, *reads(values, size, *images.shape[-2:]), size)
 
     parameters = {
         "alpha": Parameter(Uniform(0, 34), Interval(0, 10000), "pixels before smoothing"),
@@ -41,18 +39,7 @@ def elastic(*, sigma: Annotated[float, Interval(0.1, 100)] = 4.0) -> Op:
 def _field(pattern: Tensor, height: int, width: int, sigma: float) -> Tensor:
     """float64 [n,2,H,W]: smoothed noise over the plane, a pure function of pattern and place; it does not end at the border."""
     reach = math.ceil(3 * sigma)
-    key = (pattern.double() * 2**24).to(torch.int64)[:, None]
-    place = places(2, height + 2 * reach, width + 2 * reach, pattern.device)
-    noise = ((hashed(key, place) >> 40) & 0xFFFFFF).double() * 2.0**-23 - 1
-    noise = noise.reshape(len(pattern), 2, height + 2 * reach, width + 2 * reach)
     weights = [math.exp(-0.5 * (k / sigma) ** 2) for k in range(-reach, reach + 1)]
     weights = [weight / sum(weights) for weight in weights]
-    return _smoothed(_smoothed(noise, weights, 2), weights, 3)
-
-
-def _smoothed(field: Tensor, weights: list[float], dim: int) -> Tensor:
-    length = field.shape[dim] - len(weights) + 1
-    total = field.narrow(dim, 0, length) * weights[0]
-    for k, weight in enumerate(weights[1:], start=1):
-        total = total + field.narrow(dim, k, length) * weight
-    return total
+    key = (pattern.double() * 2**24).to(torch.int64)
+    return backend(pattern.device).smooth_field(key, weights, height, width)

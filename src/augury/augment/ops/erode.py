@@ -1,7 +1,5 @@
 """Erode: every pixel becomes the darkest of its neighbourhood."""
 
-import torch
-
 from augury.augment.ops._neighbourhood import MOST_PIXELS, Footprint, extreme
 from augury.core.laws import Choice
 from augury.core.op import Op, Parameter
@@ -13,5 +11,5 @@ from augury.core.registry import register
 def erode(*, footprint: Footprint = "square") -> Op:
     """Replaces each pixel by the darkest in a square or cross of side `width`: bright strokes get thinner."""
     width = Parameter(Choice((2.0, 3.0)), Interval(1, MOST_PIXELS), "pixels")
-    lowered = extreme(torch.minimum, 255, footprint, longer="before")
+    lowered = extreme(footprint, brightest=False, longer="before")
     return Op("erode", "map", lowered, {"width": width}, identity={"width": 1.0}, reads="in place")

@@ -6,7 +6,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from augury.augment.ops._displace import displaced
+from augury.augment.forms.backends import backend
 from augury.core.laws import Uniform
 from augury.core.op import Op, Parameter, Values
 from augury.core.options import Interval
@@ -29,7 +29,7 @@ def swirl(*, radius: Annotated[float, Interval(1)] = 100.0) -> Op:
         return row, column
 
     def run(images: Tensor, values: Values, size: Tensor) -> Tensor:
-        return displaced(images, *reads(values, size, *images.shape[-2:]), size)
+        return backend(images.device).displaced(images, *reads(values, size, *images.shape[-2:]), size)
 
     strength = Parameter(Uniform(-0.25, 0.25), Interval(-100, 100), "radians")
     return Op("swirl", "map", run, {"strength": strength}, identity={"strength": 0.0}, reads=reads)

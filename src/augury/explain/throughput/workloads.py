@@ -24,6 +24,9 @@ JOBS = {
     "cutout": "cutout(p=1)",
     "random_erasing": "random_erasing(p=1)",
     "cutmix": "cutmix(p=1)",
+    "elastic": "elastic(p=1)",
+    "swirl": "swirl(p=1)",
+    "dilate": "dilate(p=1)",
     **CHAINS,
 }
 

@@ -1,7 +1,12 @@
-"""Samples an image at displaced positions, for operations that move every pixel by a different amount."""
+"""Displace: every pixel is read at a position of its own, for operations that move pixels by different amounts."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+from augury.augment.forms.region import places
+from augury.core.noise import hashed
 
 
 def displaced(images: Tensor, row: Tensor, column: Tensor, size: Tensor) -> Tensor:
@@ -26,3 +31,21 @@ def displaced(images: Tensor, row: Tensor, column: Tensor, size: Tensor) -> Tens
     y = torch.arange(height, device=images.device)[:, None]
     x = torch.arange(width, device=images.device)
     return torch.where(((y < rows) & (x < columns))[:, None], moved, images)
+
+
+def smooth_field(key: Tensor, weights: Sequence[float], height: int, width: int) -> Tensor:
+    """float64 [n,2,H,W]: uniform noise in [-1, 1), a pure function of `key` (int64 [n]) and place, as a sum over its neighbours
+    by `weights` (an odd number of them) down each column, then along each row; the noise does not end at the border."""
+    wider = len(weights) - 1
+    place = places(2, height + wider, width + wider, key.device)
+    noise = ((hashed(key[:, None], place) >> 40) & 0xFFFFFF).double() * 2.0**-23 - 1
+    noise = noise.reshape(len(key), 2, height + wider, width + wider)
+    return _smoothed(_smoothed(noise, weights, 2), weights, 3)
+
+
+def _smoothed(field: Tensor, weights: Sequence[float], dim: int) -> Tensor:
+    length = field.shape[dim] - len(weights) + 1
+    total = field.narrow(dim, 0, length) * weights[0]
+    for k, weight in enumerate(weights[1:], start=1):
+        total = total + field.narrow(dim, k, length) * weight
+    return total
