@@ -14,6 +14,7 @@ import hashlib
 import importlib
 import importlib.util
 import itertools
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -214,6 +215,8 @@ def _kernels(one: Address, other: Address = 0) -> ModuleType | None:
         return None
     if one.device.type == "cpu" and asked != "numba" and not _pays(one):
         return None
+    if one.device.type == "cuda" and not (torch.cuda.is_current_stream_capturing() or _right(one.device.index or 0)):
+        return None  # a step that is being recorded was made before
     return _compiled(one.device.type)
 
 
@@ -242,6 +245,32 @@ def _compiled(device: str) -> ModuleType | None:
     if name is None or importlib.util.find_spec(name) is None:
         return None
     return importlib.import_module(f"augury.core.hash_{name}")
+
+
+@functools.cache
+def _right(index: int) -> bool:
+    """Whether the hash compiled for a GPU gives PyTorch's bits; says once what is wrong where it does not."""
+    kernels = _compiled("cuda")
+    found = None if kernels is None else disagreement(kernels, torch.device("cuda", index))
+    if found is not None:
+        logging.getLogger("augury").warning(
+            f"augury: the compiled hash is not used on cuda:{index}, where it does not give the right bits ({found}); PyTorch "
+            "draws there, more slowly, with the right result"
+        )
+    return found is None
+
+
+def disagreement(kernels: ModuleType, device: torch.device) -> str | None:
+    """What of a compiled hash (`absorbed`, `bits`) is not PyTorch's on a device, or the error that it ended in; None if all is."""
+    keys = torch.tensor([0, 7, -(2**63), 2**63 - 1], device=device)
+    counter = torch.tensor([_signed(k * _GOLDEN & _MASK) for k in (1, 2)], device=device)
+    try:
+        if not torch.equal(kernels.bits(keys, 2), _mix_tensor(keys[:, None] + counter)):
+            return "bits"
+        wanted = _mix_tensor(_mix_tensor(keys + _signed(_GOLDEN)) ^ keys.flip(0))
+        return None if torch.equal(kernels.absorbed(keys, keys.flip(0)), wanted) else "absorbed"
+    except Exception as error:  # whatever a driver or a compiler ends in
+        return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _mix_int(value: int) -> int:

@@ -12,6 +12,7 @@ import torch
 from test_backends import NAMES, batch_of, chain
 
 import augury
+from augury.augment.forms import selfcheck, triton_backend
 from augury.core import hash_triton, noise, registry
 from augury.core.batch import Batch
 from augury.core.noise import Noise
@@ -70,6 +71,18 @@ def differing_hash(device: str) -> list[str]:
     return found
 
 
+def disagreements(device: str) -> list[str]:
+    """What the checks say that come before a first use."""
+    found = selfcheck.disagreement(triton_backend, torch.device(device)), noise.disagreement(hash_triton, torch.device(device))
+    return [each for each in found if each is not None]
+
+
 if __name__ == "__main__":
     wanted = sys.argv[2].split(",") if len(sys.argv) > 2 else NAMES
-    print(json.dumps(differing_hash(sys.argv[1]) + [line for name in wanted for line in differing(name, sys.argv[1])]))
+    print(
+        json.dumps(
+            disagreements(sys.argv[1])
+            + differing_hash(sys.argv[1])
+            + [line for name in wanted for line in differing(name, sys.argv[1])]
+        )
+    )

@@ -124,7 +124,33 @@ def test_captured_steps_are_eager_ones(digits: Dataset, tmp_path: Path, augment:
     assert pretended.recorded >= (3 if reads_clock else 1)
     if augment == "crop+randaugment+mixup":
         assert pretended.recorded == 1  # batches of 8 from 100 images: the last, of 4, comes WARM_UP times at most
-        assert captured.counts.steps - capture.replayed == 2 * WARM_UP
+        assert captured.counts.steps - capture.replayed == 2 * WARM_UP + 1  # and the one that is compared with a replay
+
+
+@pytest.mark.parametrize("wrong", ["loss", "weights"])
+def test_a_replay_that_is_not_the_step_is_taken_back_and_told(digits: Dataset, wrong: str) -> None:
+    # Catches a comparison of the loss alone or of the weights alone, and a replay whose update stays.
+    class Stale(Pretended):
+        def record(self, work: Callable[[], Any]) -> Any:
+            replay, (loss, logs) = super().record(work)
+
+            def off() -> None:
+                before = weights(self.training)
+                replay()
+                if wrong == "loss":
+                    loss.mul_(1.1)
+                else:  # a tenth of the update is missing
+                    for tensor, old in zip(self.training.model.state_dict().values(), before, strict=True):
+                        tensor.copy_(tensor - (tensor - old) * 0.1)
+
+            return off, (loss, logs)
+
+    settings = Settings("digits", augment="crop", epochs=2, batch_size=8)
+    eager, training = prepare(settings, digits), prepare(settings, digits)
+    capture = Capture(torch.device("cpu"), recorder=Stale(training))
+    expected, found = Trainer(eager).run(), Trainer(training, capture).run()
+    assert capture.replayed == 0 and equal(eager, training) and found["counts"] == expected["counts"]
+    assert len(found["notes"]) == 1 and "augury doctor" in found["notes"][0]
 
 
 def test_what_cannot_be_captured_trains_on_and_says_why(digits: Dataset) -> None:

@@ -1,11 +1,12 @@
 """Selects the back end that executes the records: numba on a CPU, Triton on CUDA, plain PyTorch if those are not installed.
 
-All three give the same bits. `AUGURY_BACKEND=plain`, `numba` or `triton` in the environment selects one. While numba's kernels
-are compiled in the background, the plain back end is used.
+All three give the same bits, which on a GPU is tried before Triton is relied upon. `AUGURY_BACKEND=plain`, `numba` or `triton` in
+the environment selects one. While numba's kernels are compiled in the background, the plain back end is used.
 """
 
 import functools
 import importlib.util
+import logging
 import os
 
 import torch
@@ -19,9 +20,12 @@ NAMES = ("plain", "numba", "triton")
 
 
 def backend(device: torch.device) -> Backend:
-    """The back end for this device. Raises InputError if the selected one is unknown or not installed."""
+    """The back end for this device. Raises InputError if the selected one is unknown or not installed.
+
+    Triton is tried on a few images first, unless it was asked for: once per process and GPU.
+    """
     name = _name(device.type)
-    if name == "triton":
+    if name == "triton" and (_asked() == "triton" or _right(device.type, device.index or 0)):
         from augury.augment.forms import triton_backend
 
         return triton_backend
@@ -45,8 +49,34 @@ def fuses(images: torch.Tensor) -> bool:
 
 
 @constant_when_compiled
+def _asked() -> str | None:
+    return os.environ.get("AUGURY_BACKEND")
+
+
+@constant_when_compiled
+def _right(kind: str, index: int) -> bool:
+    """Whether Triton's kernels give PyTorch's bits on a device; says once what is wrong where they do not."""
+    if kind == "cuda" and torch.cuda.is_current_stream_capturing():
+        return True  # a step is recorded after others were made
+    return _tried(kind, index)
+
+
+@functools.cache
+def _tried(kind: str, index: int) -> bool:
+    from augury.augment.forms import selfcheck, triton_backend
+
+    found = selfcheck.disagreement(triton_backend, torch.device(kind, index))
+    if found is not None:
+        logging.getLogger("augury").warning(
+            f"augury: Triton's kernels are not used on {kind}:{index}, where they do not give the right pixels ({found}); PyTorch "
+            "augments there, more slowly, with the right result; `augury doctor` says more"
+        )
+    return found is None
+
+
+@constant_when_compiled
 def _name(kind: str) -> str:
-    name = os.environ.get("AUGURY_BACKEND") or _by_device(kind)
+    name = _asked() or _by_device(kind)
     if name not in NAMES:
         raise InputError(f"AUGURY_BACKEND: unknown back end {name!r}; choose one of {', '.join(NAMES)}")
     if not available(name):

@@ -22,6 +22,7 @@ from augury.train.engine.world import World
 from augury.train.method.counts import Counts
 
 WARM_UP = 3
+MOST_APART = 0.05
 Outcome = tuple[Tensor, dict[str, Tensor]]
 
 
@@ -77,7 +78,10 @@ class Recorded:
 
 @dataclass
 class Capture:
-    """Records a training's steps and replays them; where that cannot be, trains eagerly and says why in `reason`."""
+    """Records a training's steps and replays them; where that cannot be, trains eagerly and says why in `reason`.
+
+    checked: whether the first recorded step was compared with an eager one.
+    """
 
     device: torch.device
     recorder: Recorder | None = None
@@ -85,6 +89,7 @@ class Capture:
     graphs: dict[tuple[Hashable, ...], Recorded] = field(default_factory=dict)
     seen: dict[tuple[Hashable, ...], int] = field(default_factory=dict)
     reads_clock: bool = False
+    checked: bool = False
     replayed: int = 0
     epoch: Tensor = field(init=False)
 
@@ -118,7 +123,29 @@ class Capture:
                 return self.recorder.eager(lambda: compute(t, share, streams, clock, program, self.epoch))
             if not self._record(t, key, share, clock, program):
                 return compute(t, share, streams, clock, program, self.epoch)
+            if not self.checked:
+                return self._check(t, key, share, lambda: compute(t, share, streams, clock, program, self.epoch))
         return self._replay(t, key, share)
+
+    def _check(self, t: Training, key: tuple[Hashable, ...], share: Share, eager: Callable[[], Outcome]) -> Outcome:
+        """The step done eagerly, after a replay of it that is taken back; where the two differ, no step is replayed again."""
+        self.checked = True
+        state, noise = _state(t), torch.get_rng_state()
+        on_device = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+        before, counts = [tensor.clone() for tensor in state], replace(t.counts)
+        loss, _ = self._replay(t, key, share)
+        replayed = [tensor.clone() for tensor in state]
+        self.replayed -= 1
+        _put_back(t.counts, counts)
+        for tensor, kept in zip(state, before, strict=True):
+            tensor.copy_(kept)
+        torch.set_rng_state(noise)
+        if on_device is not None:
+            torch.cuda.set_rng_state(on_device, self.device)
+        done = eager()
+        if not (_near([loss], [done[0]], [torch.zeros_like(loss)]) and _near(replayed, state, before)):
+            self.reason = "a replayed step did not do what it does without one; `augury doctor` tries both at length"
+        return done
 
     def _key(self, t: Training, share: Share, clock: Clock, program: Hashable) -> tuple[Hashable, ...]:
         mapped = None if t.method.saliency is None else clock.step % t.method.saliency.every == 0
@@ -167,6 +194,22 @@ class Capture:
             setattr(t.counts, f.name, getattr(t.counts, f.name) + getattr(graph.counts, f.name))
         loss, logs = graph.outcome
         return loss.clone(), {name: value.clone() for name, value in logs.items()}
+
+
+def _state(t: Training) -> list[Tensor]:
+    """The tensors that a step changes, themselves: weights, statistics, and what the optimiser keeps."""
+    kept = [value for each in t.optimizer.state.values() for value in each.values() if isinstance(value, Tensor)]
+    return [*t.model.state_dict().values(), *t.method.extra.state_dict().values(), *kept]
+
+
+@torch.no_grad()
+def _near(found: list[Tensor], wanted: list[Tensor], before: list[Tensor]) -> bool:
+    """Whether two changes differ by less than MOST_APART of one of them; sums may round in another order."""
+
+    def length(one: list[Tensor], other: list[Tensor]) -> Tensor:
+        return torch.stack([(a.double() - b.double()).norm() for a, b in zip(one, other, strict=True)]).norm()
+
+    return bool(length(found, wanted) <= MOST_APART * length(wanted, before))
 
 
 def _put_back(counts: Counts, before: Counts) -> None:
