@@ -15,6 +15,7 @@ from torch import Tensor
 from augury.core.plan import Clock
 from augury.train.engine.feed import Share
 from augury.train.engine.settings import Settings
+from augury.train.engine.setup import cuda_devices
 from augury.train.engine.step import compute
 from augury.train.engine.streams import Drawn
 from augury.train.engine.training import Training
@@ -130,18 +131,15 @@ class Capture:
     def _check(self, t: Training, key: tuple[Hashable, ...], share: Share, eager: Callable[[], Outcome]) -> Outcome:
         """The step done eagerly, after a replay of it that is taken back; where the two differ, no step is replayed again."""
         self.checked = True
-        state, noise = _state(t), torch.get_rng_state()
-        on_device = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+        state = _state(t)
         before, counts = [tensor.clone() for tensor in state], replace(t.counts)
-        loss, _ = self._replay(t, key, share)
+        with torch.random.fork_rng(devices=cuda_devices(self.device)):
+            loss, _ = self._replay(t, key, share)
         replayed = [tensor.clone() for tensor in state]
         self.replayed -= 1
         _put_back(t.counts, counts)
         for tensor, kept in zip(state, before, strict=True):
             tensor.copy_(kept)
-        torch.set_rng_state(noise)
-        if on_device is not None:
-            torch.cuda.set_rng_state(on_device, self.device)
         done = eager()
         if not (_near([loss], [done[0]], [torch.zeros_like(loss)]) and _near(replayed, state, before)):
             self.reason = "a replayed step did not do what it does without one; `augury doctor` tries both at length"
