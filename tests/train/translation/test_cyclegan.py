@@ -10,10 +10,10 @@ from torch import Tensor
 from augury.augment.names import build
 from augury.core.errors import RunError
 from augury.core.options import parse_chain
-from augury.train.translation.cyclegan import CycleGan, Source, translate
+from augury.train.translation.cyclegan import CycleGan, Example, Source, translate
 from augury.train.translation.discriminator import Discriminator
 from augury.train.translation.generator import TranslationGenerator, down_levels, padded_side
-from augury.train.translation.losses import Weights, discriminator_loss, generator_losses
+from augury.train.translation.losses import Weights, discriminator_loss, generator_losses, guided_losses
 from augury.train.translation.replay import ReplayBuffer
 from augury.train.translation.settings import TranslationSettings
 
@@ -80,6 +80,48 @@ def test_one_way_round_trips_teach_the_way_back_alone() -> None:
         assert abs(float(there.grad)) == pytest.approx(10 * share, rel=1e-5) and abs(float(back.grad)) == pytest.approx(10 * share)
 
 
+def test_the_guided_losses_of_known_maps() -> None:
+    """a is 0 and b 0.5; to_a takes 0.5 away, to_b adds its guide: what b lost brings a to b, and what a lost is nothing."""
+    a, b = torch.zeros(4, 1, 8, 8), torch.full((4, 1, 8, 8), 0.5)
+    guides = []
+
+    def to_b(images: Tensor, guide: Tensor | None) -> Tensor:
+        guides.append(guide)
+        return images if guide is None else images + guide
+
+    def undecided(images: Tensor) -> Tensor:
+        return torch.zeros(len(images), 1, 2, 2)
+
+    found = guided_losses(to_b, lambda images, guide: images - 0.5, undecided, undecided, a, b, Weights(cycle=10.0, identity=5.0))
+    assert float(found.adversarial) == pytest.approx(2 * math.log(2), rel=1e-6)
+    assert float(found.cycle) == pytest.approx(10 * 0.5), "b comes back as it was, a ends at -0.5"
+    assert float(found.identity) == pytest.approx(5 * 0.5)
+    assert torch.equal(found.fake_b, torch.cat([b[:2], a[2:]])), "with a guide in the first half"
+    assert [None if guide is None else float(guide.mean()) for guide in guides] == [None, 0.5, 0.5, None]
+
+
+def test_a_guide_teaches_nothing_to_who_made_it() -> None:
+    """Catches a generator that is rewarded for what others make of its guide."""
+    a, b = torch.zeros(2, 1, 8, 8), torch.ones(2, 1, 8, 8)
+    taken = torch.tensor(0.3, requires_grad=True)
+    judge = lambda images: images.mean((1, 2, 3), keepdim=True)  # noqa: E731
+    found = guided_losses(
+        lambda images, guide: images if guide is None else images + guide, lambda images, guide: images - taken,
+        lambda images: images.detach() * 0, judge, a, b, Weights(cycle=1.0, identity=0.0),
+    )  # fmt: skip
+    # What is left is its own trip back: a went to b unchanged and ends at -0.3.
+    found.total.backward()
+    assert taken.grad is not None and float(taken.grad) == pytest.approx(1.0)
+
+
+def test_rates_of_guided_generators_fall_over_the_second_half() -> None:
+    guided, other = (TranslationSettings(steps=10, generator=kind) for kind in ("guided", "masked"))
+    assert [guided.share(step) for step in (0, 5, 6, 9)] == pytest.approx([1, 1, 0.8, 0.2]) and other.share(9) == 1
+    made = gan(2, generator="guided", lr=1e-3)
+    made.run()
+    assert made.generator_optimizer.param_groups[0]["lr"] == pytest.approx(1e-3)  # of step 1 of 2, where the fall begins
+
+
 def test_a_closed_mask_leaves_the_image_and_an_open_one_gives_the_colours() -> None:
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
@@ -126,13 +168,22 @@ def test_sides_and_levels_are_the_published_ones() -> None:
     assert [padded_side(n, n) for n in (28, 32, 128, 224)] == [32, 32, 128, 256]
     assert [width for width, _ in down_levels(32)] == [32, 64, 128, 256, 512]
     assert [width for width, _ in down_levels(256)] == [64, 128, 256, 512, 512, 512, 512, 512]
+    assert [width for width, _ in down_levels(32, masked=True)] == [32, 64, 128, 128, 128], "masked ones are ours"
+    assert down_levels(8, masked=True) == down_levels(8)
 
 
-def test_resuming_is_exact(tmp_path: Path) -> None:
-    straight = gan(4)
+@pytest.mark.parametrize("generator", ["guided", "masked"])
+def test_resuming_is_exact(tmp_path: Path, generator: str) -> None:
+    straight = gan(4, generator=generator)
     straight.run()
-    gan(2).run(tmp_path)
-    resumed = gan(4)
+
+    def stop(row: dict[str, object]) -> None:
+        if row["step"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        gan(4, generator=generator).run(tmp_path, stop, every=1)
+    resumed = gan(4, generator=generator)
     resumed.run(tmp_path)
     assert resumed.step == 4 and resumed.seconds > 0
     for one, other in zip(straight._networks(), resumed._networks(), strict=True):
@@ -164,7 +215,7 @@ def test_a_batch_visits_strata_equally_and_images_anew() -> None:
     assert sorted(r for r in seen[:100] if r >= 9) == sorted([9, 10, 11] * 4)
 
 
-@pytest.mark.parametrize("generator", ["masked", "published"])
+@pytest.mark.parametrize("generator", ["guided", "masked", "published"])
 def test_it_learns_to_brighten_a_square(generator: str) -> None:
     """Two subgroups that differ in one square's brightness: soon the translation moves it most of the way."""
     made = gan(60, lr=2e-3, batch_size=4, generator=generator)
@@ -175,7 +226,31 @@ def test_it_learns_to_brighten_a_square(generator: str) -> None:
     assert there > 150 > 100 > back
 
 
+def spotted(count: int, seed: int) -> Tensor:
+    """uint8 [N,1,8,8]: faint noise with a bright 2x2 spot at one of four places."""
+    images, generator = squares(count, 0, seed), torch.Generator().manual_seed(seed)
+    for image, (y, x) in zip(images, torch.randint(0, 2, (count, 2), generator=generator).tolist(), strict=True):
+        image[0, 1 + 4 * y : 3 + 4 * y, 1 + 4 * x : 3 + 4 * x] = 220
+    return images
+
+
+def test_guided_generators_put_what_an_example_has_where_it_has_it() -> None:
+    """One subgroup has a spot at a place that nothing in the other tells; catches an example that is not read."""
+    settings = TranslationSettings(steps=120, batch_size=8, seed=1, generator="guided")
+    made = CycleGan.prepare(source(squares(30, 0, 0)), source(spotted(30, 1), 100), PIPELINE, settings, torch.device("cpu"))
+    made.run()
+    examples = spotted(24, 7)
+    found = translate(made.to_b, squares(24, 0, 8), seed=0, example=Example(examples, made.to_a)).float()
+    spot = examples > 100
+    assert float(found[spot].mean()) > 120 > 60 > float(found[~spot].mean())
+
+
 def test_translating_a_single_image_and_none() -> None:
+    guided = gan(1, generator="guided")
+    for count in (0, 1, 65):
+        shown = Example(squares(count, 200, 4), guided.to_a)
+        first, second = (translate(guided.to_b, squares(count, 40, 3), seed=0, example=shown) for _ in range(2))
+        assert first.shape == (count, 1, 8, 8) and torch.equal(first, second)
     made = gan(1)
     assert translate(made.to_b, squares(1, 40, 3), seed=0).shape == (1, 1, 8, 8)
     assert translate(made.to_b, squares(0, 40, 3), seed=0).shape == (0, 1, 8, 8)

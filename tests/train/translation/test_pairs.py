@@ -14,14 +14,14 @@ FOUR = groups([(0, 0), (0, 1), (1, 0), (1, 1)], [6, 2, 3, 5])
 
 
 class Add(nn.Module):
-    """A generator that shifts brightness by so many grey levels."""
+    """A generator that shifts brightness by so many grey levels, and by a guide where it reads one."""
 
-    def __init__(self, levels: int) -> None:
+    def __init__(self, levels: int, *, guided: bool = False) -> None:
         super().__init__()
-        self.levels = nn.Parameter(torch.tensor(float(levels)))
+        self.levels, self.guided = nn.Parameter(torch.tensor(float(levels))), guided
 
-    def forward(self, images: Tensor) -> Tensor:
-        return images + self.levels / 127.5
+    def forward(self, images: Tensor, guide: Tensor | None = None) -> Tensor:
+        return images + self.levels / 127.5 + (0 if guide is None else guide)
 
 
 def split_of(found: object) -> Split:
@@ -102,3 +102,16 @@ def test_identity_translators_give_no_inconsistency() -> None:
     logits = network(split.images.flatten(1).float() / 255)
     others = network(found.flatten(0, 1).flatten(1).float() / 255).reshape(len(logits), 2, 3)
     assert consistency(logits, others, torch.ones(len(logits), 2, dtype=torch.bool)).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(("lost", "taken"), [(60, "the example's way"), (-200, "the way without")])
+def test_guided_translations_take_the_way_that_comes_nearer_to_the_target(lost: int, taken: str) -> None:
+    """The target is 60 levels brighter. An example loses 60 on its way out, which is what it should guide to, or gains 200."""
+    two = groups([(0, 0), (0, 1)], [5, 4])
+    split = split_of(two)
+    bright = Split(split.images + 60 * split.groups[:, None, None, None].to(torch.uint8), split.labels, split.ids, split.groups)
+    translators = Translators(pairs_of(two), {0: (Add(0, guided=True), Add(-lost, guided=True))})  # type: ignore[dict-item]
+    made = translate_split(dataset_of(bright), two, translators, seed=0)
+    expected = bright.images[:5] + (60 if taken == "the example's way" else 0)
+    assert torch.equal(made[:5, 1], expected)
+    assert torch.equal(made[5:, 1], bright.images[5:]), "to its own subgroup an image goes without an example"

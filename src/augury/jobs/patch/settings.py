@@ -7,7 +7,7 @@ from augury.core.errors import InputError
 from augury.core.flags import flag
 from augury.core.options import Interval
 from augury.train.engine.settings import checked
-from augury.train.translation.settings import TranslationSettings
+from augury.train.translation.settings import Kind, TranslationSettings
 
 Stage = Literal["find", "translate", "retrain", "report"]
 STAGES: tuple[Stage, ...] = ("find", "translate", "retrain", "report")
@@ -25,8 +25,11 @@ class PatchSettings:
         None, "Patching", "finished run whose network is to be patched", value="RUN", unset="one trained by the first strategy"
     )
     translate: Literal["class", "all"] = flag("all", "Patching", "one CycleGAN for each class, or one for all classes")
-    translate_generator: Literal["masked", "published"] = flag(
-        "masked", "Patching", "masked changes an image only where a mask says so; published is the paper's CycleGAN"
+    translate_generator: Kind = flag(
+        "masked",
+        "Patching",
+        "masked changes an image only where a mask says so; guided is also shown an example of the target; published is the "
+        "paper's CycleGAN",
     )
     translate_steps: Annotated[int, Interval(1)] = flag(1000, "Patching", "steps of each CycleGAN")
     translate_batch_size: Annotated[int, Interval(2)] = flag(16, "Patching", "images of each subgroup per step")
@@ -46,7 +49,7 @@ class PatchSettings:
         return PatchSettings(**checked(PatchSettings, values, where))
 
     def translation(self, seed: int) -> TranslationSettings:
-        usual = 1e-3 if self.translate_generator == "masked" else 2e-4
+        usual = 2e-4 if self.translate_generator == "published" else 1e-3
         return TranslationSettings(
             self.translate_steps, self.translate_batch_size, usual if self.translate_lr is None else self.translate_lr,
             self.translate_lr_discriminator, seed, self.translate_generator,

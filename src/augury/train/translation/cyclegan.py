@@ -15,9 +15,10 @@ from augury.core.errors import RunError
 from augury.core.noise import Noise
 from augury.core.plan import Clock
 from augury.train.engine import checkpoint
+from augury.train.engine.update import set_rate
 from augury.train.translation.discriminator import Discriminator
 from augury.train.translation.generator import TranslationGenerator
-from augury.train.translation.losses import MASKED, PUBLISHED, discriminator_loss, generator_losses
+from augury.train.translation.losses import MASKED, PUBLISHED, GeneratorLosses, discriminator_loss, generator_losses, guided_losses
 from augury.train.translation.replay import ReplayBuffer
 from augury.train.translation.settings import TranslationSettings
 
@@ -80,8 +81,8 @@ class CycleGan:
         channels, height, width = a.images.shape[1:]
         with torch.random.fork_rng(devices=[]):
             torch.random.manual_seed(settings.seed)
-            masked = settings.generator == "masked"
-            generators = [_placed(TranslationGenerator(channels, height, width, masked=masked), device) for _ in range(2)]
+            kind = {"masked": settings.generator != "published", "guided": settings.generator == "guided"}
+            generators = [_placed(TranslationGenerator(channels, height, width, **kind), device) for _ in range(2)]
             judges = [_placed(Discriminator(channels, height, width), device) for _ in range(2)]
         rates = ((generators, settings.lr), (judges, settings.lr_discriminator))
         made, judged = (
@@ -118,10 +119,12 @@ class CycleGan:
         generator = torch.Generator().manual_seed(self._seed())
         torch.random.manual_seed(self._seed())
         a, b = self._batch(self.a, "a"), self._batch(self.b, "b")
+        rates = (self.generator_optimizer, self.settings.lr), (self.judge_optimizer, self.settings.lr_discriminator)
+        for optimizer, rate in rates:
+            set_rate(optimizer, rate * self.settings.share(self.step))
         # The generators' step needs no gradients of the discriminators' weights, which are a fifth of its work.
         self._judging(False)
-        weights = MASKED if self.settings.generator == "masked" else PUBLISHED
-        losses = generator_losses(self.to_b, self.to_a, self.judge_a, self.judge_b, a, b, weights)
+        losses = self._losses(a, b)
         self.generator_optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         self.generator_optimizer.step()
@@ -173,6 +176,12 @@ class CycleGan:
         done, _ = self.pipeline.run(batch, Noise(noise.key.to(self.device)), clock=Clock(self.step, self.settings.steps, self.step))
         return done.images
 
+    def _losses(self, a: Tensor, b: Tensor) -> GeneratorLosses:
+        networks = self.to_b, self.to_a, self.judge_a, self.judge_b
+        if self.settings.generator == "guided":
+            return guided_losses(*networks, a, b)
+        return generator_losses(*networks, a, b, MASKED if self.settings.generator == "masked" else PUBLISHED)
+
     def _judging(self, on: bool) -> None:
         """Whether the discriminators' weights get gradients."""
         for judge in (self.judge_a, self.judge_b):
@@ -204,25 +213,49 @@ def _finite(value: float) -> bool:
     return value == value and abs(value) != float("inf")
 
 
+@dataclass(frozen=True)
+class Example:
+    """What guides a translation: uint8 [N,C,H,W], an image of the target subgroup for every one that is translated, and the
+    generator that takes them out of it."""
+
+    images: Tensor
+    out: TranslationGenerator
+
+
 @torch.no_grad()
-def translate(generator: TranslationGenerator, images: Tensor, *, seed: int, batch_size: int = 64) -> Tensor:
+def translate(
+    generator: TranslationGenerator, images: Tensor, *, seed: int, batch_size: int = 64, example: Example | None = None
+) -> Tensor:
     """uint8 [N,C,H,W] translated, in batches with their own statistics and dropout active, as the published code makes them.
 
-    The last batch is never a single image: it would have no statistics. Deterministic in `seed`.
+    The last batch is never a single image: it would have no statistics. Deterministic in `seed`. example: for guided
+    generators, which do without one as well.
     """
     device = next(generator.parameters()).device
-    was = generator.training
-    generator.train()
+    networks = [generator] if example is None else [generator, example.out]
+    was = [network.training for network in networks]
+    for network in networks:
+        network.train()
     parts = []
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.random.manual_seed(seed)
-        for chunk in _chunks(images, batch_size):
-            alone = len(chunk) == 1
-            values = chunk.to(device).to(torch.float32) / 127.5 - 1
-            made = generator(torch.cat([values, values]) if alone else values)[: len(chunk)]
+        examples = _chunks(images if example is None else example.images, batch_size)
+        for chunk, shown in zip(_chunks(images, batch_size), examples, strict=True):
+            values, guide = _values(chunk, device), None
+            if example is not None:
+                guide = _values(shown, device)
+                guide = guide - example.out(guide)
+            made = generator(values, guide)[: len(chunk)]
             parts.append(((made + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu())
-    generator.train(was)
+    for network, training in zip(networks, was, strict=True):
+        network.train(training)
     return torch.cat(parts) if parts else images.clone()
+
+
+def _values(images: Tensor, device: torch.device) -> Tensor:
+    """float32 in [-1, 1]; a single image twice, since a batch of one has no statistics."""
+    values = images.to(device).to(torch.float32) / 127.5 - 1
+    return torch.cat([values, values]) if len(values) == 1 else values
 
 
 def _chunks(images: Tensor, batch_size: int) -> list[Tensor]:

@@ -5,7 +5,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _SLOPE = 0.3
-_WIDEST = 512
 _CLOSED = -1.0
 
 
@@ -17,16 +16,26 @@ def padded_side(height: int, width: int) -> int:
     return side
 
 
-def down_levels(side: int) -> list[tuple[int, int]]:
+def down_levels(side: int, *, masked: bool = False) -> list[tuple[int, int]]:
     """(channels, stride) of the levels that bring a power-of-two side down to 1x1, or to 2x2 from 8 and 16.
 
     As published: 32, 64, ... 512 for MNIST (28, padded to 32), 64, ... 512, 512, ... for photographs (64 and more). Sides
     of 8 and 16 start with a level of stride 1: a skip at half of so few pixels would lose the image.
     """
-    base = 32 if side <= 32 else 64
+    base, widest = _base(side), widest_of(side, masked=masked)
     halvings = side.bit_length() - 1
     strides = [1] + [2] * (halvings - 1) if side <= 16 else [2] * halvings
-    return [(min(base * 2**level, _WIDEST), stride) for level, stride in enumerate(strides)]
+    return [(min(base * 2**level, widest), stride) for level, stride in enumerate(strides)]
+
+
+def widest_of(side: int, *, masked: bool = False) -> int:
+    """The most channels of a level: as published 512; of masked generators, which keep what they do not change, four times the
+    first level's, in two thirds of the time."""
+    return 4 * _base(side) if masked else 512
+
+
+def _base(side: int) -> int:
+    return 32 if side <= 32 else 64
 
 
 class TranslationGenerator(nn.Module):
@@ -34,28 +43,32 @@ class TranslationGenerator(nn.Module):
 
     Images [B,C,H,W] in [-1, 1] are padded with 0 to a power of two, brought down to 1x1 and back up with skips; tanh;
     cut to their size again. Batch normalisation by the batch's own statistics always, translating included, as Goel et
-    al.'s released code does, so a batch needs two images. In training mode the first three 512-channel layers of the way
+    al.'s released code does, so a batch needs two images. In training mode the first three of the widest layers of the way
     up drop half of their activations; that mode is the one to translate in. Weights are normal with deviation 0.02.
 
     masked: the last layer gives colours and a mask in [0, 1], and the result is image + mask * (colours - image), as in
     Pumarola et al. 2018 (GANimation, arXiv:1807.09251, section 4.1): what the mask leaves out is the image itself, and does
     not have to be learned. The mask starts at about a quarter.
+
+    guided: beside the image it reads a guide of the same shape, zeros without one: what another image of the target subgroup
+    loses on its way out of it (`losses.guided_losses`). As in Zhou et al. 2017 (GeneGAN, arXiv:1705.04932), what differs from
+    image to image in a subgroup is taken from an example and need not be guessed.
     """
 
-    def __init__(self, channels: int, height: int, width: int, *, masked: bool = False) -> None:
+    def __init__(self, channels: int, height: int, width: int, *, masked: bool = False, guided: bool = False) -> None:
         super().__init__()
-        self.channels, self.masked = channels, masked
+        self.channels, self.masked, self.guided = channels, masked, guided
         self.size = (height, width)
         self.side = padded_side(height, width)
-        levels = down_levels(self.side)
+        levels = down_levels(self.side, masked=masked)
         widths = [width for width, _ in levels]
         self.down = nn.ModuleList(
             _down(a, b, stride, normalised=level > 0)
-            for level, (a, (b, stride)) in enumerate(zip([channels, *widths[:-1]], levels, strict=True))
+            for level, (a, (b, stride)) in enumerate(zip([channels * (1 + guided), *widths[:-1]], levels, strict=True))
         )
         outputs = widths[-2::-1]
         entering = [widths[-1], *(2 * n for n in outputs[:-1])]
-        wide = sum(n == _WIDEST for n in outputs)
+        wide = sum(n == widest_of(self.side, masked=masked) for n in outputs)
         self.up = nn.ModuleList(
             _up(a, b, dropout=level < min(3, wide)) for level, (a, b) in enumerate(zip(entering, outputs, strict=True))
         )
@@ -66,10 +79,11 @@ class TranslationGenerator(nn.Module):
         if masked and self.last.bias is not None:
             nn.init.constant_(self.last.bias[channels:], _CLOSED)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, guide: Tensor | None = None) -> Tensor:
         height, width = self.size
         top, left = (self.side - height) // 2, (self.side - width) // 2
-        maps = functional.pad(images, (left, self.side - width - left, top, self.side - height - top))
+        read = torch.cat([images, torch.zeros_like(images) if guide is None else guide], 1) if self.guided else images
+        maps = functional.pad(read, (left, self.side - width - left, top, self.side - height - top))
         skips = []
         for level in self.down:
             maps = level(maps)

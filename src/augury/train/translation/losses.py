@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 Map = Callable[[Tensor], Tensor]
+GuidedMap = Callable[[Tensor, Tensor | None], Tensor]
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,26 @@ def generator_losses(
     cycle = functional.l1_loss(to_a(there), a) + functional.l1_loss(to_b(back), b)
     identity = functional.l1_loss(to_a(a), a) + functional.l1_loss(to_b(b), b)
     return GeneratorLosses(adversarial, weights.cycle * cycle, weights.identity * identity, fake_a.detach(), fake_b.detach())
+
+
+def guided_losses(
+    to_b: GuidedMap, to_a: GuidedMap, judge_a: Map, judge_b: Map, a: Tensor, b: Tensor, weights: Weights = MASKED
+) -> GeneratorLosses:
+    """The same for generators that read a guide: what an image of b loses on its way to a guides an image of a to b.
+
+    The guide carries what a one-way translation cannot know: with its own, the round trip has to end at the image itself, which
+    teaches a generator to put what the guide shows where the guide shows it; with another image's, the discriminators judge what
+    that comes to, as they judge translations without a guide. fake_a, fake_b: with a guide in the first half of the batch.
+    """
+    bare_b, bare_a = to_b(a, None), to_a(b, None)
+    lost_by_a, lost_by_b = (a - bare_b).detach(), (b - bare_a).detach()
+    guided_b, guided_a = to_b(a, lost_by_b), to_a(b, lost_by_a)
+    judged = real_loss(judge_b(guided_b)) + real_loss(judge_b(bare_b)) + real_loss(judge_a(guided_a)) + real_loss(judge_a(bare_a))
+    cycle = functional.l1_loss(to_b(bare_a.detach(), lost_by_b), b) + functional.l1_loss(to_a(bare_b.detach(), lost_by_a), a)
+    identity = functional.l1_loss(to_a(a, None), a) + functional.l1_loss(to_b(b, None), b)
+    half = len(a) // 2
+    fake_a, fake_b = (torch.cat([one[:half], other[half:]]).detach() for one, other in ((guided_a, bare_a), (guided_b, bare_b)))
+    return GeneratorLosses(0.5 * judged, weights.cycle * cycle, weights.identity * identity, fake_a, fake_b)
 
 
 def discriminator_loss(judge: Map, real: Tensor, replayed: Tensor) -> Tensor:

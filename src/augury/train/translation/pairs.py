@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from augury.core.errors import InputError
+from augury.core.noise import Noise
 from augury.train.data.dataset import Dataset, Split
 from augury.train.data.groups import Groups
-from augury.train.translation.cyclegan import Source, translate
+from augury.train.translation.cyclegan import Example, Source, translate
 from augury.train.translation.generator import TranslationGenerator
+from augury.train.translation.quality import MOST_COMPARED, energy_distance, features
 
 Scope = Literal["class", "all"]
 FEWEST = 2
@@ -103,7 +105,8 @@ def translate_split(dataset: Dataset, groups: Groups, translators: Translators, 
     """uint8 [N,K,C,H,W]: of every training image its translations to the K subgroups of its class, made once.
 
     As published, an image also passes through a generator to its own subgroup, which should be near the identity. K is the
-    largest number of subgroups in a class; images of classes with fewer are repeated (their strategy leaves them out).
+    largest number of subgroups in a class; images of classes with fewer are repeated (their strategy leaves them out). Guided
+    generators translate with an example and without one, and the way that brings a subgroup's images nearer to the target is taken.
     """
     split = dataset.train
     assert split.groups is not None
@@ -117,8 +120,24 @@ def translate_split(dataset: Dataset, groups: Groups, translators: Translators, 
             rows = ((split.labels == y) & (split.groups == start)).nonzero()[:, 0]
             for place, target in enumerate(own):
                 generator = translators.generator(y, start, target)
-                found[rows, place] = translate(generator, split.images[rows], seed=seed + place)
+                made = translate(generator, split.images[rows], seed=seed + place)
+                if generator.guided and start != target:
+                    real = ((split.labels == y) & (split.groups == target)).nonzero()[:, 0]
+                    out = translators.generator(y, target, start)
+                    made = _nearer(made, generator, out, split, rows, real, seed + place)
+                found[rows, place] = made
     return found
+
+
+def _nearer(
+    bare: Tensor, generator: TranslationGenerator, out: TranslationGenerator, split: Split, rows: Tensor, real: Tensor, seed: int
+) -> Tensor:
+    """Translations without an example, or those with examples from the `real` rows of the target where these are nearer to them."""
+    drawn = Noise.of(seed, split.ids[rows]).fold("example").integers(1, len(real))[:, 0]
+    guided = translate(generator, split.images[rows], seed=seed, example=Example(split.images[real[drawn]], out))
+    goal = features(split.images[real[:MOST_COMPARED]])
+    apart = [energy_distance(features(made[:MOST_COMPARED]), goal) for made in (guided, bare)]
+    return guided if apart[0] < apart[1] else bare
 
 
 def _subgroup(groups: Groups, g: int) -> str:

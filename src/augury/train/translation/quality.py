@@ -12,7 +12,7 @@ from augury.train.data.dataset import Split
 from augury.train.data.groups import Groups
 
 _SIDE = 32
-_MOST = 2000
+MOST_COMPARED = 2000
 FLIPPED, LOST, FEWEST_JUDGED = 80.0, 10.0, 10
 
 
@@ -36,7 +36,7 @@ class Judge:
         assert train.groups is not None
         cells = groups.of_split(validation)
         known = (cells >= 0).nonzero()[:, 0]
-        fitted, tried = known[::2], known[1::2][:_MOST]
+        fitted, tried = known[::2], known[1::2][:MOST_COMPARED]
         images = torch.cat([train.images, validation.images[fitted]])
         labels = torch.cat([train.labels, validation.labels[fitted]])
         every = torch.cat([groups.of_split(train), cells[fitted]])
@@ -104,8 +104,8 @@ def qualities(split: Split, groups: Groups, translated: Tensor, judge: Judge, tr
             for place, target in enumerate(own):
                 if start == target:
                     continue
-                real = split.images[((split.labels == y) & (split.groups == target)).nonzero()[:_MOST, 0]]
-                chosen = rows[:_MOST]
+                real = split.images[((split.labels == y) & (split.groups == target)).nonzero()[:MOST_COMPARED, 0]]
+                chosen = rows[:MOST_COMPARED]
                 made, before = translated[chosen, place], split.images[chosen]
                 inputs = features(made).numpy()
                 distances: tuple[float | None, float | None] = (None, None)
@@ -147,7 +147,7 @@ def _balanced(cells: Tensor) -> Tensor:
     """Rows int64: of every group as many as the largest has, repeated in turn where a group has fewer; at most 2,000 in all."""
     present = [g for g in cells.unique().tolist() if g >= 0]
     every = [(cells == g).nonzero()[:, 0] for g in present]
-    count = min(max(map(len, every)), _MOST // len(every))
+    count = min(max(map(len, every)), MOST_COMPARED // len(every))
     return torch.cat([rows[torch.arange(count) % len(rows)] for rows in every])
 
 
