@@ -112,6 +112,7 @@ def test_guided_translations_take_the_way_that_comes_nearer_to_the_target(lost: 
     bright = Split(split.images + 60 * split.groups[:, None, None, None].to(torch.uint8), split.labels, split.ids, split.groups)
     translators = Translators(pairs_of(two), {0: (Add(0, guided=True), Add(-lost, guided=True))})  # type: ignore[dict-item]
     made = translate_split(dataset_of(bright), two, translators, seed=0)
+    assert translators.by_example[0, 0, 1] == (taken == "the example's way")
     expected = bright.images[:5] + (60 if taken == "the example's way" else 0)
     assert torch.equal(made[:5, 1], expected)
     assert torch.equal(made[5:, 1], bright.images[5:]), "to its own subgroup an image goes without an example"

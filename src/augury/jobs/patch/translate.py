@@ -69,6 +69,11 @@ def translate_stage(
     np.save(packed, images.numpy())
     write_atomically(output / TRANSLATED, packed.getvalue())
     found = {"version": 1, "pairs": rows, "images": list(images.shape), **_judged(dataset, groups, images)}
+    if translators.by_example:
+        found["by_example"] = [
+            {"label": groups.class_names[y], "start": groups.subgroup_names[start], "target": groups.subgroup_names[target],
+             "taken": taken} for (y, start, target), taken in translators.by_example.items()
+        ]  # fmt: skip
     write_json(output / TRANSLATE, found)
     return found
 

@@ -88,10 +88,12 @@ def sources(split: Split, pair: Pair) -> tuple[Source, Source]:
 
 @dataclass(frozen=True)
 class Translators:
-    """Trained generators: for a pair's number, the one to its `b` and the one to its `a`."""
+    """Trained generators: for a pair's number, the one to its `b` and the one to its `a`. by_example: for the class, start and
+    target of guided translations that were made, whether those with an example came nearer."""
 
     pairs: list[Pair]
     generators: dict[int, tuple[TranslationGenerator, TranslationGenerator]] = field(default_factory=dict)
+    by_example: dict[tuple[int, int, int], bool] = field(default_factory=dict)
 
     def generator(self, label: int, start: int, target: int) -> TranslationGenerator:
         """What takes an image of a class from a subgroup to a target; to its own, a generator that should change little."""
@@ -123,21 +125,24 @@ def translate_split(dataset: Dataset, groups: Groups, translators: Translators, 
                 made = translate(generator, split.images[rows], seed=seed + place)
                 if generator.guided and start != target:
                     real = ((split.labels == y) & (split.groups == target)).nonzero()[:, 0]
-                    out = translators.generator(y, target, start)
-                    made = _nearer(made, generator, out, split, rows, real, seed + place)
+                    guided = _guided(translators, split, rows, real, (y, start, target), seed + place)
+                    nearer = _apart(guided, split, real) < _apart(made, split, real)
+                    translators.by_example[y, start, target] = nearer
+                    made = guided if nearer else made
                 found[rows, place] = made
     return found
 
 
-def _nearer(
-    bare: Tensor, generator: TranslationGenerator, out: TranslationGenerator, split: Split, rows: Tensor, real: Tensor, seed: int
-) -> Tensor:
-    """Translations without an example, or those with examples from the `real` rows of the target where these are nearer to them."""
+def _guided(translators: Translators, split: Split, rows: Tensor, real: Tensor, way: tuple[int, int, int], seed: int) -> Tensor:
+    """The images in `rows` translated by class, start and target, with an example each from the `real` rows of the target."""
+    label, start, target = way
     drawn = Noise.of(seed, split.ids[rows]).fold("example").integers(1, len(real))[:, 0]
-    guided = translate(generator, split.images[rows], seed=seed, example=Example(split.images[real[drawn]], out))
-    goal = features(split.images[real[:MOST_COMPARED]])
-    apart = [energy_distance(features(made[:MOST_COMPARED]), goal) for made in (guided, bare)]
-    return guided if apart[0] < apart[1] else bare
+    example = Example(split.images[real[drawn]], translators.generator(label, target, start))
+    return translate(translators.generator(*way), split.images[rows], seed=seed, example=example)
+
+
+def _apart(made: Tensor, split: Split, real: Tensor) -> float:
+    return energy_distance(features(made[:MOST_COMPARED]), features(split.images[real[:MOST_COMPARED]]))
 
 
 def _subgroup(groups: Groups, g: int) -> str:
