@@ -66,3 +66,18 @@ def test_what_keeping_gains_is_what_was_measured() -> None:
     for row in rows:
         assert f"{row['mean']:.2f} | " in page and f"{100 * row['hidden']:.1f} %" in page, row["augment"]
         assert f"{row['mean']:.2f}" in card, row["augment"]
+
+
+def test_guided_translations_are_those_measured() -> None:
+    found = json.loads((ROOT / "results" / "translation_mnist_cpu.json").read_text(encoding="utf-8"))
+    text = (ROOT / "docs" / "patch.md").read_text(encoding="utf-8")
+    for q in found["qualities"]:
+        distances = (
+            f"{q['distance_before']:.2f}, {q['distance_after']:.2f} | {q['untouched_distance']:.1f}, {q['true_distance']:.1f}"
+        )
+        row = f"| {q['label']}, {q['start']} to {q['target']} | {q['images']:,} | {q['flipped']:.1f} % | {q['kept']:.1f} % | {distances} |"
+        assert row in text
+        # What the text says of them: of the same law as real images, and what is taken away leaves the digit.
+        assert abs(q["distance_after"]) < 0.1 < q["distance_before"] and q["flipped"] > 95 and q["kept"] > 90
+        assert q["target"] == "zigzag" or q["true_distance"] < 0.5 * q["untouched_distance"]
+    assert found["warnings"] == [] and f"{found['seconds_training'] / 60:.0f} minutes of one core" in text

@@ -142,7 +142,7 @@ class Capture:
             tensor.copy_(kept)
         done = eager()
         if not (_near([loss], [done[0]], [torch.zeros_like(loss)]) and _near(replayed, state, before)):
-            self.reason = "a replayed step did not do what it does without one; `augury doctor` tries both at length"
+            self.reason = "replaying a step gave another result than computing it; `augury doctor` tries both at length"
         return done
 
     def _key(self, t: Training, share: Share, clock: Clock, program: Hashable) -> tuple[Hashable, ...]:
