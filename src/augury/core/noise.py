@@ -45,6 +45,7 @@ _NUMBA = "augury.core.hash_numba"
 _MANY_ROWS, _FEW_DRAWS = 1 << 20, 100
 WALK = 0x57414C4B  # takes the epoch's place in addresses that are the same in all epochs
 Address = int | Tensor
+_NAMES = str, int  # a tuple: PyTorch 2.9 does not compile a union of types
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Noise:
 
     def fold(self, name: str | int) -> "Noise":
         """The noise of a named part; independent of the noise of any other name and of this noise's own draws."""
-        if not isinstance(name, str | int):
+        if not isinstance(name, _NAMES):
             raise InputError(f"fold: a name or a whole number, got {type(name).__name__}")
         key = _as_tensor(_absorb(self.key, _name_key(name)), self.key)
         if self.walk is None:

@@ -10,15 +10,20 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import torch
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class OneThread:
     """A context in which tensor operations of the calling thread start no others.
 
     Only this thread's limits change: `torch.set_num_threads` would also set, for good, those of threads that begin meanwhile.
-    Where PyTorch's libraries cannot be reached so, and while torch.compile traces, nothing is done.
+    Where PyTorch's libraries cannot be reached so, nothing is done. torch.compile does not see it: use `on_one_thread` in code
+    that it traces.
 
     >>> before = torch.get_num_threads()
     >>> with OneThread():
@@ -29,8 +34,6 @@ class OneThread:
 
     def __enter__(self) -> None:
         self._threads, self._mkl = 1, 0
-        if torch.compiler.is_compiling():
-            return
         threads, limits = torch.get_num_threads(), _limits()
         if threads > 1 and limits is not None:
             self._threads = threads
@@ -43,6 +46,14 @@ class OneThread:
             limits.openmp(self._threads)
             if limits.mkl is not None:
                 limits.mkl(self._mkl)
+
+
+def on_one_thread(function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+    """What a function of small tensor operations returns; torch.compile traces it as if it were called by itself."""
+    if torch.compiler.is_compiling():
+        return function(*given, **named)
+    with OneThread():
+        return function(*given, **named)
 
 
 @dataclass(frozen=True)

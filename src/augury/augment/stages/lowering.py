@@ -3,7 +3,6 @@
 One operation fires per image and slot, so the records of all slots are lowered together, each operation once.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,13 +80,11 @@ class _ActiveEntry:
         return constant((*numbers, otherwise), dtype, self.index.device).index_select(0, self.index)
 
 
-def _subset_ops(op: Op, mask: Tensor, values: Values) -> Iterator[SubsetOp]:
+def _subset_ops(op: Op, mask: Tensor, values: Values) -> list[SubsetOp]:
     if not devices.is_host(mask.device):
-        yield SubsetOp(op, None, mask, values)
-        return
+        return [SubsetOp(op, None, mask, values)]
     rows = mask.nonzero()[:, 0]
-    if len(rows):
-        yield SubsetOp(op, rows, mask, {name: part[rows] for name, part in values.items()})
+    return [SubsetOp(op, rows, mask, {name: part[rows] for name, part in values.items()})] if len(rows) else []
 
 
 def _record(form: str, made: list[_Made], active: _ActiveEntry, slots: int) -> Any:

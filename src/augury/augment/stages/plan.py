@@ -26,7 +26,7 @@ from augury.core.devices import constant
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.op import Op
-from augury.core.openmp import OneThread
+from augury.core.openmp import on_one_thread
 from augury.core.plan import Clock, Policy, Space
 from augury.core.stage import Domain, Trace
 from augury.core.targets import Targets
@@ -86,8 +86,7 @@ class PlanStage:
     def sample(self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0) -> Trace:
         """All choices of this stage for a batch, as tensors with one row per image."""
         self.check_channels(batch)
-        with OneThread():
-            return self._drawn(batch, noise, clock or Clock(), intensity)
+        return on_one_thread(self._drawn, batch, noise, clock or Clock(), intensity)
 
     def _drawn(self, batch: Batch, noise: Noise, clock: Clock, intensity: float | Tensor) -> Trace:
         plan = self.policy.ask(noise.fold("plan"), clock)
@@ -169,8 +168,7 @@ class PlanStage:
 
     def lower(self, trace: Trace, size: Tensor) -> Lowered:
         """The records of a trace, for images of valid `size` int64 [B,2]."""
-        with OneThread():
-            return lower(self.space, trace, size, self.contents)
+        return on_one_thread(lower, self.space, trace, size, self.contents)
 
     def mixed(self, targets: Targets | None, lowered: Lowered, column: Trace, size: Tensor) -> Targets | None:
         """The labels after a slot (`lowered` and `column` are those of the slot alone)."""
