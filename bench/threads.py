@@ -17,9 +17,8 @@ from typing import Any
 
 import torch
 
-from augury.explain.throughput.chains import CHAINS
 from augury.explain.throughput.timing import Task, rates
-from augury.explain.throughput.workloads import JOBS, Size, batches, call_of, images_for, sizes
+from augury.explain.throughput.workloads import JOBS, batches, call_of, images_for, sizes
 from augury.jobs.environment import environment
 from augury.train.engine.checkpoint import write_json
 
@@ -50,9 +49,8 @@ def main() -> None:
 def _measured(rounds: int) -> Iterator[dict[str, Any]]:
     for size in sizes("cpu", quick=False):
         for job in WORKLOADS:
-            known = batches(job, size, "cpu", quick=False) if job in CHAINS else batches("chain", size, "cpu", quick=False)
-            for batch in known:
-                call = call_of(job, images_for(Size(size.side, batch.batch)))
+            for batch in batches("chain", size, "cpu", quick=False):
+                call = call_of(job, images_for(batch))
                 found = rates([Task(_on(count, call), batch.batch) for count in THREADS], rounds, 0.25)
                 one, two = (rate.wall for rate in found)
                 yield {"job": job, "what": JOBS[job], "size": size.name, "batch": batch.batch,

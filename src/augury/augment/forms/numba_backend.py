@@ -46,10 +46,7 @@ def hue(images: Tensor, levels: Tensor) -> Tensor:
     """Hues turned, as augury.augment.forms.hue describes it."""
     if _compiled_or_elsewhere(images) or images.numel() == 0:
         return plain.hue(images, levels)
-    images = images.contiguous()
-    out = torch.empty_like(images)
-    _in_parts(numba_hue.hue, images, _array(out), _array(levels))
-    return out
+    return _mapped(numba_hue.hue, images, _array(levels))
 
 
 def weighted(images: Tensor, position: Tensor, weight: Tensor, dim: int) -> Tensor:
@@ -86,10 +83,7 @@ def displaced(images: Tensor, row: Tensor, column: Tensor, size: Tensor) -> Tens
     """uint8 [n,C,H,W] read at row and column, as augury.augment.forms.displace describes it."""
     if _compiled_or_elsewhere(images) or images.numel() == 0:
         return plain.displaced(images, row, column, size)
-    images = images.contiguous()
-    out = torch.empty_like(images)
-    _in_parts(numba_maps.displaced, images, _array(out), *map(_array, (row, column, size)))
-    return out
+    return _mapped(numba_maps.displaced, images, *map(_array, (row, column, size)))
 
 
 def smooth_field(key: Tensor, weights: Sequence[float], height: int, width: int) -> Tensor:
@@ -106,29 +100,19 @@ def extreme(images: Tensor, width: Tensor, size: Tensor, around: Neighbourhood) 
     """uint8 [n,C,H,W]: the picks from neighbourhoods, as augury.augment.forms.neighbourhood describes them."""
     if _compiled_or_elsewhere(images) or images.numel() == 0:
         return plain.extreme(images, width, size, around)
-    images = images.contiguous()
-    out = torch.empty_like(images)
-    flags = around.brightest, around.square, around.after
-    _in_parts(numba_maps.extreme, images, _array(out), _array(width), _array(size), *flags)
-    return out
+    return _mapped(numba_maps.extreme, images, _array(width), _array(size), around.brightest, around.square, around.after)
 
 
 def _pixels(images: Tensor, size: Tensor, form: Tensor, *parts: Tensor | None) -> Tensor:
-    images = images.contiguous()
-    out = torch.empty_like(images)
     arrays = [_array(absent if part is None else part) for part, absent in zip(parts, _ABSENT, strict=True)]
-    _in_parts(numba_kernels.pixels, images, _array(out), _array(size), _array(form), *arrays)
-    return out
+    return _mapped(numba_kernels.pixels, images, _array(size), _array(form), *arrays)
 
 
 def _regions(images: Tensor, content: Tensor, fill: Tensor, pattern: Tensor, grid: Tensor, box: Tensor, partner: Tensor) -> Tensor:
-    images = images.contiguous()
-    out = torch.empty_like(images)
     integer = images.dtype == torch.uint8
     paint = _array(fill).astype(np.uint8 if integer else np.float32)
     arrays = (_array(partner), _array(content), paint, _array(pattern), _array(grid), _array(box))
-    _in_parts(numba_regions.regions, images, _array(out), *arrays, integer)
-    return out
+    return _mapped(numba_regions.regions, images, *arrays, integer)
 
 
 operator("host_pixels", PIXELS)(_pixels)
@@ -144,6 +128,14 @@ def _takes(images: Tensor) -> bool:
 def _compiled_or_elsewhere(images: Tensor) -> bool:
     """Whether PyTorch has to do it: on another device, or within a graph that its compiler makes."""
     return images.device.type != "cpu" or torch.compiler.is_compiling()
+
+
+def _mapped(kernel: Callable[..., None], images: Tensor, *arguments: object) -> Tensor:
+    """New images, of the same shape and type, that a kernel writes."""
+    images = images.contiguous()
+    out = torch.empty_like(images)
+    _in_parts(kernel, images, _array(out), *arguments)
+    return out
 
 
 def _in_parts(kernel: Callable[..., None], images: Tensor, *arguments: object) -> None:

@@ -23,7 +23,7 @@ from augury.train.data.groups import Groups
 from augury.train.engine.checkpoint import write_atomically, write_json
 from augury.train.translation.cyclegan import CycleGan
 from augury.train.translation.pairs import Pair, Translators, pairs_of, sources, translate_split
-from augury.train.translation.quality import Judge, qualities
+from augury.train.translation.quality import Judge, qualities, rows_of
 
 _SHOWN = 6
 
@@ -121,14 +121,13 @@ def _block(dataset: Dataset, groups: Groups, pair: Pair, translated: Tensor, ste
     """Training images of both subgroups, next to the translations that training uses."""
     names, each = groups.subgroup_names, max(2, _SHOWN // (2 * len(pair.classes)))
     split = dataset.train
-    assert split.groups is not None
     images, words = [], []
     made: list[list[Tensor]] = [[], []]
     captions: list[list[str]] = [[], []]
     for label in pair.classes:
         places = [int(groups.subgroups[g]) for g in groups.trained(label)]
         for start in (pair.a, pair.b):
-            rows = ((split.labels == label) & (split.groups == start)).nonzero()[:each, 0]
+            rows = rows_of(split, label, start)[:each]
             images.append(split.images[rows])
             words += [f"{dataset.classes[label]}, {names[start]}"] * len(rows)
             for column, target in enumerate((pair.a, pair.b)):

@@ -112,20 +112,24 @@ class Capture:
         """One step: eager the first times, then recorded, then replayed."""
         t = training
         self.epoch.fill_(clock.epoch)
+
+        def eager() -> Outcome:
+            return compute(t, share, streams, clock, program, self.epoch)
+
         refusal = self.reason or _refusal(t, streams)
         key = self._key(t, share, clock, program)
         if refusal is not None:
             self.reason = refusal
-            return compute(t, share, streams, clock, program, self.epoch)
+            return eager()
         assert self.recorder is not None
         if key not in self.graphs:
             self.seen[key] = self.seen.get(key, 0) + 1
             if self.seen[key] <= WARM_UP:
-                return self.recorder.eager(lambda: compute(t, share, streams, clock, program, self.epoch))
+                return self.recorder.eager(eager)
             if not self._record(t, key, share, clock, program):
-                return compute(t, share, streams, clock, program, self.epoch)
+                return eager()
             if not self.checked:
-                return self._check(t, key, share, lambda: compute(t, share, streams, clock, program, self.epoch))
+                return self._check(t, key, share, eager)
         return self._replay(t, key, share)
 
     def _check(self, t: Training, key: tuple[Hashable, ...], share: Share, eager: Callable[[], Outcome]) -> Outcome:

@@ -13,7 +13,7 @@ from augury.train.data.dataset import Dataset, Split
 from augury.train.data.groups import Groups
 from augury.train.translation.cyclegan import Example, Source, translate
 from augury.train.translation.generator import TranslationGenerator
-from augury.train.translation.quality import MOST_COMPARED, energy_distance, features
+from augury.train.translation.quality import MOST_COMPARED, energy_distance, features, rows_of
 
 Scope = Literal["class", "all"]
 FEWEST = 2
@@ -111,7 +111,6 @@ def translate_split(dataset: Dataset, groups: Groups, translators: Translators, 
     generators translate with an example and without one, and the way that brings a subgroup's images nearer to the target is taken.
     """
     split = dataset.train
-    assert split.groups is not None
     inside = {y: [int(groups.subgroups[g]) for g in groups.trained(y)] for y in range(len(groups.class_names))}
     count = max(len(own) for own in inside.values())
     found = split.images[:, None].repeat(1, count, 1, 1, 1)
@@ -119,12 +118,12 @@ def translate_split(dataset: Dataset, groups: Groups, translators: Translators, 
         if len(own) < 2:
             continue
         for start in own:
-            rows = ((split.labels == y) & (split.groups == start)).nonzero()[:, 0]
+            rows = rows_of(split, y, start)
             for place, target in enumerate(own):
                 generator = translators.generator(y, start, target)
                 made = translate(generator, split.images[rows], seed=seed + place)
                 if generator.guided and start != target:
-                    real = ((split.labels == y) & (split.groups == target)).nonzero()[:, 0]
+                    real = rows_of(split, y, target)
                     guided = _guided(translators, split, rows, real, (y, start, target), seed + place)
                     nearer = _apart(guided, split, real) < _apart(made, split, real)
                     translators.by_example[y, start, target] = nearer

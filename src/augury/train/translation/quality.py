@@ -95,16 +95,15 @@ def qualities(split: Split, groups: Groups, translated: Tensor, judge: Judge, tr
 
     translated: uint8 [N,K,C,H,W] as `translate_split` makes it. truth: the same of the true counterparts, where known.
     """
-    assert split.groups is not None
     names, found = groups.subgroup_names, []
     for y, class_name in enumerate(groups.class_names):
         own = [int(groups.subgroups[g]) for g in groups.trained(y)]
         for start in own:
-            rows = ((split.labels == y) & (split.groups == start)).nonzero()[:, 0]
+            rows = rows_of(split, y, start)
             for place, target in enumerate(own):
                 if start == target:
                     continue
-                real = split.images[((split.labels == y) & (split.groups == target)).nonzero()[:MOST_COMPARED, 0]]
+                real = split.images[rows_of(split, y, target)[:MOST_COMPARED]]
                 chosen = rows[:MOST_COMPARED]
                 made, before = translated[chosen, place], split.images[chosen]
                 inputs = features(made).numpy()
@@ -120,6 +119,12 @@ def qualities(split: Split, groups: Groups, translated: Tensor, judge: Judge, tr
                     *distances,
                 ))  # fmt: skip
     return found
+
+
+def rows_of(split: Split, label: int, subgroup: int) -> Tensor:
+    """int64: the rows of a class's images in a subgroup."""
+    assert split.groups is not None
+    return ((split.labels == label) & (split.groups == subgroup)).nonzero()[:, 0]
 
 
 def features(images: Tensor) -> Tensor:
