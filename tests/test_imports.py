@@ -20,7 +20,6 @@ ROOMS = ["core", "augment", "train", "explain", "adapters", "recipes", "jobs", "
 MODULES = sorted((SOURCE / "augury").rglob("*.py"))
 IDS = [str(path.relative_to(SOURCE)) for path in MODULES]
 LONGEST = 330
-ONE_FILE_ON_PURPOSE = {"numba_kernels.py": 500, "numba_finish.py": 380}  # their docstrings say why
 
 
 def linted(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -63,7 +62,7 @@ def test_modules_named_in_strings_lie_in_rooms_below(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=IDS)
 def test_modules_are_short(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) < ONE_FILE_ON_PURPOSE.get(path.name, LONGEST)
+    assert len(path.read_text(encoding="utf-8").splitlines()) < LONGEST
 
 
 TORCH_DRAWS = {"rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "normal", "bernoulli"}

@@ -9,6 +9,7 @@ import functools
 import logging
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from numba import njit
@@ -23,7 +24,7 @@ def jit(function: Callable[..., object]) -> Callable[..., Any]:
     if CHECKED:  # numba's files on disk do not tell the two kinds of code apart
         return _compiler(cache=False)(function)
     try:
-        return _compiler(cache=True)(function)
+        return _restamped(_compiler(cache=True)(function))
     except RuntimeError as error:
         if "cannot cache" not in str(error):
             raise
@@ -31,10 +32,35 @@ def jit(function: Callable[..., object]) -> Callable[..., Any]:
         return _compiler(cache=False)(function)
 
 
+def _restamped(kernel: Any) -> Any:
+    """The kernel, whose compiled code on disk is out of date after an edit of any kernel's file: kernels are made of parts that
+    stand in several, and numba looks at the kernel's own alone. Should a later numba keep this elsewhere, only edits are missed."""
+    file = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
+    if file is not None:
+        file._source_stamp = (file._source_stamp, _stamp())
+    return kernel
+
+
+@functools.cache
+def _stamp() -> tuple[tuple[str, float, int], ...]:
+    """Names, times and sizes of all files of kernels."""
+    files = [path for folder in _kernel_folders() for path in folder.glob("*numba*.py")]
+    return tuple((path.name, stat.st_mtime, stat.st_size) for path in sorted(files) for stat in [path.stat()])
+
+
+def _kernel_folders() -> list[Path]:
+    return [Path(__file__).parent.parent / room for room in ("core", "augment/forms", "train/models")]
+
+
 def leaf(function: Callable[..., object]) -> Callable[..., Any]:
     """A part of a kernel. It allocates nothing and does not count references to views of arrays, which would cost more than a
     short row of pixels does."""
     return _compiler(_nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+
+
+def inlined(function: Callable[..., object]) -> Callable[..., Any]:
+    """A leaf that is compiled into its callers. For loops over a row: a call that is given arrays costs as much as 500 pixels."""
+    return _compiler(_nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)(function)
 
 
 @functools.cache

@@ -50,6 +50,21 @@ def test_numba_is_plain(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @needs_numba
+@pytest.mark.parametrize("name", [*registry.names("op"), "randaugment(channels=any)", "cutmix", "mixup"])
+@pytest.mark.parametrize("shape", [(4, 2, 20, 13), (3, 4, 70, 130), (2, 13, 9, 30)], ids=str)
+def test_numba_is_plain_with_any_number_of_channels(
+    name: str, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    batch, found = batch_of(shape), []
+    for backend in ("plain", "numba"):
+        try:
+            found.append(outcome(monkeypatch, name, backend, batch).images)
+        except augury.InputError as error:
+            assert "grey images or red, green and blue" in str(error)
+    assert len(found) != 1 and all(images.equal(found[0]) for images in found)
+
+
+@needs_numba
 @pytest.mark.parametrize("name", NAMES)
 def test_numba_is_plain_where_images_are_smaller_than_the_canvas(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     size = torch.tensor([[20, 24], [1, 1], [2, 24], [20, 5], [7, 9]])

@@ -1,23 +1,20 @@
 """The numba back end's last step of a chain: finished pixels to what the network reads, written once.
 
 Normalised, with the boxes that are painted on values and the other image of a mix, in float32, bfloat16 or float16, channels
-before or after rows and columns. One file, as that of the other kernels is: numba's cache on disk notices edits of this file alone.
+before or after rows and columns.
 """
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
+from augury.augment.forms.numba_parts import ROWS, copied, mixed_pixels, mixed_values, painted, spliced
+from augury.augment.forms.numba_wide import interleaved
 from augury.augment.forms.records import BFLOAT16, BOX, CONTENT, FLOAT32, FORM, GRID, KEEP, PAINT, PARTNER, PATTERN, UINT8
 from augury.augment.forms.region import Content
-from augury.core.hash_numba import GOLDEN, mixed
 from augury.core.jit import jit, leaf
 
-CONSTANT, OTHER, NOISE, GRIDS = int(Content.CONSTANT), int(Content.PARTNER), int(Content.NOISE), int(Content.GRID)
+OTHER = int(Content.PARTNER)
 REGION, MIX = 3, 4  # positions in FORMS
 BAND = 16  # rows at a time: with both images of a mix they stay in the first cache
-ROWS = 32  # of hashes at a time
 
 
 @jit
@@ -64,46 +61,13 @@ def _channels_last(image, out):
 def finish_pixels(own, other, whole, real, joint, out, hashes):
     """uint8 [C,H,W] as it is, or with its box or share of the other image."""
     if joint >= 0 and whole[joint, FORM] == MIX:
-        _mixed_pixels(own.reshape(-1), other.reshape(-1), out.reshape(-1), np.float32(real[joint, KEEP]))
+        mixed_pixels(own.reshape(-1), other.reshape(-1), out.reshape(-1), np.float32(real[joint, KEEP]))
     elif joint >= 0 and whole[joint, FORM] == REGION and whole[joint, CONTENT] == OTHER:
-        _spliced(own, other, out, whole[joint])
+        spliced(own, other, out, whole[joint, BOX : BOX + 4])
     else:
-        _copy(own.reshape(-1), out.reshape(-1))
+        copied(own.reshape(-1), out.reshape(-1))
         if joint >= 0 and whole[joint, FORM] == REGION:
-            paint(out, 0, out.shape[1], whole[joint], np.uint8(np.int64(real[joint, PAINT])), True, hashes)
-
-
-@leaf
-def _mixed_pixels(own, other, into, share):
-    rest = np.float32(1) - share
-    for k in range(into.shape[0]):
-        level = np.float32(own[k]) * share + np.float32(other[k]) * rest + np.float32(0.5)
-        into[k] = np.uint8(min(max(level, np.float32(0)), np.float32(255)))
-
-
-@leaf
-def _spliced(own, other, target, whole):
-    """Rows of the other image between what stays of the own one, every byte written once."""
-    channels, height, width = own.shape
-    top, left, bottom, right = whole[BOX], whole[BOX + 1], whole[BOX + 2], whole[BOX + 3]
-    mine, theirs, into = own.reshape(-1), other.reshape(-1), target.reshape(-1)
-    done = 0
-    if left < right:
-        for c in range(channels):
-            for y in range(top, bottom):
-                first = (c * height + y) * width + left
-                last = first + right - left
-                _copy(mine[done:first], into[done:first])
-                _copy(theirs[first:last], into[first:last])
-                done = last
-    _copy(mine[done:], into[done:])
-
-
-@leaf
-def _copy(source, target):
-    """One stretch of memory; loops from 0 over slices are what the compiler turns into wide moves."""
-    for k in range(target.shape[0]):
-        target[k] = source[k]
+            _painted(out, 0, out.shape[1], whole[joint], np.uint8(np.int64(real[joint, PAINT])), True, hashes)
 
 
 @leaf
@@ -150,7 +114,8 @@ def _joined(
     if whole[FORM] == MIX:
         _values(other, theirs, first, count, 0, width, other_whole, other_real, first_slot, joint, scale, shift, hashes)
         for c in range(channels):
-            _mixed(band[c, :count].reshape(-1), theirs[c, :count].reshape(-1), np.float32(real[KEEP]))
+            mine = band[c, :count].reshape(-1)
+            mixed_values(mine, theirs[c, :count].reshape(-1), mine, np.float32(real[KEEP]))
     elif whole[FORM] == REGION and whole[CONTENT] == OTHER:
         above, below = max(whole[BOX], first), min(whole[BOX + 2], first + count)
         left, right = whole[BOX + 1], whole[BOX + 3]
@@ -158,9 +123,9 @@ def _joined(
             _values(other, theirs, first, count, left, right, other_whole, other_real, first_slot, joint, scale, shift, hashes)
             for c in range(channels):
                 for y in range(above - first, below - first):
-                    _copy(theirs[c, y, left:right], band[c, y, left:right])
+                    copied(theirs[c, y, left:right], band[c, y, left:right])
     elif whole[FORM] == REGION:
-        paint(band, first, count, whole, np.float32(real[PAINT]), False, hashes)
+        _painted(band, first, count, whole, np.float32(real[PAINT]), False, hashes)
 
 
 @leaf
@@ -175,7 +140,7 @@ def _values(pixels, band, first, count, left, right, whole, real, first_slot, jo
                 _normalised(pixels[c, first + y, left:right], band[c, y, left:right], scale[c], shift[c])
     for s in range(first_slot, whole.shape[0]):
         if s != joint and whole[s, FORM] == REGION:
-            paint(band, first, count, whole[s], np.float32(real[s, PAINT]), False, hashes)
+            _painted(band, first, count, whole[s], np.float32(real[s, PAINT]), False, hashes)
 
 
 @leaf
@@ -185,20 +150,13 @@ def _normalised(levels, into, by, add):
 
 
 @leaf
-def _mixed(into, other, share):
-    rest = np.float32(1) - share
-    for k in range(into.shape[0]):
-        into[k] = into[k] * share + other[k] * rest
-
-
-@leaf
 def _emitted(band, first, count, height, last, out):
     """`count` rows of [C,n,W] to their places in a flat image."""
     channels, _, width = band.shape
     if not last:
         for c in range(channels):
             start = (c * height + first) * width
-            _copy(band[c, :count].reshape(-1), out[start : start + count * width])
+            copied(band[c, :count].reshape(-1), out[start : start + count * width])
     elif channels == 3:
         one, other, third = band[0, :count].reshape(-1), band[1, :count].reshape(-1), band[2, :count].reshape(-1)
         interleaved(one, other, third, out, 3 * first * width)
@@ -237,109 +195,6 @@ def _float16(bits, short):
 
 
 @leaf
-def paint(band, first, count, whole, fill, integer, hashes):
-    """A slot's box painted into `count` rows from `first` on of an image, [C,n,W]; what another image brings is left alone."""
-    kind = whole[CONTENT]
-    channels = band.shape[0]
-    top, left, bottom, right = whole[BOX], whole[BOX + 1], whole[BOX + 2], whole[BOX + 3]
-    above, below = max(top, first), min(bottom, first + count)
-    if below <= above or right <= left:
-        return
-    if kind == CONSTANT:
-        for c in range(channels):
-            for y in range(above - first, below - first):
-                _filled(band[c, y, left:right], fill)
-    elif kind == NOISE:
-        start = mixed(np.uint64(whole[PATTERN]) + GOLDEN)
-        for c in range(channels):
-            _noise(band[c], first, above, left, below, right, start, c, hashes, integer)
-    elif kind == GRIDS:
-        _grid(band, first, above, below, whole, fill)
-
-
-@leaf
-def _filled(into, fill):
-    for x in range(into.shape[0]):
-        into[x] = fill
-
-
-@leaf
-def _noise(plane, first, top, left, bottom, right, start, channel, hashes, integer):
-    """Noise by augury.core.noise.hashed, whose hash holds a level per byte, the lowest first, for eight neighbours. `hashes` is
-    scratch for some rows: bytes that were just written in eights are slow to read in other pieces."""
-    scale, eighth = np.float32(12**0.5 / 256), left >> 3
-    count, several = ((right + 7) >> 3) - eighth, ROWS
-    for begin in range(top, bottom, several):
-        for y in range(begin, min(begin + several, bottom)):
-            line = hashes[y - begin]
-            at = start + np.uint64((channel << 40) | (y << 20) | eighth) * GOLDEN  # neighbours' numbers follow each other
-            for k in range(count):
-                line[k] = mixed(at)
-                at += GOLDEN
-        for y in range(begin, min(begin + several, bottom)):
-            levels, into = hashes[y - begin].view(np.uint8)[left - 8 * eighth :], plane[y - first, left:right]
-            if integer:
-                for k in range(into.shape[0]):
-                    into[k] = levels[k]
-            else:
-                for k in range(into.shape[0]):
-                    into[k] = (np.float32(levels[k]) - np.float32(127.5)) * scale
-
-
-@leaf
-def _grid(band, first, above, below, whole, fill):
-    period, size, down, across = whole[GRID], whole[GRID + 1], whole[GRID + 2], whole[GRID + 3]
-    cosine, sine = whole[GRID + 4], whole[GRID + 5]
-    top, left, bottom, right = whole[BOX], whole[BOX + 1], whole[BOX + 2], whole[BOX + 3]
-    for y in range(above, below):
-        yy = 2 * y + 1 - top - bottom
-        for x in range(left, right):
-            xx = 2 * x + 1 - left - right
-            row = ((yy * cosine - xx * sine) >> 17) + down
-            column = ((xx * cosine + yy * sine) >> 17) + across
-            if row % period >= size and column % period >= size:
-                for c in range(band.shape[0]):
-                    band[c, y - first, x] = fill
-
-
-def _at(context, builder, kind, array, offset, vector):
-    """A pointer to the entries of an array from `offset` on, as a vector."""
-    data = context.make_array(kind)(context, builder, value=array).data
-    return builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
-
-
-def _read(context, builder, kind, array, offset, vector):
-    return builder.load(_at(context, builder, kind, array, offset, vector), align=1)
-
-
-@intrinsic
-def _interleaved(typing, one, other, third, k, into, start):
-    """into[start + 3 j + c] = (one, other, third)[c][k + j] for j < 16."""
-
-    def made(context, builder, signature, arguments):
-        kinds = signature.args
-        entry = context.get_data_type(kinds[0].dtype)
-        part, whole = ir.VectorType(entry, 16), ir.VectorType(entry, 48)
-        reads = [_read(context, builder, kinds[c], arguments[c], arguments[3], part) for c in range(3)]
-        number = ir.IntType(32)
-        pair = builder.shuffle_vector(reads[0], reads[1], ir.Constant(ir.VectorType(number, 32), list(range(32))))
-        last = builder.shuffle_vector(
-            reads[2], ir.Constant(part, ir.Undefined), ir.Constant(ir.VectorType(number, 32), list(range(32)))
-        )
-        order = [j + 16 * c for j in range(16) for c in range(3)]
-        mixed = builder.shuffle_vector(pair, last, ir.Constant(ir.VectorType(number, 48), order))
-        builder.store(mixed, _at(context, builder, kinds[4], arguments[4], arguments[5], whole), align=1)
-        return context.get_dummy_value()
-
-    return types.void(one, other, third, types.int64, into, types.int64), made
-
-
-@leaf
-def interleaved(one, other, third, into, start):
-    """Three flat arrays of one length, entry by entry side by side from into[start] on."""
-    count = one.shape[0]
-    whole = count - count % 16
-    for k in range(0, whole, 16):
-        _interleaved(one, other, third, k, into, start + 3 * k)
-    for k in range(whole, count):
-        into[start + 3 * k], into[start + 3 * k + 1], into[start + 3 * k + 2] = one[k], other[k], third[k]
+def _painted(band, first, count, whole, fill, integer, hashes):
+    """A slot's box painted into `count` rows from `first` on of an image, [C,n,W]."""
+    painted(band, first, count, whole[CONTENT], fill, whole[PATTERN], whole[GRID : GRID + 6], whole[BOX : BOX + 4], integer, hashes)

@@ -1,7 +1,4 @@
-"""The numba back end's hue kernel: Pillow's rgb2hsv and hsv2rgb, pixel by pixel, rounded as augury.augment.forms.hue does.
-
-A file of its own, as that of the other kernels is: numba's cache on disk notices edits of this file alone.
-"""
+"""The numba back end's hue kernel: Pillow's rgb2hsv and hsv2rgb, pixel by pixel, rounded as augury.augment.forms.hue does."""
 
 import numpy as np
 

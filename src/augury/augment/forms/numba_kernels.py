@@ -1,15 +1,17 @@
-"""The numba back end's pixel kernels: one image at a time, all slots while it is in the cache.
+"""The numba back end's pixel kernel: one image at a time through warps, tables and blends, all slots while it is in the cache.
 
-Compiled on first use and cached on disk, which notices only edits of the file that a kernel stands in: hence one file.
-No fast-math: products and sums round one after the other, as in PyTorch, and integers are exact, so that the result
-equals the plain back end's to the bit.
+Compiled on first use and cached on disk. No fast-math: products and sums round one after the other, as in PyTorch, and integers
+are exact, so that the result equals the plain back end's to the bit.
 """
 
 import numpy as np
 
 from augury.augment.forms.blend import Degenerate
+from augury.augment.forms.numba_parts import copied
+from augury.augment.forms.numba_warp import warp
+from augury.augment.forms.numba_wide import looked_up
 from augury.augment.forms.table import TableKind
-from augury.core.jit import jit
+from augury.core.jit import inlined, jit
 
 WARP, TABLE, BLEND = 0, 1, 2  # positions in augury.augment.forms.lowered.FORMS
 INVERT, SOLARIZE, SOLARIZE_ADD = int(TableKind.INVERT), int(TableKind.SOLARIZE), int(TableKind.SOLARIZE_ADD)
@@ -17,6 +19,7 @@ POSTERIZE, BRIGHTNESS, CONTRAST = int(TableKind.POSTERIZE), int(TableKind.BRIGHT
 AUTO_CONTRAST, EQUALIZE = int(TableKind.AUTO_CONTRAST), int(TableKind.EQUALIZE)
 CONTRAST_PIXEL_COUNT = int(TableKind.CONTRAST_PIXEL_COUNT)
 GREY = int(Degenerate.GREY)
+BLOCK = 4096  # levels that pass through several loops while they are in the nearest cache
 
 
 @jit
@@ -25,6 +28,7 @@ def pixels(images, out, size, form, matrix, bilinear, fill, recipe, value, degen
     _, channels, height, width = images.shape
     buffers = np.empty((2, channels, height, width), np.uint8)
     lut = np.empty(256, np.uint8)
+    packed = np.empty(height * width + 1, np.uint32)
     for i in range(start, stop):
         last = -1
         for s in range(form.shape[1]):
@@ -32,7 +36,7 @@ def pixels(images, out, size, form, matrix, bilinear, fill, recipe, value, degen
                 last = s
         source = images[i]
         if last < 0:
-            _copy(source.reshape(-1), out[i].reshape(-1))
+            copied(source.reshape(-1), out[i].reshape(-1))
         rows, columns = size[i, 0], size[i, 1]
         turn = 0
         for s in range(last + 1):
@@ -41,13 +45,7 @@ def pixels(images, out, size, form, matrix, bilinear, fill, recipe, value, degen
                 continue
             target = out[i] if s == last else buffers[turn]
             if kind == WARP:
-                edge = np.uint8(fill[i, s])
-                if bilinear[i, s]:
-                    _bilinear(source, target, matrix[i, s], edge, rows, columns)
-                elif matrix[i, s, 1] == 0 and matrix[i, s, 3] == 0:
-                    _straight(source, target, matrix[i, s], edge, rows, columns)
-                else:
-                    _general(source, target, matrix[i, s], edge, rows, columns)
+                warp(source, target, matrix[i, s], bilinear[i, s], np.uint8(fill[i, s]), rows, columns, packed)
             elif kind == TABLE:
                 _table(source, target, lut, recipe[i, s], value[i, s], rows, columns)
             elif degenerate[i, s] == GREY:
@@ -61,216 +59,6 @@ def pixels(images, out, size, form, matrix, bilinear, fill, recipe, value, degen
 @jit
 def _acts(kind, recipe, i, s):
     return kind in (WARP, BLEND) or (kind == TABLE and recipe[i, s] != 0)
-
-
-@jit
-def _copy(source, target):
-    """One stretch of memory; loops from 0 over slices are what the compiler turns into wide moves."""
-    for k in range(target.shape[0]):
-        target[k] = source[k]
-
-
-@jit
-def _fixed(v):
-    return np.int64(np.floor(v * 65536.0 + 0.5))
-
-
-@jit
-def _general(source, target, m, edge, rows, columns):
-    """Nearest neighbour in 16.16 fixed point; a shear along x is one shift per row."""
-    channels, height, width = source.shape
-    start_x = _fixed(m[2] + m[0] * 0.5 + m[1] * 0.5)
-    start_y = _fixed(m[5] + m[3] * 0.5 + m[4] * 0.5)
-    a, b, d, e = _fixed(m[0]), _fixed(m[1]), _fixed(m[3]), _fixed(m[4])
-    if d == 0 and a == 65536:
-        for y in range(height):
-            _shifted_row(source, target, y, (start_y + y * e) >> 16, (start_x + y * b) >> 16, edge, rows, columns)
-        return
-    furthest = max(abs(start_x) + abs(a) * width + abs(b) * height, abs(start_y) + abs(d) * width + abs(e) * height)
-    index, ends = np.empty((height, width), np.int32), np.empty((height, 2), np.int64)
-    for y in range(height):
-        fx, fy, line = start_x + y * b, start_y + y * e, index[y]
-        if furthest < 2147483648:
-            _indices(line, np.int32(fx), np.int32(fy), np.int32(a), np.int32(d), np.int32(rows), np.int32(columns))
-        else:
-            _far_indices(line, fx, fy, a, d, rows, columns)
-        ends[y, 0], ends[y, 1] = _inside(line)
-    for c in range(channels):  # one after another, because a turned row reaches over many of a plane's lines
-        plane = source[c].reshape(-1)
-        for y in range(height):
-            _gathered(plane, target[c, y], index[y], ends[y, 0], ends[y, 1], edge)
-
-
-@jit
-def _indices(index, fx, fy, a, d, rows, columns):
-    """Where the pixels of one row are read in a plane, -1 outside; 32 bits throughout, twice as many at a time."""
-    width, shift = np.int32(index.shape[0]), np.int32(16)
-    for x in range(index.shape[0]):
-        column = np.int32(fx + np.int32(np.int32(x) * a)) >> shift
-        row = np.int32(fy + np.int32(np.int32(x) * d)) >> shift
-        good = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
-        index[x] = np.int32(np.int32(row * width) + column) if good else np.int32(-1)
-
-
-@jit
-def _far_indices(index, fx, fy, a, d, rows, columns):
-    """As above, for positions beyond 32 bits."""
-    for x in range(index.shape[0]):
-        column, row = (fx + x * a) >> 16, (fy + x * d) >> 16
-        good = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
-        index[x] = row * index.shape[0] + column if good else -1
-
-
-@jit
-def _inside(index):
-    """From where to where a row reads the image: one stretch, since its source is a straight line through a rectangle."""
-    low, high = 0, index.shape[0]
-    while low < high and index[low] < 0:
-        low += 1
-    while high > low and index[high - 1] < 0:
-        high -= 1
-    return low, high
-
-
-@jit
-def _gathered(plane, line, index, low, high, edge):
-    """One row: read from low to high, `edge` beside it."""
-    line[:low] = edge
-    line[high:] = edge
-    chosen, into = index[low:high], line[low:high]
-    for x in range(into.shape[0]):
-        into[x] = plane[np.uint32(chosen[x])]
-
-
-@jit
-def _shifted_row(source, target, y, row, shift, edge, rows, columns):
-    channels, _, width = source.shape
-    if row < 0 or row >= rows:
-        target[:, y, :] = edge
-        return
-    low = min(max(-shift, 0), width)
-    high = max(min(columns - shift, width), low)
-    for c in range(channels):
-        into = target[c, y]
-        into[:low] = edge
-        into[high:] = edge
-        _copy(source[c, row, low + shift : high + shift], into[low:high])
-
-
-@jit
-def _shifted(source, target, shift, down, edge, rows, columns):
-    """A move by whole pixels: each channel's memory is copied at one offset, then the border is painted."""
-    channels, height, width = source.shape
-    top, bottom = min(max(-down, 0), height), max(min(rows - down, height), 0)
-    left, right = min(max(-shift, 0), width), max(min(columns - shift, width), 0)
-    if bottom <= top or right <= left:
-        target[:] = edge
-        return
-    offset = down * width + shift
-    first, last = top * width + left, (bottom - 1) * width + right
-    for c in range(channels):
-        into = target[c]
-        flat = into.reshape(-1)
-        flat[:first] = edge
-        flat[last:] = edge
-        _copy(source[c].reshape(-1)[first + offset : last + offset], flat[first:last])
-        for y in range(top, bottom):
-            for x in range(left):
-                into[y, x] = edge
-            for x in range(right, width):
-                into[y, x] = edge
-
-
-@jit
-def _straight(source, target, m, edge, rows, columns):
-    """Nearest neighbour without rotation or shear: one table per axis, summed step by step as Pillow does."""
-    channels, height, width = source.shape
-    if m[0] == 1.0 and m[4] == 1.0 and m[2] == np.floor(m[2]) and m[5] == np.floor(m[5]):
-        _shifted(source, target, np.int64(m[2]), np.int64(m[5]), edge, rows, columns)
-        return
-    if m[0] == -1.0 and m[2] == columns and m[4] == 1.0 and m[5] == 0.0:
-        _mirrored(source, target, edge, rows, columns)
-        return
-    index = np.empty(width, np.int32)
-    low, high = width, 0
-    position = m[2] + m[0] * 0.5
-    for x in range(width):
-        k = np.floor(position)
-        if k >= 0 and k < columns:
-            index[x] = np.int32(k)
-            low = min(low, x)
-            high = x + 1
-        position += m[0]
-    position = m[5] + m[4] * 0.5
-    for y in range(height):
-        k = np.floor(position)
-        position += m[4]
-        if k >= 0 and k < rows:
-            for c in range(channels):
-                _gathered(source[c, np.int64(k)], target[c, y], index, min(low, high), high, edge)
-        else:
-            target[:, y, :] = edge
-
-
-@jit
-def _mirrored(source, target, edge, rows, columns):
-    channels, height, _ = source.shape
-    last, one = np.uint64(columns), np.uint64(1)  # unsigned: where an index may be negative, numba moves bytes one by one
-    for c in range(channels):
-        for y in range(rows):
-            line, into = source[c, y], target[c, y]
-            for x in range(columns):
-                into[x] = line[last - one - np.uint64(x)]
-            into[columns:] = edge
-        target[c, rows:] = edge
-
-
-@jit
-def _bilinear(source, target, m, edge, rows, columns):
-    """Row by row: where the four neighbours lie, then per channel their levels, then the sums, each of them many at a time."""
-    channels, height, width = source.shape
-    places, shares = np.empty((4, width), np.int32), np.empty((2, width), np.float64)
-    levels = np.empty((4, width), np.uint8)
-    for y in range(height):
-        _neighbours(places, shares, m, y + 0.5, rows, columns)
-        low, high = _inside(places[0])
-        for c in range(channels):
-            plane, line = source[c].reshape(-1), target[c, y]
-            line[:low] = edge
-            line[high:] = edge
-            for k in range(4):
-                chosen, read = places[k, low:high], levels[k, low:high]
-                for x in range(read.shape[0]):
-                    read[x] = plane[np.uint32(chosen[x])]
-            dx, dy, into = shares[0, low:high], shares[1, low:high], line[low:high]
-            near, far, below, beyond = levels[0, low:high], levels[1, low:high], levels[2, low:high], levels[3, low:high]
-            for x in range(into.shape[0]):
-                upper, lower = np.float64(near[x]), np.float64(below[x])
-                upper = upper + (np.float64(far[x]) - upper) * dx[x]
-                lower = lower + (np.float64(beyond[x]) - lower) * dx[x]
-                into[x] = np.uint8(upper + (lower - upper) * dy[x])
-
-
-@jit
-def _neighbours(places, shares, m, yy, rows, columns):
-    """Per pixel of a row the places of its four neighbours in a plane (the first -1 outside) and their shares."""
-    width = np.int32(places.shape[1])
-    right, bottom = np.int32(columns - 1), np.int32(rows - 1)
-    for x in range(places.shape[1]):
-        xx = x + 0.5
-        u = m[0] * xx + m[1] * yy + m[2]
-        v = m[3] * xx + m[4] * yy + m[5]
-        good = (u >= 0) & (u < columns) & (v >= 0) & (v < rows)
-        u = (u if good else 0.5) - 0.5
-        v = (v if good else 0.5) - 0.5
-        left, top = np.floor(u), np.floor(v)
-        shares[0, x], shares[1, x] = u - left, v - top
-        x0, y0 = np.int32(left), np.int32(top)
-        x1, y1 = min(np.int32(x0 + np.int32(1)), right), min(np.int32(y0 + np.int32(1)), bottom)
-        first, second = np.int32(max(y0, np.int32(0)) * width), np.int32(y1 * width)
-        x0 = max(x0, np.int32(0))
-        places[0, x] = np.int32(first + x0) if good else np.int32(-1)
-        places[1, x], places[2, x], places[3, x] = first + x1, second + x0, second + x1
 
 
 @jit
@@ -296,7 +84,7 @@ def _table(source, target, lut, recipe, value, rows, columns):
                 _equalize(source[c], lut, rows, columns)
             else:
                 _stretch(source[c], lut, rows, columns)
-            _looked_up(source[c].reshape(-1), target[c].reshape(-1), lut)
+            looked_up(source[c].reshape(-1), target[c].reshape(-1), lut)
     elif recipe == INVERT:
         for k in range(count):
             into[k] = 255 - flat[k]
@@ -310,7 +98,7 @@ def _table(source, target, lut, recipe, value, rows, columns):
         summand = np.int64(value)
         for k in range(256):
             lut[k] = min(max(k + summand, 0), 255) if k < 128 else k
-        _looked_up(flat, into, lut)
+        looked_up(flat, into, lut)
     elif recipe == POSTERIZE:
         mask = np.uint8(256 - (1 << (8 - np.int64(value))))
         for k in range(count):
@@ -327,15 +115,9 @@ def _table(source, target, lut, recipe, value, rows, columns):
 
 
 @jit
-def _looked_up(flat, into, lut):
-    for k in range(into.shape[0]):
-        into[k] = lut[flat[k]]
-
-
-@jit
 def _solarize(flat, into, threshold):
     if threshold == 256:
-        _copy(flat, into)
+        copied(flat, into)
         return
     limit = np.uint8(threshold)
     for k in range(into.shape[0]):
@@ -380,43 +162,44 @@ def _stretch(plane, lut, rows, columns):
 
 @jit
 def _equalize(plane, lut, rows, columns):
-    counts = np.zeros((4, 256), np.int32)  # four, so that equal neighbours do not wait for each other's increment
+    several = np.zeros((4, 256), np.int32)  # so that equal neighbours do not wait for each other's increment
+    counts, second, third, fourth = several[0], several[1], several[2], several[3]
     for y in range(rows):
         line = plane[y, :columns]
         whole = columns // 4
         for x in range(whole):
-            counts[0, line[4 * x]] += 1
-            counts[1, line[4 * x + 1]] += 1
-            counts[2, line[4 * x + 2]] += 1
-            counts[3, line[4 * x + 3]] += 1
+            counts[line[4 * x]] += 1
+            second[line[4 * x + 1]] += 1
+            third[line[4 * x + 2]] += 1
+            fourth[line[4 * x + 3]] += 1
         for x in range(4 * whole, columns):
-            counts[0, line[x]] += 1
-    last = 0
+            counts[line[x]] += 1
     for k in range(256):
-        counts[0, k] += counts[1, k] + counts[2, k] + counts[3, k]
-        if counts[0, k] > 0:
-            last = k
-    step = (rows * columns - counts[0, last]) // 255
+        counts[k] += second[k] + third[k] + fourth[k]
+    last = 255
+    while last > 0 and counts[last] == 0:
+        last -= 1
+    step = (rows * columns - counts[last]) // 255
     if step == 0:
         for k in range(256):
             lut[k] = k
         return
     before = np.int32(step // 2)
     for k in range(256):
-        counts[1, k] = before
-        before += counts[0, k]
+        second[k] = before
+        before += counts[k]
     divisor = np.float64(step)
     for k in range(256):  # exact: a quotient of integers this small is never rounded up to the next integer
-        lut[k] = np.uint8(min(counts[1, k] / divisor, 255.0))
+        lut[k] = np.uint8(min(second[k] / divisor, 255.0))
 
 
 @jit
 def _color(source, target, f):
     if source.shape[0] == 1:
-        _copy(source.reshape(-1), target.reshape(-1))
+        copied(source.reshape(-1), target.reshape(-1))
         return
     flat, into = source.reshape(3, -1), target.reshape(3, -1)
-    grey = np.empty(2048, np.uint8)
+    grey = np.empty(BLOCK, np.uint8)
     for start in range(0, flat.shape[1], grey.shape[0]):
         here = flat[:, start : start + grey.shape[0]]
         red, green, blue, count = here[0], here[1], here[2], here.shape[1]
@@ -426,7 +209,7 @@ def _color(source, target, f):
             _blend(grey, here[c], into[c, start : start + count], f)
 
 
-@jit
+@inlined
 def _blend(degenerate, levels, into, f):
     for k in range(into.shape[0]):
         into[k] = _blended(np.float32(degenerate[k]), np.float32(levels[k]), f)
@@ -434,20 +217,39 @@ def _blend(degenerate, levels, into, f):
 
 @jit
 def _sharpness(source, target, f, rows, columns):
-    _copy(source.reshape(-1), target.reshape(-1))
+    """Rows are taken as one stretch, whose first and last columns are then copied: they have no neighbours on one side."""
+    channels, height, width = source.shape
     if rows < 3 or columns < 3:
+        copied(source.reshape(-1), target.reshape(-1))
         return
-    count = columns - 2
-    column = np.empty(columns, np.uint16)
-    smooth = np.empty(count, np.uint8)
-    for c in range(source.shape[0]):
+    column, smooth = np.empty(BLOCK + 2, np.uint16), np.empty(BLOCK, np.uint8)
+    first, last = width + 1, (rows - 1) * width - 1
+    for c in range(channels):
+        plane, into = source[c].reshape(-1), target[c].reshape(-1)
+        copied(plane[:width], into[:width])
+        copied(plane[(rows - 1) * width :], into[(rows - 1) * width :])
+        for start in range(first, last, BLOCK):
+            stop = min(start + BLOCK, last)
+            here = plane[start - 1 : stop + 1]
+            _sums_of_three(plane[start - width - 1 :], here, plane[start + width - 1 :], column)
+            _smoothed(column[: stop - start], column[1:], column[2:], here[1:], smooth)
+            _blend(smooth, here[1:], into[start:stop], f)
         for y in range(1, rows - 1):
-            above, line, below = source[c, y - 1, :columns], source[c, y, :columns], source[c, y + 1, :columns]
-            for x in range(columns):
-                column[x] = np.uint16(above[x]) + np.uint16(line[x]) + np.uint16(below[x])
-            left, middle, right, centre = column[:count], column[1 : count + 1], column[2:], line[1 : count + 1]
-            for x in range(count):
-                outer = np.uint16(left[x] + middle[x]) + np.uint16(right[x] + np.uint16(6))
-                box = np.uint16(outer + np.uint16(np.uint16(centre[x]) << np.uint16(2)))
-                smooth[x] = (np.uint32(box) * np.uint32(5042)) >> np.uint32(16)  # // 13 for all boxes up to 3321
-            _blend(smooth, centre, target[c, y, 1 : count + 1], f)
+            into[y * width] = plane[y * width]
+            for x in range(columns - 1, width):
+                into[y * width + x] = plane[y * width + x]
+
+
+@inlined
+def _sums_of_three(above, line, below, into):
+    for k in range(line.shape[0]):
+        into[k] = np.uint16(above[k]) + np.uint16(line[k]) + np.uint16(below[k])
+
+
+@inlined
+def _smoothed(left, middle, right, centre, into):
+    """Pillow's SMOOTH: ones around a five, divided by 13 and rounded."""
+    for k in range(left.shape[0]):
+        outer = np.uint16(left[k] + middle[k]) + np.uint16(right[k] + np.uint16(6))
+        box = np.uint16(outer + np.uint16(np.uint16(centre[k]) << np.uint16(2)))
+        into[k] = (np.uint32(box) * np.uint32(5042)) >> np.uint32(16)  # // 13 for all boxes up to 3321

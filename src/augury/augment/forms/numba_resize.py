@@ -1,23 +1,15 @@
-"""The numba back end's resize of a window to the whole image: Pillow's two passes, only over rows that are read.
+"""The numba back end's resize of a window to the whole image: Pillow's two passes, only over rows that are read."""
 
-Positions are looked up 64 at a time where the processor has AVX-512 VBMI, and one by one elsewhere, with the same result. One file,
-as that of the other kernels is: numba's cache on disk notices edits of this file alone.
-"""
-
-import llvmlite.binding as llvm
 import numpy as np
-from llvmlite import ir
-from numba import config, types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
+from augury.augment.forms.numba_parts import copied
+from augury.augment.forms.numba_wide import STEP, permuted
 from augury.augment.forms.separable import Kernel
-from augury.core.jit import jit, leaf
+from augury.core.jit import inlined, jit, leaf
 
 CUBIC = int(Kernel.CUBIC)
 TAPS = 4  # of one sum at most: a window is never larger than the image it fills
-STEP = 64  # bytes that are moved at once
-_BYTES = ir.VectorType(ir.IntType(8), STEP)
+ONE = 1 << 22  # of the weights
 
 
 @jit
@@ -30,15 +22,9 @@ def resize(images, out, kernel, window, size, start, stop):
     lines, share, levels = np.zeros((8, n), np.int32), np.empty(TAPS, np.float64), np.zeros((TAPS + 1, n), np.uint8)
     for i in range(start, stop):
         if kernel[i] == 0:
-            _copied(images[i].reshape(-1), out[i].reshape(-1))
+            copied(images[i].reshape(-1), out[i].reshape(-1))
         else:
             _resized(images[i], out[i], between, kernel[i], window[i], size[i, 0], size[i, 1], lines, share, levels)
-
-
-@leaf
-def _copied(source, target):
-    for k in range(target.shape[0]):
-        target[k] = source[k]
 
 
 @leaf
@@ -51,6 +37,7 @@ def _resized(source, target, between, kernel, window, rows, columns, lines, shar
     place, weight, index, start = lines[0], lines[1 : 1 + TAPS], levels[TAPS], lines[6]
     first, last = np.int64(window[0]), np.int64(window[1])
     used = _weights(kernel, window[2], window[3], columns, place, weight, share)
+    simple = _simple(weight, used, columns)
     for x in range(columns):
         if x % STEP == 0:
             start[x // STEP] = place[x]
@@ -60,17 +47,17 @@ def _resized(source, target, between, kernel, window, rows, columns, lines, shar
         for y in range(first, last):
             for k in range(used):
                 permuted(plane, y * width + k, start, index, levels[k], columns)
-            if used == 2:  # nearly always: bilinear
-                _two(levels[0], weight[0], levels[1], weight[1], out[y, :columns])
+            if simple:  # nearly always: bilinear
+                _between(levels[0], levels[1], weight[1], out[y, :columns])
             else:
                 _several(levels, weight, used, lines[7], out[y, :columns])
     used = _weights(kernel, window[0], window[1], rows, place, weight, share)
+    simple = _simple(weight, used, rows)
     for c in range(channels):
         for y in range(rows):
             into, at = target[c, y, :columns], place[y]
-            if used == 2:
-                far = between[c, min(at + 1, height - 1), :columns]
-                _two_rows(between[c, at, :columns], weight[0, y], far, weight[1, y], into)
+            if simple:
+                _between_rows(between[c, at, :columns], between[c, min(at + 1, height - 1), :columns], weight[1, y], into)
             else:
                 _several_rows(between[c], at, weight, y, used, lines[7], into)
     if rows < height or columns < width:
@@ -95,15 +82,18 @@ def _weights(kernel, start, end, length, place, weight, share):
         total = 0.0
         for k in range(TAPS):
             position = first + k
-            distance = abs((position - centre + 0.5) / stretch)
+            distance = abs(position - centre + 0.5)
+            distance = distance if stretch == 1.0 else distance / stretch
             shape = _cubic(distance) if kernel == CUBIC else max(1.0 - distance, 0.0)
             share[k] = shape if position < last else 0.0
             total += share[k]
         total = 1.0 if total == 0.0 else total
         place[x] = np.int32(first)
         for k in range(TAPS):
-            part = share[k] / total * 4194304.0
-            weight[k, x] = np.int32(np.trunc(part + (-0.5 if part < 0 else 0.5)))
+            weight[k, x] = 0
+            if share[k] != 0.0:  # the divisions are what takes time here
+                part = share[k] / total * float(ONE)
+                weight[k, x] = np.int32(np.trunc(part + (-0.5 if part < 0 else 0.5)))
             if weight[k, x] != 0:
                 used = max(used, k + 1)
     return used
@@ -124,15 +114,32 @@ def _level(total):
 
 
 @leaf
-def _two(near, one, far, other, into):
-    for x in range(into.shape[0]):
-        into[x] = _level(np.int32(np.int32(np.int32(near[x]) * one[x]) + np.int32(np.int32(far[x]) * other[x])))
+def _simple(weight, used, length):
+    """Whether every result lies between two levels: their weights add up to one, which rounding each of them may miss by a bit."""
+    simple = used <= 2
+    for x in range(length):
+        simple = simple and weight[0, x] + weight[1, x] == ONE and 0 <= weight[1, x] <= ONE
+    return simple
 
 
-@leaf
-def _two_rows(near, one, far, other, into):
+@inlined
+def _step(near, far, weight):
+    """near * (ONE - weight) + far * weight, rounded, by one product."""
+    first = np.int32(near)
+    total = np.int32(np.int32(np.int32(far) - first) * weight) + np.int32(ONE // 2)
+    return np.uint8(first + (np.int32(total) >> np.int32(22)))
+
+
+@inlined
+def _between(near, far, weight, into):
     for x in range(into.shape[0]):
-        into[x] = _level(np.int32(np.int32(np.int32(near[x]) * one) + np.int32(np.int32(far[x]) * other)))
+        into[x] = _step(near[x], far[x], weight[x])
+
+
+@inlined
+def _between_rows(near, far, weight, into):
+    for x in range(into.shape[0]):
+        into[x] = _step(near[x], far[x], weight)
 
 
 @leaf
@@ -159,68 +166,3 @@ def _several_rows(plane, at, weight, y, used, total, into):
             total[x] = np.int32(total[x] + np.int32(np.int32(read[x]) * by))
     for x in range(count):
         into[x] = _level(total[x])
-
-
-def _wide() -> bool:
-    """Whether kernels are compiled for a processor that permutes 64 bytes at once."""
-    asked = (getattr(config, "CPU_NAME", None), getattr(config, "CPU_FEATURES", None))
-    if any(asked):
-        return "+avx512vbmi" in (asked[1] or "")
-    return bool(llvm.get_host_cpu_features().get("avx512vbmi"))
-
-
-WIDE = _wide()
-
-
-def _at(context, builder, kind, array, offset, vector):
-    """A pointer to the entries of an array from `offset` on, as a vector."""
-    data = context.make_array(kind)(context, builder, value=array).data
-    return builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
-
-
-def _read(context, builder, kind, array, offset, vector=_BYTES):
-    return builder.load(_at(context, builder, kind, array, offset, vector), align=1)
-
-
-def _call(builder, name, *vectors):
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_BYTES, [_BYTES] * len(vectors)), name)
-    return builder.call(function, vectors)
-
-
-@intrinsic
-def _permuted(typing, line, start, index, into, k):
-    """into[k + j] = line[start + index[k + j]] for j < 64; indices below 64."""
-
-    def made(context, builder, signature, arguments):
-        line, start, index, into, k = arguments
-        kinds = signature.args
-        read = _read(context, builder, kinds[0], line, start)
-        order = _read(context, builder, kinds[2], index, k)
-        moved = _call(builder, "llvm.x86.avx512.permvar.qi.512", read, order)
-        builder.store(moved, _at(context, builder, kinds[3], into, k, _BYTES), align=1)
-        return context.get_dummy_value()
-
-    return types.void(line, types.int64, index, into, types.int64), made
-
-
-if WIDE:
-
-    @leaf
-    def permuted(flat, begin, start, index, into, count):
-        """into[k] = flat[begin + start[k // 64] + index[k]] for k < count; `index` is below 64, and both have room for whole steps.
-        What would be read beyond the end is its last entry."""
-        for k in range(0, count, STEP):
-            first = begin + np.int64(start[k // STEP])
-            if first + STEP <= flat.shape[0]:
-                _permuted(flat, first, index, into, k)
-            else:
-                for x in range(k, min(k + STEP, count)):
-                    into[x] = flat[min(first + np.int64(index[x]), flat.shape[0] - 1)]
-
-else:
-
-    @leaf
-    def permuted(flat, begin, start, index, into, count):
-        """into[k] = flat[begin + start[k // 64] + index[k]] for k < count."""
-        for k in range(count):
-            into[k] = flat[min(begin + np.int64(start[k // STEP]) + np.int64(index[k]), flat.shape[0] - 1)]

@@ -1,7 +1,7 @@
 """The numba back end's kernels for weighted sums along columns and rows.
 
-A file of its own, as that of the other kernels is: numba's cache on disk notices edits of this file alone. Sums are 32-bit
-integers, as Pillow's are: weights that sum to 2^22 times 255 levels, with cubic weights half as much again, stay below 2^31.
+Sums are 32-bit integers, as Pillow's are: weights that sum to 2^22 times 255 levels, with cubic weights half as much again,
+stay below 2^31.
 """
 
 import numpy as np
