@@ -114,7 +114,7 @@ def test_byte_labels_are_names(tmp_path: Path) -> None:
 
 def test_byte_labels_that_are_no_text_are_refused(tmp_path: Path) -> None:
     array_folder(tmp_path, y=np.array([b"\xff\xfe", b"dog"] * 4))
-    with pytest.raises(InputError, match="train.npz: y holds bytes that are no UTF-8 text"):
+    with pytest.raises(InputError, match="train.npz: y holds bytes that are not UTF-8 text"):
         load(str(tmp_path))
 
 

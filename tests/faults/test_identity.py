@@ -165,7 +165,7 @@ def test_grey_images_where_colour_was_are_brought_to_what_the_network_takes(
 ) -> None:  # fmt: skip
     grey(place)
     found = evaluated(capsys, "run")
-    assert any("grey images made colour" in str(note) for note in found["notes"])  # type: ignore[attr-defined]
+    assert any("grey images to RGB" in str(note) for note in found["notes"])  # type: ignore[attr-defined]
 
 
 def test_test_images_alone(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

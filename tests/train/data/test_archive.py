@@ -43,7 +43,7 @@ def test_a_header_that_declares_another_size_is_refused(declared: int, stored: i
 @pytest.mark.usefixtures("nothing_unpacked")
 def test_much_packed_into_little_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "HARMLESS_BYTES", 2**20)
-    with pytest.raises(augury.InputError, match=r"x\.npy would unpack .* GB; if that is meant, .* numpy\.savez"):
+    with pytest.raises(augury.InputError, match=r"x\.npy would expand from .* GB; if that is intended, .* numpy\.savez"):
         read_npz(_write(tmp_path, 4096, 4096))
 
 

@@ -110,7 +110,7 @@ def test_bands_beside_other_images_are_refused(tmp_path: Path, capsys: pytest.Ca
     assert main(["train", str(tmp_path / "d"), "--output", str(tmp_path / "out"), "--cache", "off"]) == 2
     err = capsys.readouterr().err
     assert "has 3 channels" in err and "has 5 channels" in err
-    assert "give images of equally many channels" in err and err.count("\n") == 1
+    assert "give images with the same number of channels" in err and err.count("\n") == 1
     write_tiffs(tmp_path / "w", 20)
     with pytest.raises(InputError, match="has 20 channels; up to 16 are read"):
         load(str(tmp_path / "w"), cache="off")
@@ -120,7 +120,7 @@ def test_bands_beside_other_images_are_refused(tmp_path: Path, capsys: pytest.Ca
 def test_without_the_package_one_line_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_tiffs(tmp_path, 5)
     monkeypatch.setattr(bands, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"has 5 channels, which the package tifffile reads; pip install 'augury\[tiff\]'"):
+    with pytest.raises(InputError, match=r"has 5 channels, which needs the package tifffile; pip install 'augury\[tiff\]'"):
         load(str(tmp_path), cache="off")
 
 
@@ -143,7 +143,7 @@ def test_arrays_of_other_shapes_are_refused(tmp_path: Path, shape: tuple[int, ..
 def test_parts_of_different_channels_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "train.npz", x=np.zeros((8, 6, 6, 5), np.uint8), y=np.arange(8) % 2)
     np.savez(tmp_path / "test.npz", x=np.zeros((8, 6, 6, 3), np.uint8), y=np.arange(8) % 2)
-    with pytest.raises(InputError, match="x holds images of 3 channels, where 5 are needed"):
+    with pytest.raises(InputError, match="x holds images of 3 channels, but 5 are needed"):
         load(str(tmp_path))
 
 
@@ -170,7 +170,7 @@ def test_a_network_is_trained_compared_evaluated_and_previewed(tmp_path: Path, c
         assert len(rows) == 12
     save(tmp_path / "rgb" / "1.png", picture(1))
     assert main(["predict", str(run), str(tmp_path / "rgb")]) == 2
-    assert "has no bands, where the others are of 5 bands" in capsys.readouterr().err
+    assert "has no bands, but the others are images of 5 bands" in capsys.readouterr().err
 
 
 def test_what_recommend_races_takes_bands(tmp_path: Path) -> None:

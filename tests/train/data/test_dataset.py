@@ -122,7 +122,7 @@ def test_nothing_left_for_validation_is_refused(tmp_path: Path) -> None:
         ("mnsit", "did you mean 'mnist'"),
         ("no/such/place", "no such folder or file .there is no no/such either"),
         ("", "holds no train/"),
-        ("a\0b", "is no path|unknown data"),
+        ("a\0b", "is not a path|unknown data"),
     ],
 )
 def test_unknown_data(data: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +141,7 @@ def test_a_missing_folder_names_its_neighbour(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("model.pt", "can execute code"), ("data.pkl", "can execute code"), ("data.npz", "damaged or no .npz file"),
+        ("model.pt", "can execute code"), ("data.pkl", "can execute code"), ("data.npz", "damaged or not an .npz file"),
             ("data.npy", "numpy.savez"),
         ("data.zip", "unpack"), ("notes.txt", "neither a folder nor a .csv"),
     ],

@@ -40,7 +40,7 @@ def test_grey_among_colour(tmp_path: Path) -> None:
     pixels = picture(1, channels=1)
     found, notes = one(tmp_path, Image.fromarray(pixels))
     assert np.array_equal(found, np.repeat(pixels[..., None], 3, 2))
-    assert notes == ("converted: 1 grey image made colour",)
+    assert notes == ("converted: 1 grey image to RGB",)
 
 
 def test_bilevel(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_exif_in_jpeg(tmp_path: Path) -> None:
 def test_first_frame_of_an_animation(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     found, notes = one(tmp_path, frames[0], "gif", save_all=True, append_images=frames[1:])
-    assert (found == (255, 0, 0)).all() and "first frame taken" in notes[0]
+    assert (found == (255, 0, 0)).all() and "first frame used" in notes[0]
 
 
 def test_all_grey_is_one_channel_without_a_word(tmp_path: Path) -> None:
@@ -167,14 +167,14 @@ def test_sizes_that_differ_get_the_most_common_of_the_leading_ones(tmp_path: Pat
     found = decode(paths, list("abcdef"), "DATA x", leading=3)
     assert found.images.shape == (6, 3, 8, 8)
     assert np.array_equal(found.images[0].permute(1, 2, 0).numpy(), picture(0, (8, 8)))
-    assert found.notes[0].startswith("sizes: 4 images brought to 8x8")
+    assert found.notes[0].startswith("sizes: 4 images resized to 8x8")
 
 
 def test_a_common_size_that_is_not_square_gives_its_shorter_side(tmp_path: Path) -> None:
     sizes = [(6, 9), (6, 9), (20, 20)]
     paths = [save(tmp_path / f"{i}.png", picture(i, size)) for i, size in enumerate(sizes)]
     found = decode(paths, list("abc"), "DATA x")
-    assert found.images.shape == (3, 3, 6, 6) and found.notes[0].startswith("sizes: 3 images brought to 6x6")
+    assert found.images.shape == (3, 3, 6, 6) and found.notes[0].startswith("sizes: 3 images resized to 6x6")
     assert np.array_equal(found.images[0].permute(1, 2, 0).numpy(), picture(0, (6, 9))[:, 1:7])
 
 

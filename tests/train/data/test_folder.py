@@ -59,7 +59,7 @@ def test_no_groups_where_a_class_holds_files_too(tmp_path: Path) -> None:
     save(tmp_path / "test" / "dog" / "0.png", picture(99))
     found = load(str(tmp_path))
     assert found.group_names == () and found.test.groups is None and len(found.test.ids) == 17
-    assert "not taken as groups" in found.notes[0]
+    assert "not treated as groups" in found.notes[0]
 
 
 def test_one_folder_everywhere_is_no_group(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_correlated_parts_are_disjoint_and_balanced_as_said() -> None:
     assert bool((clean == clean[:, :, :1, :1]).all()), "clean images carry no line"
     for part in (made.validation, made.test):
         assert group_accuracy(part.labels, part, groups_of(made)).counts == (len(part.ids) // 4,) * 4
-    with pytest.raises(InputError, match="fewer than"):
+    with pytest.raises(InputError, match="needs at least"):
         correlated("made", (images, digits), (images, digits), 98, 5, ())
 
 

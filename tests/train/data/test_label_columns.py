@@ -115,16 +115,16 @@ def test_data_sets_by_hand() -> None:
 @pytest.mark.parametrize(
     ("header", "rows", "message"),
     [
-        ("path,dog,cat", ["a.png,1,0", "b.png,,1"], "line 3: the column 'dog' is empty; without a column of labels"),
+        ("path,dog,cat", ["a.png,1,0", "b.png,,1"], "line 3: the column 'dog' is empty; without a label column"),
         ("path,dog,cat", ["a.png,1,0", "b.png,0.5,1"], "line 3: the column 'dog' is '0.5'"),
         ("path,dog,cat", ["a.png,1,0", "b.png,2,1"], "line 3: the column 'dog' is '2'"),
         ("path,dog,age", ["a.png,1,37", "b.png,0,12"], "has no column 'label'"),
-        ("path,dog,cat,dog", ["a.png,1,0,1"], "the column 'dog' is there twice"),
+        ("path,dog,cat,dog", ["a.png,1,0,1"], "the column 'dog' occurs twice"),
         ("path,labels", ["a.png,dog|cat", "b.png,dog||cat"], "line 3: labels 'dog||cat' holds an empty name"),
         ("path,labels", ["a.png,dog|cat", "b.png,dog|dog"], "line 3: labels 'dog|dog' holds 'dog' twice"),
         ("path,labels", ["a.png,dog", "b.png,"], "line 3: label is empty"),
         ("path,label", ["a.png,dog", "b.png,"], "line 3: label is empty"),
-        ("path,label", ["a.png,1.0", "b.png,2"], "line 2: label 1.0 is a number with a point, as gaps"),
+        ("path,label", ["a.png,1.0", "b.png,2"], "line 2: label 1.0 is a float, which gaps"),
         ("path,dog,cat,split", ["a.png,1,0,train", "b.png,0,1,test"], "no training image of class 'cat'"),
         (
             "path,labels,group",
@@ -146,8 +146,8 @@ def test_gaps_and_other_values_in_tables_are_named(tmp_path: Path, header: str, 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"y": np.full((8, 3), 2)}, r"y\[0,0\] is 2; of several labels per image y holds 0 and 1"),
-        ({"y": np.full((8, 3), 0.5)}, "y is float64 .8,3.; of several labels per image store 0 and 1 as bool"),
+        ({"y": np.full((8, 3), 2)}, r"y\[0,0\] is 2; with several labels per image, y must hold 0 and 1"),
+        ({"y": np.full((8, 3), 0.5)}, "y is float64 .8,3.; for several labels per image, store 0 and 1 as bool"),
         ({"y": np.full(8, np.nan)}, "y is float64; store whole numbers or names"),
         ({"y": np.zeros((7, 3), bool)}, "y has shape .7,3. for 8 images"),
         ({"y": np.zeros((8, 1), bool)}, "y has shape .8,1. for 8 images"),
@@ -167,7 +167,7 @@ def test_arrays_that_are_wrong_are_named(tmp_path: Path, fields: dict[str, np.nd
     ("fields", "message"),
     [
         ({"label": ["a", None, "b", "a"]}, "row 1: has no label"),
-        ({"label": [1.0, 2.0, 1.0, 2.0]}, "row 0: label 1 is a number with a point"),
+        ({"label": [1.0, 2.0, 1.0, 2.0]}, "row 0: label 1 is a float"),
         ({"label": [[0, 1], [0, 0], [1], []]}, "row 1: has the label 0 twice"),
         ({"label": [["a", None], ["b"], ["a"], ["b"]]}, "row 0: has no label"),
         ({"dog": [0, 1, None, 1], "cat": [1, 1, 0, 0]}, "row 2: the column 'dog' is empty"),

@@ -66,7 +66,7 @@ def test_tables_of_ids_find_their_images(header: str, place: str, ending: str, t
     assert found.classes == ("0", "1") and len(found.train.ids) + len(found.validation.ids) + len(found.test.ids) == 20
 
 
-@pytest.mark.parametrize(("label", "message"), [("", "line 3: label is empty"), ("1.0", "label 1.0 is a number with a point")])
+@pytest.mark.parametrize(("label", "message"), [("", "line 3: label is empty"), ("1.0", "label 1.0 is a float")])
 def test_a_label_column_with_gaps_or_floats_is_one_line(label: str, message: str, tmp_path: Path) -> None:
     saved(tmp_path, ["a.png", "b.png"])
     (tmp_path / "t.csv").write_text(f"image_id,label\na,0\nb,{label}\n")
@@ -111,7 +111,7 @@ def test_parquet_tables_name_files_and_parts(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"label": None}, "row 1: has no label"),
-        ({"label": 1.0}, r"row 1: label 1 is a number with a point|row 0: label 0 is a number"),
+        ({"label": 1.0}, r"row 1: label 1 is a float|row 0: label 0 is a float"),
         ({"image": None}, "row 1: holds neither an image's bytes nor the path"),
     ],
 )
@@ -127,7 +127,7 @@ def test_a_parquet_row_that_is_wrong_is_one_line(change: dict[str, Any], message
 def test_a_parquet_table_that_is_none_is_one_line(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow", reason="pyarrow is not installed (the extra `hf`)")
     (tmp_path / "t.parquet").write_bytes(b"PAR1 no table PAR1")
-    with pytest.raises(InputError, match="damaged or no parquet table"):
+    with pytest.raises(InputError, match="damaged or not a parquet table"):
         load(str(tmp_path / "t.parquet"))
     with pytest.raises(InputError, match="has no column of labels"):
         load(tables([{"image": encoded(pixels(1)[0])}], tmp_path / "u.parquet"))

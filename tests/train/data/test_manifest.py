@@ -72,7 +72,7 @@ REFUSED = {
     "header alone": (f"{HEADER}\n", "names no images"),
     "misspelt column": ("path,lable\nimages/0.png,a\n", "line 1: has no column 'label'; did you mean 'lable'"),
     "misspelt split": ("path,label,splits\nimages/0.png,a,train\n", "line 1: unknown column 'splits'; did you mean 'split'"),
-    "column twice": ("path,label,label\nimages/0.png,a,a\n", "line 1: the column 'label' is there twice"),
+    "column twice": ("path,label,label\nimages/0.png,a,a\n", "line 1: the column 'label' occurs twice"),
     "semicolons": ("path;label\nimages/0.png;a\n", "line 1: separate the columns by commas"),
     "missing file": (f"{HEADER}\n{GOOD}images/99.png,a,x,train\n", "line 5: 'images/99.png' does not exist; paths are relative to"),
     "a folder": (f"{HEADER}\n{GOOD}images,a,x,train\n", "line 5: 'images' is a folder"),
@@ -81,13 +81,13 @@ REFUSED = {
     "no group": (f"{HEADER}\n{GOOD}images/3.png,a,,train\n", "line 5: group is empty"),
     "no split": (f"{HEADER}\n{GOOD}images/3.png,a,x,\n", "line 5: split is empty"),
     "unknown split": (f"{HEADER}\n{GOOD}images/3.png,a,x,tain\n", "line 5: unknown split 'tain'; did you mean 'train'"),
-    "too few": (f"{HEADER}\n{GOOD}images/3.png,a\n", "line 5: has 2 fields where the header has 4"),
+    "too few": (f"{HEADER}\n{GOOD}images/3.png,a\n", "line 5: has 2 fields, but the header has 4"),
     "too many": (f"{HEADER}\n{GOOD}images/3.png,a,x,train,more\n", "line 5: has 5 fields"),
     "repeated": (f"{HEADER}\n{GOOD}images/../images/0.png,a,x,test\n", "line 5: '0.png' is already on line 2"),
     "class in test only": (f"{HEADER}\n{GOOD}images/3.png,c,x,test\n", "line 5: class 'c' is only in the test part"),
     "no training": (f"{HEADER}\nimages/0.png,a,x,test\n", "no line has the split train"),
     "no testing": (f"{HEADER}\nimages/0.png,a,x,train\n", "no line has the split test"),
-    "open quote": (f'{HEADER}\n{GOOD}"images/3.png,a,x,train\n', "line .: is no CSV"),
+    "open quote": (f'{HEADER}\n{GOOD}"images/3.png,a,x,train\n', "line .: is not CSV"),
     "no byte": (f"{HEADER}\n{GOOD}images/\0.png,a,x,train\n", "line 5: "),
     "single images": ("path,label\nimages/0.png,a\nimages/1.png,b\n", "no class has two images"),
 }
@@ -104,5 +104,5 @@ def test_refused_in_one_line(text: str, said: str, tmp_path: Path) -> None:
 
 def test_no_text(tmp_path: Path) -> None:
     (tmp_path / "all.csv").write_bytes(b"path,label\n\xff\xfe\xff,a\n")
-    with pytest.raises(InputError, match="is no UTF-8 text"):
+    with pytest.raises(InputError, match="is not UTF-8 text"):
         load(str(tmp_path / "all.csv"))

@@ -56,8 +56,8 @@ def test_parts_of_other_size_and_depth_are_brought_together(tmp_path: Path) -> N
     found = load(str(tmp_path))
     assert found.test.images.shape == (8, 3, 6, 6)
     assert found.notes == (
-        "converted: 8 grey images made colour",
-        "sizes: 8 images brought to 6x6 (short side resized, centre cut out: 25 % of each image cut away on average, 25 % at "
+        "converted: 8 grey images to RGB",
+        "sizes: 8 images resized to 6x6 (short side resized, centre cut out: 25 % of each image cut away on average, 25 % at "
         "most; --resize fit or stretch keeps all)",
     )
 
@@ -114,7 +114,7 @@ def test_parts_must_agree(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"test.npz: y\[2\] is 2"):
         load(str(tmp_path))
     arrays(tmp_path / "test.npz", y=np.array(["a", "b"] * 4))
-    with pytest.raises(InputError, match="test.npz: y holds names, in train.npz numbers"):
+    with pytest.raises(InputError, match="test.npz: y holds names; store numbers, as in train.npz"):
         load(str(tmp_path))
     arrays(tmp_path / "test.npz", group=np.arange(8))
     with pytest.raises(InputError, match="train.npz: has no array 'group'"):
@@ -140,7 +140,7 @@ def test_damaged_files(keep: int, tmp_path: Path) -> None:
     array_folder(tmp_path)
     path = tmp_path / "train.npz"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(InputError, match="train.npz: is damaged or no .npz file"):
+    with pytest.raises(InputError, match="train.npz: is damaged or not an .npz file"):
         load(str(tmp_path))
 
 
@@ -159,7 +159,7 @@ def test_a_pickle_or_single_array_named_npz(tmp_path: Path) -> None:
 
     array_folder(tmp_path)
     (tmp_path / "train.npz").write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(InputError, match="is damaged or no .npz"):
+    with pytest.raises(InputError, match="is damaged or not an .npz"):
         load(str(tmp_path))
     with open(tmp_path / "train.npz", "wb") as stream:
         np.save(stream, np.zeros(3))

@@ -146,7 +146,7 @@ def twice(path: Path) -> None:
 @pytest.mark.parametrize("damage", [broken, no_tar, twice])
 def test_a_damaged_shard_is_named(tmp_path: Path, damage: Any) -> None:
     damage(shards(tmp_path) / "train-001.tar")
-    with pytest.raises(InputError, match=r"train-001\.tar: is damaged or no tar shard \(.*\); write it again") as caught:
+    with pytest.raises(InputError, match=r"train-001\.tar: is damaged or not a tar shard \(.*\); write it again") as caught:
         load(str(tmp_path), cache="off")
     assert "\n" not in str(caught.value)
 
@@ -154,16 +154,16 @@ def test_a_damaged_shard_is_named(tmp_path: Path, damage: Any) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"txt": "dog"}, "the sample '0007' has no label, but 'png', 'txt'; store it as cls"),
-        ({"json": {"name": "dog"}}, "has a json without a field label, but 'name'"),
-        ({"json": b"{"}, "has a json that is none"),
+        ({"txt": "dog"}, "the sample '0007' has no label, only 'png', 'txt'; store it as cls"),
+        ({"json": {"name": "dog"}}, "has a json without a field label, only 'name'"),
+        ({"json": b"{"}, "has an invalid json"),
         ({"json": {"label": None}}, "has no label; fill the gap"),
-        ({"json": {"label": 1.5}}, "label 1.5 is a number with a point"),
+        ({"json": {"label": 1.5}}, "label 1.5 is a float"),
         ({"json": {"label": {"a": 1}}}, "has the label .*; store a whole number, a name or a list"),
         ({"json": {"label": ["a", "a"]}}, "has the label 'a' twice"),
-        ({"cls": b"1.0"}, "label 1 is a number with a point"),
+        ({"cls": b"1.0"}, "label 1 is a float"),
         ({"cls": b" "}, "has an empty label"),
-        ({"cls": b"\xff"}, "has a label that is no UTF-8 text"),
+        ({"cls": b"\xff"}, "has a label that is not UTF-8 text"),
     ],
 )
 def test_a_sample_that_lacks_something_is_named(tmp_path: Path, fields: dict[str, Any], message: str) -> None:
@@ -187,7 +187,7 @@ def _raw(value: Any) -> bytes:
 def test_a_sample_without_an_image_and_an_unreadable_one(tmp_path: Path) -> None:
     shards(tmp_path)
     write(tmp_path / "train-001.tar", [{"__key__": "0007", "cls": 1}])
-    with pytest.raises(InputError, match="the sample '0007' has no image, but 'cls'; store it as jpg or png"):
+    with pytest.raises(InputError, match="the sample '0007' has no image, only 'cls'; store it as jpg or png"):
         load(str(tmp_path), cache="off")
     write(tmp_path / "train-001.tar", [{"__key__": "0007", "png": b"none", "cls": 1}])
     assert any("train-001.tar/0007" in note and "skipped" in note for note in load(str(tmp_path), cache="off").notes)

@@ -54,7 +54,7 @@ def test_other_folders_are_refused(tmp_path: Path, folder: Path) -> None:
     source = sorted((folder / "query").iterdir())[0].read_bytes()
     for name, file in (("bounding_box_train", "0001_c1.png"), ("query", "0002_c1.png"), ("bounding_box_test", "0002_c1.png")):
         (tmp_path / name / file).write_bytes(source)
-    with pytest.raises(InputError, match="nothing could be found"):
+    with pytest.raises(InputError, match="retrieval needs one"):
         load(str(tmp_path))
 
 

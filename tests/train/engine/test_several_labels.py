@@ -148,7 +148,7 @@ def test_evaluate_and_predict_answer_label_by_label(
     assert json.loads(capsys.readouterr().out)["test_metrics"] == pytest.approx(before)
     np.savez(alone / "test.npz", x=arrays["x"], y=arrays["y"].argmax(1))
     assert main(["evaluate", str(run), "--data", str(alone)]) == 2
-    assert "y says one class per image, and the network was trained on several labels" in capsys.readouterr().err
+    assert "y says one class per image, but the network was trained on several labels" in capsys.readouterr().err
     for row in range(3):
         save(tmp_path / "images" / f"{row}.png", arrays["x"][row])
     assert main(["predict", str(run), str(tmp_path / "images"), "--every-class"]) == 0
@@ -172,7 +172,7 @@ def test_a_manifest_of_labels_is_evaluated(run: Path, tmp_path: Path, data: Path
     image_folder = tmp_path / "folder" / "left"
     save(image_folder / "1.png", picture(1, (12, 16), 1))
     assert main(["evaluate", str(run), "--data", str(tmp_path / "folder")]) == 2
-    assert "class folders say one class per image, and the network answers several" in capsys.readouterr().err
+    assert "class folders give one class per image, but the network predicts several" in capsys.readouterr().err
 
 
 def test_rows_are_compared_by_mean_average_precision(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,1 +1,1 @@
-"""Data sets: one file per form that DATA may have, and what they share (decoding, splits, refusals)."""
+"""Data sets: one module per format of DATA, and the code that they share (decoding, splits, checks)."""

@@ -1,4 +1,4 @@
-"""TIFF files of other bands than grey or red, green and blue: multispectral images and stacks, up to 16 channels."""
+"""TIFF files with bands other than grey or RGB: multispectral images and stacks, up to 16 channels."""
 
 import io
 import struct
@@ -14,13 +14,13 @@ from augury.core.errors import InputError
 
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _COLUMNS, _ROWS, _BITS, _PHOTOMETRIC, _SAMPLES, _EXTRA = 256, 257, 258, 262, 277, 338
-_UNSPECIFIED = 0  # what an extra sample is: neither of the kinds of transparency
-_COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}  # samples of a pixel by the photometric tag: grey, RGB, palette, CMYK, ...
+_UNSPECIFIED = 0  # the kind of an extra sample that is not transparency
+_COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}  # samples per pixel by photometric tag: grey, RGB, palette, CMYK, ...
 
 
 def bands_of(file: BinaryIO) -> tuple[int, tuple[int, int], bool] | None:
-    """(bands, (rows, columns), whether values have more than 8 bits) of a TIFF with other bands than Pillow reads; None for all
-    other files. The file is left where it was."""
+    """(bands, (rows, columns), whether values have more than 8 bits) of a TIFF with bands that Pillow does not read; None for
+    all other files. The position in the file is restored."""
     start = file.tell()
     try:
         head = file.read(8)
@@ -45,19 +45,19 @@ def bands_of(file: BinaryIO) -> tuple[int, tuple[int, int], bool] | None:
         OSError,
         OverflowError,
         struct.error,
-    ):  # Pillow says what is wrong with it
+    ):  # Pillow reports what is wrong with the file
         return None
     finally:
         file.seek(start)
 
 
 def read_bands(data: bytes) -> np.ndarray:
-    """The values of such a file, [H,W,C]. Raises ValueError for more than 16 bands, InputError where the extra is not installed,
-    and whatever tifffile raises on damaged files."""
+    """The values of such a file, [H,W,C]. Raises ValueError for more than 16 bands, InputError if tifffile is not installed, and
+    whatever tifffile raises on damaged files."""
     try:
         import tifffile
     except ImportError:
-        raise InputError("has several bands, which needs the package tifffile; pip install 'augury[tiff]'") from None
+        raise InputError("has several bands; reading them needs the package tifffile; pip install 'augury[tiff]'") from None
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages.first
         if page.samplesperpixel > MOST_CHANNELS:
@@ -72,9 +72,9 @@ def read_bands(data: bytes) -> np.ndarray:
 
 
 def common_channels(where: str, names: Sequence[str], found: Mapping[int, tuple[int, bool]]) -> int:
-    """1 if all files are grey, the bands if all have equally many, else 3. found: (bands, whether it is grey) by a file's number.
+    """1 if all files are grey, the number of bands if they have bands, else 3. found: (bands, whether grey) by file number.
 
-    InputError for bands beside other images, for too many, and where what reads them is not installed.
+    InputError if the numbers of bands differ, if there are too many bands, or if tifffile is needed and not installed.
     """
 
     def said(row: int) -> str:
@@ -84,14 +84,14 @@ def common_channels(where: str, names: Sequence[str], found: Mapping[int, tuple[
     bands = found[first][0]
     for row in sorted(found):
         if found[row][0] != bands:
-            raise InputError(f"{where}: {said(first)} and {said(row)}; give images of equally many channels")
+            raise InputError(f"{where}: {said(first)} and {said(row)}; give images with the same number of channels")
     if bands > MOST_CHANNELS:
         raise InputError(f"{where}: {said(first)}; up to {MOST_CHANNELS} are read")
     if bands and find_spec("tifffile") is None:
-        raise InputError(f"{where}: {said(first)}, which the package tifffile reads; pip install 'augury[tiff]'")
+        raise InputError(f"{where}: {said(first)}, which needs the package tifffile; pip install 'augury[tiff]'")
     return bands or (1 if all(grey for _, grey in found.values()) else 3)
 
 
 def layers(levels: np.ndarray) -> tuple[Image.Image, ...]:
-    """uint8 [H,W,C] as one grey image for each band."""
+    """uint8 [H,W,C] as one grey image per band."""
     return tuple(Image.fromarray(np.ascontiguousarray(levels[..., band])) for band in range(levels.shape[2]))

@@ -22,10 +22,10 @@ def celeba(
 ) -> Parts:
     """Blond or not, female or male, with women who are not blond undersampled in training; reads the published files.
 
-    Needs list_attr_celeba.txt, list_eval_partition.txt and img_align_celeba/ in the folder or its celeba/. Of the training
-    part's women who are not blond as many are kept, always the same, as make their share of those who are not blond that
-    of men among the blond (71,629 become 4,054). The central 178x178 pixels, resized to `image_size` (128): 95,195 + 19,867 +
-    19,962 images, 6.6 GB of memory at 128.
+    Needs list_attr_celeba.txt, list_eval_partition.txt and img_align_celeba/ in `data_dir` or its subfolder celeba/. In the
+    training part, women who are not blond are undersampled (from 71,629 to 4,054, always the same ones) until the share of men is
+    the same among those who are blond and those who are not. The central 178x178 pixels are resized to `image_size` (default 128):
+    95,195 + 19,867 + 19,962 images, 6.6 GB of memory at 128.
     """
     size = published_size(image_size, resize, (128, 128), "celeba")
     folder = find(data_dir, "celeba", (".", "celeba"), _ATTRIBUTES)
@@ -49,7 +49,7 @@ def celeba(
 
 
 def undersampled(blond: torch.Tensor, male: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    """Rows kept, ascending: all but a hashed choice of the women who are not blond."""
+    """The rows to keep, ascending: all except the women who are not blond and are dropped by a hash of their ids."""
     women = ((blond == 0) & (male == 0)).nonzero()[:, 0]
     men, blond_men, blond_women = (
         int(((blond == y) & (male == z)).sum()) for y, z in ((0, 1), (1, 1), (1, 0))
@@ -62,13 +62,13 @@ def undersampled(blond: torch.Tensor, male: torch.Tensor, ids: torch.Tensor) -> 
 
 
 def _attributes(path: Path) -> dict[str, tuple[int, int]]:
-    """(blond, male) of every file, 0 or 1, in the file's order."""
+    """(blond, male) of every image, 0 or 1 each, in the order of the file."""
     lines = path.read_text(encoding="utf-8").splitlines()
     names = lines[1].split() if len(lines) > 1 else []
     try:
         blond, male = names.index("Blond_Hair") + 1, names.index("Male") + 1
     except ValueError:
-        raise InputError(f"{path}: its second line names no attributes Blond_Hair and Male") from None
+        raise InputError(f"{path}: its second line does not name the attributes Blond_Hair and Male") from None
     found = {}
     for line in lines[2:]:
         cells = line.split()
@@ -85,7 +85,7 @@ def _attributes(path: Path) -> dict[str, tuple[int, int]]:
 
 def _partition(path: Path) -> dict[str, int]:
     if not path.is_file():
-        raise InputError(f"{path}: is not there; it says which images are for training, validation and test")
+        raise InputError(f"{path}: is missing; it says which images are for training, validation and test")
     cells = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     try:
         return {row[0]: int(row[1]) for row in cells}

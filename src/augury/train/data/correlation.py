@@ -1,4 +1,4 @@
-"""Digits whose parity is tied to a zigzag in training but not in the test: a spurious correlation by construction."""
+"""Digits whose parity is correlated with a zigzag in training but not in the test part: a spurious correlation by construction."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,8 @@ SUBGROUPS = ("clean", "zigzag")
 
 @dataclass(frozen=True)
 class Counterparts:
-    """Training images, by id, clean and with the zigzag that is theirs. pool: clean images uint8 [N,1,H,W], numbered from 0."""
+    """Maps the ids of training images to each image without and with its zigzag. pool: clean images uint8 [N,1,H,W], indexed by
+    id."""
 
     pool: Tensor
 
@@ -28,11 +29,12 @@ class Counterparts:
 def correlated(
     name: str, pool: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], majority: int, minority: int, notes: tuple[str, ...] = ()
 ) -> Dataset:
-    """Parity from digits, with clean even and zigzag odd digits in the majority of the training part.
+    """A data set of parity in which most training images are even digits without a zigzag or odd digits with one.
 
-    pool, test: images uint8 [N,1,H,W] and their digits int64 [N]. Of each parity the clean images are the first ones of
-    the pool and the zigzag ones the last, `majority` and `minority` of them as the parity has it (Goel et al. 2021,
-    MNIST-Correlation). What lies between is the validation part; it and the test part have every digit in both versions.
+    pool, test: images uint8 [N,1,H,W] and their digits int64 [N]. Of each parity, the first images of the pool stay clean and the
+    last get a zigzag: `majority` clean and `minority` zigzag ones of the even digits, and the reverse of the odd ones (Goel et al.
+    2021, MNIST-Correlation). The images in between form the validation part; it and the test part have every digit in both
+    versions.
     """
     images, digits = pool
     chosen: list[tuple[Tensor, int, int]] = []
@@ -41,9 +43,7 @@ def correlated(
         rows = (digits % 2 == parity).nonzero()[:, 0]
         clean, marked = (majority, minority) if parity == 0 else (minority, majority)
         if len(rows) < clean + marked + 1:
-            raise InputError(
-                f"DATA {name}: {len(rows)} {CLASSES[parity]} digits, fewer than the {clean + marked + 1} it is made of"
-            )
+            raise InputError(f"DATA {name}: has {len(rows)} {CLASSES[parity]} digits and needs at least {clean + marked + 1}")
         chosen += [(rows[:clean], parity, 0), (rows[len(rows) - marked :], parity, 1)]
         held.append(rows[clean : len(rows) - marked])
     train = _join([_split(images[rows], digits[rows], rows, z, 0) for rows, _, z in chosen])
@@ -59,7 +59,7 @@ def correlated(
 
 
 def _both(images: Tensor, digits: Tensor, ids: Tensor, shift: int) -> Split:
-    """Every image twice, clean and with a zigzag; the second has its number raised by `shift`."""
+    """Every image twice, clean and with a zigzag; the ids of the zigzag copies are raised by `shift`."""
     return _join([_split(images, digits, ids, 0, 0), _split(images, digits, ids, 1, shift)])
 
 

@@ -25,8 +25,8 @@ from augury.train.data.words import count, few
 
 @dataclass(frozen=True)
 class Split:
-    """images uint8 [N,C,H,W], labels int64 [N], ids int64 [N], groups int64 [N]. Where an image may have several labels, these are
-    bool [N, classes]."""
+    """images uint8 [N,C,H,W], labels int64 [N] (bool [N, classes] if an image may have several), ids int64 [N], groups int64
+    [N]."""
 
     images: Tensor
     labels: Tensor
@@ -35,20 +35,20 @@ class Split:
 
     @property
     def kind(self) -> TargetKind:
-        """What its labels say."""
+        """The kind of its labels."""
         return TargetKind.of(self.labels)
 
     @property
     def strata(self) -> Tensor:
-        """int64 [N]: what parts of it are stratified by."""
+        """int64 [N]: the stratum of each image, for stratified subsets."""
         return self.kind.strata(self.labels)
 
     def __getitem__(self, rows: Tensor) -> "Split":
-        """Some rows, int64 [n] or bool [N]; images in files are decoded."""
+        """The given rows, int64 [n] or bool [N]; images in files are decoded."""
         return self._with(self.images[rows], rows)
 
     def chosen(self, rows: Tensor) -> "Split":
-        """Some rows; images in files stay there."""
+        """The given rows; images in files are not decoded."""
         return self._with(picked(self.images, rows), rows)
 
     def _with(self, images: Tensor, rows: Tensor) -> "Split":
@@ -57,7 +57,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Retrieval:
-    """Images to look for, and those to look among: labels are identities (-1: junk, 0: nobody's), groups cameras."""
+    """Query and gallery images of re-identification: labels are identities (-1: junk, 0: distractor), groups are cameras."""
 
     query: Split
     gallery: Split
@@ -65,9 +65,9 @@ class Retrieval:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a data set came from. place: absolute path of its folder or file, None where it has none. names: by image id.
+    """Where a data set came from. place: absolute path of its folder or file, None if it has none. names: by image id.
 
-    fingerprint: of the parts as the data bring them. preparation: what files were brought to; None where data are arrays.
+    fingerprint: of the parts as read, before validation is split off. preparation: how files were converted; None for uint8 arrays.
     """
 
     place: str | None
@@ -80,11 +80,10 @@ class Origin:
 class Dataset:
     """Train, validation and test parts; mean and std per channel of the training part, in [0, 1].
 
-    `ids` number the images of the data set and are unique over its parts. `group_names` name the numbers in
-    `Split.groups`, where the data have groups. `notes` say in one line each what was converted, skipped or cut.
-    retrieval: queries and gallery, where the data are for re-identification. origin: where the data came from, and what they
-    were; `load` fills it in. counterparts: ids int64 [N] of training images to uint8 [N,K,C,H,W], each as it would look in every
-    subgroup, where the data are made to order.
+    `ids` number the images of the data set and are unique across its parts. `group_names` name the numbers in `Split.groups`, if
+    the data have groups. Each of the `notes` says in one line what was converted, skipped or cut. retrieval: queries and gallery of
+    re-identification data. origin: where the data came from, and their fingerprint; set by `load`. counterparts: for synthetic
+    data, maps ids int64 [N] of training images to uint8 [N,K,C,H,W], each image as it would look in every subgroup.
     """
 
     name: str
@@ -102,16 +101,16 @@ class Dataset:
 
     @property
     def kind(self) -> TargetKind:
-        """What its labels say: one class per image, or several labels."""
+        """The kind of its labels: one class per image, or several labels."""
         return self.train.kind
 
     def name_of(self, number: int) -> str:
-        """What the image with this id is called within the data, such as its file's path; "" where images have no names."""
+        """The name of the image with this id within the data, such as its file's path; "" if images have no names."""
         names = () if self.origin is None else self.origin.names
         return names[number] if number < len(names) else ""
 
     def called(self, number: int) -> str:
-        """The image with this id, for people: `id 12, train/cat/7.png`."""
+        """The image with this id, for messages: `id 12, train/cat/7.png`."""
         name = self.name_of(number)
         return f"id {number}, {name}" if name else f"id {number}"
 
@@ -129,19 +128,20 @@ def load(
     like: Preparation | None = None,
     cache: str | None = None,
 ) -> Dataset:
-    """The data set that `data` names: a registered name, a folder, a CSV manifest, or `READER:PLACE`
-    with a registered reader, as `hf:owner/name` (docs/data.md).
+    """Loads the data set that `data` names: a registered name, a folder, a CSV manifest, or `READER:PLACE` with a registered
+    reader, such as `hf:owner/name` (docs/data.md).
 
-    data_dir: where a named data set is or is downloaded to. validation: the fraction in (0, 1) that is cut from the training
-    part where the data bring no validation part beside a test part; the cut is stratified and always the same.
-    image_size: what images are brought to, a side or (rows, columns), in pixels; by default images of one size stay as they
-    are, and others get the shorter side of the training part's most common size. resize: how, see `resize.fit`.
-    stream: whether files stay files, decoded while they are used (`augury.train.data.stream`); auto: beyond 8 GiB of pixels.
-    Still every file is decoded once, so that the images, mean and deviation are those of data in memory.
-    intensity_range: what becomes grey levels 0 to 255 in images of more than 8 bits; `auto` measures the training part.
-    like: bring files to exactly this instead, as a trained network needs it (`Dataset.origin` of its training has it).
-    cache: the folder where decoded images are kept for the next time (`augury.train.data.decoded_cache`), or `off`.
-    Raises InputError for data that are not there or not as they should be, RunError where a download fails.
+    data_dir: the folder that holds a named data set or that it is downloaded to. validation: the fraction in (0, 1) of the training
+    part that becomes the validation part, unless the data have both a validation and a test part; the cut is stratified and always
+    the same.
+    image_size: the size that images are resized to, a side or (rows, columns), in pixels; by default, arrays get the size of the
+    training part and files that of `default_side.default_size`. resize: the method, see `resize.fit`.
+    stream: whether files are decoded on demand instead of held in memory (`augury.train.data.stream`); auto: if they have more than
+    8 GiB of pixels. Every file is still decoded once, so that the images, mean and deviation equal those of data in memory.
+    intensity_range: the values that become grey levels 0 to 255 in images of more than 8 bits; `auto` measures the training part.
+    like: convert files in exactly this way instead, as a trained network needs (from the `Dataset.origin` of its training).
+    cache: the folder in which decoded images are kept for later calls (`augury.train.data.decoded_cache`), or `off`.
+    Raises InputError if data are missing or malformed, RunError if a download fails.
     """
     if not 0 < validation < 1:
         raise InputError(f"--validation: {validation:g} must lie between 0 and 1, for example 0.1")
@@ -157,10 +157,10 @@ def load(
 
 
 def assemble(name: str, parts: Parts, fraction: float) -> Dataset:
-    """A data set from the parts that were read: checks the classes, cuts validation, numbers the images, takes mean and std."""
+    """Makes a data set from parts: checks the classes, splits off validation, numbers the images, computes mean and std."""
     _check_classes(name, parts)
     if parts.group_names and parts.train.labels.ndim == 2:
-        raise InputError(f"{name}: has groups and several labels per image, and groups are of one class; remove the groups")
+        raise InputError(f"{name}: has groups and several labels per image, but groups need one class per image; remove the groups")
     numbers = torch.arange(len(parts.train))
     train, held, notes = parts.train, parts.validation, list(parts.notes)
     origin = _origin(parts)
@@ -197,8 +197,8 @@ def assemble(name: str, parts: Parts, fraction: float) -> Dataset:
 def statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel of uint8 [N,C,H,W], in [0, 1].
 
-    Exact, from whole-number sums, which images that stay in their files bring along. The deviation is at least 1/255 (one grey
-    level), so that normalising constant images divides by no zero.
+    Exact, from integer sums, which streamed images bring along. The deviation is at least 1/255 (one grey level), so that
+    normalising constant images does not divide by zero.
     """
     pixels = len(images) * images.shape[-2] * images.shape[-1]
     means, stds = [], []
@@ -222,7 +222,7 @@ def _channel_sums(images: Any) -> list[tuple[int, int]]:
 
 
 def _origin(parts: Parts) -> Origin:
-    """Where parts came from; what came as arrays is identified by its values."""
+    """The origin of parts; a part that came as arrays is identified by their values."""
     named = {"train": parts.train, "validation": parts.validation, "test": parts.test}
     given = {name: part for name, part in named.items() if part is not None}
     given |= dict(zip(("query", "gallery"), parts.retrieval or (), strict=False))
@@ -235,7 +235,7 @@ def _origin(parts: Parts) -> Origin:
 
 
 def identified(dataset: Dataset) -> Dataset:
-    """The data set with an origin: its own, or the fingerprint of its arrays where it was made by hand."""
+    """The data set with an origin: its own, or else the fingerprint of its arrays."""
     if dataset.origin is not None:
         return dataset
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
@@ -263,7 +263,7 @@ def _split(part: Part, ids: Tensor) -> Split:
 
 
 def _resized(dataset: Dataset, size: Size, how: Resize) -> Dataset:
-    """A ready-made data set with its images brought to a size."""
+    """A data set with its images resized."""
 
     def of(split: Split) -> Split:
         return replace(split, images=fit_tensor(split.images, size, how))
@@ -274,7 +274,7 @@ def _resized(dataset: Dataset, size: Size, how: Resize) -> Dataset:
 
 
 def _check_classes(name: str, parts: Parts) -> None:
-    """At least two classes; every class has training images; no part is empty."""
+    """Checks that there are at least two classes, that each has training images, and that the test part is not empty."""
     if len(parts.test) == 0:
         raise InputError(f"{name}: the test part has no images; add some")
     if len(parts.classes) < 2:

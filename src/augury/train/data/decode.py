@@ -28,7 +28,7 @@ from augury.train.data.words import count, few
 
 STREAM_BEYOND = 8 << 30
 _SAID = {
-    "grey": "grey image|s made colour",
+    "grey": "grey image|s to RGB",
     "palette": "palette image|s",
     "cmyk": "CMYK image|s",
     "other": "image|s of another colour space",
@@ -36,15 +36,15 @@ _SAID = {
     "clipped": "image|s with values outside that range (clipped)",
     "alpha": "image|s with transparency (composited on white)",
     "rotated": "image|s turned upright by the EXIF tag",
-    "frames": "animated or multi-page file|s (first frame taken)",
+    "frames": "animated or multi-page file|s (first frame used)",
 }
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """images uint8 [N,C,H,W]; rows int64 [N]: the numbers of the sources they came from (unreadable ones are left out).
+    """images uint8 [N,C,H,W]; rows int64 [N]: the indices of their sources (unreadable ones are left out).
 
-    marks: bytes and hash of every source, unreadable ones too. preparation: what the images were brought to.
+    marks: size in bytes and hash of every source, unreadable ones included. preparation: how the images were converted.
     """
 
     images: Tensor
@@ -56,7 +56,7 @@ class Decoded:
 
 @dataclass
 class _Files:
-    """The sources while they are read. failed: why, by row."""
+    """The sources and what is found while reading them. failed: the reason, by row."""
 
     sources: Sequence[Source]
     names: Sequence[str]
@@ -66,7 +66,7 @@ class _Files:
     resized: dict[int, Size] = field(default_factory=dict)
 
     def attempt(self, work: Callable[[int], None], rows: Sequence[int] | None = None) -> None:
-        """`work` on rows (all) that have not failed yet, on threads; what raises is noted as unreadable."""
+        """Runs `work` in threads on `rows` (default all) that have not failed yet; rows that raise are recorded as unreadable."""
         rows = range(len(self.sources)) if rows is None else rows
 
         def one(place: int) -> None:
@@ -75,7 +75,7 @@ class _Files:
                 return
             try:
                 work(row)
-            except Exception as error:  # decoders raise whatever they like on damaged files
+            except Exception as error:  # decoders raise any kind of exception on damaged files
                 self.failed[row] = _reason(error)
 
         with _quietly():
@@ -93,14 +93,12 @@ class _Files:
 def decode(
     sources: Sequence[Source], names: Sequence[str], where: str, options: ReadOptions = AS_IS, *, leading: int | None = None
 ) -> Decoded:  # fmt: skip
-    """Decode files (paths, or the files' bytes) into one array; grey only if all are grey, otherwise RGB.
+    """Decodes files (paths or bytes) into one array: grey if all are grey, with bands if all have the same number, else RGB.
 
-    names: what notes and refusals call the sources. Without a size among the options, images of one size stay as they are, and
-    others get the shorter side of the most common size among the first `leading` sources (all), which are the training part.
-    Streamed images stay in their files (`FileImages`), and still every file is decoded once: what cannot be read is known, and
-    mean and deviation are exact, before a training begins. What the options' cache holds is not decoded
-    again. Raises InputError, starting with `where`, when more than half of
-    the files cannot be read.
+    names: of the sources, for notes and errors. If the options give no size, `default_size` chooses it from the sources, of which
+    the first `leading` (default all) are the training part. Streamed images stay in their files (`FileImages`), but every file is
+    still decoded once, so that unreadable files are known, and mean and deviation exact, before training begins. Images in the
+    options' cache are not decoded again. Raises InputError, starting with `where`, if more than half of the files cannot be read.
     """
     leading = len(sources) if leading is None else leading
     cache = options.cache
@@ -116,7 +114,7 @@ def decode(
 
 
 def asked(options: ReadOptions, leading: int) -> dict[str, Any]:
-    """What is asked of files, as far as it decides how they are decoded; plain values."""
+    """The options that determine how files are decoded, as plain values."""
     streamed = options.stream == "yes"
     if options.like is not None:
         return {"like": options.like.plain(), "streamed": streamed}
@@ -127,7 +125,7 @@ def asked(options: ReadOptions, leading: int) -> dict[str, Any]:
 def _kept(
     cache: DecodedCache, key: str, made: Decoded, sources: Sequence[Source], names: Sequence[str], leading: int
 ) -> Iterator[str | None]:
-    """Keep what was decoded, and under the name by which a network trained on it will ask; notes where that failed."""
+    """Stores what was decoded, also under the key that a network trained on it will ask for; yields notes on failures, or None."""
     files = made.images if isinstance(made.images, FileImages) else None
     about = {
         "rows": made.rows.tolist(), "notes": list(made.notes), "marks": [list(mark) for mark in made.marks],
@@ -194,23 +192,23 @@ def _decoded(sources: Sequence[Source], names: Sequence[str], where: str, option
             [sources[row] for row in rows.tolist()], channels, size, preparation.intensity, torch.from_numpy(sums)[rows],
             preparation.resize,
         )  # fmt: skip
-        notes.append(f"streamed: {count(len(rows), 'image')} decoded while they are used")
+        notes.append(f"streamed: {count(len(rows), 'image')} decoded on demand")
     else:
         images = target[rows] if files.failed else target
     return Decoded(images, rows, tuple(notes), tuple(marks), preparation)
 
 
 def decode_each(sources: Sequence[Source], like: Preparation) -> tuple[dict[int, np.ndarray], dict[int, str]]:
-    """Each readable source's uint8 [C,H,W] by its number, and why the others cannot be read.
+    """uint8 [C,H,W] of each readable source by its index, and the reason why each of the others cannot be read.
 
-    A colour image is unreadable to a network that takes grey ones.
+    A colour image counts as unreadable if the network takes grey ones.
     """
     files, found = _Files(sources, [""] * len(sources), ""), dict[int, np.ndarray]()
 
     def read(row: int) -> None:
         header = read_header(sources[row])
         if like.channels == 1 and not header.grey and not header.bands:
-            raise ValueError("is a colour image, and the network takes grey ones")
+            raise ValueError("is a colour image, but the network takes grey ones")
         plain, _ = read_plain(sources[row], like.channels, like.intensity)
         found[row] = pixels_at(plain, like.size, like.resize)
 
@@ -225,7 +223,7 @@ def channel_sums(pixels: np.ndarray) -> np.ndarray:
 
 
 def _prepared(files: _Files, headers: dict[int, Header], options: ReadOptions, leading: int) -> tuple[Preparation, list[str]]:
-    """What all images are brought to, and a note on the range of values where some have more than 8 bits."""
+    """How all images are to be converted, and a note on the range of values if some have more than 8 bits."""
     size = options.size or default_size(
         [h.size for h in headers.values()], [h.size for row, h in headers.items() if row < leading]
     )  # fmt: skip
@@ -240,7 +238,7 @@ def _prepared(files: _Files, headers: dict[int, Header], options: ReadOptions, l
     if options.like is not None and own.channels == 1:
         coloured = [files.names[row] for row, h in headers.items() if not h.grey and not h.bands]
         if coloured:
-            raise InputError(f"{files.where}: holds colour images ({few(coloured)}), and the network takes grey ones")
+            raise InputError(f"{files.where}: holds colour images ({few(coloured)}), but the network takes grey ones")
     deep = [row for row, h in headers.items() if h.deep]
     if not deep:
         return own if options.like else replace(own, intensity=None), []
@@ -278,7 +276,7 @@ def _room(files: _Files, shape: tuple[int, ...]) -> Tensor:
 
 @contextmanager
 def _quietly() -> Any:
-    """Without Pillow's remarks on odd metadata; damaged pixels are errors."""
+    """Silences Pillow's warnings about odd metadata; damaged pixels still raise errors."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -303,9 +301,9 @@ def _notes(files: _Files, preparation: Preparation, by_default: bool) -> list[st
         rows, columns = preparation.size
         how = in_words(others, preparation.size, preparation.resize)
         usual = by_default and rows == columns and rows in SIDES
-        why = ", the largest of 32, 64, 128 and 224 that they and the time justify" if usual else ""
+        why = ", the largest of 32, 64, 128 and 224 that their size and the training time allow" if usual else ""
         notes.append(
-            f"sizes: {count(len(others), 'image')} brought to {rows}x{columns} ({how}{why}); --image-size N or H,W chooses another "
+            f"sizes: {count(len(others), 'image')} resized to {rows}x{columns} ({how}{why}); --image-size N or H,W chooses another "
             "size"
         )
     if files.failed:

@@ -1,10 +1,9 @@
-"""Decoded images on disk, so that a data set's files are decoded and brought to size once, and mapped into memory from then on.
+"""A disk cache of decoded images: the files of a data set are decoded and resized once, and memory-mapped from then on.
 
-An entry is two files: KEY.pixels, the bytes of uint8 [N,C,H,W], and KEY.json, whatever else decoding found out; or
-KEY.json alone, which names another entry. They are named by a
-hash of the files (path, size, times, inode) and of what was asked of them, so that an edited file makes another entry. Each is
-written beside its place and renamed into it, KEY.json last: of two processes that write the same entry at a time, the later wins
-and nothing is mixed. Reading checks the pixels' checksum.
+An entry is KEY.pixels, the bytes of uint8 [N,C,H,W], and KEY.json, everything else that decoding found; or KEY.json alone, which
+refers to another entry or describes images that stay in their files. KEY is a hash of the files (path, size, times, inode) and of
+the decoding options, so that an edited file makes a new entry. Each file is written under a temporary name and renamed, KEY.json
+last: if two processes write the same entry at once, the later wins and nothing is mixed. Reading verifies the pixels' checksum.
 """
 
 import json
@@ -30,15 +29,14 @@ VERSION = 1
 OFF = "off"
 VARIABLE = "AUGURY_CACHE"
 DEFAULT = "~/.cache/augury/decoded"
-# Bytes of all entries together, beyond which the oldest go; and no more than this share of what the disk has free.
+# Total bytes of all entries, beyond which the oldest are removed; and the largest share of the free disk space to use.
 LIMIT = 32 << 30
 FREE_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What the cache holds of a data set. images uint8 [N,C,H,W], mapped from the file, or None where images stay in their files.
-    about: plain values."""
+    """A cached data set. images: uint8 [N,C,H,W], memory-mapped, or None if images stay in their files. about: plain values."""
 
     images: Tensor | None
     about: dict[str, Any]
@@ -46,14 +44,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class DecodedCache:
-    """The entries of a folder. limit: bytes of all together."""
+    """The entries in a folder. limit: their total size in bytes."""
 
     folder: Path
     limit: int = LIMIT
 
     @staticmethod
     def of(text: str | None) -> "DecodedCache | None":
-        """What `--cache DIR|off` means; without it, what the variable AUGURY_CACHE says, or a folder of the user's cache."""
+        """The cache that `--cache DIR|off` names; by default that of the variable AUGURY_CACHE, or a folder in the user's cache."""
         told = os.environ.get(VARIABLE, DEFAULT) if text is None else text
         if not told.strip():
             raise InputError("--cache: is empty; name a folder, or `off`")
@@ -62,14 +60,14 @@ class DecodedCache:
         folder = Path(told).expanduser()
         try:
             usable = folder.is_dir() or not folder.exists()
-        except (OSError, ValueError) as error:  # a name that no file can have
+        except (OSError, ValueError) as error:  # not a valid file name
             raise InputError(f"--cache {told}: {getattr(error, 'strerror', None) or error}; name a folder, or `off`") from None
         if not usable:
-            raise InputError(f"--cache {told}: is no folder; name one, or `off`")
+            raise InputError(f"--cache {told}: is not a folder; name one, or `off`")
         return DecodedCache(folder)
 
     def find(self, key: str) -> tuple[Entry | None, str | None]:
-        """The entry, and a note where there is one that cannot be used: it is removed."""
+        """The entry or None, and a note if there was a damaged one, which is removed."""
         about_file, pixels = self._files(key)
         try:
             about: dict[str, Any] = json.loads(about_file.read_text(encoding="utf-8"))
@@ -79,28 +77,28 @@ class DecodedCache:
             if about["shape"] is not None:
                 shape = tuple(about["shape"])
                 if pixels.stat().st_size != int(np.prod(shape)):
-                    raise ValueError("another size")
+                    raise ValueError("wrong size")
                 images = torch.from_file(str(pixels), shared=False, size=int(np.prod(shape)), dtype=torch.uint8).view(shape)
                 if zlib.crc32(images.numpy().data) != about["checksum"]:
-                    raise ValueError("another checksum")
-            os.utime(about_file)  # the oldest go first, by when they were last used
+                    raise ValueError("wrong checksum")
+            os.utime(about_file)  # the time of the last use decides which entries are removed first
         except FileNotFoundError:
             return None, None
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             self._remove(key)
-            return None, f"cache: {about_file} was damaged ({error}); the images are decoded anew"
+            return None, f"cache: {about_file} was damaged ({error}); the images are decoded again"
         return Entry(images, about["about"]), None
 
     def store(self, key: str, images: Tensor | None, about: dict[str, Any]) -> str | None:
-        """Keep an entry; a note where that was not possible."""
+        """Stores an entry; returns a note if that is not possible."""
         size = 0 if images is None else images.nbytes
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             most = min(self.limit, int(FREE_SHARE * shutil.disk_usage(self.folder).free) + self._size())
             if size > most:
                 return (
-                    f"cache: not kept, {size / 2**30:.1f} GiB are more than its {most / 2**30:.1f} GiB; every command decodes "
-                    "these images anew; --cache DIR names a place with more room"
+                    f"cache: not kept, since {size / 2**30:.1f} GiB exceed its {most / 2**30:.1f} GiB; every command decodes "
+                    "these images again; --cache DIR names a place with more room"
                 )
             self._make_room(most - size)
             about_file, pixels = self._files(key)
@@ -114,13 +112,13 @@ class DecodedCache:
         except OSError as error:
             self._remove(key)
             return (
-                f"cache: {self.folder} cannot be written ({error.strerror or error}); every command decodes these images anew; "
+                f"cache: {self.folder} cannot be written ({error.strerror or error}); every command decodes these images again; "
                 "--cache DIR names another place, --cache off needs none"
             )
         return None
 
     def link(self, key: str, to: str) -> str | None:
-        """Another name of an entry; a note where that was not possible."""
+        """Adds another key for an entry; returns a note if that is not possible."""
         try:
             _write(self._files(key)[0], json.dumps({"same": to}).encode())
         except OSError as error:
@@ -139,7 +137,7 @@ class DecodedCache:
         return sum(_bytes(file) for file in self.folder.glob("*.pixels"))
 
     def _make_room(self, most: int) -> None:
-        """Remove entries, those that were not used for longest first, until the others take at most `most` bytes."""
+        """Removes the least recently used entries until the others take at most `most` bytes."""
         entries = sorted(self.folder.glob("*.json"), key=lambda file: (_used(file), file.name))
         total = self._size()
         for file in entries:
@@ -150,13 +148,13 @@ class DecodedCache:
 
 
 def key_of(sources: Sequence[Source], names: Sequence[str], asked: Any) -> str:
-    """The name of an entry: of these files as they are now, called so, brought to what is `asked`, plain values."""
+    """The key of an entry: a hash of these files in their present state, their names, and the options `asked`, plain values."""
     head = json.dumps([VERSION, PIL.__version__, asked], sort_keys=True)
     return digest_of("\n".join([head, *map(_mark, sources), *names]).encode("utf-8", "surrogateescape"))
 
 
 def _mark(source: Source) -> str:
-    """What tells a file from another without reading it; bytes by their hash."""
+    """What identifies the state of a file without reading it; for bytes, their hash."""
     if isinstance(source, bytes):
         return digest_of(source)
     try:
@@ -167,7 +165,7 @@ def _mark(source: Source) -> str:
 
 
 def _write(path: Path, data: Any) -> None:
-    """Write a file beside its place and rename it into it."""
+    """Writes a file under a temporary name and renames it."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(beside, "wb") as file:

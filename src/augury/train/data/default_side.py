@@ -1,4 +1,4 @@
-"""The size of images where nobody names one: as they are where they are small, else the largest usual side that time justifies."""
+"""The default size of images: small images keep theirs, others get the largest usual side that the training time allows."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,22 +8,22 @@ import torch
 from augury.train.data.resize import Size
 
 SIDES = (224, 128, 64, 32)
-# Images whose shorter side is no longer than this are left at their size.
+# Images whose shorter side is no longer than this keep their size.
 SMALL = 64
-# Pixels that a small network trains in about a minute: an epoch of more of them is what nobody asked for.
+# Pixels that a small network trains on in about a minute; the default size aims for epochs of no more.
 PIXELS = {"cpu": 180_000_000, "cuda": 10_000_000_000}
 
 
 def default_size(sizes: Sequence[Size], leading: Sequence[Size]) -> Size:
-    """What images of these sizes (rows, columns) are brought to.
+    """The size (rows, columns) that images of these sizes are resized to.
 
-    leading: the sizes of the training part. Small images of one size stay as they are; of several sizes, the shorter side of the
-    most common one counts.
+    leading: the sizes of the training part. Images of one size keep it if their shorter side is at most `SMALL`, or at most 224
+    while an epoch does not exceed `PIXELS`; if there are several sizes, the shorter side of the most common one decides.
     """
     if len(set(sizes)) == 1 and min(sizes[0]) <= SIDES[0]:
         common = sizes[0]
     else:
-        # Ties go to the larger size, so that the order of files does not decide.
+        # Ties go to the larger size, so that the order of the files does not matter.
         _, common = max((number, size) for size, number in Counter(leading or sizes).items())
         common = (min(common), min(common))
     if min(common) <= SMALL:

@@ -1,4 +1,4 @@
-"""Digits: the handwriting that is embedded in scikit-learn."""
+"""Digits: the handwritten digits that come with scikit-learn."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from augury.train.data.dataset import Dataset, Split
     "dataset", "digits", source="Alpaydin and Kaynak 1998, UCI Optical Recognition of Handwritten Digits; scikit-learn load_digits"
 )
 def digits() -> Dataset:
-    """Real handwritten digits, 8x8 enlarged to 32x32: about 200 for training."""
+    """Real handwritten digits, enlarged from 8x8 to 32x32: 200 for training."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 

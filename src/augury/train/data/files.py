@@ -1,4 +1,4 @@
-"""Converts labelled files, in parts, to arrays: shared by folders, manifests and hub data sets."""
+"""Decodes labelled files, part by part; shared by folders, manifests and hub data sets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from augury.train.data.preparation import AS_IS, ReadOptions
 
 @dataclass(frozen=True)
 class Item:
-    """One file: what to decode, what to call it in notes, its class or classes and, where there are groups, its group.
+    """One file: its source, its name in notes, its class or classes and, if the data have groups, its group.
 
-    file: its path within the data, where that is not what notes call it.
+    file: its path within the data, if that differs from `name`.
     """
 
     source: Source
@@ -38,9 +38,9 @@ def read_items(
     options: ReadOptions = AS_IS,
     notes: Sequence[str] = (),
 ) -> Parts:
-    """Decode the parts `train`, `test` and, where there is one, `validation` together, to one size and number of channels.
+    """Decodes the parts `train`, `test` and, if present, `validation` together, to one size and number of channels.
 
-    Raises InputError when most files, or all of a class's training files, cannot be read.
+    Raises InputError if most files, or all training files of a class, cannot be read.
     """
     order = [name for name in ("train", "validation", "test") if name in items]
     everything = [item for name in order for item in items[name]]

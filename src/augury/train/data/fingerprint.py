@@ -1,4 +1,4 @@
-"""The identity of a data set: name, class, size and hash of every file, by which later readers recognise it."""
+"""The identity of a data set: name, class, size and hash of every file, by which later commands recognise it."""
 
 import csv
 import hashlib
@@ -17,7 +17,7 @@ _DIGEST_BYTES = 16
 
 @dataclass(frozen=True)
 class FileMark:
-    """One file: its name within the data set, the class of its image ("" for files of many), its bytes, and their hash."""
+    """One file: its name within the data set, the class of its image ("" for files with many), its size in bytes, and its hash."""
 
     name: str
     label: str
@@ -27,23 +27,23 @@ class FileMark:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """The files of every part ("train", "validation" and "test", as the data bring them: before validation is cut)."""
+    """The files of every part ("train", "validation" and "test") as read, before a validation part is split off."""
 
     parts: Mapping[str, tuple[FileMark, ...]]
 
     def digest(self, part: str | None = None) -> str:
-        """One hash of a part, or of all; the order of the files does not matter."""
+        """One hash of a part, or of all parts; the order of the files does not matter."""
         names = sorted(self.parts) if part is None else [part]
         lines = [f"{name}\0{m.name}\0{m.label}\0{m.size}\0{m.digest}" for name in names for m in self.parts.get(name, ())]
         return digest_of("\n".join(sorted(lines)).encode())
 
     def differences(self, now: "Fingerprint") -> dict[str, str]:
-        """The changes since then: a part to `12 files changed ('a.png', ...), 3 new (...)`; empty where all is the same."""
+        """The changes up to `now`, by part: `12 files changed ('a.png', ...), 3 files new (...)`; empty if there are none."""
         found = {name: _difference(self.parts.get(name, ()), now.parts.get(name, ())) for name in {**self.parts, **now.parts}}
         return {name: text for name, text in found.items() if text}
 
     def repeated(self) -> list[tuple[str, str]]:
-        """Pairs of names in different parts whose files hold the same bytes: a link, or a copy."""
+        """Pairs of names in different parts whose files hold the same bytes, such as links and copies."""
         first: dict[tuple[int, str], tuple[str, str]] = {}
         pairs = []
         for part, marks in self.parts.items():
@@ -56,7 +56,7 @@ class Fingerprint:
         return pairs
 
     def csv(self) -> str:
-        """A table for files, one line per file."""
+        """The files as CSV, one line per file."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(_COLUMNS)
@@ -66,10 +66,10 @@ class Fingerprint:
 
     @staticmethod
     def from_csv(text: str, where: str) -> "Fingerprint":
-        """The table read again; InputError naming `where` for anything else."""
+        """Parses the output of `csv`; InputError naming `where` for anything else."""
         rows = list(csv.reader(io.StringIO(text)))
         if not rows or tuple(rows[0]) != _COLUMNS or any(len(row) != len(_COLUMNS) or not row[3].isdecimal() for row in rows[1:]):
-            raise InputError(f"{where}: damaged; it is no list of a data set's files")
+            raise InputError(f"{where}: is damaged: not a list of a data set's files")
         parts: dict[str, list[FileMark]] = {}
         for part, name, label, size, digest in rows[1:]:
             parts.setdefault(part, []).append(FileMark(name, label, int(size), digest))
@@ -82,7 +82,7 @@ def digest_of(data: bytes | memoryview) -> str:
 
 
 def mark_arrays(name: str, arrays: Iterable[Tensor | None]) -> FileMark:
-    """The mark of what came as arrays instead of files: over types, shapes and values."""
+    """The mark of data that came as arrays instead of files: a hash of types, shapes and values."""
     digest, size = hashlib.blake2b(digest_size=_DIGEST_BYTES), 0
     for array in arrays:
         if array is None:
@@ -96,7 +96,7 @@ def mark_arrays(name: str, arrays: Iterable[Tensor | None]) -> FileMark:
 
 
 def repetition_note(fingerprint: Fingerprint) -> list[str]:
-    """A note where images of one part are in another part too."""
+    """A note if images of one part are in another part too."""
     pairs = fingerprint.repeated()
     if not pairs:
         return []

@@ -1,4 +1,4 @@
-"""Folders of images: train/ and test/ (or val/) with a folder per class, perhaps with a folder per group in each."""
+"""Folders of images: train/ and test/ (or val/) with a folder per class, optionally with a folder per group in each."""
 
 import os
 from collections.abc import Iterator
@@ -23,17 +23,17 @@ _CODE = (".pt", ".pth", ".pkl", ".pickle", ".joblib")
 
 @register("reader", "folder", source="the layout of torchvision's ImageFolder")
 def folder() -> Reader:
-    """A folder with train/ and test/ (or val/), in each a folder of images for every class."""
+    """A folder with train/ and test/ (or val/), each with a folder of images per class."""
     return Reader(of_path(read_folder), lambda path: (path / "train").is_dir() and not is_shards(path))
 
 
 def read_folder(root: Path, options: ReadOptions = AS_IS) -> Parts:
-    """The parts of a folder. Where there is no test/, val/ is the test part; beside a test/ it is the validation part.
+    """Reads the parts of a folder. Without test/, val/ is the test part; beside test/, it is the validation part.
 
-    Classes are the folders of train/, sorted by name; images lie anywhere below them. Where every class folder of every
-    part holds nothing but folders, those are groups. Class folders without train/ are one part, from which a test part is cut.
-    Tiny-ImageNet's flat val/ with its annotation file is understood.
-    Raises InputError for folders and classes that are missing or empty and for classes that only another part has.
+    Classes are the folders of train/, sorted by name; images may lie at any depth below them. If every class folder of every part
+    holds only folders, these are groups. Class folders without train/ are one part, from which a test part is cut. Tiny-ImageNet's
+    flat val/ with its annotation file is supported. Raises InputError if folders or classes are missing or empty, or if another
+    part has a class that train/ does not have.
     """
     lone = class_folders(root)
     if lone:
@@ -64,7 +64,7 @@ def read_folder(root: Path, options: ReadOptions = AS_IS) -> Parts:
 
 
 def class_folders(root: Path) -> list[Path]:
-    """The class folders of a folder that has no parts: two or more of them that hold files, and no name that means a part."""
+    """The class folders of a folder without parts: two or more, all of which hold files, none named like a part; else empty."""
     found = directories(root)
     names = {p.name.lower() for p in found}
     if len(found) < 2 or names & {"train", "training", "test", "testing", *VALIDATION} or root.name == "train":
@@ -75,7 +75,7 @@ def class_folders(root: Path) -> list[Path]:
 
 
 def _read_classes(root: Path, folders: list[Path], options: ReadOptions) -> Parts:
-    """One part, from which about a fifth of every class is cut as the test part, by the images' paths."""
+    """Reads class folders as one part; about a fifth of every class becomes the test part, chosen by the images' paths."""
     classes = sorted({one_form(p.name) for p in folders})
     items = [
         Item(path, path.relative_to(root).as_posix(), classes.index(one_form(place.name)))
@@ -97,18 +97,18 @@ def _read_classes(root: Path, folders: list[Path], options: ReadOptions) -> Part
 
 
 def directories(folder: Path) -> list[Path]:
-    """The sub-folders that count, sorted by name."""
+    """The sub-folders that are not ignored, sorted by name."""
     return [p for p in _entries(folder) if p.is_dir()]
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Every file below a folder that counts, links followed, in an order that is the same everywhere."""
+    """Every file below a folder that is not ignored, in the same order on every system; links are followed."""
     seen: set[str] = set()
 
     def walk(place: Path) -> Iterator[Path]:
         real = os.path.realpath(place)
         if real in seen:
-            return  # a link that leads back to its own parent
+            return  # a link to one of its own parents
         seen.add(real)
         for entry in _entries(place):
             if entry.is_dir():
@@ -130,7 +130,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _part_folders(root: Path) -> tuple[dict[str, Path], list[str]]:
-    """The folders of train, test and perhaps validation, and a note where val/ stands in for test/."""
+    """The folders of train, test and, if present, validation, and a note if val/ is used as test part."""
     present = {p.name: p for p in directories(root)}
     if "train" not in present:
         code = [p.name for p in _entries(root) if p.suffix.lower() in _CODE]
@@ -159,12 +159,12 @@ def _part_folders(root: Path) -> tuple[dict[str, Path], list[str]]:
             + ("" if found else "; add one, or write a CSV with path,label, from which a test part is cut")
         )
     why = "test/ holds no labels" if unlabelled else "there is no test/"
-    note = f"{held[0]}/ is the test part, for {why}; the validation part is cut from train/"
+    note = f"{held[0]}/ is the test part, since {why}; the validation part is cut from train/"
     return {"train": present["train"], "test": present[held[0]]}, [note]
 
 
 def _is_unlabelled(present: dict[str, Path], held: list[str]) -> bool:
-    """Tiny-ImageNet's test/: one folder `images` that is no class, beside an annotated val/."""
+    """Whether test/ is that of Tiny-ImageNet: one folder `images`, which is not a class, beside an annotated val/."""
     annotated = bool(held) and (present[held[0]] / ANNOTATIONS).is_file()
     return annotated and [p.name for p in directories(present["test"])] == ["images"]
 
@@ -199,7 +199,7 @@ def _items(root: Path, folder: Path, classes: list[str], groups: list[str]) -> I
 
 
 def _groups(folders: dict[str, Path]) -> tuple[list[str], list[str]]:
-    """Names of the groups, and a note where only some class folders hold nothing but folders."""
+    """The names of the groups, and a note if only some class folders hold nothing but folders."""
     only_folders, names = [], set()
     for folder in folders.values():
         for place in directories(folder):
@@ -212,11 +212,11 @@ def _groups(folders: dict[str, Path]) -> tuple[list[str], list[str]]:
     if all(only_folders) and len(names) > 1:
         return sorted(names), []
     if any(only_folders) and len(names) > 1:
-        return [], ["sub-folders of classes are not taken as groups, for some class folders hold files beside or instead of them"]
+        return [], ["sub-folders of classes are not treated as groups, since some class folders hold files"]
     return [], []
 
 
 def _loose(root: Path, folder: Path) -> list[str]:
-    """A note on files that lie beside the class folders and so have no class."""
+    """A note on files beside the class folders, which have no class."""
     loose = [p.relative_to(root).as_posix() for p in _entries(folder) if not p.is_dir()]
     return [f"left out: {count(len(loose), 'file')} beside the class folders of {folder.name}/: {few(loose)}"] if loose else []

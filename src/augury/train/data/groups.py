@@ -12,11 +12,11 @@ from augury.train.data.dataset import Dataset, Split
 
 @dataclass(frozen=True)
 class Groups:
-    """Every (class, subgroup) pair that occurs in a data set, by class and then by subgroup; G of them.
+    """The G (class, subgroup) pairs that occur in a data set, sorted by class and then by subgroup.
 
-    A subgroup is what the data call `group`: a number in `Split.groups`, -1 where unknown. classes, subgroups int64 [G]:
-    the pair. counts int64 [G]: its training images (0 where only another part has it). names: of the pairs.
-    class_names, subgroup_names: of their parts.
+    A subgroup is what the data call `group`: a number in `Split.groups`, -1 if unknown. classes, subgroups int64 [G]: the pairs.
+    counts int64 [G]: their training images (0 if only another part has the pair). names: of the pairs; class_names, subgroup_names:
+    of their parts.
     """
 
     classes: Tensor
@@ -41,12 +41,12 @@ class Groups:
         return len(self.classes)
 
     def of(self, labels: Tensor, subgroups: Tensor) -> Tensor:
-        """int64 [N]: the group of every image, -1 where its subgroup is unknown. No host synchronisation."""
+        """int64 [N]: the group of every image, -1 if its subgroup is unknown. Does not synchronise with the device."""
         match = (labels[:, None] == self.classes.to(labels.device)) & (subgroups[:, None] == self.subgroups.to(labels.device))
         return torch.where(match.any(1), match.to(torch.int8).argmax(1), -1)
 
     def of_split(self, split: Split) -> Tensor:
-        """int64 [N] as `of`; all -1 where the part has no subgroups."""
+        """As `of`, int64 [N]; all -1 if the part has no subgroups."""
         return torch.full_like(split.labels, -1) if split.groups is None else self.of(split.labels, split.groups)
 
     def trained(self, label: int) -> list[int]:
@@ -57,7 +57,7 @@ class Groups:
 def groups_of(dataset: Dataset) -> Groups:
     """The groups of a data set.
 
-    Raises InputError, in one line, where the training part has no groups or only some of its images have one.
+    Raises InputError if the training part has no groups, or if some of its images have none.
     """
     train = dataset.train
     if train.groups is None:
@@ -90,8 +90,8 @@ def subgroup_names(dataset: Dataset, count: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class GroupAccuracy:
-    """accuracy: of all images of a part, percent, so that every group weighs as much as it has images there. groups:
-    percent per group, None if the part has no image of it. counts: images per group. unknown: images without a group."""
+    """accuracy: over all images of a part, in percent, so that groups weigh as much as they have images there. groups: percent
+    per group, None if the part has no image of it. counts: images per group. unknown: images without a group."""
 
     accuracy: float
     groups: tuple[float | None, ...]
@@ -100,11 +100,11 @@ class GroupAccuracy:
 
     @property
     def worst(self) -> float | None:
-        """The lowest accuracy of a group, percent ("robust accuracy"); None if no image has a group."""
+        """The lowest accuracy of a group, in percent ("robust accuracy"); None if no image has a group."""
         return min((a for a in self.groups if a is not None), default=None)
 
     def gaps(self, groups: Groups) -> dict[str, float | None]:
-        """Per class, by name, the highest less the lowest accuracy of its groups, points; None with fewer than two."""
+        """The highest minus the lowest accuracy among each class's groups, in points, by class name; None with fewer than two."""
         found: dict[str, float | None] = {}
         for label, name in enumerate(groups.class_names):
             own = [a for a, y in zip(self.groups, groups.classes.tolist(), strict=True) if y == label and a is not None]
@@ -113,7 +113,7 @@ class GroupAccuracy:
 
 
 def group_accuracy(prediction: Tensor, split: Split, groups: Groups) -> GroupAccuracy:
-    """Accuracy in all and per group; prediction int64 [N] for the images of `split`."""
+    """Overall accuracy and accuracy per group; prediction int64 [N] for the images of `split`."""
     cells = groups.of_split(split).cpu()
     right = (prediction == split.labels).cpu().double()
     known = cells >= 0
@@ -124,9 +124,9 @@ def group_accuracy(prediction: Tensor, split: Split, groups: Groups) -> GroupAcc
 
 
 def aggregate(accuracies: Sequence[float], counts: Sequence[int]) -> float:
-    """The accuracy of a part from its groups' accuracies and numbers of images there.
+    """The accuracy of a part from the accuracies and image counts of its groups.
 
-    With the test part's numbers, as Goel et al. report it; weighting by the training part's, as Sagawa et al. do, gives
-    the majority's accuracy instead (Waterbirds, ERM: 96.8 rather than 86.3).
+    Goel et al. use the counts of the test part; weighting by those of the training part, as Sagawa et al. do, gives the majority's
+    accuracy instead (Waterbirds, ERM: 96.8 rather than 86.3).
     """
     return sum(a * n for a, n in zip(accuracies, counts, strict=True)) / sum(counts)

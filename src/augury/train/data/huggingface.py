@@ -1,4 +1,4 @@
-"""Image data sets of the Hugging Face hub, by the optional package `datasets`; their own code is never run."""
+"""Image data sets of the Hugging Face hub, read with the optional package `datasets`; code in a data set is never run."""
 
 import importlib
 from collections.abc import Mapping
@@ -26,12 +26,12 @@ def hf() -> Reader:
 
 
 def read_hub(place: str, options: ReadOptions = AS_IS) -> Parts:
-    """`owner/name`, or `owner/name:CONFIGURATION`; downloaded into `options.data_dir` or the package's own cache.
+    """Reads `owner/name` or `owner/name:CONFIGURATION`, downloaded into `options.data_dir` or the package's own cache.
 
-    The image column is the one of type Image, the label column the one of type ClassLabel (of several, the one called label
-    or fine_label; without any, a column called label that holds numbers or names). A split whose labels are all -1 counts
-    as missing. Raises InputError if `datasets` is not installed or columns and splits cannot be told, RunError if
-    the data cannot be had.
+    The image column is the one of type Image (of several, the one called image). The label column is the one of type ClassLabel, or
+    else one with a name of `_LABELS` that holds numbers or names (of several, the first in that order). A split whose labels are
+    all -1 counts as missing. Raises InputError if `datasets` is not installed or if columns or splits cannot be determined,
+    RunError if the data cannot be loaded.
     """
     data = f"hf:{place}"
     package = _datasets(data)
@@ -67,10 +67,10 @@ def _load(package: ModuleType, data: str, data_dir: str | None) -> Mapping[str, 
         raise InputError(f"DATA {data!r}: write hf:owner/name")
     options: dict[str, Any] = {"cache_dir": data_dir} if data_dir is not None else {}
     if int(package.__version__.split(".")[0]) < 4:
-        options["trust_remote_code"] = False  # from 4 on there is no remote code, nor this option
+        options["trust_remote_code"] = False  # version 4 removed remote code and this option
     try:
         return package.load_dataset(name, configuration or None, **options)
-    except Exception as error:  # the hub's, httpx's, pyarrow's and fsspec's have nothing else in common
+    except Exception as error:  # errors of the hub, httpx, pyarrow and fsspec share no other base class
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         remedy = "write hf:owner/name:CONFIGURATION" if "onfig" in reason else "check the name and the connection"
         raise RunError(f"DATA {data}: could not be loaded ({reason}); {remedy}") from error
@@ -107,7 +107,7 @@ def _parts(data: str, splits: Mapping[str, object]) -> tuple[dict[str, str], lis
     if "test" in splits:
         return {"train": "train", "test": "test"} | ({"validation": held} if held else {}), []
     if held:
-        note = f"the split {held} is the test part, for there is no labelled split test; the validation part is cut from train"
+        note = f"the split {held} is the test part, since there is no labelled split test; the validation part is cut from train"
         return {"train": "train", "test": held}, [note]
     raise InputError(
         f"DATA {data}: has neither a labelled split 'test' nor 'validation'; export it as a CSV manifest without split"
@@ -129,7 +129,7 @@ def _number(data: str, split: str, row: int, value: object, numbers: Mapping[str
 
 
 def _source(row: Mapping[str, Any] | None) -> Source:
-    """The bytes of an image, or the path where they are; nothing where the row is empty, which decoding then counts."""
+    """The bytes of an image, or its path; empty bytes if the row is empty, which decoding counts as unreadable."""
     if not row:
         return b""
     return row["bytes"] if row.get("bytes") is not None else Path(row.get("path") or "")

@@ -1,4 +1,4 @@
-"""Opens one image file in an allow-listed format, turns it upright, and converts it to grey or RGB."""
+"""Opens one image file in an allow-listed format, turns it upright, and converts it to grey, RGB or bands."""
 
 import io
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 _ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 _ORIENTATION = 0x0112
 _ROWS, _COLUMNS = 257, 256
-# EXIF 2.32, table 6: what makes an image stored with this orientation upright.
+# EXIF 2.32, table 6: the transposition that turns an image with this orientation upright.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -35,8 +35,8 @@ _UPRIGHT = {
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself before it is decoded: size (rows, columns) once upright, whether it is grey, whether its
-    values have more than 8 bits. bands: how many it has, where they are neither grey nor colours."""
+    """The properties of a file before decoding: upright size (rows, columns), whether it is grey, whether its values have more
+    than 8 bits. bands: their number if they are neither grey nor colour, else 0."""
 
     size: tuple[int, int]
     grey: bool
@@ -45,7 +45,7 @@ class Header:
 
 
 def read_header(source: Source) -> Header:
-    """Opens a file without decoding it. Raises OSError and whatever Pillow raises for what is no image."""
+    """Reads a file's header without decoding it. Raises OSError, and whatever Pillow raises for a file that is not an image."""
     if isinstance(source, bytes):
         return _header_of(io.BytesIO(source))
     with open_regular(source) as file:
@@ -53,12 +53,12 @@ def read_header(source: Source) -> Header:
 
 
 def read_plain(source: Source, channels: int, intensity: Range | None = None) -> tuple[Plain, tuple[str, ...]]:
-    """A file as mode L (channels 1), RGB (3), or a grey image for each band (other channels), and the kinds of conversion it took
-    (`augury.train.data.decode` names them).
+    """A file as an image of mode L (channels 1) or RGB (3), or as one grey image per band (other channels), and the kinds of
+    conversion applied (`augury.train.data.decode` names them).
 
-    The first frame, upright by its orientation tag; transparency is composited on white; values of more than 8 bits are
-    mapped by `intensity`. Raises OSError for what cannot be read, ValueError for deep values without a range, and whatever
-    Pillow raises on damaged files: nothing that is only partly decoded is returned.
+    The first frame, upright by its orientation tag; transparency is composited on white; values of more than 8 bits are mapped by
+    `intensity`. Raises OSError if the file cannot be read, ValueError for values of more than 8 bits without a range, and whatever
+    Pillow raises on damaged files: a partly decoded image is never returned.
     """
     data = source if isinstance(source, bytes) else read_bytes(source)
     check_png(data)
@@ -70,7 +70,7 @@ def read_plain(source: Source, channels: int, intensity: Range | None = None) ->
         if getattr(image, "is_animated", False) and image.format in ("GIF", "PNG", "WEBP", "TIFF", "AVIF"):
             kinds.append("frames")
             image.seek(0)
-        # Pillow turns TIFFs upright while it loads them, and takes the tag away.
+        # Pillow turns TIFFs upright while loading them, and removes the tag.
         turned = image.format == "TIFF" and _orientation(image) > 1
         if is_deep(image):
             plain, deep_kinds = _from_deep(image, data, intensity)
@@ -78,7 +78,7 @@ def read_plain(source: Source, channels: int, intensity: Range | None = None) ->
         else:
             image.load()
             plain = image
-        # Read after the pixels: asked before, PNGs are decoded in search of it, and what is wrong with them is lost.
+        # Read after the pixels: earlier, getexif would decode a PNG in search of EXIF and hide its errors.
         orientation = _orientation(image)
         if orientation in _UPRIGHT:
             info, plain = plain.info, plain.transpose(_UPRIGHT[orientation])
@@ -90,7 +90,7 @@ def read_plain(source: Source, channels: int, intensity: Range | None = None) ->
 
 
 def read_deep(source: Source) -> np.ndarray:
-    """The values of a file of more than 8 bits as `augury.train.data.intensity.deep_values` gives them."""
+    """The values of a file of more than 8 bits, as `augury.train.data.intensity.deep_values` returns them."""
     data = source if isinstance(source, bytes) else read_bytes(source)
     check_png(data)
     if bands_of(io.BytesIO(data)) is not None:
@@ -100,10 +100,10 @@ def read_deep(source: Source) -> np.ndarray:
 
 
 def _from_bands(data: bytes, bands: int, channels: int, intensity: Range | None) -> tuple[Plain, tuple[str, ...]]:
-    """The bands of a file, of which there must be so many."""
+    """The bands of a file, whose number must equal `channels`."""
     if bands != channels:
         has, wanted = (f"{bands} bands" if bands else "no bands", {1: "grey images", 3: "colour images"})
-        raise ValueError(f"has {has}, where the others are {wanted.get(channels, f'of {channels} bands')}")
+        raise ValueError(f"has {has}, but the others are {wanted.get(channels, f'images of {channels} bands')}")
     values = read_bands(data)
     if values.dtype == np.uint8:
         return layers(values), ()
@@ -152,7 +152,7 @@ def _to_plain(image: Image.Image, channels: int) -> tuple[Image.Image, list[str]
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    """Grey stays grey: L with transparency goes through LA, everything else through RGBA."""
+    """Composites on white. Grey stays grey: L with transparency goes through LA, everything else through RGBA."""
     layered = image.convert("LA" if image.mode in ("1", "L", "LA", "La") else "RGBA")
     white = Image.new(layered.mode, layered.size, tuple([255] * len(layered.getbands())))
     return Image.alpha_composite(white, layered) if layered.mode == "RGBA" else _grey_on_white(layered)
@@ -164,7 +164,7 @@ def _grey_on_white(image: Image.Image) -> Image.Image:
 
 
 def _opened(file: object) -> Image.Image:
-    """A file, opened by one of the formats that are read."""
+    """Opens a file in one of the allowed formats."""
     Image.init()
     formats = [name for name in _FORMATS if name in Image.OPEN]
     return Image.open(file, formats=formats)  # type: ignore[arg-type]
@@ -174,19 +174,19 @@ def _header(image: Image.Image) -> Header:
     width, height = image.size
     if image.format == "TIFF":  # versions of Pillow differ in whether `size` is that of the upright image
         width, height = image.tag_v2.get(_COLUMNS, width), image.tag_v2.get(_ROWS, height)  # type: ignore[attr-defined]
-    # A PNG without EXIF before its pixels would be decoded by getexif, in search of one behind them.
+    # getexif would decode a PNG without EXIF before its pixels, in search of EXIF after them.
     if (image.format != "PNG" or "exif" in image.info) and _orientation(image) >= 5:
         width, height = height, width
     return Header((height, width), image.mode in _GREY or _is_grey_with_alpha(image), is_deep(image))
 
 
 def _is_grey_with_alpha(image: Image.Image) -> bool:
-    """16-bit grey with transparency, which Pillow opens as RGBA."""
+    """Whether an image is 16-bit grey with transparency, which Pillow opens as RGBA."""
     return any(tile[3] == "LA;16B" for tile in getattr(image, "tile", ()))
 
 
 def _orientation(image: Image.Image) -> int:
-    """1 to 8; 1 where the file says nothing, or its EXIF is damaged, which is no reason to lose the pixels."""
+    """1 to 8; 1 if the file does not say, or if its EXIF is damaged, since the pixels may still be intact."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except Exception:

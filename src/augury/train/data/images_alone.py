@@ -1,4 +1,4 @@
-"""Images without a training part, for a network that is trained already: labelled ones to test it, any to predict."""
+"""Images without a training part, for a trained network: labelled images to evaluate it on, or any images to predict."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,8 +22,8 @@ _PARTS = ("test", *VALIDATION)
 
 
 def is_alone(data: str) -> bool:
-    """Whether DATA names labelled images without a training part: class folders, test/ or test.npz alone, or a manifest none of
-    whose lines has the split train."""
+    """Whether DATA names labelled images without a training part: class folders, test/ or test.npz alone, or a manifest in which
+    no line has the split train."""
     path = Path(data).expanduser()
     if path.is_dir():
         return not any((path / name).exists() for name in ("train", "train.npz", "bounding_box_train"))
@@ -33,16 +33,18 @@ def is_alone(data: str) -> bool:
 def read_alone(
     data: str, classes: Sequence[str], preparation: Preparation, cache: str | None = None, kind: TargetKind = TargetKind.ONE
 ) -> tuple[Part, list[str]]:
-    """Labelled images for a network of these classes, which are matched by name; some may be missing, none may be another.
+    """Labelled images for a network with these classes, matched by name; not every class needs images.
 
-    kind: what the labels say that the network was trained on. cache: see `load`. Returns the images, brought to what the network
-    takes, with notes. Raises InputError for what holds no such images.
+    kind: of the labels that the network was trained on. cache: see `load`. Returns the images, converted as the network needs, and
+    notes. Raises InputError if there are no such images, or for a class that the network does not know.
     """
     path, options = Path(data).expanduser(), ReadOptions(like=preparation, stream="auto", cache=DecodedCache.of(cache))
     if path.is_dir() and (path / "test.npz").exists():
         return read_part(path / "test.npz", classes, options, kind)
     if kind is TargetKind.SEVERAL and not path.is_file():
-        raise InputError(f"--data {path}: class folders say one class per image, and the network answers several; give a manifest")
+        raise InputError(
+            f"--data {path}: class folders give one class per image, but the network predicts several; give a manifest"
+        )
     items = list(_manifest(path, classes, kind) if path.is_file() else _folder(path, classes))
     if not items:
         raise InputError(f"--data {path}: holds no images in class folders; `augury predict` takes images without labels")
@@ -54,7 +56,7 @@ def read_alone(
 
 
 def images_in(paths: Sequence[Path]) -> list[tuple[Path, str]]:
-    """Every file in folders, at any depth, and every file named, with what to call it: its path as a user would write it.
+    """Every file named, and every file at any depth in the folders named, each with its path as a user would write it.
 
     Raises InputError if a file or folder does not exist.
     """

@@ -1,4 +1,4 @@
-"""Checks a file's own checksums where Pillow does not."""
+"""Verifies checksums in files that Pillow does not verify."""
 
 import struct
 import zlib
@@ -8,9 +8,9 @@ _HEAD = struct.Struct(">I4s")
 
 
 def check_png(data: bytes) -> None:
-    """Raises ValueError if a PNG's chunk is cut short or does not match its checksum; other formats have none.
+    """Raises ValueError if a chunk of a PNG is cut short or does not match its checksum; other formats have no checksums.
 
-    Pillow skips the checksums of the pixels' chunks, so that a damaged file would become a different image.
+    Pillow skips the checksums of chunks with pixels, so that a damaged file could become a different image.
     """
     if not data.startswith(_PNG):
         return

@@ -1,4 +1,4 @@
-"""Images of more than 8 bits: one range of values for a whole data set becomes grey levels 0 to 255."""
+"""Images of more than 8 bits: maps one range of values, the same for a whole data set, to grey levels 0 to 255."""
 
 import math
 import sys
@@ -17,7 +17,7 @@ _DEEP = ("I", "F")
 
 @dataclass(frozen=True)
 class Range:
-    """low becomes grey level 0, high 255. Values outside are clipped, which the images' notes count."""
+    """low becomes grey level 0, high 255. Values outside are clipped, and the notes count the images that have any."""
 
     low: float
     high: float
@@ -40,7 +40,7 @@ def parse_range(text: str) -> Range | None:
 
 
 def levels_of(path: Path, x: np.ndarray, wanted: Range | None) -> np.ndarray:
-    """Grey levels 0 to 255 of an array of other values, whose range is declared; InputError where it is not."""
+    """Maps an array of other values to grey levels 0 to 255 by their declared range; InputError if none is declared."""
     if x.dtype.kind not in "fiu":
         raise InputError(f"{path}: x is {x.dtype}; store numbers, grey levels 0 to 255 as uint8")
     if wanted is None:
@@ -55,16 +55,16 @@ def levels_of(path: Path, x: np.ndarray, wanted: Range | None) -> np.ndarray:
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether an opened image's values have more than 8 bits, which for colour Pillow's mode does not say."""
+    """Whether an opened image's values have more than 8 bits, which Pillow's mode does not show for colour images."""
     return image.mode in _DEEP or image.mode.startswith("I;") or ";16" in _raw_mode(image)
 
 
 def deep_values(image: Image.Image, again: Image.Image) -> np.ndarray:
-    """The values of a deep image, int64 or float64 [H,W], or [H,W,3] for colour, with all their bits; loads the image.
+    """The values of an image of more than 8 bits at full depth: int64 or float64 [H,W], or [H,W,3] for colour; loads the image.
 
-    again: the same file, opened a second time. Pillow keeps the high byte of 16-bit colour; read with the order of the two
-    bytes exchanged, the file gives the low one. Raises ValueError for values that are not finite numbers, and whatever Pillow
-    raises on damaged files.
+    again: the same file, opened a second time. Pillow keeps only the high byte of 16-bit colour; reading with the byte order
+    swapped gives the low byte. Raises ValueError for values that are not finite numbers, and whatever Pillow raises on damaged
+    files.
     """
     raw = _raw_mode(image)
     image.load()
@@ -73,7 +73,7 @@ def deep_values(image: Image.Image, again: Image.Image) -> np.ndarray:
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise ValueError("holds values that are not finite numbers")
         return values.astype(np.float64 if values.dtype.kind == "f" else np.int64)
-    if raw.startswith("LA"):  # there is no way to its low byte
+    if raw.startswith("LA"):  # Pillow gives no access to the low byte
         return values[..., 0].astype(np.int64) * 257
     again.tile = [  # type: ignore[attr-defined]
         tile._replace(args=_exchanged(tile.args))
@@ -84,10 +84,10 @@ def deep_values(image: Image.Image, again: Image.Image) -> np.ndarray:
 
 
 def measured(values: Sequence[tuple[float, float, bool]]) -> Range:
-    """The range that `auto` takes, from (lowest, highest, whether they are whole numbers) of every deep training image.
+    """The range that `auto` chooses from (lowest, highest, whether whole numbers) of every training image of more than 8 bits.
 
-    Whole numbers from 0 on: the full range of so many bits as the highest value needs, from 8 to 16. Numbers with a fraction:
-    0 to 1 or 0 to 255 where all lie within. Anything else: from the lowest to the highest value.
+    Whole numbers in [0, 65535]: the full range of as many bits, 8 to 16, as the highest value needs. Floats: 0 to 1 or 0 to 255 if
+    all lie within. Anything else: from the lowest to the highest value.
     """
     low, high = min(v[0] for v in values), max(v[1] for v in values)
     if all(v[2] for v in values):
@@ -99,7 +99,7 @@ def measured(values: Sequence[tuple[float, float, bool]]) -> Range:
 
 
 def to_levels(values: np.ndarray, limits: Range) -> tuple[np.ndarray, bool]:
-    """uint8 grey levels, and whether any value lay outside the range. A range of whole bits from 0 keeps their high 8 bits."""
+    """uint8 grey levels, and whether any value lay outside the range. Integers in 0 to 2^bits - 1 keep their high 8 bits."""
     clipped = bool(values.size and (values.min() < limits.low or values.max() > limits.high))
     values = np.clip(values, limits.low, limits.high)
     bits = int(limits.high + 1).bit_length() - 1
@@ -109,7 +109,7 @@ def to_levels(values: np.ndarray, limits: Range) -> tuple[np.ndarray, bool]:
 
 
 def _raw_mode(image: Image.Image) -> str:
-    """How the pixels lie in the file."""
+    """The layout of the pixels in the file, as Pillow names it."""
     for tile in getattr(image, "tile", ()):
         arguments = tile[3] if isinstance(tile[3], tuple | list) else (tile[3],)
         if arguments and isinstance(arguments[0], str):
@@ -118,7 +118,7 @@ def _raw_mode(image: Image.Image) -> str:
 
 
 def _exchanged(arguments: object) -> object:
-    """A decoder's arguments with the other order of bytes."""
+    """A decoder's arguments with the byte order swapped."""
     if isinstance(arguments, str):
         return _OTHER.get(arguments, arguments)
     if isinstance(arguments, tuple):

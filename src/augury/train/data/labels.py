@@ -1,4 +1,4 @@
-"""Few labels: chooses the training images that keep their label, for semi-supervised training and its supervised baseline."""
+"""Chooses the training images that keep their label, for semi-supervised training and its supervised baseline."""
 
 import torch
 from torch import Tensor
@@ -10,11 +10,11 @@ from augury.train.data.dataset import Dataset, Split
 
 
 def labelled(dataset: Dataset, *, labels: int | None, per_class: int | None, seed: int) -> Split:
-    """The training images that keep their labels: all where neither number is given.
+    """The training images that keep their labels; all if neither number is given.
 
-    labels: how many in all, stratified (every class its share of the training part, at least one). per_class: how many of
-    each class. Which ones follows from the seed and the images' ids, and fewer are always among more.
-    Raises InputError for both at once, and for numbers that the classes do not allow.
+    labels: how many in total, stratified (every class by its share of the training part, at least one). per_class: how many of each
+    class. The choice depends on the seed and the images' ids, and within a class, a smaller choice is part of a larger one. Raises
+    InputError if both are given, and for numbers that the classes do not allow.
     """
     split = dataset.train
     if labels is None and per_class is None:
@@ -23,7 +23,7 @@ def labelled(dataset: Dataset, *, labels: int | None, per_class: int | None, see
         raise InputError("--labels: given together with --labels-per-class; leave one out")
     if split.kind is TargetKind.SEVERAL:
         flag = "--labels" if per_class is None else "--labels-per-class"
-        raise InputError(f"{flag}: counts images of one class each, and these have several labels; give --fraction")
+        raise InputError(f"{flag}: counts images of one class each, but these have several labels; give --fraction")
     counts = torch.bincount(split.labels, minlength=len(dataset.classes))
     if per_class is not None:
         short = (counts < per_class).nonzero()[:, 0].tolist()
@@ -35,15 +35,13 @@ def labelled(dataset: Dataset, *, labels: int | None, per_class: int | None, see
     else:
         assert labels is not None
         if not len(dataset.classes) <= labels <= len(split.ids):
-            raise InputError(
-                f"--labels {labels}: give from {len(dataset.classes)}, one for each class, to {len(split.ids)}, all of them"
-            )
+            raise InputError(f"--labels {labels}: must be from {len(dataset.classes)} (one per class) to {len(split.ids)} (all)")
         wanted = _shares(counts, labels)
     return split.chosen(_first(split, wanted, seed))
 
 
 def _shares(counts: Tensor, labels: int) -> Tensor:
-    """Whole numbers that sum to `labels`, as near to the classes' shares as they can be with at least one each."""
+    """Whole numbers that sum to `labels`, as close to the classes' shares as possible with at least one each."""
     exact = counts.double() * labels / counts.sum()
     wanted = exact.floor().long().clamp(min=1)
     while (missing := labels - int(wanted.sum())) != 0:
@@ -55,7 +53,7 @@ def _shares(counts: Tensor, labels: int) -> Tensor:
 
 
 def _first(split: Split, wanted: Tensor, seed: int) -> Tensor:
-    """Rows in their old order: of each class so many, the first by a hash of their ids."""
+    """Rows in ascending order: of each class the wanted number, chosen by a hash of their ids."""
     rank = Noise.of(seed, split.ids).fold("labelled").bits(1)[:, 0]
     chosen = []
     for label, count in enumerate(wanted.tolist()):

@@ -22,20 +22,20 @@ from augury.train.data.words import count, forms_note, nearest, one_form
 
 COLUMNS = ("path", "label", "group", "split")
 SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
-# Other names of the two columns, as tables of competitions have them; the usual ones come first where there are several.
+# Other names of the two columns, as in tables of competitions; if several are present, the first of the list is used.
 _PATHS = ("path", "image_id", "image", "file", "filename", "file_name", "image_path", "id_code", "img")
 _LABELS = ("label", "class", "target", "category", "labels", "diagnosis")
-# Where images lie whose path is not beside the table, and the endings of those that are named without.
+# Folders to search for images that are not beside the table, and endings to try for names without one.
 _PLACES = (".", "images", "train_images", "train", "img", "jpeg", "data")
 _ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".JPG", ".JPEG", ".PNG")
 
 
 @dataclass(frozen=True)
 class Line:
-    """One checked line of the manifest; `number` is its line in the file, from 1, `name` the path as it stands there.
+    """One checked line of the manifest; `number` is its line in the file, from 1, and `name` the path as written there.
 
-    label: in Unicode's composed form; written: as it stands there. labels: the names, where the table has several per image;
-    columns: those of 0 and 1, where every class has one.
+    label: in Unicode's composed form; written: as in the file. labels: the names, if the table has several per image; columns:
+    those of 0 and 1, if there is one per class.
     """
 
     number: int
@@ -56,7 +56,8 @@ class Line:
 
 @dataclass(frozen=True)
 class _Header:
-    """names: of the columns, as we call them. plural: whether the labels are called so. classes: the columns of 0 and 1."""
+    """names: of the columns, with the usual names of path and label. plural: whether there is a column `labels`. classes: the
+    columns of 0 and 1."""
 
     names: list[str]
     plural: bool = False
@@ -65,16 +66,17 @@ class _Header:
 
 @register("reader", "manifest", source="RFC 4180, comma-separated values")
 def manifest() -> Reader:
-    """A CSV file with a line for every image: path, label or labels, and where there are such group and split."""
+    """A CSV file with one line per image: path, label or labels, and optionally group and split."""
     return Reader(of_path(read_manifest), lambda path: path.is_file() and path.suffix.lower() == ".csv")
 
 
 def read_manifest(file: Path, options: ReadOptions = AS_IS) -> Parts:
-    """The parts that a CSV names; paths are relative to it, classes are the labels sorted by name. Images may have several labels:
-    `dog|ball` in a column called `labels`, or a column of 0 and 1 for every class, in whose order the classes are then.
+    """Reads the parts that a CSV names; paths are relative to it, and classes are the labels sorted by name. Images may have
+    several labels: `dog|ball` in a column called `labels`, or a column of 0 and 1 per class, which then gives the order of the
+    classes.
 
-    Without a column `split`, about a fifth of every class is the test part (`cut_test`). Raises InputError naming the line for
-    missing or repeated files, missing values and unknown splits, and for labels without training images.
+    Without a column `split`, about a fifth of every class is the test part (`cut_by_name`). Raises InputError naming the line for
+    missing or repeated files, missing values, unknown splits and labels without training images.
     """
     lines = read_lines(file)
     several = lines[0].labels is not None and not one_each([line.labels or () for line in lines])
@@ -102,7 +104,7 @@ def read_manifest(file: Path, options: ReadOptions = AS_IS) -> Parts:
 
 
 def read_lines(file: Path) -> list[Line]:
-    """The checked lines of a manifest, at least one; InputError naming the line for what is wrong."""
+    """The checked lines of a manifest, at least one; InputError names the line that is wrong."""
     lines = list(_lines(file))
     if not lines:
         raise InputError(f"{file}: names no images; add lines below the header")
@@ -128,13 +130,13 @@ def _lines(file: Path) -> Iterator[Line]:
             if header is None:
                 _header(file, written, ())
     except UnicodeDecodeError:
-        raise InputError(f"{file}: is no UTF-8 text; save it as CSV in UTF-8") from None
+        raise InputError(f"{file}: is not UTF-8 text; save it as CSV in UTF-8") from None
     except csv.Error as error:
-        raise InputError(f"{file} line {reader.line_num}: is no CSV ({error}); quote fields that hold commas or quotes") from None
+        raise InputError(f"{file} line {reader.line_num}: is not CSV ({error}); quote fields that hold commas or quotes") from None
 
 
 def _header(file: Path, written: list[str], first: Sequence[str]) -> _Header:
-    """The columns, told by their names and by the first row."""
+    """The columns, recognised by their names and by the first row."""
     names = [name.lower() for name in written]
     if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
         raise InputError(f"{file} line 1: separate the columns by commas: path,label,group,split")
@@ -149,10 +151,10 @@ def _header(file: Path, written: list[str], first: Sequence[str]) -> _Header:
             )
     if len(set(classes)) < len(classes):
         twice = next(name for name in classes if classes.count(name) > 1)
-        raise InputError(f"{file} line 1: the column {twice!r} is there twice; remove one")
+        raise InputError(f"{file} line 1: the column {twice!r} occurs twice; remove one")
     for name in names:
         if name in COLUMNS and names.count(name) > 1:
-            raise InputError(f"{file} line 1: the column {name!r} is there twice; remove one")
+            raise InputError(f"{file} line 1: the column {name!r} occurs twice; remove one")
         for known in ("group", "split"):
             if not classes and known not in names and nearest(name, [known]) and name not in COLUMNS:
                 raise InputError(f"{file} line 1: unknown column {name!r}; did you mean {known!r}?")
@@ -161,7 +163,7 @@ def _header(file: Path, written: list[str], first: Sequence[str]) -> _Header:
 
 
 def _usual(names: list[str]) -> list[str]:
-    """The header with its columns of paths and labels called so."""
+    """The header with its columns of paths and labels renamed to `path` and `label`."""
     for usual, known in (("path", _PATHS), ("label", _LABELS)):
         found = next((name for name in known if name in names), None)
         if found is not None and usual not in names:
@@ -170,7 +172,7 @@ def _usual(names: list[str]) -> list[str]:
 
 
 def _found(file: Path, name: str) -> Path:
-    """The image of that name: beside the table or in a folder of images there, its ending perhaps left out."""
+    """The image of that name: beside the table or in a folder of images there; the name may lack its ending."""
     beside = file.parent / name
     if beside.exists():
         return beside
@@ -185,7 +187,7 @@ def _line(file: Path, number: int, header: _Header, fields: list[str]) -> Line:
     where = f"{file} line {number}"
     if len(fields) != len(header.names):
         raise InputError(
-            f"{where}: has {count(len(fields), 'field')} where the header has {len(header.names)}; quote fields with commas"
+            f"{where}: has {count(len(fields), 'field')}, but the header has {len(header.names)}; quote fields that hold commas"
         )
     values = {name: value.strip() for name, value in zip(header.names, fields, strict=True)}
     for name in COLUMNS:
@@ -209,9 +211,7 @@ def _line(file: Path, number: int, header: _Header, fields: list[str]) -> Line:
         label = values["label"]
         labels = parted(where, label) if header.plural else None
     if re.fullmatch(r"-?\d+\.\d*", label):
-        raise InputError(
-            f"{where}: label {label} is a number with a point, as gaps in the column make them; write whole numbers or names"
-        )
+        raise InputError(f"{where}: label {label} is a float, which gaps in the column can cause; write whole numbers or names")
     return Line(
         number, path, values["path"], one_form(label), label, values.get("group", ""), SPLITS.get(split, ""), labels,
         header.classes,
@@ -219,7 +219,7 @@ def _line(file: Path, number: int, header: _Header, fields: list[str]) -> Line:
 
 
 def _refuse_repeated(file: Path, lines: list[Line]) -> None:
-    """A file on two lines would be trained on and tested with at once."""
+    """A file on two lines could be in both the training and the test part."""
     first: dict[str, int] = {}
     for line in lines:
         path = os.path.abspath(line.path)
@@ -237,9 +237,9 @@ def _parts(file: Path, lines: list[Line]) -> tuple[dict[str, list[Line]], list[s
     if not parts["test"]:
         if not parts["validation"]:
             raise InputError(
-                f"{file}: no line has the split test; name test images, or leave the column split out to have them cut"
+                f"{file}: no line has the split test; name test images, or leave out the column split to have a test part cut"
             )
-        note = "the split val is the test part, for no line has the split test; the validation part is cut from train"
+        note = "the split val is the test part, since no line has the split test; the validation part is cut from train"
         return {"train": parts["train"], "test": parts["validation"]}, [note]
     return {name: part for name, part in parts.items() if part}, []
 
@@ -259,7 +259,7 @@ def _cut_test(file: Path, lines: list[Line]) -> tuple[dict[str, list[Line]], lis
 
 
 def _as_address(name: str) -> str:
-    """A path as it stands in the manifest, without what can be written in several ways."""
+    """A path as written in the manifest, normalised."""
     return one_form(os.path.normpath(name).replace(os.sep, "/"))
 
 

@@ -19,7 +19,7 @@ from augury.train.data.words import count, few
 
 FOLDERS = ("bounding_box_train", "query", "bounding_box_test")
 _NAME = re.compile(r"^(-1|\d+)_c(\d+)")
-# Of each training identity's images; the closed-set test part tells whether the identities were learnt at all.
+# Fraction of each training identity's images; this closed-set test part shows whether the identities were learnt at all.
 _TEST = 0.1
 
 
@@ -30,12 +30,12 @@ def market() -> Reader:
 
 
 def read_market(root: Path, options: ReadOptions = AS_IS) -> Parts:
-    """Training identities as classes, cameras as groups; queries and gallery beside them, as `retrieval`.
+    """Reads training identities as classes and cameras as groups, and queries and gallery as `retrieval`.
 
-    Names begin with the identity and the camera: `0002_c1s1_000451_03.jpg`. In the gallery identity -1 is junk, which is
-    left out of every ranking, and 0 a distractor, which is never right. The test part is a stratified tenth of the
-    training identities' images. Raises InputError for missing folders, for names of another form, and where no query has
-    its person in the gallery under another camera.
+    Names begin with the identity and the camera: `0002_c1s1_000451_03.jpg`. In the gallery, identity -1 is junk, which is left out
+    of every ranking, and 0 a distractor, which never matches. The test part is a stratified tenth of the training identities'
+    images. Raises InputError if a folder is missing or has no file with such a name, or if no query's person is in the gallery
+    under another camera.
     """
     missing = [name for name in FOLDERS if not (root / name).is_dir()]
     if missing:
@@ -83,4 +83,4 @@ def _check(root: Path, query: Part, gallery: Part) -> None:
     assert query.groups is not None and gallery.groups is not None
     same = query.labels[:, None] == gallery.labels
     if not bool((same & (query.groups[:, None] != gallery.groups)).any()):
-        raise InputError(f"DATA {root}: no person of query/ is in bounding_box_test/ under another camera; nothing could be found")
+        raise InputError(f"DATA {root}: no person of query/ is in bounding_box_test/ under another camera; retrieval needs one")

@@ -1,4 +1,4 @@
-"""MNIST-Correlation: parity of MNIST digits, tied to a zigzag in training."""
+"""MNIST-Correlation: parity of MNIST digits, correlated with a zigzag in training."""
 
 import torch
 from torch import Tensor
@@ -19,10 +19,10 @@ _FEWER = (18_810, 190)
 def mnist_correlation(*, data_dir: str | None = None) -> Dataset:
     """Even or odd MNIST digits: in training 99 % of even ones are clean and 99 % of odd ones crossed by a zigzag.
 
-    With MNIST's 60,000 training images the published 19,800 + 200 per parity; with fewer 18,810 + 190; with fewer still
-    the same shares of what there is. The rest is for validation, both it and the test part with every digit in both
-    versions (9,852 even and 10,148 odd test images). The zigzags are drawn here, so they are not the published files' bit
-    for bit.
+    Each parity has the published 19,800 + 200 images if all 60,000 training images are available, 18,810 + 190 if there are fewer,
+    or else the same shares of what there is. The rest is for validation; validation and test parts have every digit in both
+    versions (9,852 even and 10,148 odd test images). The zigzags are drawn here, so they are not bit-identical to the published
+    ones.
     """
     images, digits, test_images, test_digits = _mnist(data_dir)
     majority, minority, note = sizes(int(torch.bincount(digits % 2, minlength=2).min()))
@@ -30,7 +30,7 @@ def mnist_correlation(*, data_dir: str | None = None) -> Dataset:
 
 
 def sizes(available: int) -> tuple[int, int, tuple[str, ...]]:
-    """Majority and minority of each parity and what is to be said of them, with `available` images of the rarer parity."""
+    """Majority and minority of each parity, and notes on them, given `available` images of the rarer parity."""
     if available > sum(_PUBLISHED):
         return *_PUBLISHED, ()
     if available > sum(_FEWER):
@@ -55,7 +55,7 @@ def _mnist(data_dir: str | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def _grey(images: Tensor, data_dir: str) -> Tensor:
-    """One channel of images that may have been saved with three equal ones; InputError if they are not MNIST's."""
+    """One channel of images that may have been saved with three equal ones; InputError unless they are grey 28x28."""
     if images.shape[-2:] != (SIDE, SIDE) or not bool((images == images[:, :1]).all()):
         raise InputError(f"--data-dir {data_dir}: its mnist has images that are not grey {SIDE}x{SIDE}")
     return images[:, :1]

@@ -1,4 +1,4 @@
-"""Arrays: a folder with train.npz and test.npz (and perhaps val.npz), read without ever unpickling."""
+"""Arrays: a folder with train.npz and test.npz (and optionally val.npz), read without unpickling."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,13 +24,13 @@ from augury.train.data.words import count, few, nearest
 
 @register("reader", "npz", source="NumPy's format of several arrays")
 def npz() -> Reader:
-    """A folder with train.npz and test.npz, and perhaps val.npz; or one .npz file."""
+    """A folder with train.npz and test.npz, and optionally val.npz; or one .npz file."""
     return Reader(of_path(read_npz), lambda path: (path / "train.npz").exists() or (path.is_file() and path.suffix == ".npz"))
 
 
 def read_npz(root: Path, options: ReadOptions = AS_IS) -> Parts:
-    """x uint8 [N,H,W,C] with C up to 16, or [N,H,W]; y whole numbers or names [N], or 0 and 1 [N, classes] where an image may have
-    several labels; optional `classes` (names) and `group` [N].
+    """Reads x uint8 [N,H,W,C] with C up to 16, or [N,H,W]; y whole numbers or names [N], or 0 and 1 [N, classes] if an image may
+    have several labels; and optionally `classes` (names) and `group` [N].
 
     Raises InputError naming file and field for wrong shapes, types, lengths and labels, damaged files and pickled objects.
     """
@@ -45,7 +45,7 @@ def read_npz(root: Path, options: ReadOptions = AS_IS) -> Parts:
     for other in arrays.values():
         if other.y.dtype.kind != train.y.dtype.kind:
             raise InputError(
-                f"{other.path}: y holds {_KINDS[other.y.dtype.kind]}, in {train.path.name} {_KINDS[train.y.dtype.kind]}; use one"
+                f"{other.path}: y holds {_KINDS[other.y.dtype.kind]}; store {_KINDS[train.y.dtype.kind]}, as in {train.path.name}"
             )
         if other.classes is not None and other.classes != train.classes:
             raise InputError(f"{other.path}: classes are not those of {train.path.name}; store the same names in the same order")
@@ -69,17 +69,17 @@ def read_npz(root: Path, options: ReadOptions = AS_IS) -> Parts:
         images = images.expand(-1, channels, -1, -1).contiguous()
         parts[name] = Part(images, _labels(a, classes), groups, names, (a.mark,))
     if coloured:
-        notes.append(f"converted: {count(coloured, 'grey image')} made colour")
+        notes.append(f"converted: {count(coloured, 'grey image')} to RGB")
     if others:
         how = in_words(others, size, options.how)
-        notes.append(f"sizes: {count(len(others), 'image')} brought to {size[0]}x{size[1]} ({how})")
+        notes.append(f"sizes: {count(len(others), 'image')} resized to {size[0]}x{size[1]} ({how})")
     notes += _repeated(arrays)
     deep = any(a.deep for a in arrays.values())
     made = Preparation(size, channels, range_of(options), options.how) if deep else None
     return Parts(classes, parts["train"], parts["test"], parts.get("validation"), group_names, tuple(notes), preparation=made)
 
 
-# What one file calls the images and labels of its parts: Keras's way, MedMNIST's, and ours.
+# Names of the images and labels of each part within one file: those of Keras, of MedMNIST and of Augury.
 _PARTS = {"train": "train", "test": "test", "val": "validation", "valid": "validation"}
 _IN_ONE = {
     f"{pattern.format(part)}": (part, field)
@@ -90,7 +90,7 @@ _IN_ONE = {
 
 
 def _one_file(path: Path, options: ReadOptions) -> tuple[dict[str, Arrays], list[str]]:
-    """The parts in one file; where it holds x and y alone, about a fifth of every class is the test part."""
+    """The parts in one file; if it holds only x and y, about a fifth of every class is the test part."""
     fields, present, mark = load_fields(path, (*FIELDS, *_IN_ONE))
     if "x" in fields and "y" in fields:
         whole = checked_arrays(path, fields, present, mark, options)
@@ -116,25 +116,25 @@ def _one_file(path: Path, options: ReadOptions) -> tuple[dict[str, Arrays], list
     notes = []
     if "test" not in parts:
         parts["test"] = parts.pop("validation")
-        notes.append(f"the validation part of {path.name} is the test part, for it has no other; validation is cut from training")
+        notes.append(f"the validation part of {path.name} is the test part, since it has no other; validation is cut from training")
     order = [name for name in ("train", "test", "validation") if name in parts]
     return {name: checked_arrays(path, {**parts[name], **more}, present, mark, options) for name in order}, notes
 
 
 def _some(whole: Arrays, rows: np.ndarray) -> Arrays:
-    """Some rows of a file."""
+    """The given rows of a file."""
     return replace(whole, x=whole.x[rows], y=whole.y[rows], group=None if whole.group is None else whole.group[rows])
 
 
 def read_part(path: Path, classes: Sequence[str], options: ReadOptions, kind: TargetKind) -> tuple[Part, list[str]]:
-    """One file for a network of these classes, brought to what `options.like` says, with notes. kind: what the labels say that it
-    was trained on. InputError as `read_npz`."""
+    """One file for a network with these classes, converted as `options.like` says, with notes. kind: of the labels that it was
+    trained on. InputError as in `read_npz`."""
     a, like = read_arrays(path, options), options.like
     if a.y.ndim == 2 and kind is TargetKind.ONE:
         a = _one_each({"test": a})[0]["test"]
     if (a.y.ndim == 2) is not (kind is TargetKind.SEVERAL):
         given = TargetKind.SEVERAL if a.y.ndim == 2 else TargetKind.ONE
-        raise InputError(f"{path}: y says {given.words}, and the network was trained on {kind.words}; give others")
+        raise InputError(f"{path}: y says {given.words}, but the network was trained on {kind.words}; give such labels")
     names = a.classes if a.classes is not None else tuple(map(str, np.unique(a.y).tolist())) if a.y.dtype.kind == "U" else None
     strange = [name for name in names or () if name not in classes]
     if strange:
@@ -158,7 +158,7 @@ _KINDS = {"i": "numbers", "u": "numbers", "U": "names", "b": "several labels per
 
 
 def _one_each(arrays: dict[str, Arrays]) -> tuple[dict[str, Arrays], list[str]]:
-    """With whole numbers [N] in place of [N, classes] where every image has exactly one label, and a note that says so."""
+    """The arrays with whole numbers [N] instead of [N, classes] if every image has exactly one label, and a note that says so."""
     if any(a.y.ndim == 1 or not bool((a.y.sum(1) == 1).all()) for a in arrays.values()):
         return arrays, []
     made = {
@@ -172,23 +172,23 @@ def _files(root: Path) -> tuple[dict[str, Path], list[str]]:
     if test.exists():
         return {"train": train, "test": test} | ({"validation": validation} if validation.exists() else {}), []
     if validation.exists():
-        note = "val.npz is the test part, for there is no test.npz; the validation part is cut from train.npz"
+        note = "val.npz is the test part, since there is no test.npz; the validation part is cut from train.npz"
         return {"train": train, "test": validation}, [note]
     near = nearest("test.npz", [p.name for p in root.iterdir() if p.name != "train.npz"])
     raise InputError(f"DATA {root}: holds train.npz but neither test.npz nor val.npz{near or '; add one'}")
 
 
 def _refuse_channels(path: Path, own: int, channels: int) -> None:
-    """InputError for images of other channels than all have to have; grey ones are made colour."""
+    """InputError if images do not have the required channels; grey ones are converted to colour."""
     if own == channels or (own, channels) == (1, 3):
         return
     if (own, channels) == (3, 1):
-        raise InputError(f"{path}: x holds colour images, and the network takes grey ones; store [N,H,W]")
-    raise InputError(f"{path}: x holds images of {own} channels, where {channels} are needed; store [N,H,W,{channels}]")
+        raise InputError(f"{path}: x holds colour images, but the network takes grey ones; store [N,H,W]")
+    raise InputError(f"{path}: x holds images of {own} channels, but {channels} are needed; store [N,H,W,{channels}]")
 
 
 def _repeated(arrays: dict[str, Arrays]) -> list[str]:
-    """A note where images of one file are in another one too."""
+    """A note if images of one file are in another file too."""
 
     def mark(file: Arrays, row: int) -> FileMark:
         return FileMark(f"{file.path.name}[{row}]", str(file.y[row]), file.x[row].nbytes, digest_of(file.x[row].tobytes()))
@@ -197,7 +197,7 @@ def _repeated(arrays: dict[str, Arrays]) -> list[str]:
 
 
 def _classes(train: Arrays) -> tuple[str, ...]:
-    """Names as stored; else the sorted names in y, or the numbers 0 .. the largest training label."""
+    """The names as stored; else the sorted names in y, or the numbers from 0 to the largest training label."""
     if train.classes is not None:
         return train.classes
     if train.y.ndim == 2:

@@ -1,4 +1,4 @@
-"""One .npz file: its arrays, checked, read without ever unpickling."""
+"""One .npz file: reads and checks its arrays without unpickling."""
 
 import io
 import zipfile
@@ -23,8 +23,8 @@ FIELDS = ("x", "y", "classes", "group")
 
 @dataclass(frozen=True)
 class Arrays:
-    """One checked file: x uint8 [N,H,W,C]; y and group as stored [N]; classes names, where the file has them. Of several
-    labels per image y is bool [N, classes].
+    """One checked file: x uint8 [N,H,W,C]; y and group as stored [N], y bool [N, classes] if images may have several labels;
+    classes: names, if the file has them.
 
     mark: the file's size and hash. deep: whether x was stored as other values, whose range was declared.
     """
@@ -39,12 +39,12 @@ class Arrays:
 
 
 def read_arrays(path: Path, options: ReadOptions = AS_IS) -> Arrays:
-    """One file, checked by itself."""
+    """Reads and checks one file."""
     return checked_arrays(path, *load_fields(path, FIELDS), options)
 
 
 def range_of(options: ReadOptions) -> Range | None:
-    """The range of values that is declared, or that a network was trained with."""
+    """The range of values that the network was trained with, or else the declared one."""
     known = None if options.like is None else options.like.intensity
     return parse_range(options.intensity_range) if known is None else known
 
@@ -86,9 +86,11 @@ def checked_arrays(path: Path, fields: dict[str, np.ndarray], present: list[str]
 
 
 def _several(path: Path, y: np.ndarray, images: int, classes: np.ndarray | None) -> np.ndarray:
-    """bool [N, classes] of 0 and 1 as stored."""
+    """Stored 0 and 1 as bool [N, classes]."""
     if y.dtype.kind not in "biu":
-        raise InputError(f"{path}: y is {y.dtype} {_shape(y)}; of several labels per image store 0 and 1 as bool or whole numbers")
+        raise InputError(
+            f"{path}: y is {y.dtype} {_shape(y)}; for several labels per image, store 0 and 1 as bool or whole numbers"
+        )
     if len(y) != images or y.shape[1] < 2:
         raise InputError(
             f"{path}: y has shape {_shape(y)} for {count(images, 'image')}; store one value per image, or [N, classes]"
@@ -98,17 +100,17 @@ def _several(path: Path, y: np.ndarray, images: int, classes: np.ndarray | None)
     bad = (y != 0) & (y != 1)
     if bad.any():
         row, column = (int(part[0]) for part in bad.nonzero())
-        raise InputError(f"{path}: y[{row},{column}] is {y[row, column]}; of several labels per image y holds 0 and 1")
+        raise InputError(f"{path}: y[{row},{column}] is {y[row, column]}; with several labels per image, y must hold 0 and 1")
     return y.astype(bool)
 
 
 def load_fields(path: Path, wanted: Collection[str]) -> tuple[dict[str, np.ndarray], list[str], FileMark]:
-    """The fields that are used (others stay unread), the names of all, and the file's mark."""
+    """The wanted fields (others are not read), the names of all fields, and the file's mark."""
     try:
         data = read_bytes(path)
         if data.startswith(b"\x93NUMPY"):
             raise InputError(f"{path}: is a single array; store x and y with numpy.savez")
-        # Asked first, because numpy leaves a half-made object behind where the archive is damaged.
+        # Opened first, since numpy leaves a half-initialised object behind if the archive is damaged.
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             check_sizes(path, archive, wanted)
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
@@ -119,7 +121,7 @@ def load_fields(path: Path, wanted: Collection[str]) -> tuple[dict[str, np.ndarr
     except (InputError, PermissionError):
         raise
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, KeyError, NotImplementedError, AttributeError) as error:
-        raise InputError(f"{path}: is damaged or no .npz file ({_line(error)}); write it again with numpy.savez") from None
+        raise InputError(f"{path}: is damaged or not an .npz file ({_line(error)}); write it again with numpy.savez") from None
 
 
 def _field(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
@@ -137,7 +139,7 @@ def _field(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
         try:
             value = np.char.decode(value, "utf-8")
         except UnicodeDecodeError:
-            raise InputError(f"{path}: {name} holds bytes that are no UTF-8 text; store the names as text") from None
+            raise InputError(f"{path}: {name} holds bytes that are not UTF-8 text; store the names as text") from None
     if value.dtype.kind == "U" and value.ndim == 1 and name in ("y", "group"):
         distinct, inverse = np.unique(value, return_inverse=True)
         value = np.array([one_form(text) for text in distinct.tolist()])[inverse.reshape(-1)]

@@ -1,4 +1,4 @@
-"""Parquet: one table, or a folder of train*.parquet and test*.parquet, with the images' bytes or their paths in a column."""
+"""Parquet: one table, or a folder of train*.parquet and test*.parquet, with the images' bytes or paths in a column."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ _PARTS = {"train": "train", "test": "test", "val": "validation", "valid": "valid
 
 @register("reader", "parquet", source="parquet.apache.org")
 def parquet() -> Reader:
-    """A .parquet table with a column of images (bytes, or paths) and one of labels; or a folder with one for each part."""
+    """A .parquet table with a column of images (bytes, or paths) and one of labels; or a folder with tables for each part."""
     return Reader(
         of_path(read_parquet),
         lambda path: path.suffix.lower() == ".parquet" if path.is_file() else path.is_dir() and any(path.glob("train*.parquet")),
@@ -29,10 +29,9 @@ def parquet() -> Reader:
 
 
 def read_parquet(path: Path, options: ReadOptions = AS_IS) -> Parts:
-    """The parts of a table, or of a folder of tables. An image may have several labels: a list of them, `dog|ball` in a column
-    called `labels`, or a column of 0 and 1 for every class. A lone table's parts are those of its column `split`, or about a
-    fifth of every class is the test part. Raises InputError naming the table and the row for what is missing or wrong.
-    """
+    """Reads the parts of a table, or of a folder of tables. An image may have several labels: a list of them, `dog|ball` in a
+    column called `labels`, or a column of 0 and 1 per class. The parts of a single table are those of its column `split`;
+    without it, about a fifth of every class is the test part. Raises InputError naming the table and the row that is wrong."""
     notes: list[str] = []
     if path.is_file():
         found = list(_rows(path))
@@ -47,7 +46,9 @@ def read_parquet(path: Path, options: ReadOptions = AS_IS) -> Parts:
                 parts.setdefault(part, []).extend(row for row, _ in _rows(file))
         if "test" not in parts and "validation" in parts:
             parts["test"] = parts.pop("validation")
-            notes.append("the validation tables are the test part, for there is no other; validation is cut from the training part")
+            notes.append(
+                "the validation tables are the test part, since there are no others; validation is cut from the training part"
+            )
     if not parts.get("train") or not parts.get("test"):
         missing = "train" if not parts.get("train") else "test"
         raise InputError(f"DATA {path}: has no rows of the {missing} part; add some, or give one table without a column split")
@@ -55,7 +56,7 @@ def read_parquet(path: Path, options: ReadOptions = AS_IS) -> Parts:
 
 
 def _rows(file: Path) -> Iterator[tuple[Row, str | None]]:
-    """Each row, checked, and its split."""
+    """Yields each checked row and its split."""
     try:
         import pyarrow
         from pyarrow import parquet as library
@@ -65,7 +66,7 @@ def _rows(file: Path) -> Iterator[tuple[Row, str | None]]:
         table = library.read_table(file)
     except (pyarrow.ArrowException, OSError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"DATA {file}: is damaged or no parquet table ({reason[:150]}); write it again") from None
+        raise InputError(f"DATA {file}: is damaged or not a parquet table ({reason[:150]}); write it again") from None
     names = {name.lower(): name for name in table.column_names}
     image = next((names[name] for name in _IMAGES if name in names), None)
     label = next((names[name] for name in _LABELS if name in names), None)

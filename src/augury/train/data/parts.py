@@ -1,4 +1,4 @@
-"""Parts: the common form of all DATA, before the validation part is split off and statistics are computed."""
+"""Parts: the common format of all data before the validation part is split off and statistics are computed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,10 @@ from augury.train.data.stream import picked
 
 @dataclass(frozen=True)
 class Part:
-    """images uint8 [N,C,H,W], labels int64 [N] or, of several per image, bool [N, classes], groups int64 [N] where there are any.
+    """images uint8 [N,C,H,W], labels int64 [N] (bool [N, classes] if an image may have several), groups int64 [N] if there are any.
 
-    names: what every image is called within the data, such as its file's path; empty where images have no names.
-    marks: the files the part was read from; empty where it came as arrays.
+    names: of the images within the data, such as their files' paths; empty if images have no names. marks: the files that the part
+    was read from; empty if it came as arrays.
     """
 
     images: Tensor
@@ -35,11 +35,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts as the data bring them; `validation` is None if it is to be cut from `train`.
+    """The parts as read; `validation` is None if it is to be split off `train`.
 
-    retrieval: queries and gallery of re-identification data, with identities as labels and cameras as groups.
-    All parts have images of one size and one number of channels. `notes`: one line each, what was converted or left out.
-    place: the folder or file that was read. preparation: what images were brought to, where they came from files.
+    retrieval: queries and gallery of re-identification data, with identities as labels and cameras as groups. All parts have images
+    of one size and one number of channels. `notes`: one line each about what was converted or left out. place: the folder or file
+    that was read. preparation: how images were converted, if they came from files.
     """
 
     classes: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Photographs from a published list of files, decoded by several threads."""
+"""Photographs from a published list of files, decoded in several threads."""
 
 import csv
 from collections.abc import Sequence
@@ -15,19 +15,19 @@ from augury.train.data.resize import ImageSize, Resize, Size, planes, size_of
 
 
 def published_size(image_size: ImageSize, how: Resize, default: Size, name: str) -> Size:
-    """The size of a data set whose way to it is published; InputError for another way."""
+    """The image size of a data set whose resizing is published; InputError for any other kind of resizing."""
     if how != "cover":
-        raise InputError(f"--resize {how}: {name} is cut as published; leave it out")
+        raise InputError(f"--resize {how}: {name} is cropped as published; leave it out")
     return size_of(image_size) or default
 
 
 def read_photographs(
     paths: Sequence[Path], size: Size, *, resize: Size | None = None, cut: int | None = None, cache: DecodedCache | None = None
 ) -> tuple[Tensor, list[str]]:  # fmt: skip
-    """uint8 [N,3,*size] (rows, columns), and notes. cut: first the central square of that side; resize: bring the image to it,
-    whatever its shape, then cut `size` out. cache: where they are kept for the next time.
+    """uint8 [N,3,*size] (rows, columns), and notes. cut: side of the central square to crop first; resize: size to stretch images
+    to before the central `size` is cropped. cache: where the decoded images are kept.
 
-    Bilinear. Raises InputError naming the first file that is missing or no image.
+    Resizing is bilinear. Raises InputError naming the first file that is missing or not an image.
     """
     if cache is None:
         return _read(paths, size, resize, cut), []
@@ -61,24 +61,24 @@ def _read(paths: Sequence[Path], size: Size, resize: Size | None, cut: int | Non
 
 
 def _centre(picture: Image.Image, size: Size) -> Image.Image:
-    """The central rows and columns, of which the picture has no fewer."""
+    """The central rows and columns; the picture must not be smaller than `size`."""
     left, top = (picture.width - size[1]) // 2, (picture.height - size[0]) // 2
     return picture.crop((left, top, left + size[1], top + size[0]))
 
 
 def find(data_dir: str | None, name: str, inside: Sequence[str], file: str) -> Path:
-    """The first of `inside` (folders below `data_dir`) that holds `file`; InputError naming where it was looked for."""
+    """The first of `inside` (folders below `data_dir`) that holds `file`; InputError naming all of them if none does."""
     if data_dir is None:
         raise InputError(f"--data-dir: {name} is not part of Augury; say where {file} is")
     for folder in inside:
         if (Path(data_dir) / folder / file).is_file():
             return Path(data_dir) / folder
     places = ", ".join(str(Path(data_dir) / folder / file) for folder in inside)
-    raise InputError(f"--data-dir {data_dir}: none of {places} is there")
+    raise InputError(f"--data-dir {data_dir}: none of {places} exists")
 
 
 def read_table(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
-    """A CSV's rows; InputError if a needed column or every row is missing."""
+    """A CSV's rows; InputError if a needed column is missing or if there are no rows."""
     with open(path, newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         missing = [column for column in needed if column not in (reader.fieldnames or ())]

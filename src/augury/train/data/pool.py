@@ -1,4 +1,4 @@
-"""Threads for reading images: Pillow decodes and resizes outside the interpreter lock."""
+"""Threads for reading images, since Pillow decodes and resizes without holding the interpreter lock."""
 
 import os
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 
 def each(work: Callable[[int], None], count: int) -> None:
-    """`work(i)` for i in 0 .. count-1, on several threads; the first exception is raised."""
+    """Runs `work(i)` for i in 0 .. count-1 in several threads; the first exception is raised."""
     workers = max(1, min(16, os.cpu_count() or 1))
     share = max(1, min(256, count // (4 * workers)))
 
@@ -19,5 +19,5 @@ def each(work: Callable[[int], None], count: int) -> None:
             for _ in threads.map(several, range(0, count, share)):
                 pass
         except BaseException:
-            threads.shutdown(wait=False, cancel_futures=True)  # Ctrl-C waits for a share, not for all
+            threads.shutdown(wait=False, cancel_futures=True)  # so that Ctrl-C only waits for shares that have begun
             raise

@@ -1,4 +1,4 @@
-"""How files become arrays: what users ask for and what resulted, which a run keeps for later images."""
+"""How files become arrays: the options that users give, and the resulting conversion, which a run keeps for later images."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +11,8 @@ from augury.train.data.stream import Stream
 
 @dataclass(frozen=True)
 class Preparation:
-    """What every image was brought to: size (rows, columns), channels (1 grey, 3 colour, others bands), the range of values of
-    images of more than 8 bits, None if there were none, and how other shapes came to the size.
-    """
+    """How every image was converted: size (rows, columns), channels (1 grey, 3 colour, otherwise bands), intensity (the range of
+    values of images of more than 8 bits, None if there were none), and resize (how images of other shapes were resized)."""
 
     size: tuple[int, int]
     channels: int
@@ -27,7 +26,7 @@ class Preparation:
 
     @staticmethod
     def of(values: dict[str, Any]) -> "Preparation":
-        """From `plain`."""
+        """The inverse of `plain`."""
         rows, columns = values["size"]
         intensity = None if values["intensity"] is None else Range(*values["intensity"])
         return Preparation((int(rows), int(columns)), int(values["channels"]), intensity, values.get("resize", "cover"))
@@ -35,11 +34,11 @@ class Preparation:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What is asked of a data set's readers. image_size: side, or rows and columns, to bring images to. stream: whether files
-    stay files. resize: how images of another shape come to the size, see `resize.fit`.
+    """The options of readers. image_size: side, or rows and columns, that images are resized to. stream: whether images stay in
+    their files. resize: how images of another shape are resized, see `resize.fit`.
 
-    intensity_range: `auto` or `LOW,HIGH`, see `augury.train.data.intensity`. like: bring images to exactly this instead, as a
-    trained network needs it. data_dir: where a named data set is or is downloaded to. cache: where decoded images are kept.
+    intensity_range: `auto` or `LOW,HIGH`, see `augury.train.data.intensity`. like: convert images in exactly this way instead, as a
+    trained network needs. data_dir: the folder that holds a named data set or that it is downloaded to. cache: of decoded images.
     """
 
     image_size: ImageSize = None
@@ -52,16 +51,16 @@ class ReadOptions:
 
     @property
     def how(self) -> Resize:
-        """How images of another shape come to the size."""
+        """How images of another shape are resized."""
         return self.resize if self.like is None else self.like.resize
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """The size that images have to have, where it is given."""
+        """The size that images are resized to, if it is given."""
         if self.like is not None:
             return self.like.size
         return size_of(self.image_size)
 
 
-# Images of one size as they are, others brought to their most common side.
+# All options at their defaults.
 AS_IS = ReadOptions()

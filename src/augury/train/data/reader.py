@@ -1,4 +1,4 @@
-"""Reader: a form that data may have, registered as `"reader"`."""
+"""Reader: reads one format of data; registered as `"reader"`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from augury.train.data.preparation import ReadOptions
 
 
 def never(path: Path) -> bool:
-    """For readers that are asked for by name alone."""
+    """For readers that are only selected by name."""
     return False
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Made by a factory without options; users write `NAME:PLACE`, or PLACE alone where `recognises` says yes.
+    """Made by a factory without options; users write `NAME:PLACE`, or only PLACE if `recognises` returns True.
 
-    read(place, options): the parts of what lies at `place`, the text behind `NAME:`, as a rule a path.
-    recognises(path): whether a file or folder is of this form; asked where DATA is a path. It must look, not read.
+    read(place, options): the parts of the data at `place`, the text after `NAME:`, usually a path. recognises(path): whether a file
+    or folder has this format; called if DATA is a path. It must not read the contents of files.
     """
 
     read: Callable[[str, ReadOptions], Parts]
@@ -26,5 +26,5 @@ class Reader:
 
 
 def of_path(read: Callable[[Path, ReadOptions], Parts]) -> Callable[[str, ReadOptions], Parts]:
-    """`read` for a place that is a path; `~` is the user's folder."""
+    """`read` for a place that is a path; expands `~`."""
     return lambda place, options: read(Path(place).expanduser(), options)

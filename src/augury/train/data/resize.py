@@ -1,4 +1,4 @@
-"""Brings images to one size: covers it and crops the centre, fits the image into it, or stretches the image."""
+"""Resizes images to one size: covers it and crops the centre, fits the image into it, or stretches the image."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -13,21 +13,21 @@ from augury.train.data.bands import layers
 from augury.train.data.pool import each
 
 LARGEST_SIDE = 4096
-# From this many times the kept pixels on, those that would be cut away are not computed.
+# Beyond this many times the kept pixels, those that would be cropped are not computed.
 WASTE = 16
-# What lies beside an image that is fitted into another shape.
+# The padding of an image that is fitted into another shape.
 BESIDE = 0
 
 Size = tuple[int, int]
-# A side, or rows and columns; None: as the images are.
+# A side, or rows and columns; None: not given.
 ImageSize = int | tuple[int, ...] | None
 Resize = Literal["cover", "fit", "stretch"]
-# An image of mode L or RGB, or of other bands one grey image for each.
+# An image of mode L or RGB, or one grey image per band.
 Plain = Image.Image | tuple[Image.Image, ...]
 
 
 def size_of(image_size: ImageSize) -> Size | None:
-    """Rows and columns; InputError for another number of sides and for sides out of range."""
+    """Rows and columns; InputError unless there are one or two sides, all in range."""
     if image_size is None:
         return None
     sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
@@ -41,10 +41,10 @@ def size_of(image_size: ImageSize) -> Size | None:
 
 
 def fit(image: Image.Image, size: Size, how: Resize = "cover") -> Image.Image:
-    """`image` at `size` (rows, columns), bilinear with antialiasing; one of that size comes back untouched.
+    """`image` resized to `size` (rows, columns), bilinear with antialiasing; an image of that size is returned unchanged.
 
-    how: `cover` resizes until the target is covered and cuts its centre out, `fit` resizes until the whole image is inside and
-    leaves black beside it, `stretch` changes the shape.
+    how: `cover` resizes until the target is covered and crops its centre, `fit` resizes until the whole image is inside and pads
+    with black, `stretch` changes the aspect ratio.
     """
     height, width = size
     if image.size == (width, height):
@@ -68,7 +68,7 @@ def fit(image: Image.Image, size: Size, how: Resize = "cover") -> Image.Image:
 
 
 def pixels_at(plain: Plain, size: Size, how: Resize = "cover") -> np.ndarray:
-    """uint8 [C,H,W] of an image, or of its bands, brought to `size` by `fit`."""
+    """uint8 [C,H,W] of an image, or of its bands, resized by `fit`."""
     return stacked(tuple(fit(band, size, how) for band in plain) if isinstance(plain, tuple) else fit(plain, size, how))
 
 
@@ -84,9 +84,9 @@ def size_of_plain(plain: Plain) -> Size:
 
 
 def _fit_box(image: Image.Image, size: tuple[int, int], covering: tuple[int, int]) -> Image.Image:
-    """The kept box alone, of an image so long and thin that covering the target would take gigabytes.
+    """Resizes only the kept box, for an image so long and thin that covering the target would take gigabytes.
 
-    Pillow reads the box as 32-bit floats, so that a pixel may differ by a grey level from resizing all and cutting.
+    Pillow reads the box as 32-bit floats, so that a pixel may differ by one grey level from resizing everything and cropping.
     """
     height, width = size
     left, top = (covering[0] - width) // 2, (covering[1] - height) // 2
@@ -96,7 +96,7 @@ def _fit_box(image: Image.Image, size: tuple[int, int], covering: tuple[int, int
 
 
 def fit_tensor(images: Tensor, size: Size, how: Resize = "cover") -> Tensor:
-    """uint8 [N,C,H,W] at `size` (rows, columns), exactly as `fit` does it, other channels than 1 or 3 band by band."""
+    """uint8 [N,C,H,W] resized to `size` (rows, columns) exactly as by `fit`; channels other than 1 or 3 band by band."""
     if tuple(images.shape[-2:]) == size:
         return images
     out = torch.empty(*images.shape[:2], *size, dtype=torch.uint8)
@@ -125,11 +125,11 @@ def cut_away(size: Size, target: Size) -> float:
 
 
 def in_words(sizes: Iterable[Size], target: Size, how: Resize) -> str:
-    """How images of these sizes came to the target, and what they lost by it."""
+    """How images of these sizes were resized to the target, and how much of them was cropped."""
     if how == "stretch":
         return "stretched"
     if how == "fit":
-        return "fitted in, black beside"
+        return "fitted in, padded with black"
     lost = [cut_away(size, target) for size in sizes]
     most = 100 * max(lost, default=0.0)
     if most < 0.5:

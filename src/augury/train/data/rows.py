@@ -1,4 +1,4 @@
-"""Labelled images as tables and shards bring them, row by row, become parts: shared by parquet and WebDataset."""
+"""Makes parts from rows of labelled images in tables and shards; shared by Parquet and WebDataset."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from augury.train.data.words import count
 
 @dataclass(frozen=True)
 class Row:
-    """An image, what to call it, and its labels, names or whole numbers. several: whether the data may have several of them for
-    an image; columns: the classes in their order, where the data say it."""
+    """An image, its name, and its labels (names or whole numbers). several: whether images of the data may have several;
+    columns: the classes in order, if the data give it."""
 
     source: Source
     name: str
@@ -27,18 +27,18 @@ class Row:
 
 
 def check_labels(where: str, labels: Sequence[Any]) -> None:
-    """InputError for gaps, for numbers with a point, which gaps make of whole ones, and for a label that is there twice."""
+    """InputError for missing labels, for floats, which gaps in a column of whole numbers can cause, and for repeated labels."""
     for label in labels:
         if label is None:
             raise InputError(f"{where}: has no label; fill the gap or remove the row")
         if isinstance(label, float):
-            raise InputError(f"{where}: label {label:g} is a number with a point, as gaps make them; store whole numbers or names")
+            raise InputError(f"{where}: label {label:g} is a float, which gaps can cause; store whole numbers or names")
     if len(set(labels)) < len(labels):
         raise InputError(f"{where}: has the label {max(labels, key=list(labels).count)!r} twice; name every label once")
 
 
 def cut_rows(rows: Sequence[Row], what: str, notes: list[str]) -> dict[str, list[Row]]:
-    """About a fifth of every class as the test part, by a hash of the rows' names; `what` begins the note that says so."""
+    """Splits off about a fifth of every class as the test part, by a hash of the rows' names; `what` begins the note about it."""
     held = cut_by_name([row.name for row in rows], rarest([list(map(str, row.labels)) for row in rows]), TEST_FRACTION)
     notes.append(f"{what}: {count(sum(held), 'image')} of {len(rows):,} are the test part (about 20 % of every class)")
     pairs = list(zip(rows, held, strict=True))
@@ -46,7 +46,7 @@ def cut_rows(rows: Sequence[Row], what: str, notes: list[str]) -> dict[str, list
 
 
 def read_rows(where: str, parts: Mapping[str, Sequence[Row]], notes: Sequence[str], options: ReadOptions) -> Parts:
-    """The rows of `train`, `test` and perhaps `validation`, decoded; the classes are those of the training rows."""
+    """Decodes the rows of `train`, `test` and, if present, `validation`; the classes are those of the training rows."""
     everything = [row for rows in parts.values() for row in rows]
     marked = any(row.several for row in everything)
     several = marked and not one_each([row.labels for row in everything])
@@ -59,7 +59,7 @@ def read_rows(where: str, parts: Mapping[str, Sequence[Row]], notes: Sequence[st
 
 
 def _classes(labels: list[Any]) -> list[str]:
-    """Numbers in their order, names in that of the alphabet."""
+    """Numbers in ascending order, names in alphabetical order."""
     if all(isinstance(label, int) for label in labels):
         return [str(label) for label in sorted(set(labels))]
     return sorted({str(label) for label in labels})

@@ -1,4 +1,4 @@
-"""Resolves DATA to the reader of its form; what no reader recognises is refused with the nearest name."""
+"""Resolves DATA to the reader of its format; if no reader recognises it, the error suggests the nearest name."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 
 
 def read(data: str, options: ReadOptions) -> Parts:
-    """The parts of whatever `data` names beside the registered data sets: `READER:PLACE`, or a path that a reader recognises."""
+    """Reads the parts of any `data` but registered data sets: `READER:PLACE`, or a path that a reader recognises."""
     name, colon, place = data.partition(":")
     named = bool(colon) and registry.has("reader", name)
     path = Path(place if named else data).expanduser()
@@ -37,7 +37,7 @@ def read(data: str, options: ReadOptions) -> Parts:
     except (ValueError, OSError) as error:
         if isinstance(error, InputError) or (isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG):
             raise
-        raise InputError(f"DATA {shortened(repr(data))}: is no path ({error})") from None
+        raise InputError(f"DATA {shortened(repr(data))}: is not a path ({error})") from None
     kind = _kind(path)
     if kind:
         raise InputError(f"DATA {path}: is {kind}; give a folder, or a .csv manifest")
@@ -58,7 +58,7 @@ def _kind(path: Path) -> str:
 
 
 def _read_path(path: Path, options: ReadOptions) -> Parts:
-    """By the one reader that recognises a file or folder; folders that none does are told what a folder lacks."""
+    """Reads a file or folder with the one reader that recognises it; for other folders, `read_folder` says what is missing."""
     found = [name for name in registry.names("reader") if _reader(name).recognises(path)]
     if len(found) > 1:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Fixed, stratified splits that do not depend on a training's seed, on file order or on a library's version."""
+"""Fixed, stratified splits that do not depend on the training's seed, on file order or on a library's version."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,17 +9,17 @@ from torch import Tensor
 from augury.core.noise import Noise
 
 _SEED = 0
-# The share of every class that is the test part, where data come as one part.
+# The share of every class that is the test part if the data come as one part.
 TEST_FRACTION = 0.2
 
 
 def cut(labels: Tensor, fraction: float, groups: Tensor | None = None, *, name: str = "validation") -> tuple[Tensor, Tensor]:
     """(kept, held) row numbers int64, each ascending: about `fraction` of every class (and group within it) is held out.
 
-    labels int64 [N], groups int64 [N], fraction in (0, 1). Of n images of a class and group, n * fraction rounded are held,
-    but at least one stays and, from two on, at least one is held; a class of two or more images always has one held.
-    Images are ranked by a hash of their row number, so that a larger fraction holds out a superset of a smaller one's.
-    `name` is the cut's address: cuts of different names are independent.
+    labels int64 [N], groups int64 [N], fraction in (0, 1). Of n images of a class and group, n * fraction (rounded) are held out,
+    but at least one is kept and, if n > 1, at least one is held out; a class of two or more images always has one held out. Images
+    are ranked by a hash of their row number, so that a larger fraction holds out a superset. `name` is the address of the random
+    numbers: cuts with different names are independent.
     """
     rank = torch.argsort(Noise.of(_SEED, torch.arange(len(labels))).fold(name).bits(1)[:, 0], stable=True)
     strata = labels if groups is None else labels * (int(groups.max()) + 1 if len(groups) else 1) + groups
@@ -35,11 +35,11 @@ def cut(labels: Tensor, fraction: float, groups: Tensor | None = None, *, name: 
 
 
 def cut_by_name(names: Sequence[str], classes: Sequence[str], fraction: float) -> list[bool]:
-    """Whether each image is held out: about `fraction` of every class, by a hash of its own name alone.
+    """Whether each image is held out: about `fraction` of every class, decided by a hash of each image's name alone.
 
-    Neither the order of the images nor others that come or go change what happens to one, so that what was trained on is never
-    tested with later. Only where that would leave a class of two or more images without a held one is its first by hash held,
-    and only where it would leave a class without any other is its last one kept.
+    Neither the order of the images nor adding or removing others changes the decision for an image, so that training images do not
+    become test images later. Exceptions: in a class of two or more images of which none would be held out, the first by hash is;
+    and if all images of a class would be held out, the last is kept.
     """
     share = [_share(name) for name in names]
     held = [value < fraction for value in share]
@@ -56,7 +56,7 @@ def cut_by_name(names: Sequence[str], classes: Sequence[str], fraction: float) -
 
 
 def _share(name: str) -> float:
-    """A number in [0, 1) that only the name decides."""
+    """A number in [0, 1) that depends only on the name."""
     digest = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8, person=b"augury test").digest()
     return int.from_bytes(digest, "big") / 2**64
 

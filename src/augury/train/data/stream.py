@@ -23,10 +23,10 @@ AHEAD = 2
 
 @dataclass(frozen=True)
 class FileImages:
-    """uint8 [N,C,H,W] that is read from `sources` when it is asked for; stands where a data set's tensor does.
+    """uint8 [N,C,H,W] that is decoded from `sources` on demand; takes the place of a data set's tensor.
 
-    Indexing decodes at once, on threads; `batches` decodes ahead, in worker processes. intensity: the range of values of images
-    of more than 8 bits. sums int64 [N,C,2]: every image's sum and sum of squares, taken when it was first decoded.
+    Indexing decodes immediately, in threads; `batches` decodes ahead, in worker processes. intensity: the range of values of images
+    of more than 8 bits. sums int64 [N,C,2]: every image's sum and sum of squares, computed when it was first decoded.
     """
 
     sources: Sequence[Source]
@@ -52,7 +52,7 @@ class FileImages:
         return len(self.sources)
 
     def __getitem__(self, rows: Any) -> Any:
-        """Pixels for row numbers or a mask (a tensor) and for one number; another FileImages for a slice."""
+        """The pixels of some rows (a tensor of indices or a mask) or of one; another FileImages for a slice."""
         if isinstance(rows, slice):
             return replace(self, sources=self.sources[rows], sums=None if self.sums is None else self.sums[rows])
         if isinstance(rows, int):
@@ -69,42 +69,42 @@ class FileImages:
         return out.to(rows.device)
 
     def read(self, row: int) -> np.ndarray:
-        """uint8 [C,H,W] of one image: decoded, turned upright, brought to size. Nothing is drawn here.
+        """uint8 [C,H,W] of one image: decoded, turned upright and resized. Nothing here is random.
 
-        Raises RunError for a file that cannot be read any more.
+        Raises RunError if the file can no longer be read.
         """
         return pixels_at(self.whole(row), self.size, self.how)
 
     def whole(self, row: int) -> Plain:
-        """One image at the size of its file, upright, in as many channels as the others; RunError as `read`."""
+        """One image at its original size, upright, with as many channels as the others; RunError as in `read`."""
         try:
             return read_plain(self.sources[row], self.channels, self.intensity)[0]
-        except Exception as error:  # decoders raise whatever they like on damaged files
+        except Exception as error:  # decoders raise any kind of exception on damaged files
             source = self.sources[row]
             name = "an image" if isinstance(source, bytes) else str(source)
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise RunError(f"{name}: cannot be read any more ({reason}); put it back as it was, then --resume") from None
 
     def to(self, device: object) -> "FileImages":
-        """Itself: its batches are moved as they come."""
+        """Returns itself, since batches are moved one by one."""
         return self
 
     def chosen(self, rows: Tensor) -> "FileImages":
-        """The images of some rows (numbers or a mask), still in their files."""
+        """The images of some rows (indices or a mask), still in their files."""
         rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
         sums = None if self.sums is None else self.sums[rows.cpu()]
         return replace(self, sources=[self.sources[row] for row in rows.tolist()], sums=sums)
 
     def split(self, size: int, part: slice = slice(None)) -> Iterator[Tensor]:
-        """Batches of the rows in `part`, in their order, decoded ahead."""
+        """Batches of the rows in `part`, in order, decoded ahead."""
         return self.batches(list(torch.arange(len(self))[part].split(size)))
 
     def batches(self, rows: list[Tensor], *, workers: int | None = None, pinned: bool = False) -> Iterator[Tensor]:
-        """uint8 [b,C,H,W] for each tensor of row numbers, in order. workers: processes; 0 decodes here; None one per core."""
+        """Yields uint8 [b,C,H,W] for each tensor of row indices, in order. workers: processes (0: this one, None: one per core)."""
         count = min(cores() if workers is None else workers, len(rows))
         more: dict[str, Any] = {"prefetch_factor": AHEAD} if count else {}
         numbers = [each_rows.tolist() for each_rows in rows]
-        # A generator of its own: the loader would draw its workers' seeds from the global one.
+        # Its own generator, since the loader would otherwise draw its workers' seeds from the global one.
         loader = DataLoader(
             _Decoder(self), batch_sampler=numbers, num_workers=count, collate_fn=_as_it_is, pin_memory=pinned,
             generator=torch.Generator(), **more,
@@ -117,7 +117,7 @@ class FileImages:
 
 @dataclass(frozen=True)
 class _Decoder(torch.utils.data.Dataset[Any]):
-    """The data set of a worker: a whole batch of files as pixels, or the error of one of them."""
+    """The data set of a worker: returns the pixels of a whole batch of files, or the error of one of them."""
 
     images: FileImages
 
@@ -140,5 +140,5 @@ def _as_it_is(batch: object) -> Any:
 
 
 def picked(images: Any, rows: Any) -> Any:
-    """Some rows of a data set's images; those in files stay there."""
+    """The given rows of a data set's images; images in files are not decoded."""
     return images.chosen(torch.as_tensor(rows)) if isinstance(images, FileImages) else images[rows]

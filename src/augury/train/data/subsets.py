@@ -1,4 +1,4 @@
-"""Makes data harder: fewer training images, or wrong labels for some of them; the same ones every time."""
+"""Makes data harder by using fewer training images, or wrong labels for some of them; always the same ones."""
 
 from dataclasses import replace
 
@@ -10,15 +10,15 @@ from augury.core.noise import Noise
 from augury.core.target_kind import TargetKind
 from augury.train.data.dataset import Dataset, Split, statistics
 
-# Not the training's seed: every seed of a comparison must meet the same images and the same wrong labels.
+# Not the training's seed, since every seed of a comparison must use the same images and the same wrong labels.
 _SEED = 0
 
 
 def reduced(dataset: Dataset, *, fraction: float = 1.0, label_noise: float = 0.0) -> Dataset:
-    """The data set with a part of its training images, and with noise in a part of their labels; the rest is untouched.
+    """The data set with a fraction of its training images, and with noise in a share of their labels.
 
-    Validation and test part stay whole and correct, `mean` and `std` become those of the images that are left. What was
-    done stands in `notes`. Raises InputError for shares outside (0, 1] and [0, 1].
+    Validation and test parts are unchanged; `mean` and `std` become those of the remaining images. `notes` say what was done.
+    Raises InputError unless `fraction` is in (0, 1] and `label_noise` in [0, 1].
     """
     if not 0 < fraction <= 1:
         raise InputError(f"--fraction: {fraction:g} must be above 0 and at most 1")
@@ -30,9 +30,9 @@ def reduced(dataset: Dataset, *, fraction: float = 1.0, label_noise: float = 0.0
 
 
 def kept_rows(split: Split, fraction: float) -> Tensor:
-    """Rows of a stratified part in their old order, int64: of every class that share, rounded, but at least one image.
+    """Rows of a stratified subset, int64, ascending: that fraction of every class, rounded, but at least one image.
 
-    Which images are kept depends on their ids alone, and a smaller part lies within a larger one.
+    Which images are kept depends only on their ids, and a smaller subset is part of a larger one.
     """
     rank = _draw(split, "fraction")
     kept = []
@@ -45,11 +45,11 @@ def kept_rows(split: Split, fraction: float) -> Tensor:
 
 
 def noisy_labels(split: Split, share: float, classes: int) -> tuple[Tensor, Tensor]:
-    """Labels int64 [N] with `share` of them drawn anew, uniformly over all classes, the true one too; and those rows, bool [N].
+    """Labels int64 [N] with `share` of them redrawn uniformly over all classes, the true one included; and those rows, bool [N].
 
-    As in the label corruption of Zhang et al. 2017 (arXiv:1611.03530, section 2.1) that the augmentation invariant
-    training paper uses (section 4.3.2), except that the number of redrawn labels is exact. The images with a smaller share
-    are among those with a larger one and carry the same wrong labels.
+    As in the label corruption of Zhang et al. 2017 (arXiv:1611.03530, section 2.1) that the augmentation invariant training paper
+    uses (section 4.3.2), except that the number of redrawn labels is exact. The labels that a smaller share redraws are among those
+    of a larger one, with the same results.
     """
     redrawn = torch.zeros(len(split.ids), dtype=torch.bool, device=split.labels.device)
     redrawn[torch.argsort(_draw(split, "label noise"), stable=True)[: round(share * len(redrawn))]] = True
@@ -67,7 +67,7 @@ def _with_fewer(dataset: Dataset, fraction: float) -> Dataset:
 
 def _with_noise(dataset: Dataset, share: float) -> Dataset:
     if dataset.kind is TargetKind.SEVERAL:
-        raise InputError("--label-noise: replaces the one class of an image, and these have several labels; leave it out")
+        raise InputError("--label-noise: replaces the one class of an image, but these have several labels; leave it out")
     labels, redrawn = noisy_labels(dataset.train, share, len(dataset.classes))
     wrong = int((labels != dataset.train.labels).sum())
     note = f"label noise {share:g}: {int(redrawn.sum())} of {len(labels)} training labels are drawn at random, {wrong} are wrong"

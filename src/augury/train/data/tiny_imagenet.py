@@ -13,7 +13,7 @@ ANNOTATIONS = "val_annotations.txt"
 def read_annotated(root: Path, folder: Path, classes: list[str]) -> list[Item]:
     """The images of `folder`/images (or `folder`) that its val_annotations.txt names, with the class of its second column.
 
-    Raises InputError naming the line of an unknown class, of a file that is not there or named twice, or without two columns.
+    Raises InputError naming the line for an unknown class, a missing or repeated file, or a missing second column.
     """
     annotations = folder / ANNOTATIONS
     images = folder / "images" if (folder / "images").is_dir() else folder
@@ -22,7 +22,7 @@ def read_annotated(root: Path, folder: Path, classes: list[str]) -> list[Item]:
     try:
         lines = read_text(annotations).splitlines()
     except UnicodeDecodeError:
-        raise InputError(f"{annotations}: is no UTF-8 text; unpack the data set again") from None
+        raise InputError(f"{annotations}: is not UTF-8 text; unpack the data set again") from None
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue

@@ -1,4 +1,4 @@
-"""CIFAR-10, CIFAR-100, SVHN and MNIST by name: in arrays, in torchvision's layout, or by torchvision's downloader."""
+"""CIFAR-10, CIFAR-100, SVHN and MNIST by name: from arrays, from files in torchvision's layout, or downloaded by torchvision."""
 
 import contextlib
 import importlib
@@ -24,19 +24,19 @@ _TIMEOUT_SECONDS = 30
 
 @register("dataset", "cifar10", source="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images")
 def cifar10(*, data_dir: str | None = None, image_size: ImageSize = None, resize: Resize = "cover") -> Parts:
-    """Small colour photographs 32x32 of 10 classes: 50,000 for training, 10,000 for testing."""
+    """Small colour photographs, 32x32, of 10 classes: 50,000 for training, 10,000 for testing."""
     return _named("cifar10", "CIFAR10", data_dir, image_size, resize)
 
 
 @register("dataset", "cifar100", source="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images")
 def cifar100(*, data_dir: str | None = None, image_size: ImageSize = None, resize: Resize = "cover") -> Parts:
-    """Small colour photographs 32x32 of 100 classes: 50,000 for training, 10,000 for testing."""
+    """Small colour photographs, 32x32, of 100 classes: 50,000 for training, 10,000 for testing."""
     return _named("cifar100", "CIFAR100", data_dir, image_size, resize)
 
 
 @register("dataset", "svhn", source="Netzer et al. 2011, Reading Digits in Natural Images with Unsupervised Feature Learning")
 def svhn(*, data_dir: str | None = None, image_size: ImageSize = None, resize: Resize = "cover") -> Parts:
-    """House numbers 32x32 of 10 classes: 73,257 for training, 26,032 for testing (the extra part is left out)."""
+    """House numbers, 32x32, of 10 classes: 73,257 for training, 26,032 for testing (the extra part is left out)."""
     return _named("svhn", "SVHN", data_dir, image_size, resize)
 
 
@@ -47,7 +47,7 @@ def mnist(*, data_dir: str | None = None, image_size: ImageSize = None, resize: 
 
 
 def _named(name: str, kind: str, data_dir: str | None, image_size: ImageSize, resize: Resize) -> Parts:
-    """D/NAME/train.npz where there is one; else torchvision's layout in D, downloaded into it where it is not there.
+    """Reads D/NAME/train.npz if it exists, else files in torchvision's layout in D, which are downloaded if they are missing.
 
     torchvision checks the MD5 sum of a pickled or MATLAB file before it reads it.
     """
@@ -68,7 +68,7 @@ def _open(name: str, kind: str, root: Path, is_train: bool) -> Any:
     try:
         return make(str(root), **part, download=False)
     except RuntimeError:
-        pass  # not there, or not whole
+        pass  # missing or incomplete
     except Exception as error:
         raise InputError(f"--data-dir {root}: {name} cannot be read ({_line(error)}); remove it to have it downloaded") from error
     missing = [folder for folder in (root, *root.parents) if not folder.exists()]
@@ -76,10 +76,10 @@ def _open(name: str, kind: str, root: Path, is_train: bool) -> Any:
         root.mkdir(parents=True, exist_ok=True)
         with _patiently():
             return make(str(root), **part, download=True)
-    except Exception as error:  # urllib's, tarfile's and torchvision's own have nothing else in common
+    except Exception as error:  # errors of urllib, tarfile and torchvision share no other base class
         for folder in (root / kind / "raw", root / kind, *missing):
             with contextlib.suppress(OSError):
-                folder.rmdir()  # only if nothing was kept in it
+                folder.rmdir()  # only succeeds if it is empty
         raise RunError(
             f"{name}: is not in --data-dir {root} and could not be downloaded ({_line(error)}); give --data-dir D that holds "
             f"torchvision's files or D/{name}/train.npz and test.npz"
@@ -88,7 +88,7 @@ def _open(name: str, kind: str, root: Path, is_train: bool) -> Any:
 
 @contextlib.contextmanager
 def _patiently() -> Iterator[None]:
-    """A limit on how long the network may be silent, and nothing on standard output, which is kept for results."""
+    """Limits how long the network may be silent, and keeps standard output free for results."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_TIMEOUT_SECONDS)
     try:

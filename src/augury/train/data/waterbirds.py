@@ -18,10 +18,10 @@ def waterbirds(
 ) -> Parts:
     """Landbird or waterbird, on land or on water; reads the published folder with its metadata.csv.
 
-    metadata.csv has img_filename, y (1: waterbird), place (1: water) and split (0 training, 1 validation, 2 test). Images
-    are resized to 8/7 of `image_size` (224 by default, so 256), whatever their shape, and the centre is cut out, as published;
-    4,795 + 1,199 + 5,794 of them, 1.8 GB of memory at 224. The labels are the published ones, with the three landbirds
-    that they take for waterbirds ("eastern", "western" contain "tern").
+    metadata.csv has img_filename, y (1: waterbird), place (1: water) and split (0 training, 1 validation, 2 test). As published,
+    images are stretched to 8/7 of `image_size` (256 for the default 224) and the centre is cropped; 4,795 + 1,199 + 5,794 images,
+    1.8 GB of memory at 224. The labels are the published ones, including three species of landbirds that are labelled as waterbirds
+    because "eastern" and "western" contain "tern".
     """
     size = published_size(image_size, resize, (224, 224), "waterbirds")
     larger = round(size[0] * 8 / 7), round(size[1] * 8 / 7)

@@ -20,7 +20,7 @@ from augury.train.data.words import few, one_form
 
 _IMAGES = ("jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp", "gif", "ppm")
 _LABELS = ("label", "cls", "class", "labels", "target", "category")
-# What a part's shards are called: train-000.tar, or train/000.tar.
+# Names of the shards of a part: train-000.tar or train/000.tar.
 _PART = re.compile(r"(?:^|[^a-z])(train|training|test|val|valid|validation)(?:$|[^a-z])", re.IGNORECASE)
 _PARTS = {
     "train": "train", "training": "train", "test": "test", "val": "validation", "valid": "validation", "validation": "validation",
@@ -29,16 +29,16 @@ _PARTS = {
 
 @register("reader", "webdataset", source="github.com/webdataset/webdataset, tar shards")
 def webdataset() -> Reader:
-    """Tar shards: one, a folder of them, or a pattern as `data/train-{000..009}.tar`; needs the package webdataset."""
+    """Tar shards: one, a folder of them, or a pattern such as `data/train-{000..009}.tar`; needs the package webdataset."""
     return Reader(read_webdataset, is_shards)
 
 
 def read_webdataset(place: str, options: ReadOptions = AS_IS) -> Parts:
-    """The parts of shards, told by their names or folders (train, val, test); of shards that name no part about a fifth of every
-    class is the test part. place: a shard, a folder, or a pattern with braces, several with `::` between them.
+    """Reads the parts of shards, recognised by their names or folders (train, val, test); if no shard names a part, about a fifth
+    of every class is the test part. place: a shard, a folder, or a pattern with braces; several are separated by `::`.
 
-    A sample has an image (jpg, png, ...) and a label: `cls`, a whole number or a name, or `json` with a field `label` (of several
-    labels per image a list). Raises InputError naming the shard and the sample for what is missing or damaged.
+    A sample has an image (jpg, png, ...) and a label: `cls`, a whole number or a name, or `json` with a field `label` (a list if
+    images may have several labels). Raises InputError naming the shard and the sample that is incomplete or damaged.
     """
     package = _package(place)
     shards = _shards(place, package)
@@ -59,7 +59,7 @@ def read_webdataset(place: str, options: ReadOptions = AS_IS) -> Parts:
         if "test" not in parts and "validation" in parts:
             parts["test"] = parts.pop("validation")
             notes.append(
-                "the validation shards are the test part, for there are no others; validation is cut from the training part"
+                "the validation shards are the test part, since there are no others; validation is cut from the training part"
             )
     for part in ("train", "test"):
         if not parts.get(part):
@@ -70,8 +70,8 @@ def read_webdataset(place: str, options: ReadOptions = AS_IS) -> Parts:
 
 
 def is_shards(path: Path) -> bool:
-    """Whether this is a shard, a pattern of them, or a folder with shards in it or in folders of a part each, and nothing else to
-    be read: archives that lie beside folders of images were left there."""
+    """Whether this is a shard, a pattern of shards, or a folder with shards in it or in a folder per part, and without other
+    data: archives beside folders of images are leftovers."""
     if path.is_dir():
         folders = [each for each in path.iterdir() if each.is_dir() and not each.name.startswith(".")]
         held = [each for each in folders if any(each.glob("*.tar")) and not any(inner.is_dir() for inner in each.iterdir())]
@@ -91,7 +91,7 @@ def _package(place: str) -> ModuleType:
 
 
 def _shards(place: str, package: Any) -> list[Path]:
-    """The shards in their order, all of them there."""
+    """The shards in order; all of them exist."""
     folder = Path(place).expanduser()
     if folder.is_dir():
         return sorted([*folder.glob("*.tar"), *folder.glob("*/*.tar")])
@@ -99,8 +99,8 @@ def _shards(place: str, package: Any) -> list[Path]:
         raise InputError(f"DATA {place}: only shards on this computer are read; download them first")
     try:
         found = [Path(text).expanduser() for text in package.shardlists.expand_urls(place)]
-    except Exception as error:  # braceexpand's and webdataset's own
-        raise InputError(f"DATA {place}: is no pattern of shards ({error}); write data/train-{{000..009}}.tar") from None
+    except Exception as error:  # errors of braceexpand or webdataset
+        raise InputError(f"DATA {place}: is not a pattern of shards ({error}); write data/train-{{000..009}}.tar") from None
     missing = [str(path) for path in found if not path.exists()]
     if missing:
         raise InputError(f"DATA {place}: no such shard as {few(missing)}; put it there, or name fewer")
@@ -108,13 +108,13 @@ def _shards(place: str, package: Any) -> list[Path]:
 
 
 def _part_of(shard: Path, below: bool) -> str | None:
-    """By the shard's name or, where shards lie in several folders, by its folder's."""
+    """The part that the shard's name gives or, if `below`, that of its folder; None if neither gives one."""
     names = [shard.stem, shard.parent.name] if below else [shard.stem]
     return next((_PARTS[found[1].lower()] for name in names if (found := _PART.search(name))), None)
 
 
 def _rows(shard: Path, package: Any) -> Iterator[Row]:
-    """The samples of a shard. Opened here, for the package's own way of opening runs commands that a name may hold."""
+    """Yields the samples of a shard. Opened here, since the package's own way of opening runs commands that a name may hold."""
     tools = package.tariterators
     try:
         with open_regular(shard) as stream:
@@ -130,12 +130,12 @@ def _rows(shard: Path, package: Any) -> Iterator[Row]:
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
         reason = str(error.args[0] if error.args else error).split(" @ ")[0].splitlines()
         said = reason[0][:150] if reason and reason[0] else type(error).__name__
-        raise InputError(f"DATA {shard}: is damaged or no tar shard ({said}); write it again") from None
+        raise InputError(f"DATA {shard}: is damaged or not a tar shard ({said}); write it again") from None
 
 
 def _ends(stream: BinaryIO) -> bool:
-    """Whether a tar ends with the zeros that mark its end: cut off between two files, it would look whole. Compressed ones have a
-    checksum instead."""
+    """Whether a tar ends with the zeros that mark its end; otherwise one that is cut off between two files would look complete.
+    Compressed ones have a checksum instead."""
     head = stream.read(512)
     size = stream.seek(0, 2)
     plain = head[257:262] == b"ustar"
@@ -150,13 +150,13 @@ def _row(shard: Path, sample: Mapping[str, Any]) -> Row:
     image = next((sample[kind] for kind in _IMAGES if kind in sample), None)
     kinds = [kind for kind in sample if not kind.startswith("__")]
     if image is None:
-        raise InputError(f"{where} has no image, but {few(kinds)}; store it as jpg or png")
+        raise InputError(f"{where} has no image, only {few(kinds)}; store it as jpg or png")
     if "cls" in sample:
         labels: Any = _plain(_text(where, sample["cls"]).strip())
     elif "json" in sample:
         labels = _of_json(where, sample["json"])
     else:
-        raise InputError(f"{where} has no label, but {few(kinds)}; store it as cls, or as json with a field label")
+        raise InputError(f"{where} has no label, only {few(kinds)}; store it as cls, or as json with a field label")
     several = isinstance(labels, list)
     given = labels if isinstance(labels, list) else [labels]
     check_labels(where, given)
@@ -169,11 +169,11 @@ def _of_json(where: str, data: bytes) -> Any:
     except ValueError as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{where} has a json that is none ({error}); write it again") from None
+        raise InputError(f"{where} has an invalid json ({error}); write it again") from None
     if isinstance(found, dict):
         field = next((name for name in _LABELS if name in found), None)
         if field is None:
-            raise InputError(f"{where} has a json without a field label, but {few(sorted(map(str, found)))}; call it label")
+            raise InputError(f"{where} has a json without a field label, only {few(sorted(map(str, found)))}; call it label")
         found = found[field]
     labels = found if isinstance(found, list) else [found]
     for label in labels:
@@ -186,14 +186,14 @@ def _text(where: str, data: bytes) -> str:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        raise InputError(f"{where} has a label that is no UTF-8 text; write it as text") from None
+        raise InputError(f"{where} has a label that is not UTF-8 text; write it as text") from None
     if not text.strip():
         raise InputError(f"{where} has an empty label; fill the gap or remove the sample")
     return text
 
 
 def _plain(text: str) -> Any:
-    """A label as it is written: a whole number, a number with a point, or a name."""
+    """A label from its text: a whole number, a float or a name."""
     if re.fullmatch(r"-?\d+", text):
         return int(text)
     return float(text) if re.fullmatch(r"-?\d+\.\d*", text) else text

@@ -1,4 +1,4 @@
-"""Data sets whose items carry their number, by which augmentations address their draws."""
+"""Data sets whose items carry an id, by which augmentations address their random numbers."""
 
 import hashlib
 from collections.abc import Callable, Hashable, Iterator
@@ -13,12 +13,12 @@ Key = Callable[[Any], Hashable]
 
 
 def with_ids(dataset: object, *, key: Key | None = None) -> Dataset[Any]:
-    """The data set with each item's id as its last part: (image, label, id), or a mapping with the key "id".
+    """The data set with each item's id as its last element: (image, label, id), or a mapping with the key "id".
 
-    A map-style data set's ids are its indices, so that an image gets the same draws whatever the order, the workers and the
-    processes. The items of an iterable one have no number of their own: with `key`, which gives an item's name (a file's,
-    webdataset's `__key__`) or number, draws follow the item; without, ids count the items that each worker of each process
-    reads, so that no two are equal, but draws depend on the number of workers.
+    The ids of a map-style data set are its indices, so that an image gets the same draws regardless of order, workers and
+    processes. The items of an iterable data set have no index: with `key`, which returns an item's name (a file name, or
+    webdataset's `__key__`) or number, draws follow the item; without it, ids count the items that each worker of each process
+    reads, so that ids are unique, but draws depend on the number of workers.
 
     >>> import torch
     >>> from torch.utils.data import TensorDataset
@@ -28,7 +28,7 @@ def with_ids(dataset: object, *, key: Key | None = None) -> Dataset[Any]:
     if isinstance(dataset, IterableDataset):
         return IterableWithIds(dataset, key)
     if not callable(getattr(type(dataset), "__getitem__", None)):
-        raise InputError(f"with_ids: expected a data set of PyTorch, got {type(dataset).__name__}")
+        raise InputError(f"with_ids: expected a PyTorch data set, got {type(dataset).__name__}")
     return MapWithIds(dataset, key)
 
 
@@ -61,7 +61,7 @@ class IterableWithIds(IterableDataset[Any]):
 
 
 def number_of(name: Hashable) -> int:
-    """A whole number as it is, modulo 2^63; anything else by a hash of its text that is the same in every process."""
+    """A whole number modulo 2^63; for anything else, a hash of its text that is the same in every process."""
     if isinstance(name, int) and not isinstance(name, bool):
         return name % 2**63
     return int.from_bytes(hashlib.blake2b(str(name).encode(), digest_size=8).digest(), "big") >> 1
@@ -70,6 +70,6 @@ def number_of(name: Hashable) -> int:
 def _joined(item: object, number: int) -> Any:
     if isinstance(item, dict):
         if "id" in item:
-            raise InputError("with_ids: the items have a key 'id' already; pass it to the method as it is")
+            raise InputError("with_ids: the items already have a key 'id'; pass the data set to the method as it is")
         return {**item, "id": number}
     return (*item, number) if isinstance(item, tuple | list) else (item, number)

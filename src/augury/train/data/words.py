@@ -16,12 +16,12 @@ def few(names: Sequence[str], shown: int = 3) -> str:
 
 
 def one_form(name: str) -> str:
-    """A name in Unicode's composed form: file systems and editors write the same letters in several."""
+    """A name in Unicode's composed form, since file systems and editors write the same letters in several forms."""
     return unicodedata.normalize("NFC", name)
 
 
 def forms_of(names: Iterable[str]) -> list[str]:
-    """The names that are there in several Unicode forms."""
+    """The names that occur in several Unicode forms."""
     forms: dict[str, set[str]] = {}
     for name in names:
         forms.setdefault(one_form(name), set()).add(name)
@@ -29,12 +29,12 @@ def forms_of(names: Iterable[str]) -> list[str]:
 
 
 def forms_note(names: Iterable[str]) -> list[str]:
-    """A note where names that differ in nothing but their Unicode form were taken as one."""
+    """A note if names that differ only in their Unicode form were treated as one."""
     several = forms_of(names)
     return [f"class names in several Unicode forms are the same class: {few(several)}"] if several else []
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?`, or nothing where no known name is near."""
+    """`; did you mean 'x'?`, or an empty text if no known name is close."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""

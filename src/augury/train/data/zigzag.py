@@ -14,13 +14,13 @@ _PERIOD, _AMPLITUDE, _THICKNESS = 2.0, 2.0, 2.3
 
 
 def zigzag(images: Tensor, ids: Tensor, seed: int = 0) -> Tensor:
-    """Images with a zigzag drawn over each: uint8 [N,1,H,W] in and out, ids int64 [N] the addresses of the draws.
+    """Draws a zigzag over each image: uint8 [N,1,H,W] in and out; ids int64 [N] are the addresses of the random numbers.
 
-    Mu and Gilmer 2019 (MNIST-C, arXiv:1906.02337): from column 2 to 25 of 28, from a row in 0 .. 26 to one 5 above to 4
-    below, with a vertex every 4 pixels, 2 to either side in turn; brightness 1 + log(1 - distance / 2.3), added and
-    clipped segment by segment. The last vertex is joined to the end directly (the original's partial vertex can lie far
-    outside), so it is not theirs bit for bit; their files are not needed. Sides other than 28 get the line averaged
-    over their pixels and brightened until its brightest pixel is white.
+    As in Mu and Gilmer 2019 (MNIST-C, arXiv:1906.02337): from column 2 to 25 of 28, from a row in 0 .. 26 to one from 5 above to 4
+    below it, with a vertex every 4 pixels, 2 pixels to alternating sides; brightness 1 + log(1 - distance / 2.3), added and clipped
+    segment by segment. The last vertex is joined to the end directly, since the original's partial vertex can lie far outside, so
+    the line is not bit-identical to theirs; their files are not needed. For sides other than 28, the line is averaged over the
+    image's pixels and brightened until its brightest pixel is white.
     """
     drawn = [_line(part) for part in _rows(ids, seed).split(512)] if len(ids) else []
     line = torch.cat(drawn) if drawn else torch.zeros(0, SIDE, SIDE)
