@@ -178,7 +178,7 @@ def test_a_tracker_that_breaks_off_costs_nothing_but_its_own(tmp_path: Path, lis
     listening.left = 2
     told = train(replace(FAST, log="mine"), tmp_path / "told", quiet=True)
     assert plain is not None and told is not None and weights(tmp_path / "plain") == weights(tmp_path / "told")
-    assert [n for n in told["notes"] if n.startswith("--log mine: broke off (ConnectionError: no network)")]
+    assert [n for n in told["notes"] if n.startswith("--log mine: failed (ConnectionError: no network)")]
 
 
 def test_a_training_that_breaks_off_is_closed_as_such(tmp_path: Path, listening: Listening) -> None:
@@ -198,7 +198,7 @@ def test_a_training_that_breaks_off_is_closed_as_such(tmp_path: Path, listening:
     [
         ("tensorbord", "--log: unknown logger 'tensorbord'.*tensorboard"),
         ("wandb(mode=sometimes)", "--log.*mode"),
-        ("tensorboard+wandb", "part several by commas"),
+        ("tensorboard+wandb", "separate several by commas"),
     ],
 )
 def test_a_tracker_that_is_none_is_refused_before_anything_is_written(text: str, message: str, tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_one_that_cannot_begin_is_one_line(tmp_path: Path, monkeypatch: pytest.M
         raise ConnectionError("no\nanswer")
 
     monkeypatch.setattr(followed, "openers", lambda text: {"wandb": unreachable})
-    with pytest.raises(InputError, match=r"--log wandb: cannot begin \(ConnectionError: no answer\); wandb\(mode=offline\)"):
+    with pytest.raises(InputError, match=r"--log wandb: cannot start \(ConnectionError: no answer\); wandb\(mode=offline\)"):
         Followed.open("wandb", About(tmp_path, {}))
 
 

@@ -1,1 +1,1 @@
-"""Experiment trackers that are told of a training while it runs."""
+"""Experiment trackers that log a training while it runs."""

@@ -1,4 +1,4 @@
-"""The trackers of a training, told of everything at once; one that breaks off costs nothing but what it would have shown."""
+"""Sends metrics to all trackers of a training; one that fails is dropped, and the training continues."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,12 +14,12 @@ from augury.train.logs.logger import About, Logger, Open
 
 
 def openers(text: str | None) -> dict[str, Open]:
-    """The trackers that `--log` names, `tensorboard` or `wandb(project=photographs,mode=offline)`; InputError for an unknown name
-    or option, and for a package that is not installed."""
+    """The trackers that `--log` names, such as `tensorboard` or `wandb(project=photographs,mode=offline)`; InputError for an
+    unknown name or option, or if a package is not installed."""
     found: dict[str, Open] = {}
     for chain in [] if text is None else parse_list(text, "--log"):
         if len(chain.stages) > 1:
-            raise InputError(f"--log: {chain}: part several by commas")
+            raise InputError(f"--log: {chain}: separate several by commas")
         spec = chain.stages[0]
         if not registry.has("logger", spec.name):
             raise InputError(f"--log: {registry.unknown('logger', spec.name, registry.names('logger'))}")
@@ -30,26 +30,26 @@ def openers(text: str | None) -> dict[str, Open]:
 
 @dataclass
 class Followed:
-    """The open trackers by name. notes: which of them broke off, and why."""
+    """The open trackers by name. notes: which of them failed, and why."""
 
     loggers: dict[str, Logger] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @staticmethod
     def open(text: str | None, about: About) -> "Followed":
-        """InputError where one cannot begin."""
+        """Opens the trackers that `text` names; InputError if one cannot start."""
         made = Followed()
         for name, opened in openers(text).items():
             try:
                 made.loggers[name] = opened(about)
-            except Exception as error:  # whatever a network, a login or a database gives
+            except Exception as error:  # any error of a network, a login or a database
                 made.close({})
                 hint = "; wandb(mode=offline) needs no connection" if name == "wandb" else ""
-                raise InputError(f"--log {name}: cannot begin ({_words(error)}){hint}, or leave it out") from None
+                raise InputError(f"--log {name}: cannot start ({_words(error)}){hint}, or leave it out") from None
         return made
 
     def scalars(self, row: Mapping[str, Any]) -> None:
-        """A line of metrics.jsonl: its numbers, and those of what it holds."""
+        """Logs the numbers in a line of metrics.jsonl, nested ones included."""
         values = flat({key: value for key, value in row.items() if key not in ("epoch", "counts")})
         self._each(lambda logger: logger.scalars(int(row["epoch"]), values))
 
@@ -57,7 +57,7 @@ class Followed:
         self._each(lambda logger: logger.pictures(name, images))
 
     def end(self, result: Mapping[str, Any]) -> None:
-        """Tables of the classes and of what was taken for what, and the figures on the test part."""
+        """Logs the table of classes, the confusion matrix and the metrics on the test part, and closes."""
         classes = result.get("classes") or []
         if classes:
             columns = list(classes[0])
@@ -69,7 +69,7 @@ class Followed:
         self.close(flat(result.get("test_metrics", {})) | {"loss": float(result["loss"])})
 
     def close(self, summary: Mapping[str, float]) -> None:
-        """Close all; without a summary, as trainings that broke off."""
+        """Closes all trackers; without a summary, as for an interrupted training."""
         self._each(lambda logger: logger.close(summary))
         self.loggers.clear()
 
@@ -77,9 +77,9 @@ class Followed:
         for name, logger in list(self.loggers.items()):
             try:
                 tell(logger)
-            except Exception as error:  # whatever a network or a full disk gives: the training goes on
+            except Exception as error:  # any error of a network or a disk; the training continues
                 del self.loggers[name]
-                self.notes.append(f"--log {name}: broke off ({_words(error)}); the training went on without it")
+                self.notes.append(f"--log {name}: failed ({_words(error)}); the training continued without it")
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:

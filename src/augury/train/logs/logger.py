@@ -1,4 +1,4 @@
-"""What a tracker of experiments is told: scalars of every epoch, pictures of the first augmented batch, tables at the end."""
+"""The interface of experiment trackers: scalars of every epoch, pictures of the first augmented batch, tables at the end."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class About:
-    """The training that is to be followed. folder: its own. epoch: how many it has behind it, more than 0 where it is resumed."""
+    """The training to log. folder: its output folder. epoch: how many epochs it has completed, more than 0 if it is resumed."""
 
     folder: Path
     settings: Mapping[str, Any]
@@ -18,12 +18,12 @@ class About:
 
     @property
     def name(self) -> str:
-        """What trackers call it."""
+        """The training's name in trackers."""
         return self.folder.resolve().name
 
 
 class Logger(Protocol):
-    """One training in one tracker. Nothing that it does may alter the training."""
+    """One training in one tracker. It must not alter the training."""
 
     def scalars(self, epoch: int, values: Mapping[str, float]) -> None: ...
 
@@ -33,7 +33,7 @@ class Logger(Protocol):
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None: ...
 
     def close(self, summary: Mapping[str, float]) -> None:
-        """The end; summary: the figures of the finished training, none where it broke off."""
+        """Closes the log; summary: the metrics of the finished training, empty if it was interrupted."""
 
 
 # What a factory registered as `"logger"` returns.
@@ -41,5 +41,5 @@ Open = Callable[[About], Logger]
 
 
 def hwc(images: Tensor) -> list[Any]:
-    """uint8 [N,C,H,W] as NumPy arrays [H,W,3] or, of other than three channels, [H,W] of the first."""
+    """uint8 [N,C,H,W] as NumPy arrays [H,W,3], or [H,W] of the first channel if there are not three."""
     return [image.permute(1, 2, 0).numpy() if len(image) == 3 else image[0].numpy() for image in images.cpu()]

@@ -1,4 +1,4 @@
-"""MLflow."""
+"""Logs a training to MLflow."""
 
 import csv
 import io
@@ -13,13 +13,13 @@ from augury.core.errors import InputError
 from augury.core.registry import register
 from augury.train.logs.logger import About, Logger, Open, hwc
 
-# Where a training keeps the number of its run, so that a resumed one goes on with it.
+# The file in which a training stores the id of its run, so that a resumed training continues the run.
 KEPT = "mlflow_run.txt"
 
 
 @register("logger", "mlflow", source="mlflow.org")
 def mlflow(*, uri: str | None = None, experiment: str = "augury") -> Open:
-    """A run of MLflow, at `uri` (`sqlite:///runs.db`, `http://...`) or where MLFLOW_TRACKING_URI says."""
+    """An MLflow run, at `uri` (`sqlite:///runs.db`, `http://...`) or at MLFLOW_TRACKING_URI."""
     try:
         from mlflow import MlflowClient
     except ImportError:
@@ -42,7 +42,7 @@ def mlflow(*, uri: str | None = None, experiment: str = "augury") -> Open:
 
 
 def _artifacts(uri: str | None) -> str | None:
-    """Files lie beside a database that is a file; None leaves it to the server."""
+    """The folder for files: beside the database if that is a file; None leaves it to the server."""
     prefix = "sqlite:///"
     if uri is None or not uri.startswith(prefix):
         return None

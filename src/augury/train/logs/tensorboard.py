@@ -1,4 +1,4 @@
-"""TensorBoard: event files in the training's folder."""
+"""Logs a training to TensorBoard: event files in its folder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ def tensorboard() -> Open:
         raise InputError("--log tensorboard: needs the package tensorboard; pip install 'augury[logging]'") from None
 
     def opened(about: About) -> Logger:
-        # What was written of epochs that a resumed training does again is dropped.
+        # Drops the events of epochs that a resumed training repeats.
         purge = {"purge_step": about.epoch + 1} if about.epoch else {}
         return _Events(SummaryWriter(str(about.folder / "tensorboard"), **purge))
 

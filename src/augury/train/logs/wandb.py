@@ -1,4 +1,4 @@
-"""Weights & Biases."""
+"""Logs a training to Weights & Biases."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from augury.train.logs.logger import About, Logger, Open, hwc
 def wandb(
     *, project: str = "augury", entity: str | None = None, group: str | None = None, mode: Literal["online", "offline"] = "online"
 ) -> Open:  # fmt: skip
-    """A run of Weights & Biases; offline it lies in the training's folder `wandb/`, for `wandb sync`."""
+    """A Weights & Biases run; offline, it is stored in the training's folder `wandb/` for `wandb sync`."""
     try:
         import wandb as library
     except ImportError:
