@@ -1,1 +1,1 @@
-"""Searching for a policy: spaces, searchers, child trainings, and how they are spread over processes and machines."""
+"""Searches for a policy: spaces, searchers, child trainings, and their distribution over processes and machines."""

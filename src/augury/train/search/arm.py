@@ -1,4 +1,4 @@
-"""One arm of a search: a searcher proposes children, they are trained, the searcher learns; everything is in the journal."""
+"""One arm of a search: a searcher proposes children, they are trained, and it learns from them; the journal records everything."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -17,18 +17,18 @@ OnChild = Callable[[Outcome], None]
 
 @dataclass(frozen=True)
 class ArmResult:
-    """All children of an arm by number, and the seconds that the searcher itself took."""
+    """All children of an arm by number, and the seconds spent in the searcher itself."""
 
     outcomes: list[Outcome]
     own_seconds: float
 
     @property
     def seconds(self) -> float:
-        """Of all children's trainings together."""
+        """The training time of all children together."""
         return sum(outcome.seconds for outcome in self.outcomes)
 
     def best(self, count: int) -> list[Outcome]:
-        """The `count` children of highest validation accuracy, the earlier of equals first; pruned ones do not count.
+        """The `count` children with the highest validation accuracy, earlier ones first among equals; pruned ones are excluded.
 
         Raises RunError if no child finished.
         """
@@ -36,7 +36,7 @@ class ArmResult:
         if not finished:
             first = next((o.error for o in self.outcomes if o.error), "none was trained")
             arm = self.outcomes[0].arm if self.outcomes else "search"
-            raise RunError(f"{arm}: no child finished (--overwrite starts again); the first said: {first}")
+            raise RunError(f"{arm}: no child finished (--overwrite starts again); the first error: {first}")
         return sorted(finished, key=lambda o: (-(o.accuracy or 0.0), o.number))[:count]
 
 
@@ -44,11 +44,11 @@ def run_arm(
     arm: str, searcher: Searcher, budget: Budget, pool: Pool[Job, Outcome], journal: Journal, *, seed: int, workers: int = 1,
     on_child: OnChild | None = None,
 ) -> ArmResult:  # fmt: skip
-    """Train children until the budget is spent or the searcher has no more; those in the journal are not trained again.
+    """Trains children until the budget is spent or the searcher has no more; those in the journal are not trained again.
 
-    Child n of every arm trains with the same seed, so that arms differ in what they propose alone. A searcher that learns
-    is asked for a round and told of it in the order of its numbers, whatever order the children finished in; one that does
-    not is asked whenever a worker is free. The budget is looked at before every child, in the middle of a round too.
+    Child n of every arm trains with the same seed, so that arms differ only in what they propose. A searcher that learns is asked
+    for a round and told its results in the order of the children's numbers, whatever order they finished in; one that does not
+    learn is asked whenever a worker is free. The budget is checked before every child, also in the middle of a round.
     """
     running = _Arm(arm, searcher, budget, journal, seed, workers, on_child)
     while True:
@@ -61,7 +61,7 @@ def run_arm(
 
 @dataclass
 class _Arm:
-    """An arm while it runs. begun: when the children in training were started, by number; own: the searcher's seconds."""
+    """The state of an arm. begun: when each child in training was started, by number; own: seconds spent in the searcher."""
 
     name: str
     searcher: Searcher
@@ -76,7 +76,7 @@ class _Arm:
     over: bool = False
 
     def round(self, pool: Pool[Job, Outcome]) -> None:
-        """Children until the searcher is to learn from them, or all there are where it does not learn."""
+        """Trains children until the searcher is to learn from them, or all children if it does not learn."""
         first = len(self.outcomes)
         for outcome in pool.run(self._jobs(first)):
             self.begun.pop(outcome.number, None)
@@ -89,7 +89,7 @@ class _Arm:
             self.own += time.perf_counter() - started
 
     def _jobs(self, first: int) -> Iterator[Job]:
-        """Children to train, each decided on when somebody is free to train it."""
+        """Yields children to train, each decided when a worker is free to train it."""
         size = self.searcher.round_size
         number = first
         while True:
@@ -123,7 +123,7 @@ class _Arm:
         return proposed
 
     def _may_start(self, known: Outcome | None) -> bool:
-        """Whether the budget has room for another child; one that is in the journal was paid for."""
+        """Whether the budget allows another child; one in the journal costs no more time."""
         if known is not None and self.budget.children is None:
             return True
         now = time.perf_counter()

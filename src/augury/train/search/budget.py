@@ -10,8 +10,8 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 @dataclass(frozen=True)
 class Budget:
-    """Of one arm: `children` trainings, or as many as start within `seconds` of training time by every worker; one of the two
-    is None. least: so many start even when the time is over."""
+    """The budget of one arm: `children` trainings, or as many as start within `seconds` of training time per worker; one of the
+    two is None. least: this many start even if the time is over."""
 
     children: int | None
     seconds: float | None = None
@@ -19,7 +19,7 @@ class Budget:
 
     @staticmethod
     def of(text: str) -> "Budget":
-        """`40` children, or `20m` minutes (also `90s`, `1.5h`). Raises InputError for anything else, and for nothing."""
+        """Parses `40` (children) or `20m` (minutes; also `90s`, `1.5h`). Raises InputError for anything else, and for 0."""
         match = re.fullmatch(r"(\d+|\d*\.\d+)([smh]?)", str(text).strip())
         if match is None or (match.group(2) == "" and "." in match.group(1)):
             raise InputError(f"--budget: {text!r} is neither a number of child trainings, 40, nor a time, 20m")
@@ -33,14 +33,14 @@ class Budget:
         return Budget(int(amount))
 
     def allows(self, started: int, seconds: float) -> bool:
-        """Whether another child may start. started: children so far, whether finished or not; seconds: what they have taken
-        together so far, for each worker."""
+        """Whether another child may start. started: children so far, finished or not; seconds: their total time so far, divided
+        by the number of workers."""
         if self.children is not None:
             return started < self.children
         return started < self.least or seconds < (self.seconds or 0)
 
     def more_than(self, other: "Budget") -> bool:
-        """Whether it is of the same kind and no smaller."""
+        """Whether it is of the same kind and not smaller."""
         if self.children is not None and other.children is not None:
             return self.children >= other.children
         return self.seconds is not None and other.seconds is not None and self.seconds >= other.seconds

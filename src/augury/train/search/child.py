@@ -1,4 +1,4 @@
-"""A child: one short training that says how good a candidate is on the validation part."""
+"""A child: one short training that measures a candidate on the validation part."""
 
 import math
 import time
@@ -26,7 +26,7 @@ from augury.train.search.spaces import Candidate, SearchSpace
 class ChildRunner:
     """Everything a child needs besides its decisions; picklable, so that children can run in any process.
 
-    dataset: the proxy's; its test part is never read. settings.augment: the augmentation that goes before the policy.
+    dataset: the proxy, whose test part is never read. settings.augment: the augmentation that is applied before the policy.
     """
 
     settings: Settings
@@ -34,7 +34,7 @@ class ChildRunner:
     space: SearchSpace
 
     def run(self, job: Job, tell: Tell = unheard) -> Outcome:
-        """Train one child."""
+        """Trains one child."""
         started = time.perf_counter()
         made = self.space.candidate(job.decisions, self.dataset, job.seed)
         accuracy, epochs, pruned = self._train(job, made)
@@ -65,20 +65,20 @@ class ChildRunner:
 
 
 def refined_from(epochs: int, share: float) -> dict[str, Any]:
-    """The settings of a training whose last share of the epochs, at least one and not all, is without intensive stages."""
+    """Settings for a training without intensive stages in the last `share` of its epochs, at least one and not all."""
     return {"refine_at": min(max(1, round(epochs * (1 - share))), epochs - 1)} if share and epochs > 1 else {}
 
 
 def searched_pipeline(base: str, made: Candidate, dataset: Dataset) -> Pipeline:
-    """The base augmentation and the candidate's policy, built as the final training builds them from the policy's file."""
+    """The base augmentation and the candidate's policy, built as in the final training from the policy's file."""
     policy = policy_stage("policy", PolicyFile("candidate", ((1.0, made.rows),), repeat=made.repeat))
     return normalising([*stages_of(parse_chain(base, "--augment"), "--augment"), policy], (dataset.mean, dataset.std))
 
 
 def proxy(dataset: Dataset, images: int, seed: int) -> Dataset:
-    """The data set with at most `images` training images, as many of each class as its share, and without test images.
+    """The data set with at most `images` training images, stratified by class, and without test images.
 
-    Leaving the test part out makes it impossible to select by it.
+    Leaving out the test part makes it impossible to select by it.
     """
     train, empty = dataset.train, torch.zeros(0, dtype=torch.int64)
     if len(train.ids) > images:

@@ -1,4 +1,4 @@
-"""The journal of a search: one line per finished child, flushed to disk before the next one relies on it."""
+"""The journal of a search: one line per finished child, flushed to disk before the search continues."""
 
 import json
 import os
@@ -13,10 +13,10 @@ from augury.train.search.outcome import Outcome
 
 @dataclass
 class Journal:
-    """journal.jsonl of a folder, and the children's own files in children/ARM-NUMBER.ENDING.
+    """journal.jsonl in a folder, and the children's own files in children/ARM-NUMBER.ENDING.
 
-    A child's files are written before its line, each line is flushed to the disk, and a line that a kill cut short is
-    dropped on opening: that child is trained again.
+    A child's files are written before its line, and each line is flushed to disk. A line that was cut short by a kill is dropped on
+    opening, and its child is trained again.
     """
 
     folder: Path
@@ -38,7 +38,7 @@ class Journal:
         return journal
 
     def add(self, outcome: Outcome) -> None:
-        """Record a finished child; RunError if the disk is full or not writable."""
+        """Records a finished child; RunError if the disk is full or not writable."""
         for ending, data in outcome.files.items():
             file = self.file(outcome.arm, outcome.number, ending)
             file.parent.mkdir(exist_ok=True)
@@ -58,11 +58,11 @@ class Journal:
         return [self.known[key].decisions for key in sorted(self.known) if key[0] == arm]
 
     def file(self, arm: str, number: int, ending: str) -> Path:
-        """Where a child's file of that ending lies."""
+        """The path of a child's file with that ending."""
         return self.folder / "children" / f"{arm}-{number}.{ending}"
 
     def clear(self) -> None:
-        """Remove the journal and the children's files, nothing else."""
+        """Removes the journal and the children's files, nothing else."""
         (self.folder / "journal.jsonl").unlink(missing_ok=True)
         for file in (self.folder / "children").glob("*-*.*"):
             if file.suffix in (".safetensors", ".yaml"):
@@ -70,7 +70,7 @@ class Journal:
 
 
 def _read(line: str) -> Outcome | None:
-    """The outcome that a line holds; None if it was cut short."""
+    """The outcome in a line; None if the line was cut short."""
     if not line.endswith("\n"):
         return None
     try:

@@ -10,7 +10,7 @@ Report = Callable[[int, float], bool]
 
 @dataclass(frozen=True)
 class Job:
-    """One child to train. arm: whose it is. report(epoch, accuracy) may end it early by answering True."""
+    """One child to train. arm: that it belongs to. report(epoch, accuracy): returns True to end it early."""
 
     arm: str
     number: int

@@ -1,4 +1,4 @@
-"""Searchers, which propose children: a learning controller, a grid, a list, random search."""
+"""Searchers, which propose children: random search, a fixed list such as a grid, and a controller that learns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ from augury.train.search.spaces import SearchSpace
 
 
 class Searcher(Protocol):
-    """round_size: children proposed before results are reported; None for a searcher that learns nothing. ask: the decisions of
-    children first .. first + count - 1 (fewer where there is nothing left). tell: what they came to, in that order. A
-    searcher is a pure function of its seed and of what it was told, so that replaying a journal restores it. report: what
-    ends a child early, or None."""
+    """round_size: children proposed before results are reported; None if the searcher does not learn. ask: the decisions of
+    children first .. first + count - 1, or of fewer if none are left. tell: reports their outcomes, in that order. A searcher is
+    a pure function of its seed and of the reported outcomes, so that replaying a journal restores it. report: a function that
+    may end a child early, or None."""
 
     @property
     def round_size(self) -> int | None: ...
@@ -29,7 +29,7 @@ class Searcher(Protocol):
 
 @dataclass
 class RandomSearch:
-    """Random search: every child is drawn uniformly from the space, whatever the others came to."""
+    """Random search: every child is drawn uniformly from the space, whatever the results of the others."""
 
     space: SearchSpace
     seed: int
@@ -40,7 +40,7 @@ class RandomSearch:
         return [self.space.uniform(noise, first + k) for k, noise in enumerate(noises)]
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
-        """Learns nothing."""
+        """Ignores the outcomes."""
 
     def report(self, number: int) -> Report | None:
         return None
@@ -48,7 +48,7 @@ class RandomSearch:
 
 @dataclass
 class GridSearch:
-    """A fixed list of candidates: a grid."""
+    """A fixed list of candidates, such as a grid."""
 
     candidates: Sequence[Decisions]
     round_size: int | None = None
@@ -57,7 +57,7 @@ class GridSearch:
         return list(self.candidates[first : first + count])
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
-        """Learns nothing."""
+        """Ignores the outcomes."""
 
     def report(self, number: int) -> Report | None:
         return None
@@ -65,10 +65,10 @@ class GridSearch:
 
 @dataclass
 class ControllerSearch:
-    """AutoAugment's controller: proposes a round, learns from its accuracies on the validation part.
+    """AutoAugment's controller: proposes a round of children and learns from their accuracies on the validation part.
 
-    normalise: rewards against their moving average, as published, or against their own round (z-scores), which learns from
-    tens of children where the moving average needs thousands. Children that crashed teach nothing.
+    moving_average: compares rewards with their moving average, as published, instead of within their own round (z-scores), which
+    learns from tens of children where the moving average needs thousands. Children that crashed are ignored.
     """
 
     space: PolicySpace

@@ -17,10 +17,10 @@ from augury.train.search.outcome import Decisions
 
 @dataclass(frozen=True)
 class Candidate:
-    """The result of decisions: the sub-policies, figures to log, and files worth keeping, by their ending.
+    """The policy that decisions describe: its sub-policies, figures to log, and files to keep, by their ending.
 
-    repeat: how many of the sub-policies an image gets. refine_share: the share of the epochs, the last ones, that are trained
-    without the policy.
+    repeat: how many of the sub-policies an image gets. refine_share: the share of the epochs, at the end, that are trained without
+    the policy.
     """
 
     rows: tuple[PolicyRow, ...]
@@ -31,8 +31,8 @@ class Candidate:
 
 
 class SearchSpace(Protocol):
-    """`uniform` is what random search draws, for the child of that number (noise of one row). `made` turns decisions into
-    a policy; it may train something on the data for it. `words` says them in one line."""
+    """`uniform` draws the decisions of random search for the child of that number (noise of one row). `candidate` turns
+    decisions into a policy, for which it may train something on the data. `words` describes decisions in one line."""
 
     def uniform(self, noise: Noise, number: int) -> Decisions: ...
     def candidate(self, decisions: Decisions, dataset: Dataset, seed: int) -> Candidate: ...
@@ -58,10 +58,10 @@ class AutoAugmentSpace:
 
 @dataclass(frozen=True)
 class RandAugmentSpace:
-    """How many operations (1 .. most_ops) and one magnitude for all, of 0 .. 30: {"num_ops", "magnitude"}.
+    """The number of operations (1 .. most_ops) and one magnitude for all (0 .. highest): {"num_ops", "magnitude"}.
 
-    refine_shares: shares of the epochs, in [0, 1), to be trained without the policy at the end; with several, "refine_share"
-    is a decision too.
+    refine_shares: shares of the epochs, in [0, 1), that are trained without the policy at the end; if there are several,
+    "refine_share" is a decision too.
     """
 
     operations: tuple[str, ...] = TORCHVISION
@@ -77,11 +77,11 @@ class RandAugmentSpace:
             self.magnitudes.entry(name)
         if len(self.operations) ** self.most_ops > 5000:
             raise InputError(
-                f"most_ops: {self.most_ops} of {len(self.operations)} operations are too many to tell apart; take fewer"
+                f"most_ops: {self.most_ops} of {len(self.operations)} operations have more than 5000 combinations; take fewer"
             )
 
     def grid(self, points: int) -> list[Decisions]:
-        """At most `points` of the grid (num_ops x magnitudes evenly spread), the middle magnitudes of each first."""
+        """At most `points` of the grid of num_ops and magnitudes, which are the centres of equal intervals, in ascending order."""
         columns = max(1, -(-points // (self.most_ops * len(self.refine_shares))))
         levels = [round((k + 0.5) * self.highest / columns) for k in range(columns)]
         axes = dict.fromkeys(levels), range(1, self.most_ops + 1), self.refine_shares
@@ -105,5 +105,5 @@ class RandAugmentSpace:
 
     def words(self, decisions: Decisions) -> str:
         share = decisions.get("refine_share", self.refine_shares[0])
-        refined = f", the last {100 * share:g} % of the epochs without" if share else ""
+        refined = f", the last {100 * share:g} % of the epochs without it" if share else ""
         return f"randaugment(num_ops={decisions['num_ops']}, magnitude={decisions['magnitude']}){refined}"

@@ -1,4 +1,4 @@
-"""TANDA as a search: a candidate is a way to train the generator, its policy a sample of the generator's sequences."""
+"""TANDA as a search: a candidate is a way to train the generator, and its policy is a sample of the generator's sequences."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -23,7 +23,7 @@ from augury.train.search.spaces import Candidate
 from augury.train.tanda.adversary import Adversary, Setup, figures
 from augury.train.tanda.discriminator import Dcgan
 
-# By whether the images are grey: the released searches on CIFAR-10 (False) and on MNIST (True).
+# Settings of the released searches, by whether the images are grey: CIFAR-10 (False) and MNIST (True).
 RELEASED_RATES = {False: (1e-5, 5e-5), True: (1e-5, 5e-6)}
 RELEASED_DIVERSITIES = {False: (1e-3, 2.5e-3, 5e-3), True: (1e-4, 3e-5, 3e-4, 1e-3)}
 RELEASED_LOGIT_RANGE = {False: 6.0, True: 4.0}
@@ -33,12 +33,12 @@ RELEASED_LOGIT_RANGE = {False: 6.0, True: 4.0}
 class TandaSpace:
     """Distributions over sequences of `length` functions.
 
-    A candidate's decisions name the generator's kind, the discriminator's learning rate and the weight of diversity, from
-    the grids of the released experiments, which are for colour images (CIFAR-10) and for grey ones (MNIST). Random search draws
-    distributions at random, without any training: the first is uniform, the others independent steps with frequencies from a
-    flat Dirichlet. steps, seconds: how long a generator is trained. sequences: how many of its sequences the policy file
-    holds. width: of the discriminator's first layer. discriminator_lr: in the place of the grid's rates. grey: whether the
-    images are; decides the grid and the span of the logits (6 for colour, 4 for grey, as released).
+    A candidate's decisions are the generator's kind, the discriminator's learning rate and the weight of diversity, from the grids
+    of the released experiments on colour images (CIFAR-10) and on grey ones (MNIST). Random search draws distributions at random,
+    without any training: the first is uniform, and the others have independent steps with frequencies from a flat Dirichlet. steps,
+    seconds: how long a generator is trained. sequences: how many of its sequences the policy file holds. width: of the
+    discriminator's first layer. discriminator_lr: replaces the grid's rates. grey: whether the images are grey, which decides the
+    grid and the range of the logits (6 for colour, 4 for grey, as released).
     """
 
     functions: tuple[str | Spec, ...]
@@ -62,7 +62,7 @@ class TandaSpace:
         return function_space(self.functions)
 
     def candidates(self) -> list[Decisions]:
-        """The grid; its first is the default."""
+        """The grid; its first entry is the default."""
         kinds = [self.kind, *(kind for kind in ("lstm", "gru", "mean_field") if kind != self.kind)]
         rates = RELEASED_RATES[self.grey] if self.discriminator_lr is None else (self.discriminator_lr,)
         grid = product(kinds, rates, RELEASED_DIVERSITIES[self.grey])
@@ -84,7 +84,7 @@ class TandaSpace:
         return Candidate(rows, 1, found, {"safetensors": _bytes(policy, self.functions), "yaml": text.encode()})
 
     def policy(self, decisions: Decisions, dataset: Dataset, seed: int) -> tuple[Tanda, dict[str, float]]:
-        """The policy that decisions stand for: trained on the data's training part, or random."""
+        """The policy that decisions describe, trained on the data's training part or random, and the figures of its training."""
         space = self.space
         if decisions["kind"] in ("uniform", "random"):
             generator = SequenceGenerator(len(space), kind="mean_field")

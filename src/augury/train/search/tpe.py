@@ -1,4 +1,4 @@
-"""RandAugment's numbers by Optuna: the tree-structured Parzen estimator, with pruning."""
+"""Searches RandAugment's parameters with Optuna: the tree-structured Parzen estimator, with pruning."""
 
 import platform
 import warnings
@@ -19,11 +19,11 @@ STARTUP = 5
 class Tpe:
     """Children proposed by Optuna's TPE sampler and ended early by its median pruner.
 
-    storage: a file that Optuna keeps its journal in, or a URL of a data base; searches with the same storage and study
-    learn from one another's trials, on one machine or many. owner: tells this search's trials apart there. A trial that a
-    killed search left running is taken up by its child's number. Every proposal has a seed of its own, so that resuming
-    draws nothing twice. After 5 children, those that stay below the median of the others from a third of their epochs
-    on are ended. Raises InputError if Optuna is missing or the storage cannot be opened.
+    storage: a file for Optuna's journal, or the URL of a database; searches with the same storage and study learn from each other's
+    trials, on one machine or several. owner: identifies this search's trials there. A trial that a killed search left running is
+    resumed by its child's number. Every proposal has its own seed, so that resuming draws nothing twice. After 5 children, a child
+    is ended early if it is below the median of the others once a third of its epochs are done. Raises InputError if Optuna is
+    missing or the storage cannot be opened.
     """
 
     space: RandAugmentSpace
@@ -81,7 +81,7 @@ class Tpe:
 
 @dataclass(frozen=True)
 class TrialReport:
-    """Tells a trial how its child does, from whatever process trains it; True: end it."""
+    """Reports a child's accuracy to its trial, from any process; returns True if the child should end."""
 
     storage: str
     study_name: str
@@ -109,7 +109,7 @@ def optuna_module() -> Any:
 
 
 def opened(storage: str, name: str, epochs: int, *, create: bool = False) -> Any:
-    """The study; made where it is not there yet and `create`. InputError if it cannot be opened."""
+    """The study; if it does not exist and `create` is True, it is created. InputError if it cannot be opened."""
     optuna = optuna_module()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=max(1, epochs // 3))
@@ -127,7 +127,7 @@ def opened(storage: str, name: str, epochs: int, *, create: bool = False) -> Any
 
 
 def owner_of(folder: str, seed: int) -> str:
-    """Tells one search's trials from another's in a shared storage."""
+    """Identifies a search's trials in a shared storage."""
     return f"{platform.node()}:{folder}:{seed}"
 
 
