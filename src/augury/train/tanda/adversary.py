@@ -20,11 +20,11 @@ OnStep = Callable[[dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Setup:
-    """How to train a generator. The defaults are the released CIFAR-10 settings.
+    """How to train a generator. The defaults are the released CIFAR-10 settings, except for floor (1e-6 there).
 
-    length: steps per sequence. sequences: per sample and step of training. discount: of costs to come. diversity: weight
-    of the term that makes staying put dear (0 leaves it out); floor bounds it. Learning rates: the generator's SGD and the
-    discriminator's Adam. batch_size: samples per step.
+    length: steps per sequence. sequences: per sample and training step. discount: of future costs. diversity: weight of the term
+    that penalises unchanged data (0 leaves it out); floor: bounds that term. generator_lr: of SGD; discriminator_lr: of Adam.
+    batch_size: samples per step.
     """
 
     length: int = 10
@@ -40,10 +40,10 @@ class Setup:
 
 @dataclass
 class Adversary:
-    """A generator, the functions its actions stand for, and the discriminator it has to deceive.
+    """A generator, the functions that its actions select, and the discriminator that it has to deceive.
 
-    prepare: data as the functions see it to what the discriminator reads (normalising images; nothing by default).
-    learn_discriminator: off for a discriminator that already knows (an oracle).
+    prepare: converts data from the functions' format to the discriminator's input (normalising images; nothing by default).
+    learn_discriminator: False for a discriminator that needs no training (an oracle).
     """
 
     generator: SequenceGenerator
@@ -56,7 +56,7 @@ class Adversary:
     def __post_init__(self) -> None:
         if self.generator.functions != len(self.functions.names):
             raise InputError(
-                f"functions: {len(self.functions.names)} given, the generator chooses among {self.generator.functions}"
+                f"functions: {len(self.functions.names)} given, but the generator chooses among {self.generator.functions}"
             )
         self._policy = torch.optim.SGD(self.generator.parameters(), lr=self.setup.generator_lr)
         trained = [p for p in self.discriminator.parameters() if p.requires_grad] if self.learn_discriminator else []
@@ -66,14 +66,14 @@ class Adversary:
         self, data: Tensor, ids: Tensor | None = None, *, epochs: int = 1, seconds: float | None = None,
         on_step: OnStep | None = None,
     ) -> list[dict[str, float]]:  # fmt: skip
-        """Alternate discriminator and generator over `epochs` passes through the data, or until `seconds` have passed.
+        """Alternates updates of discriminator and generator for `epochs` passes through the data, or for `seconds` if given.
 
-        data: [N, ...], un-transformed; ids int64 [N], 0 .. N-1 by default. Returns each step's figures. Raises InputError
-        where a user's function misbehaves, RunError if a loss is no longer finite.
+        data: [N, ...], untransformed; ids int64 [N], 0 .. N-1 by default. Returns each step's figures. Raises InputError if a
+        user's function misbehaves, RunError if a loss is no longer finite.
         """
         numbers = torch.arange(len(data)) if ids is None else ids.cpu()
         started, rows, epoch = time.perf_counter(), [], 0
-        # A discriminator may hold dropout; its draws are seeded and the caller's generator is put back.
+        # A discriminator may have dropout: its draws are seeded, and the caller's random state is restored.
         with torch.random.fork_rng(devices=[]):
             torch.random.manual_seed(self.setup.seed)
             while epoch < epochs or seconds is not None:
@@ -121,7 +121,7 @@ class Adversary:
 
     @torch.no_grad()
     def costs(self, states: list[Tensor]) -> Tensor:
-        """Realism and diversity costs of prepared states, float [N,T+1]; the discriminator does not learn from them."""
+        """The realism and diversity costs of prepared states, summed, float [N,T+1]; the discriminator does not learn from them."""
         training = self.discriminator.training
         self.discriminator.eval()
         logits, features = zip(*(self.discriminator(state) for state in states), strict=True)
@@ -132,7 +132,7 @@ class Adversary:
         return found
 
     def ratio(self, data: Tensor, ids: Tensor | None = None) -> float:
-        """The mean cost at the end of the generator's sequences over that of uniformly random ones; below 1 is learned."""
+        """The mean final cost of the generator's sequences over that of uniformly random ones; below 1 means it has learned."""
         numbers = torch.arange(len(data), device=data.device) if ids is None else ids
         ends = [self.costs(self.sequences(data, numbers, 0, uniform)[1])[:, -1].mean() for uniform in (False, True)]
         return float(ends[0] / ends[1])
@@ -156,6 +156,6 @@ class Adversary:
 
 
 def figures(rows: list[dict[str, float]]) -> dict[str, Any]:
-    """The last tenth of a training's steps, averaged."""
+    """The figures of a training, averaged over the last tenth of its steps."""
     last = rows[-max(1, len(rows) // 10) :]
     return {key: sum(row[key] for row in last) / len(last) for key in last[0]} if rows else {}

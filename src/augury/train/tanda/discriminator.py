@@ -1,4 +1,4 @@
-"""Discriminators of real and transformed samples; each gives a logit per sample and features to measure distances in."""
+"""Discriminators of real and transformed samples; each returns a logit per sample and features for measuring distances."""
 
 import math
 from typing import Protocol
@@ -9,7 +9,7 @@ from torch.nn import functional
 
 
 class Discriminator(Protocol):
-    """A torch module: data [N, ...] to (logit float [N], features float [N, ...]). A higher logit is more real."""
+    """A torch module: data [N, ...] to (logit float [N], features float [N, ...]). A higher logit means more real."""
 
     def __call__(self, data: Tensor) -> tuple[Tensor, Tensor]: ...
 
@@ -17,8 +17,8 @@ class Discriminator(Protocol):
 class Dcgan(nn.Module):
     """DCGAN's discriminator: four 5x5 convolutions of stride 2, batch normalisation in all but the first, leaky ReLU 0.2.
 
-    `width` maps in the first layer (64 published), twice as many in each next. Features: the third convolution's output
-    before its normalisation. Source: Radford et al. 2016 (arXiv:1511.06434), as used in TANDA's released code.
+    `width` maps in the first layer (64 as published), and twice as many in each following one. Features: the third convolution's
+    output before its normalisation. Source: Radford et al. 2016 (arXiv:1511.06434), as used in TANDA's released code.
     """
 
     def __init__(self, channels: int, height: int, width_pixels: int, *, width: int = 64, seed: int = 0) -> None:

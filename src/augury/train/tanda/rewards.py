@@ -20,31 +20,31 @@ def discount_matrix(steps: int, discount: float, *, device: torch.device | str =
 
 
 def increments(costs: Tensor) -> Tensor:
-    """Costs float [N,T+1] of the data after 0 .. T steps to what each step added, [N,T]; the sum telescopes."""
+    """The cost added by each step, float [N,T], from costs [N,T+1] of the data after 0 .. T steps; the sum telescopes."""
     return costs[:, 1:] - costs[:, :-1]
 
 
 def advantages(costs: Tensor, discount: float) -> Tensor:
-    """Costs float [N,T+1] to each action's discounted cost to come, less its mean over the batch, float [N,T].
+    """The discounted future cost of each action minus its mean over the batch, float [N,T], from costs float [N,T+1].
 
-    Positive is worse than average. The first cost is shared by all sequences of an unchanged sample, so the mean removes
-    whatever the diversity term says of it.
+    Positive is worse than average. The diversity cost of unchanged data is the same for all sequences, so subtracting the mean
+    removes it.
     """
     returns = increments(costs) @ discount_matrix(costs.shape[1] - 1, discount, device=costs.device)
     return returns - returns.mean(0)
 
 
 def realism_costs(logits: Sequence[Tensor]) -> Tensor:
-    """Cross-entropy of calling each state real, from the discriminator's logits [N] after 0 .. T steps: float [N,T+1]."""
+    """Cross-entropy of classifying each state as real, from the discriminator's logits [N] after 0 .. T steps: float [N,T+1]."""
     return torch.stack([functional.softplus(-each.float()) for each in logits], 1)
 
 
 def diversity_costs(features: Sequence[Tensor], weight: float, floor: float) -> Tensor:
     """weight / (floor + mean squared distance to the untouched sample's features), float [N,T+1].
 
-    Sequences that leave the data unchanged are penalised. `floor` bounds the cost where a sequence ends in exactly the same
-    data (two flips, a constant image); with the released 1e-6 such a cost is a thousand times the others', and a single such
-    draw dominates the gradient.
+    Sequences that leave the data unchanged are penalised. `floor` bounds the cost of a sequence that ends in exactly the same data
+    (two flips, a constant image); with the released 1e-6 such a cost is a thousand times the others', so that a single one
+    dominates the gradient.
     """
     start = features[0].flatten(1).float()
     distance = torch.stack([(each.flatten(1).float() - start).square().mean(1) for each in features], 1)
