@@ -108,9 +108,9 @@ def test_a_config_file_is_checked_field_by_field(tmp_path: Path, capsys: pytest.
         ("epoch: 3", "'epochs'"), ("epochs: [1, 2]", "epochs"), ("- a", "setting: value"), ("a: b: c", "YAML"),
         ("augment: !!python/object/apply:os.system ['true']", "YAML"), ("lr: fast", "lr"),
         ("epochs: 3\nlr: [1, 2", "c.yaml line 2: not readable as YAML"),
-        ("lr: 1\nseed: 0\nlr: 2", "c.yaml line 3: lr stands in line 1"),
-        ("batch-size: 8\nbatch_size: 9", "line 2: batch_size stands in line 1"),
-        ("augment:\n  cutout:\n    length: 8\n    length: 9", "line 4: length stands in line 3"),
+        ("lr: 1\nseed: 0\nlr: 2", "c.yaml line 3: lr is already in line 1"),
+        ("batch-size: 8\nbatch_size: 9", "line 2: batch_size is already in line 1"),
+        ("augment:\n  cutout:\n    length: 8\n    length: 9", "line 4: length is already in line 3"),
     ):  # fmt: skip
         file = tmp_path / "c.yaml"
         file.write_text(text)

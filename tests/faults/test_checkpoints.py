@@ -136,11 +136,11 @@ def test_an_edited_policy_file_is_refused_by_name(harm: str, tmp_path: Path) -> 
     RunDirectory.open(tmp_path / "run", settings.dict(), resume=True).release()
     if harm == "removed":
         file.unlink()
-        with pytest.raises(InputError, match="mine.yaml is not there; write its text back"):
+        with pytest.raises(InputError, match="mine.yaml is missing; restore its text"):
             refuse_edited(kept, "x")
         return
     file.write_text(POLICY.replace("9", "90"))
-    with pytest.raises(InputError, match="mine.yaml was edited since .* was started; put its text back"):
+    with pytest.raises(InputError, match="mine.yaml was edited since .* was started; restore its text"):
         RunDirectory.open(tmp_path / "run", settings.dict(), resume=True)
     with pytest.raises(InputError, match="mine.yaml was edited since"):
         refuse_edited(kept, "x")

@@ -171,7 +171,7 @@ def test_two_views_of_one_pipeline_are_drawn_apart(digits: Dataset, settings: Se
         ({"model": "small_cnn,resnet20"}, "--strategy erm trains one"),
         ({"model": "small_cnn,resnet20", "strategy": "ait"}, "trains one"),
         ({"model": "small_cnn,small_cnn,resnet20", "strategy": "dml"}, r"dml\(networks=3\)"),
-        ({"model": "small_cnn+resnet20"}, "part several networks by commas"),
+        ({"model": "small_cnn+resnet20"}, "separate several networks by commas"),
         ({"augment2": "crop"}, "--augment2"),
         ({"augment2": "crop", "strategy": "dml"}, "no second view"),
         ({"augment2": "cropp", "strategy": "ait"}, "--augment2: .*'crop'"),

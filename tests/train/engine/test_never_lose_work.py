@@ -92,7 +92,7 @@ def test_a_full_disk_keeps_the_checkpoint_and_says_so(tmp_path: Path, digits: Da
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RunError, match="No space left.*what stood there before is kept; free some space, then --resume"):
+    with pytest.raises(RunError, match="No space left.*the previous file is kept; free some space, then --resume"):
         save(training, directory.path)
     monkeypatch.undo()
     assert (tmp_path / checkpoint.NAME).read_bytes() == before

@@ -87,6 +87,6 @@ def test_a_training_goes_on_in_what_it_began_in(tmp_path: Path, digits: Dataset,
     other = prepare(SETTINGS, digits)
     assert whole.bfloat16 and not other.bfloat16
     result = Trainer(other).run(RunDirectory(tmp_path))
-    assert any(note.startswith("begun in bfloat16, in which it went on") for note in result["notes"])
+    assert any(note.startswith("started in bfloat16 and continued in it") for note in result["notes"])
     for ours, theirs in zip(whole.model.parameters(), other.model.parameters(), strict=True):
         assert torch.equal(ours, theirs)

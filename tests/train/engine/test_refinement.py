@@ -297,5 +297,5 @@ def test_statistics_are_the_mean_over_the_batches() -> None:
 
 
 def test_statistics_without_batch_normalisation_are_refused(digits: Dataset) -> None:
-    with pytest.raises(InputError, match="goes on averaging them"):
+    with pytest.raises(InputError, match="still averages them"):
         prepare(replace(SHORT, refine_mode="statistics", model_ema_decay=0.9), digits)

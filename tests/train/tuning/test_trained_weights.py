@@ -125,7 +125,7 @@ def test_weights_of_another_network_are_refused(pretrained: Run, other: Path, tm
         prepare(settings, load_for(replace(settings, image_size=16)))
     with pytest.raises(InputError, match=r"of its \d+ tensors fit, the first that does not is layer1\.0\.conv1\.weight"):
         fit_weights(build("timm:resnet50", classes=3), deeper.state_dict(), "--pretrained deep.pth", "timm:resnet50")
-    with pytest.raises(InputError, match=r"timm:resnet10t \(they are of timm:test_resnet\): \d+ of its .* --model"):
+    with pytest.raises(InputError, match=r"timm:resnet10t \(weights of timm:test_resnet\): \d+ of its .* --model"):
         prepare(tuned(other, pretrained.path, model="timm:resnet10t"), load_for(tuned(other, pretrained.path)))
 
 

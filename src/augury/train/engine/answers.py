@@ -1,4 +1,4 @@
-"""A network's answers on one part of the data, which metrics are computed of."""
+"""A network's answers on one part of the data, from which metrics are computed."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from augury.train.data.groups import Groups
 
 @dataclass(frozen=True)
 class Answers:
-    """A network's answers on one part. labels, predictions int64 [N], or bool [N, classes] where an image may have several labels;
+    """A network's answers on one part. labels, predictions int64 [N], or bool [N, classes] if an image may have several labels;
     probability float64 [N, classes]; groups int64 [N], the (class, subgroup) cell of each image, -1 where unknown, or None if
     the data have none."""
 
@@ -23,7 +23,7 @@ class Answers:
 
     @property
     def kind(self) -> TargetKind:
-        """What the labels say."""
+        """Whether images have one label or several."""
         return TargetKind.of(self.labels)
 
     @staticmethod

@@ -1,8 +1,8 @@
-"""A whole step as a CUDA graph: recorded once, then replayed by one launch.
+"""Runs whole steps as CUDA graphs: each is recorded once, then replayed by one launch.
 
-What differs from step to step lies in device buffers (rows, visits, streamed images, the epoch's number, the learning
-rate). What changes the program picks another graph: the strategy's program, the batch size, how much of the intensive
-stages is on, whether a saliency map is made, and the epoch, where a policy was seen to read the clock.
+Values that differ from step to step are in device buffers (rows, visits, streamed images, the epoch's number, the learning
+rate). A change of the program selects another graph: the strategy's program, the batch size, the intensity of intensive
+stages, whether a saliency map is computed and, if a policy was seen to read the clock, the epoch.
 """
 
 from collections.abc import Callable, Hashable
@@ -28,7 +28,7 @@ Outcome = tuple[Tensor, dict[str, Tensor]]
 
 
 class WatchedClock(Clock):
-    """A clock that notes whether anybody read the time from it; a recorded step cannot be told another."""
+    """A clock that notes whether the time was read from it, since a recorded step would keep that time."""
 
     def __getattribute__(self, name: str) -> Any:
         if name in ("epoch", "epochs", "step", "fraction"):
@@ -44,7 +44,7 @@ class Recorder(Protocol):
 
 
 class CudaRecorder:
-    """torch.cuda.graph, with one memory pool for all graphs of a training, which never run at once."""
+    """Records with torch.cuda.graph; all graphs of a training share one memory pool, since they never run at the same time."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -52,7 +52,7 @@ class CudaRecorder:
         self.side = torch.cuda.Stream(device)
 
     def eager(self, work: Callable[[], Outcome]) -> Outcome:
-        """A step as it is before it is recorded, on a side stream, as PyTorch asks for."""
+        """Run a warm-up step on a side stream, as PyTorch requires before recording."""
         self.side.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(self.side):
             done = work()
@@ -69,7 +69,7 @@ class CudaRecorder:
 
 @dataclass
 class Recorded:
-    """One graph with its buffers. counts: what one step adds to the training's."""
+    """One graph with its buffers. counts: what one step adds to the training's counts."""
 
     replay: Callable[[], None]
     outcome: Outcome
@@ -79,7 +79,7 @@ class Recorded:
 
 @dataclass
 class Capture:
-    """Records a training's steps and replays them; where that cannot be, trains eagerly and says why in `reason`.
+    """Records a training's steps and replays them; if that is impossible, runs them eagerly and gives the cause in `reason`.
 
     checked: whether the first recorded step was compared with an eager one.
     """
@@ -101,7 +101,7 @@ class Capture:
 
     @staticmethod
     def wanted(settings: Settings, device: torch.device, world: World) -> bool:
-        """Whether steps are to be captured: on CUDA, in one process (gradients of several are summed outside)."""
+        """Whether to capture steps: on CUDA, in one process (gradients of several are summed outside the graph)."""
         return settings.capture and device.type == "cuda" and world.size == 1
 
     @property
@@ -109,7 +109,7 @@ class Capture:
         return None if self.reason is None else f"steps were not captured in a CUDA graph: {self.reason}"
 
     def step(self, training: Training, share: Share, streams: dict[str, Drawn], clock: Clock, program: Hashable) -> Outcome:
-        """One step: eager the first times, then recorded, then replayed."""
+        """Run one step: eagerly the first WARM_UP times, then recorded, then replayed."""
         t = training
         self.epoch.fill_(clock.epoch)
 
@@ -133,7 +133,7 @@ class Capture:
         return self._replay(t, key, share)
 
     def _check(self, t: Training, key: tuple[Hashable, ...], share: Share, eager: Callable[[], Outcome]) -> Outcome:
-        """The step done eagerly, after a replay of it that is taken back; where the two differ, no step is replayed again."""
+        """Replay the step, undo it and run it eagerly; if the two results differ, no step is replayed again."""
         self.checked = True
         state = _state(t)
         before, counts = [tensor.clone() for tensor in state], replace(t.counts)
@@ -146,7 +146,7 @@ class Capture:
             tensor.copy_(kept)
         done = eager()
         if not (_near([loss], [done[0]], [torch.zeros_like(loss)]) and _near(replayed, state, before)):
-            self.reason = "replaying a step gave another result than computing it; `augury doctor` tries both at length"
+            self.reason = "replaying a step gave a different result from computing it; `augury doctor` compares the two"
         return done
 
     def _key(self, t: Training, share: Share, clock: Clock, program: Hashable) -> tuple[Hashable, ...]:
@@ -154,7 +154,7 @@ class Capture:
         return program, len(share.rows), share.count, clock.intensity, mapped, clock.epoch if self.reads_clock else None
 
     def _record(self, t: Training, key: tuple[Hashable, ...], share: Share, clock: Clock, program: Hashable) -> bool:
-        """Record a step on copies of its buffers; False where it cannot be, with the reason kept."""
+        """Record a step on copies of its buffers; False if that fails, with the cause in `reason`."""
         buffers = {"rows": share.rows.clone(), "visits": share.visits.clone()}
         if share.images is not None:
             buffers["images"] = share.images.clone()
@@ -178,7 +178,7 @@ class Capture:
             self.graphs.clear()
             key = self._key(t, share, clock, program)
         if self.reads_clock:
-            # Graphs of earlier epochs are of no more use.
+            # Graphs of earlier epochs will not be used again.
             self.graphs = {old: graph for old, graph in self.graphs.items() if old[-1] == clock.epoch}
             self.seen = {old: WARM_UP for old in self.seen}
         self.graphs[key] = Recorded(replay, outcome, buffers, added)
@@ -199,14 +199,14 @@ class Capture:
 
 
 def _state(t: Training) -> list[Tensor]:
-    """The tensors that a step changes, themselves: weights, statistics, and what the optimiser keeps."""
+    """The tensors that a step changes, not copied: weights, statistics and the optimiser's state."""
     kept = [value for each in t.optimizer.state.values() for value in each.values() if isinstance(value, Tensor)]
     return [*t.model.state_dict().values(), *t.method.extra.state_dict().values(), *kept]
 
 
 @torch.no_grad()
 def _near(found: list[Tensor], wanted: list[Tensor], before: list[Tensor]) -> bool:
-    """Whether two changes differ by less than MOST_APART of one of them; sums may round in another order."""
+    """Whether two changes differ by at most MOST_APART of the wanted one; sums may be rounded in another order."""
 
     def length(one: list[Tensor], other: list[Tensor]) -> Tensor:
         return torch.stack([(a.double() - b.double()).norm() for a, b in zip(one, other, strict=True)]).norm()
@@ -220,7 +220,7 @@ def _put_back(counts: Counts, before: Counts) -> None:
 
 
 def _refusal(t: Training, streams: dict[str, Drawn]) -> str | None:
-    """Why the strategy's steps are not even tried."""
+    """Why the strategy's steps cannot be recorded; None if they may be."""
     if streams or t.data.further:
         return f"the strategy {t.settings.strategy} reads further streams of images"
     if t.strategy.turns > 1:

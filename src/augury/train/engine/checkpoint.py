@@ -1,7 +1,7 @@
-"""Checkpoints: written atomically, read without executing anything, the one before kept.
+"""Checkpoints: written atomically, with the previous one kept, and read without executing anything.
 
-One safetensors file holds every tensor (network, optimiser) with the rest as JSON in its header. It is written beside
-its place, flushed to the disk and renamed, so that a kill at any moment leaves a whole file.
+One safetensors file holds every tensor (network, optimiser), and the other state as JSON in its header. It is written to a
+temporary file, flushed to the disk and renamed, so that a kill at any moment leaves a complete file.
 """
 
 import errno
@@ -20,14 +20,14 @@ from torch import Tensor
 from augury.core.errors import InputError, RunError
 from augury.core.files import open_regular
 
-# Of the format of a checkpoint's state; older ones are read.
+# Of the format of a checkpoint's state; older versions can be read.
 VERSION = 2
 NAME, PREVIOUS, STAGE_ONE = "checkpoint.safetensors", "checkpoint.previous.safetensors", "stage_one.safetensors"
 
 
 @dataclass(frozen=True)
 class Found:
-    """A checkpoint that was read. damaged: the name of the newer one that could not be."""
+    """A checkpoint that was read. damaged: the name of the newer checkpoint that was damaged, if any."""
 
     tensors: dict[str, Tensor]
     state: dict[str, Any]
@@ -35,7 +35,7 @@ class Found:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file as a whole; RunError (with the old file intact) where the disk is full or not writable."""
+    """Replace a file atomically; RunError, with the old file intact, if the disk is full or not writable."""
     try:
         temporary = _written(path, data)
         os.replace(temporary, path)
@@ -49,9 +49,9 @@ def write_json(path: Path, value: object) -> None:
 
 
 def save_checkpoint(directory: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-    """Write the checkpoint, keeping the one before as `checkpoint.previous.safetensors`.
+    """Write a checkpoint, keeping the previous one as `checkpoint.previous.safetensors`.
 
-    The new one is whole on the disk before anything is renamed, so that one of the two can be read at any moment.
+    The new one is completely on the disk before anything is renamed, so that one of the two can be read at any moment.
     """
     current = directory / NAME
     try:
@@ -76,7 +76,7 @@ def _packed(tensors: dict[str, Tensor], state: dict[str, Any]) -> bytes:
 
 
 def _written(path: Path, data: bytes) -> Path:
-    """The temporary file beside `path`, flushed to the disk; nothing is left of it where that fails or is interrupted."""
+    """Write a temporary file beside `path`, flushed to the disk; it is removed if that fails or is interrupted."""
     temporary = path.with_name(path.name + ".partial")
     try:
         with open(temporary, "wb") as file:
@@ -90,7 +90,7 @@ def _written(path: Path, data: bytes) -> Path:
 
 
 def _flush(directory: Path) -> None:
-    """Flush the directory, so that a rename outlives a power failure; where the system has no such thing, nothing."""
+    """Flush the directory, so that a rename survives a power failure; does nothing on systems that do not support it."""
     try:
         descriptor = os.open(directory, os.O_RDONLY)
     except OSError:
@@ -106,19 +106,19 @@ def _flush(directory: Path) -> None:
 def not_written(path: Path, error: OSError) -> RunError:
     """The error for a run's file that cannot be written."""
     room = "; free some space, then --resume" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-    return RunError(f"{path}: cannot be written ({error.strerror}); what stood there before is kept{room}")
+    return RunError(f"{path}: cannot be written ({error.strerror}); the previous file is kept{room}")
 
 
 def load_checkpoint(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Tensors and state of the newest whole checkpoint, see `newest`."""
+    """Tensors and state of the newest undamaged checkpoint, see `newest`."""
     found = newest(directory)
     return None if found is None else (found.tensors, found.state)
 
 
 def newest(directory: Path) -> Found | None:
-    """The newest whole checkpoint, or None if there is none; a damaged one is passed over for the one before.
+    """The newest checkpoint, or the previous one if the newest is damaged; None if there is none.
 
-    Raises RunError if there are checkpoints and all are damaged, InputError if one is of a newer version of Augury.
+    Raises RunError if there are checkpoints and all are damaged, InputError if one was written by a newer version of Augury.
     """
     damaged: list[str] = []
     for name in (NAME, PREVIOUS):
@@ -133,10 +133,10 @@ def newest(directory: Path) -> Found | None:
 
 
 def read(path: Path) -> Found | None:
-    """One checkpoint; None if it is damaged. Nothing in it is executed. Raises RunError if it may not be read."""
+    """Read one checkpoint, executing nothing in it; None if it is damaged. Raises RunError if the file cannot be opened."""
     try:
         open_regular(path).close()
-    except OSError as error:  # what the system refuses is no damage
+    except OSError as error:  # a file that cannot be opened is not damaged
         raise RunError(f"{path}: cannot be read ({error.strerror}); nothing was changed; make it readable, then --resume") from None
     try:
         with safe_open(path, framework="pt") as file:
@@ -157,7 +157,7 @@ def read(path: Path) -> Found | None:
 
 
 def _checksum(tensors: dict[str, Tensor], state: str | None) -> int:
-    """Over the state's text and all tensors with names, types, shapes: a file of the right length may have wrong bytes."""
+    """The CRC-32 of the state's text and of all tensors with their names, dtypes and shapes, as bytes on a disk may change."""
     value = 0 if state is None else zlib.crc32(state.encode())
     for name in sorted(tensors):
         tensor = tensors[name]
@@ -173,7 +173,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put `optimizer_tensors` back."""
+    """Restore an optimiser from `optimizer_tensors`."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         number, _, key = name.partition(".")
@@ -181,4 +181,4 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
     rates = [group["lr"] for group in optimizer.param_groups]
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate  # the very tensor, where a captured step reads it
+        group["lr"] = rate  # the same tensor object, since a captured step reads it

@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# As many epochs in a row, the last one among them, before anything is said: a network may start at chance.
+# How many of the last epochs must be at chance before a collapse is reported: a network may start at chance.
 EPOCHS = 3
-# The loss of the uniform prediction is log(classes); what lies below it by more than this share has learnt something.
+# A network whose loss is below that of the uniform prediction, log(classes), by more than this fraction has learnt something.
 _SHARE = 0.01
 
 
 @dataclass(frozen=True)
 class Collapse:
-    """A network (1-based) that has been at chance since an epoch: accuracy in percent, loss in nats, as it ended."""
+    """A network (1-based) at chance from an epoch to the end; its last accuracy in percent and loss in nats."""
 
     network: int
     since_epoch: int
@@ -27,7 +27,7 @@ class Collapse:
         return {"network": self.network, "since_epoch": self.since_epoch, "accuracy": self.accuracy, "loss": self.loss}
 
     def note(self, of: int) -> str:
-        """The warning, for a training of so many networks."""
+        """The warning, for a training of `of` networks."""
         what = f"network {self.network}" if of > 1 else "the network"
         return (
             f"{what} collapsed: since epoch {self.since_epoch} its validation accuracy is that of chance ({self.accuracy:.1f} %) "
@@ -39,9 +39,9 @@ class Collapse:
 def collapsed(rows: Sequence[dict[str, Any]], labels: Tensor, classes: int) -> list[Collapse]:
     """The networks that ended at chance, from the lines of metrics.jsonl and the validation part's labels.
 
-    At chance: the validation loss is no lower than log(classes) by more than a hundredth, and the accuracy no higher than
-    that of always naming the most common class, with three standard deviations of a draw of so many images. Both hold for
-    the last three epochs at least; shorter trainings are not judged.
+    At chance: the validation loss is not below 0.99 log(classes), and the accuracy is not above that of always naming the
+    most common class plus three standard deviations of a sample of that size. Both must hold for at least the last three
+    epochs; shorter trainings are not judged.
     """
     if len(rows) < EPOCHS or len(labels) == 0 or classes < 2:
         return []

@@ -12,10 +12,10 @@ from augury.core.files import NotRegularError
 
 
 def read_config(path: Path, texts: Collection[str] = ()) -> dict[str, Any]:
-    """A YAML file of settings, dashes in keys allowed; InputError for what cannot be read. Never executes anything: of the
-    plug-ins that it records, those that are missing or differ are asked for.
+    """The settings in a YAML file, whose keys may have dashes. InputError if it cannot be read, or if a plug-in that it records
+    is missing or has changed. Nothing in the file is executed.
 
-    texts: settings that are text as it stands there: `data: 2024_01_15` is a folder, which YAML takes for a number.
+    texts: settings that are kept as written: `data: 2024_01_15` is a folder, which YAML reads as a number.
     """
     try:
         text = yaml_text.read_text(path, f"-c {path}")
@@ -37,14 +37,14 @@ def read_config(path: Path, texts: Collection[str] = ()) -> dict[str, Any]:
 
 
 def _scalars(root: yaml.Node | None) -> dict[str, str]:
-    """The text of every value that is one at the top of the file, where it is neither empty nor null."""
+    """The text of every scalar at the top level of the file that is neither empty nor null."""
     pairs = root.value if isinstance(root, yaml.MappingNode) else []
     plain = [(key, value) for key, value in pairs if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode)]
     return {key.value.replace("-", "_"): value.value for key, value in plain if value.tag != "tag:yaml.org,2002:null"}
 
 
 def _refuse_twice(root: yaml.Node | None, where: str) -> None:
-    """InputError for a key that stands twice in one mapping, of which YAML would silently take the last."""
+    """InputError if a key occurs twice in one mapping; YAML would silently keep the last."""
     waiting, visited = [root], set()
     while waiting:
         node = waiting.pop()
@@ -59,8 +59,8 @@ def _refuse_twice(root: yaml.Node | None, where: str) -> None:
                 waiting += [key, value]
                 if not isinstance(key, yaml.ScalarNode):
                     continue
-                # At the top, a dash and an underscore are the same.
+                # At the top level, a dash and an underscore are equivalent.
                 name, line = key.value.replace("-", "_") if node is root else key.value, key.start_mark.line + 1
                 if name in seen:
-                    raise InputError(f"-c {where} line {line}: {key.value} stands in line {seen[name]} already; keep one of them")
+                    raise InputError(f"-c {where} line {line}: {key.value} is already in line {seen[name]}; keep one of them")
                 seen[name] = line

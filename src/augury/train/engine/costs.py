@@ -14,7 +14,7 @@ from augury.train.method.counts import Counts
 
 
 def gather(counts: Counts, before: Counts, world: World) -> None:
-    """Add what the other processes have counted since `before`; steps are taken by all at once."""
+    """Add what the other processes have counted since `before`; steps are not added, since all processes take them together."""
     if world.size > 1:
         names = ("images", "forward", "backward")
         more = world.total([getattr(counts, name) - getattr(before, name) for name in names])
@@ -26,15 +26,15 @@ def gather(counts: Counts, before: Counts, world: World) -> None:
 class Stopwatch:
     """Wall and device seconds of an epoch's steps.
 
-    On the CPU the device's time is that of all threads of the process; on CUDA the time between the start and the end of
-    every step on the device's own clock, read once an epoch, so that no step waits.
+    Device time is, on the CPU, the CPU time of all threads of the process; on CUDA, the time from the start to the end of
+    every step by the device's clock, read once per epoch so that no step waits.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.cuda = device.type == "cuda"
         self.events: list[tuple[Any, Any]] = []
         self.wall, self.cpu = time.perf_counter(), time.process_time()
-        # Wall seconds said from outside, where several trainings share the time.
+        # Wall seconds set from outside if several trainings share the time.
         self.share: float | None = None
 
     @contextmanager
@@ -50,14 +50,14 @@ class Stopwatch:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Time that is not this training's, while another one's step runs."""
+        """Leave out the time in this context, in which another training's step runs."""
         wall, cpu = time.perf_counter(), time.process_time()
         yield
         self.wall += time.perf_counter() - wall
         self.cpu += time.process_time() - cpu
 
     def read(self) -> tuple[float, float]:
-        """Seconds since the start: wall, device. On CUDA waits for the device."""
+        """(wall, device) seconds since the start; on CUDA, waits for the device."""
         if self.cuda:
             torch.cuda.synchronize()
         wall = time.perf_counter() - self.wall if self.share is None else self.share
@@ -68,9 +68,9 @@ class Stopwatch:
 
 @dataclass
 class WallClock:
-    """Wall seconds of a training, over all its processes: what checkpoints said before, and since this one began.
+    """Wall seconds of a training, including those before it was resumed.
 
-    concurrent: so many trainings share this process's time equally.
+    before: the seconds in the checkpoint. concurrent: how many trainings share this process's time equally.
     """
 
     before: float = 0.0
@@ -83,7 +83,7 @@ class WallClock:
 
 @dataclass
 class Tally:
-    """The sums over an epoch's steps. total: the losses times the images of their steps."""
+    """Sums over an epoch's steps. total: the losses, each times its number of images."""
 
     watch: Stopwatch
     total: Tensor

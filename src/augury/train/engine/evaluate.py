@@ -14,10 +14,12 @@ from augury.train.engine.world import World
 
 @dataclass(frozen=True)
 class Evaluation:
-    """accuracy and accuracy_top5 in percent, loss the mean cross-entropy in nats; prediction int64 [N], confidence float32
-    [N] the probability of the prediction, label_probability float32 [N] that of the true class, probability float32
-    [N, classes] of all. Where an image may have several labels: prediction bool [N, classes], accuracy of images with every
-    label right, no top-5, and the probabilities of a prediction and of labels are products over the classes."""
+    """accuracy, accuracy_top5: in percent. loss: the mean cross-entropy, in nats. prediction: int64 [N]. confidence: float32 [N],
+    the probability of the prediction. label_probability: float32 [N], that of the true class. probability: float32 [N, classes].
+
+    If an image may have several labels: prediction is bool [N, classes], accuracy is that of images with all labels right,
+    accuracy_top5 is None, and confidence and label_probability are products over the classes.
+    """
 
     accuracy: float
     accuracy_top5: float | None
@@ -32,9 +34,9 @@ class Evaluation:
 def evaluate(
     model: nn.Module, split: Split, normalize: Normalize, classes: int, *, batch_size: int = 512, world: World | None = None
 ) -> Evaluation:
-    """The model in evaluation mode on every image of a split; its mode is put back afterwards.
+    """Evaluate the model, in evaluation mode, on every image of a split; its mode is restored afterwards.
 
-    Several processes share the images, each taken once, and all know the result.
+    Several processes share the images, and each returns the result over all of them.
     """
     training, world = model.training, world or World()
     model.eval()

@@ -1,4 +1,4 @@
-"""Stops on a non-finite loss, out of memory or at the end of another process, and says what is kept."""
+"""Stops on a non-finite loss, saving the step for debugging, on running out of memory, or if another process dies."""
 
 import json
 import re
@@ -24,12 +24,12 @@ from augury.train.engine.streams import Drawn
 from augury.train.engine.training import Training
 
 TENSORS, ABOUT = "failure.safetensors", "failure.json"
-# On a GPU every look at a value waits for the device, so that losses are looked at together.
+# On a GPU, reading a value waits for the device, so this many losses are checked together.
 EVERY = 50
 
 
 class Watch:
-    """Watches an epoch's losses; a RunError with a saved reproduction at the first that is not finite."""
+    """Watches an epoch's losses; at the first that is not finite, saves the step and raises RunError."""
 
     def __init__(self, training: Training) -> None:
         self.training = training
@@ -45,14 +45,14 @@ class Watch:
             raise _stopped(self.training, *self.now, error.loss, before=True) from None
 
     def see(self, loss: Tensor) -> None:
-        """Take in a step's loss."""
+        """Note a step's loss; on a GPU, check the noted ones from time to time."""
         if loss.device.type != "cpu" and self.now is not None:
             self.seen.append((*self.now, loss))
             if len(self.seen) >= EVERY:
                 self.check()
 
     def check(self) -> None:
-        """Look at the losses taken in so far."""
+        """Check the losses noted since the last check."""
         if not self.seen:
             return
         finite = torch.stack([loss for *_, loss in self.seen]).isfinite()
@@ -63,7 +63,7 @@ class Watch:
 
 
 def _stopped(t: Training, step: int, share: Share, streams: dict[str, Drawn], loss: float, *, before: bool) -> RunError:
-    """The error of a step, 0-based, after its reproduction is written. before: the weights are still those it began with."""
+    """Save a step (0-based) and return its error. before: whether the weights are still those before the step."""
     ids = t.data.train.ids[share.rows].tolist()
     words = f"the training loss is {loss} at step {step + 1}, in epoch {t.epoch + 1}"
     few = "; ".join(map(t.dataset.called, ids[:3])) + ("; ..." if len(ids) > 3 else "")
@@ -110,7 +110,7 @@ class Failure:
 
 
 def read_failure(folder: Path) -> Failure:
-    """The files that a run left when its loss was no longer finite; InputError if there is nothing."""
+    """Read the step that a run saved when its loss became non-finite; InputError if there is none."""
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         with safe_open(folder / TENSORS, framework="pt") as file:
@@ -139,14 +139,14 @@ def explained(batch_size: int | None) -> Iterator[None]:
             raise
         where = "the GPU is" if isinstance(error, torch.OutOfMemoryError) else "the computer is"
         raise RunError(
-            f"{where} out of memory at --batch-size {batch_size}; --grad-accum-steps 2 keeps the batch and halves what lies in "
+            f"{where} out of memory at --batch-size {batch_size}; --grad-accum-steps 2 keeps the batch and halves what is in "
             f"memory at once, or use --batch-size {max(2, (batch_size or 2) // 2)}, --precision bfloat16 or "
-            "a smaller --image-size; what alters the result starts anew with --overwrite"
+            "a smaller --image-size; changes that affect the result need --overwrite, which starts again"
         ) from None
 
 
 def _ended(text: str) -> str | None:
-    """Which process that this one waited for has died, in words; None if the text is about something else."""
+    """A message on the process that died while this one waited for it; None if the text is about something else."""
     if worker := re.search(r"DataLoader worker \(pid(?:\(s\))? ([0-9, ]+)\)", text):
         numbers = worker[1].strip()
         return f"decoding process {numbers} was killed from outside, usually because memory ran out; use fewer --decode-workers"
@@ -155,7 +155,7 @@ def _ended(text: str) -> str | None:
     return None
 
 
-# What gloo and NCCL say of a process that has gone.
+# Parts of gloo's and NCCL's messages about a process that has died.
 _PARTED = (
     "Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL", "Timed out waiting", "gloo/transport",
     "Socket Timeout", "Application timeout", "Gloo",

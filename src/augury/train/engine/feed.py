@@ -13,8 +13,9 @@ from augury.train.engine.settings import Settings
 
 @dataclass(frozen=True)
 class Share:
-    """rows int64 [b] of the training part and how often each was seen before in the epoch. weight: the factor on their mean
-    loss; count: source images of the whole step, over all processes. images: uint8 [b,C,H,W] where they were streamed."""
+    """This process's rows of a step. rows: int64 [b], of the training part. visits: how often each was seen earlier in the epoch.
+    weight: the factor of their mean loss. count: source images of the whole step, over all processes. images: uint8 [b,C,H,W] if
+    streamed."""
 
     rows: Tensor
     visits: Tensor
@@ -23,7 +24,7 @@ class Share:
     images: Tensor | None = None
 
     def pieces(self, count: int) -> list["Share"]:
-        """The share cut into nearly equal pieces (of two images at least), for gradients that are accumulated."""
+        """The share split into nearly equal pieces of at least two images, for gradient accumulation."""
         count = max(1, min(count, len(self.rows) // 2))
         if count == 1:
             return [self]
@@ -36,7 +37,7 @@ class Share:
 
 
 def load_batches(split: Split, shares: Iterator[Share], settings: Settings, device: torch.device) -> Iterator[Share]:
-    """The shares with their pixels: as they are where the images lie in memory, else decoded ahead by workers."""
+    """The shares with their pixels: unchanged if the images are in memory, else decoded ahead by workers."""
     images = split.images
     if not isinstance(images, FileImages):
         return shares

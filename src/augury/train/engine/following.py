@@ -1,4 +1,4 @@
-"""A training that trackers of experiments follow: what they are told, and when."""
+"""Opens a training's experiment trackers and logs its first augmented batch."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,14 +14,14 @@ from augury.train.logs.followed import Followed
 from augury.train.logs.logger import About
 from augury.train.method.counts import Counts
 
-# Pictures of the first batch at most.
+# The most pictures of the first batch that are logged.
 PICTURES = 32
 
 
 def follow(training: Training, directory: RunDirectory | None, first: Callable[[], tuple[Tensor, Tensor]]) -> Followed:
-    """The trackers that the settings name, told what the first augmented batch looks like where the training begins.
+    """Open the trackers that the settings name; if the training starts anew, log its first augmented batch.
 
-    first: rows and visits of the epoch's first step.
+    first: returns the rows and visits of the epoch's first step.
     """
     t = training
     if t.settings.log is None or directory is None or not t.world.leads:
@@ -36,9 +36,9 @@ def follow(training: Training, directory: RunDirectory | None, first: Callable[[
 
 @torch.no_grad()
 def first_batch(training: Training, rows: Tensor, visits: Tensor) -> Tensor | None:
-    """uint8 [N,C,H,W]: the images of the first step as the network is going to see them; None where they rest on its own maps.
+    """uint8 [N,C,H,W]: the images of the first step as the network will see them; None if they depend on its saliency maps.
 
-    Draws have addresses, so that looking at them early changes none; nothing is counted.
+    Random draws are addressable, so computing these images early does not change later ones; nothing is counted.
     """
     t = training
     clock = t.method.refinement.clock(0, t.settings.total_epochs, 0, t.settings.seed)

@@ -1,4 +1,4 @@
-"""Keeps parts of networks as they are, and gives what lies deeper smaller learning rates."""
+"""Freezes parts of networks, and gives layers further from the head smaller learning rates."""
 
 from collections.abc import Iterable
 
@@ -11,8 +11,7 @@ from augury.train.models.depth import depths
 
 
 def freeze(settings: Settings, networks: Iterable[nn.Module]) -> list[str]:
-    """Have the parameters that `--freeze` names learn nothing; notes on what stays as it is. InputError for more stages than there
-    are."""
+    """Freeze the parameters that `--freeze` names; returns notes on them. InputError for more stages than the network has."""
     if settings.freeze is None:
         return []
     notes = []
@@ -29,7 +28,7 @@ def freeze(settings: Settings, networks: Iterable[nn.Module]) -> list[str]:
 
 
 def _still(network: nn.Module, settings: Settings) -> tuple[list[str], str]:
-    """The names of the parameters that are frozen, and what they are in words."""
+    """The names of the parameters to freeze, and a description of them."""
     if settings.freeze == "backbone":
         head = head_of(network)
         return [name for name, _ in network.named_parameters() if not name.startswith(f"{head}.")], "all but the head"
@@ -41,8 +40,8 @@ def _still(network: nn.Module, settings: Settings) -> tuple[list[str], str]:
 
 
 def stay(settings: Settings, networks: Iterable[nn.Module]) -> None:
-    """Put the modules that learn nothing into evaluation mode, with everything in them: to be called whenever networks are put into
-    training mode, so that frozen batch normalisation keeps its statistics and frozen dropout drops nothing."""
+    """Put frozen modules into evaluation mode, with all their submodules. Call it whenever networks are put into training mode, so
+    that frozen batch normalisation keeps its statistics and frozen dropout drops nothing."""
     if settings.freeze is None:
         return
     for network in networks:
@@ -53,8 +52,8 @@ def stay(settings: Settings, networks: Iterable[nn.Module]) -> None:
 
 
 def rates_by_depth(settings: Settings, networks: Iterable[nn.Module]) -> dict[nn.Parameter, float] | None:
-    """The factor of each parameter's learning rate: `layer_decay` to the number of layers between it and the head (Clark et al.
-    2020, arXiv:2003.10555; BEiT, arXiv:2106.08254). None where all have the full rate."""
+    """The factor of each parameter's learning rate: `layer_decay` to the power of the number of layers from it to the head (Clark
+    et al. 2020, arXiv:2003.10555; BEiT, arXiv:2106.08254). None if all have the full rate."""
     if settings.layer_decay is None:
         return None
     rates: dict[nn.Parameter, float] = {}
@@ -71,6 +70,6 @@ def check_tuning(settings: Settings) -> None:
     if settings.freeze is not None and not trained:
         raise InputError(f"--freeze {settings.freeze}: would keep random weights; add --pretrained, or leave it out")
     if settings.normalization == "data" and settings.pretrained is None:
-        raise InputError("--normalization data: that is what is done without --pretrained; leave it out")
+        raise InputError("--normalization data: is the default without --pretrained; leave it out")
     if settings.freeze is not None and settings.refine_mode == "statistics":
         raise InputError("--refine-mode statistics: estimates statistics that --freeze keeps; leave one out")

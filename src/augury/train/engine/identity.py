@@ -1,6 +1,6 @@
-"""A run's record of its data: everything its network needs, and a fingerprint by which later readers recognise the data.
+"""A run's record of its data: everything that its network needs, and a fingerprint for recognising the data later.
 
-`data.json` holds classes, mean and deviation, sizes and places, `data_files.csv` the name, class, size and hash of every file.
+`data.json` holds classes, mean and deviation, sizes and paths; `data_files.csv` holds the name, class, size and hash of every file.
 """
 
 import json
@@ -29,9 +29,9 @@ VERSION = 1
 class Identity:
     """A run's data. classes in the network's order; mean and std per channel, in [0, 1]; size (rows, columns) and channels of
     its images; intensity: the range of values of images of more than 8 bits, None if there were none; resize: how images of
-    another shape came to the size. kind: what the labels say.
+    another shape were resized. kind: whether images have one label or several.
 
-    place: absolute path of the folder or file, None for named data; data_dir: absolute, where one was given.
+    place: absolute path of the folder or file, None for named data; data_dir: absolute path, None if not given.
     """
 
     classes: tuple[str, ...]
@@ -66,7 +66,7 @@ class Identity:
         return Preparation(self.size, self.channels, self.intensity, self.resize)
 
     def settings(self, settings: Settings) -> Settings:
-        """The run's settings with its data at their absolute place. Raises InputError if nothing is there any more."""
+        """The run's settings with the absolute path of its data. Raises InputError if the data are no longer there."""
         if self.place is None:
             return replace(settings, data_dir=self.data_dir)
         if not os.path.exists(self.place):
@@ -74,7 +74,7 @@ class Identity:
         return replace(settings, data=self.place)
 
     def changed(self, dataset: Dataset) -> dict[str, str]:
-        """How the parts differ from what the run was trained with, in words; empty where they do not."""
+        """How the parts differ from the run's data, in words; empty if they do not."""
         origin = identified(dataset).origin
         assert origin is not None
         return self.fingerprint.differences(origin.fingerprint)
@@ -82,7 +82,7 @@ class Identity:
     def fitted(self, dataset: Dataset, where: str) -> Dataset:
         """A data set read again, with the run's mean and deviation, and a note for each part that has changed since.
 
-        Raises InputError if its classes or the size of its images are not those the network knows.
+        Raises InputError if its classes, its kind of labels or the size of its images are not those of the network.
         """
         _refuse_classes(self.classes, dataset.classes, where)
         self.refuse_kind(dataset, where)
@@ -96,12 +96,12 @@ class Identity:
         return replace(dataset, mean=self.mean, std=self.std, notes=(*dataset.notes, *notes))
 
     def refuse_kind(self, dataset: Dataset, where: str) -> None:
-        """InputError if the labels of a data set do not say what those of the training said."""
+        """InputError if the data set has one label per image and the training had several, or the reverse."""
         if dataset.kind is not self.kind:
             raise InputError(f"{where}: has {dataset.kind.words}, and the network was trained on {self.kind.words}; give others")
 
     def write(self, folder: Path) -> None:
-        """Write both files. The list of files comes first: with data.json there, both are."""
+        """Write both files, data.json last, so that both exist if it does."""
         write_atomically(folder / DATA_FILES, self.fingerprint.csv().encode("utf-8", "surrogateescape"))
         write_json(folder / DATA, self.plain())
 
@@ -117,7 +117,7 @@ class Identity:
 
     @staticmethod
     def read(folder: Path) -> "Identity | None":
-        """A run's record; None for a run of a version that kept none. InputError if it is damaged."""
+        """Read a run's record; None for a run of an older version, which kept none. InputError if it is damaged."""
         file = folder / DATA
         if not file.exists():
             return None
@@ -130,7 +130,7 @@ class Identity:
             text = read_bytes(folder / DATA_FILES).decode("utf-8", "surrogateescape")
             fingerprint = Fingerprint.from_csv(text, str(folder / DATA_FILES))
             if fingerprint.digest() != found["hash"]:
-                raise InputError(f"{folder / DATA_FILES}: is not as it was written; take both files back from a copy")
+                raise InputError(f"{folder / DATA_FILES}: differs from what the run wrote; restore both files from a copy")
             return Identity(
                 tuple(found["classes"]), tuple(found["mean"]), tuple(found["std"]), preparation.size, preparation.channels,
                 preparation.intensity, preparation.resize, found["place"], found["data_dir"], fingerprint,
@@ -141,11 +141,11 @@ class Identity:
         except (OSError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f"{file}: damaged; the run's network can be used with --data only once it is back") from None
+            raise InputError(f"{file}: damaged; restore it from a copy to use the run's network with --data") from None
 
 
 def keep_identity(folder: Path, dataset: Dataset, settings: Settings) -> None:
-    """Write what a training's data are; where the folder knows already, InputError naming the files that have changed since."""
+    """Write the identity of a training's data; if the folder has one, InputError naming the files that have changed since."""
     now, before = Identity.of(dataset, settings), Identity.read(folder)
     if before is None:
         now.write(folder)

@@ -1,7 +1,7 @@
-"""Several trainings in one process on one device, step by step in turn, each equal to its lone run.
+"""Runs several trainings in one process on one device, a step of each in turn, with the results of separate runs.
 
-On a GPU each has a stream of its own, so that small networks fill the device together; captured steps make their turns
-short. Every training's own noise comes from generators that are put in place for its turn alone.
+On a GPU, each has its own stream, so that small networks fill the device together; captured steps make the turns short. Each
+training has its own states of PyTorch's generators, which are set during its turns.
 """
 
 import time
@@ -39,7 +39,7 @@ class Lane:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """This training's generators and stream in place."""
+        """A context with this training's generator states and stream."""
         device = self.trainer.training.device
         with torch.random.fork_rng(devices=cuda_devices(device)):
             torch.set_rng_state(self.generators[0])
@@ -50,7 +50,7 @@ class Lane:
             self.generators = _states(device)
 
     def step(self) -> bool:
-        """One step; False after the epoch's last."""
+        """Run one step; False if the epoch has no more."""
         with self.turn():
             return next(self.steps, self) is None
 
@@ -60,7 +60,7 @@ class Lane:
             self.steps = self.trainer.steps(self.tally)
 
     def close(self, seconds: float, on_epoch: OnEpoch | None) -> None:
-        """End the epoch; seconds: its share of the time that all have taken together."""
+        """End the epoch. seconds: its share of the time that all trainings took together."""
         assert self.tally is not None
         with self.turn():
             self.tally.watch.share = seconds
@@ -74,9 +74,9 @@ class Lane:
 def run_together(
     trainers: list[Trainer], directories: list[RunDirectory | None], on_epoch: OnEpoch | None = None
 ) -> list[dict[str, Any]]:
-    """Train all to their ends; their results, in order, as `Trainer.run` gives them one by one.
+    """Train all to the end; returns their results in order, as from `Trainer.run`.
 
-    `seconds` of each is its equal share of the time of the epochs they were trained in together.
+    `seconds` of each is its equal share of the time of the epochs in which they were trained together.
     """
     first = trainers[0].training
     with explained(first.settings.batch_size):
@@ -95,7 +95,7 @@ def run_together(
 
 
 def _epoch(lanes: list[Lane], device: torch.device, on_epoch: OnEpoch | None) -> None:
-    """An epoch of all of them, a step of each in turn."""
+    """Train an epoch of each, a step of each in turn."""
     begun = time.perf_counter()
     for lane in lanes:
         lane.open()

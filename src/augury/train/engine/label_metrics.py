@@ -1,4 +1,4 @@
-"""Metrics where an image may have several labels, from scikit-learn: each class is a question of its own."""
+"""Metrics for several labels per image, from scikit-learn: each class is a binary problem of its own."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,26 +9,26 @@ from augury.train.engine.answers import Answers
 
 
 def subset_accuracy(a: Answers) -> float | None:
-    """The share of images with every label right, in percent."""
+    """The share of images with all labels right, in percent."""
     return 100 * float((a.labels == a.predictions).all(1).mean()) if len(a.labels) else None
 
 
 def macro_f1(a: Answers) -> float | None:
-    """The mean of the classes' F1, of several labels at the probability 0.5; 0 for a class that is neither there nor answered."""
+    """The mean F1 of the classes, in percent (of several labels, at probability 0.5); 0 for a class neither true nor predicted."""
     if not len(a.labels):
         return None
-    from sklearn.metrics import f1_score  # half a second, which only those pay who ask for it
+    from sklearn.metrics import f1_score  # takes half a second, so imported only if needed
 
     return 100 * float(f1_score(a.labels, a.predictions, average="macro", zero_division=0.0))
 
 
 def mean_average_precision(a: Answers) -> float | None:
-    """The mean of the classes' average precisions, over the classes that are on any image."""
+    """The mean of the average precision, in percent, over the classes that occur."""
     return _mean(_precision, a, np.flatnonzero(a.labels.any(0)))
 
 
 def micro_average_precision(a: Answers) -> float | None:
-    """The average precision of all answers to all classes, as if they were one."""
+    """The average precision, in percent, of the answers for all classes pooled."""
     if not a.labels.any():
         return None
     from sklearn.metrics import average_precision_score
@@ -37,7 +37,7 @@ def micro_average_precision(a: Answers) -> float | None:
 
 
 def auroc(a: Answers) -> float | None:
-    """The mean over the classes of the area under the ROC curve; None if a class is on every image or on none."""
+    """The mean over the classes of the area under the ROC curve, in percent; None if a class is on every image or on none."""
     if not len(a.labels) or not divided(a.labels).all():
         return None
     return _mean(_area, a, np.arange(a.labels.shape[1]))
@@ -52,7 +52,7 @@ def log_loss(a: Answers) -> float | None:
 
 
 def divided(labels: np.ndarray) -> np.ndarray:
-    """bool [classes]: whether a class is on some images and not on others."""
+    """bool [classes]: whether a class is on some images but not on all."""
     there = labels.sum(0)
     found: np.ndarray = (there > 0) & (there < len(labels))
     return found
@@ -60,7 +60,7 @@ def divided(labels: np.ndarray) -> np.ndarray:
 
 def label_table(a: Answers, classes: tuple[str, ...]) -> list[dict[str, Any]]:
     """Per class: the images it is on, their share (%), recall, precision and F1 at 0.5, average precision and area under the ROC
-    curve, in percent; None where nothing is divided by."""
+    curve, in percent; None if undefined."""
     there, answered, both = a.labels.sum(0), a.predictions.sum(0), (a.labels & a.predictions).sum(0)
     known = divided(a.labels)
     return [
@@ -76,7 +76,7 @@ def label_table(a: Answers, classes: tuple[str, ...]) -> list[dict[str, Any]]:
 
 
 def absent_note(a: Answers, classes: tuple[str, ...]) -> str | None:
-    """A note where classes are on no image, so that nothing can be said of them."""
+    """A note if classes are on no image, so that their metrics are undefined."""
     absent = [name for name, there in zip(classes, a.labels.sum(0).tolist(), strict=True) if not there]
     if not absent or not len(a.labels):
         return None
@@ -101,5 +101,5 @@ def _mean(of: Callable[[np.ndarray, np.ndarray], float], a: Answers, classes: np
 
 
 def share(part: float, whole: float) -> float | None:
-    """In percent; None where nothing is divided by."""
+    """`part` of `whole`, in percent; None if `whole` is 0."""
     return 100 * float(part) / float(whole) if whole else None

@@ -1,7 +1,7 @@
-"""One process at a time works in a run's folder; the error that others get names it.
+"""Locks a run's folder for one process; other processes get an error that names it.
 
-The system holds the lock, so that it ends with the process, however that ends: after a kill there is nothing to clean up, and
-the file that is left behind locks nothing.
+The operating system holds the lock and releases it when the process ends, for whatever reason: after a kill there is nothing to
+clean up, and the file left behind locks nothing.
 """
 
 import json
@@ -22,7 +22,7 @@ NAME = ".augury-lock"
 
 @dataclass
 class Lock:
-    """Held for as long as this object is there. descriptor: of the open file that the system has locked."""
+    """A lock, held for as long as this object exists. descriptor: of the open, locked file; None once released."""
 
     path: Path
     descriptor: int | None
@@ -31,7 +31,7 @@ class Lock:
         self.release()
 
     def release(self) -> None:
-        """Let go, and leave no file behind."""
+        """Release the lock and remove its file."""
         if self.descriptor is not None:
             if self._is_there():
                 self.path.unlink(missing_ok=True)
@@ -39,7 +39,7 @@ class Lock:
         self.descriptor = None
 
     def _is_there(self) -> bool:
-        """Whether the locked file is the one at its path, and not one that another process has since removed."""
+        """Whether the locked file is still the one at its path, not one that another process has since removed."""
         try:
             return self.descriptor is not None and os.path.samestat(os.fstat(self.descriptor), os.stat(self.path))
         except OSError:
@@ -47,13 +47,13 @@ class Lock:
 
 
 def locked(folder: Path) -> Lock | None:
-    """The folder's lock; None if the file system has none. Raises InputError naming the process that holds it."""
+    """Lock a folder; None if locks are not supported there. Raises InputError naming the process that holds the lock."""
     if fcntl is None:
         return None
     while True:
         try:
             held = Lock(folder / NAME, os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o644))
-        except OSError:  # whether the folder can be written is asked elsewhere
+        except OSError:  # whether the folder is writable is checked elsewhere
             return None
         if not _taken(held, folder):
             return None
@@ -66,7 +66,7 @@ def locked(folder: Path) -> Lock | None:
 
 
 def _taken(held: Lock, folder: Path) -> bool:
-    """Whether the system gave the lock; False where it knows no locks. Raises InputError if another process has it."""
+    """Try to take the lock; False if locks are not supported. Raises InputError if another process holds it."""
     assert held.descriptor is not None
     try:
         fcntl.lockf(held.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -74,8 +74,7 @@ def _taken(held: Lock, folder: Path) -> bool:
     except (BlockingIOError, PermissionError):
         _forget(held)
         raise InputError(
-            f"--output {folder}: {_holder(held.path)} is working in it, and its run is left alone; wait until it has ended, or end "
-            "it and --resume"
+            f"--output {folder}: {_holder(held.path)} is working in it; wait until it has ended, or end it and --resume"
         ) from None
     except OSError:
         _forget(held)
@@ -83,7 +82,7 @@ def _taken(held: Lock, folder: Path) -> bool:
 
 
 def _forget(held: Lock) -> None:
-    """Close a file that is not ours without removing it."""
+    """Close a file that this process could not lock, without removing it."""
     descriptor, held.descriptor = held.descriptor, None
     if descriptor is not None:
         os.close(descriptor)

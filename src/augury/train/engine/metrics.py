@@ -1,4 +1,4 @@
-"""Metrics of a classifier on one part of the data, from scikit-learn: what trainings are compared and selected by."""
+"""Metrics of a classifier on one part of the data, by which trainings are compared and selected."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from augury.train.engine import label_metrics
 from augury.train.engine.answers import Answers
 from augury.train.engine.settings import MetricName
 
-# A confusion matrix of more classes is not read by anybody, and its square would fill result.json.
+# A confusion matrix of more classes is hard to read and would bloat result.json.
 MOST_CLASSES = 50
 
 
 @dataclass(frozen=True)
 class Metric:
-    """title: as a table's heading has it. unit: `%` or `nats`. rising: whether more is better. of: the value, None if the
-    part cannot give one (no images, or a class that `auroc` needs is absent)."""
+    """A metric. title: for a table's heading. unit: `%` or `nats`. rising: whether higher is better. of: computes the value; None
+    if it is undefined on the part (no images, or a class that `auroc` needs is absent)."""
 
     name: MetricName
     title: str
@@ -32,24 +32,24 @@ class Metric:
 
     @property
     def key(self) -> str:
-        """The metric on the validation part, in a line of metrics.jsonl."""
+        """The key of the metric on the validation part in a line of metrics.jsonl."""
         return f"validation_{self.name}"
 
     def score(self, value: float) -> float:
-        """The value on a scale from 0 to 100 that rises with what is better: for selection and for rewards.
+        """The value on a scale from 0 to 100 where higher is better, for selection and rewards.
 
-        Percentages stay; a log loss becomes the geometric mean of the probability of the true class, in percent.
+        Percentages are unchanged; a log loss becomes the geometric mean of the probability of the true class, in percent.
         """
         return value if self.unit == "%" else 100 * float(np.exp(-value))
 
     @property
     def score_title(self) -> str:
-        """What `score` gives, in words."""
+        """What `score` returns, in words."""
         return self.title if self.unit == "%" else "geometric mean of the true class's probability"
 
     def one_image(self, labels: Tensor) -> float:
-        """By how much the score can change with the answer to one of the images with these labels, in percent; 0 without
-        images. Metrics that count classes or groups alike change by the most where an image is of the rarest class."""
+        """The most by which the score can change with the answer to one of the images with these labels, in percent; 0 without
+        images. Metrics that weigh classes or groups equally change most with an image of the rarest class."""
         counts = torch.bincount(labels.cpu())
         counts = counts[counts > 0]
         if not len(counts):
@@ -59,11 +59,11 @@ class Metric:
         return 100 / int(counts.min() if self.name in ("worst_class", "worst_group") else counts.sum())
 
     def described(self) -> dict[str, Any]:
-        """For result.json: the metric's name, its title, its unit, and whether more is better."""
+        """For result.json: the metric's name, its title, its unit, and whether higher is better."""
         return {"name": self.name, "title": self.title, "unit": self.unit, "rising": self.rising}
 
     def missing(self, dataset: Dataset) -> None:
-        """InputError if the data's validation or test part cannot answer, before anything is trained."""
+        """InputError, before anything is trained, if the metric is undefined on the validation or test part."""
         if self.name == "worst_group" and dataset.train.groups is None:
             raise InputError(f"--metric worst_group: DATA {dataset.name} has no groups; choose another metric, such as worst_class")
         if self.name != "auroc":
@@ -82,7 +82,7 @@ def _accuracy(a: Answers) -> float | None:
 
 
 def _recalls(labels: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """The share of each label's images that are right, for the labels that occur."""
+    """For each label that occurs, the fraction of its images that are right."""
     occurring, place = np.unique(labels, return_inverse=True)
     return np.bincount(place, weights=right, minlength=len(occurring)) / np.bincount(place, minlength=len(occurring))
 
@@ -147,7 +147,7 @@ _ALL: dict[TargetKind, dict[str, Metric]] = {
 
 
 def metric_of(name: str | None, kind: TargetKind = TargetKind.ONE) -> Metric:
-    """The metric of that name for labels of that kind; the first one where there is no name. InputError if it is for another."""
+    """The named metric for labels of that kind; the kind's first if there is no name. InputError if the kind does not have it."""
     known = _ALL[kind]
     if name is not None and name not in known:
         raise InputError(f"--metric {name}: is not defined for {kind.words}; choose from {', '.join(known)}")
@@ -155,7 +155,7 @@ def metric_of(name: str | None, kind: TargetKind = TargetKind.ONE) -> Metric:
 
 
 def figure_of(row: dict[str, Any]) -> str:
-    """What a line of metrics.jsonl says of the validation part, for people: `accuracy 91.20 %`, or what is compared by."""
+    """The validation figure in a line of metrics.jsonl, for people: the metric that is compared by, or `accuracy 91.20 %`."""
     named = [metric for known in _ALL.values() for metric in known.values() if metric.name not in ("accuracy", "worst_group")]
     for metric in named:
         if row.get(metric.key) is not None:
@@ -164,13 +164,13 @@ def figure_of(row: dict[str, Any]) -> str:
 
 
 def all_metrics(answers: Answers) -> dict[str, float | None]:
-    """Every metric's value; None if the part cannot give one."""
+    """Every metric's value; None if it is undefined on this part."""
     return {name: metric.of(answers) for name, metric in _ALL[answers.kind].items()}
 
 
 def class_table(answers: Answers, classes: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Per class: its images, their share of all (%), recall and precision (%), and of several labels what `label_table` has; None
-    if nothing is divided by."""
+    """Per class: its images, their share of all (%), recall and precision (%), None if undefined; for several labels per image,
+    see `label_table`."""
     if answers.kind is TargetKind.SEVERAL:
         return label_metrics.label_table(answers, classes)
     matrix = confusion(answers, len(classes))
@@ -185,13 +185,13 @@ def class_table(answers: Answers, classes: tuple[str, ...]) -> list[dict[str, An
 
 
 def confusion(answers: Answers, classes: int) -> np.ndarray:
-    """Images of each class (rows) by what they were taken for (columns), int64 [classes, classes]."""
+    """The number of images by true class (rows) and predicted class (columns), int64 [classes, classes]."""
     return np.bincount(answers.labels * classes + answers.predictions, minlength=classes * classes).reshape(classes, classes)
 
 
 def majority_note(answers: Answers, classes: tuple[str, ...]) -> str | None:
-    """A warning where the most common class explains the accuracy: one class is twice as common as an even share, and always
-    naming it would be within a point of what the network reaches. Of several labels, where classes are on no image."""
+    """A warning if the most common class explains the accuracy: its share is at least twice an even one, or 75 %, and always
+    naming it comes within a point of the network's accuracy. For several labels per image, a warning if classes are on no image."""
     if answers.kind is TargetKind.SEVERAL:
         return label_metrics.absent_note(answers, classes)
     accuracy = _accuracy(answers)
@@ -204,6 +204,6 @@ def majority_note(answers: Answers, classes: tuple[str, ...]) -> str | None:
         return None
     return (
         f"{share:.1f} % of the images are of class {classes[common]!r}, so that always answering {classes[common]!r} has an "
-        f"accuracy of {share:.1f} %, where the network has {accuracy:.1f} %; balanced accuracy is {_balanced(answers):.1f} % "
+        f"accuracy of {share:.1f} %, and the network has {accuracy:.1f} %; balanced accuracy is {_balanced(answers):.1f} % "
         "(--metric balanced compares by it)"
     )

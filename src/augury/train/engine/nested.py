@@ -1,4 +1,4 @@
-"""Nested state with tensors, as JSON and named tensors, so that a checkpoint can hold it without executing code."""
+"""Nested state as JSON and named tensors, so that a checkpoint can be read without executing code."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ TENSOR, PAIRS = "tensor of the checkpoint", "pairs"
 
 
 def flatten_state(value: object, prefix: str, tensors: dict[str, Tensor]) -> Any:
-    """The value with every tensor put into `tensors` under `prefix` and its path, and its name in its place.
+    """The value with every tensor moved to `tensors`, named by `prefix` and its path, and replaced by a reference to that name.
 
-    Mappings whose keys are not texts become pairs; tuples become lists.
+    Mappings whose keys are not all strings become pairs; tuples become lists.
     """
     if isinstance(value, Tensor):
         tensors[prefix] = value
@@ -25,7 +25,7 @@ def flatten_state(value: object, prefix: str, tensors: dict[str, Tensor]) -> Any
 
 
 def unflatten_state(value: object, tensors: dict[str, Tensor]) -> Any:
-    """What `flatten_state` was given."""
+    """The inverse of `flatten_state`, except that tuples stay lists."""
     if isinstance(value, dict):
         if set(value) == {TENSOR}:
             return tensors[value[TENSOR]]

@@ -16,13 +16,13 @@ from augury.train.strategies.strategy import Strategy
 
 
 def network_specs(settings: Settings, strategy: Strategy | None = None) -> list[Spec]:
-    """The networks a training trains: those of `--model A,B`, or as many copies of the one named as the strategy wants.
+    """The networks to train: those of `--model A,B`, or the one named as often as the strategy needs.
 
-    Without a strategy, those that are named. Raises InputError if their number is not the strategy's.
+    Without a strategy, those that are named. Raises InputError if their number does not match the strategy's.
     """
     chains = parse_list(settings.model, "--model")
     if any(len(chain.stages) > 1 for chain in chains):
-        raise InputError(f"--model: {settings.model!r} holds a chain; part several networks by commas")
+        raise InputError(f"--model: {settings.model!r} holds a chain; separate several networks by commas")
     named = [chain.stages[0] for chain in chains]
     wanted = len(named) if strategy is None else strategy.networks
     if len(named) == 1:
@@ -49,10 +49,10 @@ def make_model(settings: Settings, dataset: Dataset) -> nn.Module:
 
 
 def make_networks(settings: Settings, dataset: Dataset, specs: Sequence[Spec]) -> nn.Module:
-    """The networks of these names with their initial weights: one network, or an `nn.ModuleList` of several.
+    """The networks of these specs with their initial weights: one network, or an `nn.ModuleList` of several.
 
-    The first starts from the training's seed, as it does alone; each further one from a seed of its own. The generator is
-    left where the first network's construction left it. To be called inside `torch.random.fork_rng`.
+    The first is initialised from the training's seed, as if alone; each further one from its own seed. PyTorch's generator is
+    left as the first network's construction left it. Call this inside `torch.random.fork_rng`.
     """
     torch.random.manual_seed(settings.seed)
     made = [make_network(specs[0], dataset)]
@@ -64,14 +64,14 @@ def make_networks(settings: Settings, dataset: Dataset, specs: Sequence[Spec]) -
 
 
 def derived_seed(seed: int, name: str, epoch: int = 0) -> int:
-    """A seed for PyTorch's generators, by address."""
-    # On the CPU, wherever networks are being made.
+    """A seed for PyTorch's generators, from the seed, name and epoch as an address."""
+    # On the CPU, also while networks are built on another default device.
     bits = Noise.of(seed, torch.zeros(1, dtype=torch.int64, device="cpu"), epoch=epoch).fold(name).bits(1)
     return int(bits) & (2**63 - 1)
 
 
 def weights_file(number: int) -> str:
-    """The file of a run's network, from 0: model.safetensors, model_2.safetensors, ..."""
+    """The weight file of a run's network, numbered from 0: model.safetensors, model_2.safetensors, ..."""
     return f"model{_suffix(number)}.safetensors"
 
 
@@ -81,7 +81,7 @@ def predictions_file(number: int) -> str:
 
 
 def predictions_table(number: int) -> str:
-    """The same for people: predictions.csv, predictions_2.csv, ..."""
+    """The same as a table for people: predictions.csv, predictions_2.csv, ..."""
     return f"predictions{_suffix(number)}.csv"
 
 

@@ -29,9 +29,9 @@ from augury.train.strategies.strategy import members
 
 
 def epoch_row(training: Training, loss: float, rate: float, logs: dict[str, Tensor], images: int) -> dict[str, Any]:
-    """Evaluate on the validation part and measure what is asked for; the epoch's line of metrics.jsonl.
+    """Evaluate on the validation part, take the requested measurements and return the epoch's line of metrics.jsonl.
 
-    logs: what the strategy logged, summed over the epoch's images.
+    logs: the strategy's logged values, summed over the epoch's images.
     """
     t = training
     classes = len(t.dataset.classes)
@@ -54,9 +54,9 @@ def epoch_row(training: Training, loss: float, rate: float, logs: dict[str, Tens
 
 
 def conclude(training: Training, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Evaluate on the test part and write weights and predictions; result.json's content.
+    """Evaluate on the test part, write weights and predictions, and return result.json's content.
 
-    stage_one: where the training was refined, the figures of the networks as they were before it.
+    If the training was refined, `stage_one` holds the first network's figures before the refinement.
     """
     t = training
     t.selection.restore(t.shown)
@@ -101,7 +101,7 @@ def conclude(training: Training, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def judged(answers: Answers, classes: tuple[str, ...]) -> dict[str, Any]:
-    """The predictions' entries in result.json: every metric, each class, and of one class per image the confusions."""
+    """The predictions' entries in result.json: every metric, the classes' table and, for one class per image, the confusions."""
     found: dict[str, Any] = {"test_metrics": all_metrics(answers)}
     if len(answers.labels):
         found["classes"] = class_table(answers, classes)
@@ -115,7 +115,7 @@ def _tests(t: Training, model: nn.Module, part: Split) -> list[Evaluation]:
 
 
 def figures(tests: list[Evaluation], rows: list[dict[str, Any]], classes: int) -> list[dict[str, Any]]:
-    """Per network: its test accuracy at the end, and the last, best and median of the last ten on the validation part."""
+    """Per network: its final test accuracy and loss, and the last, best and median of the last ten validation accuracies."""
     curves = [[row.get("validation_accuracies", [row["validation_accuracy"]])[k] for row in rows] for k in range(len(tests))]
     return [
         {
@@ -128,12 +128,12 @@ def figures(tests: list[Evaluation], rows: list[dict[str, Any]], classes: int) -
 
 
 def top5(test: Evaluation, classes: int) -> float | None:
-    """The top-5 accuracy, where it says more than that there are five classes or fewer."""
+    """The top-5 accuracy; None for five classes or fewer, where it is always 100 %."""
     return test.accuracy_top5 if classes > 5 else None
 
 
 def write_outcome(folder: Path, number: int, network: nn.Module, part: Split, test: Evaluation, dataset: Dataset) -> None:
-    """A network's weights and its predictions on that part, as arrays and as a table of paths and names for people."""
+    """Write a network's weights and its predictions on `part`, as arrays and as a table of paths and class names for people."""
     weights = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     checkpoint.write_atomically(folder / weights_file(number), safetensors.torch.save(weights))
     packed = io.BytesIO()
@@ -152,8 +152,8 @@ def write_outcome(folder: Path, number: int, network: nn.Module, part: Split, te
 
 
 def prediction_table(names: Sequence[str], part: Split, test: Evaluation, classes: Sequence[str]) -> str:
-    """CSV: path, id, class, prediction, confidence (of the prediction) and label_probability (of the true class); of several
-    labels, whose names `|` parts, then every class's probability in a column of its name."""
+    """CSV: path, id, class, prediction, confidence (of the prediction) and label_probability (of the true class). Several labels
+    are separated by `|`, and the probability of each class follows in a column of that name."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     several = part.kind is TargetKind.SEVERAL

@@ -1,8 +1,8 @@
-"""Overlaps the summing of gradients with the backward pass, by PyTorch's DistributedDataParallel, where a step allows it.
+"""Overlaps the summing of gradients with the backward pass, by PyTorch's DistributedDataParallel, if a step allows it.
 
-The wrapper stands around the whole method, in which a strategy may pass networks several times and hook their layers. It
-wants every parameter to get its gradient in one backward pass, which strategies that update networks in turn do not offer and
-networks with idle parts do not either; those are summed by `World.sum_gradients` afterwards.
+The wrapper encloses the whole method, in which a strategy may run networks several times and hook their layers. It requires
+that every parameter get its gradient in one backward pass, which is not so for strategies that update networks in turn and for
+networks with unused parts; their gradients are summed by `World.sum_gradients` afterwards.
 """
 
 import inspect
@@ -29,10 +29,10 @@ class _Loss(nn.Module):
 
 
 def overlapped(method: Method, world: World) -> DistributedDataParallel | None:
-    """The method's loss with gradients summed during its backward pass; None if that cannot be, as before PyTorch 2.7, whose
-    wrapper would first give every process the running statistics of one.
+    """The method's loss with gradients summed during its backward pass; None if that is impossible, as before PyTorch 2.7, whose
+    wrapper would first overwrite every process's running statistics with those of one.
 
-    To be asked after a first backward pass, whose gradients tell whether all parameters get one, on every process alike.
+    Call this in every process after a first backward pass, whose gradients show whether all parameters get one.
     """
     if world.size == 1 or method.strategy.turns > 1:
         return None
@@ -41,7 +41,7 @@ def overlapped(method: Method, world: World) -> DistributedDataParallel | None:
     named = inspect.signature(DistributedDataParallel).parameters
     if "init_sync" not in named:
         return None
-    # Processes agree already, and running statistics stay their own until an epoch ends. The flag's name changed in PyTorch.
+    # Weights are equal already, and running statistics stay separate until an epoch ends. PyTorch has renamed the flag.
     buffers = "forward_sync_buffers" if "forward_sync_buffers" in named else "broadcast_buffers"
     more: dict[str, Any] = {buffers: False}
     wrapped = DistributedDataParallel(_Loss(method), init_sync=False, **more)
@@ -50,7 +50,7 @@ def overlapped(method: Method, world: World) -> DistributedDataParallel | None:
 
 
 def _sum(state: object, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
-    """Sum, where the wrapper's own way is the mean: every process's loss is already its share of the step's."""
+    """Sum instead of averaging, the wrapper's default, since every process's loss is already its share of the step's."""
     work = dist.all_reduce(bucket.buffer(), async_op=True)
     assert work is not None
     first: Callable[[Any], Tensor] = lambda done: done.value()[0]  # noqa: E731

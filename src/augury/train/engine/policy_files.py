@@ -1,4 +1,4 @@
-"""The policy files that a run uses: their content is kept, so that later changes of the files do not alter the run."""
+"""The policy files that a run uses: their content is kept, so that later edits of the files do not alter the run."""
 
 import functools
 import hashlib
@@ -18,7 +18,7 @@ _NAMING = ("augment", "augment2", "controls")
 
 
 def contents(config: Mapping[str, object]) -> dict[str, str]:
-    """The text of every policy file that settings name, by its name as it was written. Files that are not there are left out."""
+    """The text of every policy file that settings name, by its name as written; missing files are left out."""
     found: dict[str, str] = {}
     for key in _NAMING:
         for name in _named(config.get(key)):
@@ -30,9 +30,9 @@ def contents(config: Mapping[str, object]) -> dict[str, str]:
 
 
 def by_content(config: Mapping[str, object], files: Mapping[str, str], *, as_written: bool = False) -> dict[str, Any]:
-    """Settings with the names of policy files replaced by hashes of their policies: equal for the same policy in another place.
+    """Settings with policy files' names replaced by hashes of their policies, so that the same policy in another place is equal.
 
-    as_written: hashes of the texts, comments and all, as older checkpoints hold them.
+    as_written: hash the texts, including comments, as in older checkpoints.
     """
     replaced = dict(config)
     for key in _NAMING:
@@ -46,18 +46,18 @@ def by_content(config: Mapping[str, object], files: Mapping[str, str], *, as_wri
 
 
 def refuse_edited(kept: Mapping[str, str] | None, where: str) -> None:
-    """InputError naming a policy file whose content is no longer what a run keeps of it."""
+    """InputError naming a policy file that is missing or whose policy differs from the text that a run keeps."""
     for name, text in (kept or {}).items():
         try:
             now = read_text(name)
         except (OSError, ValueError):
-            raise InputError(f"{where}: {name} is not there; write its text back, which is kept under {POLICY_FILES}") from None
+            raise InputError(f"{where}: {name} is missing; restore its text, which is kept under {POLICY_FILES}") from None
         if not same_policy(now, text):
-            raise InputError(f"{where}: {name} was edited since; put its text back, which is kept under {POLICY_FILES}")
+            raise InputError(f"{where}: {name} was edited since; restore its text, which is kept under {POLICY_FILES}")
 
 
 def same_policy(one: str, other: str) -> bool:
-    """Whether two policy files' texts say the same; comments, layout, source and provenance do not count."""
+    """Whether two policy files' texts hold the same policy; comments, layout, source and provenance are ignored."""
     return one == other or _policy(one) == _policy(other)
 
 

@@ -1,7 +1,7 @@
-"""bfloat16 or float32: what `--precision auto` comes to for a training, and the words that say so.
+"""Chooses bfloat16 or float32 for a training with `--precision auto`.
 
-On a CPU, bfloat16 pays for some networks on processors that compute in it, and costs elsewhere. A probe takes the training's own
-network through a few images both ways, for about a second, where the training is long enough to be worth one.
+On a CPU, bfloat16 is faster for some networks on processors that support it, and slower otherwise. A probe of about a second runs
+the training's own network on a few images in both; bfloat16 is used if it is faster and the training long enough.
 """
 
 import copy
@@ -17,22 +17,22 @@ from augury.train.engine.settings import Settings
 from augury.train.strategies.strategy import members
 
 LEAST_GAIN = 1.2
-LEAST_SECONDS = 60.0  # that a training takes in float32: a shorter one is not worth other figures
+LEAST_SECONDS = 60.0  # of a training in float32; in a shorter one, the time saved is not worth different figures
 _IMAGES, _ROUNDS = 32, 3
 
 
 @dataclass(frozen=True)
 class Precision:
-    """bfloat16: whether networks compute in it where that is safe. note: what the run's reader must know."""
+    """bfloat16: whether networks compute in bfloat16 where that is safe. note: for readers of the run's result."""
 
     bfloat16: bool
     note: str | None = None
 
 
 def precision_of(settings: Settings, device: torch.device, model: nn.Module, images: Tensor, per_epoch: int) -> Precision:
-    """What a training computes in. images: uint8 [N,C,H,W], for their size. per_epoch: source images of an epoch.
+    """The precision of a training. images: uint8 [N,C,H,W], for their shape. per_epoch: source images of an epoch.
 
-    AUGURY_PRECISION=float32 or bfloat16 in the environment stands in for what `auto` would find.
+    The environment variable AUGURY_PRECISION, float32 or bfloat16, replaces the choice of `auto`.
     """
     if settings.precision != "auto":
         return Precision(settings.precision == "bfloat16")
@@ -48,11 +48,13 @@ def precision_of(settings: Settings, device: torch.device, model: nn.Module, ima
     needed = single * per_epoch * settings.total_epochs / torch.get_num_threads()
     if needed < LEAST_SECONDS or single < LEAST_GAIN * half:
         return Precision(False)
-    return Precision(True, f"computed in bfloat16, {single / half:.1f} times as fast as float32 here; --precision float32 for that")
+    return Precision(
+        True, f"computed in bfloat16, {single / half:.1f} times as fast as float32 here; --precision float32 avoids it"
+    )
 
 
 def native() -> bool:
-    """Whether this processor computes in bfloat16."""
+    """Whether this processor has bfloat16 instructions."""
     import llvmlite.binding as llvm
 
     features = llvm.get_host_cpu_features()
@@ -60,9 +62,9 @@ def native() -> bool:
 
 
 def probe(model: nn.Module, shape: tuple[int, ...] | torch.Size) -> tuple[float, float]:
-    """Processor seconds of an image's pass there and back, in float32 and in bfloat16: the fastest of a few rounds each.
+    """CPU seconds of a forward and backward pass per image, in float32 and in bfloat16: the fastest of a few rounds each.
 
-    Copies of the networks are passed, so that neither weights nor statistics nor PyTorch's generator move.
+    Runs copies of the networks, so that weights, statistics and PyTorch's generator do not change.
     """
     images = torch.zeros(_IMAGES, *shape).contiguous(memory_format=torch.channels_last)
     networks = [copy.deepcopy(network).train() for network in members(model)]
@@ -75,6 +77,6 @@ def probe(model: nn.Module, shape: tuple[int, ...] | torch.Size) -> tuple[float,
                     with torch.autocast("cpu", torch.bfloat16, enabled=half):
                         logits = network(images)
                     logits.float().square().mean().backward()
-                if turn:  # the first compiles and fills caches
+                if turn:  # the first round compiles and fills caches
                     best[place] = min(best[place], time.process_time() - begun)
     return best[0] / _IMAGES, best[1] / _IMAGES

@@ -1,4 +1,4 @@
-"""Prepares a training from its settings; whatever is refused is refused before anything is written."""
+"""Prepares a training from its settings, with all checks made before anything is written."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -68,9 +68,9 @@ def check(
     world: World | None = None,
     strategy: Strategy | LossFunction | None = None,
 ) -> Checked:
-    """All that can be refused without a network: names, values, what contradicts itself, what the data do not have.
+    """Make all checks that need no network: names, values, contradictions, and requirements on the data.
 
-    streams: the names of images beside the training part. strategy: see `prepare`.
+    streams: the names of additional images. strategy: see `prepare`.
     """
     metric = metric_of(settings.metric, dataset.kind)
     settings = settings.resolved(len(dataset.train.ids), metric.name)
@@ -100,10 +100,10 @@ def prepare(
     world: World | None = None,
     strategy: Strategy | LossFunction | None = None,
 ) -> Training:
-    """Build everything named in the settings; InputError before anything is written when a name or value is wrong.
+    """Build everything named in the settings; InputError, before anything is written, if a name or value is wrong.
 
-    streams: further images beside the training part, uint8 [N,K,C,H,W], by the names strategies ask for. world: the
-    processes that train together. strategy: one made in Python, in place of the one that the settings name.
+    streams: additional images of the training part, uint8 [N,K,C,H,W], by the names under which strategies request them. world:
+    the processes that train together. strategy: one built in Python, instead of the one that the settings name.
     """
     found = check(settings, dataset, streams or (), world, strategy)
     settings, device, dataset = found.settings, found.device, found.dataset

@@ -1,4 +1,4 @@
-"""What `--pretrained` names for each network: a run's folder, a file of weights, or the weights that a library publishes."""
+"""Resolves `--pretrained` for each network: a run's folder, a weight file, or the weights that a library publishes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,9 +23,9 @@ from augury.train.strategies.strategy import Strategy, members
 
 @dataclass(frozen=True)
 class Start:
-    """What one network starts from. text: as the user named it. file: None for published weights. run: the network of the run
-    that the weights are of. classes: their names, in order, where the weights' run says them. expected: the images they were
-    trained on, where that is known."""
+    """The weights that one network starts from. text: as the user wrote it. file: None for published weights. run: the network of
+    the run that the weights come from. classes: the class names of that run, in order, if known. expected: the images that the
+    weights were trained on, if known."""
 
     text: str
     file: Path | None
@@ -39,9 +39,9 @@ class Start:
 
 
 def starts_of(settings: Settings, specs: Sequence[Spec]) -> list[Start | None]:
-    """What each of the networks starts from; None for its own initial weights.
+    """The weights that each network starts from; None for its own initial weights.
 
-    Raises InputError for what is neither there nor published, and where as many are not named as there are networks.
+    Raises InputError for weights that are neither a file nor published, and if neither one nor one per network is named.
     """
     named = parts_of(settings.pretrained)
     if not named:
@@ -69,7 +69,7 @@ def _start(text: str, spec: Spec) -> Start:
 
 
 def _network_of(file: Path) -> str | None:
-    """The network whose weights a run's file holds, as its settings name it."""
+    """The network whose weights a run's file holds, as the run's settings name it."""
     config = RunDirectory(file.parent).config() or {}
     named = parse_list(str(config.get("model", "")), str(file.parent))
     if len(named) == 1:
@@ -79,7 +79,7 @@ def _network_of(file: Path) -> str | None:
 
 
 def with_published(settings: Settings, specs: list[Spec]) -> list[Spec]:
-    """The networks' names, asking their libraries for published weights where `--pretrained` does."""
+    """The networks' specs, requesting published weights from their libraries if `--pretrained` does."""
     starts = starts_of(settings, specs)
     return [
         spec if start is None or start.file is not None
@@ -89,7 +89,7 @@ def with_published(settings: Settings, specs: list[Spec]) -> list[Spec]:
 
 
 def fit_networks(model: nn.Module, settings: Settings, strategy: Strategy, classes: tuple[str, ...]) -> list[str]:
-    """Put the weights of files into networks just built; notes on what was taken. InputError for weights of another network."""
+    """Load weight files into newly built networks; returns notes on what was loaded. InputError for weights of another network."""
     specs, notes = network_specs(settings, strategy), []
     for network, spec, start in zip(members(model), specs, starts_of(settings, specs), strict=True):
         if start is None:
@@ -97,7 +97,7 @@ def fit_networks(model: nn.Module, settings: Settings, strategy: Strategy, class
         if start.file is None:
             note = f"started from published weights of {innermost(spec)} ({start.text})"
         else:
-            name = str(spec) if start.run in (None, str(spec)) else f"{spec} (they are of {start.run})"
+            name = str(spec) if start.run in (None, str(spec)) else f"{spec} (weights of {start.run})"
             keep = start.classes in (None, classes)
             fitted = fit_weights(network, read_weights(start.file, start.where), start.where, name, keep_head=keep)
             note = f"started from {start.text}: {fitted.words()}"
@@ -107,15 +107,15 @@ def fit_networks(model: nn.Module, settings: Settings, strategy: Strategy, class
 
 
 def size_of_weights(settings: Settings) -> tuple[int, int] | None:
-    """The (rows, columns) that the first network's weights were trained on, where that is known."""
+    """The (rows, columns) of the images that the first network's weights were trained on, if known."""
     start = starts_of(settings, network_specs(settings))[0]
     return None if start is None or start.expected is None else start.expected.size
 
 
 def expecting(dataset: Dataset, settings: Settings) -> Dataset:
-    """The data set with the mean and deviation that the weights expect, and a note that says so; as it is without weights.
+    """The data set with the mean and deviation that the weights expect, and a note that says so; unchanged without weights.
 
-    Raises InputError where several networks' weights expect different ones.
+    Raises InputError if the weights of several networks expect different ones.
     """
     if settings.pretrained is None or settings.normalization == "data":
         return dataset
@@ -144,7 +144,7 @@ def _noted(dataset: Dataset, note: str) -> Dataset:
 
 
 def _for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...] | None:
-    """Per channel: the mean for a single one, repeated where there was a single one; None where neither can be."""
+    """`values` for another number of channels: their mean for one channel, a single value repeated; None if neither fits."""
     if len(values) == channels:
         return values
     if channels == 1:

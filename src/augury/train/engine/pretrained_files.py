@@ -1,4 +1,4 @@
-"""The files of weights that a run starts from: their hashes are kept, so that it is not resumed from others."""
+"""The weight files that a run starts from: their hashes are kept, so that it is not resumed with others."""
 
 import functools
 from collections.abc import Mapping
@@ -13,16 +13,16 @@ _ENDINGS = (".pt", ".pth", ".safetensors", ".bin", ".ckpt", ".tar")
 
 
 def parts_of(text: object) -> list[str]:
-    """What `--pretrained` names, one for each network."""
+    """The weights that `--pretrained` names: one for all networks, or one for each, separated by commas."""
     if not isinstance(text, str) or not text.strip():
         return []
     return [text] if _there(Path(text).expanduser()) else [part.strip() for part in text.split(",")]
 
 
 def file_of(text: str, where: str) -> Path | None:
-    """The file of weights that a text names, that of a run for its folder; None for what can only be a published name.
+    """The weight file that a text names, or that of the run in a folder; None if the text can only be a published name.
 
-    Raises InputError for a path where nothing is, and for a folder without a finished run.
+    Raises InputError for a path that does not exist, and for a folder without a finished run.
     """
     path = Path(text).expanduser()
     if path.is_dir():
@@ -37,8 +37,7 @@ def file_of(text: str, where: str) -> Path | None:
 
 
 def hashes(config: Mapping[str, object]) -> dict[str, str]:
-    """The SHA-256 sum of every file of weights that settings name, by its name as it was written; files that are not there are
-    left out."""
+    """The SHA-256 hash of every weight file that settings name, by its name as written; missing files are left out."""
     found = {}
     for text in parts_of(config.get("pretrained")):
         try:
@@ -52,7 +51,7 @@ def hashes(config: Mapping[str, object]) -> dict[str, str]:
 
 
 def by_hash(config: Mapping[str, object], files: Mapping[str, str]) -> dict[str, Any]:
-    """Settings with the names of files of weights replaced by their hashes: equal for the same weights in another place."""
+    """Settings with the names of weight files replaced by their hashes, so that the same weights in another place are equal."""
     parts = parts_of(config.get("pretrained"))
     if not any(part in files for part in parts):
         return dict(config)
@@ -60,14 +59,14 @@ def by_hash(config: Mapping[str, object], files: Mapping[str, str]) -> dict[str,
 
 
 def refuse_changed(kept: Mapping[str, str] | None, now: Mapping[str, str], where: str) -> None:
-    """InputError naming a file of weights that is no longer the one of a kept hash."""
+    """InputError naming a weight file whose hash is no longer the one that was kept."""
     for name, known in (kept or {}).items():
         if now.get(name, known) != known:
             raise InputError(f"{where}: the weights {name} are not those it was started from; put them back")
 
 
 def kept_hashes(config: Mapping[str, object]) -> dict[str, str]:
-    """What config.yaml keeps of the files of weights."""
+    """The hashes of weight files in config.yaml."""
     found = config.get(PRETRAINED_FILES)
     return dict(found) if isinstance(found, Mapping) else {}
 
@@ -81,7 +80,7 @@ def _there(path: Path) -> bool:
 
 @functools.lru_cache(maxsize=32)
 def _hash(file: Path, changed: int, size: int) -> str:
-    """changed, size: the file's, so that another file of the name is read anew."""
+    """The file's hash. changed, size: the file's, so that a file that was replaced is hashed again."""
     from augury.train.models.weights_file import digest
 
     return digest(file)

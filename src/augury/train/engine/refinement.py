@@ -1,4 +1,4 @@
-"""The refinement that the settings ask for."""
+"""The refinement that the settings specify."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ def refinement_of(settings: Settings) -> Refinement:
 
 
 def check_refinement(settings: Settings, pipelines: tuple[Pipeline, ...], strategy: Strategy) -> list[str]:
-    """InputError for options that contradict each other; a note where there is nothing to switch off, as in a reference row."""
+    """InputError for options that contradict each other; returns a note if no stage can be switched off, as in a reference row."""
     s = settings
     if not s.refined:
         given = [
@@ -35,22 +35,22 @@ def check_refinement(settings: Settings, pipelines: tuple[Pipeline, ...], strate
     intensive = any(stage.intensive for pipeline in pipelines for stage in pipeline.stages)
     if intensive or strategy.intensive or s.refine_mode == "nothing":
         return []
-    return [f"{s.augment} has no intensive stage: the refinement trains on with it, at its own rate"]
+    return [f"{s.augment} has no intensive stage: the refinement continues with it, at its own learning rate"]
 
 
 def intensity_at(settings: Settings, epoch: int) -> float:
-    """How much is left of intensive stages in an epoch (0-based), see `Refinement`."""
+    """The intensity of intensive stages in an epoch (0-based), see `Refinement`."""
     return refinement_of(settings).intensity(epoch, settings.total_epochs)
 
 
 def check_statistics(settings: Settings, networks: Iterable[nn.Module]) -> None:
-    """InputError if there are no statistics to estimate, or where averaged weights would move on all the same."""
+    """InputError if there are no statistics to estimate, or if averaged weights would change nevertheless."""
     if settings.refine_mode != "statistics":
         return
     if not all(any(map(_normalises, network.modules())) for network in networks):
         raise InputError(f"--refine-mode statistics: {settings.model} has no batch normalisation; leave the refinement out")
     if settings.model_ema_decay is not None:
-        raise InputError("--refine-mode statistics: the weights stay, but --model-ema-decay goes on averaging them; leave one out")
+        raise InputError("--refine-mode statistics: keeps the weights, but --model-ema-decay still averages them; leave one out")
 
 
 def _normalises(module: nn.Module) -> bool:
@@ -58,19 +58,19 @@ def _normalises(module: nn.Module) -> bool:
 
 
 def estimates_only(settings: Settings, clock: Clock) -> bool:
-    """Whether a step leaves the weights alone and estimates the statistics of batch normalisation."""
+    """Whether a step only estimates the statistics of batch normalisation, without updating the weights."""
     return settings.refine_mode == "statistics" and clock.intensity == 0
 
 
 @contextmanager
 def estimating(networks: Iterable[nn.Module]) -> Iterator[None]:
-    """Batch normalisation's statistics from nothing, as the plain mean over the batches seen while this lasts."""
+    """Re-estimate the statistics of batch normalisation, as the plain mean over the batches in this context."""
     every = [module for network in networks for module in network.modules()]
     normal = [module for module in every if isinstance(module, BatchNorm) and _normalises(module)]
     before = [module.momentum for module in normal]
     for module in normal:
         module.reset_running_stats()
-        module.momentum = None  # PyTorch's word for the mean over all batches
+        module.momentum = None  # in PyTorch, the plain mean over all batches
     try:
         yield
     finally:

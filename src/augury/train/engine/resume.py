@@ -24,13 +24,13 @@ _PARTS = ("model.", "extra.", "optimizer.", "selected.", "average.")
 
 
 def save(training: Training, folder: Path) -> None:
-    """Write the checkpoint of the epochs done so far, after their metrics: it never knows more epochs than they do."""
+    """Write a checkpoint of the epochs done so far, after flushing their metrics, so that it never has more epochs than they."""
     RunDirectory(folder).flush_metrics()
     checkpoint.save_checkpoint(folder, *_contents(training))
 
 
 def _contents(t: Training) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The content of a checkpoint: tensors by name, and the rest."""
+    """The content of a checkpoint: tensors by name, and the other state."""
     tensors = {f"model.{k}": v for k, v in t.model.state_dict().items()}
     tensors |= {f"extra.{k}": v for k, v in t.method.extra.state_dict().items()}
     tensors |= {f"optimizer.{k}": v for k, v in checkpoint.optimizer_tensors(t.optimizer).items()}
@@ -49,10 +49,10 @@ def _contents(t: Training) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def record_epoch(training: Training, row: dict[str, Any]) -> None:
-    """Write an epoch's metrics and, where it is time, its checkpoint; end stage one where it is over.
+    """Write an epoch's metrics and, if one is due, a checkpoint; end stage one if it is over.
 
-    What stage one ends with is the network that it chose; the refinement goes on from its last weights, as published. Where
-    patience ended it early, the refinement's epochs keep their numbers, so that its rates and draws do.
+    Stage one's result is the network that it chose; the refinement continues from its last weights, as in the paper. If
+    patience ended stage one early, the refinement's epochs keep their numbers, and so their learning rates and draws.
     """
     t = training
     ends = t.settings.refined and t.selection.ended is None and _stage_one_over(t)
@@ -61,7 +61,7 @@ def record_epoch(training: Training, row: dict[str, Any]) -> None:
     if t.output.directory is not None:
         t.output.directory.append_metrics(row)
         if ends:
-            # Before the checkpoint that goes on from it: a kill between the two would otherwise lose it for good.
+            # Written before the checkpoint that continues from it: a kill between the two would otherwise lose it for good.
             checkpoint.save_as(t.output.directory.path / checkpoint.STAGE_ONE, *_contents(t))
     if ends:
         t.selection.end_stage_one(t.epoch)
@@ -73,7 +73,7 @@ def record_epoch(training: Training, row: dict[str, Any]) -> None:
 
 
 def _chosen(t: Training) -> dict[str, Tensor]:
-    """The weights that stage one ends with."""
+    """The weights of stage one's result."""
     chosen = t.selection.weights or t.shown.state_dict()
     return {name: tensor.detach().cpu().clone() for name, tensor in chosen.items()}
 
@@ -83,9 +83,9 @@ def _stage_one_over(t: Training) -> bool:
 
 
 def resume(training: Training, directory: RunDirectory | None) -> list[dict[str, Any]]:
-    """Restore the folder's checkpoint; the metrics of the epochs it holds. Without one, start from the beginning.
+    """Restore the folder's checkpoint and return the metrics of its epochs; without one, start from the beginning.
 
-    The first process reads the file and tells the others. Raises InputError if the data are no longer those of the checkpoint.
+    The first process reads the file and sends it to the others. Raises InputError if the data are not those of the checkpoint.
     """
     t = training
     if directory is None and t.world.size == 1:
@@ -107,7 +107,7 @@ def resume(training: Training, directory: RunDirectory | None) -> list[dict[str,
             t.progress.stage_one = _stage_one(directory.path, t.average is not None)
     rows = t.world.from_first(rows)
     if t.settings.refined and t.selection.ended is None and (t.epoch >= t.settings.stage_one or t.selection.stopped(t.epoch)):
-        # A checkpoint of before the stages chose for themselves, or of when stage one's end was written after it.
+        # A checkpoint of an older version, in which the stages did not choose separately or stage one's end was written after it.
         if directory is not None and t.world.leads and not t.progress.stage_one and t.epoch <= t.settings.stage_one:
             t.progress.stage_one = _chosen(t)
             checkpoint.save_as(directory.path / checkpoint.STAGE_ONE, *_contents(t))
@@ -117,13 +117,13 @@ def resume(training: Training, directory: RunDirectory | None) -> list[dict[str,
 
 
 def _note_missing(t: Training, rows: int) -> None:
-    """Say so where metrics.jsonl knows fewer epochs than the checkpoint."""
+    """Add a note if metrics.jsonl has fewer epochs than the checkpoint."""
     left_out = 0 if t.selection.ended is None else t.settings.stage_one - t.selection.ended[0]  # patience ended stage one early
     known = t.epoch - left_out
     if rows < known:
         t.progress.notes.append(
             f"metrics.jsonl held {rows} of the {known} epochs of the checkpoint: curves and figures over epochs lack "
-            f"{known - rows}; the network does not"
+            f"{known - rows}; the network is complete"
         )
 
 
@@ -135,7 +135,7 @@ def _restore(t: Training, found: checkpoint.Found) -> None:
     if (before := state.get("processes", t.world.size)) != t.world.size:  # older checkpoints do not say
         started = "without torchrun" if before == 1 else f"by `torchrun --nproc-per-node {before}`"
         raise InputError(
-            f"--resume: the run was started in {before} process{'es' if before > 1 else ''} and would draw and average otherwise "
+            f"--resume: the run was started in {before} process{'es' if before > 1 else ''} and would draw and average differently "
             f"in {t.world.size}; the checkpoint of epoch {state['epoch']} is kept; start it {started}"
         )
     try:
@@ -148,15 +148,15 @@ def _restore(t: Training, found: checkpoint.Found) -> None:
 
 
 def _deciding(settings: Settings, *, as_written: bool = False) -> dict[str, Any]:
-    """The settings that decide a training's result, as plain values: the checkpoint's fingerprint of them. See `by_content`."""
+    """The settings that determine a training's result, as plain values, to recognise its checkpoints. See `by_content`."""
     plain = json.loads(json.dumps(settings.dict()))
-    plain = by_content(plain, contents(plain), as_written=as_written)  # a search's policies may have moved with it
+    plain = by_content(plain, contents(plain), as_written=as_written)  # a search's policy files may have been moved with it
     plain = by_hash(plain, hashes(plain))
     return {key: value for key, value in plain.items() if key not in (*HARMLESS, "data", "device")}
 
 
 def _refuse_another(t: Training, state: dict[str, Any]) -> None:
-    """InputError for a checkpoint of another training: another seed, network, ..."""
+    """InputError if the checkpoint is of another training, for example with another seed or network."""
     own, other = _deciding(t.settings), state.get("settings")
     if other is None:  # older checkpoints do not have them
         return
@@ -182,13 +182,13 @@ def _load(t: Training, found: checkpoint.Found, parts: dict[str, dict[str, Tenso
     t.selection.load(state["selection"], parts["selected."])
     if (begun := state.get("bfloat16", t.bfloat16)) != t.bfloat16:  # older checkpoints do not have it
         t.bfloat16 = begun
-        t.progress.notes.append(f"begun in {'bfloat16' if begun else 'float32'}, in which it went on, whatever a probe says now")
+        t.progress.notes.append(f"started in {'bfloat16' if begun else 'float32'} and continued in it, whatever a probe finds now")
     if found.damaged:
         t.progress.notes.append(f"{found.damaged} was damaged; resumed from the checkpoint before it, of epoch {t.epoch}")
     if state.get("threads", torch.get_num_threads()) != torch.get_num_threads():
         t.progress.notes.append(
-            f"resumed with {torch.get_num_threads()} threads, begun with {state['threads']}: sums round differently, so that the "
-            "result is not bit for bit that of an unbroken run"
+            f"resumed with {torch.get_num_threads()} threads, started with {state['threads']}: sums round differently, so that the "
+            "result is not bit for bit that of an uninterrupted run"
         )
 
 
@@ -204,7 +204,7 @@ def _part(tensors: dict[str, Tensor], start: str) -> dict[str, Tensor]:
 
 
 def fingerprint(split: Split) -> int:
-    """A checksum of the training part's ids, labels and, where they lie in memory, images."""
+    """A checksum of the training part's ids, labels and, if they are in memory, images."""
     parts = [split.ids, split.labels] + ([split.images] if isinstance(split.images, Tensor) and split.images.is_cpu else [])
     value = 0
     for part in parts:

@@ -13,7 +13,7 @@ from augury.train.data.dataset import Retrieval, Split
 
 @dataclass(frozen=True)
 class Ranking:
-    """rank1, rank5 and mean_average_precision in percent, over `queries` that have anything to be found."""
+    """rank1, rank5 and mean_average_precision in percent, over the `queries` that have a match in the gallery."""
 
     rank1: float
     rank5: float
@@ -26,18 +26,18 @@ class Ranking:
 
 
 def retrieve(model: nn.Module, data: Retrieval, normalize: Normalize, device: torch.device) -> Ranking:
-    """The ranking by the cosine of the features that the network's head is given."""
+    """The ranking by the cosine similarity of the features that enter the network's head."""
     assert data.query.groups is not None and data.gallery.groups is not None
     query, gallery = (features(model, part, normalize, device) for part in (data.query, data.gallery))
     return ranked(1 - query @ gallery.T, data.query.labels, data.query.groups, data.gallery.labels, data.gallery.groups)
 
 
 def ranked(distance: Tensor, identity: Tensor, camera: Tensor, among: Tensor, cameras: Tensor) -> Ranking:
-    """From distances [Q,G]; identities and cameras int64 [Q] of the queries and [G] of the gallery.
+    """The ranking by distances [Q,G]; identities and cameras are int64 [Q] of the queries and [G] of the gallery.
 
-    As Market-1501's protocol has it (Zheng et al. 2015, section 5): for each query, images of the same person under the
-    same camera and those of identity -1 are left out. Average precision is the mean of the precision at every hit.
-    Queries with nothing to find are left out and not counted.
+    Follows Market-1501's protocol (Zheng et al. 2015, section 5): for each query, images of the same person by the same
+    camera and those of identity -1 are left out. Average precision is the mean of the precision at every hit. Queries without
+    a match are left out and not counted.
     """
     first, five, precision = [], [], []
     for row in range(len(identity)):
@@ -60,7 +60,7 @@ def ranked(distance: Tensor, identity: Tensor, camera: Tensor, among: Tensor, ca
 def features(
     model: nn.Module, split: Split, normalize: Normalize, device: torch.device, *, batch_size: int = 256
 ) -> Tensor:  # fmt: skip
-    """What the network's head is given, of length 1: float32 [N,D] on the CPU; the network's mode is put back."""
+    """The features that enter the network's head, scaled to length 1, float32 [N,D] on the CPU. Its mode is restored."""
     training, head = model.training, model.head
     assert isinstance(head, nn.Module)
     seen: list[Tensor] = []

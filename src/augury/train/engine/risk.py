@@ -14,7 +14,7 @@ from augury.train.strategies.strategy import members
 
 
 def wants_risk(settings: Settings, epoch: int) -> bool:
-    """Whether the risks are measured after an epoch (1-based): those named, every so many, and then both stages' last."""
+    """Whether to measure the risks after an epoch (1-based): those named, and every N-th with both stages' last."""
     s = settings
     regular = s.risk_every is not None and (epoch % s.risk_every == 0 or epoch in (s.stage_one, s.total_epochs))
     return regular or epoch in s.risk_epochs
@@ -24,9 +24,9 @@ def wants_risk(settings: Settings, epoch: int) -> bool:
 def risk_gap(training: Training) -> dict[str, float]:
     """Mean cross-entropies of the first network over the training part, in nats, in evaluation mode.
 
-    clean: un-augmented images with their labels. augmented: the images as the epoch that was just trained augmented them,
-    with the labels that the mixes left. label_entropy: the floor that mixed labels put under `augmented`; excess:
-    augmented - label_entropy, the mean Kullback-Leibler divergence to the labels, which is comparable between methods.
+    clean: un-augmented images with their labels. augmented: images augmented as in the epoch just trained, with their mixed
+    labels. label_entropy: the entropy of mixed labels, a lower bound of `augmented`. excess: augmented - label_entropy, the
+    mean Kullback-Leibler divergence to the labels, which is comparable between methods.
     The paper does not say which mode batch normalisation was in; evaluation mode is our reading.
     """
     t = training
@@ -53,7 +53,7 @@ def _sums(t: Training, network: nn.Module, rows: Tensor, epoch: int, step: int) 
     seen = views(t, share, clock, {})
     seen.counts = Counts()
     if t.method.saliency is not None:
-        # A map for every batch, whatever `every` says, and counted nowhere: this is measuring, not training.
+        # Compute a map for every batch, whatever `every` is, and count none: this is a measurement, not training.
         seen.saliency = t.method.saliency.source
     seen.smoothing = 0.0
     batch = seen()
@@ -63,6 +63,6 @@ def _sums(t: Training, network: nn.Module, rows: Tensor, epoch: int, step: int) 
         plain = network(t.method.normalize.normalise(t.data.train.images[rows].to(t.device)))
     labels = Targets.of(t.data.train.labels[rows], len(t.dataset.classes))
     parts = [labels.loss(plain), targets.loss(logits), targets.entropy()]
-    # Stages may repeat images: every mean is over its own rows.
+    # Stages may repeat images, so each mean is over its own rows.
     means = [part.double().mean() * len(rows) for part in parts]
     return torch.stack([*means, torch.tensor(float(len(rows)), dtype=torch.float64, device=t.device)])

@@ -34,7 +34,7 @@ OnEpoch = Callable[[dict[str, Any]], None]
 
 @dataclass
 class Trainer:
-    """Runs a training. capture: what records its steps on the device, where they are recorded. followed: who is told of it."""
+    """Runs a training. capture: records its steps as CUDA graphs; None if they run eagerly. followed: the trackers that log it."""
 
     training: Training
     capture: Capture | None = None
@@ -47,11 +47,11 @@ class Trainer:
             self.capture = Capture(t.device)
 
     def run(self, directory: RunDirectory | None = None, on_epoch: OnEpoch | None = None) -> dict[str, Any]:
-        """Train to the last epoch, from the folder's checkpoint where there is one; the test part is read once, at the end.
+        """Train to the last epoch, resuming from the folder's checkpoint if it has one; the test part is read once, at the end.
 
         Returns result.json's content. With a folder, writes metrics.jsonl and checkpoints, and at the end the weights and
-        test predictions of every network (result.json is the caller's: RunDirectory.finish). Raises RunError when the loss
-        is no longer finite (with a reproduction in the folder) and when memory runs out.
+        test predictions of every network (the caller writes result.json: RunDirectory.finish). Raises RunError if the loss
+        becomes non-finite (the step is saved in the folder) or memory runs out.
         """
         t = self.training
         with explained(t.settings.batch_size):
@@ -65,11 +65,11 @@ class Trainer:
                             on_epoch(rows[-1])
                 return self.conclude(rows)
             except BaseException:
-                self.followed.close({})  # as a training that broke off
+                self.followed.close({})  # without a summary: the training did not finish
                 raise
 
     def conclude(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        """Evaluate the finished training on the test part, once; result.json's content."""
+        """Evaluate the finished training on the test part, once, and return result.json's content."""
         if self.capture is not None and self.capture.note:
             self.training.progress.notes.append(self.capture.note)
         result = conclude(self.training, rows)
@@ -78,7 +78,7 @@ class Trainer:
         return result | ({"notes": notes} if notes else {})
 
     def begin(self, directory: RunDirectory | None) -> list[dict[str, Any]]:
-        """Start, or resume from the folder's checkpoint where it has one; the metrics of the epochs already trained."""
+        """Start, or resume from the folder's checkpoint if it has one; returns the metrics of the epochs already trained."""
         t = self.training
         t.progress.clock = WallClock()
         t.output.directory = directory if t.world.leads else None
@@ -88,20 +88,20 @@ class Trainer:
         return rows
 
     def record(self, row: dict[str, Any]) -> None:
-        """Write an epoch's metrics and, where it is time, its checkpoint; remember the weights at the end of stage one."""
+        """Write an epoch's metrics and, if one is due, a checkpoint; keep the weights at the end of stage one."""
         record_epoch(self.training, row)
         self.followed.scalars(row)
 
     def train_epoch(self, *, evaluated: bool = True) -> dict[str, Any]:
-        """One epoch and the evaluation on the validation part; the epoch's line of metrics.jsonl. Without the evaluation, which
-        changes nothing of the training, there is no line."""
+        """Train one epoch, evaluate it on the validation part and return its line of metrics.jsonl; the line is empty without the
+        evaluation, which does not affect the training."""
         tally = self.open_epoch()
         for _ in self.steps(tally):
             pass
         return self.close_epoch(tally, evaluated=evaluated)
 
     def train_to_the_end(self) -> dict[str, Any]:
-        """All epochs without a record, evaluated after the last one alone; that epoch's line of metrics.jsonl."""
+        """Train all epochs without writing files, evaluate only the last one, and return its line of metrics.jsonl."""
         t, row = self.training, dict[str, Any]()
         with torch.random.fork_rng(devices=cuda_devices(t.device)):
             for epoch in range(t.settings.total_epochs):
@@ -111,7 +111,7 @@ class Trainer:
     def open_epoch(self) -> Tally:
         """Put the networks into training mode and start counting."""
         t = self.training
-        # The networks' own noise (dropout) starts anew with every epoch, so that a resumed run draws the same.
+        # The networks' own noise (dropout) is reseeded every epoch, so that a resumed run draws the same values.
         name = f"network of process {t.world.rank}" if t.world.rank else "network"
         torch.random.manual_seed(derived_seed(t.settings.seed, name, t.epoch))
         t.method.train()
@@ -120,7 +120,7 @@ class Trainer:
         return Tally(Stopwatch(t.device), torch.zeros((), device=t.device))
 
     def steps(self, tally: Tally) -> Iterator[None]:
-        """The epoch's steps, one at a time."""
+        """Run the epoch's steps, yielding after each."""
         t = self.training
         other = None if t.data.unlabelled is None else t.data.unlabelled.epoch(t.epoch, t.steps_per_epoch, t.batch_size)
         before, watch = replace(t.counts), Watch(t)
@@ -148,7 +148,7 @@ class Trainer:
                 yield
 
     def close_epoch(self, tally: Tally, *, evaluated: bool = True) -> dict[str, Any]:
-        """Evaluate, measure what is asked for, and say how the epoch was; nothing of that unless `evaluated`."""
+        """End the epoch; if `evaluated`, evaluate it, take the requested measurements and return its line of metrics.jsonl."""
         t = self.training
         loss = tally.total.item() / max(1, tally.images)
         wall, device = tally.watch.read()
@@ -162,7 +162,7 @@ class Trainer:
         return epoch_row(t, loss, tally.rate, tally.logs, tally.images) if evaluated else {}
 
     def shares(self) -> Iterator[Share]:
-        """The rows of each of the epoch's steps that this process computes, and how often each was seen before in it."""
+        """This process's rows of each of the epoch's steps, and how often each row was seen earlier in the epoch."""
         t = self.training
         for rows, visits in self._batches():
             own, weight = t.world.share(rows)
@@ -180,7 +180,7 @@ class Trainer:
                              each=t.strategy.images_per_class)  # fmt: skip
 
     def _step(self, share: Share, streams: dict[str, Drawn]) -> tuple[Tensor, dict[str, Tensor]]:
-        """One optimiser step on these rows: the sum of its turns' losses and of what they log."""
+        """One optimiser step on these rows; returns the sums of its turns' losses and of their logged values."""
         t = self.training
         clock = t.method.clock
         program = t.strategy.program(clock)

@@ -1,4 +1,4 @@
-"""The folder of a run, opened so that nothing is lost or half-written."""
+"""The folder of a run, opened so that no file is lost or half-written."""
 
 import json
 import os
@@ -25,12 +25,12 @@ FILES = (
 )  # fmt: skip
 
 
-# The files of a run's further networks.
+# The files of a run's second and further networks.
 _FURTHER = re.compile(r"model_\d+\.safetensors|predictions_\d+\.(npz|csv)")
 
 
 class _Dumper(yaml.SafeDumper):
-    """Text of several lines as it stands."""
+    """Writes text of several lines as a literal block."""
 
 
 _Dumper.add_representer(
@@ -42,7 +42,7 @@ _Dumper.add_representer(
 class RunDirectory:
     """A folder that holds config.yaml, metrics.jsonl, checkpoints, and, once finished, result.json.
 
-    lock: what keeps other processes out of a folder that was opened to be written, for as long as this object is there.
+    lock: keeps other processes out of a folder opened for writing, for as long as this object exists.
     """
 
     path: Path
@@ -52,12 +52,11 @@ class RunDirectory:
     def open(
         path: Path, config: dict[str, Any], *, overwrite: bool = False, resume: bool = False, may_change: Collection[str] = ()
     ) -> "RunDirectory":
-        """Make or reopen the folder and write config.yaml.
+        """Create or reopen the folder and write config.yaml.
 
-        Raises InputError when it cannot be written, when another process works in it, when it holds a run and neither `overwrite`
-        nor `resume` is set, when both are, and when a resumed run's settings differ from the ones given (naming them), but for
-        those that cannot alter the result and those in `may_change`.
-        Overwriting removes a run's own files and no others.
+        Raises InputError if it cannot be written, if another process uses it, if it holds a run and neither `overwrite` nor
+        `resume` is set, if both are, and if a resumed run's settings differ from those given (naming them), except those that do
+        not affect the result and those in `may_change`. Overwriting removes only a run's own files.
         """
         refuse_both(resume, overwrite)
         made, files = RunDirectory(path), contents(config)
@@ -78,7 +77,7 @@ class RunDirectory:
         old = self.config()
         if old is not None and not resume:
             state = "a finished run" if self.result() is not None else "an unfinished run"
-            raise InputError(f"--output {self.path}: holds {state}; add --overwrite to replace it or --resume to go on")
+            raise InputError(f"--output {self.path}: holds {state}; add --overwrite to replace it or --resume to continue")
         if old is not None:
             self._compare(old, config, may_change)
         used = plugins.recorded(config)
@@ -87,13 +86,13 @@ class RunDirectory:
             write_atomically(self.path / "config.yaml", yaml.dump(written, Dumper=_Dumper, sort_keys=False).encode())
 
     def release(self) -> None:
-        """Let other processes work in the folder."""
+        """Unlock the folder for other processes."""
         if self.lock is not None:
             self.lock.release()
 
     def _compare(self, old: dict[str, Any], config: dict[str, Any], may_change: Collection[str]) -> None:
         """InputError naming the settings that may not change."""
-        # A setting that an older file does not know had its default.
+        # A setting that is missing from an older file had its default.
         defaults = {f.name: f.default for f in fields(Settings) if f.default is not MISSING}
         defaults = {k: list(v) if isinstance(v, tuple) else v for k, v in defaults.items()}
 
@@ -102,9 +101,9 @@ class RunDirectory:
 
         kept, files = old.get(POLICY_FILES) or {}, config.get(POLICY_FILES) or {}
         edited = [name for name, text in kept.items() if not same_policy(files.get(name, text), text)]
-        # Who may change the augmentations looks after their rows himself: a search trains a changed policy anew.
+        # A caller that may change the augmentations handles edited policies itself: a search retrains them.
         if edited and "augment" not in may_change:
-            raise InputError(f"--resume: the policy file {edited[0]} was edited since {self.path} was started; put its text back")
+            raise InputError(f"--resume: the policy file {edited[0]} was edited since {self.path} was started; restore its text")
         refuse_changed(kept_hashes(old), kept_hashes(config), f"--resume: {self.path}")
         before, now = by_content(old, kept or files), by_content(config, files)
         before, now = by_hash(before, kept_hashes(old)), by_hash(now, kept_hashes(config))
@@ -115,8 +114,8 @@ class RunDirectory:
             raise InputError(f"--resume: {self.path} was started with other settings: {words}; set them back")
 
     def config(self) -> dict[str, Any] | None:
-        """The settings the run was started with; None if there is no run. InputError if it used a plug-in that is not
-        loaded, or another version of one."""
+        """The settings that the run was started with; None if there is no run. InputError if the file is damaged, or if the run
+        used a plug-in that is not loaded or another version of one."""
         file = self.path / "config.yaml"
         if not file.exists():
             return None
@@ -168,7 +167,7 @@ class RunDirectory:
             raise RunError(f"{self.path}/metrics.jsonl: cannot be written ({error.strerror}); the checkpoint is kept") from None
 
     def flush_metrics(self) -> None:
-        """Have what was appended on the disk."""
+        """Flush the appended metrics to the disk."""
         try:
             with open(self.path / "metrics.jsonl", "ab") as file:
                 os.fsync(file.fileno())
@@ -176,7 +175,7 @@ class RunDirectory:
             raise not_written(self.path / "metrics.jsonl", error) from None
 
     def finish(self, result: dict[str, Any]) -> None:
-        """Write result.json; from here on the run counts as finished, and other processes may work in the folder."""
+        """Write result.json, which marks the run as finished, and unlock the folder."""
         write_json(self.path / "result.json", result)
         self.release()
 
@@ -213,7 +212,7 @@ def _unreadable(file: Path, error: OSError) -> InputError:
 
 
 def _row(line: str) -> dict[str, Any] | None:
-    """A line of metrics; None if it was cut short."""
+    """A line of metrics; None if it is truncated."""
     try:
         found = json.loads(line)
     except ValueError:
@@ -222,6 +221,6 @@ def _row(line: str) -> dict[str, Any] | None:
 
 
 def refuse_both(resume: bool, overwrite: bool) -> None:
-    """Raises InputError if both flags are given."""
+    """InputError if both flags are given."""
     if resume and overwrite:
         raise InputError("--resume: given together with --overwrite, which would remove what is to be resumed; leave one out")

@@ -15,9 +15,9 @@ from augury.train.engine.streams import grouped_order, repeated_order
 def epoch_batches(
     split: Split, groups: Tensor | None, seed: int, epoch: int, *, batch_size: int, images: int, steps: int, each: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """(rows, visits) int64 of each of an epoch's steps: balanced over `groups` int64 [N] where given, else shuffled.
+    """(rows, visits) int64 of each of an epoch's steps: balanced over `groups` int64 [N] if given, else shuffled.
 
-    images: how many an epoch reads, again and again where there are fewer. each: images of a class that come together.
+    images: how many an epoch reads, repeating images if there are fewer. each: images per class in a batch, 0 for any number.
     """
     ids = split.ids
     if groups is not None:
@@ -32,7 +32,7 @@ def epoch_batches(
 
 
 def check_balanced(count: int, batch_size: int, what: str) -> None:
-    """InputError if a batch cannot hold every one of `count` groups, or of whatever `what` says."""
+    """InputError if a batch cannot hold each of `count` groups or classes. what: "groups" or "classes"."""
     if batch_size < count:
         raise InputError(
             f"--batch-size {batch_size}: fewer than the {count} {what} that each batch must hold; give at least {count}"
@@ -44,9 +44,9 @@ def balanced_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """(rows, visits) int64 of each of an epoch's steps; batch_size // G rows of each of the G groups that occur.
 
-    ids, cells int64 [N]: the images and their groups. Each group runs through its own shuffled passes, independently of the
-    others, anew in every epoch; `visits` is the pass, so that an image that comes again in an epoch is augmented anew.
-    Depends on nothing but seed and epoch, so nothing is to be saved.
+    ids, cells int64 [N]: the images and their groups. In every epoch, each group is read in shuffled passes of its own;
+    `visits` is the number of the pass, so that an image repeated within an epoch gets a new augmentation. Depends only on seed
+    and epoch, so that no state needs saving.
     """
     present = torch.unique(cells).tolist()
     each = batch_size // len(present)
@@ -57,7 +57,7 @@ def balanced_batches(
 
 
 def _stream(rows: Tensor, ids: Tensor, seed: int, epoch: int, length: int) -> tuple[Tensor, Tensor]:
-    """`length` rows of one group, pass after pass, and the pass of each."""
+    """`length` rows of one group in successive shuffled passes, and the pass of each row."""
     noise = Noise.of(seed, ids[rows], epoch=epoch).fold("balanced")
     passes = -(-length // len(rows))
     order = torch.argsort(noise.bits(passes), dim=0, stable=True)

@@ -9,7 +9,7 @@ REFINED_LR = 1e-3
 
 
 def check_schedule(settings: Settings) -> None:
-    """InputError for epochs that the training does not have and milestones that its schedule does not look at."""
+    """InputError for epochs that the training does not have and milestones that its schedule does not use."""
     s = settings
     if s.warmup_epochs >= s.epochs:
         raise InputError(f"--warmup-epochs {s.warmup_epochs:g}: must be fewer than --epochs {s.epochs}, or --lr is never reached")
@@ -35,9 +35,10 @@ def learning_rate(
     """The rate at a 0-based step of `steps`.
 
     During `warmup` steps it rises linearly from `warmup_from` to `base` (Goyal et al. 2017, arXiv:1706.02677, section 2.2).
-    cosine: then half a cosine from base to 0 over the steps that are left (Loshchilov and Hutter 2017, without restarts).
+    cosine: half a cosine from `base` to 0 over the remaining steps (Loshchilov and Hutter 2017, without restarts).
     cosine_part: 7/32 of a cosine, so that the rate falls to a fifth (UDA and FixMatch: cos(7 pi t / 16)).
-    multistep: multiplied by `rate` at every milestone, step: after every `every` steps, both counted from the start; constant.
+    multistep: multiplied by `rate` at every milestone. step: multiplied by `rate` after every `every` steps. Both count from
+    the first step. constant: `base`.
     """
     if step < warmup:
         return warmup_from + (base - warmup_from) * step / warmup
@@ -53,10 +54,11 @@ def learning_rate(
 
 
 def rate_at(settings: Settings, step: int, steps_per_epoch: int) -> float:
-    """The learning rate of a training's step: its schedule over `epochs`, and that of the refinement.
+    """The learning rate of a training's step, by its schedule over `epochs` and then by that of the refinement.
 
-    The refinement's is constant, or with refine_sched=cosine falls to 0 from where it starts: `refine_lr`, or else the rate
-    of stage one's last step. With `refine_at` alone the training's own schedule goes on.
+    The refinement's rate is constant, or falls to 0 with refine_sched=cosine. It starts at `refine_lr` or, if that is unset, at
+    the rate of stage one's last step (after a cosine, see `_refined`). With `refine_at` alone, the training's own schedule
+    continues.
     """
     s = settings
     if step // steps_per_epoch < s.stage_one or (s.refine_epochs == 0 and s.refine_lr is None and s.refine_sched == "constant"):
@@ -67,11 +69,11 @@ def rate_at(settings: Settings, step: int, steps_per_epoch: int) -> float:
 
 
 def _refined(s: Settings, first: int, steps_per_epoch: int) -> float:
-    """The rate that the refinement starts from."""
+    """The rate at which the refinement starts."""
     if s.refine_lr is not None:
         return s.refine_lr
     if s.refine_epochs and s.sched == "cosine":
-        # The paper: the last epoch's rate, and after a cosine, which ends at 0, "a reasonably small value".
+        # The paper takes the last epoch's rate and, after a cosine, which ends at 0, "a reasonably small value".
         return s.peak_lr / 100 if s.opt != "sgd" else REFINED_LR
     return _scheduled(s, first - 1, steps_per_epoch)
 

@@ -1,7 +1,7 @@
-"""Chooses the epoch whose network is kept, and when to stop: the last, or the best on the validation part.
+"""Chooses the epoch whose network is kept, the last or the best on the validation part, and when to stop.
 
-A refined training has two stages, and both choose for themselves: stage one which network is its own, and the refinement
-among its own epochs, so that it neither falls short of beginning nor is thrown away for an epoch before it.
+A refined training has two stages, each of which chooses among its own epochs, so that the refinement is neither skipped by early
+stopping nor discarded for an epoch before it.
 """
 
 from dataclasses import dataclass, field
@@ -22,9 +22,9 @@ from augury.train.engine.settings import MetricName
 @dataclass
 class Selection:
     """select: `last`; `validation`, the epoch with the best `metric` on the validation part; `worst_group`, the one with the
-    highest accuracy of the worst group there (the first of equals). patience: epochs without a better one after which the
-    stage stops. best, epoch, weights: of the stage that is being trained. ended: the epoch (1-based) that stage one ended
-    after, and the one whose network it chose, once it is over.
+    highest accuracy of the worst group there (the first of equals). patience: epochs without improvement after which a stage
+    stops. best, epoch, weights: of the epoch chosen so far in the current stage. ended: once stage one is over, its last epoch
+    (1-based) and the epoch that it chose.
     """
 
     select: str
@@ -38,16 +38,16 @@ class Selection:
     ended: tuple[int, int] | None = None
 
     def check(self, validation: Split) -> None:
-        """InputError if the validation part cannot answer what is selected by."""
+        """InputError if the validation part lacks the groups to select by, or `patience` has no metric to watch."""
         if self.select == "worst_group" and (self.groups is None or bool((self.groups.of_split(validation) < 0).all())):
             raise InputError(
                 "--select worst_group: the validation part has no groups; add a `group` there, or select by validation"
             )
         if self.patience is not None and self.select == "last":
-            raise InputError("--patience: says when the validation stops getting better; add --select validation or worst_group")
+            raise InputError("--patience: needs a selection on the validation part; add --select validation or worst_group")
 
     def see(self, epoch: int, found: Evaluation, validation: Split, model: nn.Module) -> dict[str, Any]:
-        """Take in an epoch (1-based); what metrics.jsonl says of its groups."""
+        """Evaluate an epoch (1-based) for selection, keeping the best weights; returns its entries for metrics.jsonl."""
         row: dict[str, Any] = {}
         if self.groups is not None and validation.groups is not None:
             row["validation_worst_group"] = group_accuracy(found.prediction, validation, self.groups).worst
@@ -72,17 +72,17 @@ class Selection:
         return self.patience is not None and self.epoch > 0 and epoch - self.epoch >= self.patience
 
     def end_stage_one(self, epoch: int) -> None:
-        """Stage one is over after this epoch; the refinement chooses among its own."""
+        """End stage one after this epoch; the refinement chooses among its own epochs."""
         self.ended = (epoch, self.epoch or epoch)
         self.best, self.epoch, self.weights = -1.0, 0, {}
 
     def restore(self, model: nn.Module) -> None:
-        """Give the model the selected epoch's weights."""
+        """Load the selected epoch's weights into the model."""
         if self.weights:
             model.load_state_dict(self.weights)
 
     def notes(self, last: int) -> list[str]:
-        """Which epochs' networks the figures are those of, in words; nothing where it is the last of every stage."""
+        """Notes on which epochs' networks the figures are of; none if each stage kept its last."""
         said = []
         by = "validation accuracy" if self._by.name == "accuracy" else f"{self._by.title} on the validation part"
         if self.ended is not None and self.patience is not None and self.ended[0] - self.ended[1] >= self.patience:
@@ -95,8 +95,8 @@ class Selection:
         return said
 
     def outcome(self) -> dict[str, Any]:
-        """For result.json: what chose, the epoch (1-based) it chose, and that epoch's figure, in the unit of
-        the metric, which is named unless it is accuracy."""
+        """For result.json: the criterion, the chosen epoch (1-based) and its validation figure, in the unit of the metric, which is
+        named unless it is accuracy."""
         named = {} if self._by.name == "accuracy" else {"metric": self._by.name}
         return {"by": self.select, **named, "epoch": self.epoch, "validation": self.best}
 
@@ -104,7 +104,7 @@ class Selection:
         return {"best": self.best, "epoch": self.epoch, "ended": self.ended}
 
     def load(self, state: dict[str, Any], weights: dict[str, Tensor]) -> None:
-        """Put back what a checkpoint kept."""
+        """Restore the state from a checkpoint."""
         self.best, self.epoch, self.weights = state["best"], state["epoch"], weights
         ended = state.get("ended")  # older checkpoints do not have it
         self.ended = None if ended is None else (ended[0], ended[1])

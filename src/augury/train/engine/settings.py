@@ -1,4 +1,4 @@
-"""Settings: everything that decides a training's result, as written into config.yaml."""
+"""Settings: everything that determines a training's result, as written into config.yaml."""
 
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any, Literal, get_args, get_type_hints
@@ -14,25 +14,25 @@ MetricName = Literal[
     "accuracy", "balanced", "macro_f1", "auroc", "worst_class", "worst_group", "log_loss", "map", "map_micro"
 ]  # fmt: skip
 
-# Settings that cannot alter a result, so that a resumed run may change them.
+# Settings that do not affect the result, so that a resumed run may change them.
 HARMLESS = frozenset({"data_dir", "cache", "log", "decode_workers", "stream", "checkpoint_seconds"})
 
-# Where config.yaml keeps the texts of the policy files that a run was told to use.
+# The key in config.yaml of the texts of a run's policy files.
 POLICY_FILES = "policy_files"
-# Where it keeps the hashes of the files of weights that a run started from.
+# The key in config.yaml of the hashes of the weight files that a run started from.
 PRETRAINED_FILES = "pretrained_files"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One training. Names, augmentations and strategies are written in the grammar of `augury.core.grammar`.
+    """The settings of one training. Augmentations, strategies and networks are written in the grammar of `augury.core.grammar`.
 
-    augment2: the second pipeline, for strategies whose views may differ in it. model: a network, or as many as the strategy
-    trains, separated by commas. fraction, label_noise: see `augury.train.data.subsets`.
+    augment2: a second pipeline, for strategies that can augment their views differently. model: a network, or one for each that
+    the strategy trains, separated by commas. fraction, label_noise: see `augury.train.data.subsets`.
 
-    lr is what one batch is trained with; with `lr_base_size` it is the rate of that many images, scaled linearly to the batch.
-    decay_milestones: epochs, or fractions of `epochs` where below 1. grad_accum_steps: parts into which a batch is cut, one
-    after another through the network; the images of an optimiser step stay the same. refine_*: `engine.refinement`.
+    lr: the highest learning rate; with `lr_base_size`, for batches of that many images, scaled linearly to the batch size.
+    decay_milestones: epochs, or fractions of `epochs` if below 1. grad_accum_steps: micro-batches that a batch is split into;
+    the images of an optimiser step stay the same. refine_*: see `augury.train.engine.refinement`.
     """
 
     data: str
@@ -45,27 +45,27 @@ class Settings:
     augment2: str | None = flag(
         None,
         "Augmentation and strategy",
-        "second augmentation, for strategies whose views may differ in it, such as ait",
+        "second augmentation, for strategies that can augment their views differently, such as ait",
         value="AUGMENTATION",
     )
-    strategy: str = flag("erm", "Augmentation and strategy", "how the loss is made of the augmented images", value="STRATEGY")
+    strategy: str = flag("erm", "Augmentation and strategy", "how the loss is computed from the augmented images", value="STRATEGY")
     model: str = flag(
         "small_cnn",
         "Network",
-        "network: a name of `augury list`, torchvision:NAME or timm:NAME; A,B for strategies that train several",
+        "network: a name from `augury list`, torchvision:NAME or timm:NAME; A,B for strategies that train several",
         value="NETWORK",
     )
     pretrained: str | None = flag(
         None,
         "Trained weights",
-        "what networks start from: a file of weights, a run's folder, yes or a tag for published ones; A,B for several networks",
+        "initial weights: a file, a run's folder, or yes or a tag for published ones; A,B for several networks",
         value="FILE|RUN|yes|TAG",
-        unset="nothing",
+        unset="random",
     )
     freeze: Literal["backbone"] | Annotated[int, Interval(1)] | None = flag(
         None,
         "Trained weights",
-        "what stays as it is: backbone, all but the head, or a number of stages after the stem",
+        "what is not trained: backbone (all but the head), or the stem and N stages after it",
         value="backbone|N",
         unset="nothing",
     )
@@ -76,7 +76,7 @@ class Settings:
         unset="one rate for all",
     )
     normalization: Literal["weights", "data"] = flag(
-        "weights", "Trained weights", "whose mean and deviation images are normalised by, where --pretrained is given"
+        "weights", "Trained weights", "with --pretrained: normalise images by the weights' mean and deviation, or by the data's"
     )
     epochs: Annotated[int, Interval(1)] = flag(60, "Optimisation", "passes over the training part")
     batch_size: Annotated[int, Interval(2)] | None = flag(
@@ -98,7 +98,7 @@ class Settings:
     )
     lr: Annotated[float, Interval(0)] = flag(0.1, "Learning rate", "highest learning rate", value="RATE")
     lr_base_size: Annotated[int, Interval(1)] | None = flag(
-        None, "Learning rate", "--lr is meant for batches of N images, and is scaled linearly to --batch-size", unset="not scaled"
+        None, "Learning rate", "batch size that --lr is meant for; it is scaled linearly to --batch-size", unset="not scaled"
     )
     momentum: Annotated[float, Interval(0, 0.9999)] = flag(0.9, "Optimisation", "momentum; the first beta of adam and adamw")
     nesterov: bool = flag(True, "Optimisation", "sgd: Nesterov momentum")
@@ -124,7 +124,7 @@ class Settings:
         0.0, "Optimisation", "label smoothing: the weight that is spread evenly over all classes"
     )
     clip_grad: Annotated[float, Interval(1e-9)] | None = flag(
-        None, "Optimisation", "largest norm of the gradient", unset="not clipped"
+        None, "Optimisation", "maximum norm of the gradient", unset="not clipped"
     )
     grad_accum_steps: Annotated[int, Interval(1)] = flag(
         1, "Optimisation", "micro-batches per optimiser step, to save memory; the images of a step stay the same"
@@ -164,23 +164,23 @@ class Settings:
         0, "Optimisation", "seed of weights, order and augmentation; with --seeds, the first of them"
     )
     sampling: Literal["shuffled", "groups", "classes"] = flag(
-        "shuffled", "Data", "groups, classes: every batch holds equally many images of every group, or of every class"
+        "shuffled", "Data", "groups or classes: every batch holds equally many images of each group or class"
     )
     class_weights: Literal["none", "balanced"] = flag(
         "none",
         "Optimisation",
-        "balanced: every class weighs the same in the loss, however rare it is; of several labels, being there as much as not",
+        "balanced: every class weighs the same in the loss, however rare; with several labels, so do presence and absence",
     )
     select: Literal["last", "validation", "worst_group"] = flag(
         "last",
         "Choice of the network",
-        "epoch whose network is kept; validation chooses by --metric on the validation part, worst_group by the worst group there",
+        "epoch whose network is kept; validation: best --metric on the validation part, worst_group: best worst group there",
     )
     metric: MetricName | None = flag(
         None,
         "Choice of the network",
-        "what networks are compared by, and what --select validation and a search choose by",
-        unset="accuracy; map where an image may have several labels",
+        "metric by which networks are compared, and by which --select validation and a search choose",
+        unset="accuracy; map if images may have several labels",
     )
     patience: Annotated[int, Interval(1)] | None = flag(
         None,
@@ -195,39 +195,39 @@ class Settings:
     image_size: Annotated[int, Interval(1)] | tuple[Annotated[int, Interval(1)], ...] | None = flag(
         None,
         "Data",
-        "side to which images are brought, or rows and columns, such as 256,128",
+        "side in pixels to which images are resized, or rows and columns, such as 256,128",
         value="N|ROWS,COLUMNS",
-        unset="the images' own, where they agree; with --pretrained, the weights'",
+        unset="the images' own, if all are the same; with --pretrained, the weights'",
     )
     resize: Literal["cover", "fit", "stretch"] = flag(
         "cover",
         "Data",
-        "how images of another shape are brought to --image-size: cover crops the centre, fit pads with black, stretch distorts",
+        "how images of another shape are resized to --image-size: cover crops the centre, fit pads with black, stretch distorts",
     )
     intensity_range: str = flag(
-        "auto", "Data", "values that become grey levels 0 to 255 in images of more than 8 bits: auto, or LOW,HIGH", value="RANGE"
+        "auto", "Data", "values mapped to grey levels 0 to 255 in images of more than 8 bits: auto, or LOW,HIGH", value="RANGE"
     )
     fraction: Annotated[float, Interval(0, 1)] = flag(
-        1.0, "Data", "fraction of the training images that is used, the same images for every seed"
+        1.0, "Data", "fraction of the training images to use, the same images for every seed"
     )
     label_noise: Annotated[float, Interval(0, 1)] = flag(
-        0.0, "Data", "fraction of the training labels that is replaced by random ones, the same for every seed"
+        0.0, "Data", "fraction of the training labels replaced by random ones, the same for every seed"
     )
     labels: Annotated[int, Interval(1)] | None = flag(
         None,
         "Data",
-        "number of labels that are used, stratified by class; the other training images count as unlabelled",
+        "number of labels to use, stratified by class; the other training images count as unlabelled",
         unset="all",
     )
     labels_per_class: Annotated[int, Interval(1)] | None = flag(None, "Data", "the same, as a number per class", unset="all")
-    device: str = flag("auto", "Device and speed", "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one", value="DEVICE")
+    device: str = flag("auto", "Device and speed", "cpu, cuda, cuda:1, ...; auto uses a GPU if there is one", value="DEVICE")
     precision: Literal["auto", "float32", "bfloat16"] = flag(
         "auto",
         "Device and speed",
-        "floating-point precision; auto takes bfloat16 where the device computes in it and a probe finds it faster",
+        "floating-point precision; auto uses bfloat16 if the device supports it and a probe finds it faster",
     )
     draws: Draws = flag(
-        "independent", "Device and speed", "stratified: every image meets every strength, operation and side evenly over the epochs"
+        "independent", "Device and speed", "stratified: over the epochs, each image gets all strengths, operations and sides evenly"
     )
     capture: bool = flag(True, "Device and speed", "on a GPU: capture whole training steps in CUDA graphs")
     stream: Literal["auto", "yes", "no"] = flag(
@@ -236,14 +236,14 @@ class Settings:
     cache: str | None = flag(
         None,
         "Device and speed",
-        "folder where decoded images are kept for later commands, or off; the oldest go when it is full",
+        "folder where decoded images are kept for later commands, or off; the oldest are deleted when it is full",
         value="DIR|off",
         unset="~/.cache/augury/decoded",
     )
     log: str | None = flag(
         None,
         "Device and speed",
-        "trackers that are told of every epoch: tensorboard, wandb, mlflow, separated by commas, with options",
+        "trackers that log every epoch: tensorboard, wandb, mlflow, separated by commas, with options",
         value="A,B,...",
         unset="none",
     )
@@ -251,21 +251,21 @@ class Settings:
         None, "Device and speed", "processes that decode streamed images", unset="one per core"
     )
     checkpoint_seconds: Annotated[float, Interval(0)] = flag(
-        0.0, "Device and speed", "seconds between checkpoints at least; 0 writes one after every epoch", value="SECONDS"
+        0.0, "Device and speed", "minimum seconds between checkpoints; 0 writes one after every epoch", value="SECONDS"
     )
 
     @staticmethod
     def of(values: dict[str, Any], where: str) -> "Settings":
-        """From a flat mapping; InputError naming the field, its range or the nearest field.
+        """Settings from a flat mapping; InputError naming the field and its range, or the nearest known field.
 
-        What a run's config.yaml keeps beside the settings is left out.
+        The keys POLICY_FILES and PRETRAINED_FILES of a run's config.yaml are ignored.
         """
         return Settings(**checked(Settings, {k: v for k, v in values.items() if k not in (POLICY_FILES, PRETRAINED_FILES)}, where))
 
     def resolved(self, images: int, metric: MetricName = "accuracy") -> "Settings":
-        """With the batch size filled in for a training part of `images`, and the metric where none is named.
+        """With the batch size chosen for a training part of `images` images if unset, and the metric set to `metric` if unset.
 
-        128, or a smaller power of two (at least 8) that makes six steps an epoch of few images.
+        The batch size is 128, or for few images the largest power of two (at least 8) that gives six or more steps per epoch.
         """
         size = min(128, 1 << max(3, (images // 6).bit_length() - 1)) if self.batch_size is None else self.batch_size
         return replace(self, batch_size=size, metric=self.metric or metric)
@@ -277,17 +277,17 @@ class Settings:
 
     @property
     def stage_one(self) -> int:
-        """Epochs before the refinement; all where there is none."""
+        """Epochs before the refinement; all if there is none."""
         return self.epochs if self.refine_at is None else self.refine_at
 
     @property
     def total_epochs(self) -> int:
-        """Epochs with those that refinement adds."""
+        """Epochs including those that refinement adds."""
         return self.epochs + self.refine_epochs
 
     @property
     def peak_lr(self) -> float:
-        """The highest learning rate, scaled to the batch where that is asked for (once the batch size is resolved)."""
+        """The highest learning rate, scaled to the resolved batch size if `lr_base_size` is set."""
         return self.lr if self.lr_base_size is None else self.lr * (self.batch_size or self.lr_base_size) / self.lr_base_size
 
     def dict(self) -> dict[str, Any]:
@@ -306,7 +306,7 @@ def checked(kind: Any, values: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _number(value: object, hint: object) -> Any:
-    """Where the type holds numbers with a fraction, `1e-2` as one: YAML 1.1 takes it for a word, wanting `1.0e-2`."""
+    """Text such as `1e-2` as a float if the type holds floats: YAML 1.1 reads it as a string, since it requires `1.0e-2`."""
     if isinstance(value, list | tuple):
         return [_number(each, hint) for each in value]
     if not isinstance(value, str) or not _holds_float(hint):

@@ -1,4 +1,4 @@
-"""The parts of a training, checked before anything is written."""
+"""Checks the parts of a training before anything is written."""
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ from augury.train.strategies.strategy import Strategy, members
 def begin_groups(
     settings: Settings, dataset: Dataset, strategy: Strategy, pipelines: tuple[Pipeline, ...], streams: set[str]
 ) -> Groups | None:
-    """The data's groups, told to a strategy that wants them; InputError if what the settings ask for is not there."""
+    """The data's groups, passed to a strategy that needs them; InputError if the data lack what the settings require."""
     missing = sorted(set(strategy.streams) - {"train", "unlabelled"} - streams)
     if missing:
         raise InputError(f"--strategy {settings.strategy}: needs {missing[0]} images; `augury patch` makes them")
@@ -46,9 +46,9 @@ def begin_groups(
 
 
 def class_weights(settings: Settings, labels: Tensor, classes: tuple[str, ...]) -> Tensor | None:
-    """float32 [classes] by which a class's part of the loss is multiplied: images / (classes * images of the class), so that
-    every class weighs the same and the mean over the images is 1. Of several labels: what a class that is there counts for,
-    images without it / images with it. InputError for a class without training images."""
+    """float32 [classes], the factor of each class's loss: images / (classes * images of the class), so that all classes weigh
+    the same and the mean over the images is 1. With several labels per image, the factor of a present label: images without it /
+    images with it. InputError if a class has no training image or, with several labels, if every image has it."""
     if settings.class_weights == "none":
         return None
     kind = TargetKind.of(labels)
@@ -67,7 +67,7 @@ def class_weights(settings: Settings, labels: Tensor, classes: tuple[str, ...]) 
 
 
 def check_labels(settings: Settings, dataset: Dataset, strategy: Strategy, pipelines: tuple[Pipeline, ...]) -> None:
-    """InputError for what is defined for one class per image, where the data have several labels."""
+    """InputError if the data have several labels per image and a setting is defined for one class per image."""
     if dataset.kind is TargetKind.ONE:
         return
     several = "and DATA has several labels per image"
@@ -89,7 +89,7 @@ def check_labels(settings: Settings, dataset: Dataset, strategy: Strategy, pipel
 
 
 def check_channels(dataset: Dataset, pipelines: tuple[Pipeline, ...]) -> None:
-    """InputError for operations that do not take the data's images, of other channels than grey or red, green and blue."""
+    """InputError if an operation cannot take images of the data's number of channels, other than 1 (grey) and 3 (RGB)."""
     _, channels, height, width = dataset.train.images.shape
     if channels in (1, 3):
         return
@@ -102,7 +102,7 @@ def check_channels(dataset: Dataset, pipelines: tuple[Pipeline, ...]) -> None:
 
 
 def one_class_only(dataset: Dataset, command: str) -> None:
-    """InputError for a command that is defined for one class per image, where the data have several labels."""
+    """InputError if the data have several labels per image, which `command` does not support."""
     if dataset.kind is TargetKind.SEVERAL:
         raise InputError(
             f"{command}: is defined for one class per image, and DATA {dataset.name} has several labels; use train or compare"
@@ -110,7 +110,7 @@ def one_class_only(dataset: Dataset, command: str) -> None:
 
 
 def check_update(settings: Settings, strategy: Strategy, world: World) -> None:
-    """InputError for ways to train that contradict themselves or that a strategy does not allow."""
+    """InputError for settings that contradict each other or that the strategy does not support."""
     check_schedule(settings)
     if settings.grad_accum_steps > 1 and strategy.turns > 1:
         raise InputError(f"--grad-accum-steps: --strategy {settings.strategy} keeps values between a step's updates; leave it out")
@@ -125,12 +125,12 @@ def check_update(settings: Settings, strategy: Strategy, world: World) -> None:
         if settings.sampling == "groups":
             raise InputError("--sampling groups: balances whole batches; leave out --grad-accum-steps, or use several processes")
     if strategy.images_per_class and (settings.grad_accum_steps > 1 or world.size > 1):
-        raise InputError(f"--strategy {settings.strategy}: compares the images of whole batches; train it in one piece")
+        raise InputError(f"--strategy {settings.strategy}: needs whole batches; use one process without --grad-accum-steps")
 
 
 @torch.no_grad()
 def check_images(model: nn.Module, settings: Settings, dataset: Dataset) -> None:
-    """InputError if a network cannot take the data's images, such as ones too small for its poolings; one image tells."""
+    """InputError if a network cannot take the data's images, for example if they are too small for its pooling; tries one image."""
     _, channels, height, width = dataset.train.images.shape
     parameter = next(model.parameters())
     image = torch.zeros(1, channels, height, width, device=parameter.device)
@@ -150,7 +150,7 @@ def check_images(model: nn.Module, settings: Settings, dataset: Dataset) -> None
 
 
 def first_two(split: Split, classes: int) -> Batch:
-    """The first two images, for a look whether everything fits."""
+    """The first two images, for trying out a training's parts."""
     return Batch(
         split.images[torch.arange(2, device=split.labels.device)[: len(split.ids)]],
         Targets.of(split.labels[:2].cpu(), classes).to(split.labels.device),
@@ -164,7 +164,7 @@ def on_device(split: Split, device: torch.device) -> Split:
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` is a CUDA device where there is one; InputError for a device that is not there."""
+    """The named device; `auto` picks a CUDA device if there is one. InputError if the device is not available."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -1,4 +1,4 @@
-"""The data of a training, as its settings say."""
+"""Loads the data of a training as its settings specify."""
 
 from dataclasses import replace
 from typing import Any
@@ -11,17 +11,17 @@ from augury.train.engine.settings import Settings
 
 
 def data_key(settings: Settings) -> tuple[Any, ...]:
-    """The key of the data that `load_for` gives: settings with the same key share them."""
+    """A key for the data that `load_for` returns: settings with equal keys share them."""
     s = settings
     weights = None if s.pretrained is None else (s.pretrained, s.normalization, s.model)
     return s.data, s.data_dir, s.validation, s.image_size, s.resize, s.intensity_range, s.fraction, s.label_noise, weights
 
 
 def load_for(settings: Settings, like: Preparation | None = None) -> Dataset:
-    """The data set with the settings' fraction of training images and noise in their labels; InputError as `load`.
+    """The data set with the settings' fraction of training images and label noise; raises InputError as `load` does.
 
-    With weights to start from, images have the size (where no other is asked for) and the normalisation that these expect, and
-    notes say so. like: bring files to exactly this instead, as a trained network needs it.
+    With pretrained weights, images have the size (unless one is set) and the normalisation that the weights expect, as the
+    notes say. like: prepare files exactly like this instead, as a trained network requires.
     """
     size = settings.image_size
     weights = None if settings.pretrained is None or size is not None or like is not None else size_of_weights(settings)
@@ -31,7 +31,7 @@ def load_for(settings: Settings, like: Preparation | None = None) -> Dataset:
         cache=settings.cache,
     )  # fmt: skip
     if weights is not None:
-        note = f"images are brought to {weights[0]}x{weights[1]}, the size of the weights; --image-size for another"
+        note = f"images are resized to {weights[0]}x{weights[1]}, the size of the weights; set --image-size for another"
         dataset = replace(dataset, notes=(*dataset.notes, note))
     if like is None:
         dataset = expecting(dataset, settings)

@@ -19,7 +19,7 @@ from augury.train.method.views import Source, StepViews, belonging
 
 
 class NotFinite(Exception):
-    """Raised within a step, before its update, where looking at the loss costs nothing."""
+    """Raised within a step, before its update, if the loss is not finite and reading it costs nothing (on the CPU)."""
 
     def __init__(self, loss: float) -> None:
         super().__init__(loss)
@@ -27,7 +27,7 @@ class NotFinite(Exception):
 
 
 def check_now(loss: Tensor) -> None:
-    """On the CPU, raise NotFinite before the weights are touched."""
+    """On the CPU, raise NotFinite if the loss is not finite, before the weights change."""
     if loss.device.type == "cpu":
         value = loss.item()
         if not math.isfinite(value):
@@ -37,9 +37,9 @@ def check_now(loss: Tensor) -> None:
 def compute(
     training: Training, share: Share, streams: dict[str, Drawn], clock: Clock, program: Hashable, epoch: Tensor | None = None
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """A step's turns, each with an update of its own; without any where only statistics are estimated.
+    """Run a step's turns, each with its own update (none if only statistics are estimated); returns the loss and the logs.
 
-    epoch: the clock's as a tensor, for a step that is captured.
+    epoch: the clock's epoch as a tensor, if the step is captured.
     """
     t = training
     total = torch.zeros((), device=t.device)
@@ -74,12 +74,12 @@ def compute(
 
 
 def _summing(t: Training, *, last: bool) -> AbstractContextManager[None]:
-    """Gradients that are summed over processes during the backward pass are summed in that of the last piece alone."""
+    """A context in which gradients that are summed during the backward pass are summed only in that of the last piece."""
     return nullcontext() if t.overlapped is None or last else t.overlapped.no_sync()
 
 
 def views(training: Training, share: Share, clock: Clock, streams: dict[str, Drawn]) -> StepViews:
-    """The views of a step on these rows, to be looked at outside a step."""
+    """The views of a step on these rows, for use outside a step."""
     return training.method.views(sources(training, share, streams), clock, share.count)
 
 
@@ -89,7 +89,7 @@ def sources(training: Training, share: Share, streams: dict[str, Drawn]) -> dict
 
     def train() -> Batch:
         batch = rows_of(data.train, share.rows, share.visits, classes, share.images)
-        # A row that a process computes for nothing belongs to no group, or it would count in the group's mean.
+        # A row with weight 0 is removed from its group, or it would count in the group's mean.
         return batch if share.weight or batch.groups is None else batch.replace(groups=torch.full_like(batch.groups, -1))
 
     found: dict[str, Source] = {"train": train}
@@ -103,13 +103,13 @@ def sources(training: Training, share: Share, streams: dict[str, Drawn]) -> dict
 def rows_of(
     split: Split, rows: Tensor, visits: Tensor | None, classes: int, images: Tensor | None = None, *, labelled: bool = True
 ) -> Batch:
-    """Rows of a split as they are. images: their pixels, uint8 [B,C,H,W], where they are at hand already."""
+    """Rows of a split, not augmented. images: their pixels, uint8 [B,C,H,W], if already loaded."""
     pixels, ids = split.images[rows] if images is None else images, split.ids[rows]
     if not labelled:
         return Batch(pixels, None, ids, visits=visits)
     labels = split.labels[rows]
     if labels.ndim == 2:
         targets = Targets.of(labels, classes)
-    else:  # unchecked, because a look at values would stall a GPU
+    else:  # unchecked, since reading values would stall a GPU
         targets = Targets(labels[:, None], torch.ones(len(labels), 1, device=labels.device), classes)
     return Batch(pixels, targets, ids, visits=visits, groups=None if split.groups is None else split.groups[rows])

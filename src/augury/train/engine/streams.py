@@ -1,4 +1,4 @@
-"""The rows of a step in each stream: labelled images, repeated where they are few, and unlabelled ones."""
+"""The rows of a step in each stream: labelled images, repeated if there are few, and unlabelled images."""
 
 from dataclasses import dataclass, replace
 
@@ -13,7 +13,7 @@ from augury.train.strategies.strategy import Strategy
 
 @dataclass(frozen=True)
 class Drawn:
-    """Some rows of a split with how often each was read before in the epoch; `labelled`: whether its labels may be seen."""
+    """Rows of a split, and how often each was read earlier in the epoch. labelled: whether their labels may be used."""
 
     split: Split
     rows: Tensor
@@ -21,14 +21,14 @@ class Drawn:
     labelled: bool = True
 
     def share(self, number: int, count: int) -> "Drawn":
-        """Every count-th of the rows, from `number` on."""
+        """Every `count`-th row, starting at row `number`."""
         return self if count == 1 else replace(self, rows=self.rows[number::count], visits=self.visits[number::count])
 
 
 def repeated_order(ids: Tensor, seed: int, epoch: int, count: int, name: str = "order") -> tuple[Tensor, Tensor]:
-    """`count` row numbers int64 and how often each came before: all rows in a hashed order, then all in another, ...
+    """`count` row numbers int64 and how often each came before, in passes over all rows, each in a hashed order of its own.
 
-    The first time through is the order of `augury.train.engine.order.epoch_order`.
+    The first pass has the order of `augury.train.engine.order.epoch_order`.
     """
     parts, visits = [], []
     for visit in range(-(-count // max(1, len(ids)))):
@@ -42,7 +42,7 @@ def repeated_order(ids: Tensor, seed: int, epoch: int, count: int, name: str = "
 
 @dataclass
 class Unlabelled:
-    """All training images without their labels, `ratio` times as many a step as labelled ones."""
+    """All training images without their labels; a step has `ratio` times as many of them as labelled images."""
 
     split: Split
     ratio: int
@@ -55,7 +55,7 @@ class Unlabelled:
 
 @dataclass(frozen=True)
 class UnlabelledEpoch:
-    """The order of one epoch, cut into steps."""
+    """The order of one epoch, split into steps."""
 
     source: Unlabelled
     rows: Tensor
@@ -68,7 +68,7 @@ class UnlabelledEpoch:
 
 
 def check_groups(strategy: Strategy, batch_size: int) -> None:
-    """InputError if the strategy wants so many images of every class in a batch and the batch size is no multiple."""
+    """InputError if the strategy needs k images of each class in a batch and the batch size is not a multiple of k, at least 2k."""
     each = strategy.images_per_class
     if each and (batch_size % each or batch_size // each < 2):
         raise InputError(
@@ -79,14 +79,14 @@ def check_groups(strategy: Strategy, batch_size: int) -> None:
 def grouped_order(
     split: Split, seed: int, epoch: int, count: int, *, batch_size: int, each: int
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """As `repeated_order`, in batches of `batch_size / each` classes with `each` images of every one of them.
+    """As `repeated_order`, but in batches of `batch_size / each` classes with `each` images of each class.
 
-    Classes come in a hashed order, again and again in another one; a class's images in a hashed order, from where its
-    last turn ended. Where a round of classes does not fill its last batch, that batch is left out; only where there are
-    fewer classes than a batch wants is a class twice in it.
+    Every round takes the classes in a new hashed order; a class's images come in a hashed order that continues where its
+    last turn ended. A last batch that a round of classes does not fill is dropped; a class occurs twice in a batch only if
+    there are fewer classes than a batch needs.
     """
     classes, device = batch_size // each, split.ids.device
-    all_ids, labels = split.ids.cpu(), split.labels.cpu()  # one by one below, which would wait for a GPU each time
+    all_ids, labels = split.ids.cpu(), split.labels.cpu()  # read one by one below, which would wait for a GPU each time
     places = [(labels == label).nonzero()[:, 0] for label in labels.unique()]
     representatives = torch.stack([all_ids[rows[0]] for rows in places]) if places else all_ids[:0]
     orders: dict[tuple[int, int], Tensor] = {}

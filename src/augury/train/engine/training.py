@@ -1,4 +1,4 @@
-"""Training: everything a run holds while it trains. It acts on nothing; `step`, `run` and `resume` act on it."""
+"""Training: the state of a run while it trains, as data on which `step`, `run` and `resume` operate."""
 
 from dataclasses import dataclass, field
 
@@ -23,8 +23,8 @@ from augury.train.strategies.strategy import Strategy, members
 
 @dataclass
 class TrainingData:
-    """What is trained on and validated with, on the training's device. further: images that belong to the training
-    rows, uint8 [N,K,C,H,W] each, by the names strategies ask for."""
+    """The data for training and validation, on the training's device. further: additional images of the training rows, uint8
+    [N,K,C,H,W] each, by the names under which strategies request them."""
 
     train: Split
     validation: Split
@@ -35,7 +35,7 @@ class TrainingData:
 
 @dataclass
 class Progress:
-    """How far a training is. stage_one: the weights as they were before the refinement. notes: what a reader must know."""
+    """The progress of a training. stage_one: the weights before the refinement. notes: for readers of the result."""
 
     epoch: int = 0
     seconds: float = 0.0
@@ -47,7 +47,7 @@ class Progress:
 
 @dataclass
 class Output:
-    """Where a training writes, in the process that does, and when it last wrote a checkpoint."""
+    """Where a training writes (None in processes that do not write), and when it last wrote a checkpoint."""
 
     directory: RunDirectory | None = None
     saved_at: float = -1e9
@@ -55,9 +55,9 @@ class Output:
 
 @dataclass
 class Training:
-    """method: what makes the loss. update: what makes weights of gradients. bfloat16: whether networks compute in it where that
-    is safe. average: averaged weights, where wanted. overlapped: the method's loss with gradients summed over processes during
-    the backward pass, once that is known to work."""
+    """method: computes the loss. update: updates the weights. bfloat16: whether networks compute in bfloat16 where that is safe.
+    average: averaged weights, if requested. overlapped: the method's loss with gradients summed over processes during the
+    backward pass, once that is known to work."""
 
     settings: Settings
     dataset: Dataset
@@ -78,7 +78,7 @@ class Training:
 
     @property
     def networks(self) -> list[nn.Module]:
-        """The networks that are trained together; mostly one."""
+        """The networks that are trained together; usually one."""
         return members(self.model)
 
     @property
@@ -96,7 +96,7 @@ class Training:
 
     @property
     def epoch(self) -> int:
-        """The epochs done so far."""
+        """The number of epochs done so far."""
         return self.progress.epoch
 
     @property
@@ -117,7 +117,7 @@ class Training:
 
     @property
     def epoch_images(self) -> int:
-        """Source images of an epoch: as many as the training part has, so that few labels mean the same number of steps."""
+        """Source images per epoch: as many as the training part has, so that fewer labels do not mean fewer steps."""
         return len(self.dataset.train.ids)
 
     @property
@@ -126,7 +126,7 @@ class Training:
 
     @property
     def done(self) -> bool:
-        """Whether all epochs are trained, or the validation has stopped getting better in the last stage."""
+        """Whether all epochs are trained, or the last stage stopped early."""
         s = self.settings
         last_stage = not s.refined or self.selection.ended is not None
         return self.epoch >= s.total_epochs or (last_stage and self.selection.stopped(self.epoch))

@@ -1,4 +1,4 @@
-"""Settings for starting from trained weights, under one word: `--tune probe` and `--tune finetune`."""
+"""Presets of settings for starting from trained weights: `--tune probe` and `--tune finetune`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from augury.core.registry import unknown
 
 Tune = Literal["probe", "finetune", "none"]
 
-# AdamW, whose steps do not depend on how large the features are. finetune: rates that fall by depth, as BEiT and timm have them.
+# AdamW, since its steps do not depend on the scale of the features. finetune: rates that fall with depth, as in BEiT and timm.
 _PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
     "probe": {"freeze": "backbone", "opt": "adamw", "lr": 1e-2, "weight_decay": 1e-2},
     "finetune": {"opt": "adamw", "lr": 1e-3, "layer_decay": 0.75, "weight_decay": 0.05, "warmup_epochs": 0.5, "clip_grad": 1.0},
@@ -20,12 +20,12 @@ _PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
 
 
 def layered(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of several sources, each overriding the ones before; in each, `tune` stands for its preset, which what is written
-    beside it overrides.
+    """Settings of several sources, each overriding those before. In each, `tune` is replaced by the settings of its preset, which
+    the source's other settings override.
 
-    Whoever names `pretrained` without `tune` gets the preset finetune: the usual settings, made for training from scratch, would
-    undo the weights. Without `model`, it is that of the run whose folder `pretrained` names. Raises InputError for an unknown
-    preset, and for one without anything to start from.
+    `pretrained` without `tune` implies the preset finetune, since the defaults, meant for training from scratch, would undo the
+    weights. Without `model`, it is that of the run whose folder `pretrained` names. Raises InputError for an unknown preset, and
+    for a preset without weights to start from.
     """
     merged: dict[str, Any] = {}
     asked = None
@@ -46,14 +46,14 @@ def run_model(pretrained: object) -> str | None:
     """The network of the run whose folder `pretrained` names; None for anything else."""
     try:
         config = yaml_text.load(yaml_text.read_text(Path(str(pretrained)).expanduser() / "config.yaml", ""), "")
-    except (OSError, ValueError):  # whatever is wrong with it is said where the weights are read
+    except (OSError, ValueError):  # errors are reported when the weights are read
         return None
     model = config.get("model") if isinstance(config, dict) else None
     return model if isinstance(model, str) else None
 
 
 def _starts(values: Mapping[str, Any]) -> bool:
-    """Whether settings name trained weights, also as an option of the network."""
+    """Whether settings name trained weights, possibly as an option of the network."""
     return values.get("pretrained") not in (None, "none") or "pretrained=" in str(values.get("model", ""))
 
 

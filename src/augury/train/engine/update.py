@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from augury.train.engine.settings import Settings
 from augury.train.engine.world import World
 
-# Where a group of the optimiser keeps the factor of its learning rate.
+# The key of the learning-rate factor in a parameter group of the optimiser.
 FACTOR = "rate_factor"
 
 
@@ -22,10 +22,10 @@ def make_optimizer(
     tensor_rate: bool = False,
     rates: Mapping[nn.Parameter, float] | None = None,
 ) -> torch.optim.Optimizer:
-    """The optimiser that the settings name; every parameter is decayed, as the papers' codes do it.
+    """The optimiser that the settings name; weight decay applies to every parameter, as in the papers' code.
 
-    tensor_rate: the learning rate is a tensor on the parameters' device, so that a captured step reads it there. rates: factors of
-    parameters' learning rates (1 for those that are not named), each with a group of its own.
+    tensor_rate: keep the learning rate in a tensor on the parameters' device, where a captured step reads it. rates: factors of
+    parameters' learning rates, 1 for those not in it; each factor has its own group.
     """
     made = _optimizer(settings, parameters if rates is None else _groups(parameters, rates), parameters[0].device, tensor_rate)
     set_rate(made, settings.peak_lr)
@@ -54,11 +54,11 @@ def _optimizer(
         )  # fmt: skip
     more = {"capturable": True} if tensor_rate else {}
     if s.opt == "rmsprop":
-        # TensorFlow's defaults (decay 0.9), which the papers' EfficientNets were trained with; PyTorch's own is 0.99.
+        # TensorFlow's defaults (decay 0.9), with which the papers' EfficientNets were trained; PyTorch's decay is 0.99.
         return torch.optim.RMSprop(
             parameters, lr=rate, alpha=s.opt_alpha, eps=s.opt_eps or 1e-3, momentum=s.momentum, weight_decay=s.weight_decay, **more
         )  # fmt: skip
-    # Adam adds the decay to the gradient, as the papers that name it do; AdamW takes it off the weights.
+    # Adam adds the decay to the gradient, as in the papers that name it; AdamW subtracts it from the weights.
     kind = torch.optim.Adam if s.opt == "adam" else torch.optim.AdamW
     return kind(
         parameters, lr=rate, betas=(s.momentum, 0.999), eps=s.opt_eps or 1e-8, weight_decay=s.weight_decay, **more
@@ -66,7 +66,7 @@ def _optimizer(
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Give every group the learning rate times its factor; a tensor is filled where it is."""
+    """Set every group's learning rate to `rate` times its factor; a tensor is filled in place."""
     for group in optimizer.param_groups:
         own = rate * group.get(FACTOR, 1.0)
         if isinstance(group["lr"], Tensor):
@@ -77,7 +77,7 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 @dataclass
 class Update:
-    """One update from the gradients that backward passes have left."""
+    """Updates the weights from the gradients of backward passes. clip: the maximum norm of the gradient."""
 
     optimizer: torch.optim.Optimizer
     parameters: list[nn.Parameter]
@@ -85,11 +85,11 @@ class Update:
     world: World
 
     def begin(self) -> None:
-        # Parameters without a gradient in this turn must stay as they are: momentum would move zeros.
+        # Parameters without a gradient in this turn must not change: with a gradient of 0, momentum would still move them.
         self.optimizer.zero_grad(set_to_none=True)
 
     def gather(self, loss: Tensor) -> Tensor:
-        """Sum gradients and losses over the processes, which each hold their share of the mean; the step's loss."""
+        """Sum gradients and losses over the processes, each of which has its share of the mean; returns the step's loss."""
         return self.world.sum_gradients(self.parameters, loss)
 
     def finish(self) -> None:
@@ -99,9 +99,9 @@ class Update:
 
 
 class ModelEma:
-    """An exponential moving average of the weights (Polyak and Juditsky 1992); buffers are the newest.
+    """An exponential moving average of the weights (Polyak and Juditsky 1992); buffers are copied from the model.
 
-    The decay of the n-th update is min(decay, (1 + n) / (10 + n)), so that the first steps are not kept for ever.
+    The decay of the n-th update is min(decay, (1 + n) / (10 + n)), so that the initial weights fade.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:

@@ -1,8 +1,8 @@
-"""Several processes that train one network together under torchrun: their shares of a step and their communication.
+"""Trains one network in several processes under torchrun: their shares of a step and their communication.
 
-Gradients are summed after the backward pass in one flat buffer per type, rather than by DistributedDataParallel:
+Gradients are summed after the backward pass in one flat buffer per dtype, rather than by DistributedDataParallel:
 strategies run a network several times in a step, hook its layers and update networks in turn, which the wrapper does not
-allow. The loss travels in the same buffer, so that all processes see a non-finite one at once.
+support. The loss is summed in the same buffer, so that all processes see a non-finite loss at the same step.
 """
 
 import os
@@ -30,9 +30,9 @@ class World:
         return self.rank == 0
 
     def share(self, rows: Tensor) -> tuple[Tensor, float]:
-        """This process's rows of a step's, and the factor that makes the sum of all shares' mean losses the step's mean.
+        """This process's rows of a step, and the weight of their mean loss; the weighted sum over processes is the step's mean.
 
-        A process without a row of its own computes the first one and counts it for nothing, since all must take part.
+        A process without rows computes one with weight 0, since all must take part.
         """
         if self.size == 1:
             return rows, 1.0
@@ -40,11 +40,11 @@ class World:
         return (own, len(own) / len(rows)) if len(own) else (rows[:1], 0.0)
 
     def part(self, count: int) -> slice:
-        """Which of `count` rows this process evaluates."""
+        """The rows, out of `count`, that this process evaluates."""
         return slice(self.rank, count, self.size)
 
     def sum_gradients(self, parameters: list[nn.Parameter], loss: Tensor) -> Tensor:
-        """Sum the gradients over all processes in place; returns the summed loss. Without others, nothing happens."""
+        """Sum the gradients over all processes in place; returns the summed loss. Does nothing with one process."""
         if self.size == 1:
             return loss
         gradients = [p.grad for p in parameters if p.grad is not None]
@@ -68,7 +68,7 @@ class World:
         return value
 
     def total(self, numbers: list[float]) -> list[float]:
-        """Sums of numbers over all processes, in double precision."""
+        """Sums of numbers over all processes, in float64."""
         if self.size == 1 or not numbers:
             return numbers
         device = "cuda" if dist.get_backend() == "nccl" else "cpu"
@@ -76,14 +76,14 @@ class World:
 
     @torch.no_grad()
     def average_buffers(self, model: nn.Module) -> None:
-        """Running statistics of batch normalisation become the mean of all processes'."""
+        """Average the running statistics of batch normalisation over all processes."""
         if self.size > 1:
             for buffer in model.buffers():
                 if buffer.is_floating_point():
                     buffer.copy_(self.sum(buffer.detach().clone()) / self.size)
 
     def from_first(self, value: object) -> Any:
-        """The first process's value, on all of them."""
+        """The first process's value, sent to all processes."""
         if self.size == 1:
             return value
         box = [value]
@@ -96,9 +96,10 @@ class World:
 
 
 def join(device: str) -> tuple[World, str]:
-    """The world that torchrun's environment describes, and this process's device; one process where there is none.
+    """Join the processes that torchrun's environment variables describe; returns them and this process's device.
 
-    gloo on the CPU, NCCL on CUDA. Raises InputError if there are more processes than GPUs.
+    Without torchrun, there is one process. Uses gloo on the CPU and NCCL on CUDA. Raises InputError if there are more processes
+    than GPUs.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -115,7 +116,7 @@ def join(device: str) -> tuple[World, str]:
 
 
 def leave() -> None:
-    """End what `join` began."""
+    """Leave the process group that `join` entered."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
 
