@@ -1,1 +1,1 @@
-"""Where trainings run: in this process, in several, one to a GPU, or on a Ray cluster."""
+"""Pools that run trainings: in this process, in several, one per GPU, or on a Ray cluster."""

@@ -1,4 +1,4 @@
-"""A Ray cluster: jobs are its tasks, and what they share lies once in the memory of each of its machines."""
+"""Runs jobs as tasks of a Ray cluster; the values that they share are in memory once per machine."""
 
 import logging
 import os
@@ -18,14 +18,14 @@ from augury.train.engine.setup import pick_device
 from augury.train.pools.packed import Arrays, dumped, loaded, packed, unpacked
 from augury.train.pools.pool import J, OnTold, R, Runner, Shared, T, attempted, unheard
 
-# A value in Ray's memory: its pickle, and the arrays that were left out of it.
+# A value in Ray's memory: its pickle, and the arrays that the pickle leaves out.
 Stored = tuple[bytes, list[np.ndarray]]
 
 
 @dataclass
 class RayPool(Generic[J, R]):
-    """Jobs as tasks of a Ray cluster, `count` at a time. A task whose process dies is begun once more; dying twice is its result.
-    What a job tells is not heard here."""
+    """Runs jobs as tasks of a Ray cluster, `count` at a time. A task whose process dies is started once more; if it dies again,
+    that is its result. What jobs report while they run is ignored."""
 
     ray: Any
     task: Any
@@ -74,9 +74,9 @@ def ray_module() -> Any:
 
 
 def connected(runner: Runner[J, R], workers: int, address: str) -> tuple[RayPool[J, R], bool]:
-    """A pool of Ray's: `local` starts a cluster here, `auto` or an address joins one; and whether it was started.
+    """A pool on a Ray cluster (`local` starts one here, `auto` or an address joins one), and whether this call initialised Ray.
 
-    Raises InputError where Ray is missing, or its cluster cannot be reached.
+    Raises InputError if Ray is missing or its cluster cannot be reached.
     """
     ray = ray_module()
     started = not ray.is_initialized()
@@ -84,11 +84,11 @@ def connected(runner: Runner[J, R], workers: int, address: str) -> tuple[RayPool
         local: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False} if address == "local" else {}
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **local)
-        except Exception as error:  # Ray raises plain Exception where it does not start
+        except Exception as error:  # Ray raises plain Exception if it does not start
             raise InputError(f"--ray {address}: cannot be reached ({' '.join(str(error).split())[:200]})") from None
     gpus = 1 if pick_device(runner.settings.device).type == "cuda" else 0
     task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(_remote)
-    # As many as the cluster has room for: more would only wait there, decided on too early.
+    # As many as the cluster has room for: more would only wait there, having been chosen too early.
     room = int(ray.cluster_resources().get("GPU" if gpus else "CPU", 1))
     count = workers if address == "local" else max(workers, room)
     store = Arrays()
@@ -98,7 +98,7 @@ def connected(runner: Runner[J, R], workers: int, address: str) -> tuple[RayPool
 
 def _remote(place: str, runner: Stored, job: Stored, keys: list[str], *shared: Stored) -> bytes:
     if os.path.isdir(place):
-        os.chdir(place)  # names of files are meant from where the command was given
+        os.chdir(place)  # file names are relative to the command's working directory
     torch.set_num_threads(1)
     prepare_for_training()
     found = dict(zip(keys, shared, strict=True))
@@ -113,11 +113,11 @@ def _remote(place: str, runner: Stored, job: Stored, keys: list[str], *shared: S
 
 @dataclass(frozen=True)
 class _Held:
-    """Tensors on top of Ray's arrays, which nobody writes to."""
+    """Makes tensors that share the memory of Ray's arrays, which are never written to."""
 
     arrays: list[np.ndarray]
 
     def __call__(self, number: int) -> Tensor:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # PyTorch has no tensors that cannot be written to
+            warnings.simplefilter("ignore", UserWarning)  # PyTorch has no read-only tensors
             return torch.from_numpy(self.arrays[number])

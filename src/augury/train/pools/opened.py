@@ -1,4 +1,4 @@
-"""Opens the pool that a command is told to use."""
+"""Opens the pool that a command's options specify."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,15 +10,15 @@ from augury.train.pools.pool import J, Pool, R, Runner, SerialPool
 
 @dataclass(frozen=True)
 class Workers:
-    """Who trains: `count` processes, 1 being this one; or a Ray cluster, `local` to start one here, `auto` or an address to join
-    one, with `count` trainings at a time or as many as it has room for."""
+    """Where to train: in `count` processes, 1 being this one, or on a Ray cluster: `local` starts one here, `auto` or an address
+    joins one, with `count` trainings at a time, or as many as it has room for if that is more."""
 
     count: int = 1
     ray: str | None = None
 
     @staticmethod
     def of(where: str, count: int, ray: str | None) -> "Workers":
-        """From a user's arguments; InputError for a number that is none, and for Ray where it is not installed."""
+        """From a user's arguments; InputError if `count` is not a positive whole number, or if Ray is requested but missing."""
         if not isinstance(count, int) or count < 1:
             raise InputError(f"{where}: workers={count!r}: must be a whole number of at least 1")
         if ray is not None:
@@ -29,7 +29,7 @@ class Workers:
 
     @property
     def here(self) -> bool:
-        """Whether all is done in this process."""
+        """Whether all trainings run in this process."""
         return self.count == 1 and self.ray is None
 
 
@@ -38,7 +38,7 @@ ALONE = Workers()
 
 @contextmanager
 def pool_of(runner: Runner[J, R], workers: Workers = ALONE) -> Iterator[Pool[J, R]]:
-    """One process, several, or a Ray cluster. Raises InputError where Ray is wanted and missing, or cannot be reached."""
+    """A pool in this process, in several, or on a Ray cluster. Raises InputError if Ray is requested but missing or unreachable."""
     if workers.ray is not None:
         from augury.train.pools.cluster import connected
 

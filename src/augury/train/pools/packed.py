@@ -1,4 +1,4 @@
-"""Objects on their way to other processes: large tensors lie in files that every process maps, so that all share their memory."""
+"""Pickles objects for other processes; large tensors are in files that every process maps, so that all share their memory."""
 
 import io
 import pickle
@@ -16,12 +16,12 @@ from augury.core.errors import RunError
 from augury.core.registry import SESSION
 from augury.train.pools.pool import Runner, Shared
 
-# Bytes of a tensor from which on it is not copied into every process.
+# A tensor of at least this many bytes is not copied into every process.
 LARGE = 1 << 16
 
 
 class Store(Protocol):
-    """Where large tensors go; `keep` says how `tensor_at` finds one again. keys: of the shared values that were met."""
+    """Keeps large tensors; `keep` returns the arguments with which `tensor_at` finds one. keys: of the shared values pickled."""
 
     keys: list[str]
 
@@ -30,14 +30,14 @@ class Store(Protocol):
 
 @dataclass
 class Files:
-    """Large tensors as files of a folder."""
+    """Keeps large tensors as files in a folder."""
 
     folder: Path
     count: int = 0
     keys: list[str] = field(default_factory=list)
 
     def keep(self, tensor: Tensor) -> tuple[Any, ...]:
-        """Path, type and shape. RunError on a full disk."""
+        """Write a tensor; returns its path, dtype and shape. RunError if it cannot be written, as on a full disk."""
         path = str(self.folder / f"tensor-{self.count}")
         self.count += 1
         try:
@@ -52,7 +52,7 @@ class Files:
 
 @dataclass
 class Arrays:
-    """Large tensors as NumPy arrays beside the pickle, for Ray, which keeps them once on each machine."""
+    """Keeps large tensors as NumPy arrays beside the pickle, for Ray, which stores them once per machine."""
 
     arrays: list[np.ndarray] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
@@ -63,31 +63,31 @@ class Arrays:
 
 
 def mapped(path: str, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
-    """A tensor in a file. Memory is shared by all who map it; whoever writes to it gets a copy of what he wrote to."""
+    """A tensor mapped from a file. All processes that map it share its memory; a process that writes to it gets private copies."""
     return torch.from_file(path, shared=False, size=int(np.prod(shape)), dtype=dtype).view(shape)
 
 
 def dumped(value: Any, store: Store) -> bytes:
-    """The value without its large tensors, which go into the store."""
+    """The value's pickle without its large tensors, which go into the store."""
     out = io.BytesIO()
     _Pickler(out, store).dump(value)
     return out.getvalue()
 
 
 def loaded(content: bytes, tensor_at: Callable[..., Tensor] = mapped, shared_at: Callable[[str], Any] | None = None) -> Any:
-    """What was dumped. shared_at: the value of `Shared` by its key."""
+    """The inverse of `dumped`. shared_at: returns the value of a `Shared` by its key."""
     return _Unpickler(io.BytesIO(content), tensor_at, shared_at).load()
 
 
 def packed(runner: Runner[Any, Any], where: str, store: Store) -> bytes:
-    """A runner for another process, with the plug-ins that it may use; InputError where one cannot be handed on."""
+    """A runner for another process, with the plug-ins that it may use; InputError if one cannot be sent there."""
     plugins.portable(plugins.used_in(runner.settings.dict()), where)
     known = [plugin for plugin in plugins.loaded() if plugin.module != SESSION]
     return pickle.dumps((known, dumped(runner, store)))
 
 
 def unpacked(content: bytes, tensor_at: Callable[..., Tensor] = mapped) -> Runner[Any, Any]:
-    """What was packed, its plug-ins loaded first."""
+    """The inverse of `packed`; loads the plug-ins first."""
     known, inner = pickle.loads(content)
     plugins.restore(known)
     runner: Runner[Any, Any] = loaded(inner, tensor_at)
@@ -105,7 +105,7 @@ class _Pickler(pickle.Pickler):
             self._store.keys.append(value.key)
             return ("shared", value.key)
         if type(value) is Tensor and value.device.type == "cpu" and value.nbytes >= LARGE and not value.requires_grad:
-            if id(value) not in self._kept:  # all of them live as long as what is pickled
+            if id(value) not in self._kept:  # ids are unique, since all tensors live while the value is pickled
                 self._kept[id(value)] = ("tensor", *self._store.keep(value))
             return self._kept[id(value)]
         return None

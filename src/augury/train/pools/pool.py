@@ -1,4 +1,4 @@
-"""What a pool is: it carries jobs to wherever somebody is free to do them, and gives each result as soon as it is there."""
+"""The interface of pools, which run jobs on free workers and yield each result as soon as it is ready."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -19,12 +19,12 @@ OnTold = Callable[[Any, Any], None]
 
 
 def unheard(*told: Any) -> None:
-    """For those who do not listen to what jobs tell while they run."""
+    """Ignores what jobs report while they run."""
 
 
 class Runner(Protocol[J_in, R_out]):
-    """Does one job at a time, in whatever process it is carried to: picklable, with the settings whose plug-ins and device it
-    needs. `run` may tell what it has come to; `broken` is the result of a job that failed twice."""
+    """Runs one job at a time, in whichever process it is sent to; picklable. settings: for the plug-ins and device that it needs.
+    `run` may report progress by `tell`; `broken` returns the result of a job that was refused or failed twice."""
 
     @property
     def settings(self) -> Settings: ...
@@ -36,16 +36,16 @@ class Runner(Protocol[J_in, R_out]):
 
 @dataclass(frozen=True, eq=False)
 class Shared(Generic[T]):
-    """A value that many jobs read, given to `Pool.share` first. Wherever it is read it is loaded once, and its arrays lie in
-    memory that all processes of the machine share. key: how another process finds it; "" in the process that has it."""
+    """A value that many jobs read, made by `Pool.share`. Each process loads it once, and its arrays are in memory that all
+    processes of the machine share. key: by which other processes find it; "" if none has to."""
 
     value: T
     key: str = ""
 
 
 class Pool(Protocol[J_in, R_out]):
-    """`run` does jobs and gives each result as soon as it is there; the next job is taken only when somebody is free to do it,
-    so that it can be decided on late. told(job, what): is given what a job tells while it runs."""
+    """`run` runs jobs and yields each result as soon as it is ready; the next job is taken only when a worker is free, so that
+    the choice can depend on earlier results. told(job, what): called with what a job reports while it runs."""
 
     def run(self, jobs: Iterable[J_in], told: OnTold = unheard) -> Iterator[R_out]: ...
 
@@ -54,7 +54,7 @@ class Pool(Protocol[J_in, R_out]):
 
 @dataclass(frozen=True)
 class SerialPool(Generic[J, R]):
-    """One after another in this process."""
+    """Runs jobs one after another in this process."""
 
     runner: Runner[J, R]
 
@@ -67,13 +67,13 @@ class SerialPool(Generic[J, R]):
 
 
 def telling(job: Any, told: OnTold) -> Tell:
-    """What a job tells, together with the job."""
+    """A `tell` that calls `told` with the job and what it reports."""
     return lambda what: told(job, what)
 
 
 def attempted(runner: Runner[J, R], job: J, tell: Tell) -> R:
-    """A job's result. What fails is tried once more, since memory and disks may be free again; what is refused is not. Only an
-    interruption passes through."""
+    """A job's result. A job that fails is tried once more, since memory or disk space may have become free; one that is refused
+    with InputError is not. Only interruptions propagate."""
     started = time.perf_counter()
     try:
         return runner.run(job, tell)
@@ -88,6 +88,6 @@ def attempted(runner: Runner[J, R], job: J, tell: Tell) -> R:
 
 
 def in_words(error: BaseException) -> str:
-    """An error in one line; its type where the words are not ours."""
+    """An error in one line, with its type unless it is one of Augury's."""
     said = str(error) if isinstance(error, InputError | RunError) else f"{type(error).__name__}: {error}"
     return " ".join(said.split())[:500]

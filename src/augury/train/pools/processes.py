@@ -1,4 +1,4 @@
-"""Several processes of this machine, each on its own share of the processor or on a GPU of its own."""
+"""Runs jobs in several processes of this machine, each on its share of the CPU cores or on its own GPU."""
 
 import multiprocessing
 import os
@@ -26,7 +26,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 @dataclass
 class Worker:
-    """A process that does one job at a time. slot: its number among those that run at the same time."""
+    """A process that runs one job at a time. slot: its number among the concurrent processes."""
 
     process: Any
     connection: Connection
@@ -36,9 +36,10 @@ class Worker:
 
 @dataclass
 class ProcessPool(Generic[J, R]):
-    """`count` processes, each with its share of the processor's threads, and of the GPUs where the runner uses them.
+    """Runs jobs in `count` processes, each with its share of the CPU threads and, if the runner uses them, of the GPUs.
 
-    One that dies (out of memory, a crash in a library) is replaced, and its job begun once more; dying twice is its result.
+    A process that dies (out of memory, a crash in a library) is replaced and its job started once more; if that process dies too,
+    that is the job's result.
     """
 
     runner: Runner[J, R]
@@ -70,13 +71,13 @@ class ProcessPool(Generic[J, R]):
                 yield from self._heard(next(w for w in self.workers if w.connection is connection), told)
 
     def share(self, value: T) -> Shared[T]:
-        """The value with its large tensors in files; who keeps this one instead of his own shares memory with the workers."""
+        """The value with its large tensors in files; a caller that keeps only this value shares memory with the workers."""
         path = Path(self.folder.name) / f"shared-{self._files.count}.pickle"
         path.write_bytes(dumped(value, self._files))
         return Shared(_read(str(path)), str(path))
 
     def close(self) -> None:
-        """End the processes, and remove what they shared."""
+        """End the processes and remove the shared files."""
         for worker in self.workers:
             worker.connection.close()
             worker.process.terminate()
@@ -86,7 +87,7 @@ class ProcessPool(Generic[J, R]):
         self.folder.cleanup()
 
     def _free(self) -> Worker:
-        """A worker without a job; a new one while there are fewer than `count`."""
+        """A worker without a job; a new one if all are busy."""
         for worker in self.workers:
             if worker.job is None:
                 return worker
@@ -102,7 +103,7 @@ class ProcessPool(Generic[J, R]):
         return self.workers[-1]
 
     def _heard(self, worker: Worker, told: OnTold) -> Iterator[R]:
-        """A worker's result, or nothing where it only told something, or died and its job is begun anew."""
+        """A worker's result, or nothing if it only reported progress, or if it died and its job is started once more."""
         job: J = worker.job
         try:
             kind, what = pickle.loads(worker.connection.recv_bytes())
@@ -124,12 +125,12 @@ class ProcessPool(Generic[J, R]):
 
 
 def threads_each(count: int) -> int:
-    """PyTorch's threads in each of so many processes: its share of the cores, and no more than this process uses."""
+    """PyTorch's threads in each of `count` processes: its share of the cores, and no more than this process uses."""
     return max(1, min(torch.get_num_threads(), cores() // count))
 
 
 def gpus(device: str, environment: Mapping[str, str]) -> list[str]:
-    """The GPUs to deal out to processes, as `CUDA_VISIBLE_DEVICES` names them; none where a device is named or none is used."""
+    """The GPUs to distribute to processes, as `CUDA_VISIBLE_DEVICES` names them; none if one GPU is named or none is used."""
     found = pick_device(device)
     if found.type != "cuda" or found.index is not None:
         return []
@@ -141,12 +142,12 @@ def gpus(device: str, environment: Mapping[str, str]) -> list[str]:
 
 @lru_cache(2)
 def _read(path: str) -> Any:
-    """A shared value; the last two are kept, so that the jobs that read it load it once."""
+    """A shared value; the last two are cached, so that successive jobs load them once."""
     return loaded(Path(path).read_bytes())
 
 
 def _serve(connection: Connection, content: bytes, threads: int, gpu: str | None) -> None:
-    """A worker's loop: does jobs until the connection is closed. gpu: the only one it is to see."""
+    """A worker's loop: runs jobs until the connection is closed. gpu: the only one that it can see."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     prepare_for_training()
     if gpu is not None:

@@ -1,4 +1,4 @@
-"""Trainings as jobs: each with a folder of its own, from which whoever asked for it reads what came of it."""
+"""Trainings as jobs, each with its own folder, from which the caller reads the result."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,8 +18,8 @@ from augury.train.pools.pool import OnTold, Pool, Shared, Tell, in_words, unhear
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """One training into a folder. name: what people call it. precision: what `auto` comes to, where that was found out before, so
-    that all trainings compute alike wherever they run. streams: images beside the training part (`engine.prepare`)."""
+    """One training into a folder. name: for messages. precision: replaces that of the settings, if `auto` was resolved before, so
+    that all trainings compute alike wherever they run. streams: additional images (see `engine.prepare`)."""
 
     name: str
     settings: Settings
@@ -31,8 +31,8 @@ class TrainingJob:
 
 @dataclass(frozen=True)
 class Ended:
-    """A training that has come to its end. epochs: of its settings. error: why it has no result;
-    refused: that this is the user's to mend."""
+    """A training that has ended. epochs: those of its settings. error: why it has no result. refused: whether the error is the
+    user's to fix."""
 
     name: str
     folder: Path
@@ -43,12 +43,12 @@ class Ended:
 
 @dataclass(frozen=True)
 class TrainingRunner:
-    """Trains into the jobs' folders. settings: of one of them, for its device and the plug-ins that all may use."""
+    """Trains into the jobs' folders. settings: those of one job, for the device and the plug-ins that all jobs may use."""
 
     settings: Settings
 
     def run(self, job: TrainingJob, tell: Tell) -> Ended:
-        """Train, or go on from the folder's checkpoint; a finished training stays as it is. Tells every epoch's metrics."""
+        """Train, or resume from the folder's checkpoint; a finished training is not repeated. Reports every epoch's metrics."""
         directory = RunDirectory.open(job.folder, job.settings.dict(), resume=True)
         try:
             if directory.result() is None:
@@ -64,14 +64,14 @@ class TrainingRunner:
 
 
 def portable(dataset: Dataset) -> Dataset:
-    """What trainings read of a data set, for any process."""
+    """The parts of a data set that trainings read, to be sent to other processes."""
     return replace(dataset, counterparts=None)
 
 
 def train_all(
     pool: Pool[TrainingJob, Ended], jobs: Iterable[TrainingJob], told: OnTold = unheard, on_end: Callable[[Ended], None] = unheard
 ) -> None:
-    """Train all. Once the others are finished, raises RunError naming those that failed, or InputError where one was refused."""
+    """Run all jobs, and then raise RunError naming those that failed, or InputError if the first of them was refused."""
     failed = []
     for ended in pool.run(jobs, told):
         on_end(ended)
@@ -82,7 +82,7 @@ def train_all(
 
 
 def failure_of(failed: list[Ended]) -> InputError | RunError:
-    """What to raise for trainings that failed twice, or were refused."""
+    """The error to raise for trainings that failed twice or were refused."""
     first = failed[0]
     if first.refused:
         return InputError(first.error or "")
@@ -93,9 +93,9 @@ def failure_of(failed: list[Ended]) -> InputError | RunError:
 
 
 def outcome_of(folder: Path) -> dict[str, Any]:
-    """A finished training's result.json, with its metrics; RunError where another machine has written it elsewhere."""
+    """A finished training's result.json, with its metrics; RunError if it is missing, since another machine wrote it elsewhere."""
     directory = RunDirectory(folder)
     result = directory.result()
     if result is None:
-        raise RunError(f"{folder}: the training has left nothing here; give --output a folder that all machines share")
+        raise RunError(f"{folder}: holds no result of the training; give --output a folder that all machines share")
     return {**result, "metrics": directory.metrics()}
