@@ -125,7 +125,9 @@ def check_update(settings: Settings, strategy: Strategy, world: World) -> None:
         if settings.sampling == "groups":
             raise InputError("--sampling groups: balances whole batches; leave out --grad-accum-steps, or use several processes")
     if strategy.images_per_class and (settings.grad_accum_steps > 1 or world.size > 1):
-        raise InputError(f"--strategy {settings.strategy}: needs whole batches; use one process without --grad-accum-steps")
+        raise InputError(
+            f"--strategy {settings.strategy}: compares the images of whole batches; use one process without --grad-accum-steps"
+        )
 
 
 @torch.no_grad()
