@@ -138,7 +138,7 @@ def test_bad_files_are_one_line(tmp_path: Path, other: Path) -> None:
     (tmp_path / "empty").mkdir()
     os.mkfifo(tmp_path / "pipe.pt")
     cases = {
-        "object.pt": "could execute code", "list.pt": "no dictionary of weights", "none.pt": "no weights by name",
+        "object.pt": "could execute code", "list.pt": "no dictionary of weights", "none.pt": "no named weights",
         "text.pt": "damaged",
         "text.safetensors": "damaged", "gone.pt": "no such file", "empty": "no finished run", "pipe.pt": "named pipe",
     }  # fmt: skip

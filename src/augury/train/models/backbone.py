@@ -20,9 +20,9 @@ WEIGHTS, CARD = "backbone.safetensors", "export.json"
 
 @dataclass(frozen=True)
 class Card:
-    """The content of export.json: how to build the network of the weights, and its input.
+    """The content of export.json: how to build the network that the weights belong to, and the input it expects.
 
-    layers: its stages, by name, the finest last; widths: their channels. mean, std: per channel in [0, 1].
+    layers: names of its stages in forward order; widths: their channels. mean, std: per channel in [0, 1].
     """
 
     model: str
@@ -40,8 +40,8 @@ class Card:
 
 
 def unwrapped(network: nn.Module) -> tuple[nn.Module, str, str]:
-    """The plain network inside ours, torchvision's or timm's own where it is one of theirs, the path to it, such as `network.`, and
-    the path of its head within it."""
+    """The network without Augury's wrappers (`BnNeck`, `External`), the prefix of its parameters' names (such as `network.`), and
+    the path of its head."""
     path, head, inner = "", "", network
     while isinstance(inner, BnNeck | External):
         head = inner.head_path if isinstance(inner, External) else ""
@@ -50,27 +50,26 @@ def unwrapped(network: nn.Module) -> tuple[nn.Module, str, str]:
 
 
 def head_of(network: nn.Module) -> str:
-    """The path of a network's head: of its `head`, or of its last linear layer where it names none."""
+    """The path of a network's `head`, or of its last linear layer if it has no such attribute."""
     linear = [path for path, module in network.named_modules() if isinstance(module, nn.Linear)]
     last = getattr(network, "head", None)
     return next((path for path, module in network.named_modules() if module is last), linear[-1] if linear else "head")
 
 
 def body(network: nn.Module) -> tuple[nn.Module, list[str]]:
-    """The plain network inside ours, see `unwrapped`, and the names of its stages."""
+    """The plain network (see `unwrapped`) and the names of its stages without the stem."""
     inner, path, _ = unwrapped(network)
     taps = [tap.removeprefix(path) for tap in getattr(network, "taps", ())]
     names = [tap for tap in taps if "." not in tap]
     if not names or names != taps or any(name not in dict(inner.named_children()) for name in names):
         raise InputError(
-            "RUN: export needs a network whose stages stand side by side, such as resnet18, wrn_28_10 or torchvision:resnet50"
+            "RUN: export needs a network whose stages are its direct children, such as resnet18, wrn_28_10 or torchvision:resnet50"
         )
     return inner, [name for name in names if name != "stem"]
 
 
 def weights(network: nn.Module) -> dict[str, Tensor]:
-    """The weights up to the last stage, under the names they have in the plain network: torchvision's for a network of
-    torchvision's."""
+    """The weights up to the last stage, under their names in the plain network: for a torchvision network, torchvision's."""
     inner, layers = body(network)
     children = list(dict(inner.named_children()))
     wanted = children[: children.index(layers[-1]) + 1]
@@ -79,7 +78,7 @@ def weights(network: nn.Module) -> dict[str, Tensor]:
 
 
 def widths(network: nn.Module, channels: int, side: int = 64) -> list[int]:
-    """Channels of each stage's maps."""
+    """The number of channels that each stage outputs."""
     inner, layers = body(network)
     seen: dict[str, int] = {}
     hooks = [
@@ -108,8 +107,8 @@ def read_card(folder: Path) -> Card:
 def detection_backbone(folder: str | Path, *, stages: int = 4, out_channels: int = 256, frozen_norms: bool = True) -> nn.Module:
     """An export as torchvision's `BackboneWithFPN`, for its `FasterRCNN(backbone, num_classes)` and `RetinaNet`.
 
-    stages: how many of the last stages the pyramid is built on. frozen_norms: batch normalisation keeps its statistics, as
-    torchvision has it for pretrained backbones. Give the detector the export's mean and std as `image_mean`, `image_std`.
+    stages: the number of last stages that the pyramid is built on. frozen_norms: batch normalisation keeps its statistics, as
+    in torchvision's pretrained backbones. Pass the export's mean and std to the detector as `image_mean` and `image_std`.
     Raises InputError for a folder without an export and for damaged weights.
     """
     from torchvision.models.detection.backbone_utils import BackboneWithFPN
@@ -137,7 +136,7 @@ def detection_backbone(folder: str | Path, *, stages: int = 4, out_channels: int
 
 
 def _freeze(module: nn.Module) -> None:
-    """Every batch normalisation as torchvision's frozen one, with the same numbers."""
+    """Replaces every batch normalisation by torchvision's frozen one with the same weights and statistics."""
     from torchvision.ops import FrozenBatchNorm2d
 
     for name, child in module.named_children():

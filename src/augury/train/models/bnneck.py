@@ -14,8 +14,8 @@ from augury.train.models.network import Channels, Classes
 class BnNeck(nn.Module):
     """A network whose features are normalised before a head without bias.
 
-    `bottleneck` takes the network's features [B,D], among which distances are learnt, and gives those that are classified
-    and compared at test. Its shift stays 0, so that both live around one origin.
+    `bottleneck` maps the network's features [B,D], between which distances are learned, to the features that are classified
+    and compared at test time. Its bias stays 0, so that both are centred on the same origin.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -48,8 +48,8 @@ def bnneck(
 ) -> nn.Module:
     """Any network with batch normalisation before a head without bias: `bnneck(torchvision:resnet50(pretrained=true))`.
 
-    last_stride: 1 leaves out the last halving of the maps, which the paper does (section 3.4): the last stage's maps have
-    twice the rows and columns, and its weights stay what they are.
+    last_stride: 1 omits the last halving of the maps, as in the paper (section 3.4): the last stage's maps then have twice
+    as many rows and columns, and its weights are unchanged.
     """
     from augury.train.models.build import build
 
@@ -63,7 +63,7 @@ def bnneck(
 
 
 def _keep_size_in_last_stage(network: nn.Module, name: str) -> None:
-    """Give the convolutions of the last stage stride 1; InputError if none halves, or a pooling does."""
+    """Set the strides of the last stage's convolutions to 1; InputError if no convolution halves the maps, or if pooling does."""
     taps = tuple(getattr(network, "taps", ()))
     stage = network.get_submodule(taps[-1]) if taps else nn.Identity()
     halving = [module for module in stage.modules() if isinstance(module, nn.Conv2d) and module.stride == (2, 2)]

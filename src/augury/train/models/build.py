@@ -1,4 +1,4 @@
-"""The front door to networks."""
+"""Builds networks by name."""
 
 import inspect
 from collections.abc import Callable
@@ -19,9 +19,9 @@ _FROM_DATA = ("classes", "channels")
 def build(name: str | Spec, /, *, classes: int, channels: int = 3, **options: Any) -> nn.Module:
     """A network by its name, `build("wrn_28_10", classes=100)` or `build("torchvision:resnet50(pretrained=true)", classes=2)`.
 
-    `name`: a registered one, or LIBRARY:NAME with a registered library of networks; options in its brackets or as keywords. Its
-    weights come from PyTorch's default generators. The result keeps to what `augury.train.models` says of every network.
-    Raises InputError for unknown names and options, RunError when pretrained weights cannot be had.
+    `name`: a registered name, or LIBRARY:NAME with a registered library of networks; options are given in brackets or as keywords.
+    Weights are drawn from PyTorch's default generators. The result has the interface described in `augury.train.models`.
+    Raises InputError for unknown names and options, RunError if pretrained weights cannot be loaded.
     """
     spec = parse_spec(name, "--model") if isinstance(name, str) else name
     make, leading = _maker(spec.name)
@@ -34,13 +34,13 @@ def build(name: str | Spec, /, *, classes: int, channels: int = 3, **options: An
 
 
 def innermost(spec: Spec) -> Spec:
-    """The name of the plain network: that inside a BNNeck, or the name itself."""
+    """The spec of the plain network: the one inside a BNNeck, or `spec` itself."""
     inside = _inside(spec)
     return spec if inside is None else innermost(inside)
 
 
 def on_innermost(spec: Spec, change: Callable[[Spec], Spec]) -> Spec:
-    """The network's name with that of its plain network changed."""
+    """The spec with `change` applied to the plain network in it."""
     inside = _inside(spec)
     if inside is None:
         return change(spec)
@@ -49,7 +49,7 @@ def on_innermost(spec: Spec, change: Callable[[Spec], Spec]) -> Spec:
 
 
 def _inside(spec: Spec) -> Spec | None:
-    """The network inside a BNNeck."""
+    """The spec inside a BNNeck's; None for other networks."""
     if spec.name != "bnneck":
         return None
     inner = spec.first[0] if spec.first else spec.options.get("of", "resnet18")
@@ -64,7 +64,7 @@ def without_weights(spec: Spec) -> Spec:
 
 
 def _maker(name: str) -> tuple[Callable[..., nn.Module], tuple[str, ...]]:
-    """The function that makes the network, and what to give it before its options."""
+    """The function that builds the network, and its positional arguments."""
     library, colon, member = name.partition(":")
     if colon:
         if not registry.has("library", library):
@@ -81,7 +81,7 @@ def _maker(name: str) -> tuple[Callable[..., nn.Module], tuple[str, ...]]:
 
 
 def _keyed(make: Callable[..., nn.Module], spec: Spec) -> dict[str, Any]:
-    """The written options, with the one value that may stand without its key under the first option's."""
+    """The options by key; a single value without a key is the first option's."""
     if not spec.first:
         return dict(spec.options)
     keywords = [n for n, p in inspect.signature(make).parameters.items() if p.kind is p.KEYWORD_ONLY]

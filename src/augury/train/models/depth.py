@@ -1,4 +1,4 @@
-"""How deep a network's parameters lie: which stage or block each belongs to, from the stem (0) to the head."""
+"""The depth of a network's parameters: the number of the stage or block each belongs to, from the stem (0) to the head."""
 
 import importlib
 from typing import Any
@@ -9,11 +9,11 @@ from augury.train.models.backbone import unwrapped
 
 
 def depths(network: nn.Module, *, stages: bool = False) -> dict[str, int]:
-    """The depth of every parameter, by its name: 0 for the stem, then one number for each block, and the largest for the head and
-    whatever follows the last block.
+    """The depth of every parameter by name: 0 for the stem, then one number for each block, and the largest for the head and
+    everything else after the last block.
 
-    stages: whole stages instead of blocks. timm's networks are divided as timm divides them; others by their stages (`taps`), and
-    these by their blocks.
+    stages: number whole stages instead of blocks. timm's networks are divided as in timm, others into their stages (`taps`), and
+    these into their blocks.
     """
     inner, path, head = unwrapped(network)
     found = _of_timm(inner, stages) if type(inner).__module__.startswith("timm.") else None
@@ -26,7 +26,7 @@ def depths(network: nn.Module, *, stages: bool = False) -> dict[str, int]:
 
 
 def _of_timm(inner: nn.Module, stages: bool) -> dict[str, int] | None:
-    """As timm's `param_groups_layer_decay` has it; None for a network that does not say."""
+    """The depths of timm's `param_groups_layer_decay`; None for a network without a `group_matcher`."""
     matcher: Any = vars(type(inner)).get("group_matcher")
     if matcher is None:
         return None
@@ -35,8 +35,8 @@ def _of_timm(inner: nn.Module, stages: bool) -> dict[str, int] | None:
 
 
 def _of_modules(inner: nn.Module, units: list[str]) -> dict[str, int]:
-    """Depths along the order of registration: what stands between two units belongs to the one before, what stands before the first
-    is the stem, and what follows the last has the largest depth."""
+    """Depths in the order of registration: parameters between two units belong to the one before, those before the first unit are
+    the stem, and those after the last have the largest depth."""
     found, current, done = {}, 0, False
     for name, _ in inner.named_parameters():
         unit = next((number for number, path in enumerate(units, start=1) if name.startswith(f"{path}.")), None)
@@ -45,7 +45,7 @@ def _of_modules(inner: nn.Module, units: list[str]) -> dict[str, int]:
         elif current == len(units):
             done = True
         found[name] = len(units) + 1 if done and unit is None else current
-    least = min(found.values(), default=0)  # where the first unit is the stem itself
+    least = min(found.values(), default=0)  # 1 if the first unit is the stem itself
     return {name: depth - least for name, depth in found.items()}
 
 
@@ -54,12 +54,12 @@ def _units(inner: nn.Module, taps: list[str], stages: bool) -> list[str]:
     modules = dict(inner.named_modules())
     named = [tap for tap in taps if _holds(modules[tap])] or _longest(inner)
     blocks = [tap for tap in named if any(True for _ in modules[tap].children())]
-    found = blocks or [tap for tap in named if any(p.ndim > 1 for p in modules[tap].parameters())]  # without plain norms
+    found = blocks or [tap for tap in named if any(p.ndim > 1 for p in modules[tap].parameters())]  # not bare normalisation
     return found if stages else [path for stage in found for path in _blocks(stage, modules[stage])]
 
 
 def _blocks(path: str, stage: nn.Module) -> list[str]:
-    """A stage's blocks; the stage itself where it is no row of blocks."""
+    """The paths of a stage's blocks, or of the stage itself if it is not a sequence of blocks."""
     inside = dict(stage.named_children())
     if not isinstance(stage, nn.Sequential | nn.ModuleList):
         row = inside.get("blocks")
@@ -71,8 +71,8 @@ def _blocks(path: str, stage: nn.Module) -> list[str]:
 
 
 def _longest(inner: nn.Module) -> list[str]:
-    """The children of the row of modules that holds most of the parameters, such as a transformer's blocks; those of the network,
-    without its head, where no row holds half of them."""
+    """The children of the sequence of modules with the most parameters, such as a transformer's blocks; if no sequence holds half
+    of the parameters, those of the network without its head."""
     rows = [(path, row) for path, row in inner.named_modules() if path and isinstance(row, nn.Sequential | nn.ModuleList)]
     sizes = {path: _size(row) for path, row in rows if sum(map(_holds, row.children())) > 1}
     path = max(sizes, key=lambda found: sizes[found], default="")

@@ -16,15 +16,15 @@ from augury.train.models.network import Channels, Classes
 
 ImageSize = Annotated[int, Interval(1)]
 
-# Further heads, which training here goes without.
+# Auxiliary heads, which are removed.
 AUXILIARY = ("AuxLogits", "aux1", "aux2")
 
 
 class External(nn.Module):
-    """A foreign network behind our protocol; its own modules are under `network`.
+    """A network from another library with the interface of Augury's own; its modules are under `network`.
 
-    `head` (at `head_path`) and `taps` are found in it by `wrap`. Images of another size than `image_size` (rows = columns) are
-    resized to it, bilinearly with antialiasing; None leaves every size as it is.
+    `head` is its linear layer at `head_path`. Images whose size is not `image_size` (rows = columns) are resized to it,
+    bilinearly with antialiasing; None keeps every size.
     """
 
     def __init__(self, network: nn.Module, head: str, taps: tuple[str, ...], image_size: int | None) -> None:
@@ -58,13 +58,13 @@ def torchvision_network(
     pretrained: bool | str = False,
     image_size: ImageSize | None = None,
 ) -> nn.Module:
-    """A classification network of torchvision, with a new head for `classes`.
+    """A classification network from torchvision, with a new head for `classes`.
 
-    `pretrained`: torchvision's default weights, learnt on ImageNet, or those of a name, such as IMAGENET1K_V1. `channels` other
-    than 3: the first convolution is made for them; pretrained weights are adapted, see `for_channels`. `image_size`: resize the
-    images to this many rows and columns first; vision transformers always do, to the size they are made for (without pretrained
-    weights, this one). Networks without a linear head (SqueezeNet) are refused.
-    Raises InputError for unknown names and impossible sizes, RunError when the weights cannot be had.
+    `pretrained`: true for torchvision's default weights, trained on ImageNet, or the name of others, such as IMAGENET1K_V1. If
+    `channels` is not 3, the first convolution is replaced; pretrained weights are adapted, see `for_channels`. `image_size`:
+    resize images to this many rows and columns first; vision transformers always resize, to the size they are built for (this
+    one without pretrained weights). Networks must end in a linear layer, unlike SqueezeNet.
+    Raises InputError for unknown names and impossible sizes, RunError if the weights cannot be loaded.
     """
     models = importlib.import_module("torchvision.models")
     if not torchvision_has(name):
@@ -106,11 +106,11 @@ def timm_network(
     pretrained: bool = False,
     image_size: ImageSize | None = None,
 ) -> nn.Module:
-    """A network of timm (an optional dependency), with its head and first convolution made for `classes` and `channels`.
+    """A network from timm (an optional dependency), with its head and first convolution built for `classes` and `channels`.
 
-    `pretrained`: the weights timm has under that name. `image_size`: resize the images to this many rows and columns
-    first; networks made for one size always do, to their own.
-    Raises InputError for unknown names and when timm is not installed, RunError when the weights cannot be had.
+    `pretrained`: load timm's weights of this name. `image_size`: resize images to this many rows and columns first;
+    networks of a fixed size always resize, to their own.
+    Raises InputError for unknown names and if timm is not installed, RunError if the weights cannot be loaded.
     """
     timm = timm_module(name)
     if not timm.is_model(name):
@@ -133,7 +133,7 @@ def torchvision_has(name: str) -> bool:
 
 
 def timm_module(name: str) -> ModuleType:
-    """timm; InputError, naming the network that needs it, where it is not installed."""
+    """The timm module; InputError, naming the network that needs it, if it is not installed."""
     try:
         return importlib.import_module("timm")
     except ImportError:
@@ -141,29 +141,29 @@ def timm_module(name: str) -> ModuleType:
 
 
 def _loaded(make: Callable[[], nn.Module], name: str, pretrained: bool) -> nn.Module:
-    """The network; RunError for a failed download, InputError for options it refuses, whatever either raised."""
+    """The network that `make` builds; on any exception, RunError for pretrained networks, InputError for others."""
     try:
         return make()
-    except Exception as error:  # urllib's, torch.hub's, huggingface_hub's and httpx's have nothing else in common
+    except Exception as error:  # the only common base of the errors of urllib, torch.hub, huggingface_hub and httpx
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         if not pretrained:
             raise InputError(f"--model: {name} cannot be made with these options: {reason}") from error
         place = f", put the file into {torch.hub.get_dir()}/checkpoints" if name.startswith("torchvision") else ""
         raise RunError(
             f"--model {name}: the pretrained weights could not be loaded ({reason}); "
-            f"check the connection{place}, or take the file from elsewhere and give it by --pretrained FILE"
+            f"check the connection{place}, or get the file elsewhere and pass it with --pretrained FILE"
         ) from error
 
 
 def _input_size(name: str, own: int | None, asked: int | None) -> int | None:
-    """The size to resize to; InputError if another is asked of a network made for one size."""
+    """The size to resize images to; InputError if a network of fixed size is asked for another."""
     if own is not None and asked not in (None, own):
-        raise InputError(f"--model: {name}(image_size={asked}) must be {own}, which it is made for; leave it out")
+        raise InputError(f"--model: {name}(image_size={asked}) must be {own}, the size it is built for; leave it out")
     return own or asked
 
 
 def _drop_auxiliary(network: nn.Module) -> None:
-    """Without the extra heads of GoogLeNet and Inception, which would make the output of training mode a tuple."""
+    """Remove the auxiliary heads of GoogLeNet and Inception, which turn the output in training mode into a tuple."""
     if getattr(network, "aux_logits", False):
         network.__dict__["aux_logits"] = False
         for name in AUXILIARY:
@@ -175,7 +175,7 @@ def _last_linear(network: nn.Module, name: str) -> str:
     """The path of the head; InputError if the network does not end in a linear layer."""
     last = [path for path, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
     if not isinstance(network.get_submodule(last), nn.Linear):
-        raise InputError(f"--model: {name} does not end in a linear layer, which features are read from; choose another")
+        raise InputError(f"--model: {name} must end in a linear layer, from which features are read; choose another")
     return last
 
 
@@ -189,7 +189,7 @@ def _adapt_first_convolution(network: nn.Module, channels: int, pretrained: bool
             if old.bias is not None and new.bias is not None:
                 new.bias.copy_(old.bias)
         else:
-            # The fans of the scheme that drew the old weights differ by the channels alone: keep the output's variance.
+            # Keeps the outputs' variance: of the fan-in, only the channels change.
             new.weight.normal_().mul_(old.weight.std() * (old.in_channels / channels) ** 0.5)
             if old.bias is not None and new.bias is not None:
                 new.bias.zero_()
@@ -197,10 +197,10 @@ def _adapt_first_convolution(network: nn.Module, channels: int, pretrained: bool
 
 
 def for_channels(weight: Tensor, channels: int) -> Tensor:
-    """A first convolution's weights [O,I,h,w] for another number of channels, as timm adapts them.
+    """A first convolution's weights [O,I,h,w] adapted to another number of channels, as in timm.
 
-    Summed for one channel, so that a grey image is seen as its colour copy is; else repeated in turn and scaled by I / channels, so
-    that outputs stay as large as they were.
+    For one channel they are summed, so that a grey image gives the output of its colour copy; otherwise they are repeated
+    cyclically and scaled by I / channels, so that outputs keep their scale.
     """
     known = weight.shape[1]
     if channels == known:
@@ -213,12 +213,12 @@ def for_channels(weight: Tensor, channels: int) -> Tensor:
 def _wrap(network: nn.Module, head: str, image_size: int | None) -> External:
     for module in network.modules():
         if getattr(module, "inplace", None) is True:
-            module.__dict__["inplace"] = False  # hooks on taps may keep what they see
+            module.__dict__["inplace"] = False  # so that hooks on taps may keep the output
     return External(network, head, tuple(f"network.{path}" for path in _taps(network)), image_size)
 
 
 def _taps(network: nn.Module) -> Iterable[str]:
-    """The stages of the common designs, which run one after another; nothing where the design is another."""
+    """The consecutive stages of common designs; none for other designs."""
     layers = [name for name, _ in network.named_children() if name.startswith("layer") and name[5:].isdigit()]
     if layers:
         return layers

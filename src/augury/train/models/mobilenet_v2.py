@@ -13,9 +13,9 @@ STAGES = ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3,
 
 
 class Block(nn.Module):
-    """Inverted residual: 1x1 to `expansion` times the channels, 3x3 for each channel alone, 1x1 without activation.
+    """Inverted residual: 1x1 convolution to `expansion` times the channels, depthwise 3x3, 1x1 without activation.
 
-    A shortcut wherever the stride is 1: a 1x1 convolution with batch normalisation where the channels change.
+    With stride 1 it has a shortcut: the identity, or a 1x1 convolution with batch normalisation if the channels change.
     """
 
     def __init__(self, channels_in: int, channels_out: int, expansion: int, stride: int, activation: type[nn.Module]) -> None:
@@ -43,8 +43,8 @@ def mobilenet_v2_cifar(
 ) -> nn.Module:
     """MobileNetV2 for 32x32: 2.3 million parameters.
 
-    Differs from the paper's as the CIFAR experiments do: strides 1 in stem and second stage, shortcuts with a 1x1
-    convolution where only the channels change, ReLU (activation="relu6" is the paper's).
+    Differs from the paper's network as in the CIFAR experiments: stride 1 in the stem and the second stage, shortcuts with
+    a 1x1 convolution if only the channels change, and ReLU (activation="relu6" is the paper's).
     """
     active = nn.ReLU if activation == "relu" else nn.ReLU6
     stages: dict[str, nn.Module] = {

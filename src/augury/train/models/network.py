@@ -1,4 +1,4 @@
-"""The building blocks of networks: a chain of named stages, a neck and a linear head."""
+"""The building blocks of networks: a sequence of named stages, a neck and a linear head."""
 
 from collections.abc import Mapping
 from typing import Annotated, Protocol
@@ -45,11 +45,11 @@ class Network(nn.Module):
 
 
 class Subsample(nn.Module):
-    """A shortcut without parameters: fewer positions, and channels of zeros.
+    """A shortcut without parameters, which subsamples positions and pads with zero channels.
 
-    `pooling`: "pick" keeps every stride-th row and column, "average" averages stride x stride squares (what is left of
-    one at the border too, so that odd maps meet the convolution's size). `padding`: the zeros come "after" the
-    channels, or on "both" sides, half each.
+    `pooling`: "pick" keeps every stride-th row and column, "average" averages stride x stride squares (also incomplete
+    ones at the border, so that odd sizes match the convolution's). `padding`: zero channels come "after" the others, or
+    half of them on "both" sides.
     """
 
     def __init__(self, channels_in: int, channels_out: int, stride: int, pooling: str, padding: str = "after") -> None:
@@ -68,7 +68,7 @@ class Subsample(nn.Module):
 
 
 def conv3x3(channels_in: int, channels_out: int, stride: int = 1, bias: bool = False) -> nn.Conv2d:
-    """A 3x3 convolution that keeps the size (rounded up when strided)."""
+    """A 3x3 convolution that keeps the size, or divides it by the stride, rounded up."""
     return nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=bias)
 
 
@@ -78,15 +78,15 @@ def conv1x1(channels_in: int, channels_out: int, stride: int = 1, bias: bool = F
 
 
 def pooled(*before: nn.Module) -> nn.Sequential:
-    """The usual neck: `before`, the average over all positions, whatever their number, and no further dimensions."""
+    """The usual neck: `before`, then the average over all positions, flattened to [B,D]."""
     return nn.Sequential(*before, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
 def initialised(network: Network) -> Network:
-    """The network with He's initialisation (arXiv:1502.01852, section 2.2, counted over a filter's outputs).
+    """The network with He initialisation (arXiv:1502.01852, section 2.2, by fan-out).
 
-    Convolution weights are normal with variance 2 / (positions x output channels per group), as the residual networks'
-    papers have it; biases 0; batch normalisation 1 and 0; the head's weights as PyTorch draws them.
+    Convolution weights are normal with variance 2 / (positions x output channels per group), as in the papers on residual
+    networks; biases are 0; batch normalisation has weights 1 and biases 0; the head's weights are PyTorch's defaults.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
@@ -99,8 +99,8 @@ def initialised(network: Network) -> Network:
 
 
 def per_image(maps: Tensor) -> Tensor:
-    """A uniform number in [0, 1) for each image, [B,1,1,1], from PyTorch's generator of that device."""
-    # Drawn in float32 whatever the maps are in, so that lower precision sees the same noise.
+    """A uniform number in [0, 1) for each image, [B,1,1,1], from PyTorch's default generator of the device."""
+    # In float32 whatever the dtype of the maps, so that the noise is the same at lower precision.
     return torch.rand(maps.shape[0], 1, 1, 1, device=maps.device)
 
 

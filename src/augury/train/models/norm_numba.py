@@ -1,8 +1,8 @@
 """The kernels of `norm_relu`: bfloat16 maps [B,C,H,W], channels last, on a CPU.
 
-Maps are read as one long row of numbers, in pieces of a whole number of pixels that fill the processor's vectors whatever
-the channels are. Sums are float32 within a block of pieces and float64 over blocks. A bfloat16 is the upper half of a
-float32; results are rounded to the nearest, halves to even, as PyTorch rounds them.
+Maps are read as a flat array, in pieces of whole pixels that are long enough for vector instructions whatever the number
+of channels. Sums are float32 within a block of pieces and float64 over blocks. A bfloat16 is the upper half of a float32;
+results are rounded to nearest, ties to even, as in PyTorch.
 """
 
 from typing import Any
@@ -16,8 +16,8 @@ from torch import Tensor
 
 from augury.core.jit import jit, leaf
 
-PIECE = 256  # numbers at least, where one pixel has fewer channels
-BLOCK = 64  # pieces whose sums are float32
+PIECE = 256  # numbers at most, unless one pixel has more channels
+BLOCK = 64  # pieces summed in float32
 ZERO, HALF = np.float32(0), np.uint32(0x7FFF)
 SIXTEEN, ONE, NOTHING = np.uint32(16), np.uint32(1), np.uint16(0)
 
@@ -40,7 +40,7 @@ def normalised(maps: Tensor, shortcut: Tensor | None, scale: Tensor, shift: Tens
 
 
 def gradient_sums(maps: Tensor, active: Tensor, gradient: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
-    """Per channel, float64 [C]: the gradient's sum over what ReLU let through, and the same times maps - mean."""
+    """Per channel, float64 [C]: the sums of gradient and of gradient * (maps - mean), over positions where ReLU is active."""
     width = _width(maps.shape[1])
     sums = np.zeros((2, width))
     _gradient_sums(_row(maps), _row(active), _row(gradient), _spread(mean), sums[0], sums[1])
@@ -51,7 +51,7 @@ def gradient_sums(maps: Tensor, active: Tensor, gradient: Tensor, mean: Tensor) 
 def gradients(
     maps: Tensor, active: Tensor, gradient: Tensor, scale: Tensor, slope: Tensor, offset: Tensor, *, shortcut: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """scale * gradient - slope * maps - offset where ReLU's part is that of `active`; and the shortcut's gradient if asked for."""
+    """scale * gradient - slope * maps - offset, with gradient 0 where `active` is 0; and the shortcut's gradient if `shortcut`."""
     found = torch.empty_like(maps)
     passed = torch.empty_like(maps) if shortcut else None
     rows = (_row(maps), _row(active), _row(gradient), _row(found), _row(found if passed is None else passed))
@@ -64,12 +64,12 @@ def _width(channels: int) -> int:
 
 
 def _row(maps: Tensor) -> Any:
-    """uint16: the maps as they lie in memory."""
+    """uint16: the bits of the maps in memory order."""
     return maps.detach().permute(0, 2, 3, 1).reshape(-1).view(torch.uint16).numpy()
 
 
 def _spread(values: Tensor) -> Any:
-    """float32: the channels' values again and again, as long as a piece."""
+    """float32: the channels' values, repeated to the length of a piece."""
     return values.detach().float().repeat(max(1, PIECE // len(values))).numpy()
 
 
@@ -78,7 +78,7 @@ def _by_channel(sums: Any, channels: int) -> Tensor:
 
 
 def _bitcast(source: Any, target: Any, kind: Any) -> Any:
-    """A function of numba's that takes a number's bits for another type's; the compiler makes nothing of it."""
+    """A numba function that reinterprets the bits of a number as another type, at no cost at run time."""
 
     def typed(context: Any, value: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -129,7 +129,7 @@ def _normalise(maps: Any, shortcut: Any, active: Any, scale: Any, shift: Any, ad
             added = shortcut[first : first + width]
             for place in range(len(piece)):
                 value = _wide(piece[place]) * scale[place] + shift[place] + _wide(added[place])
-                made[place] = _narrow(ZERO if value <= ZERO else value)  # what is no number stays so
+                made[place] = _narrow(ZERO if value <= ZERO else value)  # NaN stays NaN
         else:
             for place in range(len(piece)):
                 value = _wide(piece[place]) * scale[place] + shift[place]

@@ -1,8 +1,8 @@
-"""Batch normalisation, an optional shortcut's maps added, and ReLU, in one call.
+"""Batch normalisation, addition of an optional shortcut, and ReLU in one call.
 
-In bfloat16 on a CPU with few threads, compiled kernels (`norm_numba`) take one pass over the maps for the statistics and
-one for the rest, both ways, where PyTorch takes four and six. Everywhere else, in float32 above all, these are
-PyTorch's own functions one after the other, with their results to the bit.
+In bfloat16 on a CPU with few threads, compiled kernels (`norm_numba`) pass over the maps once for the statistics and once
+for the rest, forward and backward, where PyTorch makes four and six passes. Otherwise, in particular in float32,
+PyTorch's own functions are called one after the other, with bit-identical results.
 """
 
 from typing import Any
@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-# PyTorch's own kernels take about four (forward) to five (backward) times as long on one thread, and share their work.
+# On one thread PyTorch's own kernels take about four (forward) to five (backward) times as long, but they are parallel.
 MOST_THREADS = 4
 
 
 def norm_relu(norm: nn.Module, maps: Tensor, shortcut: Tensor | None = None) -> Tensor:
     """relu(norm(maps) + shortcut). maps, shortcut: [B,C,H,W] of the same shape.
 
-    A function and no layer, so that whoever exchanges a network's `BatchNorm2d` (frozen, synchronised over processes, ...) gets
-    what the new layer does: anything but a plain `BatchNorm2d` without hooks is called.
+    A function rather than a layer, so that replacing a network's `BatchNorm2d` (by a frozen or synchronised one, ...) takes
+    effect: anything but a plain `BatchNorm2d` without hooks is called as it is.
     """
     if type(norm) is nn.BatchNorm2d and is_compiled(norm, maps, shortcut):
         active, mean, variance = _Compiled.apply(maps, shortcut, norm.weight, norm.bias, norm.eps)
@@ -31,7 +31,7 @@ def norm_relu(norm: nn.Module, maps: Tensor, shortcut: Tensor | None = None) -> 
 
 
 def is_compiled(norm: nn.BatchNorm2d, maps: Tensor, shortcut: Tensor | None) -> bool:
-    """Whether the compiled kernels do it: training in bfloat16 on a CPU, channels last, on few threads."""
+    """Whether the compiled kernels are used: for training in bfloat16 on a CPU, channels last, on few threads."""
     return (
         norm.training and maps.device.type == "cpu" and _suitable(maps) and (shortcut is None or _suitable(shortcut))
         and (shortcut is None or shortcut.shape == maps.shape) and maps.numel() > maps.shape[1]
@@ -42,7 +42,7 @@ def is_compiled(norm: nn.BatchNorm2d, maps: Tensor, shortcut: Tensor | None) -> 
 
 @torch.no_grad()
 def _remember(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
-    """Move the running statistics as `nn.BatchNorm2d` does: the variance is the unbiased one there."""
+    """Update the running statistics as `nn.BatchNorm2d` does, with the unbiased variance."""
     if not norm.track_running_stats or norm.running_mean is None or norm.running_var is None:
         return
     assert norm.num_batches_tracked is not None
@@ -57,7 +57,7 @@ def _suitable(maps: Tensor) -> bool:
 
 
 class _Compiled(torch.autograd.Function):
-    """The layer by the compiled kernels; with it the batch's means and biased variances, float64 [C], without gradients."""
+    """The compiled layer; also returns the batch's means and biased variances, float64 [C], without gradients."""
 
     @staticmethod
     def forward(

@@ -10,9 +10,9 @@ from augury.train.models.network import Channels, Classes, Network, StemStride
 def patch_cnn(*, classes: Classes, channels: Channels = 3, stem_stride: StemStride = 1) -> nn.Module:
     """Four convolutions and a hidden layer with dropout: model patching's network for MNIST-Correlation.
 
-    The second convolution of each pair has no padding, so that 28x28 comes down to 5x5; other sizes (from 10x10) are
-    pooled to 5x5, which leaves 28x28 as it is. 167,586 parameters for 2 classes of grey images. Glorot's uniform
-    initialisation and biases of 0, as in Keras, where the experiments were made.
+    The second convolution of each pair has no padding, so that 28x28 is reduced to 5x5; other sizes (at least 10x10) are
+    pooled to 5x5. 167,586 parameters for 2 classes of grey images. Glorot's uniform initialisation and biases of 0, as in
+    Keras, with which the experiments were run.
     """
     stages = {"stem": _pair(channels, 32, stem_stride), "stage1": _pair(32, 64)}
     hidden = [nn.AdaptiveAvgPool2d(5), nn.Flatten(), nn.Linear(5 * 5 * 64, 64), nn.ReLU(), nn.Dropout(0.5)]

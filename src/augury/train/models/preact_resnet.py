@@ -10,7 +10,7 @@ from augury.train.models.norm_relu import norm_relu
 class Block(nn.Module):
     """Batch normalisation and ReLU before each of two 3x3 convolutions; nothing after the sum.
 
-    Where the shape changes, the shortcut is a 1x1 convolution of the activated maps.
+    If the shape changes, the shortcut is a 1x1 convolution of the activated maps.
     """
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
@@ -40,9 +40,9 @@ def preact_resnet18(
 ) -> nn.Module:
     """PreActResNet-18 for 32x32: 11.2 million parameters; the network of Mixup, Manifold Mixup and refined augmentation.
 
-    Three networks are published under this name: a bare convolution as stem and nothing before the pooling (Manifold
-    Mixup's; the default), `stem_norm`: batch normalisation and ReLU in the stem too (Mixup's), and `final_norm`: both
-    before the pooling (the textbook's).
+    Three networks are published under this name. By default, the stem is a bare convolution and nothing precedes the
+    pooling (Manifold Mixup's network). `stem_norm` adds batch normalisation and ReLU to the stem (Mixup's), `final_norm`
+    adds both before the pooling (the textbook's).
     """
     widths = (64, 128, 256, 512)
     after_stem = [nn.BatchNorm2d(widths[0]), nn.ReLU()] if stem_norm else []

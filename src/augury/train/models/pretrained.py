@@ -1,5 +1,5 @@
-"""Fits another training's weights into a network: its head is new where the classes are others, its first layer adapted to the
-channels, and whatever else does not fit is refused."""
+"""Loads another training's weights into a network: its head stays new if the classes differ, its first layer is adapted to the
+channels, and all other tensors must fit."""
 
 import sys
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ _COUNTER = "num_batches_tracked"
 
 @dataclass(frozen=True)
 class Fitted:
-    """tensors: how many were taken. head: whether the head's are among them. head_classes: of the weights' own head, None where
-    there is none. channels: of the weights' first layer where it was adapted to others."""
+    """tensors: how many were loaded. head: whether the head's are among them. head_classes: classes of the weights' own head, None
+    if they have none. channels: channels of the weights' first layer if it was adapted, else None."""
 
     tensors: int
     head: bool
@@ -27,7 +27,7 @@ class Fitted:
     channels: int | None
 
     def words(self) -> str:
-        """What was done, for a note."""
+        """What was loaded, for a note."""
         own = "" if self.head_classes is None else f" in place of one for {count(self.head_classes, 'class', 'classes')}"
         head = "the head too" if self.head else f"the head is new{own}"
         more = "" if self.channels is None else f", the first layer is adapted from {count(self.channels, 'channel')}"
@@ -36,11 +36,11 @@ class Fitted:
 
 @torch.no_grad()
 def fit_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str, name: str, *, keep_head: bool = True) -> Fitted:
-    """Copy weights into a network up to its head, and into its head where that has as many classes and `keep_head`.
+    """Copy weights into a network up to its head, and into the head if `keep_head` and it has as many classes.
 
-    weights: by their names in the plain network, behind any common prefix (`module.`, `model.`, `network.`, ...); timm's networks
-    also take the older names that timm translates. where: the flag with its value, and name: the network's, for messages.
-    Raises InputError, naming how many tensors fit and the first that does not, for weights of another network.
+    weights: by their names in the plain network, after any common prefix (`module.`, `model.`, `network.`, ...); timm's networks
+    also accept the older names that timm translates. where: the flag with its value; name: the network's name; both for messages.
+    Raises InputError for weights of another network, naming the number of tensors that fit and the first that does not.
     """
     inner, _, head = unwrapped(network)
     own = inner.state_dict()
@@ -70,12 +70,12 @@ def _under(key: str, path: str) -> bool:
 
 
 def _ignored(key: str, head: str) -> bool:
-    """Whether weights may hold a tensor that is not asked for: heads, and batch normalisation's count of batches."""
+    """Whether weights may hold this tensor although the network lacks it: heads and batch normalisation's counts of batches."""
     return _under(key, head) or key.endswith(_COUNTER) or key.split(".")[0] in AUXILIARY
 
 
 def _fits(key: str, value: Tensor | None, expected: Mapping[str, Tensor], convolution: str | None) -> bool:
-    """Whether a tensor may be taken: of the same shape, but for the channels of the first layer."""
+    """Whether a tensor fits: its shape must be the same, except for the channels of the first layer."""
     if value is None:
         return False
     wanted = expected[key].shape
@@ -89,7 +89,7 @@ def _misfits(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], convol
 
 
 def _stripped(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], convolution: str | None) -> dict[str, Tensor]:
-    """The weights behind the prefix under which most of them fit, without it."""
+    """The weights under the prefix with which most of them fit; the prefix is removed."""
     first = next(iter(expected), "")
     prefixes = {key.removesuffix(first) for key in weights if key.endswith(f".{first}")} | {""}
 
@@ -105,13 +105,13 @@ def _stripped(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], con
 def _translated(
     found: dict[str, Tensor], inner: nn.Module, expected: Mapping[str, Tensor], convolution: str | None
 ) -> dict[str, Tensor]:
-    """The weights as timm's own loading code would name and shape them for this network; as they are where that does not help."""
+    """The weights renamed and reshaped by timm's own loading code for this network; unchanged if that does not help."""
     translate = vars(sys.modules[type(inner).__module__]).get("checkpoint_filter_fn")
     if translate is None or not type(inner).__module__.startswith("timm."):
         return found
     try:
         made = dict(translate(dict(found), inner))
-    except (KeyError, RuntimeError, ValueError, TypeError, AttributeError, IndexError):  # not weights that it knows
+    except (KeyError, RuntimeError, ValueError, TypeError, AttributeError, IndexError):  # weights that timm does not know
         return found
     return made if len(_misfits(made, expected, convolution)) < len(_misfits(found, expected, convolution)) else found
 
@@ -119,7 +119,7 @@ def _translated(
 def _refuse_another(
     found: Mapping[str, Tensor], expected: Mapping[str, Tensor], convolution: str | None, head: str, where: str, name: str
 ) -> None:
-    """InputError for weights that lack something of the network, or have something that it lacks."""
+    """InputError if weights lack tensors of the network, or have tensors that it lacks."""
     misfits = _misfits(found, expected, convolution)
     more = [key for key in found if key not in expected and not _ignored(key, head)]
     if not misfits and not more:
@@ -131,7 +131,7 @@ def _refuse_another(
         said = f"the first that does not is {key} ({_size(expected[key])}, {has})"
     else:
         said = f"but they hold {count(len(more), 'tensor')} that it lacks, the first {more[0]}"
-    raise InputError(f"{where}: not weights of {name}: {fit}, {said}; name their network by --model, or give others")
+    raise InputError(f"{where}: not weights of {name}: {fit}, {said}; give their network with --model, or other weights")
 
 
 def _size(value: Tensor) -> str:

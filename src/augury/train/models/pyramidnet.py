@@ -28,10 +28,11 @@ EXPANSION = 4
 
 
 class ShakeDrop(nn.Module):
-    """Keeps a residual branch with probability 1 - drop, else multiplies it by alpha, and its gradient by beta.
+    """Keeps a residual branch with probability 1 - drop, otherwise multiplies it by alpha and its gradient by beta.
 
-    alpha is uniform on [-1, 1), beta on [0, 1), both drawn for every image; so is the gate, unless it is "batch"'s.
-    In evaluation mode, the mean: 1 - drop. Yamada et al. 2018, arXiv:1802.02375, sections 3.2 and 4.
+    alpha is uniform on [-1, 1) and beta on [0, 1), both drawn for every image; the decision to keep is drawn per image or per
+    batch (`gate`). In evaluation mode it multiplies by the mean, 1 - drop. Yamada et al. 2018, arXiv:1802.02375, sections 3.2
+    and 4.
     """
 
     def __init__(self, drop: float, gate: Gate) -> None:
@@ -49,7 +50,7 @@ class ShakeDrop(nn.Module):
 
 
 class Block(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions, batch normalisation before and after, no ReLU before the first; then ShakeDrop."""
+    """1x1, 3x3 and 1x1 convolutions, batch normalisation before each and at the end, no ReLU before the first; then ShakeDrop."""
 
     def __init__(self, channels_in: int, width: int, stride: int, drop: float, gate: Gate) -> None:
         super().__init__()
@@ -73,12 +74,12 @@ class Block(nn.Module):
 
 
 def pyramid_widths(alpha: int, blocks: int) -> list[int]:
-    """16 + alpha i / blocks for block i = 1, 2, ..., halves rounded up; exact, in whole numbers."""
+    """16 + alpha i / blocks for block i = 1, 2, ..., with halves rounded up, in exact integer arithmetic."""
     return [(2 * (16 * blocks + alpha * i) + blocks) // (2 * blocks) for i in range(1, blocks + 1)]
 
 
 def pyramidnet(depth: int, alpha: int, drop: float, gate: Gate, classes: int, channels: int, stem_stride: int) -> Network:
-    """PyramidNet of bottleneck blocks; depth is 9n + 2. Block i of all is dropped with probability drop x i / all."""
+    """PyramidNet of bottleneck blocks; depth is 9n + 2. Block i of N is dropped with probability drop x i / N."""
     per_stage = (depth - 2) // 9
     stages: dict[str, nn.Module] = {"stem": nn.Sequential(conv3x3(channels, 16, stem_stride), nn.BatchNorm2d(16))}
     blocks: list[nn.Module] = []
@@ -105,8 +106,8 @@ def pyramidnet_272(
 ) -> nn.Module:
     """PyramidNet-272 with ShakeDrop: 26 million parameters.
 
-    `alpha`: how many channels the blocks gain in all, before the factor of 4. `drop`: ShakeDrop's probability in the
-    last block, rising linearly to it; 0 switches it off. gate="batch": one decision for all images (Fast AutoAugment)
+    `alpha`: the channels added over all blocks together, before the factor of 4. `drop`: ShakeDrop's probability in the
+    last block, to which it rises linearly; 0 disables it. gate="batch": one decision for all images (Fast AutoAugment)
     instead of one for each (TensorFlow's AutoAugment).
     """
     return pyramidnet(272, alpha, drop, gate, classes, channels, stem_stride)

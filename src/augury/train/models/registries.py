@@ -1,4 +1,4 @@
-"""Weights that libraries of networks publish under a name: which there are, and what images they were trained on."""
+"""Weights that libraries of networks publish by name, and the images these weights expect."""
 
 import importlib
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Expected:
 
 
 def expected_by(spec: Spec) -> Expected | None:
-    """What the library's weights for this network expect; None for a network of our own or without published weights."""
+    """What the library's weights for this network expect; None for one of Augury's networks or without published weights."""
     library, _, name = spec.name.partition(":")
     if library == "timm":
         timm = external.timm_module(name)
@@ -36,7 +36,7 @@ def expected_by(spec: Spec) -> Expected | None:
 
 
 def published(spec: Spec, tag: str, where: str) -> Spec:
-    """The network with the library's weights of that tag, `yes` for its usual ones.
+    """The network's spec with the library's weights of this tag; `yes` is for the default ones.
 
     where: the flag with its value. Raises InputError for a network without published weights and for an unknown tag.
     """
@@ -58,7 +58,7 @@ def _timm_name(name: str, tag: str, where: str) -> str:
     plain = name.partition(".")[0]
     known = [found.partition(".")[2] for found in timm.list_pretrained(f"{plain}.*")]
     if not timm.is_model(name) or (tag == DEFAULT and (known or "." in name)):
-        return f"timm:{name}"  # an unknown network is refused where it is built
+        return f"timm:{name}"  # an unknown network fails when it is built
     if tag in known:
         return f"timm:{plain}.{tag}"
     if known:

@@ -24,8 +24,8 @@ Shortcut = Literal["projection", "zero_pad"]
 class Block(nn.Module):
     """Two 3x3 convolutions, each with batch normalisation, around a shortcut; ReLU after the sum.
 
-    Where the shape changes, the shortcut is a 1x1 convolution with batch normalisation ("projection", option B) or
-    picked positions and zero channels ("zero_pad", option A).
+    If the shape changes, the shortcut is a 1x1 convolution with batch normalisation ("projection", option B) or
+    subsampling with zero channels ("zero_pad", option A).
     """
 
     def __init__(self, channels_in: int, channels_out: int, stride: int, shortcut: Shortcut) -> None:

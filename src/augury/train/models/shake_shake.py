@@ -48,15 +48,15 @@ class ShakeSum(nn.Module):
     def draw(self, maps: Tensor) -> Tensor:
         if self.law == "uniform":
             return per_image(maps)
-        one, other = 1 - per_image(maps), 1 - per_image(maps)  # in (0, 1]: the quotient always exists
+        one, other = 1 - per_image(maps), 1 - per_image(maps)  # in (0, 1], so the sum is never 0
         return one / (one + other)
 
 
 class Shortcut(nn.Module):
-    """ReLU, two 1x1 convolutions that each give half of the channels, and batch normalisation.
+    """ReLU, two 1x1 convolutions that each output half of the channels, and batch normalisation.
 
-    The second reads the maps one pixel further down and to the right (zeros come in at the border; the size stays, for
-    odd maps too), so that a stride of 2 drops fewer positions. As in the released code, also where the stride is 1.
+    The second reads the maps one pixel further down and to the right (padded with zeros, so that the size stays, for odd
+    sizes too), so that a stride of 2 skips fewer positions. As in the released code, it does so with stride 1 too.
     """
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
@@ -73,9 +73,9 @@ class Shortcut(nn.Module):
 
 
 class Block(nn.Module):
-    """Two branches (ReLU, 3x3, ReLU, 3x3, with batch normalisation), shaken together, around a shortcut.
+    """Two branches (ReLU, 3x3, ReLU, 3x3, with batch normalisation), summed by `ShakeSum`, and a shortcut.
 
-    `idle`: where the shape stays, there is a frozen `Shortcut` that is never used, beside the identity that is.
+    `idle`: if the shape stays the same, the block also holds a frozen `Shortcut` that is never used.
     """
 
     def __init__(self, channels_in: int, channels_out: int, stride: int, law: ShakeLaw, idle: bool) -> None:
@@ -99,7 +99,7 @@ def _branch(channels_in: int, channels_out: int, stride: int) -> nn.Sequential:
 
 
 def shake_shake(depth: int, width: int, classes: int, channels: int, variant: Variant, law: ShakeLaw, stem_stride: int) -> Network:
-    """Shake-Shake-depth 2 x width d; depth is 6n + 2."""
+    """Shake-Shake-`depth` 2x`width`d; depth is 6n + 2."""
     stages: dict[str, nn.Module] = {"stem": conv3x3(channels, 16, stem_stride, bias=True)}
     previous = 16
     if variant == "dauphin":
@@ -126,11 +126,11 @@ def shake_shake_26_2x32d(
     """Shake-Shake-26 2x32d: 3 million parameters.
 
     Three networks are published under this name. variant="fast_autoaugment" (the default): a stem of 16 channels with
-    bias and without normalisation, a shortcut with parameters in the first block. Its published count includes, in
-    every block that keeps the shape, a shortcut that is made and never used; they are here too, frozen, and only
-    "trimmed" leaves them out: what the two compute is the same. "dauphin": a stem as wide as the first stage, with
-    batch normalisation and ReLU. law="ratio": the weights are u / (u + v) of two uniforms (TensorFlow's AutoAugment),
-    more often near one half than the paper's uniform ones.
+    bias and without normalisation, and a shortcut with parameters in the first block. Its published parameter count
+    includes an unused shortcut in every block that keeps the shape; these are present but frozen, and "trimmed" computes
+    the same without them. "dauphin": a stem as wide as the first stage, with batch normalisation and ReLU. law="ratio":
+    the weights are u / (u + v) of two uniform numbers (TensorFlow's AutoAugment), which are near one half more often than
+    the paper's uniform weights.
     """
     return shake_shake(26, 32, classes, channels, variant, law, stem_stride)
 

@@ -13,9 +13,9 @@ from augury.train.models.network import Channels, Classes, Network, StemStride, 
 def small_cnn(
     *, classes: Classes, channels: Channels = 3, width: Annotated[int, Interval(1)] = 16, stem_stride: StemStride = 1
 ) -> nn.Module:
-    """Three convolutions with batch normalisation; seconds on a CPU, for small images.
+    """Three convolutions with batch normalisation, for small images; trains in seconds on a CPU.
 
-    Maps of `width`, 3 `width` and 6 `width` channels; the first two layers halve the size. 50,106 parameters for 10
+    The maps have `width`, 3 `width` and 6 `width` channels; the first two layers halve the size. 50,106 parameters for 10
     classes of colour images.
     """
     stages = {

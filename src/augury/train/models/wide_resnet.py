@@ -27,7 +27,7 @@ Shortcut = Literal["projection", "zero_pad"]
 class Block(nn.Module):
     """Batch normalisation and ReLU before each of two 3x3 convolutions, dropout before the second.
 
-    `share`: the shortcut too starts from the activated maps.
+    `share`: the shortcut also reads the activated maps.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Block(nn.Module):
 
 
 class Skipped(nn.Module):
-    """`inner` with one more shortcut around it, without parameters."""
+    """`inner` with an additional shortcut around it, which has no parameters."""
 
     def __init__(self, inner: nn.Module, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__()
@@ -81,11 +81,11 @@ def wide_resnet(
 ) -> nn.Module:
     """Any wide residual network, WRN-depth-widen; depth is 6n + 4.
 
-    `bias`: convolutions with biases (Fast AutoAugment, Dauphin). AutoAugment's and UDA's TensorFlow networks are
-    shortcut="zero_pad" with `extra_skips`: averaged positions and zero channels instead of 1x1 convolutions, and
-    shortcuts around each stage and around all of them (the strided convolutions there pad one side only; here both).
-    With `extra_skips` the taps are "stem" and "body", because a shortcut leads past the single stages.
-    Raises InputError when depth is not 6n + 4.
+    `bias`: convolutions have biases (Fast AutoAugment, Dauphin). The TensorFlow networks of AutoAugment and UDA are
+    shortcut="zero_pad" with `extra_skips`: average pooling and zero channels instead of 1x1 convolutions, and shortcuts
+    around each stage and around all of them (their strided convolutions pad one side only; here both sides).
+    With `extra_skips` the taps are "stem" and "body", because a shortcut bypasses the individual stages.
+    Raises InputError if depth is not 6n + 4.
     """
     if depth % 6 != 4:
         raise InputError(f"wide_resnet(depth={depth}) must be 6n + 4, such as 10, 16, 22, 28, 34 or 40")
@@ -127,7 +127,7 @@ def wrn_28_10(
 ) -> nn.Module:
     """WRN-28-10: 36.5 million parameters; the network most augmentation papers report.
 
-    dropout=0.3 in Cutout's and in refined augmentation's AutoAugment rows. The variants are wide_resnet's.
+    Cutout, and refined augmentation in its AutoAugment rows, use dropout=0.3. The variants are wide_resnet's.
     """
     return wide_resnet(
         classes=classes,
