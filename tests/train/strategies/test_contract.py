@@ -84,9 +84,9 @@ def test_a_function_given_from_python_is_a_strategy() -> None:
 
 
 def test_what_is_no_strategy_is_refused() -> None:
-    with pytest.raises(InputError, match="no strategy"):
+    with pytest.raises(InputError, match="is not a strategy"):
         augury.strategy(len)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="made already"):
+    with pytest.raises(InputError, match="already built"):
         augury.strategy(augury.strategy("erm"), smoothing=0.1)
     with pytest.raises(InputError, match=r"per_image returned a tensor \[2\]"):
 

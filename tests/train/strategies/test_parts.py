@@ -175,7 +175,7 @@ def test_fixed_policies_have_no_stage_and_learn_nothing() -> None:
     assert strategy.program(Clock(4, 9)) is None and augury.strategy("adversarial_autoaugment").program(Clock(4, 9)) == 4
     strategy.end_epoch(Clock(1, 2))
     assert strategy.epoch_logs() == {}
-    with pytest.raises(InputError, match="policies=1 has none to be compared with"):
+    with pytest.raises(InputError, match="policies=1 has no reward to learn from"):
         augury.strategy("adversarial_autoaugment(policies=1)")
 
 

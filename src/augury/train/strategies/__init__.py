@@ -1,1 +1,1 @@
-"""Strategies: how a step's loss is made from views of a batch. One file each."""
+"""Strategies: how the loss of a step is computed from views of a batch. One file each."""

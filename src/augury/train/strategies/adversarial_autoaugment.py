@@ -1,4 +1,4 @@
-"""Adversarial AutoAugment: a controller makes the policies that are hardest for the network while it trains."""
+"""Adversarial AutoAugment: a controller learns the policies that are hardest for the network while it trains."""
 
 import math
 from collections.abc import Hashable
@@ -29,9 +29,9 @@ Kind = Literal["learned", "random", "fixed"]
 
 @dataclass
 class Current:
-    """The policy that one copy of the batch gets in this epoch: a sub-policy drawn uniformly for every image.
+    """The policy of one copy of the batch in this epoch: a sub-policy drawn uniformly for every image.
 
-    Decisions change from epoch to epoch; until the first are set every image stays as it is.
+    Decisions change from epoch to epoch; until the first are set, images are left unchanged.
     """
 
     all: PolicySpace
@@ -55,14 +55,14 @@ class Current:
         return Plan(op[chosen], strength[chosen], torch.ones_like(op[chosen], dtype=torch.bool), chosen)
 
     def log_prob(self, plan: Plan) -> Tensor:
-        """Of the sub-policy; the decisions are the controller's."""
+        """The log probability of the sub-policy alone; the decisions are the controller's."""
         return torch.full((len(plan.op),), -math.log(self.all.sub_policies), device=plan.op.device)
 
 
 @dataclass
 class AdversarialAutoAugment(Strategy):
-    """See `adversarial_autoaugment`. current: the policies; none where they are fixed. stages: one for each policy, which the host
-    puts before `normalize` in a pipeline of its own."""
+    """See `adversarial_autoaugment`. current: the policies, none if `policy` is fixed. stages: one for each policy, which the host
+    puts before `normalize` in a separate pipeline."""
 
     policies: int
     policy: Kind
@@ -90,7 +90,7 @@ class AdversarialAutoAugment(Strategy):
         self.seeded(0)
 
     def seeded(self, seed: int) -> None:
-        """Initial weights and first policies of a training's seed; called by the host before the first step."""
+        """Set the initial weights and first policies of a training's seed; called by the host before the first step."""
         self.seed = seed
         self.learner = Learner(
             self.searched.controller(seed), rule="reinforce", lr=self.lr, entropy_weight=self.entropy_weight
@@ -99,7 +99,7 @@ class AdversarialAutoAugment(Strategy):
         self._draw(0)
 
     def program(self, clock: Clock) -> Hashable:
-        """Every epoch has its own policies, so a step recorded in one is not the next one's."""
+        """The epoch: each has its own policies, so a step captured in one is not valid in the next."""
         return None if self.policy == "fixed" else clock.epoch
 
     def __call__(self, model: nn.Module, views: Views, *, program: Hashable = None, turn: int = 0) -> Step:
@@ -117,7 +117,7 @@ class AdversarialAutoAugment(Strategy):
         return Step(losses.mean(), {"hardest_policy": by_policy.amax(), "easiest_policy": by_policy.amin()}, each)
 
     def end_epoch(self, clock: Clock) -> None:
-        """One controller step on the epoch's mean loss of each policy, z-scored; then the next epoch's policies."""
+        """Update the controller once on the policies' mean losses in the epoch, z-scored; then draw the next epoch's policies."""
         self.ended = clock.epoch - 1
         if self.losses is None or self.policy == "fixed":
             return
@@ -133,7 +133,7 @@ class AdversarialAutoAugment(Strategy):
 
     @torch.no_grad()
     def _controller(self, decisions: Tensor) -> dict[str, Any]:
-        """The controller as it was when it made these policies int64 [M,D], before it learns from them; for `epoch_logs`."""
+        """The controller's state when it drew these policies, int64 [M,D], before it learns from them; for `epoch_logs`."""
         log_prob, entropy = self.learner.controller.likelihood(decisions)
         operations, magnitudes = self.learner.controller.probabilities(decisions)
         return {
@@ -144,9 +144,9 @@ class AdversarialAutoAugment(Strategy):
         }
 
     def epoch_logs(self) -> dict[str, Any]:
-        """Under `controller`, of the epoch that has ended: losses of its policies in the order of `policies.yaml`; where they
-        were learned also their rewards (z-scores), their log-probabilities and the controller's entropy (mean over the
-        policies) in nats, and the probabilities of operations and of magnitudes 0 .. 9, means over all decisions."""
+        """Under `controller`, for the epoch that has ended: its policies' losses in the order of `policies.yaml`; if they are
+        learned, also their rewards (z-scores), their log-probabilities and the controller's entropy (mean over the policies)
+        in nats, and the probabilities of operations and of magnitudes 0 .. 9, averaged over all decisions."""
         done = next((each for each in self.history if "losses" in each and each["epoch"] == self.ended), None)
         return {} if done is None else {"controller": {k: v for k, v in done.items() if k not in ("epoch", "decisions")}}
 
@@ -156,7 +156,7 @@ class AdversarialAutoAugment(Strategy):
             self._take_up(found)
 
     def _draw(self, epoch: int) -> None:
-        """This epoch's policies: the controller's, or uniform ones; the same on every rank, since draws have addresses."""
+        """Draw this epoch's policies from the controller, or uniformly; the same on every rank, since all use the same noise."""
         if self.policy == "fixed":
             return
         noise = Noise.of(self.seed, torch.arange(self.policies), epoch=epoch).fold("adversarial_autoaugment")
@@ -170,7 +170,7 @@ class AdversarialAutoAugment(Strategy):
             current.decisions = tuple(decisions)
 
     def files(self, clock: Clock) -> dict[str, str]:
-        """policies.yaml: every epoch's policies as a schedule, to be replayed by name on any network and data."""
+        """policies.yaml: every epoch's policies as a schedule that can be replayed on any network and data."""
         done = [each for each in self.history if "losses" in each]
         if not done:
             return {}
@@ -193,7 +193,7 @@ class AdversarialAutoAugment(Strategy):
         self.seeded(state["seed"])
         self.history = state["history"]
         self.learner.load_state_dict(state["learner"])
-        # Of an epoch that was left in the middle; older checkpoints were all written at the end of one.
+        # Those of an unfinished epoch; older checkpoints lack them, as they were only written at the end of an epoch.
         self.losses, self.steps = state.get("losses"), state.get("steps", 0)
         if self.history:
             self._take_up(self.history[-1])
@@ -214,24 +214,24 @@ def adversarial_autoaugment(
     entropy: Annotated[float, Interval(0)] = 1e-5,
     fill: Annotated[int, Interval(0, 255)] = 128,
 ) -> Strategy:
-    """Every image once per policy in a step; the policies come from an LSTM controller that is rewarded for high loss.
+    """Every step uses each image once per policy; the policies come from an LSTM controller that is rewarded for high loss.
 
-    The training's augmentation is the base of every copy; the policy is put after its pixel stages, before `normalize`, so
-    that `crop+flip+cutout` is the paper's order. Each policy has `sub_policies` of two operations out of 16 at 10
-    magnitudes, of which every image draws one. After an epoch the policies' mean losses, z-scored among them, are the
-    reward of one REINFORCE step with Adam (`lr`) and an `entropy` bonus. policy=random draws policies uniformly, policy=fixed
-    has the base alone: the paper's ablations. share_base: whether the copies share the base's draw; they do not by default,
+    The training's augmentation is the base of every copy; the policy follows its pixel stages, before `normalize`, so that
+    `crop+flip+cutout` is the paper's order. Each policy has `sub_policies` sub-policies of two operations out of 16 at 10
+    magnitudes; every image draws one of them. After an epoch the policies' mean losses, z-scored over the policies, are the
+    rewards of one REINFORCE step with Adam (`lr`) and an `entropy` bonus. The paper's ablations are policy=random, uniform
+    policies, and policy=fixed, the base alone. share_base: whether the copies share the base's draw; they do not by default,
     since the published gain of `fixed` needs copies that differ. The learning rate of the network is not rescaled.
 
-    fill: the grey level that shears, shifts, rotations and Cutout inside a policy leave behind. The paper refers to AutoAugment,
-    whose code for photographs paints 128 and whose CIFAR code paints the data's mean colour, for CIFAR-10 within 14 levels of
-    that; a public re-implementation paints black (0).
+    fill: the grey level with which shears, shifts, rotations and Cutout inside a policy fill. The paper refers to AutoAugment,
+    whose code fills with 128 for photographs and with the data's mean colour for CIFAR (within 14 levels of 128 for CIFAR-10);
+    a public re-implementation fills with black (0).
 
-    A run leaves policies.yaml: all epochs' policies as a schedule that `--augment policies.yaml` replays (policy transfer).
-    Raises InputError for one learned policy, whose reward would always be 0.
+    A run saves policies.yaml: all epochs' policies as a schedule that `--augment policies.yaml` replays (policy transfer).
+    Raises InputError for a single learned policy, whose reward would always be 0.
     """
     if policies == 1 and policy == "learned":
-        raise InputError("--strategy adversarial_autoaugment: policies=1 has none to be compared with; take 2 or policy=random")
+        raise InputError("--strategy adversarial_autoaugment: policies=1 has no reward to learn from; use 2 or policy=random")
     magnitudes = ladder("adversarial")
     magnitudes = replace(magnitudes, fill=fill)
     searched = PolicySpace(magnitudes=magnitudes, sub_policies=sub_policies, probabilities=False)

@@ -16,13 +16,13 @@ Mode = Literal["paper", "reference"]
 
 @register("strategy", "ait", source="Chen et al. 2021, Augmentation Invariant Training (ICCV workshops), sections 3.1 and 3.2")
 def ait(*, weight: Weight = 1.0, mode: Mode = "paper", similarity: Similarity = "kl", at: Layer = "logits") -> Strategy:
-    """Augmentation invariant training: cross-entropy of two views plus `weight` times how far their predictions lie apart.
+    """Augmentation invariant training: cross-entropy of two views plus `weight` times the distance between their predictions.
 
     Both views go through the network in one pass of twice the rows, so that batch normalisation sees their mixture. The
-    second view comes from the training's second pipeline where there is one. `paper` sums both views' cross-entropies and
+    second view comes from the training's second pipeline, if there is one. `paper` sums both views' cross-entropies and
     lets the gradient through both sides of the symmetric KL divergence. `reference` is the released code's loss: the mean
     cross-entropy, and divergences towards detached targets; relative to the text it doubles the weight. That code also
-    pairs images with repetition, by the parity of a shuffled index; this is left out, every image counts once an epoch.
+    pairs images with repetition, by the parity of a shuffled index; here every image is used once per epoch instead.
     `similarity` and `at` are the ablations of section 4.2.1; the KL divergence of features or maps is that of their
     softmax over channels.
     """

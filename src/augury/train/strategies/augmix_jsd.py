@@ -14,9 +14,9 @@ from augury.train.strategies.strategy import Seen, Step, Strategy, Views
 def augmix_jsd(*, weight: Weight = 12.0) -> Strategy:
     """AugMix's loss: cross-entropy of one view plus `weight` times the Jensen-Shannon divergence of three views.
 
-    The first view comes from the training's pipeline, the others from its second where there is one
-    (`--augment standard --augment2 standard+augmix`). Only the first counts for the cross-entropy. All three go through the
-    network in one pass, as published. Each view has its own crop and flip; the authors' code shares one among the three.
+    The first view comes from the training's pipeline, the others from its second, if there is one
+    (`--augment standard --augment2 standard+augmix`). The cross-entropy is of the first alone. All three go through the
+    network in one pass, as published. Each view has its own crop and flip; in the authors' code the three share one.
     """
 
     def loss_of(model: nn.Module, views: Views) -> Step:

@@ -1,4 +1,4 @@
-"""The front door to strategies."""
+"""Builds strategies by name, and from functions."""
 
 from functools import partial
 from typing import Any
@@ -15,16 +15,16 @@ from augury.train.strategies.strategy import Strategy
 def strategy(name: str | Spec | Strategy | LossFunction, /, **options: Any) -> Strategy:
     """A strategy by its registered name with options, `strategy("erm", smoothing=0.1)` or `strategy("erm(smoothing=0.1)")`.
 
-    A function `(model, views) -> loss or Step` is a strategy too, given here or registered; its keyword-only parameters are
-    its options. A strategy is given back as it is. Raises InputError for unknown names and options.
+    A function `(model, views) -> loss or Step`, passed or registered, is a strategy too; its keyword-only parameters are its
+    options. A Strategy is returned unchanged. Raises InputError for unknown names and options.
     """
     if isinstance(name, Strategy):
         if options:
-            raise InputError(f"strategy: {type(name).__name__} is made already; give its options where it is made")
+            raise InputError(f"strategy: {type(name).__name__} is already built; give its options when building it")
         return name
     if not isinstance(name, str | Spec):
         if not is_loss_function(name):
-            raise InputError(f"strategy: {name!r} is no strategy; give a name, a Strategy, or a function (model, views) -> loss")
+            raise InputError(f"strategy: {name!r} is not a strategy; give a name, a Strategy, or a function (model, views) -> loss")
         return SimpleStrategy(partial(name, **bind(name, Spec(name_of(name), options), "strategy")))
     spec = parse_spec(name, "strategy") if isinstance(name, str) else name
     spec = Spec(spec.name, {**spec.options, **options}, spec.first)
@@ -34,5 +34,5 @@ def strategy(name: str | Spec | Strategy | LossFunction, /, **options: Any) -> S
     bound = bind(made, spec, "--strategy")
     found = SimpleStrategy(partial(made, **bound)) if is_loss_function(made) else made(**bound)
     if not isinstance(found, Strategy):
-        raise InputError(f"--strategy: {spec.name} made {type(found).__name__}, which is no augury.Strategy; inherit from it")
+        raise InputError(f"--strategy: {spec.name} returned {type(found).__name__}, which must inherit from augury.Strategy")
     return found

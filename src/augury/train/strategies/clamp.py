@@ -1,4 +1,4 @@
-"""CLAMP: group DRO within each class, and predictions that agree over an image's translations to its class's subgroups."""
+"""CLAMP: group DRO within each class, and consistent predictions for an image's translations to the subgroups of its class."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ STREAM = "translated"
 
 
 def consistency(original: Tensor, translated: Tensor, valid: Tensor, kind: Consistency = "clamp") -> Tensor:
-    """How far an image's prediction is from those of its translations, nats, float32 [B].
+    """The divergence of an image's prediction from those of its translations in nats, float32 [B].
 
-    original: logits [B,C] of x. translated: logits [B,K,C] of its translations. valid: bool [B,K], which of them exist;
-    rows with fewer than two give 0. With p0 = softmax(x), p1 .. pK the others, m their mean:
+    original: logits [B,C]. translated: logits [B,K,C] of its translations. valid: bool [B,K], which of them exist; rows
+    with fewer than two give 0. With p0 the image's prediction, p1 .. pK those of its translations, and m the mean of p1 .. pK:
 
     clamp: KL(p0 || m) / 2 + JS(p1 .. pK) / 2, where JS = mean KL(pk || m) lies in [0, ln K] (Goel et al. 2021, section 3.3;
-    for K = 2 KL(p0||m)/2 + KL(p1||m)/4 + KL(p2||m)/4). KL(p0 || m) has no bound of its own: it is at most the range of the
-    logits plus ln C. reverse_kl: the same with every KL's arguments exchanged. jsd: Jensen-Shannon divergence of
-    p0 .. pK, as in AugMix (arXiv:1912.02781, section 3). kl: sum of KL(p0 || pk).
-    In log space throughout: the original code clips probabilities at 1e-7, where gradients end. Gradients flow through
-    all terms.
+    for K = 2 KL(p0||m)/2 + KL(p1||m)/4 + KL(p2||m)/4). KL(p0 || m) is bounded only by the range of the logits plus ln C.
+    reverse_kl: the same with the arguments of every KL exchanged. jsd: Jensen-Shannon divergence of p0 .. pK, as in AugMix
+    (arXiv:1912.02781, section 3). kl: sum of KL(p0 || pk).
+    Computed in log space: the original code clips probabilities at 1e-7, which stops gradients. Gradients flow through all
+    terms.
     """
     log_p0 = functional.log_softmax(original.float(), 1)
     log_pk = functional.log_softmax(translated.float(), 2)
@@ -52,7 +52,7 @@ def consistency(original: Tensor, translated: Tensor, valid: Tensor, kind: Consi
 
 
 def irm_penalty(logits: Tensor, labels: Tensor, cells: Tensor, count: int) -> Tensor:
-    """Sum over groups of the squared derivative of the mean cross-entropy by a factor on the logits, at 1.
+    """Sum over groups of the squared derivative of the mean cross-entropy with respect to a factor on the logits, at 1.
 
     IRMv1, Arjovsky et al. 2019, arXiv:1907.02893, section 3.1. In closed form: the mean of sum_c (p_c - y_c) logit_c.
     """
@@ -63,10 +63,10 @@ def irm_penalty(logits: Tensor, labels: Tensor, cells: Tensor, count: int) -> Te
 
 
 def _log_mean(log_p: Tensor, share: Tensor) -> Tensor:
-    """log of the weighted mean over dimension 1; [B,K,C] and [B,K] to [B,C]. Rows without any share give log of uniform."""
+    """log of the weighted mean over dimension 1; [B,K,C] and [B,K] to [B,C]. Rows whose shares are all 0 get equal shares."""
     empty = share.sum(1, keepdim=True) == 0
     weight = torch.where(empty, 1.0 / share.shape[1], share)
-    # -1e4 rather than -inf: an absent translation must not make the gradient of the others NaN.
+    # -1e4 rather than -inf, so that a missing translation does not make the gradient of the others NaN.
     log_weight = torch.where(weight > 0, weight.clamp(min=1e-30).log(), -1e4)
     return torch.logsumexp(log_p + log_weight[..., None], 1)
 
@@ -88,7 +88,7 @@ class Clamp(Strategy):
     needs_groups = True
 
     def begin(self, groups: Groups) -> None:
-        """Learn which groups there are; called by the host before the first step."""
+        """Set the groups of the data; called by the host before the first step."""
         self.weights.begin(groups)
 
     def __call__(self, model: nn.Module, views: Views, *, program: Hashable = None, turn: int = 0) -> Step:
@@ -119,7 +119,7 @@ class Clamp(Strategy):
         self.weights.load_state_dict(state)
 
     def _valid(self, labels: Tensor, count: int, groups: Groups) -> Tensor:
-        """bool [B,K]: an image of a class with n subgroups has its first n translations; none where n is 1."""
+        """bool [B,K]: an image of a class with n subgroups has its first n translations, or none if n is 1."""
         trained = groups.counts > 0
         numbers = torch.bincount(groups.classes[trained], minlength=len(groups.class_names)).to(labels.device)
         number = numbers[labels][:, None]

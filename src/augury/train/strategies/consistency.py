@@ -18,8 +18,8 @@ Networks = Annotated[int, Interval(2, 16)]
 def with_consistency(classification: Tensor, weight: float, distance: Callable[[], Tensor], per_sample: Tensor) -> Step:
     """classification + weight x distance(), both logged.
 
-    Without a weight the loss is `classification` alone and the distance is only looked at, so that plain training stays
-    plain bit for bit.
+    With weight 0 the loss is `classification` alone and the distance is only logged, so that training is bit-identical to
+    plain training.
     """
     if weight == 0:
         with torch.no_grad():
@@ -32,7 +32,7 @@ def with_consistency(classification: Tensor, weight: float, distance: Callable[[
 
 
 def concat_views(parts: list[tuple[Tensor, Targets]]) -> tuple[Tensor, Targets]:
-    """Several views as one batch, one after the other; a view with fewer labels per row gets more of weight 0."""
+    """Concatenate views into one batch; a view with fewer labels per row is padded with labels of weight 0."""
     wide = max(targets.index.shape[1] for _, targets in parts)
 
     def widened(labels: Tensor) -> Tensor:

@@ -21,10 +21,10 @@ Updates = Literal["simultaneous", "alternating"]
 def dml(*, weight: Weight = 1.0, networks: Networks = 2, updates: Updates = "simultaneous") -> Strategy:
     """Deep mutual learning: several networks see one view; each also learns from the others' predictions.
 
-    Network k minimises its cross-entropy plus `weight` times the mean over the others j of KL(p_j || p_k), with p_j taken
-    as given. `simultaneous` updates all networks from the same predictions; `alternating`, the paper's algorithm 1, updates
-    one after the other and renews a network's predictions once it is updated, for which it passes the images again. That
-    pass leaves the running statistics of batch normalisation alone, since they have counted the batch.
+    Network k minimises its cross-entropy plus `weight` times the mean over the others j of KL(p_j || p_k), with p_j
+    detached. `simultaneous` updates all networks from the same predictions; `alternating`, the paper's algorithm 1, updates
+    one after the other and recomputes a network's predictions after its update. This second forward pass does not change
+    the running statistics of batch normalisation, which already include the batch.
     """
     if updates == "simultaneous":
         return SimpleStrategy(lambda model, views: _together(members(model), views, weight), networks=networks)
@@ -51,7 +51,7 @@ def _from_others(logs: list[Tensor], k: int) -> Tensor:
 
 
 class _InTurn:
-    """Turn k updates network k. Between a step's turns the predictions are kept, with their graphs until they are used."""
+    """Turn k updates network k. Predictions are kept between the turns of a step, with their graphs until they are used."""
 
     def __init__(self, weight: float) -> None:
         self.weight = weight
@@ -77,7 +77,7 @@ class _InTurn:
 
 @contextlib.contextmanager
 def _statistics_kept(network: nn.Module) -> Iterator[None]:
-    """Batch normalisation goes on normalising by the batch while its running statistics stand still."""
+    """Keep batch normalisation's running statistics unchanged; it still normalises by the batch."""
     layers = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
     before = [(layer.momentum, layer.num_batches_tracked) for layer in layers]
     for layer, (_, counted) in zip(layers, before, strict=True):

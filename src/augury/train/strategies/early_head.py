@@ -1,4 +1,4 @@
-"""A strategy with an auxiliary head on the network's first unit, trained along and dropped at test."""
+"""A strategy with an auxiliary head on the network's first unit, trained with the network and dropped at test time."""
 
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from augury.train.strategies.strategy import Step, Strategy, Views, members
 
 @dataclass
 class _Seen:
-    """One step: the views the strategy made, and for each training pass of the first network its images and early maps."""
+    """The views that the strategy read in one step, and the images and early maps of each training pass of the first network."""
 
     views: list[Batch] = field(default_factory=list)
     images: list[Tensor] = field(default_factory=list)
@@ -30,9 +30,9 @@ class WithEarlyHead(Strategy):
     """`strategy`, plus `weight` times the early head's cross-entropy on the labelled images the network is trained on.
 
     Gong et al. 2021 (KeepAugment), section 3.1: average pooling and a linear layer after the first block, with the auxiliary
-    loss of Inception (weight 0.3). The maps are those of the strategy's own forward passes, so that the head costs one
-    linear layer. With several networks the first has the head. A strategy must show the network its views as they are, or
-    several one after the other; InputError if it trains on anything else (mixed in between), whose labels are not known here.
+    loss of Inception (weight 0.3). The maps are those of the strategy's own forward passes, so that the head costs only a
+    linear layer. With several networks the first has the head. A strategy must pass the network its views unchanged, or
+    several of them concatenated; InputError if it trains on anything else, such as mixed views, whose labels are unknown here.
     """
 
     def __init__(self, strategy: Strategy, classes: int, weight: float = 0.3) -> None:
@@ -80,7 +80,7 @@ class WithEarlyHead(Strategy):
         return Step(step.loss + self.weight * early, {**step.logs, "early_head": early.detach()}, step.per_sample)
 
     def _loss(self, images: Tensor, maps: Tensor, views: list[Batch], program: object) -> Tensor:
-        """The mean cross-entropy over the labelled rows of one pass; 0 where it has none."""
+        """The mean cross-entropy over the labelled rows of one pass; 0 if it has none."""
         assert self._head is not None
         logits = self._head(maps)
         start, losses = 0, []
@@ -91,7 +91,7 @@ class WithEarlyHead(Strategy):
         return torch.cat(losses).mean() if losses else logits.sum() * 0
 
     def _shown(self, images: Tensor, views: list[Batch], program: object) -> list[Batch]:
-        """The views whose images these are, one after the other."""
+        """The consecutive views that these images are a concatenation of."""
         for batch in views:
             if batch.images is images:
                 return [batch]
@@ -101,12 +101,12 @@ class WithEarlyHead(Strategy):
                 if sum(map(len, run)) == len(images) and self._same(images, run, program):
                     return run
         raise InputError(
-            "--augment: saliency=early_head: this strategy trains on images that are none of its views, so the head has no labels "
+            "--augment: saliency=early_head: this strategy trains on images that are not its views, so the head has no labels "
             "for them; use saliency=full or saliency=low_resolution"
         )
 
     def _same(self, images: Tensor, run: list[Batch], program: object) -> bool:
-        """Looked at once per program and number of views on a GPU, where every look waits for the device."""
+        """Whether the run has these images; on a GPU compared once per program and number of views, since that synchronises."""
         key = (program, len(run))
         if images.device.type == "cpu" or key not in self._known:
             if not torch.equal(images, torch.cat([batch.images for batch in run])):
@@ -135,14 +135,14 @@ class WithEarlyHead(Strategy):
 
 @contextmanager
 def _watching(network: nn.Module, seen: _Seen) -> Iterator[None]:
-    """Note the images and early maps of every training pass; looks in evaluation mode or without gradients are none."""
+    """Record the images and early maps of training passes, not of passes in evaluation mode or without gradients."""
 
     def given(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         if network.training and torch.is_grad_enabled():
             seen.images.append(inputs[0])
 
     def made(module: nn.Module, inputs: tuple[object, ...], maps: Tensor) -> None:
-        if network.training and torch.is_grad_enabled():  # a frozen unit is never in training mode itself
+        if network.training and torch.is_grad_enabled():  # not `module.training`, which is False for a frozen unit
             seen.maps.append(maps)
 
     hooks = [network.register_forward_pre_hook(given), first_unit(network).register_forward_hook(made)]

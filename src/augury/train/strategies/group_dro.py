@@ -21,12 +21,12 @@ Adjustment = Annotated[float, Interval(0)]
 
 @dataclass
 class GroupWeights:
-    """Exponentiated-gradient weights over groups, among all of them or within each class.
+    """Exponentiated-gradient weights over all groups, or over the groups of each class.
 
     After every step a group's log-weight rises by step_size * (its loss + adjustment / sqrt(its training images)); groups
-    that a batch lacks keep theirs. Losses enter the weights detached, as in Sagawa et al.'s code (Goel et al.'s lets a
-    tiny gradient through). Weights sum to 1 over all groups, or over each class's, which then weighs by its share of the
-    groups.
+    that are missing from a batch keep theirs. Losses enter the weights detached, as in Sagawa et al.'s code (Goel et al.'s
+    lets a tiny gradient through). Weights sum to 1 over all groups, or over the groups of each class, which is then weighted
+    by its share of the groups.
     """
 
     class_conditional: bool = False
@@ -36,7 +36,7 @@ class GroupWeights:
     log_weight: Tensor = field(default_factory=lambda: torch.zeros(0))
 
     def begin(self, groups: Groups) -> None:
-        """Start with equal weights on the groups of a data set."""
+        """Start with equal weights for the groups of a data set."""
         self.groups = groups
         self.log_weight = torch.zeros(len(groups))
 
@@ -58,7 +58,7 @@ class GroupWeights:
         return (logits - table.logsumexp(1)).exp().nan_to_num(0.0)
 
     def shares(self) -> Tensor:
-        """float32 [G]: what a group's class weighs: the class's share of the groups; 1 where all share one softmax."""
+        """float32 [G]: the weight of each group's class, its share of the groups; 1 if all groups share one softmax."""
         groups = self._known()
         if not self.class_conditional:
             return torch.ones(len(groups))
@@ -67,16 +67,16 @@ class GroupWeights:
         return (same @ trained) / trained.sum()
 
     def loss(self, losses: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
-        """The robust loss (a scalar) and the groups' mean losses [G], 0 where absent; updates the weights.
+        """Update the weights; returns the robust loss (a scalar) and the groups' mean losses [G], 0 for absent groups.
 
-        losses float [B], cells int64 [B] the group of each.
+        losses: float [B]; cells: int64 [B], the group of each image.
         """
         device = losses.device
         means, present = group_means(losses, cells, len(self._known()))
         adjusted = means + self.margin.to(device)
         gain = self.step_size * adjusted.detach()
         self.log_weight = self.log_weight.to(device) + torch.where(present, gain, 0.0)
-        # Only differences matter: without this the numbers would grow with every step until float32 rounds them.
+        # Only differences matter: otherwise the values would grow with every step until float32 loses precision.
         self.log_weight = self.log_weight - self.log_weight.max()
         weight = self.weights() * self.shares().to(device)
         return (weight * torch.where(present, adjusted, 0.0)).sum(), means
@@ -86,7 +86,7 @@ class GroupWeights:
         if batch.targets is None or batch.groups is None:
             raise InputError(f"--strategy: {name} needs data with labels and groups")
         targets = batch.targets
-        labels = targets.index[:, 0] if targets.index.shape[1] == 1 else targets.top()  # smoothed or mixed: the heaviest class
+        labels = targets.index[:, 0] if targets.index.shape[1] == 1 else targets.top()  # the heaviest if smoothed or mixed
         return labels, self._known().of(labels, batch.groups)
 
     def state_dict(self) -> dict[str, Any]:
@@ -102,11 +102,11 @@ class GroupWeights:
 
 
 def group_means(values: Tensor, cells: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Mean of float `values` [B] per group, [count], 0 where a group has none; and which groups are there, bool [count].
+    """The mean of float `values` [B] per group, [count], 0 for a group without rows; and which groups have rows, bool [count].
 
-    Over all processes that train together: the value is the mean over the whole step, the gradient this process's part of it,
-    times how many parts like its own the step has, as hosts weigh a process's loss by its share of the images. Rows with cell -1
-    count nowhere.
+    Over all processes that train together: the value is the mean over the whole step; the gradient is this process's part of
+    it, times the step's rows over its own, since hosts weight a process's loss by its share of the images. Rows with cell -1
+    are ignored.
     """
     member = (cells[:, None] == torch.arange(count, device=cells.device)).to(values.dtype)
     size, total = member.sum(0), (values[:, None] * member).sum(0)
@@ -126,7 +126,7 @@ class GroupDro(Strategy):
     needs_groups = True
 
     def begin(self, groups: Groups) -> None:
-        """Learn which groups there are; called by the host before the first step."""
+        """Set the groups of the data; called by the host before the first step."""
         self.weights.begin(groups)
 
     def __call__(self, model: nn.Module, views: Views, *, program: Hashable = None, turn: int = 0) -> Step:

@@ -1,4 +1,4 @@
-"""Manifold Mixup: images are mixed at the input or at what an early layer makes of them."""
+"""Manifold Mixup: images are mixed at the input or at the output of an early layer."""
 
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from augury.core.targets import Targets
 from augury.train.strategies.strategy import Step, Strategy, Views, members
 
 NAME = "manifold_mixup"
-# A step's program: the layer (0 the input, else a module's place in `paths`), the chance to mix, the law's parameter.
+# A step's program: the layer's index in `paths`, the probability of mixing, the parameter of the Beta distribution.
 Program = tuple[int, float, float] | None
 
 
@@ -39,7 +39,7 @@ class ManifoldMixup(Strategy):
         return {}
 
     def program(self, clock: Clock) -> Program:
-        """One layer for the step, drawn from seed and step number; None once the training is refined."""
+        """The layer for the step, drawn from seed and step number; None once the training is refined."""
         if clock.intensity == 0:
             return None
         noise = Noise.of(clock.seed, torch.zeros(1, dtype=torch.int64), epoch=clock.step).fold(NAME)
@@ -54,19 +54,19 @@ class ManifoldMixup(Strategy):
         return Step(losses.mean(), per_sample=losses.detach())
 
     def examples(self, model: nn.Module, batch: Batch, program: Hashable) -> tuple[Tensor, Targets]:
-        """Logits of the batch mixed at the program's layer, and the labels mixed alike."""
+        """Logits of the batch mixed at the program's layer, and the labels mixed in the same way."""
         if batch.targets is None:
             raise InputError("strategy: manifold_mixup needs labels")
         if program is None:
             return model(batch.images), batch.targets
         if batch.key is None:
-            raise InputError("strategy: manifold_mixup draws weights and partners: give Batch(..., key=noise.key)")
+            raise InputError("strategy: manifold_mixup draws weights and partners; give Batch(..., key=noise.key)")
         assert isinstance(program, tuple)
         number, chance, alpha = program
         noise = Noise(batch.key).fold(NAME)
         partner, u = noise.fold("partner").partners(), noise.uniform(2)
         if self.batch_wide and len(batch):
-            # The row with the smallest key, whatever the order of the batch.
+            # The row with the smallest key, which does not depend on the order of the batch.
             u = u.index_select(0, noise.key.argmin()[None]).expand_as(u)
         weight = Beta(alpha, alpha).value(u[:, 0], torch.ones_like(u[:, 0]))
         weight = torch.where(u[:, 1] < chance, weight, 1.0)
@@ -86,11 +86,11 @@ def _mixed(maps: Tensor, partner: Tensor, weight: Tensor) -> Tensor:
 
 @contextmanager
 def _mixing(layer: nn.Module, partner: Tensor, weight: Tensor) -> Iterator[None]:
-    """Replace the layer's output by its mix while this lasts."""
+    """Mix the layer's output within this context."""
 
     def mix(module: nn.Module, given: object, made: Tensor) -> Tensor:
         if not isinstance(made, Tensor) or len(made) != len(partner):
-            raise InputError("--strategy: manifold_mixup(layers=...): the layer's output is no tensor with a row per image")
+            raise InputError("--strategy: manifold_mixup(layers=...): the layer's output must be a tensor with one row per image")
         return _mixed(made, partner, weight)
 
     hook = layer.register_forward_hook(mix)
@@ -101,11 +101,11 @@ def _mixing(layer: nn.Module, partner: Tensor, weight: Tensor) -> Iterator[None]
 
 
 def _paths(network: nn.Module, layers: tuple[int | str, ...] | None) -> tuple[str | None, ...]:
-    """The modules to mix at; InputError for those the network does not have."""
+    """The modules to mix at; InputError if the network lacks one of them."""
     taps: tuple[str, ...] = tuple(getattr(network, "taps", ()))
     places: tuple[str | None, ...] = (None, *taps)
     if layers is None:
-        # The input and the first two stages after the stem, as the released code mixes PreActResNet-18.
+        # The input and the first two stages after the stem, as in the released code for PreActResNet-18.
         return (None, *[tap for tap in taps if tap != "stem"][:2])
     found: list[str | None] = []
     for layer in layers:
@@ -130,11 +130,11 @@ def _paths(network: nn.Module, layers: tuple[int | str, ...] | None) -> tuple[st
 def manifold_mixup(
     *, alpha: Annotated[float, Interval(1e-3)] = 2.0, layers: tuple[int | str, ...] | None = None, batch_wide: bool = False
 ) -> Strategy:
-    """Mixes pairs of images at a layer drawn anew for every step: the input, or the output of an early stage.
+    """Mixes pairs of images at a layer drawn for every step: the input, or the output of an early stage.
 
-    layers: numbers (0 the input, then the network's stages in their order, the stem first) or modules' names; by default the
-    input and the first two stages after the stem. Every image draws its own weight from Beta(alpha, alpha) and its own
-    partner in the batch; with `batch_wide` one weight holds for the batch, as in the released code. Refinement switches it
-    off; a gradual one lets alpha fall to 0.
+    layers: numbers (0 is the input, followed by the network's stages in order, the stem first) or names of modules; by default
+    the input and the first two stages after the stem. Every image draws its own weight from Beta(alpha, alpha) and its own
+    partner in the batch; with `batch_wide` the whole batch has one weight, as in the released code. Refinement switches mixing
+    off; gradual refinement reduces alpha to 0.
     """
     return ManifoldMixup(alpha, layers, batch_wide)

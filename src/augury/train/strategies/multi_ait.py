@@ -1,4 +1,4 @@
-"""Augmentation invariant training of several networks, each with a view of its own."""
+"""Augmentation invariant training of several networks, each with its own view."""
 
 import itertools
 
@@ -19,12 +19,12 @@ from augury.train.strategies.strategy import Seen, Step, Strategy, Views, member
 def multi_ait(
     *, weight: Weight = 3.0, networks: Networks = 2, mode: Mode = "paper", similarity: Similarity = "kl", at: Layer = "logits"
 ) -> Strategy:
-    """Several networks trained together, each on its own view, with a price on predictions that differ between them.
+    """Several networks trained together, each on its own view, with a penalty on predictions that differ between them.
 
     The loss is the sum of all cross-entropies plus `weight` times the sum of the distances of all pairs, divided by
-    `networks` - 1 as in the released code, so that the weight means the same for any number. `paper` lets the gradient
-    through both sides of every divergence, `reference` detaches the targets. All networks are updated at once. Every
-    network but the first draws its view from the training's second pipeline where there is one.
+    `networks` - 1 as in the released code, so that the weight does not depend on their number. `paper` lets the gradient
+    through both sides of every divergence, `reference` detaches the targets. All networks are updated together. Every
+    network but the first takes its view from the training's second pipeline, if there is one.
     """
     apart = Divergence(similarity, detached=mode == "reference")
 
@@ -36,7 +36,7 @@ def multi_ait(
             losses.append(targets.loss(logits))
             seen.append(layer)
         if len({layer.shape for layer in seen}) > 1:
-            raise InputError(f"--strategy: at={at} needs networks that agree in its size; use at=logits for different networks")
+            raise InputError(f"--strategy: at={at} needs networks with equal sizes there; use at=logits for different networks")
 
         def distance() -> Tensor:
             pairs = [apart(*pair).mean() for pair in itertools.combinations(seen, 2)]

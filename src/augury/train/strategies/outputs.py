@@ -12,9 +12,9 @@ Layer = Literal["logits", "features", "feature_map"]
 
 
 def outputs(model: nn.Module, images: Tensor, at: Layer = "logits") -> tuple[Tensor, Tensor]:
-    """Logits and what the layer gives, from one forward pass.
+    """Logits and the output of a layer, from one forward pass.
 
-    at: `features` are what the head is given, [B,D]; `feature_map` is the last tap's output, [B,D,H,W]. Raises
+    at: `features` are the input of the head, [B,D]; `feature_map` is the last tap's output, [B,D,H,W]. Raises
     InputError for a network without them (see `require`).
     """
     if at == "logits":

@@ -1,4 +1,4 @@
-"""Re-identification: classify the person, and bring images of one person closer together than to anyone else's."""
+"""Re-identification: classify the person, and bring images of one person closer to each other than to other people's."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from augury.train.strategies.strategy import Step, Strategy, Views
 
 
 class Centres(nn.Module):
-    """A centre for every identity among the features, float32 [classes, D]; moved by its own rule, not by the optimiser."""
+    """The centre of each identity's features, float32 [classes, D]; updated by a rule of its own, not by the optimiser."""
 
     centres: Tensor
 
@@ -29,7 +29,7 @@ class Centres(nn.Module):
 
     @torch.no_grad()
     def move(self, features: Tensor, labels: Tensor, rate: float) -> None:
-        """Wen et al. 2016, equation 4: each centre by `rate` times its rows' summed offsets over one more than their number."""
+        """Move each centre by `rate` times the sum of its rows' offsets over their number plus 1 (Wen et al. 2016, equation 4)."""
         offsets = self.centres[labels] - features.detach().float()
         sums = torch.zeros_like(self.centres).index_add_(0, labels, offsets)
         counts = torch.zeros_like(self.centres[:, :1]).index_add_(0, labels, torch.ones_like(offsets[:, :1]))
@@ -38,7 +38,7 @@ class Centres(nn.Module):
 
 @dataclass
 class Reid(Strategy):
-    """See `reid`. centres: made by `modules`, for the network's features."""
+    """See `reid`. centres: created by `modules`, for the network's features."""
 
     margin: float
     triplet: float
@@ -81,13 +81,13 @@ class Reid(Strategy):
 
 
 def batch_hard(features: Tensor, labels: Tensor, margin: float) -> Tensor:
-    """Per row, float32 [B]: how far the farthest of its own class is beyond the nearest of another, plus the margin, at least 0.
+    """Per row, float32 [B]: distance to the farthest of its class minus that to the nearest of another, plus margin, at least 0.
 
-    features: [B,D], compared by Euclidean distance; labels: int64 [B]. A row without a partner of its class, or without
+    features: [B,D], compared by Euclidean distance; labels: int64 [B]. A row without another of its class, or without
     one of another class, gives 0.
     """
     values = features.float()
-    # Not cdist: its gradient where two features agree is not a number in every version.
+    # Not cdist: in some versions of PyTorch its gradient is NaN where two features are equal.
     square = (values[:, None] - values).square().sum(2)
     distance = torch.where(square > 0, square.clamp(min=1e-12).sqrt(), 0.0)
     same = labels[:, None] == labels
@@ -117,9 +117,9 @@ def reid(
     """Re-identification: smoothed cross-entropy of the identity, batch-hard triplets and the centre loss, on P identities of
     K images each.
 
-    K is images_per_class and P the batch size over K. Triplets and centres are taken of the features before the BNNeck, the
-    identity after it. The centre loss is `centre` times the mean squared distance of the features from their identity's
-    centre, as in the released code (the paper's equation has half the sum); the centres follow the features by the rule of
-    Wen et al. at `centre_rate`. centre=0 leaves it out.
+    K is images_per_class and P the batch size over K. Triplets and centres use the features before the BNNeck, the identity
+    those after it. The centre loss is `centre` times the mean squared distance of the features from their identity's
+    centre, as in the released code (the paper's equation has half the sum); the centres are updated by the rule of Wen et
+    al. at `centre_rate`. centre=0 omits this loss.
     """
     return Reid(margin, triplet, smoothing, images_per_class, centre, centre_rate)

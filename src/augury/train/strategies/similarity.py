@@ -1,6 +1,6 @@
 """Differences between two views' outputs: divergences of predictions and distances of features.
 
-Everything is float32 from log-softmax on, whatever the network computed in: in half precision a probability below 6e-8
+Everything is float32 from log-softmax on, whatever the network's precision: in half precision a probability below 6e-8
 would be 0 and its logarithm infinite. Identical views give exactly 0.
 """
 
@@ -21,7 +21,7 @@ def log_probabilities(outputs: Tensor) -> Tensor:
 
 
 def kl(target: Tensor, prediction: Tensor) -> Tensor:
-    """KL(target || prediction) per row, [B], in nats, from log-probabilities; of maps, the mean over positions."""
+    """KL(target || prediction) per row, [B], in nats, from log-probabilities; for maps, the mean over positions."""
     return _per_row(target.exp() * (target - prediction))
 
 
@@ -29,7 +29,7 @@ def symmetric_kl(first: Tensor, second: Tensor, *, detached: bool = False) -> Te
     """KL(first || second) + KL(second || first) per row, from log-probabilities.
 
     detached: the gradient flows through the second argument of each KL only, as in the released code of augmentation
-    invariant training. The value is the same; the gradient loses the part that runs through the targets.
+    invariant training. The value is the same; the gradient lacks the part through the targets.
     """
     if detached:
         return kl(first.detach(), second) + kl(second.detach(), first)
@@ -38,15 +38,15 @@ def symmetric_kl(first: Tensor, second: Tensor, *, detached: bool = False) -> Te
 
 
 def euclidean(first: Tensor, second: Tensor) -> Tensor:
-    """The Euclidean distance per row, [B], of logits, features or whole maps; its gradient where they agree is 0."""
+    """The Euclidean distance per row, [B], of logits, features or whole maps; its gradient is 0 where they are equal."""
     return torch.linalg.vector_norm((first.float() - second.float()).flatten(1), dim=1)
 
 
 def jensen_shannon(logs: Sequence[Tensor]) -> Tensor:
-    """The Jensen-Shannon divergence per row, [B], of distributions given by log-probabilities: at most log of their number.
+    """The Jensen-Shannon divergence per row, [B], of distributions given as log-probabilities; at most the log of their number.
 
-    The mean of KL(p_i || m) with m the mean distribution. The largest log-probability is taken out of every class first,
-    so that the mean of equal distributions is exactly the distribution.
+    The mean of KL(p_i || m) with m the mean distribution. The largest log-probability of each class is subtracted first,
+    so that the mean of equal distributions is exactly that distribution.
     """
     stacked = torch.stack(list(logs))
     relative = stacked - stacked.max(0).values.detach()
@@ -56,14 +56,14 @@ def jensen_shannon(logs: Sequence[Tensor]) -> Tensor:
 
 @dataclass(frozen=True)
 class Divergence:
-    """A choice of `similarity`: `kl` (symmetric, of the softmax), `euclidean`, or `both`, their sum. See `symmetric_kl` for
-    `detached`; the Euclidean distance has the same gradient either way and knows no such choice."""
+    """The distance chosen by `similarity`: `kl` (symmetric, of the softmax), `euclidean`, or `both`, their sum. See `symmetric_kl`
+    for `detached`, which does not affect the Euclidean distance."""
 
     similarity: Similarity = "kl"
     detached: bool = False
 
     def __call__(self, first: Tensor, second: Tensor) -> Tensor:
-        """Per row, [B], for outputs of one shape."""
+        """The distance per row, [B], between outputs of the same shape."""
         if self.similarity == "euclidean":
             return euclidean(first, second)
         divergence = symmetric_kl(log_probabilities(first), log_probabilities(second), detached=self.detached)
@@ -71,6 +71,6 @@ class Divergence:
 
 
 def _per_row(values: Tensor) -> Tensor:
-    """The sum over dimension 1, the mean over positions where there are any."""
+    """The sum over dimension 1, then the mean over positions, if there are any."""
     summed = values.sum(1)
     return summed if summed.ndim == 1 else summed.flatten(1).mean(1)

@@ -1,4 +1,4 @@
-"""SimpleStrategy: a strategy from one function, for losses that learn nothing and bring no trained parts."""
+"""SimpleStrategy: a strategy from one function, for losses without state and without trainable parts."""
 
 import inspect
 from collections.abc import Callable, Hashable
@@ -18,7 +18,7 @@ class SimpleStrategy(Strategy):
     """`loss_of(model, views)`, or `loss_of(model, views, turn)` with several turns, as a strategy.
 
     The function calls `views` as often as it needs and returns a scalar loss or a `Step`. Other fields: see `Strategy`.
-    check(model) raises InputError for a network that cannot be trained so, before anything is written.
+    check(model) raises InputError for an unsuitable network, before anything is written.
 
     >>> def entropy_regularised(model, views):
     ...     batch = views()
@@ -53,7 +53,7 @@ class SimpleStrategy(Strategy):
 
 
 def is_loss_function(made: Callable[..., object]) -> bool:
-    """Whether this takes `(model, views)`, rather than being a factory, whose options are all keywords."""
+    """Whether this is a function of `(model, views)` and not a factory, whose options are all keywords."""
     if isinstance(made, type) or not callable(made):
         return False
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -61,5 +61,5 @@ def is_loss_function(made: Callable[..., object]) -> bool:
 
 
 def name_of(function: Callable[..., object]) -> str:
-    """The function's name, for messages; that of its class where it has none."""
+    """The function's name, for messages, or that of its class if it has none."""
     return name_of(function.func) if isinstance(function, partial) else getattr(function, "__name__", type(function).__name__)

@@ -1,4 +1,4 @@
-"""Smoothness of predictions over transformations: several passes of an image should be predicted alike."""
+"""Smoothness of predictions over transformations: several passes of an image should get the same prediction."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -56,9 +56,9 @@ class Stability(Strategy):
 
 
 def spread(logits: Tensor) -> Tensor:
-    """The mean over all pairs of passes of the squared distance of predictions: logits [P,B,classes] to float32 [B].
+    """The mean squared distance between predictions over all pairs of passes: logits [P,B,classes] to float32 [B].
 
-    Sajjadi et al. 2016 (arXiv:1606.04586), equation 1, divided by the number of pairs; by sums and squares, not pair by pair.
+    Sajjadi et al. 2016 (arXiv:1606.04586), equation 1, divided by the number of pairs; from sums and squares, not pair by pair.
     """
     predicted = functional.softmax(logits.float(), 2)
     count = len(predicted)
@@ -75,12 +75,12 @@ def stability(
     passes: Annotated[int, Interval(1, 64)] = 5,
     ratio: Annotated[int, Interval(0, 64)] = 0,
 ) -> Strategy:
-    """Cross-entropy of one augmented pass, plus `weight` times how far predictions of the same image lie apart.
+    """Cross-entropy of one augmented pass, plus `weight` times the distance between predictions for the same image.
 
-    Every image goes through the network `passes` times with draws of its own and once clean; the distance is squared, of
-    softmax predictions, a mean over all pairs of passes and the batch. ratio: unlabelled images per labelled one, which have
-    passes and a distance too and no cross-entropy; with few labels (`--labels`) they are all training images. TANDA's
-    released code has this term with 5 passes, and weight 0 in its configurations: then this is plain training. The original
-    sums over the pairs and uses the transformed passes alone; TANDA's code adds the clean one.
+    Every image goes through the network `passes` times with independent draws and once clean; the distance is the squared
+    distance of softmax predictions, averaged over all pairs of passes and the batch. ratio: unlabelled images per labelled
+    one, which add to the distance but not to the cross-entropy; with few labels (`--labels`) they are all training images.
+    TANDA's released code has this term with 5 passes, but weight 0 in its configurations, which is plain training. The
+    original sums over the pairs and uses only the transformed passes; TANDA's code adds the clean one.
     """
     return Stability(weight, passes, ratio)

@@ -23,20 +23,20 @@ from augury.train.data.groups import Groups
 @dataclass(frozen=True)
 class Step:
     """A strategy's result. loss: a scalar to minimise. logs: scalars to average over an epoch (tensors, not synchronised).
-    per_sample: float [B], detached, where the strategy has one loss per image."""
+    per_sample: float [B], detached, if the strategy has one loss per image."""
 
     loss: Tensor
     logs: dict[str, Tensor] = field(default_factory=dict)
     per_sample: Tensor | None = None
 
 
-# FSDP looks for a forward pass's tensors in what PyTorch's trees know. (Of the ways to say so, this one works in every torch.)
+# FSDP finds the tensors of a forward pass's output as a pytree. (This form of registration works in every version of PyTorch.)
 register_pytree_node(Step, lambda step: ([step.loss, step.logs, step.per_sample], None), lambda parts, _: Step(*parts))
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One of the views that a step reads: `views(view, pipeline, stream)`. label: what it is to a reader."""
+    """One of the views that a step reads: `views(view, pipeline, stream)`. label: its name in pictures."""
 
     label: str = ""
     view: int = 0
@@ -45,33 +45,33 @@ class Seen:
 
 
 class Views(Protocol):
-    """Made by the host for each step. A call augments and normalises the step's images: `view` numbers independent draws
-    of the same images, `pipeline` chooses among the training's pipelines (the last one stands in for those it lacks),
-    `stream` among its sources of images."""
+    """Created by the host for each step. A call augments and normalises the step's images: `view` numbers independent draws
+    of the same images, `pipeline` selects one of the training's pipelines (the last one if there are fewer), `stream` one
+    of its sources of images."""
 
     def __call__(self, view: int = 0, pipeline: int = 0, stream: str = "train") -> Batch: ...
 
 
 class Strategy:
-    """The base of all strategies: everything a host may ask of one, each with a default, so that a strategy declares only
-    what it needs. A call is the one thing that every strategy defines.
+    """The base class of all strategies: everything that a host may use, with defaults, so that a strategy declares only
+    what it needs. Every strategy must define `__call__`.
 
-    What it is, read once by the host:
+    Attributes, which the host reads once:
 
-    - streams: the sources of images it reads; `unlabelled`, and others by the names hosts give them.
+    - streams: the sources of images it reads: `train`, `unlabelled`, and others under the host's names.
     - stream_ratio: unlabelled images per labelled one.
     - turns: losses per step, each with an update of its own.
-    - networks: how many networks it trains; with more than one, `model` is an `nn.ModuleList` of them.
-    - pipelines: how many pipelines its views can come from.
+    - networks: the number of networks it trains; if more than one, `model` is an `nn.ModuleList` of them.
+    - pipelines: the number of pipelines its views can come from.
     - seen: the views that a step reads, for pictures of what the network saw.
-    - stages: stages of its own; the host puts each before `normalize` of the training's pipeline, one pipeline for each
-      (None: without).
-    - chains: further pipelines that the host builds beside the training's own.
-    - images_per_class: so many images of every class in a batch (0: as they come).
+    - stages: stages of its own; for each the host makes a pipeline, the training's with the stage before `normalize`
+      (None: without a stage).
+    - chains: further pipelines that the host builds in addition to the training's.
+    - images_per_class: the number of images of each class that occurs in a batch (0: any).
     - needs_groups: whether the data must have groups, which are passed to `begin`.
-    - several_labels: whether its loss is defined where an image may have several labels (`batch.targets.loss` is).
+    - several_labels: whether its loss is defined for images with several labels (`batch.targets.loss` is).
     - smoothing: the label smoothing it applies itself.
-    - intensive: whether it augments within the network, which refinement switches off by the clock's `intensity`.
+    - intensive: whether it augments within the network; refinement switches this off through the clock's `intensity`.
     """
 
     streams: tuple[str, ...] = ("train",)
@@ -89,46 +89,46 @@ class Strategy:
     intensive: bool = False
 
     def __call__(self, model: nn.Module, views: Views, *, program: Hashable = None, turn: int = 0) -> Step:
-        """The loss of one turn of a step. program: what `program(clock)` gave for it."""
+        """The loss of one turn of a step. program: the value of `program(clock)` for the step."""
         raise NotImplementedError(f"{type(self).__name__} defines no __call__(model, views, *, program, turn)")
 
     def seeded(self, seed: int) -> None:
-        """Told the training's seed before anything else."""
+        """Called with the training's seed before anything else."""
 
     def begin(self, groups: Groups) -> None:
-        """Told the groups of the data before the first step, where `needs_groups`."""
+        """Called with the groups of the data before the first step, if `needs_groups`."""
 
     def modules(self, model: nn.Module) -> dict[str, nn.Module]:
-        """Trained parts of its own, by name. Raises InputError for a network that it cannot train."""
+        """Its own trainable modules, by name. Raises InputError for a network that it cannot train."""
         return {}
 
     def program(self, clock: Clock) -> Hashable:
-        """What makes this step another program than the last one; decided on the host."""
+        """The step's choices that are made on the host; a captured step is replayed only for an equal value."""
         return None
 
     def examples(self, network: nn.Module, batch: Batch, program: Hashable) -> tuple[Tensor, Targets]:
-        """Logits and labels of an augmented batch, as training sees them: other than plain where it augments within the network."""
+        """Logits and labels of an augmented batch as in training, including any augmentation within the network."""
         return network(batch.images), labels_of(batch, type(self).__name__)
 
     def end_epoch(self, clock: Clock) -> None:
-        """Told that an epoch has ended; clock: the start of the next one."""
+        """Called when an epoch has ended; clock: the start of the next one."""
 
     def epoch_logs(self) -> Mapping[str, Any]:
-        """What the epoch that `end_epoch` ended adds to its line of metrics.jsonl: plain values by name."""
+        """Plain values, by name, to add to the metrics.jsonl line of the epoch that `end_epoch` ended."""
         return {}
 
     def at_epoch(self, epoch: int) -> None:
-        """Put its stages back to what they were in an epoch (0-based) that is over, for pictures of what the network saw."""
+        """Restore its stages to their state in a past epoch (0-based), for pictures of what the network saw."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint must keep of it: tensors and plain values, nested."""
+        """Its state for a checkpoint: nested tensors and plain values."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
 
     def files(self, clock: Clock) -> Mapping[str, str]:
-        """Texts by file name, which a finished run keeps."""
+        """Texts by file name, which a finished run saves."""
         return {}
 
 
@@ -140,5 +140,5 @@ def labels_of(batch: Batch, name: str) -> Targets:
 
 
 def members(model: nn.Module) -> list[nn.Module]:
-    """The networks that are trained: those of an `nn.ModuleList`, or the one."""
+    """The networks that are trained: those of an `nn.ModuleList`, or the single one."""
     return list(model) if isinstance(model, nn.ModuleList) else [model]

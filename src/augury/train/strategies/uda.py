@@ -51,9 +51,9 @@ class Uda(Strategy):
 
 
 def consistency(weak: Tensor, strong: Tensor, temperature: float, confidence: float) -> tuple[Tensor, Tensor]:
-    """KL(p(weak) || p(strong)) per row in nats, float32 [B], 0 where not confident; and which rows are, bool [B].
+    """KL(p(weak) || p(strong)) per row in nats, float32 [B], 0 for rows that are not confident; and which rows are, bool [B].
 
-    weak, strong: logits [B,classes]. weak is sharpened by the temperature and gets no gradient; a row counts where its
+    weak, strong: logits [B,classes]. weak is sharpened by the temperature and gets no gradient; a row is confident if its
     largest probability, before sharpening, is above `confidence` (0: always).
     """
     with torch.no_grad():
@@ -72,10 +72,10 @@ def uda(
     ratio: Annotated[int, Interval(1, 64)] = 7,
     weak: Chain = Chain((Spec("standard"),)),  # noqa: B008 (immutable)
 ) -> Strategy:
-    """Semi-supervised training: cross-entropy of the labelled images plus a price on predictions that augmentation changes.
+    """Semi-supervised training: cross-entropy of the labelled images plus a penalty on predictions that augmentation changes.
 
-    The training's augmentation is the strong one, of the unlabelled images alone; labelled images and the predictions that
-    serve as targets see `weak`. All three go through the network in one pass. temperature=1, confidence=0 is the plain
-    formula of the paper's text. With weight=0 it is plain training on `weak`.
+    The training's augmentation is the strong one, for unlabelled images only; labelled images, and the unlabelled ones whose
+    predictions are the targets, are augmented with `weak`. All three go through the network in one pass. temperature=1 and
+    confidence=0 give the formula of the paper's text. weight=0 is plain training on `weak`.
     """
     return Uda(weight, temperature, confidence, ratio, (weak,))

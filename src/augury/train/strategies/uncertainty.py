@@ -27,7 +27,7 @@ LEVELS = tuple(k / 1000 for k in range(1001))
 
 @dataclass
 class Uncertainty(Strategy):
-    """See `uncertainty`. stages: what the host puts before `normalize`."""
+    """See `uncertainty`. stages: those that the host puts before `normalize`."""
 
     candidates: int
     selected: int
@@ -41,7 +41,7 @@ class Uncertainty(Strategy):
         self.seen = tuple(Seen(f"candidate {number + 1}", number) for number in range(self.candidates))
 
     def seeded(self, seed: int) -> None:
-        """The training's seed, for `proportional` draws."""
+        """Set the training's seed, for `proportional` draws."""
         self.seed = seed
 
     def __call__(self, model: nn.Module, views: Views, *, program: Hashable = None, turn: int = 0) -> Step:
@@ -66,7 +66,7 @@ class Uncertainty(Strategy):
 
     @torch.no_grad()
     def _scores(self, model: nn.Module, images: Tensor, targets: Targets, count: int) -> Iterator[Tensor]:
-        """Losses of each candidate, [B] each: a batch at a time, so that memory is that of a training step."""
+        """The losses of each candidate, [B] each, one batch at a time, so that memory stays that of a training step."""
         with evaluating(model):
             for start in range(0, len(images), count):
                 rows = torch.arange(start, start + count, device=images.device)
@@ -82,14 +82,14 @@ class Uncertainty(Strategy):
 def chosen(scores: Tensor, selected: int, select: str, noise: Noise) -> Tensor:
     """Columns int64 [B,selected] of losses [B,K]: the highest, or drawn with replacement in proportion to the loss.
 
-    A loss that is not finite counts as the highest for `topk` and, for `proportional`, as one of 1e6.
+    NaN and infinity count as a loss of 1e6.
     """
     scores = torch.nan_to_num(scores.float(), nan=1e6, posinf=1e6, neginf=0.0).clamp(min=0)
     if select == "topk":
         return scores.topk(selected, 1).indices
     total = scores.sum(1, keepdim=True)
     share = torch.where(total > 0, scores / total.clamp(min=1e-30), 1 / scores.shape[1])
-    # Double precision, where the device has it: rounding must not move a draw to another candidate.
+    # In double precision, if the device has it, so that rounding does not move a draw to another candidate.
     precision = torch.float64 if augments(share.device) else torch.float32
     share, drawn = share.to(precision), noise.uniform(selected).to(precision)
     passed = share.cumsum(1)[:, None] <= drawn[:, :, None] * share.sum(1)[:, None, None]
@@ -97,11 +97,11 @@ def chosen(scores: Tensor, selected: int, select: str, noise: Noise) -> Tensor:
 
 
 def candidates_stage(length: int) -> PlanStage:
-    """`length` operations per image, uniform out of 16 with replacement, each at a level uniform over 0, 0.001 .. 1.
+    """`length` operations per image, drawn uniformly out of 16 with replacement, each at a level uniform over 0, 0.001 .. 1.
 
-    Each fires with its own probability drawn from [0, 1), which comes to one half. Mixup stands in the place of
-    SamplePairing; levels are those of Adversarial AutoAugment, in which a larger posterize or solarize level is stronger,
-    where the released code gives black images below a quarter.
+    Each fires with probability one half, as with a probability drawn from [0, 1) for each. Mixup replaces SamplePairing;
+    levels are those of Adversarial AutoAugment, where a larger posterize or solarize level is stronger, while the released
+    code gives black images below a quarter.
     """
     from augury.augment.ops.build import op
 
@@ -120,11 +120,11 @@ def uncertainty(
 ) -> Strategy:
     """Draws `candidates` augmentations of every image, scores them without gradients, trains on `selected` of them.
 
-    Each candidate is the training's augmentation with `length` random operations put before `normalize` (0: the
-    augmentation alone). Scores are cross-entropies of the network in evaluation mode. proportional draws in
-    proportion to the loss, with replacement, as the released code does; topk keeps the highest, as the paper says, and was worse
-    than no selection wherever it was measured. With selected = candidates all are trained on and nothing is scored. Raises
-    InputError if more are to be kept than drawn.
+    Each candidate is the training's augmentation with `length` random operations inserted before `normalize` (0: the
+    augmentation alone). Scores are cross-entropies of the network in evaluation mode. proportional draws in proportion to
+    the loss, with replacement, as in the released code; topk keeps the highest, as in the paper's text, and was worse than
+    no selection in every measurement. If selected = candidates, all are trained on and nothing is scored. Raises InputError
+    if selected is above candidates.
     """
     if selected > candidates:
         raise InputError(
