@@ -1,1 +1,1 @@
-"""Translation between subgroups: CycleGANs, their training, and what they make of a data set."""
+"""Translation between subgroups: CycleGANs, their training, and the translation of a data set."""

@@ -1,4 +1,4 @@
-"""A CycleGAN between two subgroups, and its training: resumable, bit for bit on the CPU."""
+"""A CycleGAN between two subgroups and its training, which can be resumed, bit-identically on the CPU."""
 
 import time
 from collections.abc import Callable
@@ -30,14 +30,14 @@ OnSteps = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Source:
-    """Images of one subgroup: uint8 [N,C,H,W], ids int64 [N], and strata int64 [N] to draw from equally (classes)."""
+    """Images of one subgroup: uint8 [N,C,H,W], ids int64 [N], and strata int64 [N] (classes), which are drawn equally often."""
 
     images: Tensor
     ids: Tensor
     strata: Tensor
 
     def rows(self, seed: int, step: int, count: int) -> tuple[Tensor, Tensor]:
-        """(rows, visits) int64 [count] of a step: every stratum in turn, each in its own shuffled passes."""
+        """(rows, visits), int64 [count] each, of a step: strata alternate, each in its own shuffled passes."""
         values = self.strata.unique()
         place = torch.arange(count) + step * count
         found = torch.empty(count, dtype=torch.int64)
@@ -56,7 +56,7 @@ class Source:
 
 @dataclass
 class CycleGan:
-    """Generators to_b and to_a between subgroups a and b, and a discriminator for each, while they train."""
+    """The training of generators to_b and to_a between subgroups a and b, and of a discriminator for each subgroup."""
 
     a: Source
     b: Source
@@ -77,7 +77,7 @@ class CycleGan:
 
     @staticmethod
     def prepare(a: Source, b: Source, pipeline: Pipeline, settings: TranslationSettings, device: torch.device) -> "CycleGan":
-        """Networks from the settings' seed. `pipeline` augments uint8 images and normalises them to [-1, 1]."""
+        """Initialise networks from the settings' seed. `pipeline` augments uint8 images and normalises them to [-1, 1]."""
         channels, height, width = a.images.shape[1:]
         with torch.random.fork_rng(devices=[]):
             torch.random.manual_seed(settings.seed)
@@ -93,9 +93,9 @@ class CycleGan:
                         ReplayBuffer(capacity), ReplayBuffer(capacity))  # fmt: skip
 
     def run(self, folder: Path | None = None, on_steps: OnSteps | None = None, *, every: int = 200) -> None:
-        """Train to the last step, from the folder's checkpoint where there is one; a line of logs and a checkpoint every so often.
+        """Train to the last step, from the folder's checkpoint if there is one; log and save a checkpoint every `every` steps.
 
-        Raises RunError when a loss is no longer finite.
+        Raises RunError if a loss is no longer finite.
         """
         if folder is not None:
             self.resume(folder)
@@ -122,14 +122,14 @@ class CycleGan:
         rates = (self.generator_optimizer, self.settings.lr), (self.judge_optimizer, self.settings.lr_discriminator)
         for optimizer, rate in rates:
             set_rate(optimizer, rate * self.settings.share(self.step))
-        # The generators' step needs no gradients of the discriminators' weights, which are a fifth of its work.
+        # The generators' step needs no gradients of the discriminators' weights, which would be a fifth of its work.
         self._judging(False)
         losses = self._losses(a, b)
         self.generator_optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         self.generator_optimizer.step()
         self._judging(True)
-        # The generators' step comes first: the store must hold a batch before one is drawn from it.
+        # The generators' step comes first: the buffers must hold a batch before one is drawn from them.
         self.replay_a.add(losses.fake_a, generator)
         self.replay_b.add(losses.fake_b, generator)
         judged = discriminator_loss(self.judge_a, a, self.replay_a.draw(len(a), generator))
@@ -149,7 +149,7 @@ class CycleGan:
         checkpoint.save_checkpoint(folder, tensors, {"step": self.step, "seconds": self.seconds, "logs": self.logs})
 
     def resume(self, folder: Path) -> None:
-        """Take up the folder's checkpoint, if it has one."""
+        """Restore the folder's checkpoint, if it has one."""
         found = checkpoint.load_checkpoint(folder)
         if found is None:
             return
@@ -171,7 +171,7 @@ class CycleGan:
         ids = source.ids[rows]
         noise = Noise.of(self.settings.seed, ids, epoch=self.step, visits=visits).fold(name)
         batch = Batch(source.images[rows].to(self.device), None, ids.to(self.device))
-        # A small subgroup may be drawn twice for one step: the place in the batch parts the two draws.
+        # An image of a small subgroup may occur twice in a step; the place in the batch makes its draws differ.
         noise = Noise(noise.key + torch.arange(len(rows)) * 2)
         done, _ = self.pipeline.run(batch, Noise(noise.key.to(self.device)), clock=Clock(self.step, self.settings.steps, self.step))
         return done.images
@@ -183,7 +183,7 @@ class CycleGan:
         return generator_losses(*networks, a, b, MASKED if self.settings.generator == "masked" else PUBLISHED)
 
     def _judging(self, on: bool) -> None:
-        """Whether the discriminators' weights get gradients."""
+        """Set whether the discriminators' weights get gradients."""
         for judge in (self.judge_a, self.judge_b):
             judge.requires_grad_(on)
 
@@ -215,8 +215,8 @@ def _finite(value: float) -> bool:
 
 @dataclass(frozen=True)
 class Example:
-    """What guides a translation: uint8 [N,C,H,W], an image of the target subgroup for every one that is translated, and the
-    generator that takes them out of it."""
+    """The guides of a translation. images: uint8 [N,C,H,W], one of the target subgroup for each image to translate. out: the
+    generator that translates them out of the target subgroup."""
 
     images: Tensor
     out: TranslationGenerator
@@ -226,10 +226,10 @@ class Example:
 def translate(
     generator: TranslationGenerator, images: Tensor, *, seed: int, batch_size: int = 64, example: Example | None = None
 ) -> Tensor:
-    """uint8 [N,C,H,W] translated, in batches with their own statistics and dropout active, as the published code makes them.
+    """Translate uint8 [N,C,H,W] in batches, with the batch's own statistics and active dropout, as in the published code.
 
-    The last batch is never a single image: it would have no statistics. Deterministic in `seed`. example: for guided
-    generators, which do without one as well.
+    The last batch is never a single image, which would have no statistics. Deterministic given `seed`. example: optional,
+    for guided generators.
     """
     device = next(generator.parameters()).device
     networks = [generator] if example is None else [generator, example.out]
@@ -253,7 +253,7 @@ def translate(
 
 
 def _values(images: Tensor, device: torch.device) -> Tensor:
-    """float32 in [-1, 1]; a single image twice, since a batch of one has no statistics."""
+    """float32 in [-1, 1]; a single image is repeated, since a batch of one has no statistics."""
     values = images.to(device).to(torch.float32) / 127.5 - 1
     return torch.cat([values, values]) if len(values) == 1 else values
 

@@ -9,10 +9,10 @@ _SMALLEST = 8
 
 
 class Discriminator(nn.Module):
-    """Logits [B,1,h,w] for patches of images [B,C,H,W] in [-1, 1]: 2x2 of them for 28x28 (Isola et al. 2017, section 6.1.2).
+    """Logits [B,1,h,w] for patches of images [B,C,H,W] in [-1, 1]: 2x2 patches for 28x28 (Isola et al. 2017, section 6.1.2).
 
-    4x4 convolutions of 64, 128 and 256 channels and stride 2, then 512 and 1 of stride 1: patches of 70 pixels. Images
-    below 25 pixels have fewer levels of stride 2, so that at least 2x2 patches are left; sides below 8 are padded with 0.
+    4x4 convolutions with 64, 128 and 256 channels and stride 2, then 512 and 1 with stride 1: patches of 70 pixels. Images
+    below 25 pixels have fewer levels of stride 2, so that at least 2x2 patches remain; sides below 8 are padded with 0.
     """
 
     def __init__(self, channels: int, height: int, width: int) -> None:
@@ -33,7 +33,7 @@ class Discriminator(nn.Module):
         height, width = images.shape[-2:]
         maps = functional.pad(images, (0, max(0, _SMALLEST - width), 0, max(0, _SMALLEST - height)))
         for level in self.strided:
-            # Odd sides are rounded up, by one more row and column at the end, as "same" padding does.
+            # Odd sides get one more row or column at the end, so that they are rounded up as with "same" padding.
             odd = (maps.shape[-1] % 2, maps.shape[-2] % 2)
             maps = level(functional.pad(maps, (0, odd[0], 0, odd[1])))
         found: Tensor = self.dense(maps)
@@ -41,7 +41,7 @@ class Discriminator(nn.Module):
 
 
 def strided_levels(side: int) -> int:
-    """Levels of stride 2: three where at least 4 pixels are left after them, fewer for small images, at least one."""
+    """The number of levels of stride 2: three if they leave at least 4 pixels, fewer for small images, at least one."""
     levels = 3
     while levels > 1 and -(-side // 2**levels) < 4:
         levels -= 1

@@ -1,4 +1,4 @@
-"""The generator: a U-Net that maps images in [-1, 1] of one subgroup to another's."""
+"""The generator: a U-Net that maps images in [-1, 1] of one subgroup to another."""
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +17,10 @@ def padded_side(height: int, width: int) -> int:
 
 
 def down_levels(side: int, *, masked: bool = False) -> list[tuple[int, int]]:
-    """(channels, stride) of the levels that bring a power-of-two side down to 1x1, or to 2x2 from 8 and 16.
+    """(channels, stride) of the levels that reduce a power-of-two side to 1x1, or sides of 8 and 16 to 2x2.
 
     As published: 32, 64, ... 512 for MNIST (28, padded to 32), 64, ... 512, 512, ... for photographs (64 and more). Sides
-    of 8 and 16 start with a level of stride 1: a skip at half of so few pixels would lose the image.
+    of 8 and 16 start with a level of stride 1, since a skip at half of so few pixels would lose the image.
     """
     base, widest = _base(side), widest_of(side, masked=masked)
     halvings = side.bit_length() - 1
@@ -29,8 +29,8 @@ def down_levels(side: int, *, masked: bool = False) -> list[tuple[int, int]]:
 
 
 def widest_of(side: int, *, masked: bool = False) -> int:
-    """The most channels of a level: as published 512; of masked generators, which keep what they do not change, four times the
-    first level's, in two thirds of the time."""
+    """The largest number of channels of a level: 512 as published; four times the first level's for masked generators, which need
+    not reproduce what they do not change and then take two thirds of the time."""
     return 4 * _base(side) if masked else 512
 
 
@@ -41,18 +41,19 @@ def _base(side: int) -> int:
 class TranslationGenerator(nn.Module):
     """U-Net of 4x4 convolutions of stride 2 (Isola et al. 2017, arXiv:1611.07004, section 6.1.1) for images of one size.
 
-    Images [B,C,H,W] in [-1, 1] are padded with 0 to a power of two, brought down to 1x1 and back up with skips; tanh;
-    cut to their size again. Batch normalisation by the batch's own statistics always, translating included, as Goel et
-    al.'s released code does, so a batch needs two images. In training mode the first three of the widest layers of the way
-    up drop half of their activations; that mode is the one to translate in. Weights are normal with deviation 0.02.
+    Images [B,C,H,W] in [-1, 1] are padded with 0 to a power of two, reduced to 1x1, upsampled with skip connections,
+    cropped to their size and passed through tanh. Batch normalisation always uses the batch's own statistics, also for
+    translating, as in Goel et al.'s released code, so a batch needs two images. In training mode, which is also the mode for
+    translating, the first three of the widest upsampling layers drop half of their activations. Weights are normal with
+    standard deviation 0.02.
 
-    masked: the last layer gives colours and a mask in [0, 1], and the result is image + mask * (colours - image), as in
-    Pumarola et al. 2018 (GANimation, arXiv:1807.09251, section 4.1): what the mask leaves out is the image itself, and does
-    not have to be learned. The mask starts at about a quarter.
+    masked: the last layer outputs colours and a mask in [0, 1], and the result is image + mask * (colours - image), as in
+    Pumarola et al. 2018 (GANimation, arXiv:1807.09251, section 4.1): outside the mask the image is unchanged and need not
+    be learned. The mask starts at about a quarter.
 
-    guided: beside the image it reads a guide of the same shape, zeros without one: what another image of the target subgroup
-    loses on its way out of it (`losses.guided_losses`). As in Zhou et al. 2017 (GeneGAN, arXiv:1705.04932), what differs from
-    image to image in a subgroup is taken from an example and need not be guessed.
+    guided: in addition to the image it reads a guide of the same shape, by default zeros: what another image of the target
+    subgroup loses when translated out of it (`losses.guided_losses`). As in Zhou et al. 2017 (GeneGAN, arXiv:1705.04932),
+    what varies within a subgroup is taken from an example and need not be guessed.
     """
 
     def __init__(self, channels: int, height: int, width: int, *, masked: bool = False, guided: bool = False) -> None:
@@ -98,7 +99,7 @@ class TranslationGenerator(nn.Module):
 
 
 def normalisation(channels: int) -> nn.Module:
-    """Batch normalisation that never keeps running statistics, with Keras's epsilon."""
+    """Batch normalisation without running statistics, with Keras's epsilon."""
     return nn.BatchNorm2d(channels, eps=1e-3, track_running_stats=False)
 
 
@@ -107,7 +108,7 @@ def leaky() -> nn.Module:
 
 
 def initialise(module: nn.Module) -> None:
-    """Normal weights with deviation 0.02, from PyTorch's default generator; biases 0."""
+    """Normal weights with standard deviation 0.02, from PyTorch's default generator; biases 0."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(part.weight, std=0.02)

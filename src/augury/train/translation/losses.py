@@ -13,8 +13,8 @@ GuidedMap = Callable[[Tensor, Tensor | None], Tensor]
 
 @dataclass(frozen=True)
 class Weights:
-    """cycle, identity: factors of the two distances. one_way: the way back learns from the way there, and not the other way
-    round, so that a generator gains nothing by hiding in its image what the other one needs to undo it."""
+    """cycle, identity: weights of the two distances. one_way: the cycle loss trains only the generator of the way back, so that
+    the other gains nothing by hiding in its image what is needed to undo it."""
 
     cycle: float = 10.0
     identity: float = 0.5
@@ -27,7 +27,7 @@ MASKED = Weights(identity=5.0, one_way=True)
 
 @dataclass(frozen=True)
 class GeneratorLosses:
-    """Scalars: adversarial (both directions), cycle and identity, weighted; and the images made on the way."""
+    """Scalars: adversarial (both directions), cycle and identity, weighted; and the translated images."""
 
     adversarial: Tensor
     cycle: Tensor
@@ -43,7 +43,7 @@ class GeneratorLosses:
 def generator_losses(
     to_b: Map, to_a: Map, judge_a: Map, judge_b: Map, a: Tensor, b: Tensor, weights: Weights = PUBLISHED
 ) -> GeneratorLosses:
-    """Cross-entropy of being taken for real, weighted L1 distances after a round trip and of staying at home.
+    """The cross-entropy of translations as real, and weighted L1 distances after a round trip and within the own subgroup.
 
     a, b: images [B,C,H,W] of the two subgroups in [-1, 1]; judges return logits.
     """
@@ -58,11 +58,11 @@ def generator_losses(
 def guided_losses(
     to_b: GuidedMap, to_a: GuidedMap, judge_a: Map, judge_b: Map, a: Tensor, b: Tensor, weights: Weights = MASKED
 ) -> GeneratorLosses:
-    """The same for generators that read a guide: what an image of b loses on its way to a guides an image of a to b.
+    """`generator_losses` for generators that read a guide: what an image of b loses on its way to a guides an image of a to b.
 
-    The guide carries what a one-way translation cannot know: with its own, the round trip has to end at the image itself, which
-    teaches a generator to put what the guide shows where the guide shows it; with another image's, the discriminators judge what
-    that comes to, as they judge translations without a guide. fake_a, fake_b: with a guide in the first half of the batch.
+    The guide holds what cannot be known from the image alone. With an image's own guide, the round trip must reproduce the image,
+    which teaches a generator to add what the guide shows where the guide shows it. With another image's guide, the discriminators
+    judge the result, as they judge translations without a guide. fake_a, fake_b: guided in the first half of the batch only.
     """
     bare_b, bare_a = to_b(a, None), to_a(b, None)
     lost_by_a, lost_by_b = (a - bare_b).detach(), (b - bare_a).detach()
@@ -76,11 +76,11 @@ def guided_losses(
 
 
 def discriminator_loss(judge: Map, real: Tensor, replayed: Tensor) -> Tensor:
-    """Half of the cross-entropies of real images as real and replayed ones as made."""
+    """Half the sum of the cross-entropies of real images as real and of replayed ones as translated."""
     made = judge(replayed)
     return 0.5 * (real_loss(judge(real)) + functional.binary_cross_entropy_with_logits(made, torch.zeros_like(made)))
 
 
 def real_loss(logits: Tensor) -> Tensor:
-    """Binary cross-entropy with logits against "real" (the original paper's squared distance is not what was run)."""
+    """Binary cross-entropy with logits against "real" (the published runs do not use the original paper's squared distance)."""
     return functional.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))

@@ -22,8 +22,8 @@ FEW = 20
 
 @dataclass(frozen=True)
 class Pair:
-    """A translation between subgroups a and b, for the images of `classes` (one of them, or all that have both). name: of its
-    files. title: for people."""
+    """A translation between subgroups a and b, for the images of `classes` (one class, or all that have both). name: for its
+    files. title: for readers."""
 
     classes: tuple[int, ...]
     a: int
@@ -61,7 +61,7 @@ def pairs_of(groups: Groups, scope: Scope = "class") -> list[Pair]:
 
 
 def notes_of(groups: Groups) -> list[str]:
-    """What a reader must know of groups that are small or alone."""
+    """Notes for readers on small groups and on classes with a single subgroup."""
     notes = []
     for y, name in enumerate(groups.class_names):
         own = groups.trained(y)
@@ -76,7 +76,7 @@ def notes_of(groups: Groups) -> list[str]:
 
 
 def sources(split: Split, pair: Pair) -> tuple[Source, Source]:
-    """The training images of a pair's two subgroups; several classes are drawn from equally often."""
+    """The training images of a pair's two subgroups; if of several classes, these are drawn equally often."""
     assert split.groups is not None
     inside = torch.isin(split.labels, torch.tensor(pair.classes))
     found = []
@@ -88,15 +88,15 @@ def sources(split: Split, pair: Pair) -> tuple[Source, Source]:
 
 @dataclass(frozen=True)
 class Translators:
-    """Trained generators: for a pair's number, the one to its `b` and the one to its `a`. by_example: for the class, start and
-    target of guided translations that were made, whether those with an example came nearer."""
+    """Trained generators: by a pair's number, the one to its `b` and the one to its `a`. by_example: by class, start and target
+    of the guided translations made so far, whether those with an example are nearer to the target."""
 
     pairs: list[Pair]
     generators: dict[int, tuple[TranslationGenerator, TranslationGenerator]] = field(default_factory=dict)
     by_example: dict[tuple[int, int, int], bool] = field(default_factory=dict)
 
     def generator(self, label: int, start: int, target: int) -> TranslationGenerator:
-        """What takes an image of a class from a subgroup to a target; to its own, a generator that should change little."""
+        """The generator for a class's images from a subgroup to a target; to their own, one that should change little."""
         ends = {start, target}
         number = next(n for n, pair in enumerate(self.pairs) if label in pair.classes and ends <= {pair.a, pair.b})
         to_b, to_a = self.generators[number]
@@ -104,11 +104,11 @@ class Translators:
 
 
 def translate_split(dataset: Dataset, groups: Groups, translators: Translators, *, seed: int) -> Tensor:
-    """uint8 [N,K,C,H,W]: of every training image its translations to the K subgroups of its class, made once.
+    """uint8 [N,K,C,H,W]: the translations of every training image to the K subgroups of its class.
 
     As published, an image also passes through a generator to its own subgroup, which should be near the identity. K is the
-    largest number of subgroups in a class; images of classes with fewer are repeated (their strategy leaves them out). Guided
-    generators translate with an example and without one, and the way that brings a subgroup's images nearer to the target is taken.
+    largest number of subgroups in a class; in classes with fewer, the image itself fills the rest, which the strategy ignores.
+    Guided generators translate with and without an example, and for each subgroup the result nearer to the target is kept.
     """
     split = dataset.train
     inside = {y: [int(groups.subgroups[g]) for g in groups.trained(y)] for y in range(len(groups.class_names))}
@@ -133,7 +133,7 @@ def translate_split(dataset: Dataset, groups: Groups, translators: Translators, 
 
 
 def _guided(translators: Translators, split: Split, rows: Tensor, real: Tensor, way: tuple[int, int, int], seed: int) -> Tensor:
-    """The images in `rows` translated by class, start and target, with an example each from the `real` rows of the target."""
+    """Translate the images in `rows` by `way` (class, start, target), each with an example from the `real` rows of the target."""
     label, start, target = way
     drawn = Noise.of(seed, split.ids[rows]).fold("example").integers(1, len(real))[:, 0]
     example = Example(split.images[real[drawn]], translators.generator(label, target, start))

@@ -1,4 +1,4 @@
-"""How good translations are: whether the subgroup changed, whether the class stayed, how near the target subgroup they came."""
+"""The quality of translations: whether they change the subgroup and keep the class, and how near they are to the target."""
 
 from dataclasses import dataclass
 
@@ -18,12 +18,12 @@ FLIPPED, LOST, FEWEST_JUDGED = 80.0, 10.0, 10
 
 @dataclass(frozen=True)
 class Judge:
-    """Classifiers of pixels that say which subgroup and which class an image is of, and how often they are right on real images.
+    """Classifiers of an image's subgroup and class from its pixels, and their accuracies on real images.
 
-    A support-vector machine with a Gaussian kernel on at most 32 x 32 pixels, fitted to the training part and every second image
-    of the validation part, all groups in equal numbers, and tried on the others. The training part alone would not do: a judge
-    of a few images of the rare groups takes the subgroup for the class, as the network does that is to be patched. Accuracies in
-    percent, means over the groups; None if there are no images to try.
+    Support-vector machines with a Gaussian kernel on at most 32 x 32 pixels, fitted to the training part and every second image
+    of the validation part, all groups in equal numbers, and tested on the other validation images. The training part alone is
+    not enough: with few images of the rare groups a judge mistakes the subgroup for the class, like the network that is to be
+    patched. Accuracies are in percent, means over the groups; None if there are no test images.
     """
 
     subgroup: SVC
@@ -57,12 +57,12 @@ class Judge:
 
 @dataclass(frozen=True)
 class Quality:
-    """A translation of `images` training images from one subgroup to another of a class.
+    """A translation of `images` training images of a class from one subgroup to another.
 
-    flipped: how many the judge takes for the target subgroup; kept: how many for their own class; both in percent.
-    distance_before, distance_after: energy distance, in grey levels a pixel, of the untouched and of the translated images to the
-    real images of the target subgroup in that class; 0 is the same law. true_distance, untouched_distance: mean absolute
-    difference in grey levels to the true counterparts, where the data are made to order, of the translated and of the untouched.
+    flipped: how many the judge assigns to the target subgroup; kept: how many to their own class; both in percent.
+    distance_before, distance_after: energy distance, in grey levels per pixel, from the original and from the translated images
+    to the real images of the target subgroup in that class; 0 means equal distributions. true_distance, untouched_distance: mean
+    absolute difference in grey levels of the translated and of the original images from the true counterparts, if these are known.
     """
 
     label: str
@@ -77,23 +77,23 @@ class Quality:
     untouched_distance: float | None = None
 
     def warnings(self, judge: Judge) -> list[str]:
-        """What is wrong with it, in one line each; none where it is good enough to train on."""
+        """The translation's defects, one line each; none if it is good enough to train on."""
         what = f"translation of {self.label!r} from {self.start!r} to {self.target!r}"
         found = []
         if self.flipped < FLIPPED:
             found.append(f"{what}: {self.flipped:.0f} % of the images look like the target subgroup; train it for more steps")
         if self.kept < (judge.label_accuracy or 100.0) - LOST:
             usual = "" if judge.label_accuracy is None else f", against {judge.label_accuracy:.0f} % of real images"
-            found.append(f"{what}: {self.kept:.0f} % of the images keep their class to the judge{usual}")
+            found.append(f"{what}: {self.kept:.0f} % of the images keep their class according to the judge{usual}")
         if self.distance_after >= self.distance_before:
             found.append(f"{what}: the images are no nearer to the target subgroup than untouched ones")
         return found
 
 
 def qualities(split: Split, groups: Groups, translated: Tensor, judge: Judge, truth: Tensor | None = None) -> list[Quality]:
-    """Every translation between two subgroups of a class that the training part has.
+    """The quality of every translation between two subgroups of a class in the training part.
 
-    translated: uint8 [N,K,C,H,W] as `translate_split` makes it. truth: the same of the true counterparts, where known.
+    translated: uint8 [N,K,C,H,W] from `translate_split`. truth: the true counterparts in the same form, if known.
     """
     names, found = groups.subgroup_names, []
     for y, class_name in enumerate(groups.class_names):
@@ -128,17 +128,17 @@ def rows_of(split: Split, label: int, subgroup: int) -> Tensor:
 
 
 def features(images: Tensor) -> Tensor:
-    """float32 [N,D] in grey levels: the pixels, averaged to at most 32 a side."""
+    """float32 [N,D] in grey levels: the pixels, averaged to at most 32 per side."""
     values = images.to(torch.float32)
     height, width = (min(side, _SIDE) for side in values.shape[-2:])
     return torch.nn.functional.adaptive_avg_pool2d(values, (height, width)).flatten(1)
 
 
 def energy_distance(a: Tensor, b: Tensor) -> float:
-    """2 E|X - Y| - E|X - X'| - E|Y - Y'| between rows [N,D] and [M,D], over sqrt(D); 0 exactly where the laws are the same.
+    """(2 E|X - Y| - E|X - X'| - E|Y - Y'|) / sqrt(D) between rows [N,D] and [M,D]; 0 if and only if the laws are equal.
 
-    Source: Szekely and Rizzo 2013, Energy statistics. Pairs of a row with itself are left out, so that small samples are not
-    nearer to themselves; a sample of one row counts as a point.
+    Source: Szekely and Rizzo 2013, Energy statistics. Pairs of a row with itself are excluded, so that distances within small
+    samples are not underestimated; a sample of one row counts as a point mass.
     """
 
     def within(rows: Tensor) -> float:
@@ -149,7 +149,7 @@ def energy_distance(a: Tensor, b: Tensor) -> float:
 
 
 def _balanced(cells: Tensor) -> Tensor:
-    """Rows int64: of every group as many as the largest has, repeated in turn where a group has fewer; at most 2,000 in all."""
+    """Rows, int64: from every group as many as the largest has, repeated cyclically if a group has fewer; at most 2,000 in all."""
     present = [g for g in cells.unique().tolist() if g >= 0]
     every = [(cells == g).nonzero()[:, 0] for g in present]
     count = min(max(map(len, every)), MOST_COMPARED // len(every))

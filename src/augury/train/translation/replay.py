@@ -10,16 +10,16 @@ from torch import Tensor
 class ReplayBuffer:
     """Holds at most `capacity` images; filled in order, then new ones overwrite distinct random places.
 
-    The variant of Goel et al.'s released code: a batch is drawn uniformly, without replacement, from the store, new images
-    and old alike (Shrivastava et al. 2017, arXiv:1612.07828, section 2.3, mix half and half). All randomness comes from
-    the generator that the caller hands in.
+    As in Goel et al.'s released code, a batch is drawn uniformly, without replacement, from new and old images together
+    (Shrivastava et al. 2017, arXiv:1612.07828, section 2.3, mix half and half). All randomness comes from the caller's
+    generator.
     """
 
     capacity: int = 50
     images: Tensor = field(default_factory=lambda: torch.zeros(0))
 
     def add(self, images: Tensor, generator: torch.Generator) -> None:
-        """Take in a batch [B,...]; of one larger than the capacity the last images."""
+        """Add a batch [B,...]; only its last `capacity` images if it is larger."""
         images = images.detach()[-self.capacity :]
         if len(self.images) == 0:
             self.images = images[:0].clone()
@@ -31,7 +31,7 @@ class ReplayBuffer:
             self.images[places.to(self.images.device)] = left
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """At most `count` different images of the store."""
+        """At most `count` distinct images from the buffer."""
         places = torch.randperm(len(self.images), generator=generator)[:count]
         return self.images[places.to(self.images.device)]
 

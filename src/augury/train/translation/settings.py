@@ -1,4 +1,4 @@
-"""The settings of a translation's training."""
+"""The settings for training a translation."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,10 +8,10 @@ Kind = Literal["guided", "masked", "published"]
 
 @dataclass(frozen=True)
 class TranslationSettings:
-    """Adam with beta1 0.5. steps: of both generators and both discriminators. generator: `published` is Goel et
-    al.'s CycleGAN; `masked` changes an image only where a mask says so and learns from few images (`losses.MASKED`); `guided`
-    does that too, and is shown what an example of the target subgroup has and others lack (`losses.guided_losses`). Rates are
-    constant; those of guided ones fall linearly to 0 over the second half of the steps (Zhu et al. 2017, section 4).
+    """The optimiser is Adam with beta1 0.5. steps: of both generators and both discriminators. generator: `published` is Goel et
+    al.'s CycleGAN; `masked` changes an image only within a learned mask and learns from few images (`losses.MASKED`); `guided`
+    does so too, and also reads what an example of the target subgroup has and others lack (`losses.guided_losses`). Rates are
+    constant, but for `guided` they fall linearly to 0 over the second half of the steps (Zhu et al. 2017, section 4).
 
     Published for MNIST-Correlation: lr 1e-3, lr_discriminator 5e-5, batch 25, up to 1.6 million steps; for photographs 2e-4,
     2e-4, batch 4 (Waterbirds) or 16 (CelebA), 4,000 epochs of the smaller subgroup.
@@ -25,5 +25,5 @@ class TranslationSettings:
     generator: Kind = "masked"
 
     def share(self, step: int) -> float:
-        """What part of the rates step `step`, counted from 0, takes."""
+        """The factor of the learning rates in step `step`, counted from 0."""
         return min(1.0, 2 * (1 - step / self.steps)) if self.generator == "guided" else 1.0
