@@ -1,4 +1,4 @@
-"""The front door to methods: `augury.method(model, augment=..., strategy=..., ...)`."""
+"""Builds methods: `augury.method(model, augment=..., strategy=..., ...)`."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -44,18 +44,17 @@ def method(
     image_range: tuple[float, float] | None = None,
     class_weights: Sequence[float] | Tensor | None = None,
 ) -> Method:
-    """A method for any training loop: what the images go through, what the loss is made of, and the network it trains.
+    """A method for any training loop: an augmentation, a strategy that computes the loss, and the network it trains.
 
     model: the network, or a list of those that the strategy trains together; it maps normalised floats [B,C,H,W] to logits
-    [B,classes] and stays yours. augment, augment2: as `augury.pipeline` takes them, or a pipeline; `normalize` with `mean`
-    and `std` (per channel, of images in [0, 1]) stands after the last stage that needs pixels, or where it is named. strategy: a
-    name with options, a Strategy, or a function `(model, views) -> loss`. seed: of all draws.
-    draws: see `Noise.of`. refine_epochs, refine_at,
-    refine_mode: as in `Refinement`. groups: for strategies that want them, (labels, groups) of all training images. image_range:
-    what floats mean, `(0, 1)` for those of `ToTensor`; without it images are uint8. class_weights: one number for each class,
-    by which its part of the loss is multiplied, for classes that are rare.
+    [B,classes] and is not copied. augment, augment2: as for `augury.pipeline`, or a pipeline; `normalize` with `mean` and `std`
+    (per channel, of images in [0, 1]) is inserted after the last stage that needs pixels, unless it is named. strategy: a name
+    with options, a Strategy, or a function `(model, views) -> loss`. seed: for all draws. draws: see `Noise.of`.
+    refine_epochs, refine_at, refine_mode: as in `Refinement`. groups: (labels, groups) of all training images, for strategies
+    that need them. image_range: the range of float images, `(0, 1)` for those of `ToTensor`; without it images must be uint8.
+    class_weights: one factor for each class's part of the loss, for rare classes.
 
-    Raises InputError, in one line, for what does not fit together.
+    Raises InputError, in one line, for arguments that do not fit together.
 
     >>> network = nn.Sequential(nn.Flatten(), nn.Linear(192, 10))
     >>> made = method(network, augment="crop+flip", classes=10, mean=[0.5] * 3, std=[0.2] * 3)
@@ -69,7 +68,7 @@ def method(
     if smoothing and made.smoothing:
         raise InputError("method: smoothing given together with erm(smoothing=...); leave one out")
     if not 0 <= smoothing < 1:
-        raise InputError(f"method: smoothing={smoothing:g}: must be from 0 to less than 1")
+        raise InputError(f"method: smoothing={smoothing:g}: must be at least 0 and below 1")
     pipelines = method_pipelines(augment, augment2, made, _statistics(mean, std), name)
     _begin_groups(made, name, groups, pipelines, classes)
     network = _networks(model, made, name)
@@ -95,7 +94,7 @@ def assembled(
     image_range: tuple[float, float] | None = None,
     class_weights: Tensor | None = None,
 ) -> Method:
-    """The method of a network and of what was built for it, with the strategy's trained parts and the pipelines' saliency."""
+    """A method from a network, a strategy and pipelines, with the strategy's trained modules and the pipelines' saliency."""
     parameter = next(iter(network.parameters()), None)
     device = torch.device("cpu") if parameter is None else parameter.device
     extra = nn.ModuleDict(strategy.modules(network)).to(device)

@@ -11,8 +11,8 @@ from torch import nn
 
 @dataclass
 class Counts:
-    """images: augmented images made. forward, backward: passes, each of as many images as the step has source images, so
-    that a doubled batch is two passes, and each network of several counts. steps: optimiser steps."""
+    """images: augmented images. forward, backward: passes, each over as many images as the step has source images, so that
+    a doubled batch counts as two passes; those of all networks are added. steps: optimiser steps."""
 
     images: int = 0
     forward: float = 0
@@ -20,20 +20,20 @@ class Counts:
     steps: int = 0
 
     def load(self, values: Mapping[str, int | float]) -> None:
-        """Go on from what `dict` gave."""
+        """Continue from the values of `dict`."""
         for name, value in values.items():
             setattr(self, name, value)
 
     def dict(self) -> dict[str, int | float]:
-        """Plain numbers, whole where they are."""
+        """Plain numbers; whole ones as int."""
         return {name: int(value) if value == int(value) else round(value, 6) for name, value in asdict(self).items()}
 
 
 @contextmanager
 def counting(networks: list[nn.Module], counts: Counts, images: int) -> Iterator[None]:
-    """Count the networks' passes while this lasts; `images`: the step's source images.
+    """Count the networks' passes within this context; `images`: the number of the step's source images.
 
-    A forward pass with gradients enabled is taken to be followed by its backward pass.
+    Every forward pass with gradients enabled is assumed to be followed by its backward pass.
     """
 
     def passed(network: nn.Module, given: tuple[Any, ...], made: Any) -> None:

@@ -1,4 +1,4 @@
-"""Checks the arguments of a method's call and makes them the streams of a step."""
+"""Checks the arguments of a method's call and turns them into the streams of a step."""
 
 import warnings
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ from augury.core.targets import Targets
 from augury.train.method.views import Source, belonging
 from augury.train.strategies.strategy import Strategy
 
-_RANK = 40  # bits below a process's number in the ids that stand in for missing ones
+_RANK = 40  # bits below a process's rank in the ids that replace missing ones
 
 
 class Inputs:
-    """Turns plain tensors into sources. Keeps, for the epoch: how many images came without ids, and how often ids came."""
+    """Turns plain tensors into sources. Counts, within an epoch, the images without ids and how often each id was seen."""
 
     def __init__(self, name: str, strategy: Strategy, classes: int, image_range: tuple[float, float] | None) -> None:
         self.name, self.strategy, self.classes, self.image_range = name, strategy, classes, image_range
@@ -31,7 +31,7 @@ class Inputs:
         self._warned: set[str] = set()
 
     def start_epoch(self) -> None:
-        """Nothing was seen yet."""
+        """Reset the counts."""
         self.passed: dict[str, int] = {}
         self.seen: dict[str, Tensor] = {}
 
@@ -39,7 +39,7 @@ class Inputs:
         self, images: Tensor, labels: Tensor | None, ids: Tensor | None, visits: Tensor | None, groups: Tensor | None,
         streams: Mapping[str, Tensor | tuple[Tensor, Tensor]],
     ) -> dict[str, Source]:  # fmt: skip
-        """The sources of a step; InputError for what is missing, unknown, or of a wrong shape or kind."""
+        """The sources of a step; InputError for missing or unknown arguments, and for wrong shapes or types."""
         self._check_streams(streams)
         images = self._pixels(images, "images")
         count, device = len(images), images.device
@@ -79,7 +79,7 @@ class Inputs:
         if not augments(images.device):
             self._say(
                 "device",
-                f"method: {where} are augmented on the CPU and lie on {images.device}; leave them on the CPU to spare a copy",
+                f"method: {where} are on {images.device} but are augmented on the CPU; leave them on the CPU to spare a copy",
             )
             images = images.cpu()
         if images.dtype == torch.uint8:
@@ -95,7 +95,7 @@ class Inputs:
             raise InputError(
                 f"method: {where} lie in {float(images.min()):.3g}..{float(images.max()):.3g}, beyond "
                 f"image_range=({low:g}, {high:g}); "
-                "give them as they are before normalising"
+                "give them before normalising"
             )
         return (scaled + 0.5).clamp(0, 255).to(torch.uint8)
 
@@ -104,7 +104,7 @@ class Inputs:
             return None
         targets = Targets.of(torch.as_tensor(labels, device=images.device), self.classes)
         if targets.kind is TargetKind.SEVERAL and not self.strategy.several_labels:
-            raise InputError(f"method: {self.name} is defined for one class per image, and these have several labels; use erm")
+            raise InputError(f"method: {self.name} is defined for one class per image, but these have several labels; use erm")
         if len(targets) != len(images):
             raise InputError(f"method: {len(targets)} labels for {len(images)} images")
         return targets
@@ -127,7 +127,7 @@ class Inputs:
         return Batch(pixels, None, found, visits=self._visits(found, ids, None, name))
 
     def _ids(self, ids: Tensor | None, count: int, device: torch.device, stream: str) -> Tensor:
-        """The ids given; else numbers that no other image of this epoch gets, on any process."""
+        """The ids given; otherwise numbers that are unique within the epoch, over all processes."""
         if ids is not None:
             return _whole(ids, count, device, "ids")
         self._say(
@@ -140,7 +140,7 @@ class Inputs:
         return torch.arange(first, first + count, device=device)
 
     def _visits(self, ids: Tensor, given: Tensor | None, visits: Tensor | None, stream: str) -> Tensor:
-        """How often each id came before in this epoch, so that an image that comes again is augmented anew."""
+        """How often each id was seen before in this epoch, so that a repeated image gets new draws."""
         if visits is not None:
             return _whole(visits, len(ids), ids.device, "visits")
         if given is None or given.device.type != "cpu" or not len(ids):
@@ -148,14 +148,14 @@ class Inputs:
         own = given.to(torch.int64)
         largest, seen = int(own.max()), self.seen.get(stream, torch.zeros(0, dtype=torch.int16))
         if largest > 2**28 or int(own.min()) < 0:
-            self._say("visits", "method: ids beyond 2^28 are not counted; where one comes twice in an epoch, pass visits as well")
+            self._say("visits", "method: ids beyond 2^28 are not counted; if one occurs twice in an epoch, pass visits as well")
             return torch.zeros_like(ids)
         if largest >= len(seen):
             seen = torch.cat([seen, torch.zeros(max(largest + 1, 2 * len(seen)) - len(seen), dtype=torch.int16)])
         before = seen[own].to(torch.int64)
         order = torch.argsort(own, stable=True)
         same = own[order]
-        if bool((same[1:] == same[:-1]).any()):  # an id twice in one batch
+        if bool((same[1:] == same[:-1]).any()):  # an id occurs twice in this batch
             place = torch.arange(len(own))
             starts = torch.cat([torch.ones(1, dtype=torch.bool), same[1:] != same[:-1]])
             before[order] += place - torch.where(starts, place, 0).cummax(0).values
@@ -163,7 +163,7 @@ class Inputs:
         return before.to(ids.device)
 
     def _say(self, key: str, words: str) -> None:
-        """Warn of it, once."""
+        """Warn, once per key."""
         if key not in self._warned:
             self._warned.add(key)
             warnings.warn(words, UserWarning, stacklevel=6)

@@ -1,7 +1,7 @@
 """Method: augmentation, strategy and networks bound into one object that any training loop can call.
 
-It makes losses and nothing else: optimiser, precision, devices, processes and checkpoints belong to the loop around it.
-Augury's own engine steps through the same object.
+It only computes losses: optimiser, precision, devices, processes and checkpoints belong to the loop around it.
+Augury's own engine uses the same object.
 """
 
 import io
@@ -27,11 +27,11 @@ from augury.train.strategies.strategy import Step, Strategy, members
 
 
 class Method(nn.Module):
-    """Made by `augury.method(...)`. A call takes a batch of plain images and returns its `Step`: the loss to minimise.
+    """Created by `augury.method(...)`. A call takes a batch of un-augmented images and returns a `Step` with the loss to minimise.
 
-    Parameters are those of the networks and of the parts that a strategy or an augmentation trains along (an early head).
-    `state_dict` also holds where the training stands and what the strategy has learned, so that loading it continues the
-    same draws, in the middle of an epoch too. An augmentation's draws depend on seed, epoch and ids alone.
+    Its parameters are those of the networks and of the modules that a strategy or an augmentation adds (an early head).
+    `state_dict` also holds the training's progress and the strategy's state, so that training continues with the same draws
+    after loading it, even within an epoch. An augmentation's draws depend only on seed, epoch and ids.
     """
 
     class_weights: Tensor | None
@@ -67,22 +67,22 @@ class Method(nn.Module):
 
     @property
     def networks(self) -> list[nn.Module]:
-        """The networks that are trained together; mostly one."""
+        """The networks that are trained together, usually one."""
         return members(self.model)
 
     @property
     def device(self) -> torch.device | None:
-        """Where the networks are; None for those without parameters."""
+        """The networks' device; None if they have no parameters."""
         parameter = next(self.parameters(), None)
         return None if parameter is None else parameter.device
 
     @property
     def eval_transform(self) -> Pipeline:
-        """The transform for evaluation: the training's normalisation alone."""
+        """The transform for evaluation: only the training's normalisation."""
         return Pipeline((self.normalize,))
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
-        """Begin an epoch (0-based) of a training of `epochs`: what the strategy learns from the last one, schedules, refinement."""
+        """Begin an epoch (0-based) of a training of `epochs`, for schedules and refinement; ends the one before if necessary."""
         if not 0 <= epoch < epochs:
             raise InputError(f"start_epoch: epoch {epoch} is not among 0..{epochs - 1} of {epochs}")
         if self._open and epoch != self.epoch:
@@ -92,12 +92,12 @@ class Method(nn.Module):
         self.epoch, self.epochs, self._open = epoch, epochs, True
 
     def end_epoch(self) -> None:
-        """End an epoch: what the strategy learns from it. `start_epoch` does it for the epoch before."""
+        """End an epoch, from which the strategy then learns. `start_epoch` does this for the epoch before."""
         self._open = False
         self.strategy.end_epoch(self._ended)
 
     def files(self) -> Mapping[str, str]:
-        """Texts by file name that are worth keeping once the training is over, such as the policies it has found."""
+        """Texts by file name to save after the training, such as the policies it has found."""
         if self._open:
             self.end_epoch()
         return self.strategy.files(self._ended)
@@ -123,12 +123,12 @@ class Method(nn.Module):
     ) -> Step:
         """The loss of one optimiser step on a batch; call backward on `.loss`.
 
-        images: uint8 [B,C,H,W], or floats where `image_range` was given, on any device: they are augmented where they are on CPU
-        and CUDA, else on the CPU, and then moved to the network. labels: class indices int [B]. ids: int64 [B], each
+        images: uint8 [B,C,H,W], or floats if `image_range` was given, on any device: they are augmented on their device if it is
+        the CPU or CUDA, otherwise on the CPU, and then moved to the network. labels: class indices int [B]. ids: int64 [B], each
         image's number in its data set (`augury.with_ids`). visits: how often each id was seen before in this epoch; counted
-        here where not given and the ids are on the CPU. groups: int64 [B]. streams: further images by the strategy's names,
-        `unlabelled=(images, ids)`, or [B,K,C,H,W] with K images for every row. Raises InputError, in one line, for whatever
-        the strategy needs and is not given.
+        here by default, if the ids are on the CPU. groups: int64 [B]. streams: further images under the strategy's names,
+        `unlabelled=(images, ids)`, or [B,K,C,H,W] with K images for every row. Raises InputError, in one line, if anything that
+        the strategy needs is missing.
         """
         if self.strategy.turns > 1:
             raise InputError(
@@ -151,8 +151,8 @@ class Method(nn.Module):
         """The losses of one step, each to be followed by an update of its own; one for most strategies. See `forward`."""
         if self.strategy.turns > 1 and process_count() > 1:
             raise InputError(
-                f"method: {self.name} updates its networks in turn, between which nobody sums gradients over processes here; "
-                "train it in one process, or by `augury train` under torchrun"
+                f"method: {self.name} updates its networks in turn, and gradients are not summed over processes between turns; "
+                "train it in one process, or with `augury train` under torchrun"
             )
         with self._step(images, labels, ids, visits, groups, streams) as (sources, clock, program):
             for turn in range(self.strategy.turns):
@@ -162,8 +162,8 @@ class Method(nn.Module):
         self, sources: Mapping[str, Source], clock: Clock, *, program: Hashable, images: int, turn: int = 0,
         address: Tensor | None = None,
     ) -> Step:  # fmt: skip
-        """The loss of one turn on the sources' images. images: source images of the whole step, of which these are a part
-        where gradients are accumulated. program: the strategy's for this step. address: see `StepViews`."""
+        """The loss of one turn on the sources' images. images: the number of source images of the whole step, which is larger
+        if gradients are accumulated. program: the strategy's for this step. address: see `StepViews`."""
         with counting(self.networks, self.counts, images):
             return self.strategy(self.model, self.views(sources, clock, images, address), program=program, turn=turn)
 
@@ -182,7 +182,7 @@ class Method(nn.Module):
         self, images: Tensor, labels: Tensor | None, ids: Tensor | None, visits: Tensor | None, groups: Tensor | None,
         streams: Mapping[str, Tensor | tuple[Tensor, Tensor]],
     ) -> Iterator[tuple[Mapping[str, Source], Clock, Hashable]]:  # fmt: skip
-        """The sources, clock and program of a step; the step counts once it is complete."""
+        """The sources, clock and program of a step, which is counted once it is complete."""
         if not self.training:
             raise InputError("method: is in evaluation mode; call method.train(), or the model itself to evaluate")
         if not self._open:
@@ -193,9 +193,9 @@ class Method(nn.Module):
         self.counts.steps += 1
 
     def get_extra_state(self) -> Tensor:
-        """Where the training stands and what the strategy has learned: part of `state_dict`.
+        """The training's progress and the strategy's state, as part of `state_dict`.
 
-        Bytes in a tensor, since the formats that libraries save weights in (safetensors) hold tensors alone.
+        Bytes in a tensor, since formats for weights such as safetensors hold only tensors.
         """
         file = io.BytesIO()
         state = {
@@ -206,7 +206,7 @@ class Method(nn.Module):
         return torch.frombuffer(bytearray(file.getvalue()), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor | dict[str, Any]) -> None:
-        """Restore what `get_extra_state` gave."""
+        """Restore what `get_extra_state` returned."""
         if isinstance(state, Tensor):
             state = torch.load(io.BytesIO(state.cpu().numpy().tobytes()), map_location="cpu", weights_only=True)
         assert isinstance(state, dict)

@@ -15,9 +15,9 @@ Augmentation = _Augmentation | Chain
 def method_pipelines(
     augment: Augmentation, augment2: Augmentation | None, strategy: Strategy, statistics: Statistics, name: str
 ) -> tuple[Pipeline, ...]:
-    """The training's pipelines, each with `normalize`, then those the strategy brings. name: the strategy's, for messages.
+    """The training's pipelines, each with `normalize`, then the strategy's own. name: the strategy's, for messages.
 
-    Raises InputError for a second pipeline that no view would come from.
+    Raises InputError for a second pipeline that no view would use.
     """
     found = [normalized(augment, statistics, "--augment")]
     if augment2 is not None:
@@ -30,7 +30,7 @@ def method_pipelines(
 
 
 def normalized(augment: Augmentation, statistics: Statistics, where: str) -> Pipeline:
-    """The augmentation with `normalize` after its last stage that needs pixels, unless it stands in it already."""
+    """The augmentation with `normalize` after its last stage that needs pixels, unless it already contains it."""
     if isinstance(augment, str | Chain):
         return build(chain_from(augment, where), statistics, where)
     return normalising(list(pipeline(augment).stages), statistics, where)

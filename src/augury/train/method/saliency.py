@@ -1,4 +1,4 @@
-"""The host's side of saliency: which map the pipelines ask for, from which network, and at what cost."""
+"""The host's side of saliency: which map the pipelines need, from which network, and at what cost."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,7 +29,7 @@ from augury.train.strategies.strategy import Strategy, members
 
 @dataclass(frozen=True)
 class Wanted:
-    """The saliency that the pipelines need: the kind of map, made in every so many steps, of the network in training or another."""
+    """The saliency that pipelines need: a kind of map, computed once in `every` steps, from the training's network or `network`."""
 
     kind: SaliencyKind
     every: int
@@ -41,7 +41,7 @@ class Wanted:
 
 
 def wanted(pipelines: tuple[Pipeline, ...]) -> Wanted | None:
-    """None if no stage needs a map; InputError if stages ask for different ones, since a step makes one kind."""
+    """What the stages need, None if none needs a map; InputError if they need different ones, since a step computes one kind."""
     stages = [stage for pipeline in pipelines for stage in pipeline.stages if "saliency" in stage.needs]
     found = {
         Wanted(getattr(stage, "saliency", "full"), getattr(stage, "every", 1), getattr(stage, "network", None)) for stage in stages
@@ -53,14 +53,14 @@ def wanted(pipelines: tuple[Pipeline, ...]) -> Wanted | None:
 
 
 def with_early_head(strategy: Strategy, pipelines: tuple[Pipeline, ...], classes: int) -> Strategy:
-    """The strategy, wrapped so that it trains an early head where a pipeline's saliency needs one."""
+    """The strategy, wrapped so that it trains an early head if a pipeline's saliency needs one."""
     asked = wanted(pipelines)
     return WithEarlyHead(strategy, classes) if asked is not None and way_of(asked.kind).early_head else strategy
 
 
 @dataclass
 class StepSaliency:
-    """The saliency of a training's steps: counts its passes, and leaves out the steps between every `every`."""
+    """The saliency of a training's steps: computes maps once in `every` steps and counts its passes."""
 
     source: Saliency
     every: int
@@ -75,7 +75,7 @@ class StepSaliency:
     ) -> "StepSaliency | None":  # fmt: skip
         """For the first network, or the one that a stage names; None if no stage needs a map.
 
-        Raises InputError for a network that cannot make it.
+        Raises InputError for a network for which it cannot be computed.
         """
         asked = wanted(pipelines)
         if asked is None:
@@ -94,19 +94,19 @@ class StepSaliency:
             return batch.replace(saliency=unknown)
         forward, backward = self.counts.forward, self.counts.backward
         done = self.source(batch)
-        # Said here, whatever hooks on the network made of it: one pass each way, for attention only forward.
+        # Replaces what hooks on the network counted: one pass each way, for attention only forward.
         share = len(batch) / max(1, self.images)
         self.counts.forward, self.counts.backward = forward + share, backward + share * self.source.way.backward
         return done
 
     def check(self, batch: Batch) -> None:
-        """Make one map for nothing, so that a network that refuses it does so before the training starts."""
+        """Compute one map and discard it, so that an unsuitable network fails before the training starts."""
         with torch.random.fork_rng(devices=[batch.images.device] if batch.images.is_cuda else []):
             self.source(batch)
 
 
 def given_network(name: str, *, classes: int, channels: int, device: torch.device) -> nn.Module:
-    """The network of a finished run's folder, or one by name, to be looked at and not trained.
+    """The network of a finished run's folder, or one by name, frozen and in evaluation mode.
 
     Raises InputError for a folder without a finished run, a damaged one, or an unknown name.
     """
@@ -123,7 +123,7 @@ def given_network(name: str, *, classes: int, channels: int, device: torch.devic
             chain = parse_list(_model_of(config), f"{config}: model")[0]
             made = _loaded(chain.stages[0], weights, channels)
             if made is None:
-                raise InputError(f"--augment: network={name}: damaged, or for images of other channels")
+                raise InputError(f"--augment: network={name}: damaged, or for another number of channels")
     return made.to(device).eval().requires_grad_(False)
 
 
@@ -141,7 +141,7 @@ def _model_of(config: Path) -> str:
 
 
 def _loaded(spec: Spec, weights: Path, channels: int) -> nn.Module | None:
-    """The network with a run's weights; the file does not say for how many classes, so its linear layers are tried."""
+    """The network with a run's weights, None if they do not fit; the sizes of linear layers are tried as the number of classes."""
     try:
         state = load_file(weights)
     except SafetensorError:
@@ -157,5 +157,5 @@ def _loaded(spec: Spec, weights: Path, channels: int) -> nn.Module | None:
 
 
 def saliency_of(network: nn.Module, kind: SaliencyKind, normalize: Normalize, head: EarlyHead | None = None) -> Saliency:
-    """The saliency of a network trained on values that `normalize` gives."""
+    """The saliency of a network trained on the output of `normalize`."""
     return saliency(network, kind, mean=normalize.mean, std=normalize.std, head=head)

@@ -14,19 +14,18 @@ from augury.core.noise import Noise
 from augury.core.plan import Clock
 from augury.train.method.counts import Counts
 
-# The un-augmented images of one stream in a step, uint8 [B,C,H,W] with their ids; called when they are first read.
+# Returns the un-augmented images of one stream in a step, uint8 [B,C,H,W] with their ids; called when they are first read.
 Source = Callable[[], Batch]
 
 
 @dataclass
 class StepViews:
-    """The `views` of one step: each stream's images, augmented by the pipelines; the last stands in for missing ones.
+    """The `views` of one step: each stream's images, augmented by the pipelines; the last replaces missing ones.
 
-    A stream other than `train` has addresses of its own. address: the clock's epoch as a tensor, so that a recorded step
-    can be told another. smoothing: the weight of the uniform distribution in every label. class_weights: float [classes], by
-    which each class's part of a label is multiplied.
-    draws: how an image's draws of several epochs belong together.
-    device: where the network wants its images (None: where they are).
+    Streams other than `train` have their own draws. address: the clock's epoch as a tensor, so that it can be changed in a
+    captured step. smoothing: the weight of the uniform distribution in every label. class_weights: float [classes], factors
+    for each class's part of a label. draws: how the draws for one image relate across epochs.
+    device: where to move the augmented images (None: not at all).
     """
 
     sources: Mapping[str, Source]
@@ -58,7 +57,7 @@ class StepViews:
             done = done.replace(targets=done.targets.smoothed(self.smoothing))
         if self.class_weights is not None and done.targets is not None:
             done = done.replace(targets=done.targets.weighted(self.class_weights))
-        # A third faster on a CPU, more on a GPU with bfloat16.
+        # Channels last is a third faster on a CPU, and more on a GPU in bfloat16.
         done = done.replace(images=done.images.contiguous(memory_format=torch.channels_last))
         return done if self.device is None else done.to(self.device)
 
@@ -71,9 +70,9 @@ class StepViews:
 
 
 def belonging(images: Tensor, ids: Tensor, visits: Tensor | None) -> Batch:
-    """A stream with K images for every row, uint8 [B,K,C,H,W]: they come row by row, without labels.
+    """The batch of a stream with K images for every row, uint8 [B,K,C,H,W]: row by row, without labels.
 
-    Each of a row's images has an address of its own: the visit tells them apart.
+    Each image of a row has its own visit number, and so its own draws.
     """
     count = images.shape[1]
     again = torch.zeros_like(ids) if visits is None else visits
