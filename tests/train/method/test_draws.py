@@ -192,7 +192,7 @@ def test_how_it_is_called_is_checked() -> None:
         method(IMAGES[:4] / 255, LABELS[:4], ids=ids)
     with pytest.raises(InputError, match="evaluation mode"):
         method.eval()(IMAGES[:4], LABELS[:4], ids=ids)
-    with pytest.raises(InputError, match="among 0..0"):
+    with pytest.raises(InputError, match="must be 0 to 0"):
         method.start_epoch(1, 1)
     with pytest.raises(InputError, match="mean="):
         augury.method(torch.nn.Linear(1, 1), classes=2)

@@ -247,7 +247,7 @@ def test_trainings_count_what_they_cost(strategy: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("uncertainty(candidates=2, selected=3)", "selected=3 of candidates=2"),
+        ("uncertainty(candidates=2, selected=3)", "selected=3 must be at most candidates=2"),
         ("uncertainty(select=best)", "must be one of topk, proportional"),
         ("adversarial_autoaugment(policies=1)", "policies=1 has no reward to learn from"),
         ("adversarial_autoaugment(policies=0)", "policies=0"),

@@ -96,7 +96,7 @@ def test_scoring_leaves_no_gradient_and_no_mode_behind() -> None:
     assert strategy.state_dict() == {"steps": 1} and strategy.seed == 7
     strategy.load_state_dict({"steps": 5})
     assert strategy.state_dict() == {"steps": 5}
-    with pytest.raises(InputError, match="selected=3 of candidates=2"):
+    with pytest.raises(InputError, match="selected=3 must be at most candidates=2"):
         augury.strategy("uncertainty(candidates=2, selected=3)")
 
 

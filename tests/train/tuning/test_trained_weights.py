@@ -152,8 +152,8 @@ def test_bad_files_are_one_line(tmp_path: Path, other: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"pretrained": "no_such_tag"}, "known: r160_in1k, nor is there such a file"),
-        ({"pretrained": "yes", "model": "small_cnn"}, "nobody publishes weights of small_cnn"),
+        ({"pretrained": "no_such_tag"}, "known: r160_in1k, and no such file exists"),
+        ({"pretrained": "yes", "model": "small_cnn"}, "no library has weights of small_cnn"),
         ({"pretrained": None, "freeze": "backbone"}, "would keep random weights"),
         ({"pretrained": None, "normalization": "data"}, "leave it out"),
         ({"pretrained": "none,none,none"}, "names 3, and the training has 1 network"),

@@ -113,7 +113,7 @@ def _class_weights(given: Sequence[float] | Tensor | None, classes: int) -> Tens
         return None
     weights = torch.as_tensor(given, dtype=torch.float32)
     if weights.shape != (classes,) or not bool(torch.isfinite(weights).all() & (weights >= 0).all()):
-        raise InputError(f"method: class_weights: expected {classes} numbers, one for each class, none negative")
+        raise InputError(f"method: class_weights: expected {classes} numbers that are at least 0, one per class")
     return weights
 
 

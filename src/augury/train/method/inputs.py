@@ -121,7 +121,7 @@ class Inputs:
         pixels = self._pixels(pixels, name)
         if pixels.ndim == 5:
             if len(pixels) != len(batch):
-                raise InputError(f"method: {name}: images for {len(pixels)} rows, of {len(batch)}")
+                raise InputError(f"method: {name}: images for {len(pixels)} rows, but the batch has {len(batch)}")
             return belonging(pixels, batch.ids, batch.visits)
         found = self._ids(ids, len(pixels), pixels.device, name)
         return Batch(pixels, None, found, visits=self._visits(found, ids, None, name))

@@ -84,7 +84,7 @@ class Method(nn.Module):
     def start_epoch(self, epoch: int, epochs: int) -> None:
         """Begin an epoch (0-based) of a training of `epochs`, for schedules and refinement; ends the one before if necessary."""
         if not 0 <= epoch < epochs:
-            raise InputError(f"start_epoch: epoch {epoch} is not among 0..{epochs - 1} of {epochs}")
+            raise InputError(f"start_epoch: epoch={epoch} must be 0 to {epochs - 1} for epochs={epochs}")
         if self._open and epoch != self.epoch:
             self.end_epoch()
         if not self._open:

@@ -69,7 +69,7 @@ def _keep_size_in_last_stage(network: nn.Module, name: str) -> None:
     halving = [module for module in stage.modules() if isinstance(module, nn.Conv2d) and module.stride == (2, 2)]
     pools = [m for m in stage.modules() if isinstance(m, nn.AvgPool2d | nn.MaxPool2d) and m.stride in (2, (2, 2))]
     if not halving or pools:
-        why = "a pooling halves its last stage" if pools else "no convolution halves its last stage"
+        why = "pooling halves its last stage" if pools else "no convolution halves its last stage"
         raise InputError(f"--model: bnneck(of={name}, last_stride=1): {why}; leave last_stride out")
     for module in halving:
         module.stride = (1, 1)

@@ -46,10 +46,10 @@ def published(spec: Spec, tag: str, where: str) -> Spec:
     if library == "torchvision" and external.torchvision_has(name):
         known = [*importlib.import_module("torchvision.models").get_model_weights(name).__members__]
         if tag != DEFAULT and tag not in known:
-            raise InputError(f"{where}: {unknown(f'weights of {spec.name}', tag, known)}, nor is there such a file")
+            raise InputError(f"{where}: {unknown(f'weights of {spec.name}', tag, known)}, and no such file exists")
         return Spec(spec.name, {**spec.options, "pretrained": True if tag == DEFAULT else tag}, spec.first)
     raise InputError(
-        f"{where}: no such file or folder, and nobody publishes weights of {spec.name}; give a file of weights or a run's folder"
+        f"{where}: no such file or folder, and no library has weights of {spec.name}; give a file of weights or a run's folder"
     )
 
 
@@ -62,5 +62,5 @@ def _timm_name(name: str, tag: str, where: str) -> str:
     if tag in known:
         return f"timm:{plain}.{tag}"
     if known:
-        raise InputError(f"{where}: {unknown(f'weights of timm:{plain}', tag, known)}, nor is there such a file")
+        raise InputError(f"{where}: {unknown(f'weights of timm:{plain}', tag, known)}, and no such file exists")
     raise InputError(f"{where}: no such file or folder, and timm has no weights of {plain}; give a file or a run's folder")

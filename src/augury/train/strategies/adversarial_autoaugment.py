@@ -180,7 +180,7 @@ class AdversarialAutoAugment(Strategy):
         )
         periods = (*periods[:-1], (1.0, periods[-1][1]))
         provenance = {"method": "adversarial_autoaugment", "policy": self.policy, "seed": self.seed, "policies": self.policies}
-        text = write_policy(PolicyFile("adversarial_autoaugment", periods, "found by a training of Augury", provenance))
+        text = write_policy(PolicyFile("adversarial_autoaugment", periods, "found during training with Augury", provenance))
         return {"policies.yaml": text}
 
     def state_dict(self) -> dict[str, Any]:

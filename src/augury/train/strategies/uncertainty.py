@@ -127,7 +127,5 @@ def uncertainty(
     if selected is above candidates.
     """
     if selected > candidates:
-        raise InputError(
-            f"--strategy uncertainty: selected={selected} of candidates={candidates}; keep at most as many as are drawn"
-        )
+        raise InputError(f"--strategy uncertainty: selected={selected} must be at most candidates={candidates}")
     return Uncertainty(candidates, selected, select, (candidates_stage(length),) if length else ())
