@@ -1,1 +1,1 @@
-"""Explains what an augmentation did: statistics, measurements, reports."""
+"""Explains the effect of an augmentation: statistics, measurements, reports."""

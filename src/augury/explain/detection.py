@@ -1,4 +1,4 @@
-"""Average precision of a detector's boxes, as defined by Pascal VOC and by COCO."""
+"""Average precision of a detector's boxes, as defined by Pascal VOC and COCO."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -14,14 +14,14 @@ def mean_average_precision(
     predictions: Sequence[Boxes], truths: Sequence[Boxes], *,
     thresholds: Sequence[float] = COCO, interpolation: Literal["coco", "voc"] = "coco", most: int = 100,
 ) -> float:  # fmt: skip
-    """The mean over classes and thresholds of the average precision, in percent.
+    """Average precision in percent, averaged over classes and thresholds.
 
-    predictions, per image: boxes float [n,4] (left, top, right, bottom), scores float [n], labels int64 [n], as
-    torchvision's detectors give them; truths: boxes and labels. A prediction is right where it overlaps a box of its class
-    that no better one took by at least the threshold (intersection over union). interpolation: `coco` takes the precision
-    at 101 recalls (Lin et al. 2014), `voc` the whole area under the precision made monotone (Everingham et al. 2010, since
-    VOC2010). Of an image's predictions the `most` best count. Classes are those that the truths have; nan without any.
-    VOC's own figure is thresholds=(0.5,), interpolation="voc".
+    predictions, per image: boxes float [n,4] (left, top, right, bottom), scores float [n], labels int64 [n], as returned by
+    torchvision's detectors; truths: boxes and labels. A prediction is correct if its intersection over union with a box of its
+    class, not yet matched by a higher-scoring prediction, reaches the threshold. interpolation: `coco` averages the precision at
+    101 recalls (Lin et al. 2014); `voc` is the area under the monotone precision (Everingham et al. 2010, since VOC2010).
+    Only the `most` highest-scoring predictions of an image count. Classes are those of the truths; nan without any.
+    VOC's own metric is thresholds=(0.5,), interpolation="voc".
     """
     classes = sorted({int(label) for truth in truths for label in truth["labels"]})
     found = [
@@ -35,7 +35,7 @@ def mean_average_precision(
 def average_precision(
     predictions: Sequence[Boxes], truths: Sequence[Boxes], threshold: float, interpolation: Literal["coco", "voc"] = "coco"
 ) -> float:
-    """The average precision in [0, 1] of one class at one threshold; boxes as in `mean_average_precision`."""
+    """Average precision in [0, 1] of one class at one threshold; boxes as in `mean_average_precision`."""
     total = sum(len(truth["boxes"]) for truth in truths)
     order = sorted(
         ((float(score), image, row) for image, given in enumerate(predictions) for row, score in enumerate(given["scores"])),
@@ -63,7 +63,7 @@ def average_precision(
 
 
 def intersection_over_union(first: Tensor, second: Tensor) -> Tensor:
-    """float [n,m] for boxes [n,4] and [m,4]: left, top, right, bottom."""
+    """float [n,m] for boxes [n,4] and [m,4] (left, top, right, bottom)."""
     low = torch.maximum(first[:, None, :2], second[:, :2])
     high = torch.minimum(first[:, None, 2:], second[:, 2:])
     shared = (high - low).clamp(min=0).prod(2)

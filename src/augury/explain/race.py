@@ -1,4 +1,4 @@
-"""Races: which rows are shown to be worse than the best one, at a chance of error that holds over all looks."""
+"""Races: finds the rows that are significantly worse than the best one, at an error rate that holds over all looks."""
 
 import math
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ Values = Sequence[Sequence[float | None]]
 
 
 def error_at(look: int, error_rate: float) -> float:
-    """The share of the error rate that the look (from 1) may spend: 6 / (pi look)^2 of it, so that any number of looks together
-    stay within it."""
+    """The part of the error rate that a look (counted from 1) may spend: 6 / (pi look)^2 of it, so that all looks together stay
+    within it."""
     return error_rate * 6 / (math.pi * look) ** 2
 
 
 def leader_of(values: Values, rising: bool = True) -> int:
-    """The row with the best mean over the rounds that every row has; over its own where there are none in common."""
+    """The row with the best mean over the rounds that all rows share, or over each row's own rounds if they share none."""
     shared = [k for k in range(len(values[0])) if all(row[k] is not None for row in values)]
 
     def mean(row: Sequence[float | None]) -> float:
@@ -29,12 +29,12 @@ def leader_of(values: Values, rising: bool = True) -> int:
 
 
 def shown_worse(values: Values, *, look: int, error_rate: float, rising: bool = True) -> list[int]:
-    """The rows of `values[row][round]` that are shown to be worse than the one with the best mean, at this look (from 1).
+    """Rows of `values[row][round]` that are significantly worse than the row with the best mean, at this look (counted from 1).
 
-    The rows are paired by round. The chance that the row that is truly best is ever among them is at most `error_rate`: a row is
-    shown worse than the leader where the simultaneous interval of their difference, by Dunnett's critical value for all rows,
-    excludes zero at `error_at(look)`. Were it the best one, then, taken as Dunnett's control, its interval to the leader would be
-    one of those that hold together with that chance (Hsu 1981, comparisons with the best).
+    Rows are paired by round. The probability that the truly best row is ever among them is at most `error_rate`: a row is worse
+    than the leader if the simultaneous interval of their difference, with Dunnett's critical value for all rows, excludes zero at
+    `error_at(look)`. If such a row were the best one, its interval to the leader, with the row as Dunnett's control, would be one
+    of those that hold simultaneously at that level (Hsu 1981, comparisons with the best).
     """
     if len(values) < 2:
         return []
@@ -45,8 +45,8 @@ def shown_worse(values: Values, *, look: int, error_rate: float, rising: bool = 
 
 
 def seeds_to_settle(differences: Sequence[float], confidence: float = 0.95, most: int = 1000) -> int | None:
-    """How many paired differences it would take until a t-interval excludes zero, if mean and spread stay as they are; None
-    where more than `most`, or where there are fewer than two or no spread to go by."""
+    """The number of paired differences needed for a t-interval to exclude zero, if mean and spread stay as they are. None if it
+    exceeds `most`, with fewer than two differences, or if mean or spread is 0."""
     count = len(differences)
     if count < 2:
         return None

@@ -1,4 +1,4 @@
-"""Accuracies over seeds: means with intervals, and paired differences to the first row, honest for all rows at once."""
+"""Accuracies over seeds: means with intervals, and paired differences from the first row with simultaneous intervals."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _NO_SPREAD = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class RowStatistics:
-    """One row of a comparison; all values in percentage points, or in the metric's unit, None if the seeds do not suffice.
+    """One row of a comparison. Values are in percentage points, or in the metric's unit, and None if there are too few seeds.
 
-    n: seeds that the row has. mean, low, high: mean over them and its 95 % t-interval (None for one seed, or if all
-    agree). difference, difference_low, difference_high: mean over the seeds shared with the first row of (row -
-    first row), and its interval, simultaneous over the rows; None in the first row itself.
+    n: number of seeds of the row. mean, low, high: mean over them and its t-interval, 95 % by default (None for one seed, or
+    if all values agree). difference, difference_low, difference_high: mean of (row - first row) over the seeds that both
+    have, and its interval, simultaneous over the rows; None in the first row itself.
     """
 
     n: int
@@ -41,29 +41,28 @@ class RowStatistics:
 def compare_rows(
     accuracies: Sequence[Sequence[float | None]], *, confidence: float = 0.95, rising: bool = True
 ) -> list[RowStatistics]:
-    """Means, paired differences to the first row and verdicts for `accuracies[row][seed]`, in percent; None = missing.
+    """Means, paired differences from the first row, and verdicts for `accuracies[row][seed]`, in percent; None = missing.
 
-    The rows are paired by seed. With probability `confidence`, *all* intervals of differences hold their true values
-    together. A verdict is "better" or "worse" where the interval excludes zero, else "no difference shown"; rising: whether
-    more is better, as of accuracies, and not of a log loss. The
-    intervals speak of the noise between seeds on one train/test split, not of the choice of that split. Where values
-    show no spread at all (one seed, or accuracies that agree exactly) there is nothing to make an interval from:
-    None.
+    Rows are paired by seed. With probability `confidence`, *all* intervals of differences contain their true values
+    simultaneously. A verdict is "better" or "worse" if the interval excludes zero, else "no difference shown". rising: True
+    if more is better, as for accuracies, and False for a loss. The intervals account for the noise between seeds on one
+    train/test split, not for the choice of that split. Values without any spread (one seed, or accuracies that agree
+    exactly) have no interval: None.
 
-    How the width is found. A paired t with Bonferroni's correction has seeds-1 degrees of freedom: with 3 seeds and
-    5 rows its intervals reach 6 standard deviations of a training to either side, which shows nothing. Pooling the
+    How the width is computed. A paired t with Bonferroni's correction has seeds-1 degrees of freedom: with 3 seeds and
+    5 rows its intervals extend 6 standard deviations of a training run to either side, too wide to show anything. Pooling the
     residual variance of a randomised-block model (row + seed effects) over all rows gives (rows-1)(seeds-1) degrees
-    and 2.4 standard deviations, but holds only if all rows are equally noisy; a noisy first row, which is in every
-    comparison, breaks it. So a comparison's variance is moderated: its own, with its seeds-1 degrees, averaged with
-    the pooled one, which weighs as much as 2 degrees (the estimator of Smyth 2004, doi:10.2202/1544-6115.1027,
-    section 3, with a fixed prior weight, for too few rows to estimate it). Degrees of freedom are Satterthwaite's,
+    and 2.4 standard deviations, but holds only if all rows are equally noisy; a noisy first row, which is part of every
+    comparison, breaks it. So a comparison's variance is moderated: its own, with its seeds-1 degrees, is averaged with
+    the pooled one, which has the weight of 2 degrees (the estimator of Smyth 2004, doi:10.2202/1544-6115.1027,
+    section 3, with a fixed prior weight, since the rows are too few to estimate it). Degrees of freedom are Satterthwaite's,
     at most seeds+1; the critical value is Dunnett's (1955), many-to-one, correlation 0.5. With two rows all of this
     is exactly the paired t.
 
-    Measured: percent of 20 000 simulated comparisons in which all intervals held (nominal 95; Monte-Carlo error
-    0.15) and, in brackets, the median half-width where the others' standard deviation is 1. "first x3": the first
-    row has 3 times the variance; "last x3": the last; "spread": standard deviations from 1.5 (first) to 0.5 in equal
-    ratios.
+    Coverage: percent of 20 000 simulated comparisons in which all intervals held (nominal 95; Monte-Carlo error
+    0.15) and, in brackets, the median half-width if the other rows have standard deviation 1. "first x3": the first
+    row has 3 times the variance; "last x3": the last row has; "spread": standard deviations from 1.5 (first) to 0.5 in
+    equal ratios.
 
         rows x seeds  noise      paired, Bonferroni  pooled, Dunnett  moderated, Dunnett (used here)
         3 x 3         equal      94.8 (4.2)          94.7 (2.5)       95.3 (2.7)
@@ -81,12 +80,12 @@ def compare_rows(
         9 x 10        equal      95.9 (1.5)          95.0 (1.2)       95.3 (1.4)
         9 x 10        first x3   96.7 (1.9)          86.6 (1.3)       95.0 (1.9)
 
-    Where it gives way: 5 x 3 with 9 times the variance in the first row, 91.9 (pooled: 85.3).
+    Its limit: 5 x 3 with 9 times the variance in the first row covers 91.9 (pooled: 85.3).
 
-    With missing seeds, the block model is fitted by least squares and a difference uses the seeds both rows have; with
+    With missing seeds, the block model is fitted by least squares and a difference uses the seeds that both rows have; with
     fewer than two of them it has no interval.
 
-    Raises InputError: no rows, rows of different length, values that are not finite, confidence outside (0, 1).
+    Raises InputError for no rows, rows of different lengths, values that are not finite, or confidence outside (0, 1).
     """
     table = _table(accuracies)
     if not 0 < confidence < 1:
@@ -119,9 +118,9 @@ def _verdict(low: float, high: float) -> Verdict:
 def dunnett_critical(comparisons: int, degrees: float, confidence: float = 0.95) -> float:
     """Two-sided critical value of Dunnett's many-to-one comparisons: P(max |T_i| <= value) = confidence.
 
-    T is multivariate t with `degrees` degrees of freedom (any real > 0) and all correlations 0.5, as differences of
-    equally noisy rows to one common row have. Source: Dunnett 1955, doi:10.1080/01621459.1955.10501294. Accurate to
-    1e-5 of the value for degrees >= 1 (against a finer quadrature).
+    T is multivariate t with `degrees` degrees of freedom (any real > 0) and all correlations 0.5, as for differences of
+    equally noisy rows from one common row. Source: Dunnett 1955, doi:10.1080/01621459.1955.10501294. The relative error is
+    at most 1e-5 for degrees >= 1 (against a finer quadrature).
     """
     single = float(stats.t.ppf((1 + confidence) / 2, degrees))
     if comparisons == 1:
@@ -149,17 +148,17 @@ def _quadrature() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 def _half_width(
     differences: np.ndarray, pooled_sum: float, pooled_degrees: int, comparisons: int, confidence: float
 ) -> float | None:
-    """Half the simultaneous interval of a mean paired difference; None without two differences and some spread."""
+    """Half-width of the simultaneous interval of a mean paired difference; None with fewer than two or no spread."""
     own_degrees = len(differences) - 1
     if own_degrees < 1:
         return None
     own = float(differences.var(ddof=1))
-    pooled = 2 * pooled_sum / pooled_degrees  # twice: a difference has the noise of two trainings
+    pooled = 2 * pooled_sum / pooled_degrees  # twice: a difference has the noise of two training runs
     own_share = own_degrees / (own_degrees + _POOL_DEGREES)
     variance = own_share * own + (1 - own_share) * pooled
     if variance < _NO_SPREAD**2:
         return None
-    # The pool holds the comparison's own residuals too: variance = own_weight * own + (1 - own_weight) * all others'.
+    # The pool includes the comparison's own residuals: variance = own_weight * own + (1 - own_weight) * all others'.
     own_weight = own_share + (1 - own_share) * own_degrees / pooled_degrees
     inverse = own_weight**2 / own_degrees
     if pooled_degrees > own_degrees:
@@ -169,7 +168,7 @@ def _half_width(
 
 
 def mean_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float | None, float | None, float | None]:
-    """The mean and its t-interval; None for the ends where one value, or no spread, says nothing of them."""
+    """The mean and its t-interval. The mean is None without values, the bounds with fewer than two values or no spread."""
     if len(values) == 0:
         return None, None, None
     mean = float(values.mean())
@@ -181,7 +180,7 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float |
 
 
 def _block_residuals(table: np.ndarray) -> tuple[float, int]:
-    """Residual sum of squares of row + seed effects over the values present, and its degrees of freedom."""
+    """Residual sum of squares of the row + seed effects model over the values present, and its degrees of freedom."""
     row, seed = np.nonzero(~np.isnan(table))
     values = table[row, seed]
     if len(values) == 0:
