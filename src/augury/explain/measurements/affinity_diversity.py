@@ -1,4 +1,4 @@
-"""Affinity and diversity: how far an augmentation leads away from the data, and how hard it is to fit."""
+"""Affinity and diversity: how far an augmentation shifts the data, and how hard augmented data are to fit."""
 
 import json
 from collections.abc import Sequence
@@ -38,14 +38,14 @@ def affinity_diversity(
     epochs: Annotated[int, Interval(1)] = 5,
     seed: Annotated[int, Interval(0)] = 0,
 ) -> Measured:
-    """Every operation and policy as a point: affinity, and diversity where trainings tell it.
+    """Affinity of every operation and policy, and its diversity if there are training runs to measure it.
 
     Affinity is the accuracy of a network trained without the augmentation on augmented validation images, divided by its
-    accuracy on them as they are; 1 means that the augmentation does not lead away from the data. The first training named is that
-    network, so it must be trained on no more than crop and flip. Diversity is the final training loss with the augmentation,
-    divided by that without. It comes from the runs named beside the first that differ in the augmentation alone, or, with `train`
-    (`--train`), from trainings of `epochs` epochs for each point. `augments`: the points, else every registered operation and
-    policy that mixes nothing, with its own defaults. Validation images are used, for points may be chosen by it.
+    accuracy on the same images without augmentation; 1 means that the augmentation does not shift the data. That network is the
+    first run named, which must be trained on no more than crop and flip. Diversity is the final training loss with the
+    augmentation, divided by the loss without. It is taken from the other runs named that differ in the augmentation alone, or,
+    with `train` (`--train`), from a training of `epochs` epochs per augmentation. `augments`: augmentations to measure; by default
+    every registered operation and policy that does not mix samples. Uses validation images, since the results may select one.
     """
     reference, *_ = groups_of(subjects)
     clean = groups_of(subjects)[reference]
@@ -57,7 +57,7 @@ def affinity_diversity(
     base = [_accuracy(s, split, parse_chain("none", _WHERE), seed) for s in clean]
     if min(base) <= 0:
         raise InputError(
-            f"{_WHERE}: {reference!r} is right on no validation image, so nothing can be relative to it; train it longer"
+            f"{_WHERE}: {reference!r} classifies no validation image correctly, so no ratio is defined; train it longer"
         )
     affinity = {
         str(chain): [_accuracy(s, split, chain, seed) / b for s, b in zip(clean, base, strict=True)] for chain in chains
@@ -93,14 +93,14 @@ def affinity_diversity(
 def _check_clean(subject: Subject) -> None:
     pipeline = build(parse_chain(subject.settings.augment, _WHERE), (subject.mean, subject.std))
     strategy = build_strategy(parse_spec(subject.settings.strategy, _WHERE))
-    own = strategy.intensive or any(strategy.stages)  # it augments too, in the network or by policies that it learns
+    own = strategy.intensive or any(strategy.stages)  # it augments too: within the network, or by policies that it learns
     if own or any(stage.intensive for stage in pipeline.stages):
         told = subject.settings.strategy if own else subject.settings.augment
         raise InputError(f"{_WHERE}: the first run is trained with {told!r}; begin with a run on none or standard")
 
 
 def _points() -> list[Chain]:
-    """Every operation and policy that can be built by its name and makes a test set."""
+    """Every operation and policy that can be built from its name alone and can produce a test set."""
     found = []
     for names in (registry.names("op"), registry.names("policy")):
         for name in names:
@@ -120,7 +120,7 @@ def _accuracy(subject: Subject, split: Split, chain: Chain, seed: int) -> float:
 
 
 def _of_runs(subjects: Sequence[Subject], clean: Settings, affinity: dict[str, list[float]]) -> dict[str, float]:
-    """Diversity from the runs that differ from the clean one in the augmentation alone; adds nothing to the points."""
+    """Diversity from the runs that differ from the clean one in the augmentation alone; adds no augmentations."""
     same = replace(clean, augment="", seed=0, device="", data_dir=None)
     losses: dict[str, list[float]] = {}
     for subject in subjects:
@@ -142,7 +142,7 @@ def _of_runs(subjects: Sequence[Subject], clean: Settings, affinity: dict[str, l
 
 
 def _beyond(augment: str, clean: str) -> str:
-    """What a training's augmentation adds to the clean one's: `cutout` of `crop+flip+cutout` beside `crop+flip`."""
+    """What a run's augmentation adds to the clean one's: `cutout` for `crop+flip+cutout` and `crop+flip`."""
     return augment.removeprefix(f"{clean}+")
 
 
@@ -153,7 +153,7 @@ def _final_loss(subject: Subject) -> float | None:
 
 
 def _trained(clean: Settings, dataset: Dataset, chains: Sequence[Chain], epochs: int) -> dict[str, float]:
-    """Diversity from short trainings with the clean run's settings."""
+    """Diversity from short training runs with the clean run's settings."""
 
     def loss(augment: str) -> float:
         trainer = Trainer(prepare(replace(clean, augment=augment, epochs=epochs), dataset))
@@ -170,7 +170,7 @@ def _trained(clean: Settings, dataset: Dataset, chains: Sequence[Chain], epochs:
 def _affinities(affinity: dict[str, list[float]], note: str) -> Figure:
     ranked = sorted(affinity, key=lambda name: -sum(affinity[name]))
     panel = dot_panel("Affinity", ranked, {"affinity": [affinity[name] for name in ranked]})
-    return Figure("Affinity", panel, f"{note} A dot is the mean over the networks, a line reaches from the lowest to the highest.")
+    return Figure("Affinity", panel, f"{note} A dot is the mean over the networks; a line spans the lowest to the highest.")
 
 
 def _summary(means: dict[str, float], diversity: dict[str, float]) -> str:
@@ -178,6 +178,6 @@ def _summary(means: dict[str, float], diversity: dict[str, float]) -> str:
     said = f"Farthest from the data: {', '.join(f'{n} ({means[n]:.2f})' for n in ranked[:3])}"
     said += f"; closest: {', '.join(f'{n} ({means[n]:.2f})' for n in ranked[-3:])}."
     if not diversity:
-        return f"{said} Diversity needs trainings: name runs with other augmentations beside the first, or add --train."
+        return f"{said} Diversity needs training runs: name runs with other augmentations beside the first, or add --train."
     top = max(diversity, key=lambda name: diversity[name])
     return f"{said} Most diverse: {top} ({diversity[top]:.2f} times the training loss without)."

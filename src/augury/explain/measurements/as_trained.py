@@ -1,4 +1,4 @@
-"""A finished training's augmentation and strategy, put together again: what its network saw, for measurements to show it anew."""
+"""Rebuilds a finished run's augmentation and strategy, so that measurements can reproduce the images its network saw."""
 
 from dataclasses import dataclass, replace
 
@@ -28,7 +28,7 @@ from augury.train.strategies.strategy import Strategy
 
 @dataclass(frozen=True)
 class AsTrained:
-    """train: the images whose labels the training used. strategy: as the training left it, its policies learnt."""
+    """train: the images whose labels the run used. strategy: in its final state, with the policies it learned."""
 
     subject: Subject
     settings: Settings
@@ -42,24 +42,24 @@ class AsTrained:
         return self.settings.batch_size or 0
 
     def clock(self, number: int = 0, *, refined: bool = False) -> Clock:
-        """That of the number-th step of stage one's last epoch, so that what grows over a training is grown; refined: the
-        same without intensive stages."""
+        """The clock of the number-th step of stage one's last epoch, so that scheduled strengths have reached their final
+        values; refined: the same without intensive stages."""
         epoch = self.settings.stage_one - 1
         steps = max(1, sum(1 for _ in batches(torch.arange(len(self.train.ids)), self.batch_size)))
         clock = clock_at(replace(self.settings, refine_epochs=0, refine_at=None), epoch, epoch * steps + number)
         return replace(clock, intensity=0.0) if refined else clock
 
     def examples(self, split: Split, rows: Tensor, clock: Clock, visit: int = 0) -> tuple[Tensor, Targets]:
-        """Logits and labels, on the CPU, of some rows as the training augments them, within the network too where it does.
+        """Logits and labels, on the CPU, of some rows as the run augments them, including augmentation within the network.
 
-        split, rows: on the network's device. visit 0 has the draws of the training's own epoch, and others have further ones.
+        split, rows: on the network's device. Visit 0 repeats the draws of the run's own epoch; other visits draw anew.
         """
         model = self.subject.model
         pipelines = refinement_of(self.settings).pipelines(self.pipelines, clock)
         asked = wanted(self.pipelines)
         saliency = None
         if asked is not None and clock.intensity > 0:
-            # An early head is not among a run's networks; the full map stands in for its.
+            # A run's saved network has no early head; its full map is used instead.
             kind = "full" if way_of(asked.kind).early_head else asked.kind
             saliency = saliency_of(model, kind, Normalize(self.subject.mean, self.subject.std))
         visits = torch.full_like(rows, visit)
@@ -71,7 +71,7 @@ class AsTrained:
 
 
 def as_trained(subject: Subject, dataset: Dataset, augment: Chain | None = None) -> AsTrained:
-    """What a run was trained with, on a data set's images; augment: another augmentation instead, with no strategy of its own.
+    """Rebuilds a run's training method on a data set; augment: an augmentation to use instead, with the strategy erm.
 
     Raises InputError if the data lack what the strategy needs, such as groups.
     """

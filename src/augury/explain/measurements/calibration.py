@@ -25,8 +25,8 @@ _COLUMNS = {
 def calibration(subjects: Sequence[Subject], dataset: Dataset, *, bins: Annotated[int, Interval(2, 100)] = 15) -> Measured:
     """Cross-entropy, expected calibration error and reliability on the test part.
 
-    The expected calibration error is the mean, over `bins` equal intervals of confidence and weighted by the images in
-    each, of the distance between confidence and accuracy. It depends on `bins` and is biased upwards for few images.
+    The expected calibration error is the mean distance between confidence and accuracy over `bins` equal intervals of
+    confidence, weighted by the number of images in each. It depends on `bins` and is biased upwards for few images.
     """
     found: dict[str, list[dict[str, float]]] = {}
     curves: dict[str, list[Tensor]] = {}
@@ -42,12 +42,12 @@ def calibration(subjects: Sequence[Subject], dataset: Dataset, *, bins: Annotate
         for group, seeds in found.items()
     ]  # fmt: skip
     images = len(dataset.test.ids)
-    note = f"{images} test images; over several seeds the mean, and in brackets the lowest and the highest; {bins} bins."
+    note = f"{images} test images; for several seeds the mean, with the lowest and the highest in brackets; {bins} bins."
     drawn = {group: [(c, a, a, a) for c, a, n in torch.stack(all_).nanmean(0).tolist() if n > 0] for group, all_ in curves.items()}
     panel = line_panel("Reliability", drawn, ("confidence, %", "accuracy, %"), diagonal=True)
     caption = (
-        f"Accuracy of the images in each of {bins} bins of confidence, the mean over the seeds. On the dashed line a network is "
-        "as sure as it is right; below it, it is too sure. Bins without images are left out."
+        f"Accuracy of the images in each of {bins} bins of confidence, averaged over the seeds. On the dashed line confidence "
+        "equals accuracy; below it, a network is overconfident. Empty bins are left out."
     )
     values = {
         "images": images, "bins": bins,
@@ -62,10 +62,10 @@ def calibration(subjects: Sequence[Subject], dataset: Dataset, *, bins: Annotate
 
 
 def reliability(probability: Tensor, labels: Tensor, bins: int) -> Tensor:
-    """Per bin of confidence: mean confidence and accuracy in percent (NaN where it is empty), and the images in it; [bins,3]."""
+    """[bins,3]: per bin of confidence, mean confidence and accuracy in percent (NaN if it is empty), and its number of images."""
     confidence, prediction = probability.max(1)
     right = (prediction == labels).double()
-    # Guo et al. have intervals open below: ((m-1)/M, m/M].
+    # Guo et al. use intervals open below: ((m-1)/M, m/M].
     place = (confidence * bins).ceil().long().clamp(1, bins) - 1
     count = torch.zeros(bins, dtype=torch.float64).index_add_(0, place, torch.ones_like(confidence))
     sums = torch.zeros(bins, 2, dtype=torch.float64).index_add_(0, place, torch.stack([confidence, right], 1))
@@ -77,7 +77,7 @@ def _figures(probability: Tensor, labels: Tensor, bins: int) -> dict[str, float]
     table = reliability(probability, labels, bins)
     gap = ((table[:, 0] - table[:, 1]).abs() * table[:, 2]).nansum() / len(labels)
     own = probability.gather(1, labels[:, None])[:, 0]
-    # The sum over the classes of (p - 1[label])^2.
+    # Sum over the classes of (p - 1[label])^2.
     brier = (probability.square().sum(1) - 2 * own + 1).mean()
     return {
         "accuracy": 100 * (prediction == labels).double().mean().item(),
@@ -89,7 +89,7 @@ def _figures(probability: Tensor, labels: Tensor, bins: int) -> dict[str, float]
 
 
 def _plain(curves: list[Tensor]) -> list[Tensor]:
-    """Without NaN, which JSON has not: empty bins hold zeros."""
+    """Replaces NaN, which JSON lacks: empty bins hold zeros."""
     return [curve.nan_to_num() for curve in curves]
 
 

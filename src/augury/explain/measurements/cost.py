@@ -29,11 +29,11 @@ def cost(
     steps: Annotated[int, Interval(1, 1000)] = 2,
     rounds: Annotated[int, Interval(1, 1000)] = 5,
 ) -> Measured:
-    """Images per second of each training, and the share of a step that each of its parts takes.
+    """Images per second of each training run, and the share of a step that each of its parts takes.
 
-    Repeats `steps` steps of each training from its settings, with new networks, `rounds` times in turn with the others, after
-    one round that is not counted; by the wall clock, waiting for the device after every part, which costs some overlap on a
-    GPU. Decoding is 0: Augury decodes images once and holds them in memory.
+    Rebuilds each run from its settings with a new network and times `steps` steps of it in `rounds` rounds, interleaved with the
+    other runs, after one warm-up round. Wall-clock times, synchronising with the device after every part, which loses some
+    overlap on a GPU. Decoding is 0: Augury decodes images once and holds them in memory.
     """
     clocks = {group: _prepared(members[0], dataset, steps) for group, members in groups_of(subjects).items()}
     found: dict[str, list[dict[str, float]]] = {group: [] for group in clocks}
@@ -59,14 +59,14 @@ def cost(
     }  # fmt: skip
     table = Table("Speed", ("trained with", "images/s", "ms per step", *(f"{p}, %" for p in PARTS)), tuple(rows), note, digits=1)
     said = [
-        f"{g}: {speed[g]:,.0f} source images per second, most of it {_bottleneck(shares[g])}. {advice(shares[g], device)}"
+        f"{g}: {speed[g]:,.0f} source images per second; the bottleneck is {_bottleneck(shares[g])}. {advice(shares[g], device)}"
         for g in clocks
     ]
     return Measured(" ".join(said), values, (table,), (Figure("Where a step's time goes", panel, note),))
 
 
 def advice(shares: dict[str, float], device: str) -> str:
-    """Advice that follows from the shares, in percent of a step."""
+    """Advice based on the shares, in percent of a step."""
     augmenting = shares["augmentation"]
     if shares["saliency"] >= 20:
         return f"Saliency takes {shares['saliency']:.0f} %: saliency=low_resolution or a larger `every` saves most of it."
@@ -85,7 +85,7 @@ def _bottleneck(shares: dict[str, float]) -> str:
 
 @dataclass
 class _Clock:
-    """A training whose parts are timed. `images`: source images of an epoch."""
+    """A training run whose parts are timed. `images`: source images per epoch."""
 
     trainer: Trainer
     images: int
@@ -110,7 +110,7 @@ class _Clock:
         return time.perf_counter()
 
     def epoch(self) -> dict[str, float]:
-        """Seconds of each part in one epoch; a part does not hold what it calls."""
+        """Seconds of each part in one epoch, excluding the other parts that it calls."""
         self.spent, before = {}, self.training.progress.seconds
         with torch.random.fork_rng(devices=[self.training.device] if self.training.device.type == "cuda" else []):
             self.trainer.train_epoch()
@@ -124,7 +124,7 @@ class _Clock:
 
 
 class _Timed:
-    """Something whose call, or whose method `run`, is timed; everything else is its own."""
+    """A proxy that times calls to an object and to its method `run`; other attributes are the object's."""
 
     def __init__(self, inner: Any, clock: _Clock, part: str) -> None:
         self._inner, self._call = inner, clock.timed(part, inner)

@@ -1,4 +1,4 @@
-"""Features of many views of a few images, laid out in the plane by t-SNE."""
+"""Features of many views of a few images, embedded in the plane by t-SNE."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -30,12 +30,12 @@ def embedding(
     augment: Chain | None = None,
     seed: Annotated[int, Interval(0)] = 0,
 ) -> Measured:
-    """t-SNE of the features of several views of some test images, and how tightly the views of an image lie together.
+    """t-SNE of the features of several views of some test images, and how tightly the views of an image cluster.
 
-    `augment`: what makes the views, by default random crop and random colour. The picture is drawn for the first seed of every
-    group; positions and sizes in it mean little, so two figures are measured on the features themselves: the mean distance
-    of views to their image's centre, relative to the mean distance between centres, and the silhouette (Rousseeuw 1987) of the
-    views grouped by image, 1 at best.
+    `augment`: the augmentation that makes the views, by default random crop and random colour. The plot shows the first seed of
+    every group. Its positions and distances mean little, so two values are computed from the features themselves: the mean
+    distance of views to their image's centre, relative to the mean distance between centres, and the silhouette (Rousseeuw
+    1987) of the views grouped by image, at best 1.
     """
     chain = chain_from(f"crop+{RANDOM_COLOUR}" if augment is None else augment, "--what: embedding(augment)")
     part = some(dataset.test, images, seed)
@@ -62,7 +62,7 @@ def embedding(
     }  # fmt: skip
     said = (
         f"{note} The spread of the views is their mean distance to their image's centre, in units of the mean distance between "
-        "images' centres: less is more invariant."
+        "images' centres: lower is more invariant."
     )
     return Measured(said, values, (table,), tuple(panels))
 
@@ -80,7 +80,7 @@ def _tightness(seen: Tensor) -> dict[str, float]:
 
 
 def _plane(seen: Tensor, seed: int) -> np.ndarray:
-    """Positions [images, views, 2] by t-SNE (van der Maaten and Hinton 2008) from a start by principal components."""
+    """Positions [images, views, 2] by t-SNE (van der Maaten and Hinton 2008), initialised by principal components."""
     from sklearn.manifold import TSNE
 
     flat = seen.flatten(0, 1).double().numpy()

@@ -1,4 +1,4 @@
-"""Which classes and subgroups an augmentation helps or harms: accuracies compared with those of the first training."""
+"""Which classes and subgroups an augmentation helps or hurts: accuracies compared with those of the first run."""
 
 import math
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ from augury.explain.report.diagrams import dot_panel
 from augury.train.data.dataset import Dataset
 
 By = Literal["class", "group"]
-# Degrees of freedom that the mean variance over all classes weighs as, as in augury.explain.statistics.
+# Weight of the mean variance over all classes in degrees of freedom, as in augury.explain.statistics.
 _PRIOR = 2.0
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Accuracy minus the reference's, percentage points: the mean over n seeds, with its interval.
+    """Accuracy minus the reference's, in percentage points: values by seed, and the interval of their mean.
 
-    low and high are None for one seed, and where no class's difference changes with the seed: nothing can be tested.
+    low and high are None, so that nothing can be tested, for one seed or if no class's difference varies with the seed.
     """
 
     name: str
@@ -60,12 +60,13 @@ def harm(
     shown: Annotated[int, Interval(1, 1000)] = 10,
     confidence: Annotated[float, Interval(0.5, 0.9999)] = 0.95,
 ) -> Measured:
-    """Which classes and subgroups each training helps or hurts against the first one, paired over seeds, with intervals.
+    """Which classes and subgroups each run helps or hurts compared with the first one, paired by seed, with intervals.
 
-    The first training named is the reference; every other is compared with it on the seeds both have. All intervals of a
-    table hold together with `confidence` (Bonferroni). A class's variance over the seeds is averaged with the mean variance of
-    all, which weighs as 2 degrees of freedom, for a few seeds say little alone. They speak of the noise between seeds, not of the
-    choice of the test images, of which a class may have few. `shown`: as many of each end are drawn; all are in result.json.
+    The first run named is the reference; every other is compared with it on the seeds that both have. All intervals of a
+    table hold simultaneously with probability `confidence` (Bonferroni). A class's variance over the seeds is averaged with the
+    mean variance of all, which has the weight of 2 degrees of freedom, since few seeds estimate it poorly. Intervals account for
+    the noise between seeds, not for the choice of test images, of which a class may have few. `shown`: number of classes or
+    groups drawn at each end; result.json has all of them.
     """
     found = groups_of(subjects)
     if len(found) < 2:
@@ -87,7 +88,7 @@ def harm(
             ends = ranked if len(ranked) <= 2 * shown else [*ranked[:shown], *ranked[-shown:]]
             n = len(rows[0].values)
             tested = any(d.low is not None for d in rows)
-            why = f"{confidence:.0%} intervals that hold together" if tested else _untested(n)
+            why = f"{confidence:.0%} simultaneous intervals" if tested else _untested(n)
             note = f"{group} against {reference}, paired over {n} seed{'s' if n > 1 else ''}; {why}."
             tables.append(Table(f"{group}, by {kind}", (kind, "images", "reference, %", "difference", "its interval", "verdict"),
                                 tuple(_row(d) for d in ends), note))  # fmt: skip
@@ -104,12 +105,12 @@ def harm(
 
 
 def intervals(differences: np.ndarray, confidence: float, comparisons: int) -> list[float | None]:
-    """Half the simultaneous interval of each row's mean, differences [rows, seeds]; None for a single seed or no spread.
+    """Half-width of the simultaneous interval of each row's mean, differences [rows, seeds]; None for one seed or no spread.
 
-    A row's variance is averaged with the mean of all rows', which weighs as 2 degrees of freedom where there are other rows
-    (the estimator of Smyth 2004, doi:10.2202/1544-6115.1027, section 3, with a fixed prior weight); degrees of freedom are
-    Satterthwaite's. Percent of 1500 simulated comparisons of 3, 10 and 100 rows over 3 seeds in which all 95 % intervals
-    held: 98, 99 and 100 where all rows are equally noisy, 95, 97 and 99 with standard deviations from 0.5 to 1.5.
+    If there are several rows, a row's variance is averaged with the mean of all rows', which has the weight of 2 degrees of
+    freedom (the estimator of Smyth 2004, doi:10.2202/1544-6115.1027, section 3, with a fixed prior weight); degrees of freedom
+    are Satterthwaite's. Percent of 1500 simulated comparisons of 3, 10 and 100 rows over 3 seeds in which all 95 % intervals
+    held: 98, 99 and 100 if all rows are equally noisy; 95, 97 and 99 for standard deviations from 0.5 to 1.5.
     """
     rows, seeds = differences.shape
     if seeds < 2:
@@ -117,7 +118,7 @@ def intervals(differences: np.ndarray, confidence: float, comparisons: int) -> l
     own, degrees = differences.var(axis=1, ddof=1), float(seeds - 1)
     prior = _PRIOR if rows > 1 else 0.0
     variance = (degrees * own + prior * own.mean()) / (degrees + prior)
-    # The mean of all holds the row's own variance too: variance = share * own + (1 - share) * all others'.
+    # The mean of all includes the row's own variance: variance = share * own + (1 - share) * all others'.
     share = (degrees + prior / rows) / (degrees + prior)
     inverse = share**2 / degrees + ((1 - share) ** 2 / (degrees * (rows - 1)) if rows > 1 else 0.0)
     critical = float(stats.t.ppf(1 - (1 - confidence) / (2 * max(1, comparisons)), 1 / inverse))
@@ -125,7 +126,7 @@ def intervals(differences: np.ndarray, confidence: float, comparisons: int) -> l
 
 
 def _parts(dataset: Dataset, kind: By) -> tuple[tuple[str, ...], torch.Tensor]:
-    """The names of the classes or groups, and each test image's."""
+    """The names of the classes or groups, and each test image's class or group number."""
     test = dataset.test
     if kind == "group" and (test.groups is None or not dataset.group_names):
         raise InputError(f"--what: harm(by=group): {dataset.name} has no groups; leave by out, or give data with a group column")

@@ -16,9 +16,9 @@ from augury.train.engine.settings import Settings
 class Subject:
     """A trained network under study.
 
-    group: what it is called together with those that differ from it in the seed alone. model: in evaluation mode, on
-    `device`. mean, std: per channel, what its images are normalised with. folder, result: its run's folder and result.json.
-    seen: what it lately made of whole splits, for `augury.explain.measurements.sets`.
+    group: the name shared by networks that differ in the seed alone. model: in evaluation mode, on `device`. mean, std: the
+    per-channel normalisation of its images. folder, result: its run's folder and result.json. seen: cache of its latest
+    outputs on whole splits, for `augury.explain.measurements.sets`.
     """
 
     group: str
@@ -42,7 +42,7 @@ TableRow = tuple[str | float | None, ...]
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of words and numbers (shown with `digits` decimals, None as a dash)."""
+    """Rows of text and numbers (numbers with `digits` decimals, None as a dash)."""
 
     title: str
     columns: tuple[str, ...]
@@ -62,7 +62,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Measured:
-    """summary: a paragraph in plain words. values: what result.json holds of it. tables and figures: what people look at."""
+    """summary: a paragraph in plain words. values: its entry in result.json. tables, figures: for the report."""
 
     summary: str
     values: dict[str, Any]
@@ -71,7 +71,7 @@ class Measured:
 
 
 def groups_of(subjects: Sequence[Subject]) -> dict[str, list[Subject]]:
-    """The networks by group, in the order in which the groups first appear."""
+    """The networks by group, in order of each group's first appearance."""
     found: dict[str, list[Subject]] = {}
     for subject in subjects:
         found.setdefault(subject.group, []).append(subject)
@@ -79,13 +79,13 @@ def groups_of(subjects: Sequence[Subject]) -> dict[str, list[Subject]]:
 
 
 def mean_of(seeds: Sequence[Mapping[str, float]], key: str) -> float:
-    """The mean of a figure over seeds."""
+    """The mean of `key` over seeds."""
     return sum(seed[key] for seed in seeds) / len(seeds)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure over seeds: their mean, and the lowest and the highest."""
+    """One value per seed: their mean, lowest and highest."""
 
     values: tuple[float, ...]
 

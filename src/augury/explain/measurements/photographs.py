@@ -1,4 +1,4 @@
-"""Test images at the size of their files, padded there and then brought to the network's size."""
+"""Test images at their files' resolution, padded and then resized to the network's input size."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from augury.train.engine.settings import Settings
 
 @dataclass(frozen=True)
 class Photographs:
-    """Images of a test part as their files hold them. files: where they lie; None: the arrays are the photographs."""
+    """Images of a test part at the resolution of their files. files: their source, or None to use the split's arrays."""
 
     split: Split
     files: FileImages | None
@@ -29,10 +29,10 @@ class Photographs:
         return torch.from_numpy(stacked(self.files.whole(row)).copy())
 
     def padded(self, rows: Tensor, pixels: int, border: object, pad: object) -> Tensor:
-        """uint8 [B,C,H,W]: padded by `pixels` of the photograph on every side, then short side resized and centre cut out.
+        """uint8 [B,C,H,W]: padded by `pixels` of the photograph on every side, short side resized, then centre-cropped.
 
-        pad: `scale.padded`, which is given the photograph at the scale it ends with, and the padding likewise: the same up to
-        rounding as padding first, and as fast for large paddings as for small ones.
+        pad: `scale.padded`. The photograph is resized before it is padded, with the padding scaled likewise: up to rounding the
+        same as padding first, and as fast for large paddings as for small ones.
         """
         size = (self.split.images.shape[-2], self.split.images.shape[-1])
         out = torch.empty(len(rows), *self.split.images.shape[1:], dtype=torch.uint8)
@@ -46,12 +46,12 @@ class Photographs:
 
 
 def padded_photograph(photograph: Tensor, pixels: int, border: Any, size: tuple[int, int], pad: Any) -> Tensor:
-    """uint8 [C,*size] of uint8 [C,h,w]; see `Photographs.padded`."""
+    """uint8 [C,*size] from uint8 [C,h,w]; see `Photographs.padded`."""
     height, width = photograph.shape[-2:]
     factor = max(size[0] / (height + 2 * pixels), size[1] / (width + 2 * pixels))
     inner = max(1, round(height * factor)), max(1, round(width * factor))
     small = fit_tensor(photograph[None], inner, "stretch")
-    # As far as the centre reaches beyond the photograph; cut there, as covering cuts the longer side.
+    # Pad only as far as the centre crop extends beyond the photograph; the crop would cut off the rest.
     beside = max(0, -(-(size[0] - inner[0]) // 2), -(-(size[1] - inner[1]) // 2))
     whole = pad(small, beside, border)[0]
     top, left = (whole.shape[-2] - size[0]) // 2, (whole.shape[-1] - size[1]) // 2
@@ -59,7 +59,7 @@ def padded_photograph(photograph: Tensor, pixels: int, border: Any, size: tuple[
 
 
 def photographs(dataset: Dataset, settings: Settings, split: Split) -> Photographs:
-    """The photographs of a part of the data set's test images. Raises InputError if their files are not found again."""
+    """The photographs of a part of the data set's test images; InputError if the files read again are other test images."""
     images: Any = dataset.test.images
     place = {int(number): row for row, number in enumerate(dataset.test.ids)}
     rows = torch.tensor([place[int(number)] for number in split.ids])

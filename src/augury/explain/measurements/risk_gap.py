@@ -1,4 +1,4 @@
-"""The gap between the empirical risk on augmented images, which is minimised, and on clean images."""
+"""The gap between the empirical risk on augmented images, which training minimises, and on clean images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,14 +37,13 @@ def risk_gap(
     augment: Chain | None = None,
     seed: Annotated[int, Interval(0)] = 0,
 ) -> Measured:
-    """Training risk of un-augmented and of augmented images, with the floor that mixed labels put under it.
+    """Training risk on un-augmented and augmented images, and the lower bound that mixed labels set.
 
-    Mean cross-entropies, in nats, of networks in evaluation mode on `images` images of the training part: with hard labels
-    as they are; as the training saw them in stage one's last epoch, with its policies and what its strategy mixes within
-    the network (or under `augment`), `draws` times each, against the labels as augmented. No network can bring the latter
-    below the mean entropy of those labels, so what lies above it is given too, which the paper does not. `refined` has the
-    intensive stages off, as after refinement: a refined network is to be read there. Runs before and after refinement are
-    compared by naming both.
+    Mean cross-entropies, in nats, of networks in evaluation mode on `images` training images. `clean` uses the images as they
+    are, with hard labels. `augmented` uses them as in stage one's last epoch, with the run's policies and mixing within the
+    network (or under `augment`), `draws` times each, with the augmented labels. No network can bring it below the mean entropy of
+    those labels, so the excess over that entropy is given too, unlike in the paper. `refined` has the intensive stages off, as
+    after refinement: use it for a refined network. To compare runs before and after refinement, name both.
     """
     found: dict[str, list[dict[str, float]]] = {}
     count = 0
@@ -58,7 +57,7 @@ def risk_gap(
     ]
     note = (
         f"Cross-entropy in thousandths of a nat on {count} training images, {draws} draw{'s' if draws > 1 else ''} each; "
-        "over several seeds the mean, and in brackets the lowest and the highest."
+        "for several seeds the mean, with the lowest and the highest in brackets."
     )
     shown = ["clean", "augmented", "excess", "refined"]
     panel = dot_panel(
@@ -95,7 +94,7 @@ class _Mean:
 
 @torch.no_grad()
 def _risks(subject: Subject, seen: AsTrained, images: int | None, draws: int, seed: int) -> tuple[dict[str, float], int]:
-    """The risks in nats, and on how many images they were measured."""
+    """The risks in nats, and the number of images they were measured on."""
     split = on_device(some(seen.train, images, seed), subject.device)
     normalize = Normalize(subject.mean, subject.std)
     clean, augmented, refined = _Mean(), _Mean(), _Mean()

@@ -1,4 +1,4 @@
-"""Where networks look: saliency maps of chosen images and of those with the highest loss, with a column per network."""
+"""Where networks look: saliency maps of chosen images and of those with the highest loss, one column per network."""
 
 import importlib
 from collections.abc import Callable, Sequence
@@ -39,11 +39,11 @@ def saliency(
     worst: Annotated[int, Interval(0, 50)] = 4,
     seed: Annotated[int, Interval(0)] = 0,
 ) -> Measured:
-    """Gradient and Grad-CAM maps of some test images, with each network's five best classes under them.
+    """Gradient and Grad-CAM maps of some test images, with each network's five most probable classes below them.
 
-    Shown are the images of `ids`, or `images` drawn by `seed` one class after another, and the `worst` ones, those whose
-    cross-entropy, averaged over all networks, is highest. The first network of each training is shown. A map is that of the
-    image's own class. `integrated_gradients` needs captum.
+    Shows the images of `ids`, or `images` of them drawn by `seed` with classes in turn, and the `worst` images, whose
+    cross-entropy averaged over all networks is highest. Shows the first network of each group; maps are those of the
+    image's true class. `integrated_gradients` needs captum.
     """
     chosen = _chosen(dataset.test, ids, images, seed)
     losses, probabilities = _losses(subjects, dataset.test)
@@ -72,8 +72,8 @@ def saliency(
             )
         )
     caption = (
-        "Maps of the image's own class, each up to its 99th percentile, over the image in grey; under them the network's best "
-        "classes with their probabilities, the right one marked. The first seed of each training."
+        "Maps of the image's true class, each scaled to its 99th percentile, over the image in grey; below them the network's "
+        "most probable classes with their probabilities, the true one marked. The first seed of each group."
     )
     values = {
         "methods": list(methods), "ids": part.ids.tolist(), "worst": [int(dataset.test.ids[k]) for k in hardest],
@@ -88,7 +88,7 @@ def saliency(
 
 
 def _chosen(split: Split, ids: tuple[int, ...] | None, images: int, seed: int) -> list[int]:
-    """Row numbers of the images asked for."""
+    """Row numbers of the requested images."""
     row = {number: k for k, number in enumerate(split.ids.tolist())}
     if ids is None:
         return [row[number] for number in some(split, images, seed).ids.tolist()] if images else []
@@ -99,7 +99,7 @@ def _chosen(split: Split, ids: tuple[int, ...] | None, images: int, seed: int) -
 
 
 def _losses(subjects: Sequence[Subject], split: Split) -> tuple[Tensor, list[Tensor]]:
-    """The mean over the networks of each image's cross-entropy, and every network's probabilities [N, classes]."""
+    """Each image's cross-entropy averaged over the networks, and every network's probabilities [N, classes]."""
     logs = [logits_under(s, split, parse_chain("none", "saliency"), 0).log_softmax(1) for s in subjects]
     own = [-log.gather(1, split.labels[:, None])[:, 0] for log in logs]
     return torch.stack(own).mean(0), [log.exp() for log in logs]
@@ -131,7 +131,7 @@ def _best(probability: Tensor, classes: Sequence[str]) -> list[tuple[str, float]
 
 
 def _inner(found: Tensor) -> float | None:
-    """The share of a map that lies in the middle half of both sides, where a quarter of the pixels are."""
+    """The share of a map within the middle half of both sides, which holds a quarter of the pixels; None for an empty map."""
     height, width = found.shape
     inner = found[height // 4 : height - height // 4, width // 4 : width - width // 4]
     total = found.sum().item()
@@ -145,6 +145,6 @@ def _summary(maps: dict[str, dict[Method, Tensor]], count: int) -> str:
 
     said = [f"{group}: " + ", ".join(f"{_TITLES[m]} {mean(found)}" for m, found in by.items()) for group, by in maps.items()]
     return (
-        f"{count} test images. The share of each map that lies in the middle quarter of the image, on average (25 % where a map "
-        f"is even): {'; '.join(said)}."
+        f"{count} test images. Mean share of each map within the middle quarter of the image (25 % for a uniform map): "
+        f"{'; '.join(said)}."
     )

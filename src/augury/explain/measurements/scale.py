@@ -1,4 +1,4 @@
-"""Robustness to scale: accuracy when the object fills less of the image."""
+"""Robustness to scale: accuracy if the object fills less of the image."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -32,13 +32,13 @@ def scale(
     images: Annotated[int, Interval(1)] | None = 2000,
     seed: Annotated[int, Interval(0)] = 0,
 ) -> Measured:
-    """Top-1 and top-5 accuracy of images padded on all sides and brought back to their size, relative to unpadded ones.
+    """Top-1 and top-5 accuracy on images padded on all sides and resized to their original size, relative to unpadded ones.
 
-    `padding` is D as a share of the side: at D the object is 1 / (1 + 2 D) of its size. `pixels` is D in pixels of the
-    photograph in its file, as in the paper (64 to 512), where it stands instead: the larger a photograph, the less a D
-    shrinks it; padding comes before the short side is resized and the centre cut out. `symmetric` mirrors the image, as
-    often as D needs, and blurs what was padded by a Gaussian of standard deviation D / 8 (the paper says "strongly"); `zero`
-    is black; `tiled` repeats the image.
+    `padding` is D as a share of the side: padding by D shrinks the object to 1 / (1 + 2 D) of its size. `pixels`, which replaces
+    it, is D in pixels of the photograph in its file, as in the paper (64 to 512), so that a larger photograph shrinks less; it is
+    padded before its short side is resized and the centre cropped. `symmetric` mirrors the image as often as D requires and
+    blurs the padding by a Gaussian of standard deviation D / 8 (the paper says "strongly"); `zero` is black; `tiled` repeats
+    the image.
     """
     steps: tuple[float, ...] = tuple(sorted({0.0, *map(float, pixels or padding)}))
     if len(steps) < 2:
@@ -71,7 +71,7 @@ def scale(
             )
             for place, top in enumerate(tops)
         ]  # fmt: skip
-        caption = f"{_NAMES[border]} borders. Mean over the seeds, band from lowest to highest. {note}"
+        caption = f"{_NAMES[border]} borders. Mean over the seeds; the band spans the lowest to the highest. {note}"
         figures.append(Figure(f"{_NAMES[border]} borders", side_by_side(panels, list(found)), caption))
     values = {
         "images": len(split.ids), "padding": list(steps), "unit": "pixels" if pixels else "share of the side", "top": list(tops),
@@ -81,7 +81,7 @@ def scale(
 
 
 def padded(images: Tensor, pixels: int, border: Border) -> Tensor:
-    """uint8 [B,C,H+2D,W+2D] of uint8 [B,C,H,W]; the image itself stands unchanged in the middle."""
+    """uint8 [B,C,H+2D,W+2D] from uint8 [B,C,H,W], with the unchanged image in the middle."""
     height, width = images.shape[-2:]
     if pixels == 0:
         return images
@@ -96,7 +96,7 @@ def padded(images: Tensor, pixels: int, border: Border) -> Tensor:
 
 
 def _index(side: int, pixels: int, border: Border, device: torch.device) -> Tensor:
-    """Which row of the image stands in each row of the padded one."""
+    """For each row (or column) of the padded image, the row of the image that it copies."""
     place = torch.arange(-pixels, side + pixels, device=device)
     if border == "tiled":
         return place % side
@@ -105,7 +105,7 @@ def _index(side: int, pixels: int, border: Border, device: torch.device) -> Tens
 
 
 def _blurred(images: Tensor, deviation: float) -> Tensor:
-    """Gaussian blur of uint8 images, cut off at three deviations; the border pixel is repeated."""
+    """Gaussian blur of uint8 images, truncated at three standard deviations; border pixels are repeated."""
     reach = max(1, round(3 * deviation))
     place = torch.arange(-reach, reach + 1, dtype=torch.float32, device=images.device)
     kernel = torch.exp(-0.5 * (place / max(deviation, 1e-3)) ** 2)
@@ -117,7 +117,7 @@ def _blurred(images: Tensor, deviation: float) -> Tensor:
 
 
 def _shrunk(images: Tensor, pixels: int, border: Border) -> Tensor:
-    """The padded images at the side of the unpadded ones."""
+    """Pads images and resizes them to their original size."""
     if pixels == 0:
         return images
     whole = functional.interpolate(padded(images, pixels, border).float(), images.shape[-2:], mode="bilinear", antialias=True)
@@ -131,7 +131,7 @@ def _accuracies(
     """Top-k accuracies, percent."""
     normalize = Normalize(subject.mean, subject.std)
     pixels = 0 if whole is not None else round(share * max(split.images.shape[-2:]))
-    # As many padded pixels as a batch has: they are what takes memory.
+    # Bounds memory: no more padded pixels at a time than an unpadded batch has.
     few = BATCH if whole is not None else max(1, int(BATCH / (1 + 2 * share) ** 2))
     right = torch.zeros(len(tops), dtype=torch.float64)
     for rows in torch.arange(len(split.ids)).split(BATCH):
@@ -170,4 +170,4 @@ def _summary(
         if in_pixels
         else f"objects of {100 / (1 + 2 * padding[-1]):.0f} % of their size"
     )
-    return f"Of its top-1 accuracy a network keeps, with {at}: {said}."
+    return f"Share of its top-1 accuracy that a network keeps with {at}: {said}."

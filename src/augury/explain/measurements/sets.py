@@ -1,4 +1,4 @@
-"""Augmented test sets: drawn once from a seed, the same for every network, and what a network makes of them."""
+"""Augmented test sets, drawn once from a seed and the same for every network, and networks' outputs on them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,25 +16,25 @@ from augury.explain.measurements.measurement import Subject
 from augury.train.data.dataset import Split
 from augury.train.strategies.outputs import Layer, outputs
 
-# The random colour of the augmentation invariant training paper, section 4.4: a bias of at most 0.1, in a fixed order.
+# Random colour of the augmentation invariant training paper, section 4.4: factors within 0.1 of 1, in a fixed order.
 RANDOM_COLOUR = "brightness(factor=uniform(0.9, 1.1))+contrast(factor=uniform(0.9, 1.1))+color(factor=uniform(0.9, 1.1))"
-# The four test sets of that paper's table 5. `color(factor=0)` is a grey image in all channels.
+# The four test sets of that paper's table 5. `color(factor=0)` makes all channels the grey image.
 PAPER_SETS = {"original": "none", "random crop": "crop", "grayscale": "color(factor=0)", "random colour": RANDOM_COLOUR}
-BATCH = 128  # on a CPU more images than this do not stay in its caches: 500 take a third longer
-# What measurements ask of a network again (the test part as it is, the sets of `transfer` and `variation`) is kept.
+BATCH = 128  # larger batches do not fit into a CPU's caches: batches of 500 take a third longer
+# Limits of the cache of outputs that several measurements need (the test part, the sets of `transfer` and `variation`).
 _KEPT, _LARGEST = 4, 2**23
 
 
 @dataclass(frozen=True)
 class AugmentedSet:
-    """A name, and the augmentation that makes it of the test part."""
+    """A test set's name, and the augmentation that makes it from the test part."""
 
     name: str
     chain: Chain
 
 
 def sets_named(sets: Sequence[Chain] | None) -> list[AugmentedSet]:
-    """The sets that are named, or the paper's four; InputError if one is named twice or mixes samples."""
+    """The named sets, or the paper's four by default; InputError if one is named twice or cannot make a test set."""
     if sets is None:
         return [AugmentedSet(name, parse_chain(text, "--what: sets")) for name, text in PAPER_SETS.items()]
     named = [AugmentedSet("original" if str(chain) == "none" else str(chain), chain) for chain in sets]
@@ -46,12 +46,12 @@ def sets_named(sets: Sequence[Chain] | None) -> list[AugmentedSet]:
 
 
 def check_set(chain: Chain, where: str) -> None:
-    """InputError for an augmentation that cannot make a test set: it mixes samples, repeats images, or asks a network."""
+    """InputError for an augmentation that cannot make a test set: it mixes samples, repeats images, or needs saliency."""
     pipeline = build(chain, ((0.5,), (0.5,)), where)
     if pipeline.mixes:
-        raise InputError(f"{where}: {str(chain)!r} mixes samples, so its images have no one label; leave it out")
+        raise InputError(f"{where}: {str(chain)!r} mixes samples, so its images have no single label; leave it out")
     if any("saliency" in stage.needs for stage in pipeline.stages):
-        raise InputError(f"{where}: {str(chain)!r} asks a network, so each would be tested on other images; leave it out")
+        raise InputError(f"{where}: {str(chain)!r} asks a network for saliency, so each would get other images; leave it out")
     if any(stage.name == "batch_augment" for stage in pipeline.stages):
         raise InputError(f"{where}: {str(chain)!r} repeats images; name the augmentation alone")
 
@@ -59,9 +59,9 @@ def check_set(chain: Chain, where: str) -> None:
 def views(
     subject: Subject, images: Tensor, labels: Tensor, ids: Tensor, chain: Chain, seed: int, view: int = 0
 ) -> Iterator[Tensor]:
-    """Batches of the images under an augmentation, normalised as the network's training normalised them.
+    """Batches of the images under an augmentation, normalised as in the network's training.
 
-    The draws depend on the seed, the view and the images' ids alone, and differ from those of any training.
+    The draws depend only on the seed, the view and the images' ids, and differ from those of any training run.
     """
     pipeline = build(chain, (subject.mean, subject.std), "--what: sets")
     classes = int(labels.max()) + 1
@@ -79,13 +79,13 @@ def logits_under(subject: Subject, split: Split, chain: Chain, seed: int, view: 
 
 @torch.no_grad()
 def logits_and_features(subject: Subject, split: Split, chain: Chain, seed: int, view: int = 0) -> tuple[Tensor, Tensor]:
-    """As `logits_under`, and what the head is given, float32 [N, D]; InputError for a network that names no head."""
+    """As `logits_under`, with the head's inputs, float32 [N, D]; InputError for a network that names no head."""
     check_features(subject)
     return _outputs_under(subject, split, chain, seed, view)
 
 
 def _outputs_under(subject: Subject, split: Split, chain: Chain, seed: int, view: int) -> tuple[Tensor, Tensor]:
-    """Logits, and features where the network gives any (else the logits again), from one pass or from a recent one."""
+    """Logits, and features if the network names a head (else the logits again), computed or from the cache."""
     layer: Layer = "features" if _has_head(subject) else "logits"
     key = (id(split), str(chain), *((0, 0) if str(chain) == "none" else (seed, view)))
     if key in subject.seen:
@@ -97,7 +97,7 @@ def _outputs_under(subject: Subject, split: Split, chain: Chain, seed: int, view
         found.append((logits.float().cpu(), features.float().flatten(1).cpu()))
     both = torch.cat([logits for logits, _ in found]), torch.cat([features for _, features in found])
     if sum(part.numel() for part in both) <= _LARGEST:
-        subject.seen[key] = (split, *both)  # the split stays alive, so that its id stays its own
+        subject.seen[key] = (split, *both)  # keeps the split alive, so that no other object gets its id()
     while len(subject.seen) > _KEPT:
         subject.seen.pop(next(iter(subject.seen)))
     return both
@@ -108,7 +108,7 @@ def _has_head(subject: Subject) -> bool:
 
 
 def check_features(subject: Subject) -> None:
-    """InputError for a network that cannot give features."""
+    """InputError for a network that names no head and so has no features."""
     if not _has_head(subject):
         raise InputError(
             f"{subject.folder}: --model {subject.settings.model} names no head, so it gives no features; leave out variation, "
@@ -117,9 +117,9 @@ def check_features(subject: Subject) -> None:
 
 
 def some(split: Split, count: int | None, seed: int) -> Split:
-    """`count` images by hashed address, one class after another, so that classes come in turn; all of them for None.
+    """`count` images in an order by hash in which the classes alternate; all images for None.
 
-    The choice depends on the seed and the images' ids alone.
+    The choice depends only on the seed and the images' ids.
     """
     if count is None or count >= len(split.ids):
         return split

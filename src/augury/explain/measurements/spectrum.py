@@ -1,4 +1,4 @@
-"""The spectrum of penultimate features: how many directions the classes, and the images within them, take up."""
+"""The spectrum of penultimate features: how many directions the classes, and the images within each class, occupy."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
@@ -27,12 +27,12 @@ def spectrum(
     images: Annotated[int, Interval(2)] | None = 10000,
     seed: Annotated[int, Interval(0)] = 0,
 ) -> Measured:
-    """Singular values of the within-class and the total covariance of the features that the head is given.
+    """Singular values of the within-class and total covariances of the head's input features.
 
-    Features of un-augmented images by the network in evaluation mode; covariances are summed in float64 batch by batch.
-    `within` is the mean over the classes of each class's covariance. With C classes the part between them has rank C - 1,
-    so the total spectrum of a network that separates them falls steeply there. `images`: as many of the part, classes in turn;
-    null: all of them, as in the paper.
+    The features are those of un-augmented images, by the network in evaluation mode; covariances are summed in float64 batch by
+    batch. `within` is the mean of the classes' covariances. With C classes the covariance between them has rank C - 1, so
+    the total spectrum of a network that separates them falls steeply there. `images`: number of images of the part, with the
+    classes in turn; null for all, as in the paper.
     """
     split = some(getattr(dataset, part), images, seed)
     classes = len(dataset.classes)
@@ -54,7 +54,7 @@ def spectrum(
         mark = (float(classes - 1), f"C - 1 = {classes - 1}") if kind == "total" else None
         lines = {group: _line([s[kind] for s in seeds]) for group, seeds in found.items()}
         panels.append(line_panel(f"{title} covariance", lines, ("number", "singular value"), log="y", mark=mark, points=False))
-    caption = f"Singular values in falling order, relative to the largest; mean over the seeds, band from lowest to highest. {note}"
+    caption = f"Singular values in descending order, relative to the largest; mean and range over the seeds. {note}"
     values = {
         "part": part, "images": len(split.ids), "classes": classes,
         "rows": [
@@ -69,10 +69,10 @@ def spectrum(
 
 
 def covariances(features: Iterator[Tensor], labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """float64 [D,D]: the mean of the classes' covariances, and the covariance of all, from features batch by batch.
+    """float64 [D,D]: the mean of the classes' covariances, and the total covariance, from features batch by batch.
 
-    Moments are taken about the first batch's mean, so that a large common offset does not eat the digits. Classes without
-    images do not count. Raises InputError if there are no features.
+    Moments are taken about the first batch's mean, since a large common offset would cost precision. Classes without images
+    do not count. Raises InputError if there are no features.
     """
     counts = torch.bincount(labels, minlength=classes).double()
     weight = torch.where(counts > 0, 1 / counts.clamp(min=1), 0.0) / (counts > 0).sum()
@@ -125,4 +125,4 @@ def _line(seeds: list[Tensor]) -> list[Point]:
 
 def _summary(figures: dict[str, list[dict[str, float]]]) -> str:
     said = [f"{g}: {100 * mean_of(s, 'ratio'):.0f} %, effective rank {mean_of(s, 'rank'):.1f}" for g, s in figures.items()]
-    return f"The share of the features' variance that lies within the classes, and the rank of all of it. {'; '.join(said)}."
+    return f"Share of the features' variance within the classes, and the effective rank of the total. {'; '.join(said)}."

@@ -1,4 +1,4 @@
-"""Augmentation transfer: how well networks do under augmentations they were and were not trained with."""
+"""Augmentation transfer: accuracy under augmentations that networks were and were not trained with."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -17,10 +17,10 @@ from augury.train.data.dataset import Dataset
 def transfer(
     subjects: Sequence[Subject], dataset: Dataset, *, sets: tuple[Chain, ...] | None = None, seed: Annotated[int, Interval(0)] = 0
 ) -> Measured:
-    """Accuracy on augmented test sets: what was trained with, against what is tested with.
+    """Accuracy on augmented test sets, by the augmentation trained with and the one tested with.
 
-    `sets`: augmentations by name; by default the original test part, random crop, grayscale and random colour. Each is drawn
-    once from `seed` and is the same for every network.
+    `sets`: augmentations by name; by default the original test part, random crop, grayscale and random colour. Each set is
+    drawn once from `seed` and is the same for every network.
     """
     chosen = sets_named(sets)
     names = [each.name for each in chosen]
@@ -28,7 +28,7 @@ def transfer(
     spreads = {group: [Spread(tuple(one[name] for one in seeds)) for name in names] for group, seeds in found.items()}
     rows: list[TableRow] = [(group, float(len(found[group])), *(s.text() for s in row)) for group, row in spreads.items()]
     images = len(dataset.test.ids)
-    note = f"Percent of {images} test images; over several seeds the mean, and in brackets the lowest and the highest."
+    note = f"Percent of {images} test images; for several seeds the mean, with the lowest and the highest in brackets."
     return Measured(
         _summary(spreads, names, images),
         {

@@ -1,4 +1,4 @@
-"""Intra-augmentation variation: how far a network's outputs move when only the augmentation changes."""
+"""Intra-augmentation variation: how much a network's outputs change if only the augmentation does."""
 
 import itertools
 from collections.abc import Sequence
@@ -30,11 +30,11 @@ _FIGURES = {
 def variation(
     subjects: Sequence[Subject], dataset: Dataset, *, sets: tuple[Chain, ...] | None = None, seed: Annotated[int, Interval(0)] = 0
 ) -> Measured:
-    """How far predictions and features of the same image lie apart between augmented test sets.
+    """How much predictions and features of the same image differ between augmented test sets.
 
-    For every pair of sets the mean over the images of the KL divergence of predictions (of its two directions) and of the
-    Euclidean distance of features. A network whose features are small has small distances, so they also stand relative to
-    the mean distance between different images of the first set. `sets`, `seed`: as in `transfer`.
+    For every pair of sets: the KL divergence of predictions (mean of its two directions) and the Euclidean distance of features,
+    averaged over the images. Small features have small distances, so distances are also given relative to the mean distance
+    between different images of the first set. `sets`, `seed`: as in `transfer`.
     """
     chosen = sets_named(sets)
     if len(chosen) < 2:
@@ -52,7 +52,7 @@ def variation(
         for key in _FIGURES
     }
     images = len(dataset.test.ids)
-    note = f"Means over {images} test images; over several seeds their mean, and in brackets the lowest and the highest."
+    note = f"Means over {images} test images; for several seeds their mean, with the lowest and the highest in brackets."
     tables = []
     for key, title in _FIGURES.items():
         rows: list[TableRow] = [(group, *(s.text(3) for s in row)) for group, row in spreads[key].items()]
@@ -72,7 +72,7 @@ def variation(
 
 
 def _between(seen: list[tuple[Tensor, Tensor]], pairs: list[tuple[int, int]], ids: Tensor, seed: int) -> dict[str, list[float]]:
-    """Per pair of sets, for one network: divergence, distance, and distance relative to that between different images."""
+    """One network's divergence, distance, and distance relative to that between different images, per pair of sets."""
     logs = [log_probabilities(logits) for logits, _ in seen]
     features = [f for _, f in seen]
     others = features[0][Noise.of(seed, ids).fold("other image").partners()]
@@ -88,6 +88,6 @@ def _summary(divergence: dict[str, list[Spread]], relative: dict[str, list[Sprea
 
     said = [f"{g}: {mean(divergence[g]):.3f} nats and {100 * mean(relative[g]):.0f} %" for g in divergence]
     return (
-        "Over all pairs of test sets, the mean divergence of predictions of the same image, and the mean distance of its features "
-        f"in percent of that between different images. {'; '.join(said)}."
+        "Mean over all pairs of test sets of the divergence of an image's predictions, and of the distance of its features in "
+        f"percent of that between different images. {'; '.join(said)}."
     )
