@@ -1,1 +1,1 @@
-"""Figures, contact sheets and the sentences beside them."""
+"""Figures, contact sheets and the text that accompanies them."""

@@ -1,4 +1,4 @@
-"""Classes one by one, for reports: how common each is, how well it is recognised, and what it is taken for."""
+"""Per-class results for reports: each class's prevalence, how well it is recognised, and what it is confused with."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,17 +6,17 @@ from typing import Any
 
 from augury.explain.report.summary import number, row_labels
 
-# A wider matrix does not fit a page; its largest entries are listed instead.
+# A wider matrix does not fit on a page; its largest entries are listed instead.
 _WIDEST = 20
 _LISTED = 10
-# A training's columns, by their names in result.json; those that only several labels have.
+# Columns of a single run by key in result.json; `_SEVERAL` is added if images have several labels.
 _COLUMNS = {"recall": "Recall, %", "precision": "Precision, %"}
 _SEVERAL = {"f1": "F1, %", "average_precision": "Average precision, %", "auroc": "AUROC, %"}
 
 
 @dataclass(frozen=True)
 class ClassTable:
-    """headings: of the columns after class, images and share. rows: texts, with the number that a column is sorted by."""
+    """headings: of the columns after class, images and share. rows: each cell's text and the number to sort it by."""
 
     headings: tuple[str, ...]
     rows: tuple[tuple[str, tuple[tuple[str, float | None], ...]], ...]
@@ -24,7 +24,7 @@ class ClassTable:
 
 @dataclass(frozen=True)
 class Matrix:
-    """A confusion matrix: rows are the true classes, columns the answers; counts of images."""
+    """A confusion matrix: counts of images by true class (rows) and predicted class (columns)."""
 
     title: str
     classes: tuple[str, ...]
@@ -32,18 +32,18 @@ class Matrix:
 
     @property
     def shown(self) -> bool:
-        """Whether it is narrow enough for a page."""
+        """Whether it fits on a page."""
         return len(self.classes) <= _WIDEST
 
     def cells(self) -> list[tuple[str, list[tuple[str, int]]]]:
-        """Per class its name and cells: the text, and the share of the row in percent."""
+        """Per class: its name, and each cell's text and share of the row in percent."""
         return [
             (name, [(number(count, 0), round(100 * count / max(1, sum(row)))) for count in row])
             for name, row in zip(self.classes, self.counts, strict=True)
         ]
 
     def largest(self) -> list[tuple[str, str, str, str]]:
-        """The classes that are confused most: the class, what it is taken for, images, and their share of the class."""
+        """The most frequent confusions: true class, predicted class, images, and their share of the true class."""
         found = [(count, k, j) for k, row in enumerate(self.counts) for j, count in enumerate(row) if j != k and count]
         return [
             (self.classes[k], self.classes[j], number(count, 0), f"{number(100 * count / sum(self.counts[k]))}\u00a0%")
@@ -52,7 +52,7 @@ class Matrix:
 
 
 def class_rows(result: Mapping[str, Any]) -> ClassTable | None:
-    """The classes of a comparison's or a training's result.json; None if it does not have them."""
+    """The table of classes in the result.json of a comparison or a single run; None if it has none."""
     classes: Sequence[Mapping[str, Any]] = result.get("classes") or ()
     if not classes:
         return None
@@ -71,7 +71,7 @@ def class_rows(result: Mapping[str, Any]) -> ClassTable | None:
 
 
 def confusion_matrices(result: Mapping[str, Any]) -> list[Matrix]:
-    """The confusion matrices of a comparison's first and best row, or of a training."""
+    """The confusion matrices of a comparison's first and best row, or of a single run."""
     found = result.get("confusion") or ()
     names = tuple(str(each["class"]) for each in result.get("classes") or ())
     if not found or not names:

@@ -1,4 +1,4 @@
-"""How Adversarial AutoAugment's controller learned: its entropy, its rewards and its probabilities over the epochs."""
+"""Learning curves of Adversarial AutoAugment's controller: its entropy, rewards and probabilities over the epochs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from augury.explain.report.schedule import MOST_COLUMNS, heat
 
 
 def controller_panels(epochs: Epochs) -> str:
-    """Panels of what metrics.jsonl holds under `controller`: the policies' losses, and where they were learned the rewards,
-    the entropy and the probabilities of operations and magnitudes. Inline SVG as HTML; "" where there was no controller."""
+    """Panels of the `controller` entries in metrics.jsonl: the policies' losses and, if policies were learned, the rewards, the
+    entropy, and the probabilities of operations and magnitudes. Inline SVG as HTML; "" if there was no controller."""
     said = [(int(epoch["epoch"]), epoch["controller"]) for epoch in epochs if "controller" in epoch]
     if not said:
         return ""
@@ -35,7 +35,7 @@ def controller_panels(epochs: Epochs) -> str:
 
 
 def _columns(values: np.ndarray) -> np.ndarray:
-    """[rows, columns] with at most so many columns as a panel has room for: means of neighbours."""
+    """[rows, columns] with at most MOST_COLUMNS columns, by averaging neighbours."""
     return np.stack([part.mean(1) for part in np.array_split(values, min(MOST_COLUMNS, values.shape[1]), axis=1)], 1)
 
 

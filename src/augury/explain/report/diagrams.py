@@ -1,4 +1,4 @@
-"""Figures of measurements: dots with ranges by category, lines, points in the plane."""
+"""Figures of measurements: dots with ranges by category, lines, and points in the plane."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _LEAST = 1e-12
 def dot_panel(
     title: str, categories: Sequence[str], series: Mapping[str, Sequence[Iterable[float]]], *, log: bool = False, zero: bool = False
 ) -> str:
-    """A line per category with a dot for every series: the mean of its values, and a line from the lowest to the highest.
+    """A row per category with a dot for every series: the mean of its values, and a line from the lowest to the highest.
 
-    series: label -> per category -> values. log: the axis is logarithmic where values differ more than thirtyfold, since within
-    one or two powers of ten a logarithmic axis has no room for its labels. zero: a line marks 0. Returns HTML: a legend where
-    there are several series, and an inline SVG.
+    series: label -> per category -> values. log: use a logarithmic axis if values differ more than thirtyfold; within one or
+    two powers of ten it would have too few labels. zero: mark 0 with a line. Returns HTML: a legend if there are several
+    series, and an inline SVG.
     """
     every = [value for row in series.values() for values in row for value in values]
     log = log and max(every, default=1) > 30 * max(min(every, default=1), _LEAST)
@@ -53,7 +53,7 @@ def dot_panel(
 
 
 def scatter_panel(title: str, points: np.ndarray) -> str:
-    """Groups of points in the plane, [groups, points, 2], each group with its own colour and mark. Returns inline SVG."""
+    """Groups of points in the plane, [groups, points, 2], each with its own colour and marker. Returns HTML with an inline SVG."""
     figure, axes = styled_axes(title, height=4.2)
     for index, group in enumerate(points):
         style = row_style(index + 1)
@@ -70,8 +70,8 @@ def line_panel(
 ) -> str:  # fmt: skip
     """A line per series through its points (x, middle, low, high), with a band from low to high.
 
-    log: "x", "y" or "xy", the logarithmic axes. mark: a place on the x axis, and what it is. diagonal: a line where y = x.
-    Returns inline SVG; see `side_by_side` for the legend.
+    log: the logarithmic axes, "x", "y" or "xy". mark: a position on the x axis and its label. diagonal: draw the line y = x.
+    Returns inline SVG; `side_by_side` adds the legend.
     """
     figure, axes = styled_axes(title, height=3.1)
     styles = {label: row_style(index) for index, label in enumerate(series)}
@@ -107,7 +107,7 @@ def line_panel(
 
 
 def side_by_side(panels: Sequence[str], labels: Sequence[str]) -> str:
-    """Panels beside each other under one legend of their series (none for a single one)."""
+    """Panels next to each other below a shared legend of their series (no legend for a single series)."""
     styles = {label: row_style(index) for index, label in enumerate(labels)}
     return (draw_legend(styles, styles) if len(labels) > 1 else "") + make_panels(panels)
 
@@ -129,7 +129,7 @@ def plane_panel(
 
 
 def curve_of(title: str, curves: Mapping[str, Sequence[Epochs]], key: str) -> str:
-    """A figure of metrics.jsonl over epochs: label -> per seed -> epochs; "" where no seed has a value. Returns HTML."""
+    """HTML that plots a metric of metrics.jsonl over the epochs; "" if no seed has a value. curves: label -> per seed -> epochs."""
     styles = {label: row_style(index) for index, label in enumerate(curves)}
     panel = curve_panel(title, curves, styles, key)
     return ((draw_legend(curves, styles) if len(curves) > 1 else "") + make_panels([panel])) if panel else ""

@@ -1,4 +1,4 @@
-"""Figures as inline SVG: transparent, text and axes in the page's own colour, so that they read on light and dark."""
+"""Figures as inline SVG: transparent, with text and axes in the page's text colour, for light and dark pages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator
 from augury.explain.report.palette import Style, row_style
 from augury.explain.report.summary import ACCURACY, Measure, ResultRow, bracketed, number, paired, row_labels, values_of
 
-# Stands for the page's text colour while matplotlib draws; no colour of the palette.
+# Placeholder for the page's text colour in matplotlib's output; not a colour of the palette.
 INK = "#010203"
 _WIDTH = 4.6
 _LONGEST_LABEL = 52
@@ -28,9 +28,9 @@ Epochs = Sequence[Mapping[str, Any]]
 
 
 def accuracy_intervals(rows: Sequence[ResultRow], measure: Measure = ACCURACY) -> str:
-    """Two panels of dots and 95 % intervals: every row's accuracy, or other measure, and its difference to the first row.
+    """Panels of dots and 95 % intervals: every row's accuracy, or other measure, and its difference from the first row.
 
-    rows: of a comparison's result.json. Returns HTML (a div with two inline SVG).
+    rows: from a comparison's result.json. Returns HTML (a div with two inline SVGs, or one for a single row).
     """
     labels = row_labels(rows)
     styles = [row_style(index) for index in range(len(rows))]
@@ -47,12 +47,12 @@ def accuracy_intervals(rows: Sequence[ResultRow], measure: Measure = ACCURACY) -
 
 
 def learning_curves(curves: Mapping[str, Sequence[Epochs]], styles: Mapping[str, Style] | None = None) -> str:
-    """Two panels over epochs, validation accuracy (%; mean average precision of several labels per image) and training loss:
-    mean over seeds, band from lowest to highest seed.
+    """Validation accuracy (in percent; mean average precision for several labels per image) and training loss over epochs:
+    two panels with the mean over seeds and a band from the lowest to the highest.
 
-    curves: label -> per seed -> epochs {"epoch", "train_loss", "validation_accuracy"}; values that are missing or not
-    finite are left out. styles: label -> style, by default in the order of the labels. Returns HTML with a legend, or ""
-    where there is nothing to draw.
+    curves: label -> per seed -> epochs {"epoch", "train_loss", "validation_accuracy"}; missing and non-finite values are left
+    out. styles: label -> style, by default in the order of the labels. Returns HTML with a legend, or "" if there is nothing
+    to draw.
     """
     styles = styles or {label: row_style(index) for index, label in enumerate(curves)}
     several = any("validation_map" in epoch for seeds in curves.values() for epochs in seeds for epoch in epochs)
@@ -68,7 +68,7 @@ def learning_curves(curves: Mapping[str, Sequence[Epochs]], styles: Mapping[str,
 
 
 def swatch(style: Style) -> Markup:
-    """A short line in a row's colour and dash, for legends and tables."""
+    """A short line in a row's colour and dash pattern, for legends and tables."""
     line = f'<line x1="1" y1="5" x2="21" y2="5" stroke="{style.colour}" stroke-width="3" stroke-dasharray="{style.dash}"/>'
     return Markup(f'<svg class="swatch" viewBox="0 0 22 10" width="22" height="10" aria-hidden="true">{line}</svg>')
 
@@ -139,7 +139,7 @@ def dash_of(style: Style) -> Any:
 
 
 def _table(seeds: Sequence[Epochs], key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Epochs that every seed has a finite value for, and the values [seeds, epochs]; seeds without any value are left out."""
+    """Epochs with a finite value for every seed, and the values [seeds, epochs]; seeds without any value are left out."""
     series = [{epoch["epoch"]: float(epoch[key]) for epoch in seed if is_finite(epoch.get(key))} for seed in seeds]
     series = [one for one in series if one]
     shared = sorted(set.intersection(*(set(one) for one in series))) if series else []
@@ -151,7 +151,7 @@ def is_finite(value: object) -> bool:
 
 
 def _limits(axes: Axes, means: Sequence[np.ndarray], *, rising: bool) -> None:
-    """Leave the steep first quarter of a training out of the axis, or the end, which matters, is squeezed flat."""
+    """Fits the axis to the last three quarters of training, since its steep beginning would flatten the rest."""
     late = np.concatenate([mean[len(mean) // 4 :] for mean in means])
     low, high = float(late.min()), float(late.max())
     room = max((high - low) * 0.08, 1e-3)
@@ -175,11 +175,11 @@ def styled_axes(title: str, height: float) -> tuple[Figure, Axes]:
 
 
 def to_svg(figure: Figure, spoken: str) -> str:
-    """The figure as inline SVG without outside references, ids that clash, or fixed text colour and typeface."""
+    """The figure as inline SVG without external references, clashing ids, or fixed text colour and typeface."""
     target = io.StringIO()
     settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": spoken}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the page's own typeface draws the text
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the page's own typeface renders the text
         figure.savefig(target, format="svg", transparent=True, metadata={"Date": None})
     text = target.getvalue()
     text = text[text.index("<svg") :]
@@ -206,7 +206,7 @@ def make_panels(panels: Sequence[str]) -> str:
 
 
 def _short(label: str, longest: int) -> str:
-    """Cut in the middle: crossed rows differ at both ends."""
+    """Shortens a label in the middle, since crossed rows differ at both ends."""
     longest = max(longest, 12)
     tail = longest // 2
     return label if len(label) <= longest else f"{label[: longest - tail - 1]}…{label[-tail:]}"

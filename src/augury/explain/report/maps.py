@@ -17,7 +17,7 @@ _LARGEST = 192
 
 @dataclass(frozen=True)
 class Seen:
-    """What one network makes of an image. maps: title -> float [H,W], at least 0. best: class and probability, best first."""
+    """One network's result on an image. maps: title -> float [H,W], non-negative. best: class and probability, best first."""
 
     maps: dict[str, np.ndarray]
     best: Sequence[tuple[str, float]]
@@ -25,7 +25,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class MapRow:
-    """image: uint8 [C,H,W]. name: what it is called. label: its class. seen: per network."""
+    """image: uint8 [C,H,W]. name: the image's name. label: its class. seen: network -> result."""
 
     image: np.ndarray
     name: str
@@ -34,7 +34,7 @@ class MapRow:
 
 
 def map_table(rows: Sequence[MapRow]) -> str:
-    """A row per image: the image, then each network's maps with its best classes under them, the right one marked."""
+    """A row per image: the image, then each network's maps above its most probable classes, the true one marked."""
     networks = list(rows[0].seen)
     heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in networks)
     body = "".join(_row(row) for row in rows)
@@ -45,11 +45,11 @@ def map_table(rows: Sequence[MapRow]) -> str:
 
 
 def overlay(image: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """uint8 [H,W,3]: a map in colour, up to its 99th percentile, over the image in grey."""
+    """uint8 [H,W,3]: a map in colour, scaled to its 99th percentile, over the image in grey."""
     top = max(float(np.quantile(found, 0.99)), 1e-12)
     level = np.clip(np.nan_to_num(found) / top, 0, 1)
     grey = image.astype(np.float32).mean(0)[..., None]
-    # Perceptually even and readable without colour vision; dim where the map is 0, so that the image shows.
+    # Perceptually uniform and readable without colour vision; dark where the map is 0, so that the image shows.
     colour = colormaps["inferno"](level)[..., :3] * 255
     return np.clip(0.45 * grey + 0.75 * colour, 0, 255).round().astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""The gap between clean and augmented training images over the epochs: figure 1 of the paper on refined augmentation."""
+"""The risk gap between clean and augmented training images over the epochs: figure 1 of the paper on refined augmentation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from augury.explain.report.figures import INK, Epochs, dash_of, draw_legend, is_finite, make_panels, styled_axes, to_svg
 from augury.explain.report.palette import Style, row_style
 
-# What is drawn, where an epoch's line of metrics.jsonl has it, and in which style.
+# Name of each curve, its path in an epoch's line of metrics.jsonl, and its style.
 LINES: tuple[tuple[str, tuple[str, ...], int], ...] = (
     ("augmented training images", ("risk", "augmented"), 2),
     ("the same, minus the entropy of mixed labels", ("risk", "excess"), 5),
@@ -19,10 +19,10 @@ LINES: tuple[tuple[str, tuple[str, ...], int], ...] = (
 
 
 def risk_curves(epochs: Epochs) -> str:
-    """Cross-entropies of one training over its epochs, HTML with a legend; "" where no risk was measured.
+    """Cross-entropies of one run over its epochs, as HTML with a legend; "" if no risk was measured.
 
-    epochs: lines of metrics.jsonl, with "risk" in some and "intensity" where the training was refined, whose first refined
-    epoch is marked by a line. A line that equals another (no mixed labels) is left out.
+    epochs: lines of metrics.jsonl, some with "risk". In a refined run they have "intensity", and a line marks the first refined
+    epoch. Without mixed labels, the curve "minus the entropy" would equal another and is left out.
     """
     if not any("risk" in epoch for epoch in epochs):
         return ""

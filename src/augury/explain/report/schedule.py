@@ -1,4 +1,4 @@
-"""A policy's schedule over a training: how often each operation stood in it, how strongly, and with which magnitudes."""
+"""A policy's schedule over training: how often each operation is used, how strongly, and with which magnitudes."""
 
 import numpy as np
 
@@ -10,9 +10,9 @@ MAGNITUDES = 10
 
 
 def schedule_panels(content: PolicyFile) -> str:
-    """Three panels by period: the operations' shares, their mean strengths, and how strengths are distributed. SVG as HTML.
+    """Three panels by period: the operations' shares, their mean strengths, and the distribution of strengths. SVG as HTML.
 
-    Of many periods neighbours are put together. Zhang et al. 2020 (arXiv:1912.11188), figures 2, 6a and 6b, show the same.
+    Neighbouring periods are merged if there are many. Same as Zhang et al. 2020 (arXiv:1912.11188), figures 2, 6a and 6b.
     """
     names, share, strength = table(content)
     shown = [
@@ -24,7 +24,7 @@ def schedule_panels(content: PolicyFile) -> str:
 
 
 def magnitudes(content: PolicyFile) -> np.ndarray:
-    """[10, periods]: the share of entries with each of ten equal bins of strength, 0 the weakest, in every period."""
+    """[10, periods]: the share of each period's entries in each of ten equal bins of strength, from the weakest."""
     found = np.zeros((MAGNITUDES, min(MOST_COLUMNS, len(content.periods))))
     for column, chunk in enumerate(np.array_split(np.arange(len(content.periods)), found.shape[1])):
         strengths = [entry.strength for number in chunk for row in content.periods[number][1] for entry in row]
@@ -34,7 +34,7 @@ def magnitudes(content: PolicyFile) -> np.ndarray:
 
 
 def table(content: PolicyFile) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Operations, and per operation and period its share and its mean strength (NaN where it is absent), [ops, periods]."""
+    """Operations, and their shares and mean strengths (NaN if absent) by period, both [ops, periods]."""
     names = sorted({entry.op for _, rows in content.periods for row in rows for entry in row})
     chunks = np.array_split(np.arange(len(content.periods)), min(MOST_COLUMNS, len(content.periods)))
     share, strength = np.zeros((len(names), len(chunks))), np.full((len(names), len(chunks)), np.nan)
@@ -49,7 +49,7 @@ def table(content: PolicyFile) -> tuple[list[str], np.ndarray, np.ndarray]:
 
 
 def heat(title: str, names: list[str], values: np.ndarray, shape: str) -> str:
-    """A panel of values [names, columns] over the training, left to right; NaN is left blank. shape: how they are spoken."""
+    """A heat map of values [names, columns] over training, left to right; NaN is blank. shape: number format of the alt text."""
     figure, axes = styled_axes(title, height=1.0 + 0.24 * len(names))
     drawn = axes.imshow(
         np.ma.masked_invalid(values), aspect="auto", cmap="viridis", interpolation="nearest", extent=(0, 1, len(names), 0)

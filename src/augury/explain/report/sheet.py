@@ -12,9 +12,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from augury.core.errors import InputError
 
-# A mid-dark neutral surround, as photographers use: pages light and dark take it, and black, white and grey fills stay visible.
+# A mid-dark neutral surround, as photographers use: suits light and dark pages, and black, white and grey fills stay visible.
 _GROUND, _TEXT, _MUTED = (84, 86, 90), (255, 255, 255), (214, 216, 220)
-# Pillow's own typeface holds Latin-1 and little more.
+# Pillow's default typeface covers little more than Latin-1.
 _PLAIN = str.maketrans({"−": "-", "–": "-", "—": "-", "…": "...", "’": "'", "“": '"', "”": '"', "\u202f": " "})
 _SMALLEST, _LARGEST = 96, 160
 _GAP, _MARGIN = 6, 14
@@ -23,7 +23,7 @@ _LINE, _TEXT_SIZE, _TITLE_SIZE = 13, 11, 17
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A contact sheet as a page shows it: title, caption, and the picture as PNG bytes."""
+    """A contact sheet for a page: title, caption, and the picture as PNG bytes."""
 
     title: str
     caption: str
@@ -32,11 +32,11 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What one augmentation did: the originals and several draws of the same images.
+    """The effect of one augmentation: the originals and several draws of the same images.
 
-    before: uint8 [R,C,H,W], tensor or array; of other channels than 1 or 3 `shown_bands` are drawn. after: draws, each uint8
-    [R,C,H,W] (its own H, W). captions: per draw, per image, what was drawn. names: one text under each original, such as its
-    class. headings: over the first columns after the original.
+    before: uint8 [R,C,H,W], tensor or array; only the channels `shown_bands` are drawn. after: draws, each uint8 [R,C,H,W]
+    (H and W may differ). captions: per draw and image, the parameters drawn. names: one text below each original, such as its
+    class. headings: above the first columns after the original.
     """
 
     title: str
@@ -55,15 +55,15 @@ def sheet(
     title: str = "",
     names: Sequence[str] | None = None,
 ) -> bytes:
-    """PNG of one block: a row per image, first the original, then its draws; see `Block`. Raises InputError as `sheets`."""
+    """PNG of one block: a row per image, with the original and then its draws; see `Block`. Raises InputError as `sheets` does."""
     return sheets([Block(title, before, after, captions, names)])
 
 
 def sheets(blocks: Sequence[Block]) -> bytes:
     """PNG of several blocks, one below the other.
 
-    Images smaller than 96 pixels are enlarged a whole number of times, each pixel a square; larger than 160 are reduced.
-    Raises InputError: nothing to show, not uint8 [R,C,H,W], draws or captions that do not fit the originals.
+    Images smaller than 96 pixels are enlarged by a whole factor without interpolation; those larger than 160 are reduced.
+    Raises InputError if there are no images, they are not uint8 [R,C,H,W], or draws or captions do not match the originals.
     """
     if not blocks:
         raise InputError("sheets: no blocks; give at least one augmentation's images")
@@ -81,7 +81,7 @@ def sheets(blocks: Sequence[Block]) -> bytes:
 
 
 def shown_bands(channels: int) -> tuple[int, ...]:
-    """The channels that pictures show: the only one, the first of two as grey, or the first three as red, green and blue."""
+    """The channels to display: the first of one or two, as grey, or the first three as red, green and blue."""
     return (0,) if channels < 3 else (0, 1, 2)
 
 
@@ -106,7 +106,7 @@ def _draw(block: Block) -> Image.Image:
     if block.title:
         pen.text((_MARGIN, _MARGIN - 2), _cut(_plain(block.title), width - 2 * _MARGIN, _TITLE_SIZE), _TEXT, _font(_TITLE_SIZE))
     for number, column in enumerate(columns):
-        # The original stands a little apart from its draws.
+        # A wider gap separates the original from its draws.
         left = _MARGIN + number * (wide + _GAP) + (_GAP if number else 0)
         heading = (original, *block.headings)[number] if number <= len(block.headings) else ""
         pen.text((left, _MARGIN + head - _LINE - 8), _cut(heading, wide, _TEXT_SIZE), _MUTED, _font(_TEXT_SIZE))
@@ -140,7 +140,7 @@ def _resize(image: Image.Image) -> Image.Image:
 
 
 def _texts(block: Block, rows: int) -> list[list[str]]:
-    """Texts under the pictures, [columns][rows]."""
+    """Texts below the pictures, [columns][rows]."""
     draws = block.captions if block.captions is not None else [[""] * rows] * len(block.after)
     columns = [list(block.names) if block.names is not None else [""] * rows, *(list(column) for column in draws)]
     if len(columns) != len(block.after) + 1 or any(len(column) != rows for column in columns):
@@ -151,7 +151,7 @@ def _texts(block: Block, rows: int) -> list[list[str]]:
 
 
 def _wrap(text: str, width: int, most: int = 6) -> list[str]:
-    """The text in lines that fit the width, broken at spaces and long paths at slashes, the last one cut where there is more."""
+    """Wraps text to the width at spaces, and long paths at slashes; the last of `most` lines is truncated if there is more."""
     lines: list[str] = []
     words = [
         part for word in _plain(text).split() for part in ([word] if _length(word) <= width else word.replace("/", "/ ").split())

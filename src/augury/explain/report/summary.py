@@ -13,7 +13,7 @@ NO_SPREAD = "no spread"
 
 @dataclass(frozen=True)
 class Measure:
-    """What the rows are compared by: its title, its unit and the digits it is shown with. rising: whether more is better."""
+    """The metric that rows are compared by: its title and unit. rising: whether higher is better."""
 
     title: str = "accuracy"
     unit: str = "%"
@@ -21,7 +21,7 @@ class Measure:
 
     @staticmethod
     def of(result: Mapping[str, Any]) -> Measure:
-        """The one that a comparison's result.json names; accuracy in those that were written before it was."""
+        """The metric named in a comparison's result.json; accuracy for older files, which do not name one."""
         named = result.get("metric") or {}
         return Measure(**{key: named[key] for key in ("title", "unit", "rising") if key in named})
 
@@ -35,7 +35,7 @@ class Measure:
         return "points" if self.unit == "%" else self.unit
 
     def ends(self, low: float | None, high: float | None) -> tuple[float | None, float | None]:
-        """An interval's ends as they are shown: percentages are cut off at 0 and 100."""
+        """An interval's ends for display: percentages are clipped to 0 and 100."""
         return percent(low, high) if self.unit == "%" else (low, high)
 
     def number(self, value: float | None, *, sign: bool = False) -> str:
@@ -49,7 +49,7 @@ ACCURACY = Measure()
 
 
 def row_labels(rows: Sequence[ResultRow]) -> list[str]:
-    """The shortest names that tell rows apart: the augmentation, the strategy, or both joined by a middle dot."""
+    """The shortest names that distinguish the rows: the augmentation, the strategy, or both joined by a middle dot."""
     augments = {row["augment"] for row in rows}
     strategies = {row["strategy"] for row in rows}
     if len(strategies) == 1:
@@ -60,7 +60,7 @@ def row_labels(rows: Sequence[ResultRow]) -> list[str]:
 
 
 def number(value: float | None, digits: int = 1, *, sign: bool = False) -> str:
-    """A number as people read it: a true minus, thousands apart, an en dash where there is none."""
+    """A number for display: with a true minus sign and thousands separators; an en dash for None."""
     if value is None:
         return "–"
     text = f"{value:{'+' if sign else ''},.{digits}f}".replace(",", "\u202f")
@@ -70,22 +70,22 @@ def number(value: float | None, digits: int = 1, *, sign: bool = False) -> str:
 
 
 def interval(low: float | None, high: float | None, *, sign: bool = False, digits: int = 1) -> str:
-    """ "[87.1, 92.3]", or nothing where there is no interval."""
+    """ "[87.1, 92.3]", or "" if there is no interval."""
     return "" if low is None or high is None else f"[{number(low, digits, sign=sign)}, {number(high, digits, sign=sign)}]"
 
 
 def percent(low: float | None, high: float | None) -> tuple[float | None, float | None]:
-    """The ends of a percentage's interval as they are shown: a t-interval knows nothing of 0 and 100, where it is cut off."""
+    """The ends of a percentage's interval, clipped to 0 and 100, which a t-interval may exceed."""
     return None if low is None else max(low, 0.0), None if high is None else min(high, 100.0)
 
 
 def bracketed(low: float | None, high: float | None, seeds: int, *, sign: bool = False, digits: int = 1) -> str:
-    """An interval over so many seeds in brackets; `NO_SPREAD` where they all agree, nothing for a single one."""
+    """An interval in brackets; without one, `NO_SPREAD` for several seeds, which all agree, and "" for a single seed."""
     return interval(low, high, sign=sign, digits=digits) or (NO_SPREAD if seeds > 1 else "")
 
 
 def paired(row: ResultRow, first: ResultRow) -> int:
-    """How many seeds a row's difference to the first rests on; 0 for the first itself."""
+    """The number of seeds behind a row's difference from the first row; 0 for the first row itself."""
     if row["verdict"] == "reference":
         return 0
     if "accuracies" not in row:
@@ -94,13 +94,13 @@ def paired(row: ResultRow, first: ResultRow) -> int:
 
 
 def values_of(row: ResultRow) -> Sequence[float | None]:
-    """A row's values of what the comparison is by, one per seed; its accuracies where result.json has nothing else."""
+    """A row's values of the compared metric, one per seed; its accuracies if result.json has no others."""
     found: Sequence[float | None] = row.get("values", row["accuracies"])
     return found
 
 
 def interval_notes(rows: Sequence[ResultRow], low: str = "low", high: str = "high", measure: Measure = ACCURACY) -> list[str]:
-    """A note on intervals that are missing or cut off; `low` and `high` are the keys of a percentage's ends."""
+    """Notes on intervals that are missing or clipped; `low` and `high` are the keys of an interval's ends."""
     notes = []
     if measure.unit == "%" and any(row[low] is not None and (row[low] < 0 or row[high] > 100) for row in rows):
         notes.append(f"Intervals of {'accuracies' if measure == ACCURACY else 'percentages'} are cut off at 0 and 100.")
@@ -110,7 +110,7 @@ def interval_notes(rows: Sequence[ResultRow], low: str = "low", high: str = "hig
 
 
 def comparison_summary(rows: Sequence[ResultRow], measure: Measure = ACCURACY) -> str:
-    """One paragraph: what is better, what is worse, what shows no difference, and what that rests on."""
+    """One paragraph: which rows are better, which are worse, which show no difference, and on what basis."""
     labels = row_labels(rows)
     first, others = rows[0], list(zip(labels[1:], rows[1:], strict=True))
     if not others:
