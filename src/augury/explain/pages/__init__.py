@@ -1,1 +1,1 @@
-"""Pages: what was measured, drawn and told, as one self-contained HTML file."""
+"""Reports with their text, tables and figures, each as one self-contained HTML page."""

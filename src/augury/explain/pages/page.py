@@ -56,12 +56,12 @@ def comparison_page(
 ) -> str:
     """The report of `augury compare` as HTML.
 
-    result: as result.json, accuracies in percent; rows may also hold
-    "counts" with images, forward, backward and steps (columns where they differ, else one line).
-    settings: what was run, name -> value, such as data, model, epochs, seeds, hardware. curves: label -> per seed -> epochs, with
-    labels as `summary.row_labels` gives them, or in the order of the rows (validation_accuracy in percent). notes: plain text,
-    one paragraph each. lead: in place of the conclusion that the rows give. figures: further ones below the
-    intervals, as title, HTML and caption. Everything else that is given is escaped. Raises InputError: a result without rows.
+    result: as in result.json, accuracies in percent; rows may also have "counts" with images, forward, backward and steps
+    (shown as columns if they differ, else in one line). settings: name -> value of what was run, such as data, model, epochs,
+    seeds, hardware. curves: label -> per seed -> epochs, labelled as by `summary.row_labels` or in the order of the rows
+    (validation_accuracy in percent). notes: plain text, one paragraph each. lead: replaces the conclusion drawn from the rows.
+    figures: title, HTML and caption of additional figures below the intervals. All other arguments are escaped. Raises
+    InputError if the result has no rows.
     """
     rows = list(result.get("rows", ()))
     if not rows:
@@ -105,9 +105,9 @@ def train_page(
     title: str = "A network trained",
     schedule: PolicyFile | None = None,
 ) -> str:
-    """The report of `augury train` as HTML; result as its result.json, accuracies in percent; curves: one training's epochs.
+    """The report of `augury train` as HTML; result: as in result.json, accuracies in percent; curves: the run's epochs.
 
-    schedule: the policies that the training found, where it looked for some.
+    schedule: the policies found during training, if it searched for any.
     """
     several = (result.get("test_metrics") or {}).get("map")
     figures = {
@@ -142,7 +142,7 @@ def diagnosis_page(
     notes: Sequence[str],
     title: str = "Networks diagnosed",
 ) -> str:
-    """The report of `augury diagnose` as HTML; parts: measurement, as it was named -> what it found. Everything is escaped."""
+    """The report of `augury diagnose` as HTML; parts: measurement, as requested -> result. All but the figures is escaped."""
     shown = [
         {
             "title": name,
@@ -160,7 +160,7 @@ def diagnosis_page(
 
 
 def cell_text(value: str | float | None, digits: int) -> tuple[str | Markup, object]:
-    """A cell's text and the value that its column is sorted by: a number, or the one that a text begins with."""
+    """A cell's text and the value to sort it by: its number, the number that its text begins with, or the text."""
     if not isinstance(value, str):
         return number(value, digits), "" if value is None else value
     leading = re.match(r"[-+]?\d+(,\d{3})*(\.\d+)?(e[-+]?\d+)?", value)
@@ -206,7 +206,7 @@ def _comparison_row(
 
 
 def _before_refinement(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row's accuracy at the end of stage one and what refinement added; empty for a row that was not refined."""
+    """A row's accuracy at the end of stage one and its gain by refinement; None and "" for a row that was not refined."""
     found = row.get("before_refinement")
     if found is None:
         return {"before": None, "before_text": "", "gain": None, "gain_text": ""}
@@ -217,7 +217,7 @@ def _before_refinement(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _breakable(name: object) -> Markup:
-    """A name that may be broken where its options begin or part, so that long ones do not push a table off the page."""
+    """Allows line breaks before and between a name's options, so that a long one does not widen the table beyond the page."""
     return Markup(re.sub(r"([(,+])", r"\1<wbr>", str(escape(name))))
 
 
@@ -227,7 +227,7 @@ def _cost(row: Mapping[str, Any], key: str) -> float | None:
 
 
 def _other_figures(result: Mapping[str, Any]) -> dict[str, str]:
-    """What stands below the large figures; accuracies over epochs are of the validation part and marked so."""
+    """The values below the main figures; accuracies of epochs are on the validation part and labelled so."""
     epochs = result.get("epochs", 10)
     said = {"last": "Last epoch, validation"}
     if epochs > 1:
@@ -242,7 +242,7 @@ def _other_figures(result: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _other_metrics(result: Mapping[str, Any]) -> dict[str, str]:
-    """The metrics beside accuracy and loss, which stand above."""
+    """The metrics other than accuracy and loss, which are among the main figures."""
     said = {
         "map_micro": "Average precision of all answers", "balanced": "Balanced accuracy", "macro_f1": "Macro F1",
         "auroc": "Area under the ROC curve",
@@ -253,7 +253,7 @@ def _other_metrics(result: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _other_networks(result: Mapping[str, Any]) -> dict[str, str]:
-    """The accuracies of the networks after the first, whose own stands above."""
+    """The accuracies of all networks but the first, whose accuracy is among the main figures."""
     found = enumerate(result.get("networks", ()), start=1)
     return {f"Network {n}, {each['model']}": f"{number(each['accuracy'], 2)} %" for n, each in found if n > 1}
 
@@ -265,7 +265,7 @@ def embedded_sheets(sheets: Sequence[Sheet]) -> list[dict[str, str]]:
         images = [(_jpeg(sheet.png, scale=1.0), "jpeg") for sheet in sheets]
         total = sum(len(data) for data, _ in images)
     if total > _SHEET_BYTES:
-        # Bytes grow a little slower than pixels, so somewhat less than the square root of the share.
+        # Bytes grow more slowly than pixels, so scale by less than the square root of the ratio.
         scale = 0.85 * (_SHEET_BYTES / total) ** 0.5
         images = [(_jpeg(sheet.png, scale=scale), "jpeg") for sheet in sheets]
     return [

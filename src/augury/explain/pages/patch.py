@@ -1,4 +1,4 @@
-"""The page of `augury patch`: parts with words, figures, tables and contact sheets."""
+"""The report page of `augury patch`: sections of text, figures, tables and contact sheets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Part:
 def patch_page(
     parts: Sequence[Part], *, summary: str, settings: Mapping[str, str], notes: Sequence[str], title: str = "A model patched"
 ) -> str:
-    """The report as HTML; everything given is escaped but the figures."""
+    """The report as HTML; all arguments but the figures are escaped."""
     every = iter(embedded_sheets([sheet for part in parts for sheet in part.sheets]))
     shown = [
         {

@@ -4,7 +4,7 @@
     const cell = row.cells[column];
     return cell.hasAttribute("data-value") ? cell.dataset.value : cell.textContent.trim();
   };
-  // Numbers by size and above words; cells without a value always last.
+  // Numbers by size, text alphabetically, cells without a value always last.
   const compare = (a, b, direction) => {
     if (a === "" || b === "" || a === "–" || b === "–") return (a === "" || a === "–") - (b === "" || b === "–");
     const x = Number(a.replace("−", "-")), y = Number(b.replace("−", "-"));
@@ -34,7 +34,7 @@
       cell.append(button);
     });
   });
-  // Paper cannot be unfolded.
+  // Expand all details, since a printed page cannot be.
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));
   document.documentElement.dataset.sorting = "ready";
 })();

@@ -1,4 +1,4 @@
-"""The page of `augury theory`: what is claimed, what was measured, whether it holds."""
+"""The report page of `augury theory`: the claims, what was measured, and whether each claim holds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def theory_page(
     parts: Mapping[str, Checked], *, summary: str, settings: Mapping[str, str], notes: Sequence[str], title: str = "Theory checked"
 ) -> str:
-    """The report as HTML; parts: experiment, as it was named -> what it found. Everything is escaped but the figures."""
+    """The report as HTML; parts: experiment, as requested -> result. All but the figures is escaped."""
     shown = [
         {
             "title": name,
