@@ -1,1 +1,1 @@
-"""How closely image operations follow Pillow: Augury's own and those of other libraries."""
+"""How closely image operations, Augury's own and other libraries', match Pillow."""

@@ -1,4 +1,4 @@
-"""Whether a device's compiled kernels give the plain back end's bits: every operation, and chains in one pass."""
+"""Checks that a device's compiled kernels match the plain back end bit for bit: every operation, and fused chains."""
 
 import torch
 from torch import Tensor
@@ -11,27 +11,27 @@ from augury.core.targets import Targets
 from augury.explain.fidelity.libraries import using
 
 CLASSES = 10
-# Together they hold every form, on pixels and on values.
+# Together they contain every form, on pixels and on values.
 CHAINS = ("crop+flip+randaugment+cutmix", "resized_crop+flip+trivialaugment+normalize+random_erasing+mixup")
 STATISTICS = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 
 
 def differing_operations(backend: str, device: str) -> dict[str, str]:
-    """Operations whose result on this device differs from the plain back end's on the CPU, each with what was seen."""
+    """Operations whose result on this device differs from the plain back end's on the CPU, each with a description."""
     return {name: seen for name in registry.names("op") if (seen := _difference(f"{name}(p=1)", backend, device))}
 
 
 def differing_chains(backend: str, device: str) -> dict[str, str]:
-    """The chains whose result on this device differs from the plain back end's on the CPU, each with what was seen."""
+    """Chains whose result on this device differs from the plain back end's on the CPU, each with a description."""
     return {text: seen for text in CHAINS if (seen := _difference(text, backend, device))}
 
 
 def _difference(text: str, backend: str, device: str) -> str:
-    """Empty if both give the same bits."""
+    """How the results differ; "" if they are equal bit for bit."""
     try:
         expected = _result(text, "plain", "cpu")
         found = _result(text, backend, device)
-    except Exception as error:  # a driver, a compiler or a library may fail with anything
+    except Exception as error:  # a driver, a compiler or a library may raise any exception
         return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
     if torch.equal(expected, found):
         return ""
@@ -40,7 +40,7 @@ def _difference(text: str, backend: str, device: str) -> str:
 
 
 def _result(text: str, backend: str, device: str) -> Tensor:
-    """float32 images on the CPU, of 16 noise images in colour that are 40 wide and 24 high."""
+    """float32 images on the CPU, from 16 colour images of noise, 24 pixels high and 40 wide."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (16, 3, 24, 40), dtype=torch.uint8, generator=generator).to(device)
     ids = torch.arange(len(images), device=device)

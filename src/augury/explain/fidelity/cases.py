@@ -1,4 +1,4 @@
-"""The cases that are compared: Pillow's operations, each at several strengths."""
+"""The cases to compare: Pillow's operations, each at several strengths."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,10 +10,10 @@ Allowed = Literal["exact", "within 1"]
 
 @dataclass(frozen=True)
 class Case:
-    """One operation at one strength. `values`: native parameters; `options`: fixed ones, as `augury.apply` takes both.
+    """One operation at one strength. `values`: native parameters; `options`: fixed ones, both as for `augury.apply`.
 
-    moves: whether it moves pixels, so that sub-pixel differences are a category of their own.
-    allowed: how far Augury itself may be from Pillow.
+    moves: whether it moves pixels, so that sub-pixel differences are a separate category.
+    allowed: the largest permitted difference of Augury from Pillow.
     """
 
     operation: str
@@ -24,7 +24,7 @@ class Case:
 
     @property
     def value(self) -> float:
-        """The parameter of an operation that has one."""
+        """The first parameter; for operations that have one."""
         return self.values[0][1]
 
     @property
@@ -33,7 +33,7 @@ class Case:
 
     @property
     def title(self) -> str:
-        """The operation, with its interpolation where that is not the nearest pixel."""
+        """The operation, with its interpolation if that is not nearest."""
         return self.operation if self.interpolation == "nearest" else f"{self.operation} {self.interpolation}"
 
     @property
@@ -42,7 +42,7 @@ class Case:
 
 
 def _case(operation: str, values: tuple[tuple[str, float], ...] = (), **kept: Any) -> Case:
-    """Values as float32 holds them, which is how they are drawn: every library is given exactly the same number."""
+    """Rounds values to float32, the precision in which they are drawn, so that every library gets exactly the same number."""
     return Case(operation, tuple((name, float(np.float32(value))) for name, value in values), **kept)
 
 
@@ -68,7 +68,7 @@ WINDOWS = ((0.2, 1.0, 0.0, 0.0), (0.5, 1.3, 0.7, 0.2), (1.0, 1.0, 0.5, 0.5))
 
 
 def cases() -> list[Case]:
-    """All cases, operation by operation."""
+    """All cases, grouped by operation."""
     found = [
         _case(name, ((parameter, value),), options=(("interpolation", how),), moves=True)
         for name, parameter, values in WARPS

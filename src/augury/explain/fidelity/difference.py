@@ -1,4 +1,4 @@
-"""The difference between a result and the reference, in one word and two numbers."""
+"""The difference between a result and the reference, as one word and two numbers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ VERDICTS = ("exact", "within 1", "geometric", "differs", "refuses")
 
 @dataclass(frozen=True)
 class Difference:
-    """verdict: one of VERDICTS. share: of values that differ, in [0,1]. largest: difference in grey levels.
+    """verdict: one of VERDICTS. share: of differing values, in [0, 1]. largest: the largest difference in grey levels.
 
-    `geometric`: the operation moves pixels, and a displacement of at most one pixel explains every value. `input` shows it,
-    `reason` says why a library refused.
+    `geometric`: the operation moves pixels, and a displacement of at most one pixel explains every value. input: the image that
+    shows the difference. reason: why a library refused.
     """
 
     verdict: str
@@ -30,9 +30,9 @@ class Difference:
 
 
 def difference(got: Tensor, expected: Tensor, name: str, bounds: Callable[[], tuple[Tensor, Tensor]] | None = None) -> Difference:
-    """Compare two uint8 images [C,H,W]; another shape or dtype differs everywhere.
+    """Compares two uint8 images [C,H,W]; a result of another shape or dtype differs everywhere.
 
-    bounds: for operations that move pixels, the lowest and highest levels that a displacement of a pixel explains.
+    bounds: for operations that move pixels, the lowest and highest levels that a displacement of one pixel explains.
     """
     if got.shape != expected.shape or got.dtype != expected.dtype:
         found = f"{str(got.dtype).removeprefix('torch.')} {list(got.shape)}"

@@ -1,4 +1,4 @@
-"""Images to compare operations on: photographs, and what breaks look-up tables and statistics."""
+"""Images to compare operations on: photographs, and edge cases for look-up tables and statistics."""
 
 import functools
 
@@ -41,7 +41,7 @@ def _channels(image: np.ndarray, channels: int) -> np.ndarray:
 
 @functools.cache
 def _photograph(number: int, height: int, width: int) -> np.ndarray:
-    """scikit-learn's sample photographs, their middle square resized."""
+    """The central square of one of scikit-learn's sample photographs, resized."""
     image = Image.fromarray(_samples()[number])
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2

@@ -1,9 +1,8 @@
-"""The libraries that can be compared: Augury's back ends, and whichever others are installed.
+"""The libraries that can be compared: Augury's back ends, and those other libraries that are installed.
 
-A library is a function from a case to a function on one uint8 image [C,H,W], or None if it has no such operation.
-Parameters are matched in the meaning that Pillow has: degrees counter-clockwise, factors that blend away from the
-degenerate image, shears about the top left corner (or about the centre, where a library has only that). Each library
-keeps its own defaults for everything else.
+A library maps a case to a function on uint8 images [n,C,H,W], or to None if it has no such operation. Parameters have
+Pillow's meaning: degrees counter-clockwise, factors that blend away from the degenerate image, shears about the top left
+corner (or about the centre if a library has only that). Everything else keeps the library's own defaults.
 """
 
 import importlib.util
@@ -29,9 +28,9 @@ PEERS = ("torchvision", "kornia", "albumentations")
 
 @dataclass(frozen=True)
 class Library:
-    """`function(case)` does that case on images [n,C,H,W], one after the other or at once.
+    """`function(case)` applies that case to images [n,C,H,W], one by one or as a batch.
 
-    centred: it shears about the centre, and is compared with Pillow doing so too.
+    centred: it shears about the centre, and is compared with Pillow shearing about the centre.
     """
 
     name: str
@@ -42,7 +41,7 @@ class Library:
 
 
 def own() -> list[Library]:
-    """Augury by each back end that this machine can run."""
+    """Augury with each back end that this machine can run."""
     found = [("plain", "cpu"), *([("numba", "cpu")] if available("numba") else [])]
     if torch.cuda.is_available():
         found += [(name, "cuda") for name in ("plain", "triton") if available(name)]
@@ -64,9 +63,9 @@ def peers() -> tuple[list[Library], list[str]]:
 
 @contextmanager
 def using(backend: str, *, fuse: bool | None = None) -> Iterator[None]:
-    """Augury's back end asked for by AUGURY_BACKEND, and fusing by AUGURY_FUSE; both are put back afterwards.
+    """Sets Augury's back end by AUGURY_BACKEND and fusing by AUGURY_FUSE; both are restored afterwards.
 
-    fuse: None leaves it as it is.
+    fuse: None leaves AUGURY_FUSE unchanged.
     """
     asked = {"AUGURY_BACKEND": backend} | ({} if fuse is None else {"AUGURY_FUSE": str(int(fuse))})
     before = {name: os.environ.get(name) for name in asked}
@@ -148,7 +147,7 @@ def _torchvision() -> Callable[[Case], Function | None]:
 
 
 def _kornia() -> Callable[[Case], Function | None]:
-    """kornia's functions, on floats in [0,1] that are rounded back to 8 bits."""
+    """kornia's functions, on floats in [0, 1] that are rounded back to 8 bits."""
     import kornia.augmentation as augmentation
     import kornia.enhance as enhance
     import kornia.geometry.transform as geometry
@@ -188,7 +187,7 @@ def _kornia() -> Callable[[Case], Function | None]:
 
 def _albumentations() -> Callable[[Case], Function | None]:
     """albumentations' transforms with p=1 and ranges of one value, on uint8 arrays."""
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the network for newer versions
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else the import looks for newer versions online
     import albumentations as A
 
     def jitter(**given: float) -> Any:

@@ -1,4 +1,4 @@
-"""The reference: each case done by Pillow alone."""
+"""The reference: each case computed by Pillow alone."""
 
 from collections.abc import Callable
 
@@ -32,27 +32,27 @@ PLAIN: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 
 def as_pil(image: Tensor) -> Image.Image:
-    """uint8 [C,H,W] as mode L or RGB."""
+    """uint8 [C,H,W] to mode L or RGB."""
     array = image.numpy()
     return Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0).copy())
 
 
 def as_tensor(image: Image.Image) -> Tensor:
-    """Mode L or RGB as uint8 [C,H,W]."""
+    """Mode L or RGB to uint8 [C,H,W]."""
     array = np.array(image)
     return torch.from_numpy(array[None] if array.ndim == 2 else array.transpose(2, 0, 1).copy())
 
 
 def reference(case: Case, image: Tensor, centred: bool = False) -> Tensor:
-    """The image, uint8 [C,H,W], after Pillow did the case's operation; shears about the centre where `centred`."""
+    """The image, uint8 [C,H,W], after Pillow's version of the case's operation; shears about the centre if `centred`."""
     return as_tensor(_done(case, as_pil(image), centred))
 
 
 def bounds(case: Case, image: Tensor, expected: Tensor, centred: bool = False) -> tuple[Tensor, Tensor]:
     """The lowest and highest levels that a displacement of one pixel explains, for operations that move pixels.
 
-    They are those within one pixel in the source (Pillow's operation on the image eroded and dilated by 3x3, the black
-    outside counted) or in the result, one level more for rounding.
+    These are the levels within one pixel in the source (Pillow's operation on the image eroded and dilated by 3x3, including
+    the black outside) or in the result, with one more level for rounding.
     """
     lowest, highest = (reference(case, _spread(image, sign, outside=True), centred) for sign in (-1, 1))
     low = torch.minimum(lowest, _spread(expected, -1)).to(torch.int16) - 1
@@ -104,7 +104,7 @@ def window(case: Case, height: int, width: int) -> tuple[int, int, int, int]:
 
 
 def _hue(image: Image.Image, turns: float) -> Image.Image:
-    """As torchvision turns hues of PIL images: in whole steps of Pillow's 8-bit HSV."""
+    """Rotates hues as torchvision does for PIL images: in whole steps of Pillow's 8-bit HSV."""
     steps = int(turns * 255)
     if image.mode == "L" or steps % 256 == 0:
         return image

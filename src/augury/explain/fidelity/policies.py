@@ -1,7 +1,7 @@
-"""Published policies and ladders, entry by entry, against the libraries they come from, where those are installed.
+"""Compares published policies and ladders, entry by entry, with the libraries they come from, if those are installed.
 
-What is compared is what an operation is given: its chance and its native values on both sides of a drawn sign, as float32,
-which is what both sides' pixels are computed with. Shifts of torchvision's are compared in whole pixels, at several sides.
+Compares each operation's arguments: its probability and its native values for both signs, as float32, the precision in which
+both libraries compute pixels. torchvision's shifts are compared in whole pixels, for several image sides.
 """
 
 import importlib.util
@@ -32,10 +32,10 @@ Rows = list[tuple[Said, ...]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """One policy or ladder of a library. name: what the library calls it. text: what it is imported as, where it is one.
+    """One policy or ladder of a library. name: the library's name for it. text: the chain that it is imported as, if any.
 
-    entries, different: operations at a level that were compared, and how many are not the same to the bit. first: the first
-    of them in words. reason: why the library's own values could not be read.
+    entries: number of operations compared, each at one level. different: how many of them are not equal bit for bit. first: a
+    description of the first one that differs. reason: why the library's own values could not be read.
     """
 
     library: str
@@ -48,7 +48,7 @@ class Comparison:
 
 
 def comparisons() -> tuple[list[Comparison], dict[str, str], list[str]]:
-    """All that can be compared here, the versions of the libraries, and the names of those that are not installed."""
+    """All comparisons possible here, the versions of the libraries, and the names of those that are not installed."""
     here = [name for name in LIBRARIES if importlib.util.find_spec(name) is not None]
     cases: dict[str, Callable[[], Iterator[Comparison]]] = {"torchvision": _torchvision, "timm": _timm}
     found = [comparison for name in here for comparison in _read(name, cases[name])]
@@ -59,13 +59,13 @@ def _read(library: str, cases: Callable[[], Iterator[Comparison]]) -> list[Compa
     try:
         return list(cases())
     except (AttributeError, KeyError, ImportError, TypeError) as error:
-        # Their tables are no public interface: another release may keep them elsewhere.
+        # Their tables are not a public interface: another release may move them.
         words = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         return [Comparison(library, "its tables", "", 0, 0, reason=f"cannot be read ({words})")]
 
 
 def compared(library: str, name: str, text: str, ours: Rows, theirs: Rows) -> Comparison:
-    """Row by row where there are as many; what one of both lacks counts too."""
+    """Compares row by row; operations that only one of the two has count as different."""
     both = [*zip(ours, theirs, strict=False)]
     pairs = [(a, b) for row, other in both for a, b in zip(row, other, strict=False)]
     missing = abs(sum(map(len, ours)) - sum(map(len, theirs)))
@@ -87,7 +87,7 @@ def _words(said: Said) -> str:
 
 
 def said(choice: SpaceEntry, strength: float, chance: float, in_pixels: bool) -> Said:
-    """An entry of a space at a strength: both sides of its sign."""
+    """An entry of a space at a strength, with its values for both signs."""
     found: list[float] = []
     for name in choice.op.parameters:
         law, at = choice.law(name), torch.tensor([strength], dtype=torch.float32)
@@ -100,7 +100,7 @@ def said(choice: SpaceEntry, strength: float, chance: float, in_pixels: bool) ->
 
 
 def _shifts(choice: SpaceEntry, parameter: str, value: Tensor) -> list[float]:
-    """The shift in pixels at every side, by the operation's own lowering."""
+    """The shift in pixels for each image side in SIDES, by the operation's own lowering."""
     size = torch.tensor([[side, side] for side in SIDES])
     matrix = choice.op.lower({parameter: value.expand(len(SIDES))}, size)[0]
     shifts: list[float] = matrix[2 if choice.op.name.endswith("x") else 5].tolist()
@@ -108,7 +108,7 @@ def _shifts(choice: SpaceEntry, parameter: str, value: Tensor) -> list[float]:
 
 
 def rows_of(text: str, in_pixels: bool) -> Rows:
-    """Everything that an augmentation's text can draw: the rows of its table, or every operation at every strength."""
+    """All that an augmentation's chain can draw: the rows of its table, or every operation at every strength."""
     policy = _policy_of(text)
     if isinstance(policy, SubPolicies):
         return [tuple(said(policy.space[s.op], s.strength, s.p, in_pixels) for s in row) for row in policy.table]
@@ -117,7 +117,7 @@ def rows_of(text: str, in_pixels: bool) -> Rows:
 
 
 def _policy_of(text: str) -> Policy:
-    """The policy of a single stage, AugMix's chain included."""
+    """The policy of a chain with a single stage, which may be AugMix."""
     (stage,) = stages_of(parse_chain(text, "POLICY"), "POLICY")
     chain = stage.stage if isinstance(stage, AugMix) else stage
     assert isinstance(chain, PlanStage), text
@@ -135,7 +135,7 @@ def _torchvision() -> Iterator[Comparison]:
     from torchvision.transforms import AutoAugment, AutoAugmentPolicy, RandAugment, TrivialAugmentWide, autoaugment
 
     def values(name: str, spaces: list[dict[str, Any]], level: int) -> tuple[float, ...]:
-        """As forward reads them, then what `_apply_op` hands on; spaces: one per side."""
+        """Magnitudes as read by `forward`, converted as in `_apply_op`; spaces: one per image side."""
 
         def at(space: dict[str, Any]) -> float:
             levels, _ = space[name]
@@ -194,7 +194,7 @@ def _timm() -> Iterator[Comparison]:
     from timm.data import auto_augment as theirs
 
     def entry(op: Any, level: float | None = None) -> Said:
-        """An AugmentOp, by the level that it would take without jitter, within the range of the operation: 9 bits are 8."""
+        """An AugmentOp at its level without jitter, with values clipped to the operation's range (9 bits become 8)."""
         if level is None:
             level = max(0.0, min(op.magnitude, op.magnitude_max or 10.0))
         found = set() if op.level_fn is None else {value[0] for value in _every(lambda: tuple(op.level_fn(level, op.hparams)))}
@@ -220,7 +220,7 @@ def _timm() -> Iterator[Comparison]:
     text = from_timm("rand-m15-inc1").text
     ops = theirs.rand_augment_transform("rand-m15-inc1", {}).ops
     yield compared("timm", "rand-m15-inc1", text, by_name(rows_of(text, False)), by_name([(entry(op),) for op in ops]))
-    # A magnitude of timm's AugMix is drawn between 0 and the severity: the ladder at its whole levels.
+    # timm's AugMix draws a magnitude between 0 and the severity, so compare the ladder at whole levels.
     text, ours, others = from_timm("augmix-m3-w3").text, [], []
     space, ops = _policy_of(text).space, theirs.augment_and_mix_transform("augmix-m3-w3", {}).ops
     for level in range(11):
@@ -230,7 +230,7 @@ def _timm() -> Iterator[Comparison]:
 
 
 def _every(draw: Callable[[], object]) -> set[Any]:
-    """Every value that a function of Python's random generator can return; the generator's state is restored."""
+    """The values that a function of Python's random generator returns in 24 calls; the generator's state is restored."""
     before = random.getstate()
     try:
         random.seed(0)
