@@ -1,1 +1,1 @@
-"""How fast augmentation runs, beside other libraries in the same run."""
+"""Throughput of augmentation, compared with other libraries in the same run."""

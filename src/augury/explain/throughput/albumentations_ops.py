@@ -1,4 +1,4 @@
-"""albumentations' operations at the strengths of torchvision's policies, for work that equals theirs."""
+"""albumentations' operations at the strengths of torchvision's policies, for equal work."""
 
 import math
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def albumentations_space(A: object, side: int, low: float, high: float) -> list[Any]:
-    """torchvision's 14 operations at strengths from `low` to `high` in [0,1]."""
+    """torchvision's 14 operations at strengths from `low` to `high` in [0, 1]."""
     names = ("Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast", "Sharpness",
              "Posterize", "Solarize", "AutoContrast", "Equalize")  # fmt: skip
     return [albumentations_op(A, name, side, low, high, 1.0) for name in names]

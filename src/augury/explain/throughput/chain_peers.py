@@ -1,4 +1,4 @@
-"""The same chains by other libraries: an image at a time, then stacked into a batch, and mixed by timm."""
+"""The same chains in other libraries: one image at a time, then stacked into a batch and mixed by timm."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ _ERASED = {"scale": (0.02, 0.4), "ratio": (0.3, 3.3333)}
 
 
 def chain_peers(job: str, images: Tensor, labels: Tensor, here: set[str]) -> Iterator[Found]:
-    """What does the job with equal work. images: uint8 [B,C,H,W]; here: names of the libraries that are installed."""
+    """The libraries that can do the job with equal work. images: uint8 [B,C,H,W]; here: names of the installed libraries."""
     if job == "chain_keep_cutout":
         return
     after = _after(job, labels, here)
@@ -42,7 +42,7 @@ def _task(transform: Callable[[Any], Any], items: list[Any], after: Callable[[li
 
 
 def _after(job: str, labels: Tensor, here: set[str]) -> Callable[[list[Tensor]], object] | None:
-    """What becomes of the images of a batch; None if no other library does it for every image by itself."""
+    """What is done with a batch's images after the transforms; None if no installed library does it image by image."""
     if job == "chain_one_image":
         return lambda made: made
     if job not in ("chain_mixup", "chain_cutmix"):
@@ -53,7 +53,7 @@ def _after(job: str, labels: Tensor, here: set[str]) -> Callable[[list[Tensor]],
 
     alphas = {"mixup_alpha": 0.8} if job == "chain_mixup" else {"mixup_alpha": 0.0, "cutmix_alpha": 1.0}
     mix = Mixup(**alphas, mode="elem", label_smoothing=0.0, num_classes=CLASSES)
-    # It mixes in place, with the batch in reverse, and takes even batches alone.
+    # It mixes in place with the reversed batch and requires an even batch size.
     return lambda made: _mixed(mix, torch.stack(made[: len(made) // 2 * 2]), labels)
 
 
@@ -76,7 +76,7 @@ def _torchvision(side: int, *, tensors: bool) -> Callable[[Any], Any]:
 
 
 def _timm(side: int) -> Callable[[Any], Any]:
-    """`create_transform` at 224 pixels; below 100, where it would resize, its parts after a padded crop."""
+    """`create_transform` from 100 pixels on; below that, where it would resize, its parts after a padded crop."""
     from timm.data import create_transform
     from timm.data.auto_augment import RandAugment, rand_augment_transform
     from timm.data.random_erasing import RandomErasing
@@ -102,12 +102,12 @@ def _timm(side: int) -> Callable[[Any], Any]:
     for step in transform.transforms:
         if isinstance(step, RandAugment):
             for operation in step.ops:
-                operation.prob = 1.0  # by default each fires with probability one half
+                operation.prob = 1.0  # by default each is applied with probability one half
     return transform
 
 
 def _albumentations(side: int) -> Callable[[Any], Any]:
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the network for newer versions
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else the import looks for newer versions online
     import albumentations as A
     import cv2
     from albumentations.pytorch import ToTensorV2
@@ -117,7 +117,7 @@ def _albumentations(side: int) -> Callable[[Any], Any]:
     padded = [A.Pad(4)] if side < 100 else []
     policy = A.SomeOf(albumentations_space(A, side, 9 / 30, 9 / 30), n=2, replace=True, p=1)
     erasing = A.Erasing(_ERASED["scale"], _ERASED["ratio"], fill="random", p=0.25)
-    # It erases pixels; noise on floats is not among its fills.
+    # Erases before normalising, since it cannot fill floats with noise.
     transform = A.Compose([*padded, crop, A.HorizontalFlip(p=0.5), policy, erasing, A.Normalize(MEAN, STD), ToTensorV2()])
     return lambda array: transform(image=array)["image"]
 

@@ -1,4 +1,4 @@
-"""The chains that people train with, from decoded uint8 pixels to the floats that a network reads."""
+"""Common training chains, from decoded uint8 pixels to a network's float inputs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ from augury.explain.fidelity.pillow import as_pil
 
 MEAN, STD, CLASSES = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225], 10
 _RECIPE = "{crop}+flip+randaugment(num_ops=2, magnitude=9)+normalize+random_erasing(p=0.25)"
-# {crop} is the usual one for the size: padded by 4 pixels below 100, a resized crop from there on.
+# {crop} depends on the image side: a crop with a padding of 4 pixels below 100, a resized crop from 100 on.
 CHAINS = {
     "chain": _RECIPE,
     "chain_mixup": f"{_RECIPE}+mixup(alpha=0.8)",
@@ -33,7 +33,7 @@ def text_of(job: str, side: int) -> str:
 
 
 def built(job: str, side: int) -> Pipeline:
-    """The pipeline of a job; its result is normalised float32."""
+    """The pipeline of a job; it returns normalised float32."""
     return pipeline(text_of(job, side), normalize=(MEAN, STD))
 
 
@@ -58,7 +58,7 @@ def _one_by_one(made: Pipeline, images: Tensor) -> Callable[[], object]:
 
 
 def _with_map(made: Pipeline, images: Tensor, labels: Tensor) -> Callable[[], object]:
-    """The chain alone: what a network's gradients cost depends on the network."""
+    """The chain with a given saliency map, since the cost of gradients depends on the network."""
     generator = torch.Generator().manual_seed(0)
     ids = torch.arange(len(images), device=images.device)
     found = torch.rand(images[:, 0].shape, generator=generator).to(images.device)
@@ -74,7 +74,7 @@ def _with_map(made: Pipeline, images: Tensor, labels: Tensor) -> Callable[[], ob
 
 
 def outcome(result: Any) -> Tensor:
-    """The images that a call made, float32 [B,C,H,W] for a chain."""
+    """The images that a call returned, float32 [B,C,H,W] for a chain."""
     if isinstance(result, list):
         return torch.stack(result)
     return result[0] if isinstance(result, tuple) else result

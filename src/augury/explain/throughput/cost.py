@@ -1,4 +1,4 @@
-"""Where Augury's time and memory go: drawing, lowering, executing; first-call compilation; peak memory."""
+"""Augury's cost in time and memory: drawing, lowering, executing; first-call compilation; peak memory."""
 
 import json
 import os
@@ -24,7 +24,7 @@ SOURCE = Path(__file__).resolve().parents[3]
 
 
 def shares(job: str, images: Tensor, rounds: int, seconds: float) -> dict[str, float]:
-    """Microseconds per batch of a policy's parts: hashing (all random numbers), drawing (with it), lowering, executing."""
+    """Microseconds per batch of a policy's parts: hashing (all random numbers), drawing (including it), lowering, executing."""
     made = pipeline(JOBS[job])
     stage = made.stages[0]
     assert isinstance(stage, PlanStage)
@@ -69,7 +69,7 @@ print(json.dumps(found))
 
 
 def first_calls() -> dict[str, dict[str, float]]:
-    """Seconds of the first and second call of a policy and of an erasure, in new processes: nothing cached, then cached."""
+    """Seconds of the first and second call of a policy and of an erasure, in new processes: with an empty cache, then cached."""
     with tempfile.TemporaryDirectory() as folder:
         return {state: _python(_FIRST_CALLS, NUMBA_CACHE_DIR=folder, AUGURY_BACKEND="numba") for state in ("empty cache", "cached")}
 
@@ -94,9 +94,9 @@ print(json.dumps({"batch": images.numel(), "extra": max(0, kilobytes("VmHWM") - 
 
 
 def peak_memory(job: str, side: int, batch: int, name: str) -> float | None:
-    """Peak extra memory of one call on the CPU, result included, relative to the batch; None if Linux' /proc is missing.
+    """Peak extra memory of one call on the CPU, including the result, relative to the batch; None without Linux's /proc.
 
-    Measured in a new process whose allocator gives freed memory back, after three calls that are not counted.
+    Measured in a new process whose allocator returns freed memory, after three warm-up calls.
     """
     try:
         with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""On CUDA: inside a graph, without host synchronisation, and how much memory."""
+"""CUDA graphs, host synchronisation and peak memory of augmentation on a GPU."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from augury.explain.throughput.workloads import addressed
 
 
 def synchronises(job: str, images: Tensor) -> str:
-    """The warning of PyTorch's sync debug mode about a job; empty if nothing waits for the device."""
+    """The message of PyTorch's sync debug mode for a job; "" if nothing waits for the device."""
     _, run = addressed(job, images)
     epoch = torch.zeros((), dtype=torch.int64, device=images.device)
     run(epoch)
@@ -25,9 +25,9 @@ def synchronises(job: str, images: Tensor) -> str:
 
 
 def captured(job: str, images: Tensor, compiled: bool = False) -> Callable[[], None]:
-    """The replay of a graph that draws anew each time: the epoch counts inside it.
+    """Replays a CUDA graph that draws anew each time, since it increments the epoch itself.
 
-    compiled: PyTorch's compiler has fused the small kernels of the draws; it may not break the graph.
+    compiled: use torch.compile, which fuses the small kernels of the draws, with fullgraph=True.
     """
     _, run = addressed(job, images)
     run = torch.compile(run, fullgraph=True) if compiled else run
@@ -50,7 +50,7 @@ def captured(job: str, images: Tensor, compiled: bool = False) -> Callable[[], N
 
 
 def peak_memory(call: Callable[[], object], images: Tensor) -> float:
-    """Peak extra memory of one call relative to the batch, result included."""
+    """Peak extra memory of one call, including the result, relative to the batch."""
     call()
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()

@@ -1,6 +1,6 @@
-"""The same augmentations by other libraries, one image at a time where a library draws for a whole batch at once.
+"""The same augmentations in other libraries, one image at a time if a library draws once for a whole batch.
 
-Each peer gets its images in the form it likes best (PIL, tensor, array), ready made; that conversion is not timed.
+Each library is given images in its preferred format (PIL, tensor, array); the conversion is not timed.
 """
 
 import importlib.util
@@ -25,7 +25,7 @@ PEERS = ("torchvision", "timm", "albumentations", "kornia")
 
 @dataclass(frozen=True)
 class Peer:
-    """equal_work: whether every image gets a draw of its own, of the same kind; others are shown, but no ratio is taken to them."""
+    """equal_work: whether each image gets its own draw of the same kind; other peers are listed without a ratio."""
 
     library: str
     how: str
@@ -34,7 +34,7 @@ class Peer:
 
 
 def installed() -> tuple[dict[str, str], list[str]]:
-    """Versions of the peers that are installed, and the names of the others."""
+    """Versions of the installed peers, and the names of the others."""
     here = [name for name in PEERS if importlib.util.find_spec(name) is not None]
     return {name: version(name) for name in here}, [name for name in PEERS if name not in here]
 
@@ -103,10 +103,10 @@ def _timm(job: str, images: Tensor) -> Iterator[Peer]:
     if job == "randaugment":
         transform = rand_augment_transform("rand-m9-n2", {})
         for operation in transform.ops:
-            operation.prob = 1.0  # timm lets each operation fire with probability one half
+            operation.prob = 1.0  # by default each is applied with probability one half
         yield Peer("timm", "PIL, every operation on", True, _each(transform, [as_pil(image) for image in images]))
     if job in ("cutout", "random_erasing"):
-        # Its noise is Gaussian and needs floats: timm erases after normalising.
+        # timm erases after normalising, since its noise is Gaussian and needs floats.
         area = (0.25, 0.25, 1.0, 1.0) if job == "cutout" else (0.02, 0.4, 0.3, 3.3333)
         mode, batch = ("const", images) if job == "cutout" else ("pixel", images.to(torch.float32))
         erase = RandomErasing(1.0, area[0], area[1], area[2], area[3], mode=mode, device="cpu")
@@ -145,13 +145,13 @@ def _kornia(job: str, images: Tensor) -> Iterator[Peer]:
     elif job == "cutmix":
         yield Peer("kornia", "batch", True, Task(lambda: there_and_back(images, labels), len(images)))
     else:
-        # Its erasing knows one constant, which is less work than noise per pixel.
+        # kornia fills with one constant, which is less work than noise per pixel.
         equal = job != "random_erasing"
         yield Peer("kornia", "batch" if equal else "batch, constant", equal, Task(lambda: there_and_back(images), len(images)))
 
 
 def _albumentations(job: str, images: Tensor) -> Iterator[Peer]:
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the network for newer versions
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else the import looks for newer versions online
     import albumentations as A
     import cv2
 
@@ -182,7 +182,7 @@ def _albumentations_autoaugment(A: Any, side: int) -> Any:
 
 
 def _on_cuda(job: str, images: Tensor) -> Iterator[Peer]:
-    """On a GPU looping over images is hopeless; libraries are shown as they are used, one draw of operations per batch."""
+    """Looping over images is too slow on a GPU, so libraries are run as usual, with one draw of operations per batch."""
     device = str(images.device)
     if job == "cutmix":
         yield _batch_cutmix(images)

@@ -1,4 +1,4 @@
-"""Rates measured in interleaved rounds, so that a machine that slows down slows all of them down."""
+"""Rates measured in interleaved rounds, so that a machine's slowdown affects all of them alike."""
 
 import statistics
 import time
@@ -19,10 +19,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Rate:
-    """Images per second: the median of n rounds, the slowest and the fastest round; `wall`: the median by the wall clock.
+    """Images per second: the median of n rounds, the slowest and the fastest round; `wall`: the median in wall-clock time.
 
-    The first three go by the processor's time on a CPU, where one thread does the work: what else runs on the machine
-    then hardly disturbs them, and on a quiet machine they equal `wall`. On a GPU all go by the wall clock.
+    On a CPU, where one thread does the work, the first three are in processor time: other processes hardly affect them, and on
+    an idle machine they equal `wall`. On a GPU all are in wall-clock time.
     """
 
     median: float
@@ -33,7 +33,7 @@ class Rate:
 
 
 def rates(tasks: list[Task], rounds: int, seconds: float, advance: Callable[[], None] = lambda: None) -> list[Rate]:
-    """One rate per task. Every round runs each task for about `seconds` (at least once); the first calls are not counted."""
+    """One rate per task. Every round runs each task for about `seconds` (at least once), after two warm-up calls."""
     repeats = []
     for task in tasks:
         _timed(task, 1)
@@ -53,7 +53,7 @@ def _rate(task: Task, count: int, seconds: list[tuple[float, float]]) -> Rate:
 
 
 def _timed(task: Task, count: int) -> tuple[float, float]:
-    """Seconds of `count` calls: by the clock that counts for the device, and by the wall clock."""
+    """Seconds of `count` calls: in processor time (wall-clock time on a GPU), and in wall-clock time."""
     cuda = task.device.startswith("cuda")
     if cuda:
         torch.cuda.synchronize()

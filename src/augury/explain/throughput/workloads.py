@@ -1,4 +1,4 @@
-"""The workloads that are measured: the same augmentations at two sizes, called as users call Augury."""
+"""The workloads to measure: the same augmentations at two sizes, called as users call Augury."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,14 +44,14 @@ class Size:
 
 
 def sizes(device: str, quick: bool) -> tuple[Size, ...]:
-    """The batches that the documentation speaks of; small ones where only seconds are to be spent."""
+    """The batches used in the documentation, or small ones for a quick run of a few seconds."""
     if quick:
         return Size(32, 64), Size(224, 4)
     return (Size(32, 1024), Size(224, 256)) if device.startswith("cuda") else (Size(32, 512), Size(224, 64))
 
 
 def batches(job: str, size: Size, device: str, quick: bool) -> tuple[Size, ...]:
-    """The sizes at which a job is measured: chains at every batch size that people train with, one image in a call of its own."""
+    """The sizes at which a job is measured: chains at common batch sizes, and one call per image for `chain_one_image`."""
     if job not in CHAINS or quick or device.startswith("cuda"):
         return (size,)
     if job == "chain_one_image":
@@ -60,13 +60,13 @@ def batches(job: str, size: Size, device: str, quick: bool) -> tuple[Size, ...]:
 
 
 def jobs() -> tuple[list[str], list[str]]:
-    """The names that are registered, and those that are not (yet)."""
+    """The names of the jobs that can run, and of those whose augmentation is not registered."""
     known = [name for name in JOBS if name in CHAINS or any(registry.has(kind, name) for kind in ("preset", "policy", "op"))]
     return known, [name for name in JOBS if name not in known]
 
 
 def images_for(size: Size) -> Tensor:
-    """Windows of scikit-learn's two photographs: uint8 [batch,3,side,side] on the CPU, the same each time."""
+    """Crops of scikit-learn's two photographs: uint8 [batch,3,side,side] on the CPU, the same each time."""
     random = np.random.default_rng(size.side)
     photographs = load_sample_images().images
     found = np.empty((size.batch, size.side, size.side, 3), np.uint8)
@@ -82,7 +82,7 @@ def labels_for(count: int) -> Tensor:
 
 
 def call_of(job: str, images: Tensor) -> Callable[[], object]:
-    """Augury's front door on a batch; every call draws anew."""
+    """Calls Augury's public interface on a batch; every call draws anew."""
     labels = labels_for(len(images)).to(images.device)
     if job in CHAINS:
         return chain_call(job, images, labels)
@@ -93,7 +93,7 @@ def call_of(job: str, images: Tensor) -> Callable[[], object]:
 
 
 def addressed(job: str, images: Tensor) -> tuple[Pipeline, Callable[[Tensor], Batch]]:
-    """A pipeline and a function from the epoch, an int64 tensor on the images' device, to the augmented batch."""
+    """A pipeline, and a function from the epoch (an int64 tensor on the images' device) to the augmented batch."""
     made = built(job, images.shape[-1]) if job in CHAINS else pipeline(JOBS[job])
     ids = torch.arange(len(images), device=images.device)
     targets = Targets.of(labels_for(len(images)).to(images.device), CLASSES)
