@@ -1,4 +1,4 @@
-"""The papers' arguments about augmentation as small checked experiments.
+"""The papers' arguments about augmentation, checked by small experiments.
 
-`chain`, `kernels`, `expansion` and `ridge` hold closed forms and estimators; an experiment is a file that registers one.
+`chain`, `kernels`, `expansion` and `ridge` have closed forms and estimators; each experiment is a file that registers it.
 """

@@ -1,4 +1,4 @@
-"""Augmentation as a Markov chain (Dao et al. 2019, arXiv:1803.06084, section 3): its law in closed form, and a sampler."""
+"""Augmentation as a Markov chain (Dao et al. 2019, arXiv:1803.06084, section 3): its distribution in closed form, and a sampler."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,12 +12,12 @@ _LONGEST = 10_000
 
 
 def absorbing(table: Tensor, weights: Tensor, stop: float) -> Tensor:
-    """float64 [S,S]: the chance to end in state z when started in state i, in row i.
+    """float64 [S,S]: entry (i, z) is the probability that a chain started in state i ends in state z.
 
-    The chain stops where it stands with chance `stop` in (0, 1]; else it applies transformation k, drawn with `weights` [K]
-    (which sum to 1), and so moves from state s to `table[k, s]` (int64 [K,S]). With the transition matrix P of one
-    transformation the number of steps is geometric, hence stop * sum_k (1 - stop)^k P^k = stop * (I - (1 - stop) P)^-1.
-    Raises ValueError for chances outside their range.
+    At every step the chain stops with probability `stop` in (0, 1]; otherwise it applies transformation k, drawn with `weights`
+    [K] (which sum to 1), and moves from state s to `table[k, s]` (int64 [K,S]). With P the transition matrix of one step, the
+    number of steps is geometric, hence stop * sum_k (1 - stop)^k P^k = stop * (I - (1 - stop) P)^-1. Raises ValueError for
+    probabilities outside their range.
     """
     if not 0 < stop <= 1 or bool((weights < 0).any()) or abs(weights.sum().item() - 1) > 1e-9:
         raise ValueError("stop must lie in (0, 1], and weights must be chances that sum to 1")
@@ -27,7 +27,7 @@ def absorbing(table: Tensor, weights: Tensor, stop: float) -> Tensor:
 
 
 def transition(table: Tensor, weights: Tensor) -> Tensor:
-    """float64 [S,S], rows sum to 1: one transformation, drawn with `weights`."""
+    """float64 [S,S]: the transition matrix of one transformation drawn with `weights`; rows sum to 1."""
     found = torch.zeros(table.shape[1], table.shape[1], dtype=torch.float64)
     for to, weight in zip(table, weights.double(), strict=True):
         found[torch.arange(len(to)), to] += weight
@@ -35,7 +35,7 @@ def transition(table: Tensor, weights: Tensor) -> Tensor:
 
 
 def sample(start: Tensor, table: Tensor, weights: Tensor, stop: float, noise: Noise) -> Tensor:
-    """int64 [N]: where chains started in the states `start` [N] end; `noise` has a row per chain."""
+    """int64 [N]: the final states of chains started in the states `start` [N]; `noise` has a row per chain."""
     state, running = start.clone(), torch.ones(len(start), dtype=torch.bool)
     edges = weights.double().cumsum(0)
     for step in range(_LONGEST):
@@ -49,10 +49,10 @@ def sample(start: Tensor, table: Tensor, weights: Tensor, stop: float, noise: No
 
 
 def close(images: Tensor, functions: Sequence[Callable[[Tensor], Tensor]], most: int = 5000) -> tuple[Tensor, Tensor]:
-    """All that the functions make of the images, and where each function leads.
+    """All images that the functions can produce from the given ones, and the table of each function's moves between them.
 
-    images: uint8 [N,C,H,W], all different. Returns the states [S,C,H,W], the given ones first, and int64 [K,S].
-    Raises InputError if there are more than `most`.
+    images: uint8 [N,C,H,W], all different. Returns the states [S,C,H,W], the given images first, and the table, int64 [K,S].
+    Raises InputError if images are repeated or there are more than `most` states.
     """
     rows = {image.numpy().tobytes(): k for k, image in enumerate(images)}
     if len(rows) < len(images):
@@ -74,12 +74,12 @@ def close(images: Tensor, functions: Sequence[Callable[[Tensor], Tensor]], most:
 
 
 def neighbour_votes(distance: Tensor, mass: Tensor, share: float) -> Tensor:
-    """float64 [Q,C]: the vote of the nearest neighbours that hold `share` of all mass, rows sum to 1.
+    """float64 [Q,C]: the vote of the nearest neighbours that hold `share` of the total mass; rows sum to 1.
 
-    distance: [Q,S] from queries to states. mass: float64 [S,C], how many draws (or how much of their law) of each class lie
-    in each state. The state in which the share is reached counts in part, all its draws alike. With counts this is
-    k-nearest-neighbour voting; with the law it is what that tends to, a kernel classifier: sum_i y_i K(x, x_i) with
-    K(x, x_i) = E[w_x(z)] over where the chain from x_i ends, w_x being 1 near x.
+    distance: [Q,S] from queries to states. mass: float64 [S,C], the number of draws (or their probability) of each class in
+    each state. The state in which the share is reached counts in part, with all its draws weighted equally. With counts this is
+    k-nearest-neighbour voting; with probabilities it is the limit of that, a kernel classifier: sum_i y_i K(x, x_i) with
+    K(x, x_i) = E[w_x(z)] over the final states z of a chain from x_i, where w_x is 1 near x.
     """
     total = mass.sum(1)
     order = distance.argsort(dim=1, stable=True)

@@ -14,10 +14,10 @@ from augury.train.data.dataset import Dataset, Split
 
 @dataclass(frozen=True)
 class Claim:
-    """One sentence of a paper, checked.
+    """One checked claim of a paper.
 
-    claim: what the paper says, in our words. source: where. stated: the tolerance, fixed before anything is measured.
-    measured: what came out. values: the numbers behind it, for result.json.
+    claim: what the paper says, in our words. source: paper and section. stated: the tolerance, fixed before anything is
+    measured. measured: the outcome. values: the numbers behind it, for result.json.
     """
 
     claim: str
@@ -40,7 +40,7 @@ class Checked:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Grey pictures: uint8 [N,1,H,W], int64 [N]; a part to learn from, a part to try on."""
+    """Grey images, uint8 [N,1,H,W], with labels, int64 [N], split into a training and a test part."""
 
     name: str
     classes: int
@@ -49,7 +49,7 @@ class Pictures:
 
     @staticmethod
     def of(dataset: Dataset) -> "Pictures":
-        """A data set in grey. Its validation part joins the training part, since nothing is selected here."""
+        """A data set in grey. Its validation part is added to the training part, since no selection takes place."""
         first, second = dataset.train, dataset.validation
         joined = Split(
             torch.cat([first.images[:], second.images[:]]),
@@ -59,12 +59,12 @@ class Pictures:
         return Pictures(dataset.name, len(dataset.classes), _grey(joined), _grey(dataset.test))
 
     def some(self, train: int, test: int, seed: int) -> "Pictures":
-        """At most so many of either part, classes in turn, by hashed address."""
+        """At most `train` and `test` images of the two parts, with classes in turn, chosen by hash."""
         return Pictures(self.name, self.classes, some(self.train, train, seed), some(self.test, test, seed))
 
 
 def pixels(images: Tensor, side: int) -> Tensor:
-    """float64 [N, side * side] in [0, 1]: uint8 [N,1,H,W] averaged to `side`."""
+    """float64 [N, side * side] in [0, 1]: uint8 [N,1,H,W] downsampled to `side` by averaging."""
     return torch.nn.functional.adaptive_avg_pool2d(images.double() / 255, side).flatten(1)
 
 

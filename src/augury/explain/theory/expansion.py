@@ -1,6 +1,6 @@
 """The loss on augmented features, and its expansion about their mean (Dao et al. 2019, section 4; He et al. 2019, eq. 7).
 
-Features of augmented images are [B,T,D], T transformations of each of B images; weights W [D,C]; labels int64 [B].
+Features of augmented images are [B,T,D] for T transformations of each of B images; weights W are [D,C], labels int64 [B].
 """
 
 import math
@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-# The largest third central moment of a variable in [0, 1], that of a coin with the chance 1/2 - 1/sqrt(12).
+# The largest third central moment of a variable in [0, 1], that of a Bernoulli variable with p = 1/2 - 1/sqrt(12).
 _THIRD = 1 / (6 * math.sqrt(3))
 
 
 def softmax_hessian(logits: Tensor) -> Tensor:
-    """[..., C, C]: diag(p) - p p^T, the Hessian of the cross-entropy with respect to the logits, whatever the label."""
+    """[..., C, C]: diag(p) - p p^T, the Hessian of the cross-entropy with respect to the logits, for any label."""
     p = logits.softmax(-1)
     return torch.diag_embed(p) - p[..., :, None] * p[..., None, :]
 
@@ -33,7 +33,7 @@ def first_order(weights: Tensor, features: Tensor, labels: Tensor) -> Tensor:
 
 
 def variance_term(weights: Tensor, features: Tensor) -> Tensor:
-    """[B]: half the mean of d^T H d, d the logits' distance from their mean and H the Hessian there; needs no labels.
+    """[B]: half the mean of d^T H d, where d is the logits' deviation from their mean and H the Hessian there; needs no labels.
 
     d^T (diag(p) - p p^T) d is the variance of d's entries under p.
     """
@@ -50,15 +50,15 @@ def second_order(weights: Tensor, features: Tensor, labels: Tensor) -> Tensor:
 
 
 def regulariser_alone(weights: Tensor, features: Tensor, labels: Tensor) -> Tensor:
-    """[B]: the variance term with the original features, the first of each image's, in place of the mean."""
+    """[B]: the loss on each image's original features, which come first, plus the variance term."""
     return cross_entropy(features[:, 0] @ weights, labels, reduction="none") + variance_term(weights, features)
 
 
 def remainder_bound(weights: Tensor, features: Tensor) -> Tensor:
-    """[B]: what |exact - second_order| cannot exceed: the mean over the transformations of r^3 / (36 sqrt 3).
+    """[B]: an upper bound on |exact - second_order|: the mean over the transformations of r^3 / (36 sqrt 3).
 
-    r is the range of d. The third derivative of log-sum-exp along d is a third central moment of d's entries under some p,
-    and a sixth of it, by Taylor, bounds the rest.
+    r is the range of d's entries. The third derivative of log-sum-exp along d is the third central moment of d's entries under
+    some p, and by Taylor's theorem a sixth of its largest value bounds the remainder.
     """
     logits = features @ weights
     d = logits - logits.mean(1, keepdim=True)

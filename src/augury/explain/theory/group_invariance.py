@@ -1,4 +1,4 @@
-"""Augmentation as averaging over a group: what it does to variance, to the estimator, and where the law is not invariant."""
+"""Augmentation as averaging over a group: its effect on variance and estimators, with and without an invariant distribution."""
 
 from typing import Annotated, Any
 
@@ -26,10 +26,10 @@ def group_invariance(
     repeats: Annotated[int, Interval(10, 500)] = 40,
     seed: Annotated[int, Interval(0)] = 0,
 ) -> Checked:
-    """Averages over the eight symmetries of the square: less variance where the law is invariant, bias where it is not.
+    """Averages over the eight symmetries of the square: less variance if the distribution is invariant, bias if it is not.
 
-    The eight quarter turns and mirrorings act on 12 x 12 pixels without rounding. All of them applied to `images` images make
-    a law that is exactly invariant; the images alone make one that is not. Regressions are repeated on `repeats` samples.
+    The eight rotations and reflections act on 12 x 12 pixels without rounding. Applying all of them to `images` images gives an
+    exactly invariant distribution; the images alone have one that is not. Regressions are repeated on `repeats` samples.
     """
     few = pictures.some(images, 1000, seed)
     grids = pixels(few.train.images, _SIDE).view(-1, _SIDE, _SIDE)
@@ -47,20 +47,20 @@ def group_invariance(
 
 
 def symmetries(grids: Tensor) -> Tensor:
-    """[N,S,S] to [N,8,S,S]: every image under the symmetries of the square; the first is the image."""
+    """[N,S,S] to [N,8,S,S]: every image under the symmetries of the square, starting with the image itself."""
     turned = [grids.rot90(k, (1, 2)) for k in range(4)]
     return torch.stack([*turned, *(each.flip(2) for each in turned)], 1)
 
 
 def ridge_on(orbits: Tensor, labels: Tensor, penalty: float = _PENALTY) -> Tensor:
-    """float64 [p,k]: ridge regression on all versions [n,g,p] of images with labels [n,k], each version of weight 1 / g."""
+    """float64 [p,k]: ridge regression on all versions [n,g,p] of images with labels [n,k], each version with weight 1 / g."""
     rows = orbits.flatten(0, 1)
     gram = rows.T @ rows / orbits.shape[1] + penalty * torch.eye(rows.shape[1], dtype=rows.dtype)
     return torch.linalg.solve(gram, orbits.mean(1).T @ labels)
 
 
 def _averages(orbits: Tensor, seed: int) -> dict[str, float]:
-    """A vector-valued function (a gradient of the logistic loss) of the invariant law, and its average over orbits."""
+    """Compares a gradient of the logistic loss with its orbit averages: mean and covariance under the invariant distribution."""
     generator = torch.Generator().manual_seed(seed)
     weights = torch.randn(orbits.shape[2], generator=generator, dtype=torch.float64)
     values = torch.sigmoid(orbits @ weights)[..., None] * orbits
@@ -84,9 +84,9 @@ def _variance_claim(found: dict[str, float]) -> Claim:
     return Claim(
         "Averaging over the group keeps the mean and lowers the covariance by the mean covariance within orbits, whatever is "
         "averaged.", _SOURCE,
-        "On the invariant law both equalities within 1e-10, and no direction gains variance (eigenvalues at least -1e-10).",
-        f"Means apart by {found['mean']:.1e}, covariances by {found['identity']:.1e}; {100 * found['share']:.0f} % of the variance "
-        "is left.",
+        "On the invariant law both equalities hold within 1e-10, and no direction gains variance (eigenvalues at least -1e-10).",
+        f"Means differ by {found['mean']:.1e}, covariances by {found['identity']:.1e}; {100 * found['share']:.0f} % of the "
+        "variance remains.",
         found["mean"] <= 1e-10 and found["identity"] <= 1e-10 and found["least"] >= -1e-10, found,
     )  # fmt: skip
 
@@ -107,14 +107,14 @@ def _movement(weights: Tensor) -> float:
 def _fixed_claim(found: dict[str, float]) -> Claim:
     return Claim(
         "Trained on whole orbits, an estimator is invariant itself.", _SOURCE,
-        "The symmetries move the ridge weights fitted to all versions by at most 1e-10 of their size; those fitted to the images "
-        "alone they move.",
+        "The symmetries change the ridge weights fitted to all versions by at most 1e-10 of their size, and those fitted to the "
+        "images alone by more.",
         f"{found['augmented']:.1e} and {found['plain']:.2f}.", found["augmented"] <= 1e-10 < found["plain"], found,
     )  # fmt: skip
 
 
 def _risks(orbits: Tensor, repeats: int, seed: int) -> dict[str, Any]:
-    """The error of predictions under the invariant law, for invariant true weights; exact over the law, by sample."""
+    """Each sample's prediction error for invariant true weights, computed exactly under the invariant distribution."""
     flat = orbits.flatten(0, 1)
     moments = flat.T @ flat / len(flat)
     beta = symmetries(torch.randn(1, _SIDE, _SIDE, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))
@@ -137,14 +137,14 @@ def _risk_claim(found: dict[str, Any]) -> Claim:
     wins = sum(r < 1 for r in ratios)
     return Claim(
         "Where the law is invariant, training on orbits lowers the error of a regression.", _SOURCE,
-        "The augmented estimator's error is the lower one on at least 95 % of the samples.",
+        "The augmented estimator has the lower error on at least 95 % of the samples.",
         f"On {wins} of {len(ratios)}; on average {100 * sum(ratios) / len(ratios):.0f} % of the plain one's.",
         wins >= 0.95 * len(ratios), {**found, "ratio": sum(ratios) / len(ratios)},
     )  # fmt: skip
 
 
 def _bias_and_variance(few: Pictures, repeats: int, seed: int) -> dict[str, dict[str, float]]:
-    """Squared bias, variance and accuracy of ridge classifiers on the data as they are, over samples of half the images."""
+    """Squared bias, variance and accuracy of ridge classifiers on the unmodified data, over samples of half the images."""
     train = symmetries(pixels(few.train.images, _SIDE).view(-1, _SIDE, _SIDE)).flatten(2)
     test = pixels(few.test.images, _SIDE)
     targets = torch.nn.functional.one_hot(few.train.labels, few.classes).double()

@@ -1,4 +1,4 @@
-"""The kernel view: what feature averaging and variance regularisation keep of training on augmented data."""
+"""The kernel view: how well feature averaging and variance regularisation approximate training on augmented data."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -47,16 +47,16 @@ def kernel_view(
 ) -> Checked:
     """Exact, first-order and second-order objectives on three kinds of features: losses, predictions, kernel alignment.
 
-    A softmax classifier with weight decay 1e-3 is fitted by L-BFGS to each objective, on pixels, on random Fourier features
-    of them, and on the last features of a LeNet trained on the same `images` un-augmented images. Predictions are compared on
-    `trial` other images, logits averaged over their transformations. Every seed draws images, frequencies and LeNet anew.
+    A softmax classifier with weight decay 1e-3 is fitted by L-BFGS to each objective, on pixels, on their random Fourier
+    features, and on the last features of a LeNet trained on the same `images` un-augmented images. Predictions, with logits
+    averaged over the transformations, are compared on `trial` other images. Every seed draws new images, frequencies and LeNet.
     """
     runs = [_run(pictures, images, trial, seed + k) for k in range(seeds)]
     keys = [(kind, family) for kind in runs[0]["kinds"] for family in _TRAINED_UNDER]
     every = [run["kinds"][kind][family] for run in runs for kind, family in keys]
     return Checked(
-        f"{images} training and {runs[0]['trial']} trial images of {pictures.name}, n = {seeds} seeds from {seed}. Pixels are "
-        f"16 x 16; {2 * _PAIRS} Fourier features; LeNet's 84. Rotation by -15 to 15 degrees and enlargement by up to a quarter.",
+        f"{images} training and {runs[0]['trial']} trial images of {pictures.name}, n = {seeds} seeds from {seed}. Features: "
+        f"16 x 16 pixels, {2 * _PAIRS} Fourier, 84 of LeNet. Rotation by -15 to 15 degrees and enlargement by up to a quarter.",
         (_identity_claim(runs), _objective_claim(every), _prediction_claim(runs, keys), _alignment_claim(runs)),
         (_table(runs, keys), _alignment_table(runs)),
         (_figure(runs, keys),),
@@ -112,7 +112,7 @@ def _kinds(few: Split, classes: int, seed: int) -> dict[str, Features]:
 
 
 def _compare(phi: Tensor, psi: Tensor, labels: Tensor, tried: Tensor, classes: int) -> dict[str, Any]:
-    """The predictions of each objective's classifier, compared with those of the augmented loss."""
+    """Compares the predictions of each objective's classifier with those of the augmented loss."""
     weights: dict[str, Tensor] = {}
     for name, objective in _OBJECTIVES.items():
         start = weights.get("augmented")
@@ -137,14 +137,14 @@ def _scores(features: Features, train: Tensor, test: Tensor, labels: Tensor, tri
 
 
 def _score(train: Tensor, test: Tensor, labels: Tensor, tried: Tensor, classes: int) -> dict[str, float]:
-    """Kernel target alignment on the training images, accuracy in percent of the classifier of these features."""
+    """Kernel target alignment on the training images, and the accuracy in percent of the classifier of these features."""
     weights = fit(lambda w: first_order(w, train[:, None], labels).mean(), (train.shape[1], classes), _DECAY)
     right = ((test @ weights).argmax(1) == tried).double().mean().item()
     return {"alignment": alignment(train, labels), "accuracy": 100 * right}
 
 
 def _identity(images: Tensor, seed: int) -> dict[str, float]:
-    """Inner products of averaged features against the averaged kernel, term by term, on a few images."""
+    """Compares inner products of averaged features with the averaged kernel, computed term by term, on a few images."""
     inputs = torch.stack([pixels(each, 16) for each in transformed(images[:20], "rotation")], 1)
     linear = torch.einsum("bsd,mtd->bm", inputs, inputs) / inputs.shape[1] ** 2
     mean = inputs.mean(1)
@@ -161,8 +161,8 @@ def _identity_claim(runs: list[dict[str, Any]]) -> Claim:
     linear, fourier = (max(run["identity"][key] for run in runs) for key in ("linear", "fourier"))
     return Claim(
         "Averaging features is a kernel: <psi(x), psi(x')> is the mean of k(h_s x, h_t x') over the transformations.", _SOURCE,
-        "For the linear kernel equal within 1e-10 of the largest entry; for the Gaussian kernel within 1 / sqrt(4000), the error "
-        "of 4000 pairs of random features (root mean square).",
+        "For the linear kernel they are equal within 1e-10 of the largest entry; for the Gaussian kernel within 1 / sqrt(4000), "
+        "the root mean square error of 4000 pairs of random features.",
         f"{linear:.1e} and {fourier:.4f} (allowed {4000**-0.5:.4f}), the largest of n = {len(runs)} seeds.",
         linear <= 1e-10 and fourier <= 4000**-0.5, {"linear": linear, "fourier": fourier},
     )  # fmt: skip
@@ -172,9 +172,9 @@ def _objective_claim(every: list[dict[str, Any]]) -> Claim:
     ratios = [abs(each["second"]) / max(abs(each["first"]), 1e-300) for each in every]
     return Claim(
         "Training on augmented data is approximately feature averaging plus a data-dependent variance regularisation.", _SOURCE,
-        "At the weights that minimise the augmented loss, the second order is off by at most half of what the first order is "
-        "off by, and the first order is never above the loss, for all features, augmentations and seeds.",
-        f"Off by {100 * sum(ratios) / len(ratios):.0f} % of the first order's gap on average, {100 * max(ratios):.0f} % at worst.",
+        "At the weights that minimise the augmented loss, the error of the second order is at most half the error of the first "
+        "order, and the first order is never above the loss, for all features, augmentations and seeds.",
+        f"It is {100 * sum(ratios) / len(ratios):.0f} % of the first order's error on average, {100 * max(ratios):.0f} % at worst.",
         max(ratios) <= 0.5 and min(each["first"] for each in every) >= -1e-9, {"ratios": ratios},
     )  # fmt: skip
 
@@ -185,7 +185,7 @@ def _prediction_claim(runs: list[dict[str, Any]], keys: list[tuple[str, str]]) -
              for name in _OBJECTIVES}  # fmt: skip
     first, second, none = (means[name] for name in ("first order", "second order", "no augmentation"))
     return Claim(
-        "A classifier fitted to the approximation predicts as one fitted to augmented data; the second order is the better one.",
+        "A classifier fitted to the approximation predicts like one fitted to augmented data; the second order is the better one.",
         _SOURCE,
         f"On average over features, augmentations and seeds the first order agrees on at least {100 * _FIRST:.0f} % of the trial "
         f"images, the second on {100 * _SECOND:.0f} %; the KL divergence of predictions falls from none to first to second order.",
@@ -235,7 +235,7 @@ def _table(runs: list[dict[str, Any]], keys: list[tuple[str, str]]) -> Table:
         *(f"{n}, %" for n in list(_OBJECTIVES)[1:]),
     )
     caption = (
-        "Gaps of the first and second order in nats at the weights of the augmented loss; then predictions that agree with its own."
+        "Gaps of the first and second order, in nats, at the weights of the augmented loss; then the share of equal predictions."
     )
     return Table("Objectives and predictions", columns, tuple(rows), caption)
 
@@ -260,5 +260,5 @@ def _figure(runs: list[dict[str, Any]], keys: list[tuple[str, str]]) -> Figure:
     }
     html = dot_panel("KL divergence of predictions, nats", labels, series, log=True)
     return Figure(
-        "How close predictions come to those of the augmented loss", html, "Means over the seeds, from lowest to highest."
+        "How close predictions are to those of the augmented loss", html, "Means over the seeds; lines span lowest to highest."
     )

@@ -1,4 +1,4 @@
-"""Features that stand for kernels, averaged over transformations, and how well a kernel fits the labels."""
+"""Features that approximate kernels, kernels averaged over transformations, and the alignment of kernels with labels."""
 
 import torch
 from torch import Tensor, nn
@@ -7,9 +7,9 @@ from augury.core.noise import Noise
 
 
 def fourier_features(inputs: Tensor, gamma: float, pairs: int, seed: int) -> Tensor:
-    """float64 [N, 2 * pairs]: random Fourier features of exp(-gamma |x - x'|^2), whose inner products tend to it.
+    """float64 [N, 2 * pairs]: random Fourier features, whose inner products approximate exp(-gamma |x - x'|^2).
 
-    Rahimi and Recht 2007: frequencies are normal with variance 2 gamma; sines and cosines, over the root of their number.
+    Rahimi and Recht 2007: sines and cosines divided by sqrt(pairs), with normal frequencies of variance 2 gamma.
     """
     uniform = Noise.of(seed, torch.arange(inputs.shape[1])).fold("fourier").uniform(2 * pairs).double()
     radius = (-2 * torch.log1p(-uniform[:, :pairs])).sqrt()
@@ -19,7 +19,7 @@ def fourier_features(inputs: Tensor, gamma: float, pairs: int, seed: int) -> Ten
 
 
 def averaged_kernel(left: Tensor, right: Tensor, gamma: float) -> Tensor:
-    """float64 [B,M]: the mean over s and t of exp(-gamma |h_s x - h_t x'|^2), inputs [B,T,D] and [M,T,D], term by term."""
+    """float64 [B,M]: the mean over s and t of exp(-gamma |h_s x - h_t x'|^2) for inputs [B,T,D] and [M,T,D], term by term."""
     count = left.shape[1]
     total = torch.zeros(len(left), len(right), dtype=torch.float64)
     for s in range(count):
@@ -29,9 +29,9 @@ def averaged_kernel(left: Tensor, right: Tensor, gamma: float) -> Tensor:
 
 
 def alignment(features: Tensor, labels: Tensor) -> float:
-    """The kernel target alignment, from 0 to 1 for kernels without negative entries: <K, Y> / (|K|_F |Y|_F).
+    """The kernel target alignment <K, Y> / (|K|_F |Y|_F), in [0, 1] for kernels without negative entries.
 
-    Y is 1 for pairs of one class (Cristianini et al. 2001, with Dao et al.'s target). features [N,D].
+    Y is 1 for pairs of the same class, else 0 (Cristianini et al. 2001, with Dao et al.'s target). features: [N,D].
     """
     kernel = features @ features.T
     same = (labels[:, None] == labels[None, :]).double()
@@ -39,7 +39,7 @@ def alignment(features: Tensor, labels: Tensor) -> float:
 
 
 class LeNet(nn.Module):
-    """LeCun et al. 1998 for 32x32: 6 and 16 maps, 120 and 84 features; `features` is what the head is given."""
+    """LeNet for 32x32 (LeCun et al. 1998): 6 and 16 maps, 120 and 84 features; `features` returns the head's inputs."""
 
     def __init__(self, classes: int, seed: int) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class LeNet(nn.Module):
             nn.init.uniform_(parameter, -bound, bound, generator=generator)
 
     def features(self, images: Tensor) -> Tensor:
-        """float32 [N,84] of float32 [N,1,32,32]."""
+        """float32 [N,84] from float32 [N,1,32,32]."""
         found: Tensor = self.body(images)
         return found
 
@@ -65,7 +65,7 @@ class LeNet(nn.Module):
 
 
 def trained_lenet(images: Tensor, labels: Tensor, classes: int, seed: int, epochs: int = 15) -> LeNet:
-    """A LeNet trained on float32 [N,1,32,32]: batches of 64, SGD with momentum 0.9, rate 0.02 falling to 0, decay 1e-3."""
+    """A LeNet trained on float32 [N,1,32,32]: batches of 64, SGD with momentum 0.9, rate 0.02 decaying to 0, weight decay 1e-3."""
     network = LeNet(classes, seed)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.02, momentum=0.9, weight_decay=1e-3)
     for epoch in range(epochs):

@@ -1,4 +1,4 @@
-"""The linear model: what points outside the span add, what same-class mixing shrinks, when compositions hurt."""
+"""The linear model: the gain from points outside the span, the effect of same-class mixing, and when compositions hurt."""
 
 import math
 from typing import Annotated, Any, get_args
@@ -43,11 +43,11 @@ def linear_model(
     epochs: Annotated[int, Interval(1, 1000)] = 160,
     seed: Annotated[int, Interval(0)] = 0,
 ) -> Checked:
-    """Ridge regression with more dimensions than points: what label-invariant points, same-class mixes and compositions do.
+    """Ridge regression with more dimensions than points: effects of label-invariant points, same-class mixes and compositions.
 
-    Points outside the span, points inside it and compositions are tried on `problems` random problems (40 points in a 20 of
-    100 dimensions, penalty 40 times 0.5); same-class mixing on `images` training images, by ridge regression of their pixels
-    in closed form and by `networks` networks with one hidden layer that differ in the seed, after `epochs` epochs.
+    Points outside the span, points inside it and compositions are tested on `problems` random problems (40 points in 20 of 100
+    dimensions, penalty 40 times 0.5); same-class mixing on `images` training images, by ridge regression on their pixels in
+    closed form and by `networks` networks with one hidden layer that differ in the seed, after `epochs` epochs.
     """
     few = pictures.some(images, 1000, seed)
     outside = [_added(seed + k) for k in range(problems)]
@@ -70,7 +70,7 @@ def linear_model(
 
 
 def _added(seed: int) -> dict[str, float]:
-    """How the error changes when the part of F x outside, or inside, the span is added with its consistent label."""
+    """How the error changes if the part of F x outside, or inside, the span is added with its consistent label."""
     generator = torch.Generator().manual_seed(seed)
     problem = Problem.draw(_POINTS, _DIMENSIONS, _RANK, generator)
     inputs, beta, penalty = problem.inputs, problem.beta, _LAMBDA * _POINTS
@@ -97,8 +97,8 @@ def _outside_claim(found: list[dict[str, float]]) -> Claim:
     return Claim(
         "A label-invariant transformation that leaves the span of the data reduces the ridge estimator's error by about "
         "2 <z, beta>^2 / (lambda n), z = P_perp F x.", _SOURCE,
-        "Every gain is at least -1e-12, and all together lie within 5 % of the first order.",
-        f"Least gain {gains.min():.1e}; all together {100 * ratio:.1f} % of the first order (n = {len(found)} problems).",
+        "Every gain is at least -1e-12, and their sum is within 5 % of the first order.",
+        f"Smallest gain {gains.min():.1e}; their sum is {100 * ratio:.1f} % of the first order (n = {len(found)} problems).",
         bool(gains.min() >= -1e-12) and abs(ratio - 1) <= 0.05, {"ratio": ratio, "problems": found},
     )  # fmt: skip
 
@@ -106,7 +106,7 @@ def _outside_claim(found: list[dict[str, float]]) -> Claim:
 def _inside_claim(found: list[dict[str, float]]) -> Claim:
     worst = max(f["inside_outside"] for f in found)
     return Claim(
-        "A point inside the span adds nothing to what the estimator knows outside it.", _SOURCE,
+        "A point inside the span does not change the estimator outside it.", _SOURCE,
         "Adding the part of F x inside the span changes the error outside it by at most 1e-10.",
         f"Largest change {worst:.1e} over {len(found)} problems.", worst <= 1e-10, {"largest_change": worst},
     )  # fmt: skip
@@ -117,7 +117,7 @@ def _variances(few: Pictures, seed: int) -> dict[str, Any]:
     inputs, queries = pixels(few.train.images, 16), pixels(few.test.images, 16)
     labels = few.train.labels
     many = [same_class_mixing(labels, generator) for _ in range(_MIXES)]
-    # As many rows of weight 1/20: their moments are the mean of twenty draws'.
+    # Rows of all draws, with squared weights of 1/20, so that their moments are the mean of the draws'.
     averaged = torch.cat(many) / _MIXES**0.5
     counts = torch.bincount(labels, minlength=few.classes)
     means = torch.zeros(few.classes, inputs.shape[1], dtype=torch.float64).index_add_(0, labels, inputs) / counts[:, None].clamp(
@@ -125,7 +125,7 @@ def _variances(few: Pictures, seed: int) -> dict[str, Any]:
     )
     centred = inputs - means[labels]
     ratios = [((mixing @ centred).square().sum() / centred.square().sum()).item() for mixing in many]
-    # Without replacement partners of a class of m images lean against each other by 1 / (m - 1).
+    # Partners are drawn without replacement, so within a class of m images they correlate by -1 / (m - 1).
     share = (centred.square().sum(1) * (2 - 1 / (counts[labels] - 1).clamp(min=1)) / 3).sum() / centred.square().sum()
     centre = inputs.mean(0)
     rows = []
@@ -139,8 +139,8 @@ def _moment_claim(found: dict[str, Any]) -> Claim:
     ratio = sum(found["moment"]) / len(found["moment"])
     return Claim(
         "Same-class mixup shrinks the data relative to the L2 term.", _SOURCE,
-        "About the class mean the mixes' second moment is E[a^2 + (1 - a)^2] = 2/3 of the images' (less 1/(3 (m - 1)) for partners "
-        "without replacement among m), within 0.03 over 20 draws.",
+        "About the class mean the mixes' second moment is E[a^2 + (1 - a)^2] = 2/3 of the images' (minus 1/(3 (m - 1)) for "
+        "partners drawn without replacement among m), within 0.03 over 20 draws.",
         f"{ratio:.3f}, expected {found['expected']:.3f}.", abs(ratio - found["expected"]) <= 0.03,
         {"ratios": found["moment"], "expected": found["expected"]},
     )  # fmt: skip
@@ -152,7 +152,7 @@ def _variance_claim(found: dict[str, Any]) -> Claim:
         "So same-class mixup lowers the variance of the ridge estimator's predictions.",
         _SOURCE,
         f"With the mean over {_MIXES} draws of a mix per image, and the same penalty per row, the variance over label noise "
-        "falls at every penalty. (One draw alone weights the images unequally; a training draws anew each epoch.)",
+        "falls at every penalty. (A single draw weights the images unequally; training draws anew each epoch.)",
         "; ".join(f"{decay:g}: {100 * ratio:.1f} %" for decay, ratio in ratios.items()) 
         + " of that without mixes; with a single draw "
         + ", ".join(f"{100 * row['once'] / row['plain']:.0f} %" for row in found["rows"]) + ".",
@@ -165,7 +165,7 @@ def _variance_table(found: dict[str, Any], few: Pictures) -> Table:
         (f"{v['decay']:g}", *(f"{v[key]:.4f}" for key in ("plain", "once", "mixed")), v["mixed"] / v["plain"])
         for v in found["rows"]
     ]
-    columns = ("penalty per row", "data alone", "one draw of mixes", f"mean of {_MIXES} draws", "ratio of the last")
+    columns = ("penalty per row", "data alone", "one draw of mixes", f"mean of {_MIXES} draws", "mean over data alone")
     caption = f"{few.name}, 16 x 16 pixels, {len(few.train.labels)} images; mean over {len(few.test.labels)} test images."
     return Table("Variance of ridge predictions per unit of label noise", columns, tuple(rows), caption, digits=3)
 
@@ -184,8 +184,8 @@ def _network_claim(found: dict[str, float]) -> Claim:
     ratio, alone = found["add"] / found["none"], found["replace"] / found["none"]
     return Claim(
         "Adding mixes of same-class digits reduces the variance (instability) of a trained network's predictions.", _SOURCE,
-        f"The variance of predicted probabilities over seeds is at most {_INSTABILITY:g} of that without mixes, once trainings "
-        "have converged. (Changed after the first run, which took 40 epochs, and mixes in place of the images; the tolerance was "
+        f"The variance of predicted probabilities over seeds is at most {_INSTABILITY:g} of that without mixes, once training "
+        "has converged. (Changed after the first run, which used 40 epochs, and mixes in place of the images; the tolerance was "
         "kept.)",
         f"{found['add']:.5f} against {found['none']:.5f}: {100 * ratio:.0f} %; with mixes in place of the images "
         f"{100 * alone:.0f} % (n = {found['networks']:.0f} seeds each).",
@@ -194,8 +194,8 @@ def _network_claim(found: dict[str, float]) -> Claim:
 
 
 def _compositions(seed: int, steps: int = 17) -> list[dict[str, float]]:
-    """F1 leaves the span along beta's own direction there and keeps the label; F2 turns that part by an angle, and the point
-    keeps F1's label."""
+    """Gains of compositions F2 F1 by angle: F1 leaves the span in beta's direction outside it and keeps the label; F2 rotates
+    that part by the angle, and the point keeps F1's label."""
     generator = torch.Generator().manual_seed(seed)
     problem = Problem.draw(_POINTS, _DIMENSIONS, _RANK, generator)
     inputs, beta, penalty = problem.inputs, problem.beta, _LAMBDA * _POINTS
@@ -225,7 +225,7 @@ def _composition_claim(sweep: list[dict[str, float]]) -> Claim:
         "A composition of label-invariant transformations can help or hurt, by the sign of <P_perp F2 F1 x, beta> against its "
         "label.",
         _SOURCE,
-        "Where the overlap is at least 0.2 in size the gain has its sign; every gain equals the closed form within 1e-9.",
+        "If the overlap is at least 0.2 in size, the gain has its sign; every gain equals the closed form within 1e-9.",
         f"{agree} of {len(clear)} signs agree; gains from {min(s['gain'] for s in sweep):+.4f} to "
         f"{max(s['gain'] for s in sweep):+.4f}, largest difference from the closed form {worst:.1e}.",
         agree == len(clear) and worst <= 1e-9, {"sweep": sweep},
@@ -240,11 +240,11 @@ def _figure(outside: list[dict[str, float]], sweep: list[dict[str, float]]) -> F
     turns: dict[str, list[Point]] = {n: [(s["overlap"], s[k], s[k], s[k]) for s in sweep] for n, k in names.items()}
     panels = [
         line_panel("One point outside the span", {"closed form": line, "measured": measured},
-                   ("2 <z, beta>² / (λ n)", "error less"), log="xy"),
-        line_panel("A composition", turns, ("cosine of the overlap", "error less")),
+                   ("2 <z, beta>² / (λ n)", "reduction of the error"), log="xy"),
+        line_panel("A composition", turns, ("cosine of the overlap", "reduction of the error")),
     ]  # fmt: skip
     caption = (
-        "How much the squared error of the estimator falls when one point is added. Left: a dot per problem, on the line where the "
-        "first order is exact. Right: below zero the composition hurts."
+        "Reduction of the estimator's squared error by one added point. Left: a dot per problem, on the line if the first order "
+        "is exact. Right: below zero the composition hurts."
     )
     return Figure("What a point adds", side_by_side(panels, list(names)), caption)

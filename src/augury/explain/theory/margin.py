@@ -1,4 +1,4 @@
-"""The margin that augmentation enforces: how many points around an image keep every separator away from it."""
+"""The margin that augmentation enforces: how many added points around an image keep every separator away from it."""
 
 import math
 from typing import Annotated, Any
@@ -29,11 +29,11 @@ _HULLS = tuple((d, n) for d in (2, 3, 4, 5) for n in (16, 32, 64, 128))
 def margin(
     pictures: Pictures, *, draws: Annotated[int, Interval(20, 2000)] = 200, seed: Annotated[int, Interval(0)] = 0
 ) -> Checked:
-    """The margin that correctly classified points at distance r around an image enforce: r / d of a simplex, 0 of d points.
+    """The margin enforced by correctly classified points at distance r from an image: r / d for a simplex, 0 for d points.
 
-    An image keeps a margin from every separator that classifies the added points right: the radius of the largest ball around it
-    inside their convex hull. Checked for regular simplices, for random points on a sphere (`draws` each), and for perceptrons
-    on two classes of the data.
+    Every separator that classifies the added points correctly has at least this margin at the image: the radius of the largest
+    ball around it inside their convex hull. Checked for regular simplices, for random points on a sphere (`draws` each), and for
+    perceptrons on two classes of the data.
     """
     simplices = [_simplex_margin(d, seed) for d in range(2, 13)]
     few = [_few(d, seed + k) for d in (2, 5, 20) for k in range(draws // 10)]
@@ -50,7 +50,7 @@ def margin(
 
 
 def simplex(dimensions: int) -> Tensor:
-    """float64 [d+1,d]: the corners of a regular simplex at distance 1 from the origin, its centre."""
+    """float64 [d+1,d]: the corners of a regular simplex centred at the origin, at distance 1 from it."""
     corners = torch.eye(dimensions + 1, dtype=torch.float64) - 1 / (dimensions + 1)
     basis = torch.linalg.svd(corners).Vh[:dimensions]
     found = corners @ basis.T
@@ -58,21 +58,21 @@ def simplex(dimensions: int) -> Tensor:
 
 
 def enforced(points: Tensor) -> float:
-    """The least distance from the origin of a hyperplane with all points [n,d] on one side or on it; 0 where one can touch it.
+    """The least distance from the origin to a hyperplane with all points [n,d] on one side or on it; 0 if one can touch it.
 
-    This is the distance to the nearest facet of the convex hull, if the hull holds the origin inside.
+    This is the distance to the nearest facet of the convex hull if the origin is inside the hull.
     """
     hull = ConvexHull(points.numpy())
     return max(0.0, float((-hull.equations[:, -1]).min()))
 
 
 def wendel(points: int, dimensions: int) -> float:
-    """The chance that the hull of so many independent points of a symmetric law holds the origin inside (Wendel 1962)."""
+    """Probability that the hull of `points` independent draws of a symmetric distribution contains the origin (Wendel 1962)."""
     return 1 - sum(math.comb(points - 1, k) for k in range(dimensions)) / 2 ** (points - 1)
 
 
 def touched(points: Tensor) -> bool:
-    """Whether a hyperplane through the origin has all points on one side: by linear programming, w . p >= 1 for all."""
+    """Whether some hyperplane through the origin has all points on one side, by linear programming: w . p >= 1 for all p."""
     found = linprog(np.zeros(points.shape[1]), A_ub=-points.numpy(), b_ub=-np.ones(len(points)), bounds=(None, None))
     return bool(found.status == 0)
 
@@ -85,7 +85,7 @@ def _sphere(count: int, dimensions: int, generator: torch.Generator) -> Tensor:
 def _simplex_margin(dimensions: int, seed: int) -> dict[str, float]:
     corners = simplex(dimensions)
     normals = _sphere(2000, dimensions, torch.Generator().manual_seed(seed))
-    # A separator with normal w that just classifies all corners right passes at the least w . corner.
+    # A separator with normal w that just classifies all corners correctly passes through the corner with the least w . corner.
     tried = (-(normals @ corners.T).min(1).values).min().item()
     # The facet opposite a corner has that corner's direction as its normal.
     facets = -(corners @ corners.T).min(1).values
@@ -99,13 +99,13 @@ def _simplex_claim(found: list[dict[str, float]]) -> Claim:
     return Claim(
         "The d + 1 corners of a simplex of radius r around a point enforce a margin of r / d, and no more.", _SOURCE,
         "The separators along the facets have margin r / d within 1e-12; none of 2,000 random ones has less.",
-        f"Facets off by at most {off:.1e}; random separators at least {below:+.3f} r above, in 2 to 12 dimensions.",
+        f"Facets differ by at most {off:.1e}; random separators are at least {below:+.3f} r above, in 2 to 12 dimensions.",
         off <= 1e-12 and below >= -1e-12, {"dimensions": found},
     )  # fmt: skip
 
 
 def _few(dimensions: int, seed: int) -> float:
-    """The least w . p of the separator through the origin that d random points leave possible; positive where it classifies."""
+    """The least w . p of a separator through the origin solved for d random points; positive if it classifies all of them."""
     points = _sphere(dimensions, dimensions, torch.Generator().manual_seed(seed))
     normal = torch.linalg.solve(points, torch.ones(dimensions, dtype=torch.float64))
     return (points @ normal).min().item()
@@ -132,8 +132,8 @@ def _wendel_claim(found: list[dict[str, float]]) -> Claim:
 
     worst = max(map(apart, found))
     return Claim(
-        "Random points on a sphere enforce a positive margin with the chance 1 - 2^(1-n) sum_{k<d} C(n-1, k): about 2 d points "
-        "make it an even chance.", _SOURCE,
+        "Random points on a sphere enforce a positive margin with probability 1 - 2^(1-n) sum_{k<d} C(n-1, k), which is one half "
+        "for about 2 d points.", _SOURCE,
         "The share of draws is within 4 standard errors of it for every pair of dimensions and points.",
         "; ".join(f"d={f['dimensions']} n={f['points']}: {f['share']:.2f} ({f['expected']:.2f})" for f in found)
         + f"; at most {worst:.1f} standard errors.",
@@ -151,9 +151,9 @@ def _bound_claim(found: list[dict[str, float]]) -> Claim:
     means = {pair: _mean(found, *pair) for pair in _HULLS}
     falling = all(means[d, n] > means[d + 1, n] for d, n in _HULLS if (d + 1, n) in means)
     return Claim(
-        "Random points at distance r enforce at most r sqrt(2 ln n / d): a fixed share of r takes a number of points that is "
+        "Random points at distance r enforce at most r sqrt(2 ln n / d): a fixed share of r needs a number of points that is "
         "exponential in d.", _SOURCE,
-        "No draw is above the bound, and at every number of points the mean margin falls with the dimension.",
+        "No draw is above the bound, and for every number of points the mean margin falls with the dimension.",
         f"At most {100 * nearest:.0f} % of the bound (or of r); with 128 points "
         + ", ".join(f"{means[d, 128]:.2f} r in {d}" for d in (2, 3, 4, 5)) + " dimensions.",
         nearest <= 1 + 1e-12 and falling, {"hulls": found},
@@ -173,7 +173,7 @@ def _hull_table(found: list[dict[str, float]]) -> Table:
 
 
 def _perceptrons(pictures: Pictures, seed: int) -> dict[str, Any]:
-    """The least margin at the images of perceptrons that classify everything right, with and without the simplices."""
+    """The least margin at the images of perceptrons that classify everything correctly, with and without the simplices."""
     if pictures.classes < 2:
         raise InputError("DATA: the margin needs images of two classes")
     rows = ((pictures.train.labels == 0) | (pictures.train.labels == 1)).nonzero()[:, 0][:40]
@@ -201,7 +201,7 @@ def _perceptron_claim(found: dict[str, Any]) -> Claim:
     plain = min(found["plain"], default=float("nan"))
     return Claim(
         "A separator trained on images with simplices around them keeps the margin r / d from every image.", _SOURCE,
-        "The least margin of ten perceptrons that classify everything right is at least r / d.",
+        "The least margin of those of ten perceptrons that classify everything correctly is at least r / d.",
         f"{least:.4f} against {found['expected']:.4f} (n = {len(found['simplex'])}); without the simplices {plain:.4f} "
         f"(n = {len(found['plain'])}).",
         least >= found["expected"] - 1e-9, found,

@@ -1,4 +1,4 @@
-"""Augmentation as a Markov chain, and nearest neighbours on what it draws."""
+"""Augmentation as a Markov chain, and nearest neighbours on its draws."""
 
 import math
 from typing import Annotated
@@ -16,7 +16,7 @@ from augury.explain.theory.chain import absorbing, close, neighbour_votes, sampl
 from augury.explain.theory.claim import Checked, Claim, Pictures, pixels
 
 _SOURCE = "Dao et al. 2019, section 3; Automating the Art of Data Augmentation, part III"
-# Mirror, mirror upside down, turn by a quarter: states close after eight, and the last does not commute with the first two.
+# Horizontal flip, vertical flip, quarter turn: each image has eight states, and the last does not commute with the first two.
 _WEIGHTS = (0.3, 0.2, 0.5)
 _SHARE = 0.01
 _CHANCE = 1e-6
@@ -37,12 +37,12 @@ def markov_chain(
     draws: Annotated[int, Interval(10_000, 2_000_000)] = 256_000,
     seed: Annotated[int, Interval(0)] = 0,
 ) -> Checked:
-    """A random sequence of transformations, its law in closed form, and nearest neighbours on what it draws.
+    """A random sequence of transformations, its distribution in closed form, and nearest neighbours on its draws.
 
-    A chain starts in one of the training images, is moved by a transformation drawn at every step, and stops with chance
-    `stop` before each. Mirroring (0.3), mirroring upside down (0.2) and a quarter turn (0.5) make eight states of each of
-    `images` images, so the law is the solution of a linear system. `queries` test images are classified by k-nearest-neighbour
-    voting on growing numbers of draws, k being 1 % of them, and by the kernel classifier that this tends to.
+    A chain starts at one of the training images, stops with probability `stop` before each step, and otherwise applies a
+    randomly drawn transformation. A horizontal flip (0.3), a vertical flip (0.2) and a quarter turn (0.5) give eight states for
+    each of `images` images, so the distribution solves a linear system. `queries` test images are classified by k-nearest-neighbour
+    voting on growing numbers of draws, with k 1 % of them, and by the kernel classifier that is the limit.
     """
     few = pictures.some(images, queries, seed)
     images_seen, labels = _different(few.train.images, few.train.labels)
@@ -74,9 +74,9 @@ def markov_chain(
         )  # fmt: skip
     accuracy = (kernel_votes.argmax(1) == few.test.labels).double().mean().item()
     return Checked(
-        f"{len(labels)} images of {few.name} and what mirroring and quarter turns make of them, {len(states)} states; chains stop "
-        f"with chance {stop:g} before every step. {draws:,} chains were run (seed {seed}). Neighbours are by the distance of "
-        f"pixels, for {len(few.test.labels)} test images; the kernel classifier has {100 * accuracy:.1f} % of them right.",
+        f"{len(labels)} images of {few.name} with their flips and quarter turns, {len(states)} states; chains stop with "
+        f"probability {stop:g} before every step. {draws:,} chains were run (seed {seed}). Neighbours are by the distance of "
+        f"pixels, for {len(few.test.labels)} test images; the kernel classifier is {100 * accuracy:.1f} % accurate on them.",
         _claims(steps, len(states)),
         (_table(steps),),
         (_figure(steps),),
@@ -89,16 +89,16 @@ def _claims(steps: list[dict[str, float]], states: int) -> tuple[Claim, ...]:
     return (
         Claim(
             "The chain's absorbing distribution is stop * start * (I - (1 - stop) P)^-1.", _SOURCE,
-            f"At every number N of draws, half the sum of |seen - law| over the {states} states is at most "
-            f"sqrt(states / N) / 2 + sqrt(ln(1/{_CHANCE:g}) / (2 N)), which a sampler of that law exceeds once in a million.",
+            f"For every number N of draws, half the sum of |seen - law| over the {states} states is at most "
+            f"sqrt(states / N) / 2 + sqrt(ln(1/{_CHANCE:g}) / (2 N)), exceeded by a sampler of that law at most once in a million.",
             f"{last['law']:.4f} at N = {last['draws']:,} (allowed {last['law_allowed']:.4f}); "
             + ", ".join(f"{s['law']:.3f} of {s['law_allowed']:.3f}" for s in steps[:-1]) + " at the smaller ones.",
             all(s["law"] <= s["law_allowed"] for s in steps), {"steps": steps},
         ),
         Claim(
             "k-nearest neighbours on the augmented data is asymptotically a kernel classifier.", _SOURCE,
-            f"The root mean square distance of the votes is at most 1 / sqrt(k) at every k, falls with the number of draws to the "
-            f"power -1/2 within {_SLOPE}, and at the most draws at least {100 * _AGREE:.0f} % of the predictions agree.",
+            f"The root mean square distance of the votes is at most 1 / sqrt(k) for every k, falls with the number of draws to the "
+            f"power -1/2 within {_SLOPE}, and with the most draws at least {100 * _AGREE:.0f} % of the predictions agree.",
             f"Distance {last['votes']:.4f} at k = {last['k']:,} (allowed {last['votes_allowed']:.4f}), power {slope:.3f}, "
             f"{100 * last['agreement']:.1f} % agree.",
             all(s["votes"] <= s["votes_allowed"] for s in steps) and abs(slope + 0.5) <= _SLOPE and last["agreement"] >= _AGREE,
@@ -108,12 +108,12 @@ def _claims(steps: list[dict[str, float]], states: int) -> tuple[Claim, ...]:
 
 
 def _allowed(states: int, draws: int) -> float:
-    """The mean total variation distance of `draws` draws is below sqrt(states / draws) / 2; the rest is McDiarmid's."""
+    """The mean total variation distance of `draws` draws is below sqrt(states / draws) / 2; McDiarmid bounds the deviation."""
     return 0.5 * math.sqrt(states / draws) + math.sqrt(math.log(1 / _CHANCE) / (2 * draws))
 
 
 def _different(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Without repeated images."""
+    """Removes repeated images."""
     seen: dict[bytes, int] = {}
     for row, image in enumerate(images):
         seen.setdefault(image.numpy().tobytes(), row)
@@ -148,5 +148,5 @@ def _figure(steps: list[dict[str, float]]) -> Figure:
         line_panel(title, {"allowed": line(f"{key}_allowed"), "measured": line(key)}, ("draws", "distance"), log="xy")
         for title, key in (("From the law of the chain", "law"), ("From the kernel classifier's votes", "votes"))
     ]
-    caption = "Left: half the summed difference between how often a state was reached and its chance. Right: between votes."
+    caption = "Left: half the sum of differences between states' frequencies and probabilities. Right: distance of votes."
     return Figure("Draws against closed forms", side_by_side(panels, ["allowed", "measured"]), caption)

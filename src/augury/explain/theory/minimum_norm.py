@@ -1,4 +1,4 @@
-"""When points that the true function fits still hurt: minimum-norm interpolation, and X-regularisation as the remedy."""
+"""When consistently labelled points still hurt: minimum-norm interpolation, and X-regularisation as the remedy."""
 
 from typing import Annotated, Any
 
@@ -26,8 +26,8 @@ def minimum_norm(
 ) -> Checked:
     """Linear regression without noise: rotated images with consistent labels can raise the error; X-regularisation cannot.
 
-    A problem draws 40 images, rotates ten of them by 15 degrees, and draws the true weights. The estimator interpolates with the
-    smallest norm. The error is measured under the second moments of all images of the data, and under the identity.
+    A problem draws 40 images, rotates ten of them by 15 degrees, and draws the true weights. The estimator is the interpolant of
+    smallest norm. Its error is measured under the second moments of all images of the data, and under the identity.
     """
     every = pixels(pictures.train.images, _SIDE)
     centre = every.mean(0)
@@ -44,33 +44,33 @@ def minimum_norm(
 
 
 def interpolate(inputs: Tensor, beta: Tensor) -> Tensor:
-    """float64 [p]: the weights of smallest norm that give X beta on the rows of X, which is beta's projection onto their span."""
+    """float64 [p]: the weights of smallest norm that predict X beta on the rows of X, i.e. beta's projection onto their span."""
     _, values, right = torch.linalg.svd(inputs, full_matrices=False)
     basis = right[values > values.max() * 1e-10]
     return basis.T @ (basis @ beta)
 
 
 def error_of(estimate: Tensor, beta: Tensor, moments: Tensor) -> float:
-    """(b - beta)^T S (b - beta): the mean squared error of predictions on inputs of second moments S [p,p]."""
+    """(b - beta)^T S (b - beta): the mean squared error of predictions on inputs with second moments S [p,p]."""
     gap = estimate - beta
     return (gap @ moments @ gap).item()
 
 
 def change(standard: Tensor, augmented: Tensor, beta: Tensor, moments: Tensor) -> float:
-    """By how much the added points change the error: -(w^T S w + 2 w^T S v).
+    """The change of the error by the added points: -(w^T S w + 2 w^T S v).
 
-    w is what the added points teach of beta, v what is still missing. The points hurt where 2 w^T S v < -w^T S w, which needs an
-    S that couples the two: with S = I they are orthogonal and the change is -|w|^2.
+    w is the part of beta that the added points reveal, v the part still missing. The points hurt if 2 w^T S v < -w^T S w, which
+    requires S to couple the two: for S = I they are orthogonal and the change is -|w|^2.
     """
     taught, missing = augmented - standard, beta - augmented
     return -(taught @ moments @ taught + 2 * taught @ moments @ missing).item()
 
 
 def x_regularised(inputs: Tensor, standard: Tensor, augmented: Tensor, moments: Tensor) -> Tensor:
-    """The weights that fit all of X [n,p] and predict, under the moments S, as nearly as possible what `standard` predicts.
+    """The weights that fit all of X [n,p] and whose predictions, under the moments S, are closest to those of `standard`.
 
-    The least (b - standard)^T S (b - standard) over interpolating b, in closed form over the null space of X. Where S is
-    singular the least-squares solution of smallest norm is taken.
+    Minimises (b - standard)^T S (b - standard) over interpolating b, in closed form over the null space of X; if S is
+    singular, with the step of smallest norm.
     """
     _, values, right = torch.linalg.svd(inputs, full_matrices=True)
     null = right[int((values > values.max() * 1e-10).sum()) :].T
@@ -110,8 +110,8 @@ def _hurt_claim(found: list[dict[str, Any]]) -> Claim:
     return Claim(
         "Points that the true function fits can raise the error of the minimum-norm estimator: exactly where 2 w^T S v < -w^T S w.",
         _SOURCE,
-        "The change of the error equals the closed form within 1e-9 of the error, and it is a rise on some problems.",
-        f"Largest difference {worst:.1e}; a rise on {hurting} of {len(each)} problems, at most by "
+        "The change of the error equals the closed form within 1e-9 of the error, and it is an increase on some problems.",
+        f"Largest difference {worst:.1e}; an increase on {hurting} of {len(each)} problems, by at most "
         f"{100 * max(e['augmented'] / e['standard'] - 1 for e in each):.1f} %.",
         worst <= 1e-9 and hurting > 0, {"difference": worst, "rises": hurting, "problems": each},
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Many small networks trained at once, one per seed, with and without mixing images of one class."""
+"""Many small networks trained at once, one per seed, with and without mixing images of the same class."""
 
 from typing import Literal
 
@@ -23,9 +23,9 @@ def ensemble(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Weights and biases of `seeds` networks with one hidden layer, [S,D,H], [S,1,H], [S,H,C], [S,1,C], in float32.
 
-    A seed sets the first weights, the order and the mixes. SGD with momentum 0.9, rate 0.1 falling to 0, batches of 50.
-    mix: in every batch each image is mixed with another of its class (of the whole part), weight uniform in [0, 1]; the mixes
-    take the images' place, or are added to them.
+    A seed sets the initial weights, the order and the mixes. SGD with momentum 0.9, rate 0.1 decaying to 0, batches of 50.
+    mix: each image of a batch is mixed with an image of its class (from the whole part), with a weight uniform in [0, 1]; the
+    mixes replace the images or are added to them.
     """
     inputs, sizes = inputs.float(), (inputs.shape[1], hidden, classes)
     made = [_first(sizes, seed) for seed in range(seeds)]
@@ -51,7 +51,7 @@ def ensemble(
                 target = target if mix == "replace" else torch.cat([target, target], 1)
             optimiser.zero_grad()
             logits = _logits(weights, batch)
-            # Summed over seeds, so that each network has its own loss; their weights do not meet.
+            # Summed over seeds, so that each network has the gradient of its own loss.
             (torch.nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten()) * seeds).backward()
             optimiser.step()
     one, two, three, four = (weight.detach() for weight in weights)
@@ -59,12 +59,12 @@ def ensemble(
 
 
 def probabilities(weights: tuple[Tensor, Tensor, Tensor, Tensor], inputs: Tensor) -> Tensor:
-    """float32 [S,N,C]."""
+    """Predicted probabilities, float32 [S,N,C]."""
     return _logits(list(weights), inputs.float().expand(len(weights[0]), -1, -1)).softmax(-1)
 
 
 def instability(found: Tensor) -> float:
-    """The mean over images of the summed variance over seeds of the predicted probabilities [S,N,C]."""
+    """The variance over seeds of predicted probabilities [S,N,C], summed over classes and averaged over images."""
     return found.var(0).sum(-1).mean().item()
 
 

@@ -1,4 +1,4 @@
-"""The over-parametrised linear model (Wu et al. 2020, arXiv:2005.00695, section 3): ridge regression and what points add.
+"""The over-parametrised linear model (Wu et al. 2020, arXiv:2005.00695, section 3): ridge regression and added points.
 
 Inputs X [n,p] have rank below p; labels are X beta plus noise; the estimator is (X^T X + penalty I)^-1 X^T Y.
 """
@@ -10,20 +10,20 @@ from torch import Tensor
 
 
 def ridge(inputs: Tensor, labels: Tensor, penalty: float) -> Tensor:
-    """float64 [p] (or [p,k] for labels [n,k]): computed in the dual, exact for p > n."""
+    """The ridge estimator, float64 [p] (or [p,k] for labels [n,k]), computed exactly in the dual, which is cheap for p > n."""
     kernel = inputs @ inputs.T + penalty * torch.eye(len(inputs), dtype=inputs.dtype)
     return inputs.T @ torch.linalg.solve(kernel, labels)
 
 
 def off_span(inputs: Tensor) -> Tensor:
-    """float64 [p,p]: the projector onto what is orthogonal to all rows of X."""
+    """float64 [p,p]: the projector onto the orthogonal complement of the rows of X."""
     _, values, right = torch.linalg.svd(inputs, full_matrices=False)
     basis = right[values > values.max() * 1e-10]
     return torch.eye(inputs.shape[1], dtype=inputs.dtype) - basis.T @ basis
 
 
 def gain(point: Tensor, label: float, beta: Tensor, penalty: float) -> float:
-    """How much |estimate - beta|^2 falls when a point orthogonal to the data, with its label, is added; exact.
+    """The exact reduction of |estimate - beta|^2 by adding a point orthogonal to the data with its label.
 
     Along the point's direction the estimate was 0 and becomes |z| y / (|z|^2 + penalty); nothing else changes. To first
     order in 1 / penalty this is 2 <z, beta> y / penalty, hence for consistent labels 2 <z, beta>^2 / penalty.
@@ -37,7 +37,7 @@ def gain(point: Tensor, label: float, beta: Tensor, penalty: float) -> float:
 
 @dataclass(frozen=True)
 class Problem:
-    """A random problem of the paper's form: n points in a subspace of `rank` of the p dimensions, beta outside it too."""
+    """A random problem of the paper's form: n points in a subspace of dimension `rank`, and beta in all p dimensions."""
 
     inputs: Tensor
     beta: Tensor
@@ -51,8 +51,8 @@ class Problem:
 
 
 def label_invariant(point: Tensor, off: Tensor, beta: Tensor, generator: torch.Generator, length: float) -> Tensor:
-    """F x for a linear F that keeps the label, x^T beta = (F x)^T beta: a step out of the span that <., beta> does not see
-    as a whole, since what it gains outside the span it loses inside."""
+    """F x for a linear F that keeps the label, x^T beta = (F x)^T beta: a step out of the span whose effect on <., beta>
+    outside the span is cancelled inside it."""
     outside = off @ torch.randn(len(beta), generator=generator, dtype=torch.float64)
     step = outside / outside.norm() * length
     within = beta - off @ beta
@@ -60,7 +60,7 @@ def label_invariant(point: Tensor, off: Tensor, beta: Tensor, generator: torch.G
 
 
 def same_class_mixing(labels: Tensor, generator: torch.Generator) -> Tensor:
-    """float64 [n,n]: rows that mix every point with another of its class by alpha uniform in [0, 1]; alone, itself."""
+    """float64 [n,n]: row k mixes point k with another of its class (itself if there is none) by alpha uniform in [0, 1]."""
     n = len(labels)
     mixing = torch.zeros(n, n, dtype=torch.float64)
     for row in range(n):
@@ -73,10 +73,10 @@ def same_class_mixing(labels: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def prediction_variance(inputs: Tensor, mixing: Tensor | None, queries: Tensor, decay: float) -> float:
-    """The mean over queries of the variance of predictions, per unit of label noise; exact.
+    """The exact variance of predictions per unit of label noise, averaged over the queries.
 
-    mixing [m,n]: rows added to the data, with labels mixed alike; the penalty is `decay` times the number of rows, a row
-    counting by the square of its weights' sum. Computed from moments, since there may be many more rows than dimensions.
+    mixing [m,n]: rows added to the data, with labels mixed likewise. The penalty is `decay` times the number of rows, in which a
+    row counts as the square of its weights' sum. Computed from moments, since there may be many more rows than dimensions.
     """
     gram, cross, count = inputs.T @ inputs, inputs.T, float(len(inputs))
     if mixing is not None:

@@ -1,4 +1,4 @@
-"""The second-order expansion of the augmented loss, and what it asks of major and minor features."""
+"""The second-order expansion of the augmented loss, and its effect on the weights of major and minor features."""
 
 import functools
 import math
@@ -42,8 +42,8 @@ def expansion(
     """The softmax Hessian, the error of the second-order expansion, and weights on major and minor features.
 
     A softmax classifier of pixels (16 x 16) is fitted to `images` training images; its loss on augmented images is compared
-    with the expansion, whole and with the augmented features drawn towards their mean. Pixels with less than the median
-    information gain are then called minor and shaken by normal noise of growing deviation, and the classifier fitted anew.
+    with the expansion, at full size and with the augmented features shrunk towards their mean. Then normal noise of growing
+    standard deviation is added to the minor pixels, those below the median information gain, and the classifier is refitted.
     """
     few = pictures.some(images, 10, seed)
     inputs, labels = _with_one(pixels(few.train.images, _SIDE)), few.train.labels
@@ -58,11 +58,11 @@ def expansion(
         for (name, b), s in zip(bounds.items(), shrinking.values(), strict=True)
     ]
     columns = ("augmentation", "error, first order", "second order", "bound", "power, first order", "second order")
-    caption = f"Mean absolute errors over {len(labels)} images of {few.name}, in nats, at the full size; powers from shrinking."
+    caption = f"Mean absolute errors over {len(labels)} images of {few.name}, in nats, at full size; powers from shrinking."
     shift = _shift(weights, families["rotation"], seed)
     return Checked(
         f"A softmax classifier of the pixels of {len(labels)} images of {few.name} (seed {seed}, double precision), and "
-        f"{len(FAMILIES)} augmentations of 1 to 16 transformations beside the original.",
+        f"{len(FAMILIES)} augmentations of 1 to 16 transformations in addition to the original.",
         (_hessian_claim(inputs[:50] @ weights, labels), _cubic_claim(shrinking), _bound_claim(bounds), _minor_claim(shaken),
          _shift_claim(shift)),
         (Table("The expansion on real augmentations", columns, tuple(rows), caption),),
@@ -71,7 +71,7 @@ def expansion(
 
 
 def _with_one(inputs: Tensor) -> Tensor:
-    """With a last feature that is always 1."""
+    """Appends a feature that is always 1."""
     return torch.cat([inputs, torch.ones_like(inputs[..., :1])], -1)
 
 
@@ -100,7 +100,7 @@ def _loss(target: Tensor, logits: Tensor) -> Tensor:
 
 
 def _shrinking(weights: Tensor, features: Tensor, labels: Tensor) -> dict[str, Any]:
-    """Mean absolute errors with the augmented features drawn towards their mean, and the power at the small end."""
+    """Mean absolute errors with the augmented features shrunk towards their mean, and the power at small scales."""
     middle = features.mean(1, keepdim=True)
     found: dict[str, list[float]] = {"first": [], "second": []}
     for scale in _SCALES:
@@ -124,8 +124,8 @@ def _cubic_claim(shrinking: dict[str, Any]) -> Claim:
     holds = all(abs(s - 2) <= _SLOPE for s in first.values()) and all(s >= 3 - _SLOPE for s in second.values())
     return Claim(
         "The expansion to second order errs by the third power of the augmentation's size.", _SOURCE,
-        f"As augmented features are drawn towards their mean, the error of feature averaging alone falls with the power 2 within "
-        f"{_SLOPE}, that of the second order with a power of at least 3 - {_SLOPE} (4 where the third moments cancel).",
+        f"As augmented features shrink towards their mean, the error of feature averaging alone falls with the power 2 within "
+        f"{_SLOPE}, that of the second order with a power of at least 3 - {_SLOPE} (4 if the third moments cancel).",
         "; ".join(f"{name} {first[name]:.2f} and {second[name]:.2f}" for name in first) + ".",
         holds, {"first": first, "second": second, "errors": shrinking, "scales": list(_SCALES)},
     )  # fmt: skip
@@ -143,17 +143,18 @@ def _bound_claim(bounds: dict[str, dict[str, float]]) -> Claim:
     over = sum(int(b["violations"]) for b in bounds.values())
     return Claim(
         "Feature averaging never exceeds the augmented loss (Jensen), and the rest beyond the second order is bounded.", _SOURCE,
-        "No image of any augmentation at its full size below 0, or beyond the mean of r^3 / (36 sqrt 3), r the range of the "
-        "logits' displacement: our bound, from the largest third central moment of a bounded variable.",
-        f"{over} violations; mean errors beyond the second order " + ", ".join(f"{n} {b['second']:.1e}" for n, b in bounds.items())
-        + f"; of the mean bound, at most {100 * max(b['second'] / b['bound'] for b in bounds.values() if b['bound'] > 0):.0f} %.",
+        "For every image and augmentation at full size, the gap to feature averaging is at least 0 and the error of the second "
+        "order at most the mean of r^3 / (36 sqrt 3), r the range of the logits' displacement: our bound, from the largest third "
+        "central moment of a bounded variable.",
+        f"{over} violations; mean errors of the second order " + ", ".join(f"{n} {b['second']:.1e}" for n, b in bounds.items())
+        + f"; at most {100 * max(b['second'] / b['bound'] for b in bounds.values() if b['bound'] > 0):.0f} % of the mean bound.",
         over == 0, {"augmentations": bounds},
     )  # fmt: skip
 
 
 def _shaken(inputs: Tensor, labels: Tensor, shape: tuple[int, int], decay: float, seed: int) -> list[dict[str, float]]:
-    """Weights after fitting the second-order objective; normal noise of variance v on the minor pixels adds v to their own
-    covariance, so the variance term is known without drawing."""
+    """Weights after fitting the second-order objective. Normal noise of variance v on the minor pixels adds v to each one's
+    variance, so the variance term is known without drawing."""
     gains = information(inputs[:, :-1], labels)
     minor = gains < gains.median()
     found = []
@@ -181,7 +182,7 @@ def _shaken(inputs: Tensor, labels: Tensor, shape: tuple[int, int], decay: float
 
 
 def _drawn(weights: Tensor, inputs: Tensor, labels: Tensor, minor: Tensor, deviation: float, seed: int, times: int = 40) -> float:
-    """The augmented loss itself, over `times` draws per image."""
+    """The augmented loss, averaged over `times` draws per image."""
     generator, total = torch.Generator().manual_seed(seed), 0.0
     for _ in range(times):
         moved = inputs.clone()
@@ -196,10 +197,10 @@ def _minor_claim(shaken: list[dict[str, float]]) -> Claim:
     falls = all(b["minor"] < a["minor"] for a, b in zip(shaken, shaken[1:], strict=False))
     kept, left = last["major"] / first["major"], last["minor"] / first["minor"]
     return Claim(
-        "A large variance of a feature under augmentation asks its weights to vanish: minor features lose theirs, major ones not.",
+        "If a feature varies strongly under augmentation, the loss drives its weights to zero: for minor features, not major ones.",
         _SOURCE,
-        "The norm of the minor pixels' weights (classes' mean taken off) falls at every step of the deviation and ends below a "
-        "quarter; that of the major pixels' stays above half.",
+        "The norm of the minor pixels' weights (minus their mean over classes) falls with every step of the deviation and ends "
+        "below a quarter of its initial value; that of the major pixels stays above half.",
         f"Minor {first['minor']:.2f} to {last['minor']:.3f} ({100 * left:.0f} %), major {first['major']:.2f} to "
         f"{last['major']:.2f} ({100 * kept:.0f} %) from deviation 0 to {last['deviation']:g}.",
         falls and left < 0.25 and kept > 0.5, {"steps": shaken},
@@ -207,7 +208,7 @@ def _minor_claim(shaken: list[dict[str, float]]) -> Claim:
 
 
 def _shift(weights: Tensor, features: Tensor, seed: int) -> float:
-    """How much the variance term changes when every class's weights are moved by the same vector, relative to it."""
+    """The relative change of the variance term if the same vector is added to the weights of all classes."""
     size = features.shape[-1]
     shift = 10 * (2 * Noise.of(seed, torch.arange(size)).fold("shift").uniform(1).double() - 1)
     before = variance_term(weights, features)
@@ -216,11 +217,11 @@ def _shift(weights: Tensor, features: Tensor, seed: int) -> float:
 
 def _shift_claim(shift: float) -> Claim:
     return Claim(
-        "The augmented loss directly asks w_{i,d} -> 0 of minor features, where the clean loss asks only w_{i,d} = w_{j,d}.",
+        "The augmented loss directly drives w_{i,d} -> 0 for minor features; the clean loss only requires w_{i,d} = w_{j,d}.",
         _SOURCE,
-        "Moving the weights of all classes by one vector changes the second-order term by more than 1e-6 of it.",
-        f"By {shift:.1e} of it: since H 1 = 0 the term sees only differences between classes. That the weights themselves vanish "
-        "is due to weight decay, so the two losses ask for the same thing, one of them strongly.",
+        "Adding one vector to the weights of all classes changes the second-order term by more than 1e-6 of it.",
+        f"By {shift:.1e} of it: since H 1 = 0, the term depends only on differences between classes. That the weights themselves "
+        "vanish is due to weight decay, so both losses have the same effect, one of them more strongly.",
         shift > 1e-6, {"relative_change": shift},
     )  # fmt: skip
 
@@ -234,7 +235,7 @@ def _error_figure(shrinking: dict[str, Any]) -> Figure:
             lines[name] = [(scale, e, e, e) for scale, e in zip(_SCALES, errors, strict=True)]
         panels.append(line_panel(title, lines, ("size of the augmentation", "error, nats"), log="xy"))
     caption = (
-        "Mean absolute difference from the augmented loss as augmented features are drawn towards their mean (1: as they are)."
+        "Mean absolute difference from the augmented loss as the augmented features shrink towards their mean (unchanged at size 1)."
     )
     return Figure("The error of the expansion", side_by_side(panels, list(shrinking)), caption)
 
@@ -249,7 +250,7 @@ def _minor_figure(shaken: list[dict[str, float]]) -> Figure:
         side_by_side([line_panel("Augmented loss", losses, ("deviation of the noise", "nats"))], list(losses)),
     ]
     caption = (
-        "Pixels below the median information gain (minor) are shaken by normal noise. First the norm of the weights, the classes' "
-        "mean taken off; then the loss over 40 draws and its expansion to second order, at the same weights."
+        "Normal noise is added to pixels below the median information gain (minor). First the norm of the weights, minus their "
+        "mean over classes; then the loss over 40 draws and its expansion to second order, at the same weights."
     )
     return Figure("Major and minor features", "".join(panels), caption)

@@ -1,4 +1,4 @@
-"""The same images under every transformation of a family, as the papers enumerate them."""
+"""The same images under every transformation of a family, enumerated as in the papers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,8 +22,8 @@ FAMILIES: dict[str, tuple[str, list[dict[str, float]]]] = {
     "brightness": ("brightness", [{"factor": 0.75 + 0.05 * k} for k in range(11) if k != 5]),
     "contrast": ("contrast", [{"factor": 0.65 + 0.07 * k} for k in range(11) if k != 5]),
 }
-"""Operation and settings: rotation by -15 to 15 degrees, blur of 0.05 to 1 pixels, brightness and contrast by a quarter and by
-35 % as in Dao et al. 2019, section 6 (their resized crop, which draws its place, is an enlargement here)."""
+"""Operation and settings: rotation by -15 to 15 degrees, blur of 0.05 to 1 pixels, brightness by 25 % and contrast by 35 %, as
+in Dao et al. 2019, section 6 (their resized crop, whose position is random, is an enlargement here)."""
 
 
 def _even(name: str, key: str, low: float, high: float) -> tuple[str, list[dict[str, float]]]:
@@ -42,23 +42,23 @@ STRENGTHS: dict[str, tuple[str, list[dict[str, float]]]] = {
     "mirroring": ("flip", [{}]),
     "turning upside down": ("flip_vertical", [{}]),
 }
-"""Augmentations that differ in kind and in strength, six settings each: enough points for a rank correlation."""
+"""Augmentations of different kinds and strengths, each with up to six settings: enough points for a rank correlation."""
 
 
 def transformed(images: Tensor, family: str) -> list[Tensor]:
-    """uint8 [N,1,H,W] for the originals, then for each setting of a family of `FAMILIES` or `STRENGTHS`."""
+    """uint8 [N,1,H,W]: the originals, then one tensor per setting of a family of `FAMILIES` or `STRENGTHS`."""
     name, settings = FAMILIES[family] if family in FAMILIES else STRENGTHS[family]
     return [images, *(apply(name, images, **dict[str, Any](values)) for values in settings)]
 
 
 def versions(images: Tensor, family: str, side: int, features: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-    """float64 [N,T,D]: pixels (or features of pixels), transformation 0 is the original."""
+    """float64 [N,T,D]: pixels (or features of pixels); transformation 0 is the original."""
     found = [pixels(each, side) for each in transformed(images, family)]
     return torch.stack([each if features is None else features(each) for each in found], 1)
 
 
 def information(inputs: Tensor, labels: Tensor, levels: int = 4) -> Tensor:
-    """float64 [D], in nats: what each feature in [0, 1], cut to `levels` equal steps, tells about the label."""
+    """float64 [D], in nats: mutual information of the label and each feature in [0, 1], quantised to `levels` equal steps."""
     steps = (inputs * levels).long().clamp(max=levels - 1)
     joint = torch.zeros(inputs.shape[1], levels, int(labels.max()) + 1, dtype=torch.float64)
     features = torch.arange(inputs.shape[1]).expand_as(steps)
