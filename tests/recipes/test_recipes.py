@@ -183,7 +183,7 @@ GOOD = 'title = "t"\nsource = "s"\nrows = [{ id = "a", data = "cifar10", publish
     [
         ("published", "publshed", "row 'a': unknown key 'publshed'; did you mean 'published'?"),
         ("title", "titel", "unknown key 'titel'; did you mean 'title'?"),
-        ('id = "b"', 'id = "a"', "row 'a' stands twice"),
+        ('id = "b"', 'id = "a"', "row 'a' occurs twice"),
         ('id = "b"', 'id = "b", reference = "c"', "row 'b': unknown reference 'c'"),
         ('id = "b"', 'id = "b", use = ["x"]', "row 'b': unknown part 'x'"),
         ("90.0", '"90"', "row 'a': published must be a number"),

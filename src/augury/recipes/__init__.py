@@ -1,7 +1,7 @@
-"""The papers' tables and figures as recipes: one TOML file each, beside this one.
+"""The papers' tables and figures as recipes: one TOML file each, in this folder.
 
-A recipe's rows are trainings with the published number; `augury.recipes.recipe` reads them, `augury.recipes.scales` makes
-settings of them, `augury.recipes.needs` says what they need.
+A recipe's rows are training runs with their published numbers; `augury.recipes.recipe` reads them, `augury.recipes.scales`
+derives their settings, `augury.recipes.needs` lists what they need.
 """
 
 from augury.recipes.recipe import Recipe, RecipeRow, load

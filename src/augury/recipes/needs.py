@@ -1,4 +1,4 @@
-"""The needs of rows: data, and an estimate of the time on a device."""
+"""What rows need: data, and an estimate of the time on a GPU."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from augury.recipes.recipe import Recipe, RecipeRow
 
-# Name in the papers; how it lies in --data-dir; training images.
+# Name in the papers; layout in --data-dir; number of training images.
 DATA: dict[str, tuple[str, str, int]] = {
     "cifar10": ("CIFAR-10", "torchvision's files, or cifar10/train.npz and test.npz", 50_000),
     "cifar100": ("CIFAR-100", "torchvision's files, or cifar100/train.npz and test.npz", 50_000),
@@ -21,9 +21,9 @@ DATA: dict[str, tuple[str, str, int]] = {
     "voc2007": ("PascalVOC 2007", "not read by Augury", 0),
     "coco2017": ("COCO 2017", "not read by Augury", 0),
 }  # fmt: skip
-# Folders that have no registered name: they are looked for in --data-dir.
+# Data without a registered name, read from a folder of this name in --data-dir.
 FOLDERS = ("isic", "imagenet", "tiny_imagenet", "market1501", "voc2007", "coco2017")
-# Multiply-adds of one forward pass, in 1e9, at the papers' image sizes.
+# Multiply-adds of one forward pass, in units of 1e9, at the papers' image sizes.
 GIGA_MULTIPLY_ADDS = {
     "preact_resnet18": 0.56, "resnet18": 0.56, "resnet20": 0.04, "resnet32": 0.07, "resnet110": 0.26, "mobilenet_v2_cifar": 0.09,
     "wrn_28_10": 5.25,
@@ -31,7 +31,7 @@ GIGA_MULTIPLY_ADDS = {
     "pyramidnet_272": 4.6, "patch_cnn": 0.02, "torchvision:resnet18": 1.8, "torchvision:resnet50": 4.1,
     "torchvision:resnet101": 7.8, "timm:resnet50d": 4.4, "timm:resnet200": 15.1, "torchvision:efficientnet_b3": 1.9,
 }  # fmt: skip
-# What a training reaches on one data-centre GPU in bfloat16; small networks reach less.
+# Typical rate of training on one data-centre GPU in bfloat16; small networks are slower.
 OPERATIONS_PER_SECOND = 50e12
 
 
@@ -40,7 +40,7 @@ def title_of(data: str) -> str:
 
 
 def where_of(data: str, data_dir: str | None) -> str:
-    """The data argument of a training: a name, a folder of `--data-dir`, or the manifest in that folder."""
+    """The data argument of a run: a name, a folder in `--data-dir`, or the manifest in that folder."""
     if data not in FOLDERS:
         return data
     folder = Path(data_dir or ".").expanduser() / data
@@ -49,7 +49,7 @@ def where_of(data: str, data_dir: str | None) -> str:
 
 
 def absent(data: str, data_dir: str | None) -> str | None:
-    """Why a row cannot run for lack of a folder of data; None if it is there, or only reading will tell."""
+    """Why a row cannot run if its data folder is missing; None if it exists or the data are read by name."""
     if data not in FOLDERS or (data_dir is not None and Path(where_of(data, data_dir)).exists()):
         return None
     return needs(data)
@@ -67,12 +67,12 @@ def incomplete(data: str, images: int) -> str | None:
 
 
 def hours(recipe: Recipe, row: RecipeRow, settings: dict[str, Any], seeds: int) -> float | None:
-    """Rough hours on one GPU for a training of a row with that many seeds, from multiply-adds; None if nothing is known."""
+    """Rough estimate, from multiply-adds, of the hours on one GPU to train a row with that many seeds; None if unknown."""
     if recipe.job == "patch" or row.unavailable or settings["data"] not in DATA:
         return None
     passes = sum(GIGA_MULTIPLY_ADDS.get(_name(model), 0.0) for model in settings.get("model", "").split(","))
     images = DATA[settings["data"]][2] * settings.get("fraction", 1.0) * (settings["epochs"] + settings.get("refine_epochs", 0))
-    # A forward and a backward pass are three forwards, a multiply-add is two operations.
+    # A forward and a backward pass cost three forward passes; a multiply-add is two operations.
     return seeds * images * passes * 1e9 * 6 * _cost(settings) / OPERATIONS_PER_SECOND / 3600 or None
 
 
@@ -82,7 +82,7 @@ def _name(model: str) -> str:
 
 
 def _cost(settings: dict[str, Any]) -> float:
-    """Passes over the source images that a step takes, as a multiple of plain training's."""
+    """Cost of a step, as a multiple of the passes of plain training."""
     strategy, augment = settings.get("strategy", "erm"), settings.get("augment", "none")
     policies = re.search(r"policies=(\d+)", strategy)
     cost = float(policies[1]) if policies else {"ait": 2.0, "uda": 15.0, "augmix_jsd": 3.0}.get(strategy.split("(")[0], 1.0)

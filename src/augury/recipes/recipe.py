@@ -1,15 +1,15 @@
-"""Recipes, read from TOML and checked: what is misspelled is refused by name before anything runs.
+"""Recipes, read from TOML and validated: misspelled names are reported before anything runs.
 
     title = "Top-1 accuracy on CIFAR"          # what the table shows
     source = "Author year (arXiv:...), Table 3"
-    seeds = 5                                  # trainings that a published number is the mean of
+    seeds = 5                                  # number of runs that a published number is the mean of
     [settings]                                 # of every row; names as in a run's config.yaml
-    [parts.preact]                             # settings that rows take up by name
+    [parts.preact]                             # settings that rows include by name
     [short]  [smoke]                           # settings that replace a row's at those scales
     [patch]                                    # settings of `augury patch`, for recipes that run it
     rows = [{ id = "...", use = ["preact"], augment = "...", published = 80.27, spread = 0.31 }, ...]
 
-A row's keys are those of `RecipeRow` and of a training's settings. TOML wants `rows` before the first table.
+A row's keys are those of `RecipeRow` and of a run's settings. In TOML, `rows` must precede the first table.
 """
 
 import fnmatch
@@ -29,14 +29,14 @@ Job = Literal["train", "patch"]
 
 @dataclass(frozen=True)
 class RecipeRow:
-    """One published number and the training that should give it.
+    """One published number and the training run that should reproduce it.
 
-    settings: the training's at full scale. published: None if the paper draws a curve and prints no number. spread: as
-    published, a standard deviation. figure: where the number stands in a training's result.json, keys separated by `/`, or in
-    what `measure`, a measurement of `augury diagnose`, finds; `error` is 100 - accuracy. over: a second place, by which the
-    first is divided, in percent. times: a factor on it. cited: the paper took the number from another one. reference: the
-    row it is compared with. tolerance: in the place of the recipe's. unavailable: why Augury cannot run it.
-    learned: the row whose training learns the policies that stand for `{learned}` in this row's augmentation.
+    settings: of the run at full scale. published: None if the paper draws a curve without numbers. spread: the published
+    standard deviation. figure: path of the number in the run's result.json, keys separated by `/`, or in the result of
+    `measure`, a measurement of `augury diagnose`; `error` is 100 - accuracy. over: path of a number to divide by, giving
+    percent. times: a factor on the number. cited: whether the paper took the number from another one. reference: the row
+    that this one is compared with. tolerance: overrides the recipe's. unavailable: why Augury cannot run it. learned: the
+    row whose run learns the policies that replace `{learned}` in this row's augmentation.
     """
 
     id: str
@@ -57,8 +57,8 @@ class RecipeRow:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A table or a figure. tolerance: how far from the published number counts as reproduced, in its unit, where the paper
-    prints no larger spread; None if numbers depend on the hardware and only ratios to the reference mean anything."""
+    """A table or a figure. tolerance: the largest difference from the published number that counts as reproduced, in its unit,
+    unless the paper gives a larger spread; None if numbers depend on the hardware and only ratios to the reference compare."""
 
     name: str
     title: str
@@ -74,9 +74,8 @@ class Recipe:
     patch: dict[str, Any] = field(default_factory=dict)
 
     def select(self, text: str | None) -> tuple[RecipeRow, ...]:
-        """The rows whose ids match one of the patterns separated by commas (`*` matches anything); InputError if none does.
-
-        With them the rows that learn the policies which they replay.
+        """The rows whose ids match one of the patterns, separated by commas (`*` matches anything), and the rows that learn the
+        policies they replay. InputError if a pattern matches none.
         """
         if text is None:
             return self.rows
@@ -95,7 +94,7 @@ _TOP = {f.name for f in fields(Recipe)} - {"name"} | {"settings", "parts"}
 
 
 def load(name: str) -> Recipe:
-    """The recipe of that name; InputError naming the file and what is wrong in it."""
+    """The recipe of that name; InputError with the file and the error if it is not valid."""
     file = FOLDER / f"{name}.toml"
     if not file.is_file():
         raise InputError(f"RECIPE: {unknown('recipe', name, [e.name for e in entries('recipe')])}")
@@ -103,7 +102,7 @@ def load(name: str) -> Recipe:
 
 
 def read(file: Path) -> Recipe:
-    """The recipe in a TOML file; InputError naming the file, the row and the key that is not valid."""
+    """The recipe in a TOML file; InputError with the file, row and key if one is not valid."""
     where = file.name
     try:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -120,7 +119,7 @@ def read(file: Path) -> Recipe:
     ids = [row.id for row in rows]
     for row in rows:
         if ids.count(row.id) > 1:
-            raise InputError(f"{where}: row {row.id!r} stands twice")
+            raise InputError(f"{where}: row {row.id!r} occurs twice")
         if row.reference is not None and row.reference not in ids:
             raise InputError(f"{where}: row {row.id!r}: {unknown('reference', row.reference, ids)}")
         if row.learned is not None and row.learned not in ids[: ids.index(row.id)]:
@@ -159,7 +158,7 @@ def _known(values: dict[str, Any], known: set[str], where: str) -> None:
 
 
 def with_policies(settings: dict[str, Any], policies: str = "randaugment") -> dict[str, Any]:
-    """A row's settings with policies in the place of `{learned}`: a file's path, or a stand-in for one that is not there yet."""
+    """A row's settings with `{learned}` replaced by policies: a file's path, or a substitute while there is no file."""
     if LEARNED not in settings.get("augment", ""):
         return settings
     return {**settings, "augment": settings["augment"].replace(LEARNED, policies)}

@@ -1,6 +1,6 @@
-"""A row's settings at each scale: `full` as published, `short` with a shorter schedule, `smoke` for one epoch of digits.
+"""A row's settings at each scale: `full` as published, `short` with a shorter schedule, `smoke` for one epoch on digits.
 
-A shortened schedule keeps its shape: milestones, warm-up, refinement and measured epochs move with the number of epochs.
+A shortened schedule keeps its shape: milestones, warm-up, refinement and measured epochs scale with the number of epochs.
 """
 
 import hashlib
@@ -22,12 +22,12 @@ SMOKE: dict[str, Any] = {
 }  # fmt: skip
 SMOKE_PATCH: dict[str, Any] = {"translate_steps": 2, "translate_batch_size": 4, "translate_augment": "none"}
 SMALL = ("small_cnn", "small_cnn(width=8)")
-# Where a result is made, which does not alter what is trained.
+# Settings that do not identify a training: its seed, and where and how it runs.
 _PLACE = ("seed", "device", "data_dir", "workers", "decode_workers", "stream", "checkpoint_seconds")
 
 
 def scale_named(text: str) -> Scale:
-    """The scale of that name; InputError for another."""
+    """The scale of that name; InputError if it is unknown."""
     for scale in SCALES:
         if text == scale:
             return scale
@@ -35,7 +35,7 @@ def scale_named(text: str) -> Scale:
 
 
 def settings_at(recipe: Recipe, row: RecipeRow, scale: Scale, overrides: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The settings of a row's training at a scale. overrides: what the user changes, in the places of the scale's own."""
+    """The settings of a row's run at a scale. overrides: the user's settings, which take precedence at scale `short`."""
     full = {key: value for key, value in row.settings.items() if value is not None}
     if scale == "full":
         return full
@@ -50,13 +50,13 @@ def settings_at(recipe: Recipe, row: RecipeRow, scale: Scale, overrides: dict[st
             **recipe.smoke,
         }
         if recipe.job == "patch":
-            # Groups are small: all their images, in batches that hold some of each.
+            # Subgroups are small, so use all images and batches that contain some of each.
             changed = {**changed, "batch_size": 16, "fraction": 1.0}
     return {key: value for key, value in {**_shortened(full, epochs, changed["epochs"]), **changed}.items() if value is not None}
 
 
 def patch_at(recipe: Recipe, scale: Scale) -> dict[str, Any]:
-    """The settings of `augury patch` beside those of its trainings; the translations' training shrinks with the scale."""
+    """The settings of `augury patch` other than its runs'; the training of translations is shorter at smaller scales."""
     if scale == "full":
         return dict(recipe.patch)
     if scale == "smoke":
@@ -65,7 +65,7 @@ def patch_at(recipe: Recipe, scale: Scale) -> dict[str, Any]:
 
 
 def changes(full: dict[str, Any], used: dict[str, Any]) -> list[str]:
-    """The differences from the published settings, as `epochs 200 -> 30`."""
+    """The differences from the published settings, such as `epochs 200 -> 30`."""
     defaults = Settings.__dataclass_fields__
 
     def value(values: dict[str, Any], key: str) -> Any:
@@ -78,7 +78,7 @@ def changes(full: dict[str, Any], used: dict[str, Any]) -> list[str]:
 
 
 def key_of(settings: dict[str, Any]) -> str:
-    """A short name of the settings: rows that have it in common are one training."""
+    """A short hash of the settings: rows with the same hash share one training run."""
     kept = {key: value for key, value in settings.items() if key not in _PLACE}
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=list).encode()).hexdigest()[:10]
 
@@ -88,7 +88,7 @@ def show_value(value: object) -> str:
 
 
 def _shortened(full: dict[str, Any], old: int, new: int) -> dict[str, Any]:
-    """The schedule's other epochs, moved along."""
+    """Scales the other epochs of the schedule from `old` to `new` epochs."""
     made, share = dict(full), new / old
     if "decay_milestones" in full:
         made["decay_milestones"] = [m if m < 1 else round(m / old, 6) for m in full["decay_milestones"]]
@@ -109,6 +109,6 @@ def _shortened(full: dict[str, Any], old: int, new: int) -> dict[str, Any]:
 
 
 def _small(model: str) -> str:
-    """As many small networks as the row has."""
+    """As many small networks as the row has networks."""
     count = len(parse_list(model, "model")) if "," in model else 1
     return ",".join(SMALL[number % 2] for number in range(count))

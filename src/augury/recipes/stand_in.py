@@ -1,4 +1,4 @@
-"""Data sets that have a published one's shape and none of its pixels, so that a training can be put together without it."""
+"""Data sets with the shape of a published one but none of its pixels, so that a run can be built without the data."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ _HELD = 40
 
 @dataclass(frozen=True)
 class Shape:
-    """The shape of images and the numbers of classes and subgroups. identities: whether the test part has other classes."""
+    """Shape of images, and numbers of classes and subgroups. identities: whether the test part has other classes (identities)."""
 
     channels: int
     side: int
@@ -30,14 +30,14 @@ SHAPES = {
     "isic": Shape(3, 224, 2, 2),
     "celeba": Shape(3, 128, 2, 2),
 }  # fmt: skip
-# Where a tenth is held out, 200 and 480 are left, as in the data themselves.
+# With a tenth held out, 200 and 480 remain, as in the data sets themselves.
 _OWN_IMAGES = {"digits": 222, "digits_correlation": 533}
 
 
 def stand_in(settings: dict[str, Any]) -> Dataset:
-    """A data set of the shape and the number of training images that a row's settings ask for; every pixel is the same byte.
+    """A data set with the shape and number of training images of a row's settings; every pixel has the same value.
 
-    No memory is taken for the pixels. Raises KeyError for data that have no shape here.
+    The pixels take no memory. Raises KeyError for data without an entry in SHAPES.
     """
     name = settings["data"]
     shape = SHAPES[name]

@@ -234,9 +234,7 @@ def _error_figure(shrinking: dict[str, Any]) -> Figure:
             errors: list[float] = found[key]["errors"]
             lines[name] = [(scale, e, e, e) for scale, e in zip(_SCALES, errors, strict=True)]
         panels.append(line_panel(title, lines, ("size of the augmentation", "error, nats"), log="xy"))
-    caption = (
-        "Mean absolute difference from the augmented loss as the augmented features shrink towards their mean (unchanged at size 1)."
-    )
+    caption = "Mean absolute difference from the augmented loss as augmented features shrink towards their mean (1: full size)."
     return Figure("The error of the expansion", side_by_side(panels, list(shrinking)), caption)
 
 
