@@ -155,7 +155,7 @@ def test_the_summary_says_the_verdicts() -> None:
 
 
 def test_the_summary_of_one_seed_and_of_one_row() -> None:
-    assert "One seed cannot tell" in comparison_summary(rows_of({"none": [90.0], "good": [99.0]}))
+    assert "One seed cannot distinguish" in comparison_summary(rows_of({"none": [90.0], "good": [99.0]}))
     assert "nothing to compare it with" in comparison_summary(rows_of({"none": [90.0, 91.0]}))
     many = {"none": [90.0, 91.0, 92.0]} | {f"a{n}": [90.0, 91.5, 91.0] for n in range(8)}
     assert "No difference shown for any of the 8 rows." in comparison_summary(rows_of(many))

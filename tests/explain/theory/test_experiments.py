@@ -24,7 +24,7 @@ from augury.train.data.dataset import load
 THEOREMS = (
     "For cross-entropy", "The expansion to second order", "Feature averaging never", "A label-invariant", "A point inside",
     "The chain's absorbing", "A composition", "Averaging features is a kernel", "Points that the true function fits",
-    "Where all directions count alike", "X-regularisation towards", "The d + 1 corners", "With at most d added", "Random points",
+    "If all directions count alike", "X-regularisation towards", "The d + 1 corners", "With at most d added", "Random points",
     "A separator trained on images with simplices", "Averaging over the group", "Trained on whole orbits",
 )  # fmt: skip
 

@@ -76,7 +76,7 @@ def advice(shares: dict[str, float], device: str) -> str:
         return f"Augmentation takes {augmenting:.0f} % of a step here; moving it elsewhere would gain no more than that."
     gain = 100 / (100 - augmenting)
     said = f"Augmentation takes {augmenting:.0f} %: without it a step would be {gain:.1f} times as fast."
-    return f"{said} With a GPU at hand, train there: Augury augments where the batch is."
+    return f"{said} If you have a GPU, train on it: Augury augments on the batch's device."
 
 
 def _bottleneck(shares: dict[str, float]) -> str:

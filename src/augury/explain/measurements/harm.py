@@ -70,7 +70,7 @@ def harm(
     """
     found = groups_of(subjects)
     if len(found) < 2:
-        raise InputError("--what: harm compares trainings, and there is one; name the run of a reference before it")
+        raise InputError("--what: harm compares training runs, and there is one; name the run of a reference before it")
     kinds: tuple[By, ...] = by or (("class", "group") if dataset.group_names else ("class",))
     tables: list[Table] = []
     figures: list[Figure] = []
@@ -88,7 +88,7 @@ def harm(
             ends = ranked if len(ranked) <= 2 * shown else [*ranked[:shown], *ranked[-shown:]]
             n = len(rows[0].values)
             tested = any(d.low is not None for d in rows)
-            why = f"{confidence:.0%} simultaneous intervals" if tested else _untested(n)
+            why = f"simultaneous {confidence:.0%} intervals" if tested else _untested(n)
             note = f"{group} against {reference}, paired over {n} seed{'s' if n > 1 else ''}; {why}."
             tables.append(Table(f"{group}, by {kind}", (kind, "images", "reference, %", "difference", "its interval", "verdict"),
                                 tuple(_row(d) for d in ends), note))  # fmt: skip
@@ -100,7 +100,7 @@ def harm(
             counted = f"{verdicts.count('helped')} helped, {verdicts.count('hurt')} hurt of {len(rows)}" if tested else why
             said.append(f"{group}, by {kind}: {counted}; "
                         f"from {ranked[0].mean:+.1f} ({ranked[0].name}) to {ranked[-1].mean:+.1f} ({ranked[-1].name})")  # fmt: skip
-    summary = f"Differences to {next(iter(found))}, in percentage points. {'; '.join(said)}."
+    summary = f"Differences from {next(iter(found))}, in percentage points. {'; '.join(said)}."
     return Measured(summary, {"reference": next(iter(found)), **values}, tuple(tables), tuple(figures))
 
 

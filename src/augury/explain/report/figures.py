@@ -40,7 +40,7 @@ def accuracy_intervals(rows: Sequence[ResultRow], measure: Measure = ACCURACY) -
     panels = [_interval_panel(title, labels, styles, values, seeds, False, dots, measure.digits)]
     if len(rows) > 1:
         difference = [(row["difference"], row["difference_low"], row["difference_high"]) for row in rows]
-        title = f"Difference to {_short(labels[0], 28)}, {measure.differences}"
+        title = f"Difference from {_short(labels[0], 28)}, {measure.differences}"
         pairs = [paired(row, rows[0]) for row in rows]
         panels.append(_interval_panel(title, labels, styles, difference, pairs, True, None, measure.digits))
     return make_panels(panels)

@@ -16,9 +16,9 @@ def schedule_panels(content: PolicyFile) -> str:
     """
     names, share, strength = table(content)
     shown = [
-        heat("Share of the operations over the training", names, share, "{:.0%}"),
-        heat("Mean strength over the training", names, strength, "{:.2f}"),
-        heat("Magnitudes over the training", list(map(str, range(MAGNITUDES))), magnitudes(content), "{:.0%}"),
+        heat("Share of the operations over training", names, share, "{:.0%}"),
+        heat("Mean strength over training", names, strength, "{:.2f}"),
+        heat("Magnitudes over training", list(map(str, range(MAGNITUDES))), magnitudes(content), "{:.0%}"),
     ]
     return make_panels(shown)
 
@@ -56,7 +56,7 @@ def heat(title: str, names: list[str], values: np.ndarray, shape: str) -> str:
     )
     axes.set_yticks(np.arange(len(names)) + 0.5, names)
     axes.tick_params(axis="y", labelsize=8, labelcolor=INK)
-    axes.set_xlabel("share of the training", color=INK)
+    axes.set_xlabel("share of training", color=INK)
     axes.grid(False)
     bar = figure.colorbar(drawn, ax=axes, pad=0.02)
     bar.ax.tick_params(labelsize=8, labelcolor=INK)

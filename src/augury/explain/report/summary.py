@@ -105,7 +105,7 @@ def interval_notes(rows: Sequence[ResultRow], low: str = "low", high: str = "hig
     if measure.unit == "%" and any(row[low] is not None and (row[low] < 0 or row[high] > 100) for row in rows):
         notes.append(f"Intervals of {'accuracies' if measure == ACCURACY else 'percentages'} are cut off at 0 and 100.")
     if any((r["n"] > 1 and r[low] is None) or (paired(r, rows[0]) > 1 and r["difference_low"] is None) for r in rows):
-        notes.append(f"{NO_SPREAD.capitalize()}: all seeds agree exactly, so there is nothing to make an interval from.")
+        notes.append(f"{NO_SPREAD.capitalize()}: all seeds agree exactly, so there is no interval.")
     return notes
 
 
@@ -139,7 +139,7 @@ def comparison_summary(rows: Sequence[ResultRow], measure: Measure = ACCURACY) -
 
 def _basis(rows: Sequence[ResultRow], measure: Measure) -> str:
     if max(row["n"] for row in rows) < 2:
-        return "One seed cannot tell a difference from the noise between trainings: run it with three seeds or more."
+        return "One seed cannot distinguish a difference from the noise between seeds: run it with three seeds or more."
     unit = "percentage points" if measure == ACCURACY else f"{measure.differences} of the {measure.title}"
     return (
         f"Differences are in {unit}, paired by seed ({_seeds(rows)}); the brackets are 95 % intervals "

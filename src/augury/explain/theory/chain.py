@@ -20,7 +20,7 @@ def absorbing(table: Tensor, weights: Tensor, stop: float) -> Tensor:
     probabilities outside their range.
     """
     if not 0 < stop <= 1 or bool((weights < 0).any()) or abs(weights.sum().item() - 1) > 1e-9:
-        raise ValueError("stop must lie in (0, 1], and weights must be chances that sum to 1")
+        raise ValueError("stop must lie in (0, 1], and weights must be probabilities that sum to 1")
     size = table.shape[1]
     matrix = torch.eye(size, dtype=torch.float64) - (1 - stop) * transition(table, weights)
     return stop * torch.linalg.inv(matrix)
@@ -45,7 +45,7 @@ def sample(start: Tensor, table: Tensor, weights: Tensor, stop: float, noise: No
             return state
         chosen = torch.bucketize(draw[:, 1].contiguous(), edges, right=True).clamp(max=len(weights) - 1)
         state = torch.where(running, table[chosen, state], state)
-    raise ValueError(f"a chain ran for {_LONGEST} steps; stop with a higher chance")
+    raise ValueError(f"a chain ran for {_LONGEST} steps; stop with a higher probability")
 
 
 def close(images: Tensor, functions: Sequence[Callable[[Tensor], Tensor]], most: int = 5000) -> tuple[Tensor, Tensor]:

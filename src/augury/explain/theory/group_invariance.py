@@ -136,7 +136,7 @@ def _risk_claim(found: dict[str, Any]) -> Claim:
     ratios = [a / p for a, p in zip(found["augmented"], found["plain"], strict=True)]
     wins = sum(r < 1 for r in ratios)
     return Claim(
-        "Where the law is invariant, training on orbits lowers the error of a regression.", _SOURCE,
+        "If the law is invariant, training on orbits lowers the error of a regression.", _SOURCE,
         "The augmented estimator has the lower error on at least 95 % of the samples.",
         f"On {wins} of {len(ratios)}; on average {100 * sum(ratios) / len(ratios):.0f} % of the plain one's.",
         wins >= 0.95 * len(ratios), {**found, "ratio": sum(ratios) / len(ratios)},
@@ -168,8 +168,8 @@ def _bias_and_variance(few: Pictures, repeats: int, seed: int) -> dict[str, dict
 def _bias_claim(found: dict[str, dict[str, float]]) -> Claim:
     plain, augmented = found["plain"], found["augmented"]
     return Claim(
-        "Where the law is not invariant, averaging trades variance for bias.", _SOURCE,
-        "On the images as they are, the variance of predictions over samples falls and their squared bias rises.",
+        "If the law is not invariant, averaging trades variance for bias.", _SOURCE,
+        "On the unmodified images, the variance of predictions over samples falls and their squared bias rises.",
         f"Variance {plain['variance']:.4f} to {augmented['variance']:.4f}, squared bias {plain['bias']:.4f} to "
         f"{augmented['bias']:.4f}, accuracy {plain['accuracy']:.1f} to {augmented['accuracy']:.1f} %.",
         augmented["variance"] < plain["variance"] and augmented["bias"] > plain["bias"], dict(found),

@@ -108,7 +108,7 @@ def _hurt_claim(found: list[dict[str, Any]]) -> Claim:
     worst = max(abs(e["augmented"] - e["standard"] - e["change"]) / e["standard"] for e in each)
     hurting = sum(e["augmented"] > e["standard"] for e in each)
     return Claim(
-        "Points that the true function fits can raise the error of the minimum-norm estimator: exactly where 2 w^T S v < -w^T S w.",
+        "Points that the true function fits can raise the error of the minimum-norm estimator: exactly if 2 w^T S v < -w^T S w.",
         _SOURCE,
         "The change of the error equals the closed form within 1e-9 of the error, and it is an increase on some problems.",
         f"Largest difference {worst:.1e}; an increase on {hurting} of {len(each)} problems, by at most "
@@ -121,7 +121,7 @@ def _isotropic_claim(found: list[dict[str, Any]]) -> Claim:
     each = [f["identity"] for f in found]
     worst = max(e["augmented"] - e["standard"] for e in each)
     return Claim(
-        "Where all directions count alike (S = I), consistent points never hurt the minimum-norm estimator.", _SOURCE,
+        "If all directions count alike (S = I), consistent points never hurt the minimum-norm estimator.", _SOURCE,
         "No problem's error rises by more than 1e-12.", f"Largest change {worst:+.1e} over {len(each)} problems.", worst <= 1e-12,
         {"largest_change": worst},
     )  # fmt: skip
