@@ -165,7 +165,7 @@ def _variance_table(found: dict[str, Any], few: Pictures) -> Table:
         (f"{v['decay']:g}", *(f"{v[key]:.4f}" for key in ("plain", "once", "mixed")), v["mixed"] / v["plain"])
         for v in found["rows"]
     ]
-    columns = ("penalty per row", "data alone", "one draw of mixes", f"mean of {_MIXES} draws", "mean over data alone")
+    columns = ("penalty per row", "data alone", "one draw of mixes", f"mean of {_MIXES} draws", "ratio of mean to data alone")
     caption = f"{few.name}, 16 x 16 pixels, {len(few.train.labels)} images; mean over {len(few.test.labels)} test images."
     return Table("Variance of ridge predictions per unit of label noise", columns, tuple(rows), caption, digits=3)
 
