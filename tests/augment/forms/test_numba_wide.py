@@ -9,6 +9,7 @@ import pytest
 numba = pytest.importorskip("numba")
 
 SCRIPT = """
+import numpy as np
 from numba import njit
 from augury.augment.forms import numba_wide
 looked_up, permuted, interleaved = numba_wide.looked_up, numba_wide.permuted, numba_wide.interleaved
