@@ -1,8 +1,10 @@
 """Kernels that are not compiled yet: no process waits, one compiles them, and all notice when it has finished."""
 
+import gc
 import importlib.util
 import logging
 import subprocess
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,19 @@ def test_plain_serves_until_a_process_beside_has_compiled(started: list[list[str
     assert used() == "numba_backend"
 
 
+def test_a_compiler_that_outlives_the_first_batch_is_no_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.delenv("AUGURY_COMPILE", raising=False)
+    warmup._state.cache_clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warmup.start("this")  # a module that runs for a moment
+        gc.collect()
+    compiler = warmup._state().compiler
+    assert compiler is not None and compiler.wait(60) == 0
+    warmup._state.cache_clear()
+
+
 def test_another_process_does_not_compile_too(started: list[list[str]]) -> None:
     assert used() == "plain"
     warmup._state.cache_clear()  # as a second process sees it
@@ -79,13 +94,14 @@ def test_where_nothing_can_be_kept_nobody_waits(monkeypatch: pytest.MonkeyPatch,
     assert used() == "numba_backend" and not started
 
 
-def test_an_edit_of_a_kernel_is_another_kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("edited", ["augment/forms/a.py", "core/hash_x.py", "core/jit.py"])
+def test_an_edit_of_a_kernel_is_another_kernel(edited: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "core").mkdir()
     (tmp_path / "augment" / "forms").mkdir(parents=True)
-    for place in ("core/hash_x.py", "augment/forms/a.py"):
+    for place in ("core/hash_x.py", "core/jit.py", "augment/forms/a.py"):
         (tmp_path / place).write_text("1")
     monkeypatch.setattr(warmup, "PACKAGE", tmp_path)
     first = warmup._fingerprint()
     assert warmup._fingerprint() == first
-    (tmp_path / "augment" / "forms" / "a.py").write_text("12")
+    (tmp_path / edited).write_text("12")
     assert warmup._fingerprint() != first

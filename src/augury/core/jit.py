@@ -43,8 +43,8 @@ def _restamped(kernel: Any) -> Any:
 
 @functools.cache
 def _stamp() -> tuple[tuple[str, float, int], ...]:
-    """Names, times and sizes of all files of kernels."""
-    files = [path for folder in _kernel_folders() for path in folder.glob("*numba*.py")]
+    """Names, times and sizes of all files of kernels, and of this one."""
+    files = [Path(__file__), *(path for folder in _kernel_folders() for path in folder.glob("*numba*.py"))]
     return tuple((path.name, stat.st_mtime, stat.st_size) for path in sorted(files) for stat in [path.stat()])
 
 

@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+SOURCES = ("augment/forms/*.py", "core/hash_*.py", "core/jit.py")  # of kernels, and how they are compiled
 PACKAGE = Path(__file__).resolve().parents[1]
 LONGEST_SECONDS = 600
 MESSAGE = (
@@ -42,7 +43,10 @@ def start(module: str) -> None:
     environment = {**os.environ, "AUGURY_COMPILE": "now", "PYTHONPATH": _path(), "OMP_NUM_THREADS": "1"}
     none = subprocess.DEVNULL
     command = [sys.executable, "-m", module, str(mark)]
-    subprocess.Popen(command, env=environment, start_new_session=True, stdin=none, stdout=none, stderr=none)
+    # Kept, since Python warns of a process that runs on when nothing refers to it.
+    _state().compiler = subprocess.Popen(
+        command, env=environment, start_new_session=True, stdin=none, stdout=none, stderr=none
+    )  # fmt: skip
 
 
 def finished(mark: Path) -> None:
@@ -53,10 +57,12 @@ def finished(mark: Path) -> None:
 
 @dataclass
 class _State:
-    """mark: the file that exists once everything is compiled; None if there is nothing to wait for. done: whether it was seen."""
+    """mark: the file that exists once everything is compiled; None if there is nothing to wait for. done: whether it was seen.
+    compiler: the process that compiles, if this one started it."""
 
     mark: Path | None
     done: bool = False
+    compiler: subprocess.Popen[bytes] | None = None
 
 
 @functools.cache
@@ -88,7 +94,7 @@ def _fingerprint() -> str:
 
     features = sorted(name for name, on in llvm.get_host_cpu_features().items() if on)
     parts = [sys.version, llvmlite.__version__, numba, llvm.get_host_cpu_name(), *features]
-    for path in sorted([*PACKAGE.glob("augment/forms/*.py"), *PACKAGE.glob("core/hash_*.py")]):
+    for path in sorted(path for files in SOURCES for path in PACKAGE.glob(files)):
         state = path.stat()
         parts.append(f"{path} {state.st_mtime_ns} {state.st_size}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -125,7 +125,7 @@ def _computed(halves: Mapping[ComparisonRow, bool], settings: Settings) -> list[
     if not rows or settings.precision != "auto" or pick_device(settings.device).type != "cpu":
         return []
     which = "all rows" if len(rows) == len(halves) else ", ".join(rows)
-    return [f"computed in bfloat16, which a probe found faster here: {which}; --precision float32 for that"]
+    return [f"computed in bfloat16, which a probe found faster here: {which}; --precision float32 avoids it"]
 
 
 def _works(each: dict[ComparisonRow, Settings], seeds: range, dataset: Dataset, output: Path, resume: bool) -> list[Work]:

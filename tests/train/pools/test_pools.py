@@ -16,6 +16,7 @@ from augury.train.pools.opened import Workers, pool_of
 from augury.train.pools.packed import Files, dumped, loaded
 from augury.train.pools.pool import SerialPool
 from augury.train.pools.processes import gpus, threads_each
+from augury.train.pools.training import Ended, failure_of
 
 ENDS = {"done": "done", "raise once": "done", "raise": "ValueError: no such thing", "refuse": "--lr: is not to be"}
 TRIES = {"done": 1, "raise once": 2, "raise": 2, "refuse": 1, "die once": 2, "die": 2}
@@ -123,3 +124,11 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
 def test_a_number_of_workers_that_is_none_is_refused(count: Any) -> None:
     with pytest.raises(InputError, match="compare: workers=.*whole number"):
         Workers.of("compare", count, None)
+
+
+def test_a_mistake_of_the_user_is_raised_before_other_failures(tmp_path: Path) -> None:
+    died, refused = Ended("one", tmp_path, 1, "killed"), Ended("two", tmp_path, 1, "--lr: must be above 0", refused=True)
+    for failed in ([died, refused], [refused, died]):
+        error = failure_of(failed)
+        assert isinstance(error, InputError) and str(error) == "--lr: must be above 0"
+    assert str(failure_of([died, died])) == "2 trainings failed (one, one), the first with: killed"

@@ -153,9 +153,7 @@ def _texts(block: Block, rows: int) -> list[list[str]]:
 def _wrap(text: str, width: int, most: int = 6) -> list[str]:
     """Wraps text to the width at spaces, and long paths at slashes; the last of `most` lines is truncated if there is more."""
     lines: list[str] = []
-    words = [
-        part for word in _plain(text).split() for part in ([word] if _length(word) <= width else word.replace("/", "/ ").split())
-    ]
+    words = [part for word in _plain(text).split() for part in _parts(word, width)]
     while words:
         line = words.pop(0)
         while words and _length(f"{line} {words[0]}") <= width:

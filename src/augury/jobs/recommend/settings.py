@@ -47,7 +47,7 @@ class RecommendSettings:
     pretrained: str | None = flag(
         None,
         "Training",
-        "what networks start from: a file of weights, a run's folder, yes or a tag for published ones",
+        "the weights that networks start from: a file, a run's folder, or yes or a tag for published ones",
         value="FILE|RUN|yes|TAG",
         unset="nothing",
     )
@@ -74,7 +74,7 @@ class RecommendSettings:
         None, "Device and speed", "folder where decoded images are kept for later commands, or off", value="DIR|off",
         unset="~/.cache/augury/decoded",
     )  # fmt: skip
-    device: str = flag("auto", "Device and speed", "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one", value="DEVICE")
+    device: str = flag("auto", "Device and speed", "cpu, cuda, cuda:1, ...; auto takes a GPU if there is one", value="DEVICE")
     precision: Literal["auto", "float32", "bfloat16"] = flag(
         "auto",
         "Device and speed",

@@ -98,7 +98,7 @@ class Identity:
     def refuse_kind(self, dataset: Dataset, where: str) -> None:
         """InputError if the data set has one label per image and the training had several, or the reverse."""
         if dataset.kind is not self.kind:
-            raise InputError(f"{where}: has {dataset.kind.words}, and the network was trained on {self.kind.words}; give others")
+            raise InputError(f"{where}: has {dataset.kind.words}, but the network was trained on {self.kind.words}; give such data")
 
     def write(self, folder: Path) -> None:
         """Write both files, data.json last, so that both exist if it does."""

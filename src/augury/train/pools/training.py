@@ -71,7 +71,7 @@ def portable(dataset: Dataset) -> Dataset:
 def train_all(
     pool: Pool[TrainingJob, Ended], jobs: Iterable[TrainingJob], told: OnTold = unheard, on_end: Callable[[Ended], None] = unheard
 ) -> None:
-    """Run all jobs, and then raise RunError naming those that failed, or InputError if the first of them was refused."""
+    """Run all jobs, and then raise RunError naming those that failed, or InputError if one of them was refused."""
     failed = []
     for ended in pool.run(jobs, told):
         on_end(ended)
@@ -83,7 +83,7 @@ def train_all(
 
 def failure_of(failed: list[Ended]) -> InputError | RunError:
     """The error to raise for trainings that failed twice or were refused."""
-    first = failed[0]
+    first = next((each for each in failed if each.refused), failed[0])
     if first.refused:
         return InputError(first.error or "")
     if len(failed) == 1:
