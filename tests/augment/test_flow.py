@@ -10,7 +10,10 @@ from samples import batch_of, noise_of, noisy
 import augury
 from augury.augment.forms import threads
 from augury.augment.pipeline import Pipeline
+from augury.core.batch import Batch
 from augury.core.errors import InputError
+from augury.core.noise import Noise
+from augury.core.targets import Targets
 
 STATISTICS = ((0.49, 0.48, 0.45), (0.25, 0.24, 0.26))
 CHAIN = "crop+flip+randaugment+random_erasing"
@@ -72,6 +75,30 @@ def test_images_are_augmented_in_place(text: str) -> None:
     found, again = other(images, labels, out=images)
     assert found is images and torch.equal(images, wanted)
     assert torch.equal(targets.dense(), again.dense()) if one.mixes else torch.equal(targets, again)
+
+
+@pytest.mark.parametrize("backend", ["plain", "numba"])
+@pytest.mark.parametrize(
+    "text", ["cutout(p=1)", "random_erasing(p=1)", "grid_mask(p=1)", "cutout+random_erasing(p=1)", "cutmix", "mixup"]
+)
+def test_normalised_values_are_augmented_in_place(text: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUGURY_BACKEND", backend)
+    values, ids = noisy(9, height=20, width=24).float() / 64 - 2, torch.arange(9)
+    batch = Batch(values, Targets.of(ids, 9), ids)
+    pipeline, noise = augury.pipeline(text), Noise.of(3, ids)
+    wanted = pipeline.run(batch.replace(images=values.clone()), noise)[0]
+    found = pipeline.run(batch, noise, out=values)[0]
+    assert found.images.data_ptr() == values.data_ptr() and torch.equal(values, wanted.images)
+    assert found.targets is not None and wanted.targets is not None
+    assert torch.equal(found.targets.dense(), wanted.targets.dense())
+
+
+def test_nothing_is_written_in_place_before_a_stage_is_refused() -> None:
+    values, ids = noisy(9).float() / 64 - 2, torch.arange(9)
+    before = values.clone()
+    with pytest.raises(InputError, match="rotate takes"):
+        augury.pipeline("random_erasing(p=1)+rotate").run(Batch(values, None, ids), Noise.of(3, ids), out=values)
+    assert torch.equal(values, before)
 
 
 def test_out_that_cannot_take_the_result_is_refused_by_name() -> None:

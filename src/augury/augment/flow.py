@@ -64,18 +64,29 @@ class Flow:
         """The batch as `stage` needs it to draw. Waiting stages are executed first unless the stage only needs sizes."""
         return self.batch if self._together(stage) is not None else self.execute()
 
-    def add(self, stage: Stage, trace: Trace, *, drawn: bool) -> None:
-        """`stage` is next, with its trace, which was either drawn for this batch or has to be checked. Raises InputError."""
+    def add(self, stage: Stage, trace: Trace, *, drawn: bool, last: bool = False) -> None:
+        """`stage` is next, with its trace, which was either drawn for this batch or has to be checked. Raises InputError.
+
+        last: no stage follows, so that it may write into `out` if that holds its images.
+        """
         inner = self._together(stage)
         if inner is None:
             batch = self.execute()
-            self.batch = stage.execute(batch, trace) if drawn and isinstance(stage, PlanStage) else stage.apply(batch, trace)
+            if drawn and isinstance(stage, PlanStage):
+                self.batch = stage.execute(batch, trace, in_place=last and self._in_place(batch.images))
+            else:
+                self.batch = stage.apply(batch, trace)
             return
         if isinstance(inner, PlanStage) and not drawn:
             inner.check(self.batch, trace)
         self._waiting.append((inner, trace))
         if isinstance(inner, PlanStage) and inner.moves and self.batch.saliency is not None:
             self.batch = self.batch.replace(saliency=None)
+
+    def _in_place(self, images: Tensor) -> bool:
+        """Whether `out` is these images, and they have the form of the result already."""
+        same = self.out is not None and self.out.data_ptr() == images.data_ptr() and images.is_contiguous()
+        return same and not self.output.channels_last and self.output.dtype in (None, images.dtype)
 
     def finish(self) -> Batch:
         """The batch after all stages, in the requested output form."""

@@ -103,7 +103,7 @@ class Pipeline:
                 what = f"uint8 pixels in a Batch, got {given}" if given != torch.uint8 else "pixels, and these are normalised"
                 raise InputError(f"images: {stage.name} takes {what}; augment before normalising")
             trace = stage.sample(flow.ready(stage), noise.fold(f"{stage.address}{number}"), clock, share)
-            flow.add(stage, trace, drawn=True)
+            flow.add(stage, trace, drawn=True, last=number == len(self.stages) - 1)
             if len(flow.batch) != len(noise):
                 noise = stage.repeat(noise)
                 flow.batch = flow.batch if flow.batch.key is None else flow.batch.replace(key=noise.key)

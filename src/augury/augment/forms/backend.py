@@ -16,8 +16,11 @@ class Backend(Protocol):
         """Warp, table and blend of every slot in turn, on uint8 [B,C,H,W]; returns new images."""
         ...
 
-    def regions(self, images: Tensor, lowered: Lowered, box: Tensor, partner: Tensor) -> Tensor:
-        """The first slot's boxes (int64 [B,4]) filled, on uint8 or float images; partner: int64 [B], the rows read from."""
+    def regions(self, images: Tensor, lowered: Lowered, box: Tensor, partner: Tensor, out: Tensor | None = None) -> Tensor:
+        """The first slot's boxes (int64 [B,4]) filled, on uint8 or float images; partner: int64 [B], the rows read from.
+
+        out: contiguous, receives the result; it may be `images` if no region reads another image.
+        """
         ...
 
     def mixed(self, images: Tensor, others: Tensor, partner: Tensor, weight: Tensor) -> Tensor:

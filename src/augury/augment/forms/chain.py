@@ -21,8 +21,14 @@ from augury.core.openmp import OneThread
 KINDS = {torch.uint8: UINT8, torch.float32: FLOAT32, torch.bfloat16: BFLOAT16, torch.float16: FLOAT16}
 CACHED_BYTES = 1 << 20  # of pixels that are taken through a chain together
 _ONE = torch.ones(1)
-# Rows start..stop of a batch, which the first array has, into the second.
-Pass = Callable[[np.ndarray, np.ndarray, int, int], None]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """run: takes rows start..stop of a batch, which the first array has, into the second. in_place: the two may be the same."""
+
+    run: Callable[[np.ndarray, np.ndarray, int, int], None]
+    in_place: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,9 +95,9 @@ def _through(
             here = read[first:last]
             for number, each in enumerate(passes):
                 into = scratch[number % 2][: last - first]
-                if target is not None and number == len(passes) - 1 and not np.may_share_memory(here, target):
+                if target is not None and number == len(passes) - 1 and (each.in_place or not np.may_share_memory(here, target)):
                     into = target[first:last]
-                each(here, into, first, last)
+                each.run(here, into, first, last)
                 here = into
             if target is None:
                 assert finished is not None
@@ -126,7 +132,7 @@ def _pixels(lowered: Lowered, sides: np.ndarray) -> list[Pass]:
         parts = [none if part is None else part[start:stop] for part, none in zip(records, _ABSENT, strict=True)]
         kernel(images, out, sides[start:stop], form[start:stop], *parts, 0, stop - start)
 
-    return [run]
+    return [Pass(run)]
 
 
 def _resizes(lowered: Lowered, sides: np.ndarray, size: Tensor) -> list[Pass]:
@@ -142,7 +148,7 @@ def _resizes(lowered: Lowered, sides: np.ndarray, size: Tensor) -> list[Pass]:
     def run(images: np.ndarray, out: np.ndarray, start: int, stop: int) -> None:
         numba_resize.resize(images, out, kernel[start:stop], window[start:stop], sides[start:stop], 0, stop - start)
 
-    return [run]
+    return [Pass(run)]
 
 
 def _regions(lowered: Lowered, box: Tensor) -> Pass:
@@ -154,9 +160,9 @@ def _regions(lowered: Lowered, box: Tensor) -> Pass:
         here = slice(start, stop)
         own = np.arange(stop - start)
         parts = (content[here], paint[here], pattern[here], grid[here], boxes[here])
-        numba_regions.regions(images, out, own, *parts, True, 0, stop - start)
+        numba_regions.regions(images, out, own, *parts, True, images.ctypes.data == out.ctypes.data, 0, stop - start)
 
-    return run
+    return Pass(run, in_place=True)
 
 
 def _array(tensor: Tensor) -> np.ndarray:

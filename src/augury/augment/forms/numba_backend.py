@@ -1,7 +1,7 @@
 """The numba back end: hands records to the compiled kernels, in parts over PyTorch's thread count."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
@@ -22,13 +22,15 @@ def pixels(images: Tensor, lowered: Lowered, size: Tensor) -> Tensor:
     return run(images, size, lowered.form, *pixel_records(lowered))
 
 
-def regions(images: Tensor, lowered: Lowered, box: Tensor, partner: Tensor) -> Tensor:
-    """The first slot's boxes (int64 [B,4]) filled, on uint8 or float images; returns new images."""
-    if not _takes(images):
-        return plain.regions(images, lowered, box, partner)
+def regions(images: Tensor, lowered: Lowered, box: Tensor, partner: Tensor, out: Tensor | None = None) -> Tensor:
+    """The first slot's boxes (int64 [B,4]) filled, on uint8 or float images, into `out` or new images."""
+    if not _takes(images) or (out is not None and torch.compiler.is_compiling()):
+        return plain.regions(images, lowered, box, partner, out)
     assert lowered.region is not None
-    run: Any = torch.ops.augury.host_regions if torch.compiler.is_compiling() else _regions
-    return run(images, *(part[:, 0] for part in lowered.region), box, partner)
+    content, fill, pattern, grid = (part[:, 0] for part in lowered.region)
+    if torch.compiler.is_compiling():
+        return cast(Tensor, torch.ops.augury.host_regions(images, content, fill, pattern, grid, box, partner))
+    return _regions(images, content, fill, pattern, grid, box, partner, out)
 
 
 def mixed(images: Tensor, others: Tensor, partner: Tensor, weight: Tensor) -> Tensor:
@@ -108,15 +110,21 @@ def _pixels(images: Tensor, size: Tensor, form: Tensor, *parts: Tensor | None) -
     return _mapped(numba_kernels.pixels, images, _array(size), _array(form), *arrays)
 
 
-def _regions(images: Tensor, content: Tensor, fill: Tensor, pattern: Tensor, grid: Tensor, box: Tensor, partner: Tensor) -> Tensor:
+def _regions(
+    images: Tensor, content: Tensor, fill: Tensor, pattern: Tensor, grid: Tensor, box: Tensor, partner: Tensor,
+    out: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     integer = images.dtype == torch.uint8
     paint = _array(fill).astype(np.uint8 if integer else np.float32)
     arrays = (_array(partner), _array(content), paint, _array(pattern), _array(grid), _array(box))
-    return _mapped(numba_regions.regions, images, *arrays, integer)
+    images = images.contiguous()
+    out = torch.empty_like(images) if out is None else out
+    _in_parts(numba_regions.regions, images, _array(out), *arrays, integer, out.data_ptr() == images.data_ptr())
+    return out
 
 
 operator("host_pixels", PIXELS)(_pixels)
-operator("host_regions", REGIONS)(_regions)
+operator("host_regions", REGIONS)(lambda *given: _regions(*given))  # without `out`, which PyTorch's compiler would have to know
 
 
 def _takes(images: Tensor) -> bool:

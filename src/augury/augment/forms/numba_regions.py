@@ -10,15 +10,19 @@ PARTNER = int(Content.PARTNER)
 
 
 @jit
-def regions(images, out, partner, content, fill, pattern, grid, box, integer, start, stop):
-    """Rows start..stop of the images with their boxes filled, into `out`; partners are read from `images`."""
+def regions(images, out, partner, content, fill, pattern, grid, box, integer, here, start, stop):
+    """Rows start..stop of the images with their boxes filled, into `out`; partners are read from `images`.
+
+    here: `out` is `images`, so that boxes alone are written; no image may read another then.
+    """
     _, _, height, width = images.shape
     hashes = np.empty((ROWS, width // 8 + 2), np.uint64)
     for i in range(start, stop):
         if content[i] == PARTNER:
             spliced(images[i], images[partner[i]], out[i], box[i])
         else:
-            copied(images[i].reshape(-1), out[i].reshape(-1))
+            if not here:
+                copied(images[i].reshape(-1), out[i].reshape(-1))
             painted(out[i], 0, height, content[i], fill[i], pattern[i], grid[i], box[i], integer, hashes)
 
 

@@ -29,12 +29,13 @@ def pixels(images: Tensor, lowered: Lowered, size: Tensor) -> Tensor:
     return images
 
 
-def regions(images: Tensor, lowered: Lowered, box: Tensor, partner: Tensor) -> Tensor:
+def regions(images: Tensor, lowered: Lowered, box: Tensor, partner: Tensor, out: Tensor | None = None) -> Tensor:
     """The first slot's boxes (int64 [B,4]) filled, on uint8 or float images; partner: int64 [B], the rows read from."""
     assert lowered.region is not None
     record = Region(*(part[:, 0] for part in lowered.region))
     others = images[partner] if Content.PARTNER in lowered.contents else images
-    return region(images, record, box, others, lowered.contents)
+    found = region(images, record, box, others, lowered.contents)
+    return found if out is None else out.copy_(found)
 
 
 def mixed(images: Tensor, others: Tensor, partner: Tensor, weight: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ be captured in a CUDA graph. Memory beside the result: one more batch for severa
 channel.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -36,12 +36,13 @@ def pixels(images: Tensor, lowered: Lowered, size: Tensor) -> Tensor:
     return torch.ops.augury.pixels(images, size, lowered.form, *pixel_records(lowered))
 
 
-def regions(images: Tensor, lowered: Lowered, box: Tensor, partner: Tensor) -> Tensor:
-    """The first slot's boxes (int64 [B,4]) filled, on uint8 or float images; returns new images."""
+def regions(images: Tensor, lowered: Lowered, box: Tensor, partner: Tensor, out: Tensor | None = None) -> Tensor:
+    """The first slot's boxes (int64 [B,4]) filled, on uint8 or float images, into `out` or new images."""
     if images.dtype not in (torch.uint8, torch.float32):
-        return plain.regions(images, lowered, box, partner)
+        return plain.regions(images, lowered, box, partner, out)
     assert lowered.region is not None
-    return torch.ops.augury.regions(images, *(part[:, 0] for part in lowered.region), box, partner)
+    found = cast(Tensor, torch.ops.augury.regions(images, *(part[:, 0] for part in lowered.region), box, partner))
+    return found if out is None else out.copy_(found)
 
 
 @operator("pixels", PIXELS)

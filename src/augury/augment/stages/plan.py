@@ -121,8 +121,11 @@ class PlanStage:
         self.check(batch, trace)
         return self.execute(batch, trace)
 
-    def execute(self, batch: Batch, trace: Trace) -> Batch:
-        """The same for a trace that this stage drew for the batch, which needs no check."""
+    def execute(self, batch: Batch, trace: Trace, *, in_place: bool = False) -> Batch:
+        """The same for a trace that this stage drew for the batch, which needs no check.
+
+        in_place: write over the batch's images, which are contiguous, if all that this stage does is to paint boxes.
+        """
         size = batch.sizes()
         lowered = self.lower(trace, size)
         if self.forms <= {"warp", "table", "blend"}:
@@ -130,7 +133,7 @@ class PlanStage:
         else:
             for slot in range(self.policy.slots):
                 column = {name: part[:, slot] for name, part in trace.items() if name in ("box", "partner")}
-                batch = self._slot(batch, lowered.slot(slot), column, size)
+                batch = self._slot(batch, lowered.slot(slot), column, size, in_place and self.paints)
             images, targets = batch.images, batch.targets
         return batch.replace(images=images, targets=targets, saliency=None if self.moves else batch.saliency)
 
@@ -166,6 +169,11 @@ class PlanStage:
         """Whether it moves pixels, so that a map of the image as it was no longer fits."""
         return bool({"warp", "map", "separable"} & self.forms)
 
+    @property
+    def paints(self) -> bool:
+        """Whether all it does is to paint boxes, without reading other images."""
+        return self.forms == {"region"} and Content.PARTNER not in self.contents
+
     def lower(self, trace: Trace, size: Tensor) -> Lowered:
         """The records of a trace, for images of valid `size` int64 [B,2]."""
         return on_one_thread(lower, self.space, trace, size, self.contents)
@@ -177,7 +185,7 @@ class PlanStage:
             return targets
         return targets.mix(partner, _kept(lowered, column, size))
 
-    def _slot(self, batch: Batch, lowered: Lowered, column: Trace, size: Tensor) -> Batch:
+    def _slot(self, batch: Batch, lowered: Lowered, column: Trace, size: Tensor, in_place: bool) -> Batch:
         images = batch.images
         run = backend(images.device)
         if {"warp", "table", "blend"} & self.forms:
@@ -187,7 +195,7 @@ class PlanStage:
         before, partner = images, column.get("partner")
         if lowered.region is not None:
             reads = torch.arange(len(batch), device=images.device) if partner is None else partner
-            images = run.regions(images, lowered, column["box"], reads)
+            images = run.regions(images, lowered, column["box"], reads, images if in_place else None)
         if lowered.mix is not None and partner is not None:
             images = run.mixed(images, before, partner, lowered.mix.weight[:, 0])
         return batch.replace(images=images, targets=self.mixed(batch.targets, lowered, column, size))
