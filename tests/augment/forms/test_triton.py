@@ -19,7 +19,7 @@ import augury
 from augury.core import devices
 from augury.core.batch import Batch
 from augury.core.noise import Noise
-from augury.explain.throughput.workloads import JOBS, Size, addressed, images_for
+from augury.explain.throughput.workloads import IN_PLACE, JOBS, Size, addressed, images_for
 
 HERE = Path(__file__).parent
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
@@ -84,8 +84,8 @@ def same(compiled: Callable[[torch.Tensor], Batch], run: Callable[[torch.Tensor]
     return all(one.images.equal(other.images) and one.targets.dense().equal(other.targets.dense()) for one, other in pairs)  # type: ignore[union-attr]
 
 
-# Its saliency map comes with the call.
-WHOLE = sorted(set(JOBS) - {"chain_keep_cutout"})
+# The first one's saliency map comes with the call; the others differ from known ones in where the result goes.
+WHOLE = sorted(set(JOBS) - {"chain_keep_cutout", *IN_PLACE})
 
 
 @whole_graphs

@@ -18,7 +18,7 @@ from augury.explain.throughput.albumentations_ops import albumentations_op, albu
 from augury.explain.throughput.chain_peers import chain_peers
 from augury.explain.throughput.chains import CHAINS, CLASSES
 from augury.explain.throughput.timing import Task
-from augury.explain.throughput.workloads import labels_for
+from augury.explain.throughput.workloads import IN_PLACE, labels_for, to_write_over
 
 PEERS = ("torchvision", "timm", "albumentations", "kornia")
 
@@ -105,13 +105,15 @@ def _timm(job: str, images: Tensor) -> Iterator[Peer]:
         for operation in transform.ops:
             operation.prob = 1.0  # by default each is applied with probability one half
         yield Peer("timm", "PIL, every operation on", True, _each(transform, [as_pil(image) for image in images]))
-    if job in ("cutout", "random_erasing"):
+    what = job.removesuffix("_in_place")
+    if what in ("cutout", "random_erasing"):
         # timm erases after normalising, since its noise is Gaussian and needs floats.
-        area = (0.25, 0.25, 1.0, 1.0) if job == "cutout" else (0.02, 0.4, 0.3, 3.3333)
-        mode, batch = ("const", images) if job == "cutout" else ("pixel", images.to(torch.float32))
+        area = (0.25, 0.25, 1.0, 1.0) if what == "cutout" else (0.02, 0.4, 0.3, 3.3333)
+        mode, batch = ("const", images) if what == "cutout" else ("pixel", images.to(torch.float32))
         erase = RandomErasing(1.0, area[0], area[1], area[2], area[3], mode=mode, device="cpu")
-        how = "tensor" if job == "cutout" else "float tensor"
-        yield Peer("timm", how, True, Task(lambda: erase(batch.clone()), len(images)))
+        how = "tensor" if what == "cutout" else "float tensor"
+        own = to_write_over(job, images) if job in IN_PLACE else None
+        yield Peer("timm", how, True, Task(lambda: erase(batch.clone() if own is None else own), len(images)))
     if job == "cutmix":
         collate = FastCollateMixup(mixup_alpha=0.0, cutmix_alpha=1.0, mode="elem", label_smoothing=0.0, num_classes=CLASSES)
         samples = list(zip(images.numpy(), labels_for(len(images)).tolist(), strict=True))

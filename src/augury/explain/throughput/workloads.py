@@ -16,6 +16,8 @@ from augury.core.noise import Noise
 from augury.core.targets import Targets
 from augury.explain.throughput.chains import CHAINS, CLASSES, built, chain_call
 
+# A batch is written over, as by timm's own loop: pixels, and normalised values.
+IN_PLACE = {"cutout_in_place": "cutout(p=1)", "random_erasing_in_place": "random_erasing(p=1)"}
 JOBS = {
     "randaugment": "randaugment(num_ops=2, magnitude=9)",
     "autoaugment": "autoaugment(table=cifar10)",
@@ -27,6 +29,7 @@ JOBS = {
     "elastic": "elastic(p=1)",
     "swirl": "swirl(p=1)",
     "dilate": "dilate(p=1)",
+    **IN_PLACE,
     **CHAINS,
 }
 
@@ -52,7 +55,11 @@ def sizes(device: str, quick: bool) -> tuple[Size, ...]:
 
 def batches(job: str, size: Size, device: str, quick: bool) -> tuple[Size, ...]:
     """The sizes at which a job is measured: chains at common batch sizes, and one call per image for `chain_one_image`."""
-    if job not in CHAINS or quick or device.startswith("cuda"):
+    if quick or device.startswith("cuda"):
+        return (size,)
+    if job in IN_PLACE:
+        return size, Size(size.side, 4 * size.batch)
+    if job not in CHAINS:
         return (size,)
     if job == "chain_one_image":
         return (Size(size.side, 16),)
@@ -61,7 +68,10 @@ def batches(job: str, size: Size, device: str, quick: bool) -> tuple[Size, ...]:
 
 def jobs() -> tuple[list[str], list[str]]:
     """The names of the jobs that can run, and of those whose augmentation is not registered."""
-    known = [name for name in JOBS if name in CHAINS or any(registry.has(kind, name) for kind in ("preset", "policy", "op"))]
+    every = {name: name.removesuffix("_in_place") for name in JOBS}
+    known = [
+        name for name in every if name in CHAINS or any(registry.has(kind, every[name]) for kind in ("preset", "policy", "op"))
+    ]
     return known, [name for name in JOBS if name not in known]
 
 
@@ -87,9 +97,27 @@ def call_of(job: str, images: Tensor) -> Callable[[], object]:
     if job in CHAINS:
         return chain_call(job, images, labels)
     made = pipeline(JOBS[job])
+    if job in IN_PLACE:
+        return _over(made, to_write_over(job, images))
     if not made.mixes:
         return lambda: made(images)
     return lambda: made(images, labels, classes=CLASSES)
+
+
+def to_write_over(job: str, images: Tensor) -> Tensor:
+    """A copy of the images as an in-place job takes them: noise is painted on values, zeros on pixels."""
+    return images.clone() if job == "cutout_in_place" else images.float() / 64 - 2
+
+
+def _over(made: Pipeline, images: Tensor) -> Callable[[], object]:
+    batch, epoch = Batch(images, None, torch.arange(len(images), device=images.device)), 0
+
+    def call() -> Tensor:
+        nonlocal epoch
+        epoch += 1
+        return made.run(batch, Noise.of(0, batch.ids, epoch=epoch), out=images)[0].images
+
+    return call
 
 
 def addressed(job: str, images: Tensor) -> tuple[Pipeline, Callable[[Tensor], Batch]]:
