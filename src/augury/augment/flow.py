@@ -6,6 +6,7 @@ that are functions of whole images, split the chain; so do stages that read othe
 """
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -19,6 +20,11 @@ from augury.augment.stages.plan import PlanStage
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.stage import Stage, Trace
+from augury.core.targets import Targets
+
+if TYPE_CHECKING:
+    from augury.augment.forms.chain import Finish, Prepared
+    from augury.augment.forms.packing import Piece
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,11 @@ class Flow:
         self.batch = self.batch.replace(images=images)
         return self.batch
 
+    def fused(self, stage: Stage) -> bool:
+        """Whether `stage` waits for others once it is added, and reads no other image."""
+        inner = self._together(stage)
+        return inner is not None and not _joint(inner)
+
     def _together(self, stage: Stage) -> PlanStage | Normalize | None:
         """The stage as a kernel can fuse it with others; None if it must be executed by itself."""
         if not fuses(self.batch.images):
@@ -121,8 +132,28 @@ class Flow:
             return
         self.batch = self._by_kernel(group, last if not self._waiting else Output(), None if self._waiting else self.out)
 
+    def prepared(self) -> "Prepared":
+        """The records of the waiting stages, none of which reads another image."""
+        from augury.augment.forms.chain import prepared
+
+        pieces, finish, _ = self._lowered(self._waiting, self.output)
+        return prepared(self.batch.sizes(), pieces, finish, len(self.batch))
+
     def _by_kernel(self, group: list[tuple[PlanStage | Normalize, Trace]], output: Output, out: Tensor | None) -> Batch:
-        from augury.augment.forms.chain import Finish, chain
+        from augury.augment.forms.chain import chain
+
+        batch = self.batch
+        pieces, finish, targets = self._lowered(group, output)
+        if out is not None:
+            check_out(out, batch.images, Output(finish.written, output.channels_last))
+        images = chain(batch.images, batch.sizes(), pieces, finish, self.buffers, out)
+        return batch.replace(images=images, targets=targets)
+
+    def _lowered(
+        self, group: list[tuple[PlanStage | Normalize, Trace]], output: Output
+    ) -> "tuple[list[Piece], Finish, Targets | None]":  # fmt: skip
+        """The stages' records, what they end in, and the labels after them."""
+        from augury.augment.forms.chain import Finish
         from augury.augment.forms.packing import Piece
 
         batch, size, values, pieces = self.batch, self.batch.sizes(), None, []
@@ -135,11 +166,7 @@ class Flow:
             pieces.append(Piece(lowered, trace.get("box"), trace.get("partner"), values is not None))
             if _joint(stage):
                 targets = stage.mixed(targets, lowered, {n: trace[n][:, 0] for n in ("box", "partner") if n in trace}, size)
-        finish = Finish(values, output.dtype or torch.float32, output.channels_last)
-        if out is not None:
-            check_out(out, batch.images, Output(finish.written, output.channels_last))
-        images = chain(batch.images, size, pieces, finish, self.buffers, out)
-        return batch.replace(images=images, targets=targets)
+        return pieces, Finish(values, output.dtype or torch.float32, output.channels_last), targets
 
 
 def _joint(stage: PlanStage | Normalize) -> bool:

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from augury.augment.ahead import Ahead
 from augury.augment.annotations.options import Annotations
 from augury.augment.annotations.structure import is_structure
 from augury.augment.flow import Flow, Output, check_overlap
@@ -17,7 +18,7 @@ from augury.augment.inputs import as_pixels, targets_of
 from augury.augment.module import PipelineModule
 from augury.augment.pil import from_pil, to_pil
 from augury.augment.stages.normalize import Normalize
-from augury.augment.worker_seeds import rank_of_process, worker_seed
+from augury.augment.worker_seeds import seed_here
 from augury.core import plugins
 from augury.core.batch import Batch
 from augury.core.checks import check_batch
@@ -63,7 +64,8 @@ class Pipeline:
     annotations: Annotations = field(default=Annotations(), repr=False)
     # A tensor, so that a compiled graph reads the number of calls instead of being recompiled for every call.
     _calls: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64), repr=False, compare=False)
-    _buffers: Buffers = field(default_factory=Buffers, repr=False, compare=False)
+    _buffers: Buffers = field(init=False, default_factory=Buffers, repr=False, compare=False)
+    _ahead: Ahead = field(init=False, default_factory=Ahead, repr=False, compare=False)
 
     @door
     def run(
@@ -265,9 +267,13 @@ class Pipeline:
                 raise InputError(f"out: has the shape {list(out.shape)}, but the images have {list(images.shape)}")
             check_overlap(out, images)
         ids = torch.arange(len(pixels), device=pixels.device)
-        noise = Noise.of(self._seed(), ids, epoch=self._number(ids))
+        seed, number, found = seed_here(self.seed), self._number(ids), None
         self._calls.add_(1)
-        batch, _ = self.run(Batch(pixels, targets, ids), noise, out=out[None] if out is not None and single else out)
+        if single and out is None and isinstance(number, int) and self.origin is not None:
+            found = self._ahead.augmented(self.stages, self.output, self._buffers, pixels, seed, number)
+        batch = Batch(pixels if found is None else found, targets, ids)
+        if found is None:
+            batch = self.run(batch, Noise.of(seed, ids, epoch=number), out=out[None] if out is not None and single else out)[0]
         done = restore(batch.images) if not self.normalises else batch.images[0] if single else batch.images
         if labels is None:
             return done if out is None else out
@@ -289,25 +295,19 @@ class Pipeline:
 
     def _noise(self) -> Callable[[Tensor], Noise]:
         """The noise of this call, by the numbers of rows."""
-        seed, number = self._seed(), int(self._calls)
+        seed, number = seed_here(self.seed), int(self._calls)
         self._calls.add_(1)
         return lambda ids: Noise.of(seed, ids, epoch=number)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Pipeline":
         """Stages that learn stay shared with other objects in the same copy, such as a network that contains the pipeline."""
-        return replace(self, stages=copy.deepcopy(self.stages, memo), _calls=self._calls.clone(), _buffers=Buffers())
+        return replace(self, stages=copy.deepcopy(self.stages, memo), _calls=self._calls.clone())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as text (for spawned workers), since operations hold functions."""
         if self.origin is None or self.builder is None:
             raise TypeError("a pipeline built directly from stages cannot be pickled; build it with augury.pipeline(...)")
         return _rebuilt, (self.builder, self.origin, self.seed, int(self._calls), plugins.used_in(self.origin))
-
-    def _seed(self) -> int:
-        """The pipeline's seed combined with the DataLoader worker's seed and the process's rank, so that their draws differ."""
-        worker, rank = worker_seed(), rank_of_process()
-        seed = self.seed if worker is None else self.seed * 1_000_003 + worker
-        return seed if rank == 0 else seed * 1_000_003 + rank
 
     def _check_device(self, device: torch.device) -> None:
         """InputError on a device on which only normalising gives what it gives elsewhere, where there are other stages."""

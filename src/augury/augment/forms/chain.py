@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -44,6 +44,11 @@ class Finish:
     def written(self) -> torch.dtype:
         return torch.uint8 if self.coefficients is None else self.dtype
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is pixels as the passes leave them."""
+        return self.written == torch.uint8 and not self.channels_last
+
 
 def chain(
     images: Tensor, size: Tensor, pieces: Sequence[Piece], finish: Finish, buffers: Buffers, out: Tensor | None = None
@@ -53,26 +58,21 @@ def chain(
     out: where the result goes, of its shape, dtype and layout; it may be `images` itself.
     """
     source, joint = images.contiguous(), bool(pieces) and pieces[-1].joint
-    count, sides = len(source), size.contiguous().numpy()
-    last = [piece for piece in pieces if piece.on_values or piece.joint]
-    with OneThread():
-        passes = [each for piece in pieces if not piece.on_values for each in _passes(piece, sides, size)]
-        whole, real = packed(last, count)
+    count = len(source)
+    ready = prepared(size, pieces, finish, count)
     read = source.numpy()
     result = out
     if result is None or (joint and result.data_ptr() == source.data_ptr()):  # others still read what it would write over
         result = _result(source.shape, finish, buffers)
-    scale, shift = (part.contiguous().numpy() for part in finish.coefficients or (_ONE, _ONE))
-    values = (whole, real, whole.shape[1] - 1 if joint else -1, scale, shift, KINDS[finish.written], finish.channels_last)
     outs = _flat(result, finish.channels_last)
+    passes = ready.passes
     row_bytes = source[0].numel() * (2 + len(passes) + finish.written.itemsize)
 
     def finished(work: np.ndarray, base: int, start: int, stop: int) -> None:
-        numba_finish.finish(work, base, *values, *outs, start, stop)
+        numba_finish.finish(work, base, *ready.values(), *outs, start, stop)
 
     if not joint:
-        plain = finish.written == torch.uint8 and not finish.channels_last
-        in_parts(_through(read, passes, result.numpy() if plain else None, finished), count, row_bytes)
+        in_parts(_through(read, passes, result.numpy() if finish.plain else None, finished), count, row_bytes)
         return result
     work = read
     if passes:
@@ -80,6 +80,52 @@ def chain(
         in_parts(_through(read, passes, work, None), count, row_bytes)
     in_parts(lambda start, stop: finished(work, 0, start, stop), count, row_bytes)
     return result if out is None or result is out else out.copy_(result)
+
+
+def prepared(size: Tensor, pieces: Sequence[Piece], finish: Finish, count: int) -> "Prepared":
+    """The pieces' records for `count` images of valid `size` as arrays, for the kernels."""
+    sides = size.contiguous().numpy()
+    last = [piece for piece in pieces if piece.on_values or piece.joint]
+    with OneThread():
+        passes = [each for piece in pieces if not piece.on_values for each in _passes(piece, sides, size)]
+        whole, real = packed(last, count)
+    scale, shift = (part.contiguous().numpy() for part in finish.coefficients or (_ONE, _ONE))
+    return Prepared(passes, whole, real, bool(pieces) and pieces[-1].joint, scale, shift, finish)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A chain's records as arrays. passes: over pixels, in order. whole, real: the slots that are painted on values, or that read
+    other images (joint: the last one does). scale, shift: float32 [C]."""
+
+    passes: list[Pass]
+    whole: np.ndarray
+    real: np.ndarray
+    joint: bool
+    scale: np.ndarray
+    shift: np.ndarray
+    finish: Finish
+
+    def values(self, rows: slice = slice(None)) -> tuple[Any, ...]:
+        """The arguments of `numba_finish.finish` between the images and the result."""
+        whole, real, kind = self.whole[rows], self.real[rows], KINDS[self.finish.written]
+        joint = self.whole.shape[1] - 1 if self.joint else -1
+        return whole, real, joint, self.scale, self.shift, kind, self.finish.channels_last
+
+    def one(self, image: Tensor, row: int, buffers: Buffers) -> Tensor:
+        """A single image, uint8 [1,C,H,W], through the chain by the records of a row; the chain reads no other image."""
+        result = _result(image.shape, self.finish, buffers)
+        here, written = image.contiguous().numpy(), result.numpy() if self.finish.plain else None
+        for number, each in enumerate(self.passes, 1):
+            into = np.empty(here.shape, np.uint8) if written is None or number < len(self.passes) else written
+            each.run(here, into, row, row + 1)
+            here = into
+        if written is None:
+            outs = _flat(result, self.finish.channels_last)
+            numba_finish.finish(here, 0, *self.values(slice(row, row + 1)), *outs, 0, 1)
+        elif not self.passes:
+            written[:] = here
+        return result
 
 
 def _through(

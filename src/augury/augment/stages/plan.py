@@ -170,6 +170,11 @@ class PlanStage:
         return bool({"warp", "map", "separable"} & self.forms)
 
     @property
+    def alone(self) -> bool:
+        """Whether an image's draws do not depend on the other images of its batch."""
+        return not self.needs & {"partner"} and not any(entry.op.batch_wide for entry in self.space.entries)
+
+    @property
     def paints(self) -> bool:
         """Whether all it does is to paint boxes, without reading other images."""
         return self.forms == {"region"} and Content.PARTNER not in self.contents

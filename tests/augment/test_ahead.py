@@ -1,0 +1,98 @@
+"""Calls on single images are drawn ahead, with the draws that each call has by its number."""
+
+import copy
+import threading
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+import augury
+from augury.augment import ahead
+from augury.augment.pipeline import Pipeline
+from augury.core.batch import Batch
+from augury.core.errors import InputError
+from augury.core.noise import Noise
+
+pytest.importorskip("numba")
+STATISTICS = ((0.49, 0.48, 0.45), (0.25, 0.24, 0.26))
+MANY = 2 * ahead.CALLS + 6
+ZERO = torch.zeros(1, dtype=torch.int64)
+FUSED = ["crop+flip+randaugment+random_erasing", "resized_crop+flip+trivialaugment+cutout", "none", "posterize+grid_mask"]
+UNFUSED = ["gaussian_blur(p=1)+flip", "elastic+crop", "color_jitter"]
+
+
+@pytest.fixture(autouse=True)
+def _compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUGURY_COMPILE", "now")
+    monkeypatch.delenv("AUGURY_BACKEND", raising=False)
+
+
+def image(number: int, *shape: int) -> Tensor:
+    return torch.randint(0, 256, shape or (3, 24, 20), generator=torch.Generator().manual_seed(number), dtype=torch.uint8)
+
+
+def wanted(pipeline: Pipeline, given: Tensor, number: int) -> Tensor:
+    """The image of a call, by its address."""
+    return pipeline.run(Batch(given[None], None, ZERO), Noise.of(pipeline.seed, ZERO, epoch=number))[0].images[0]
+
+
+@pytest.mark.parametrize("text", [*FUSED, *UNFUSED])
+@pytest.mark.parametrize("options", [{}, {"normalize": STATISTICS}, {"normalize": STATISTICS, "channels_last": True}], ids=str)
+def test_calls_on_single_images_have_the_draws_of_their_numbers(text: str, options: dict[str, object]) -> None:
+    pipeline = augury.pipeline(text, seed=4, **options)
+    for number in range(MANY):
+        given = image(number)
+        found, right = pipeline(given), wanted(pipeline, given, number)
+        assert torch.equal(found, right) and found.stride() == right.stride() and found.dtype == right.dtype
+    assert (pipeline._ahead._drawn is not None and pipeline._ahead._drawn.made is not None) == (text in FUSED)
+
+
+def test_batches_other_shapes_and_labels_between_them_change_nothing() -> None:
+    pipeline = augury.pipeline("crop+flip+randaugment", seed=4)
+    for number in range(60):
+        given = image(number, 3, *((24, 20) if number % 10 < 7 else (9, 30)))
+        if number % 13 == 5:
+            pipeline(torch.stack([given] * 3))
+        elif number % 5 == 2:
+            found, label = pipeline(given, 7)
+            assert label == 7 and torch.equal(found, wanted(pipeline, given, number))
+        else:
+            assert torch.equal(pipeline(given), wanted(pipeline, given, number))
+
+
+def test_copies_draw_for_themselves() -> None:
+    pipeline = augury.pipeline("crop+flip+randaugment", seed=4)
+    for number in range(5):
+        pipeline(image(number))
+    other, normalising = replace(pipeline, seed=5), replace(pipeline, stages=pipeline.stages[:1])
+    for number in range(5, 9):
+        given = image(number)
+        for each in (copy.deepcopy(pipeline) if number == 5 else pipeline, other, normalising):
+            each._calls.fill_(number)
+            assert torch.equal(each(given), wanted(each, given, number))
+
+
+def test_threads_get_each_the_draws_of_one_call() -> None:
+    pipeline, given = augury.pipeline("crop+flip+randaugment+cutout", seed=4), image(0)
+    found: list[Tensor] = []
+    threads = [threading.Thread(target=lambda: found.extend(pipeline(given) for _ in range(40))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    possible = {wanted(pipeline, given, number).numpy().tobytes() for number in range(160)}
+    assert all(each.numpy().tobytes() in possible for each in found)
+
+
+def test_what_a_stage_refuses_is_refused_in_every_call() -> None:
+    pipeline = augury.pipeline("flip+color")
+    for number in range(4):
+        with pytest.raises(InputError, match="color takes grey images or red, green and blue"):
+            pipeline(image(number, 2, 24, 20))
+
+
+def test_an_operation_of_the_batch_is_not_drawn_ahead() -> None:
+    assert not augury.pipeline("mixup").stages[0].alone  # type: ignore[attr-defined]
+    assert augury.pipeline("cutout").stages[0].alone  # type: ignore[attr-defined]
