@@ -1,4 +1,4 @@
-"""Calls on single images are drawn ahead, with the draws that each call has by its number."""
+"""Calls are drawn ahead, several at once, with the draws that each call has by its number."""
 
 import copy
 import threading
@@ -60,6 +60,35 @@ def test_batches_other_shapes_and_labels_between_them_change_nothing() -> None:
             assert label == 7 and torch.equal(found, wanted(pipeline, given, number))
         else:
             assert torch.equal(pipeline(given), wanted(pipeline, given, number))
+
+
+@pytest.mark.parametrize("text", [*FUSED, *UNFUSED])
+@pytest.mark.parametrize("count", [2, 60, 700])
+def test_calls_on_batches_have_the_draws_of_their_numbers(text: str, count: int) -> None:
+    one, other = augury.pipeline(text, seed=4, normalize=STATISTICS), augury.pipeline(text, seed=4, normalize=STATISTICS)
+    ids = torch.arange(count)
+    for number in range(20 if count < 100 else 3):
+        images = image(number, count, 3, 12, 10)
+        right = one.run(Batch(images, None, ids), Noise.of(4, ids, epoch=number))[0].images
+        out = torch.empty_like(right) if number % 3 else None
+        found = other(images, out=out)
+        assert torch.equal(found, right) and (out is None or found is out)
+
+
+def test_pixels_are_augmented_in_place_as_drawn_ahead() -> None:
+    pipeline, other, ids = augury.pipeline("flip+cutout", seed=4), augury.pipeline("cutout(p=1)", seed=4), torch.arange(5)
+    for number in range(9):
+        for each in (pipeline, other):
+            images = image(number, 5, 3, 12, 10)
+            right = each.run(Batch(images.clone(), None, ids), Noise.of(4, ids, epoch=number))[0].images
+            assert each(images, out=images) is images and torch.equal(images, right)
+
+
+def test_out_is_checked_in_every_call() -> None:
+    pipeline, images = augury.pipeline("flip"), image(0, 5, 3, 12, 10)
+    for _ in range(4):
+        with pytest.raises(InputError, match=r"out: has the shape \[4, 3, 12, 10\]"):
+            pipeline(images, out=torch.empty(4, 3, 12, 10, dtype=torch.uint8))
 
 
 def test_copies_draw_for_themselves() -> None:

@@ -1,4 +1,4 @@
-"""Draws for the next calls on single images, made together: one image's draws take as long as those of many.
+"""Draws for a pipeline's next calls, made together: the draws of one image take as long as those of a thousand.
 
 The draws of a call have its number in their address, so they are the same whenever they are made.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from augury.augment.flow import Flow, Output
+from augury.augment.flow import Flow, Output, check_out
 from augury.augment.forms.backends import fuses
 from augury.augment.forms.memory import Buffers
 from augury.augment.stages.normalize import Normalize
@@ -22,12 +22,12 @@ from augury.core.stage import Stage
 if TYPE_CHECKING:
     from augury.augment.forms.chain import Prepared
 
-CALLS = 64
+CALLS, ROWS = 64, 1024  # at most: calls, and images of all of them, that are drawn together
 
 
 @dataclass(frozen=True)
 class _Drawn:
-    """The records of calls `first` to `first` + CALLS - 1; `made` is None if the stages do not allow it."""
+    """The records of calls from `first` on, on images of this shape; `made` is None if the stages do not allow it."""
 
     seed: int
     shape: torch.Size
@@ -35,7 +35,7 @@ class _Drawn:
     made: "Prepared | None"
 
     def holds(self, seed: int, shape: torch.Size, number: int) -> bool:
-        return (seed, shape) == (self.seed, self.shape) and 0 <= number - self.first < CALLS
+        return (seed, shape) == (self.seed, self.shape) and 0 <= number - self.first < _calls(shape)
 
 
 class Ahead:
@@ -46,29 +46,39 @@ class Ahead:
         self._drawn: _Drawn | None = None  # replaced as a whole, since threads may share a pipeline
 
     def augmented(
-        self, stages: Sequence[Stage], output: Output, buffers: Buffers, image: Tensor, seed: int, number: int
+        self, stages: Sequence[Stage], output: Output, buffers: Buffers, images: Tensor, seed: int, number: int, out: Tensor | None
     ) -> Tensor | None:
-        """uint8 [1,C,H,W] augmented as the call of that number; None if it was not drawn ahead, as for a first call."""
-        if not fuses(image):
+        """uint8 [B,C,H,W] augmented as the call of that number, into `out` if given; None if it was not drawn ahead, as for a
+        first call. InputError if `out` cannot hold the result."""
+        shape, drawn = images.shape, self._drawn
+        if not fuses(images) or _calls(shape) < 2:
             return None
-        shape, drawn = image.shape, self._drawn
         again, self._before = self._before == (seed, shape, number - 1), (seed, shape, number)
         if drawn is None or not drawn.holds(seed, shape, number):
             if not again:
                 return None
-            drawn = self._drawn = _Drawn(seed, shape, number, _made(stages, output, buffers, image, seed, number))
-        return None if drawn.made is None else drawn.made.one(image, number - drawn.first, buffers)
+            drawn = self._drawn = _Drawn(seed, shape, number, _made(stages, output, buffers, images, seed, number))
+        if drawn.made is None:
+            return None
+        if out is not None:
+            check_out(out, images, Output(drawn.made.finish.written, output.channels_last))
+        return drawn.made.run(images, buffers, out, (number - drawn.first) * len(images))
+
+
+def _calls(shape: torch.Size) -> int:
+    return min(CALLS, ROWS // shape[0])
 
 
 def _made(
-    stages: Sequence[Stage], output: Output, buffers: Buffers, image: Tensor, seed: int, first: int
+    stages: Sequence[Stage], output: Output, buffers: Buffers, images: Tensor, seed: int, first: int
 ) -> "Prepared | None":  # fmt: skip
-    """The records of CALLS calls; None if a stage cannot be executed with the others, or its draws depend on other images."""
+    """The records of some calls; None if a stage cannot be executed with the others, or its draws depend on other images."""
     if not all(isinstance(stage, Normalize) or (isinstance(stage, PlanStage) and stage.alone) for stage in stages):
         return None
-    epochs = torch.arange(first, first + CALLS)
-    batch = Batch(image.expand(CALLS, -1, -1, -1), None, torch.zeros_like(epochs))
-    flow, noise = Flow(batch, output, buffers), Noise.of_epochs(seed, epochs)
+    calls = _calls(images.shape)
+    epochs, ids = torch.arange(first, first + calls).repeat_interleave(len(images)), torch.arange(len(images)).repeat(calls)
+    batch = Batch(images[:1].expand(len(ids), -1, -1, -1), None, ids)
+    flow, noise = Flow(batch, output, buffers), Noise.of_epochs(seed, epochs, ids)
     for number, stage in enumerate(stages):
         if not flow.fused(stage):
             return None

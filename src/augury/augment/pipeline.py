@@ -269,11 +269,12 @@ class Pipeline:
         ids = torch.arange(len(pixels), device=pixels.device)
         seed, number, found = seed_here(self.seed), self._number(ids), None
         self._calls.add_(1)
-        if single and out is None and isinstance(number, int) and self.origin is not None:
-            found = self._ahead.augmented(self.stages, self.output, self._buffers, pixels, seed, number)
+        into = out[None] if out is not None and single else out
+        if isinstance(number, int) and self.origin is not None:
+            found = self._ahead.augmented(self.stages, self.output, self._buffers, pixels, seed, number, into)
         batch = Batch(pixels if found is None else found, targets, ids)
         if found is None:
-            batch = self.run(batch, Noise.of(seed, ids, epoch=number), out=out[None] if out is not None and single else out)[0]
+            batch = self.run(batch, Noise.of(seed, ids, epoch=number), out=into)[0]
         done = restore(batch.images) if not self.normalises else batch.images[0] if single else batch.images
         if labels is None:
             return done if out is None else out
@@ -316,9 +317,8 @@ class Pipeline:
 
     def _number(self, ids: Tensor) -> int | Tensor:
         """The number of calls so far."""
-        if torch.compiler.is_compiling() or self._calls.device.type != "cpu":
-            return self._calls.to(ids.device, copy=True)
-        return int(self._calls)
+        there = torch.compiler.is_compiling() or self._calls.device.type != "cpu"
+        return self._calls.to(ids.device, copy=True) if there else int(self._calls)
 
 
 def _rebuilt(builder: Builder, origin: str, seed: int, calls: int, used: Sequence[plugins.Plugin] = ()) -> Pipeline:

@@ -92,9 +92,9 @@ class Noise:
         return Noise(key, Walk(_address(seed, WALK, view, ids, visits), epoch))
 
     @staticmethod
-    def of_epochs(seed: int, epochs: Tensor) -> "Noise":
-        """The noise of sample 0 in several epochs, int64 [n]: row k is `Noise.of(seed, torch.tensor([0]), epoch=epochs[k])`."""
-        return Noise(_address(seed, epochs, 0, torch.zeros_like(epochs), None))
+    def of_epochs(seed: int, epochs: Tensor, ids: Tensor) -> "Noise":
+        """The noise of samples in an epoch each, both int64 [n]: row k is that of `Noise.of(seed, ids[k:k+1], epoch=epochs[k])`."""
+        return Noise(_address(seed, epochs, 0, ids, None))
 
     def fold(self, name: str | int) -> "Noise":
         """The noise of a named part; independent of the noise of any other name and of this noise's own draws."""

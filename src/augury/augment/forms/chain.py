@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -57,29 +57,7 @@ def chain(
 
     out: where the result goes, of its shape, dtype and layout; it may be `images` itself.
     """
-    source, joint = images.contiguous(), bool(pieces) and pieces[-1].joint
-    count = len(source)
-    ready = prepared(size, pieces, finish, count)
-    read = source.numpy()
-    result = out
-    if result is None or (joint and result.data_ptr() == source.data_ptr()):  # others still read what it would write over
-        result = _result(source.shape, finish, buffers)
-    outs = _flat(result, finish.channels_last)
-    passes = ready.passes
-    row_bytes = source[0].numel() * (2 + len(passes) + finish.written.itemsize)
-
-    def finished(work: np.ndarray, base: int, start: int, stop: int) -> None:
-        numba_finish.finish(work, base, *ready.values(), *outs, start, stop)
-
-    if not joint:
-        in_parts(_through(read, passes, result.numpy() if finish.plain else None, finished), count, row_bytes)
-        return result
-    work = read
-    if passes:
-        work = buffers.empty(source.numel(), torch.uint8).view(source.shape).numpy()
-        in_parts(_through(read, passes, work, None), count, row_bytes)
-    in_parts(lambda start, stop: finished(work, 0, start, stop), count, row_bytes)
-    return result if out is None or result is out else out.copy_(result)
+    return prepared(size, pieces, finish, len(images)).run(images, buffers, out)
 
 
 def prepared(size: Tensor, pieces: Sequence[Piece], finish: Finish, count: int) -> "Prepared":
@@ -106,32 +84,36 @@ class Prepared:
     shift: np.ndarray
     finish: Finish
 
-    def values(self, rows: slice = slice(None)) -> tuple[Any, ...]:
-        """The arguments of `numba_finish.finish` between the images and the result."""
-        whole, real, kind = self.whole[rows], self.real[rows], KINDS[self.finish.written]
-        joint = self.whole.shape[1] - 1 if self.joint else -1
-        return whole, real, joint, self.scale, self.shift, kind, self.finish.channels_last
+    def run(self, images: Tensor, buffers: Buffers, out: Tensor | None = None, first: int = 0) -> Tensor:
+        """The images by the records from `first` on, a row for each."""
+        source, finish, passes = images.contiguous(), self.finish, self.passes
+        count, read, result = len(source), source.numpy(), out
+        if result is None or (self.joint and result.data_ptr() == source.data_ptr()):  # others still read what it would write over
+            result = _result(source.shape, finish, buffers)
+        whole, real, outs = self.whole[first : first + count], self.real[first : first + count], _flat(result, finish.channels_last)
+        joint = whole.shape[1] - 1 if self.joint else -1
+        values = (whole, real, joint, self.scale, self.shift, KINDS[finish.written], finish.channels_last, *outs)
+        row_bytes = source[0].numel() * (2 + len(passes) + finish.written.itemsize)
 
-    def one(self, image: Tensor, row: int, buffers: Buffers) -> Tensor:
-        """A single image, uint8 [1,C,H,W], through the chain by the records of a row; the chain reads no other image."""
-        result = _result(image.shape, self.finish, buffers)
-        here, written = image.contiguous().numpy(), result.numpy() if self.finish.plain else None
-        for number, each in enumerate(self.passes, 1):
-            into = np.empty(here.shape, np.uint8) if written is None or number < len(self.passes) else written
-            each.run(here, into, row, row + 1)
-            here = into
-        if written is None:
-            outs = _flat(result, self.finish.channels_last)
-            numba_finish.finish(here, 0, *self.values(slice(row, row + 1)), *outs, 0, 1)
-        elif not self.passes:
-            written[:] = here
-        return result
+        def finished(work: np.ndarray, base: int, start: int, stop: int) -> None:
+            numba_finish.finish(work, base, *values, start, stop)
+
+        if not self.joint:
+            in_parts(_through(read, passes, first, result.numpy() if finish.plain else None, finished), count, row_bytes)
+            return result
+        work = read
+        if passes:
+            work = buffers.empty(source.numel(), torch.uint8).view(source.shape).numpy()
+            in_parts(_through(read, passes, first, work, None), count, row_bytes)
+        in_parts(lambda start, stop: finished(work, 0, start, stop), count, row_bytes)
+        return result if out is None or result is out else out.copy_(result)
 
 
 def _through(
-    read: np.ndarray, passes: list[Pass], target: np.ndarray | None, finished: Callable[[np.ndarray, int, int, int], None] | None
-) -> Callable[[int, int], None]:
-    """Rows through all passes, a few at a time, into `target` or to be `finished`."""
+    read: np.ndarray, passes: list[Pass], offset: int, target: np.ndarray | None,
+    finished: Callable[[np.ndarray, int, int, int], None] | None,
+) -> Callable[[int, int], None]:  # fmt: skip
+    """Rows through all passes, whose records begin at `offset`, a few at a time, into `target` or to be `finished`."""
     most = max(1, CACHED_BYTES // max(1, read[0].size))
 
     def rows(start: int, stop: int) -> None:
@@ -143,7 +125,7 @@ def _through(
                 into = scratch[number % 2][: last - first]
                 if target is not None and number == len(passes) - 1 and (each.in_place or not np.may_share_memory(here, target)):
                     into = target[first:last]
-                each.run(here, into, first, last)
+                each.run(here, into, offset + first, offset + last)
                 here = into
             if target is None:
                 assert finished is not None
