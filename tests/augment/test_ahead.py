@@ -14,6 +14,7 @@ from augury.augment.pipeline import Pipeline
 from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.noise import Noise
+from augury.core.targets import Targets
 
 pytest.importorskip("numba")
 STATISTICS = ((0.49, 0.48, 0.45), (0.25, 0.24, 0.26))
@@ -73,6 +74,20 @@ def test_calls_on_batches_have_the_draws_of_their_numbers(text: str, count: int)
         out = torch.empty_like(right) if number % 3 else None
         found = other(images, out=out)
         assert torch.equal(found, right) and (out is None or found is out)
+
+
+@pytest.mark.parametrize("text", ["crop+randaugment+cutout+mixup", "flip+cutmix", "mixup", "cutmix(batch_wide=true)", "mixup+flip"])
+@pytest.mark.parametrize("options", [{}, {"normalize": STATISTICS, "dtype": torch.bfloat16}], ids=str)
+def test_batches_that_are_mixed_have_the_draws_of_their_numbers(text: str, options: dict[str, object]) -> None:
+    pipeline, ids, labels = augury.pipeline(text, seed=4, **options), torch.arange(7), torch.arange(7) % 3
+    for number in range(9):
+        images = image(number, 7, 3, 12, 10)
+        right = pipeline.run(Batch(images, Targets.of(labels, 3), ids), Noise.of(4, ids, epoch=number))[0]
+        out = torch.empty_like(right.images) if number % 3 else None
+        found, targets = pipeline(images, labels, out=out)
+        assert torch.equal(found, right.images) and (out is None or found is out)
+        assert right.targets is not None and torch.equal(targets.dense(), right.targets.dense())
+    assert pipeline._ahead._drawn is not None and (pipeline._ahead._drawn.made is None) == (text == "mixup+flip")
 
 
 def test_pixels_are_augmented_in_place_as_drawn_ahead() -> None:

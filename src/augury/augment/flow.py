@@ -13,7 +13,6 @@ from torch import Tensor
 
 from augury.augment.forms.backends import fuses
 from augury.augment.forms.memory import Buffers
-from augury.augment.forms.region import Content
 from augury.augment.stages.keep import KeepStage
 from augury.augment.stages.normalize import Normalize
 from augury.augment.stages.plan import PlanStage
@@ -105,10 +104,9 @@ class Flow:
         self.batch = self.batch.replace(images=images)
         return self.batch
 
-    def fused(self, stage: Stage) -> bool:
-        """Whether `stage` waits for others once it is added, and reads no other image."""
-        inner = self._together(stage)
-        return inner is not None and not _joint(inner)
+    def fuses(self, stage: Stage) -> bool:
+        """Whether a kernel executes `stage` together with the waiting ones."""
+        return self._together(stage) is not None
 
     def _together(self, stage: Stage) -> PlanStage | Normalize | None:
         """The stage as a kernel can fuse it with others; None if it must be executed by itself."""
@@ -118,13 +116,15 @@ class Flow:
             stage = stage.cutting or stage
         if isinstance(stage, Normalize):
             return None if self.on_values else stage
-        if not isinstance(stage, PlanStage) or not stage.records or (_joint(stage) and stage.policy.slots > 1):
+        if not isinstance(stage, PlanStage) or not stage.records or (stage.joint and stage.policy.slots > 1):
             return None
         return None if self.on_values and not stage.forms <= {"region", "mix"} else stage
 
     def _execute_some(self, last: Output) -> None:
         """Execute the waiting stages up to the first that reads other images. last: the output form if none is left then."""
-        count = next((k for k, (stage, _) in enumerate(self._waiting, 1) if _joint(stage)), len(self._waiting))
+        count = next(
+            (k for k, (stage, _) in enumerate(self._waiting, 1) if isinstance(stage, PlanStage) and stage.joint), len(self._waiting)
+        )
         group, self._waiting = self._waiting[:count], self._waiting[count:]
         if not fuses(self.batch.images):  # after a mix of normalised values
             for stage, trace in group:
@@ -138,6 +138,11 @@ class Flow:
 
         pieces, finish, _ = self._lowered(self._waiting, self.output)
         return prepared(self.batch.sizes(), pieces, finish, len(self.batch))
+
+    def joined(self, ready: "Prepared", stage: PlanStage, trace: Trace) -> Batch:
+        """The batch after `ready` and then `stage`, which reads other images."""
+        (piece,), _, targets = self._lowered([(stage, trace)], self.output)
+        return self.batch.replace(images=ready.joined(piece).run(self.batch.images, self.buffers, self.out), targets=targets)
 
     def _by_kernel(self, group: list[tuple[PlanStage | Normalize, Trace]], output: Output, out: Tensor | None) -> Batch:
         from augury.augment.forms.chain import chain
@@ -164,14 +169,9 @@ class Flow:
                 continue
             lowered = stage.lower(trace, size)
             pieces.append(Piece(lowered, trace.get("box"), trace.get("partner"), values is not None))
-            if _joint(stage):
+            if stage.joint:
                 targets = stage.mixed(targets, lowered, {n: trace[n][:, 0] for n in ("box", "partner") if n in trace}, size)
         return pieces, Finish(values, output.dtype or torch.float32, output.channels_last), targets
-
-
-def _joint(stage: PlanStage | Normalize) -> bool:
-    """Whether a stage reads other images of the batch."""
-    return isinstance(stage, PlanStage) and ("mix" in stage.forms or Content.PARTNER in stage.contents)
 
 
 def check_overlap(out: Tensor, images: Tensor) -> None:

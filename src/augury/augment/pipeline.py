@@ -269,12 +269,10 @@ class Pipeline:
         ids = torch.arange(len(pixels), device=pixels.device)
         seed, number, found = seed_here(self.seed), self._number(ids), None
         self._calls.add_(1)
-        into = out[None] if out is not None and single else out
+        batch, into = Batch(pixels, targets, ids), out[None] if out is not None and single else out
         if isinstance(number, int) and self.origin is not None:
-            found = self._ahead.augmented(self.stages, self.output, self._buffers, pixels, seed, number, into)
-        batch = Batch(pixels if found is None else found, targets, ids)
-        if found is None:
-            batch = self.run(batch, Noise.of(seed, ids, epoch=number), out=into)[0]
+            found = self._ahead.augmented(self.stages, Flow(batch, self.output, self._buffers, into), seed, number)
+        batch = self.run(batch, Noise.of(seed, ids, epoch=number), out=into)[0] if found is None else found
         done = restore(batch.images) if not self.normalises else batch.images[0] if single else batch.images
         if labels is None:
             return done if out is None else out

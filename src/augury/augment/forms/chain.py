@@ -1,7 +1,7 @@
 """A chain of stages on a CPU: a few images at a time pass through all stages while in the cache, and are written once."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -74,7 +74,7 @@ def prepared(size: Tensor, pieces: Sequence[Piece], finish: Finish, count: int) 
 @dataclass(frozen=True)
 class Prepared:
     """A chain's records as arrays. passes: over pixels, in order. whole, real: the slots that are painted on values, or that read
-    other images (joint: the last one does). scale, shift: float32 [C]."""
+    other images (joint: the last one does). scale, shift: float32 [C]. first: the record of the first image in the passes."""
 
     passes: list[Pass]
     whole: np.ndarray
@@ -83,28 +83,38 @@ class Prepared:
     scale: np.ndarray
     shift: np.ndarray
     finish: Finish
+    first: int = 0
 
-    def run(self, images: Tensor, buffers: Buffers, out: Tensor | None = None, first: int = 0) -> Tensor:
-        """The images by the records from `first` on, a row for each."""
+    def rows(self, first: int, count: int) -> "Prepared":
+        """The records of `count` images from `first` on."""
+        here = slice(first, first + count)
+        return replace(self, whole=self.whole[here], real=self.real[here], first=first)
+
+    def joined(self, piece: Piece) -> "Prepared":
+        """The chain followed by a stage that reads other images."""
+        whole, real = packed([piece], len(self.whole))
+        return replace(self, whole=np.concatenate([self.whole, whole], 1), real=np.concatenate([self.real, real], 1), joint=True)
+
+    def run(self, images: Tensor, buffers: Buffers, out: Tensor | None = None) -> Tensor:
+        """The images by the records, a row for each."""
         source, finish, passes = images.contiguous(), self.finish, self.passes
         count, read, result = len(source), source.numpy(), out
         if result is None or (self.joint and result.data_ptr() == source.data_ptr()):  # others still read what it would write over
             result = _result(source.shape, finish, buffers)
-        whole, real, outs = self.whole[first : first + count], self.real[first : first + count], _flat(result, finish.channels_last)
-        joint = whole.shape[1] - 1 if self.joint else -1
-        values = (whole, real, joint, self.scale, self.shift, KINDS[finish.written], finish.channels_last, *outs)
+        joint, outs = self.whole.shape[1] - 1 if self.joint else -1, _flat(result, finish.channels_last)
+        values = (self.whole, self.real, joint, self.scale, self.shift, KINDS[finish.written], finish.channels_last, *outs)
         row_bytes = source[0].numel() * (2 + len(passes) + finish.written.itemsize)
 
         def finished(work: np.ndarray, base: int, start: int, stop: int) -> None:
             numba_finish.finish(work, base, *values, start, stop)
 
         if not self.joint:
-            in_parts(_through(read, passes, first, result.numpy() if finish.plain else None, finished), count, row_bytes)
+            in_parts(_through(read, passes, self.first, result.numpy() if finish.plain else None, finished), count, row_bytes)
             return result
         work = read
         if passes:
             work = buffers.empty(source.numel(), torch.uint8).view(source.shape).numpy()
-            in_parts(_through(read, passes, first, work, None), count, row_bytes)
+            in_parts(_through(read, passes, self.first, work, None), count, row_bytes)
         in_parts(lambda start, stop: finished(work, 0, start, stop), count, row_bytes)
         return result if out is None or result is out else out.copy_(result)
 

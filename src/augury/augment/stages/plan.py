@@ -175,9 +175,14 @@ class PlanStage:
         return not self.needs & {"partner"} and not any(entry.op.batch_wide for entry in self.space.entries)
 
     @property
+    def joint(self) -> bool:
+        """Whether it reads other images of the batch."""
+        return "mix" in self.forms or Content.PARTNER in self.contents
+
+    @property
     def paints(self) -> bool:
         """Whether all it does is to paint boxes, without reading other images."""
-        return self.forms == {"region"} and Content.PARTNER not in self.contents
+        return self.forms == {"region"} and not self.joint
 
     def lower(self, trace: Trace, size: Tensor) -> Lowered:
         """The records of a trace, for images of valid `size` int64 [B,2]."""
