@@ -4,7 +4,7 @@ mutmut changes one expression at a time and runs the tests that reach it; a chan
 is a part of Augury with the quick tests that cover it, listed in tests/mutants.toml. So are the survivors that no test can
 tell from the original, with the reason; all others are printed, and fewer than 90 % killed is an error.
 
-Four choices of mutmut's are changed here. Functions under a decorator that leaves them functions (`register`, `property`) are
+Four choices of mutmut's are changed here. Functions under a decorator that leaves them functions (`register`, `door`) are
 mutated too, since every method of Augury is one. A string is changed once, not into three spellings. An argument becomes None and
 is not also left out, which nearly always is a TypeError; `device` and `strict` stay, since tests run on one device and `strict`
 guards against what cannot happen. And a `raise` is left alone: its condition is mutated, and tests match what a message must name.
@@ -37,7 +37,7 @@ from _pytest.config import _prepareconfig
 ROOT = Path(__file__).resolve().parent.parent
 LISTED = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))
 LEAST_KILLED = 0.9
-DECORATORS = {"register", "property", "staticmethod", "classmethod", "contextmanager"}
+DECORATORS = {"register", "property", "staticmethod", "classmethod", "contextmanager", "door"}
 UNSEEN = ("device", "strict")
 KILLED = ("killed", "timeout", "segfault", "suspicious")  # suspicious: an exit code that is not pytest's
 COPIED = ("src", "tests", "docs", "tools", "pyproject.toml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md")

@@ -1,7 +1,9 @@
 """Every strategy's loss against its formula in float64, written in NumPy on the same logits."""
 
+import re
 from collections.abc import Callable
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from augury.core import registry
 from augury.core.plan import Clock
 from augury.train.data.groups import Groups
 
+CARDS = Path(__file__).resolve().parents[2] / "docs" / "cards" / "strategy"
 CLASSES, ROWS = 3, 6
 LABELS = np.array([0, 2, 1, 1, 0, 2])
 SUBGROUPS = np.array([0, 1, 0, 0, 1, 1])
@@ -67,7 +70,7 @@ def jensen_shannon(*views: np.ndarray) -> np.ndarray:
     return np.mean([(p * (np.log(p) - middle)).sum(1) for p in each], 0)
 
 
-def views_of(stream: str = "train", count: int = 5) -> list[np.ndarray]:
+def views_of(stream: str = "train", count: int = 8) -> list[np.ndarray]:
     seed = {"train": 0, "unlabelled": 1, "translated": 2}[stream]
     rows = 2 * ROWS if stream == "translated" else ROWS
     return list(np.random.default_rng(seed).normal(0, 2, (count, rows, CLASSES)))
@@ -210,7 +213,8 @@ def as_view(view: int = 0, pipeline: int = 0, stream: str = "train") -> augury.B
     return given(view, 0, stream)
 
 
-def loss_of(text: str) -> float:
+def steps_of(text: str) -> list[augury.Step]:
+    """The steps of every turn, without updates in between."""
     strategy = augury.strategy(text)
     model: nn.Module = Necked() if text.startswith("reid") else Fixed()
     if strategy.networks > 1:
@@ -218,8 +222,15 @@ def loss_of(text: str) -> float:
     strategy.begin(GROUPS)
     strategy.modules(model)
     views = as_view if text.startswith(("stability", "uncertainty", "uda")) else given
-    found = [strategy(model, views, turn=turn).loss.double() for turn in range(strategy.turns)]
-    return float(torch.stack(found).sum().detach())
+    return [strategy(model, views, turn=turn) for turn in range(strategy.turns)]
+
+
+def step_of(text: str) -> augury.Step:
+    return steps_of(text)[-1]
+
+
+def loss_of(text: str) -> float:
+    return float(torch.stack([step.loss.double() for step in steps_of(text)]).sum().detach())
 
 
 def test_every_strategy_has_its_formula_here() -> None:
@@ -229,6 +240,97 @@ def test_every_strategy_has_its_formula_here() -> None:
 @pytest.mark.parametrize("text", FORMS)
 def test_the_loss_is_its_closed_form(text: str) -> None:
     assert loss_of(text) == pytest.approx(FORMS[text](), rel=5e-6)
+
+
+@pytest.mark.parametrize("text", FORMS)
+def test_a_step_tells_each_images_loss_and_keeps_no_graph(text: str) -> None:
+    """Catches a graph that is kept for an epoch, and losses of other rows than those trained on."""
+    step = step_of(text)
+    assert step.per_sample is not None and not step.per_sample.requires_grad
+    assert all(value.ndim == 0 and not value.requires_grad for value in step.logs.values())
+    name = text.partition("(")[0]
+    if name == "uncertainty":
+        assert step.per_sample.mean().item() == pytest.approx(FORMS[text](), rel=5e-6)
+        return
+    views = [losses(v, smoothing=0.2 if "smoothing=0.2" in text else 0.1 if text == "reid(centre=0)" else 0.0) for v in V]
+    factors = FACTORS[: augury.strategy(text).networks]
+    expected = {
+        "ait": np.mean(views[:2], 0), "adversarial_autoaugment": np.mean(views[:3], 0),
+        "multi_ait": np.mean([losses(v * k) for v, k in zip(V, factors, strict=False)], 0),
+        "dml": losses(V[0] * factors[-1]) if "alternating" in text else np.mean([losses(V[0] * k) for k in factors], 0),
+    }.get(name, views[0])  # fmt: skip
+    np.testing.assert_allclose(step.per_sample.double().numpy(), expected, rtol=5e-6)
+
+
+PARTS = {
+    "ait": {"classification", "consistency"}, "multi_ait": {"classification", "consistency"},
+    "dml": {"classification", "consistency"}, "augmix_jsd": {"classification", "consistency"},
+    "uda": {"classification", "consistency", "confident"}, "stability": {"classification", "smoothness"},
+    "group_dro": {"worst_group_loss"}, "clamp": {"worst_group_loss", "consistency"}, "reid": {"identity", "triplet"},
+    "uncertainty": {"candidate_loss", "kept_loss"}, "adversarial_autoaugment": {"hardest_policy", "easiest_policy"}, "erm": set(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FORMS)
+def test_the_logs_of_a_step_are_the_parts_of_its_loss(text: str) -> None:
+    logs = {name: value.item() for name, value in step_of(text).logs.items()}
+    name, _, options = text.partition("(")
+    assert set(logs) == PARTS[name] | ({"centre"} if "centre=0.1" in text else set())
+    weight = float(found.group(1)) if (found := re.search(r"weight=([\d.]+)", options)) else 1.0
+    if "classification" in logs:
+        whole = logs["classification"] + weight * logs.get("consistency", logs.get("smoothness", 0.0))
+        parts = FORMS[text]() if "alternating" not in text else step_of(text).loss.item()
+        assert whole == pytest.approx(parts, rel=5e-6)
+    elif name == "reid":
+        triplet, centre = (2, 0.1) if "triplet=2" in text else (1, 0)
+        assert logs["identity"] + triplet * logs["triplet"] + centre * logs.get("centre", 0) == pytest.approx(FORMS[text]())
+    elif name in ("group_dro", "clamp"):
+        assert logs["worst_group_loss"] == pytest.approx(group_means(losses(V[0])).max())
+    elif name == "uncertainty":
+        every = [losses(v).mean() for v in V[: 2 if "candidates=2" in text else 4]]
+        assert logs["candidate_loss"] == pytest.approx(np.mean(every)) and logs["kept_loss"] == pytest.approx(FORMS[text]())
+    elif name == "adversarial_autoaugment":
+        every = [losses(v).mean() for v in V[:3]]
+        assert (logs["hardest_policy"], logs["easiest_policy"]) == (pytest.approx(max(every)), pytest.approx(min(every)))
+    if "confident" in logs:
+        limit = 0.6 if "confidence=0.6" in text else 0.0
+        assert logs["confident"] == pytest.approx(np.mean(np.exp(log_softmax(U[0], 1)).max(1) > limit))
+
+
+@pytest.mark.parametrize("name", ["uda", "stability"])
+def test_without_a_weight_only_labelled_images_are_read(name: str) -> None:
+    strategy, asked = augury.strategy(name, weight=0), []
+
+    def noted(view: int = 0, pipeline: int = 0, stream: str = "train") -> augury.Batch:
+        asked.append((view, pipeline, stream))
+        return as_view(view, pipeline, stream)
+
+    step = strategy(Fixed(), noted)
+    assert step.loss.item() == pytest.approx(losses(V[0]).mean(), rel=5e-6) and step.logs == {}
+    assert step.per_sample is not None and not step.per_sample.requires_grad
+    np.testing.assert_allclose(step.per_sample.double().numpy(), losses(V[0]), rtol=5e-6)
+    assert asked == [(each.view, each.pipeline, each.stream) for each in strategy.seen] and len(asked) == 1
+
+
+def settings_of(card: str) -> str:
+    """The defaults that a card names, as options: `weight=1, mode=paper`."""
+    named = re.findall(r"^- `(\w+)`: default ([^;.]+(?:\.\d+)?)[;.]", card, re.MULTILINE)
+    return ", ".join(f"{name}={value}" for name, value in named if value != "none")
+
+
+def declared(strategy: augury.Strategy) -> dict[str, str]:
+    """What a strategy holds that tells it from others, in words."""
+    return {key: re.sub(r" at 0x\w+", "", repr(value)) for key, value in vars(strategy).items()}
+
+
+@pytest.mark.parametrize("name", registry.names("strategy"))
+def test_without_options_a_strategy_has_the_settings_of_its_card(name: str) -> None:
+    settings = settings_of((CARDS / f"{name}.md").read_text(encoding="utf-8"))
+    assert "=" in settings
+    text = f"{name}({settings})"
+    assert declared(augury.strategy(name)) == declared(augury.strategy(text))
+    if name not in DRAWN:
+        assert loss_of(name) == loss_of(text)
 
 
 @pytest.mark.parametrize("text", ["manifold_mixup(alpha=0.7)", "manifold_mixup(alpha=2, batch_wide=true)"])

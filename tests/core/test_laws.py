@@ -37,6 +37,7 @@ if hasattr(laws, "LogUniform"):
     CONTINUOUS[laws.LogUniform(0.75, 4 / 3)] = stats.loguniform(0.75, 4 / 3)
 DISCRETE = [Constant(3.5), Choice((4, 5, 6, 7, 8)), Choice((1.0, 1.0, 2.0)), Ladder((0.0, 1.0, 4.0)), Linear(2, 10)]
 DISCRETE += [Linear(1.0, 1.9, signed=True, centre=1.0), Ladder((0.0, 2.0, 5.0), signed=True)]
+DISCRETE += [Linear(2.0, 10.0, signed=True, centre=3.0), Ladder((0.0, 2.0, 5.0), signed=True, centre=3.0)]
 DISCRETE += [Linear(-3, 3, signed=True, centre=1.0), Levels((1.0, 1.3, 1.6), 2, signed=True, centre=1.0, least=0.5)]
 DISCRETE += [Levels((0.0, 3.0, 5.0, 6.0), 3), Stepped(4, -2, limits=Interval(0, 8)), Stepped(0, 3, 2.0, signed=True)]
 
@@ -273,6 +274,10 @@ def test_values_at_the_edge_of_float32_stay_inside() -> None:
     law = LogUniform(0.1, 0.7)
     values = law.value(torch.tensor([0.0, 1 - 2.0**-24, 1.0]), torch.ones(3))
     assert float(values.min()) >= np.float32(0.1) and float(values.max()) <= np.float32(0.7)
+    for low in (0.25571580231189733, 0.16595510393381122):  # exp(log(low)) rounds to the number before float32's nearest
+        assert LogUniform(low, 3 * low).value(torch.zeros(1), torch.ones(1)).item() == np.float32(low)
+    for high in (0.21902858465909955, 0.059553859755396836):  # and here to the one after
+        assert LogUniform(high / 2, high).value(torch.ones(1), torch.ones(1)).item() == np.float32(high)
     below = LogUniform(0.3, 0.30000001).value(torch.linspace(0, 1, 99), torch.ones(99))
     assert float(below.min()) >= np.float32(0.3)
 
@@ -303,8 +308,9 @@ def test_a_level_beyond_the_ladder_is_its_last_and_one_before_its_first() -> Non
     ladder = Ladder((5.0, 6.0, 7.0))
     assert ladder.level(torch.tensor([-2.0, 0.0, 0.25, 0.75, 1.0, 9.0])).tolist() == [0, 0, 1, 2, 2, 2]
     assert ladder.value(torch.zeros(1), torch.zeros(1)).dtype == torch.float32
-    whole = Ladder((5, 6, 7))
-    assert whole.value(torch.zeros(1), torch.zeros(1)).dtype == torch.float32, "whole numbers too"
+    # Other numbers than above: 5 and 5.0 are one key of the cache of constants.
+    for whole in (Ladder((15, 16, 17)), Levels((25, 26), 1), Choice((35, 36)), Constant(45), Stepped(0, 4), Linear(0, 7)):
+        assert whole.value(torch.zeros(1), torch.zeros(1)).dtype == torch.float32, "whole numbers too"
 
 
 @pytest.mark.parametrize("law", [Linear(1, 1.9, True, 1), Ladder((1.0, 1.5, 1.9), True, 1), Levels((1.0, 1.5, 1.9), 2, True, 1)])

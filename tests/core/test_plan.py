@@ -81,3 +81,10 @@ def test_operations_are_told_apart_and_a_region_draws_its_place() -> None:
         and len({hash(o) for o in (ROTATE, INVERT, CUTOUT, op("rotate", interpolation="bilinear"))}) == 4
     )
     assert [o.uniforms for o in (ROTATE, INVERT, CUTOUT)] == [1, 0, 3 if CUTOUT.parameters else 2]
+
+
+def test_a_chance_of_nothing_never_fires_even_on_the_smallest_number() -> None:
+    """Catches `<=`: one draw in 2^24 is exactly 0, as this image's is."""
+    noise = Noise.of(0, torch.tensor([11692122]))
+    assert float(noise.uniform(1)) == 0
+    assert not Single(SpaceEntry(ROTATE), 0.0).ask(noise, Clock()).on.any()

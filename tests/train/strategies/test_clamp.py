@@ -114,6 +114,32 @@ def test_absent_translations_count_nowhere() -> None:
     assert bool((gradient == 0).all())
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_absent_translation_counts_nowhere_however_sure_it_is(kind: str) -> None:
+    """Catches one that counts a little, with which a prediction that all others rule out would become possible."""
+    original = torch.tensor([[0.0, 0.0, -900.0]])
+    translated = torch.tensor([[[4.0, 0.0, -900.0], [0.0, 4.0, -900.0], [-900.0, -900.0, 900.0]]])
+    valid = torch.tensor([[True, True, False]])
+    for given_ in (original, torch.tensor([[-900.0, -900.0, 0.0]])):
+        few = consistency(given_, translated[:, :2], valid[:, :2], kind)  # type: ignore[arg-type]
+        found = consistency(given_, translated, valid, kind)  # type: ignore[arg-type]
+        torch.testing.assert_close(found, few)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_images_without_translations_stand_beside_others(kind: str) -> None:
+    original, translated = drawn(9, rows=3)
+    original.requires_grad_()
+    translated.requires_grad_()
+    valid = torch.tensor([[True, True], [False, False], [True, False]])
+    found = consistency(original, translated, valid, kind)  # type: ignore[arg-type]
+    alone = consistency(original[:1], translated[:1], valid[:1], kind)  # type: ignore[arg-type]
+    torch.testing.assert_close(found[:1], alone)
+    assert found[1:].tolist() == [0, 0]
+    for gradient in torch.autograd.grad(found.sum(), (original, translated)):
+        assert gradient.isfinite().all() and gradient[0].any() and not gradient[1:].any()
+
+
 def batch(translated: torch.Tensor | None = None) -> HandViews:
     labels, subgroups = torch.tensor([0, 0, 1, 1, 1]), torch.tensor([0, 1, 0, 1, 1])
     images = torch.randn(5, 3, generator=torch.Generator().manual_seed(4))

@@ -149,6 +149,13 @@ class TestAit:
             apart.append(divergence(model(views[0]), model(views[1])))
         assert apart[1] < 0.7 * apart[0]
 
+    def test_networks_are_asked_for_the_layer_that_is_compared(self) -> None:
+        for at in ("features", "feature_map"):
+            assert augury.strategy("ait", at=at).modules(small_cnn()) == {}
+            with pytest.raises(InputError, match=f"at={at} needs a network that names its"):
+                augury.strategy("ait", at=at).modules(linear(0))
+        assert augury.strategy("ait").modules(linear(0)) == {}
+
 
 class TestMultiAit:
     def test_every_network_has_its_view_and_every_pair_its_price(self) -> None:
@@ -176,6 +183,35 @@ class TestMultiAit:
         reference, detached = gradients(augury.strategy("multi_ait", mode="reference"), networks, Given(views))
         assert paper.loss.item() == pytest.approx(reference.loss.item(), rel=1e-6)
         assert full[0] is not None and detached[0] is not None and not torch.allclose(full[0], detached[0], rtol=0.01)
+
+    def test_reference_mode_takes_targets_as_given(self) -> None:
+        """The divergence's gradient by the bias of a linear network is then w (p - q), its own less the other's prediction."""
+        networks, views = nn.ModuleList(linear(k) for k in range(2)), images(2)
+        p, q = (n(v).softmax(1) for n, v in zip(networks, views, strict=True))
+        _, plain = gradients(augury.strategy("multi_ait", weight=0, mode="reference"), networks, Given(views))
+        _, found = gradients(augury.strategy("multi_ait", weight=2, mode="reference"), networks, Given(views))
+        for bias, own, other in ((1, p, q), (3, q, p)):
+            a, b = found[bias], plain[bias]
+            assert a is not None and b is not None and torch.allclose(a - b, 2 * (own - other).mean(0), atol=1e-5)
+
+    @pytest.mark.parametrize("at", ["features", "feature_map"])
+    def test_a_network_without_the_layer_is_refused_before_training(self, at: str) -> None:
+        named = "head" if at == "features" else "taps"
+        for networks in ([small_cnn(0), linear(0)], [linear(0), small_cnn(0)]):
+            with pytest.raises(InputError, match=f"at={at} needs a network that names its {named}; Sequential does not"):
+                augury.strategy("multi_ait", at=at).modules(nn.ModuleList(networks))
+        assert augury.strategy("multi_ait", at=at).modules(nn.ModuleList([small_cnn(0), small_cnn(1)])) == {}
+        assert augury.strategy("multi_ait").modules(nn.ModuleList([linear(0), linear(1)])) == {}
+
+    def test_features_of_every_pair_are_compared(self) -> None:
+        networks, views = nn.ModuleList(small_cnn(k).eval() for k in range(3)), images(3)
+        seen = []
+        for network, v in zip(networks, views, strict=True):
+            stages = nn.Sequential(*(network.get_submodule(tap) for tap in network.taps))  # type: ignore[union-attr]
+            seen.append(network.neck(stages(v)).detach())  # type: ignore[operator,union-attr]
+        pairs = [(seen[a] - seen[b]).norm(dim=1).mean().item() for a, b in ((0, 1), (0, 2), (1, 2))]
+        step = augury.strategy("multi_ait", networks=3, at="features", similarity="euclidean")(networks, Given(views))
+        assert step.logs["consistency"].item() == pytest.approx(sum(pairs) / 2, rel=1e-5)
 
     def test_different_networks_have_no_common_features(self) -> None:
         networks = nn.ModuleList([small_cnn(), augury.model("small_cnn", classes=3, width=6)])

@@ -9,9 +9,13 @@ from grouped import WATERBIRDS, HandViews, groups
 from scipy.optimize import minimize
 from torch import nn
 
+import augury
+from augury.core.batch import Batch
 from augury.core.errors import InputError
 from augury.core.plan import Clock
+from augury.core.targets import Targets
 from augury.train.data.groups import aggregate
+from augury.train.strategies import group_dro
 from augury.train.strategies.build import strategy
 from augury.train.strategies.group_dro import GroupWeights, group_means
 
@@ -230,3 +234,87 @@ def test_log_weights_stay_where_float32_can_tell_them_apart() -> None:
         assert weights.log_weight.max() == 0
     assert torch.allclose(weights.log_weight, torch.tensor([-30.0, -30.0, -30.0, 0.0]), atol=24)
     assert weights.weights().argmax() == 3
+
+
+@pytest.mark.parametrize("weight", [0.25, 0.75])
+def test_a_mixed_image_is_of_the_group_of_its_heavier_class(weight: float) -> None:
+    """Catches the first label in place of the heaviest; a smoothed or soft label has one too."""
+    mixed = Targets.of(torch.tensor([0, 1]), 5).mix(torch.tensor([1, 0]), torch.full((2,), weight))
+    subgroups = torch.tensor([0, 1])
+    labels, cells = started().cells(Batch(torch.zeros(2, 3), mixed, torch.arange(2), groups=subgroups), "mine")
+    assert labels.tolist() == ([0, 1] if weight > 0.5 else [1, 0])
+    assert cells.tolist() == ([0, 3] if weight > 0.5 else [2, 1])
+    soft = Targets.of(torch.tensor([[0.2, 0.8], [0.9, 0.1]]))
+    labels, cells = started().cells(Batch(torch.zeros(2, 3), soft, torch.arange(2), groups=subgroups), "mine")
+    assert labels.tolist() == [1, 0] and cells.tolist() == [2, 1]
+
+
+def test_what_lacks_is_named() -> None:
+    batch = Batch(torch.zeros(1, 3), Targets.of(torch.tensor([0]), 2), torch.arange(1), groups=torch.tensor([0]))
+    for lacking in (batch.replace(targets=None), batch.replace(groups=None)):
+        with pytest.raises(InputError, match="^--strategy: mine needs data with labels and groups$"):
+            started().cells(lacking, "mine")
+    for ask in (GroupWeights().weights, GroupWeights(class_conditional=True).shares, lambda: GroupWeights().margin):
+        with pytest.raises(InputError, match=r"call begin\(groups\) before the first step"):
+            ask()
+
+
+def test_a_checkpoint_holds_plain_numbers_of_single_precision() -> None:
+    one, other = strategy("group_dro(step_size=1)"), strategy("group_dro(step_size=1)")
+    for each in (one, other):
+        each.begin(FOUR)  # type: ignore[attr-defined]
+    labels, subgroups = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
+    one(nn.Linear(3, 2), HandViews(torch.eye(4, 3), labels, subgroups))
+    state = one.state_dict()
+    assert set(state) == {"log_weight"} and len(state["log_weight"]) == 4 and max(state["log_weight"]) == 0
+    assert min(state["log_weight"]) < 0
+    other.load_state_dict(state)
+    assert other.state_dict() == state
+    assert other.weights.log_weight.dtype == torch.float32  # type: ignore[attr-defined]
+
+
+def test_shares_of_classes_count_trained_groups_alone() -> None:
+    given = groups([(0, 0), (0, 1), (0, 2), (1, 0)], [4, 0, 9, 1])
+    assert started(given=given, class_conditional=True).shares().tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 1 / 3])
+    assert started(given=given).shares().tolist() == [1] * 4
+
+
+class TestSeveralProcesses:
+    """Two processes, one after the other: `summed` adds what the other one has."""
+
+    values = (torch.tensor([1.0, 2.0, 4.0]), torch.tensor([8.0, 16.0, 32.0, 64.0, 128.0]))
+    cells = (torch.tensor([0, 0, 1]), torch.tensor([1, 2, 2, -1, 0]))
+
+    def means(self, monkeypatch: pytest.MonkeyPatch, rank: int, cells: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        other = cells[1 - rank][:, None] == torch.arange(4)
+        theirs = torch.cat([(self.values[1 - rank][:, None] * other).sum(0), other.sum(0).float()])
+        monkeypatch.setattr(group_dro, "process_count", lambda: 2)
+        monkeypatch.setattr(group_dro, "summed", lambda value: value.detach() + theirs)
+        own = self.values[rank].clone().requires_grad_()
+        found, present = group_means(own, cells[rank], 4)
+        (gradient,) = torch.autograd.grad((found * torch.tensor([1.0, 10.0, 100.0, 1000.0])).sum(), own)
+        return found.detach(), present, gradient
+
+    def test_means_are_those_of_all_images_and_gradients_sum_to_theirs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        joined = torch.cat(self.values).requires_grad_()
+        expected, there = group_means(joined, torch.cat(self.cells), 4)
+        (whole,) = torch.autograd.grad((expected * torch.tensor([1.0, 10.0, 100.0, 1000.0])).sum(), joined)
+        gradients = []
+        for rank in range(2):
+            found, present, gradient = self.means(monkeypatch, rank, self.cells)
+            torch.testing.assert_close(found, expected.detach())
+            assert present.tolist() == there.tolist() == [True, True, True, False]
+            # As a host weighs this process's loss: by its share of the images that have a group.
+            gradients.append(gradient * (3 if rank == 0 else 4) / 7)
+        torch.testing.assert_close(torch.cat(gradients), whole)
+
+    def test_a_process_whose_images_have_no_group_adds_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        found, present, gradient = self.means(monkeypatch, 0, (torch.tensor([-1, -1, -1]), self.cells[1]))
+        assert found.tolist() == [128, 8, 24, 0] and present.tolist() == [True, True, True, False]
+        assert gradient.tolist() == [0, 0, 0]
+
+
+def test_options_are_read_by_name() -> None:
+    made = augury.strategy("group_dro(class_conditional=true, adjustment=3, step_size=0.5)")
+    weights = made.weights  # type: ignore[attr-defined]
+    assert (weights.class_conditional, weights.adjustment, weights.step_size) == (True, 3, 0.5) and made.needs_groups

@@ -128,3 +128,91 @@ def test_modules_by_name_and_refusals() -> None:
     without.modules(Stages())
     with pytest.raises(InputError, match="key=noise.key"):
         without.examples(Stages(), batch().replace(key=None), (0, 1.0, 1.0))
+
+
+class Odd(Stages):
+    """Its last layers give no tensor, and fewer rows than there are images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pair, self.evens = Pair(), Evens()
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.evens(images)
+        return super().forward(self.pair(images)[0])
+
+
+class Pair(nn.Module):
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return (images,) * len(images)
+
+
+class Evens(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return images[::2]
+
+
+@pytest.mark.parametrize("layer", ["pair", "evens"])
+def test_a_layer_without_a_row_for_every_image_cannot_be_mixed(layer: str) -> None:
+    """Catches a tuple with as many parts as the batch has rows, and a tensor of other rows. The hook is gone afterwards."""
+    model, made = Odd(), strategy("manifold_mixup", layers=(layer,))
+    made.modules(model)
+    with pytest.raises(InputError, match="the layer's output is no tensor with a row per image"):
+        made.examples(model, batch(), (0, 1.0, 1.0))
+    assert not model.get_submodule(layer)._forward_hooks
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [
+        ((3,), r"layers=3\): the network's layers are 0 input, 1 stem, 2 stage1$"),
+        ((-1,), r"layers=-1\): the network's layers are 0 input, 1 stem, 2 stage1$"),
+        ((0, "stage7"), r"layers=stage7\): no such module; there are stem, stage1$"),
+        ((), r"layers=\[\]\): name at least one layer; 0 is the input$"),
+    ],
+)
+def test_layers_that_a_network_lacks_are_refused_with_those_it_has(layers: tuple[int | str, ...], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        strategy("manifold_mixup", layers=layers).modules(Stages())
+
+
+def test_a_network_without_named_stages_is_mixed_at_the_input_or_a_module() -> None:
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(192, 4))
+    made = strategy("manifold_mixup")
+    made.modules(plain)
+    assert made.paths == (None,)  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="layers=7.: no such module; there are 0, 1$"):
+        strategy("manifold_mixup", layers=("7",)).modules(plain)
+    with pytest.raises(InputError, match="layers=1.: the network's layers are 0 input$"):
+        strategy("manifold_mixup", layers=(1,)).modules(plain)
+    named = strategy("manifold_mixup", layers=("1", 0))
+    assert named.modules(plain) == {} and named.paths == ("1", None)  # type: ignore[attr-defined]
+    made.modules(nn.ModuleList([Stages(), plain]))
+    assert made.paths == (None, "stage1")  # type: ignore[attr-defined]
+
+
+def test_a_step_tells_the_loss_of_every_mixed_image() -> None:
+    model, made = Stages(), strategy("manifold_mixup", alpha=1.0, layers=(2,))
+    made.modules(model)
+    step = made(model, lambda *given, **more: batch(), program=(0, 1.0, 1.0))
+    logits, targets = made.examples(model, batch(), (0, 1.0, 1.0))
+    assert step.per_sample is not None and not step.per_sample.requires_grad
+    torch.testing.assert_close(step.per_sample, targets.loss(logits).detach())
+    torch.testing.assert_close(step.loss, targets.loss(logits).mean())
+    assert not model.stage1._forward_hooks and made.intensive and made.several_labels
+
+
+def test_a_chance_of_nothing_leaves_images_and_labels() -> None:
+    model, made = Stages(), strategy("manifold_mixup", layers=(0,))
+    made.modules(model)
+    logits, targets = made.examples(model, batch(), (0, 0.0, 2.0))
+    torch.testing.assert_close(logits, model(batch().images))
+    torch.testing.assert_close(targets.dense(), torch.nn.functional.one_hot(ROWS % 4, 4).float())
+
+
+def test_a_batch_without_images_is_mixed_to_nothing() -> None:
+    for wide in (False, True):
+        made = strategy("manifold_mixup", layers=(0,), batch_wide=wide)
+        made.modules(Stages())
+        logits, targets = made.examples(Stages(), batch()[:0], (0, 1.0, 1.0))  # type: ignore[index]
+        assert len(logits) == len(targets) == 0

@@ -5,6 +5,8 @@ import torch
 from torch import Tensor, nn
 
 import augury
+from augury.augment.names import check_augment
+from augury.augment.policies.file_reader import parse_policy
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.plan import Clock
@@ -62,6 +64,28 @@ def test_a_draw_in_proportion_to_the_loss_is_the_inverse_of_the_cumulative_share
     assert even.equal((noise.uniform(1) * 4).long())
     spoilt = chosen(torch.tensor([[torch.inf, 1.0]]).repeat(rows, 1), 1, "proportional", noise)
     assert int(spoilt.sum()) <= 1, "a loss that is not finite counts as a million"
+
+
+# The one number that this image draws first is exactly a half.
+HALF = torch.tensor([8740972])
+
+
+@pytest.mark.parametrize("spoilt", [torch.nan, torch.inf])
+def test_a_loss_that_is_not_finite_weighs_a_million(spoilt: float) -> None:
+    """Beside a loss of a million it gets the lower half of the numbers, below which a half no longer lies."""
+    noise = Noise.of(0, HALF)
+    assert noise.uniform(1).tolist() == [[0.5]]
+    assert chosen(torch.tensor([[spoilt, 1e6]]), 1, "proportional", noise).tolist() == [[1]]
+    assert chosen(torch.tensor([[spoilt, 1e6 - 1]]), 1, "proportional", noise).tolist() == [[0]]
+    assert chosen(torch.tensor([[-torch.inf, -1.0, 2.0]]), 1, "proportional", noise).tolist() == [[2]]
+
+
+def test_a_loss_too_small_for_single_precision_keeps_its_share() -> None:
+    """Catches shares that are summed in float32, where a half and 2^-30 are a half."""
+    assert chosen(torch.tensor([[0.5, 2.0**-30, 0.5]]), 1, "proportional", Noise.of(0, HALF)).tolist() == [[1]]
+    for tiny in (1e-35, 1e-20):
+        scores = torch.tensor([[3 * tiny, tiny], [tiny, 3 * tiny]])
+        assert chosen(scores, 1, "proportional", Noise.of(0, HALF.repeat(2))).tolist() == [[0], [1]]
 
 
 def test_candidates_get_operations_at_any_level() -> None:
@@ -208,3 +232,104 @@ def test_a_network_without_a_neck_is_refused_and_centres_follow_the_head() -> No
     (centres,) = augury.strategy("reid").modules(model).values()
     assert isinstance(centres, Centres) and centres.centres.shape == (7, 5)
     assert augury.strategy("reid(centre=0)").modules(model) == {}
+
+
+def test_adversarial_policies_are_uniform_over_their_sub_policies() -> None:
+    """Every image draws one of them; before the first are set, nothing is done."""
+    strategy = augury.strategy("adversarial_autoaugment(policies=2, sub_policies=4)")
+    assert isinstance(strategy, AdversarialAutoAugment)
+    current, noise = strategy.current[0], Noise.of(0, torch.arange(8000))
+    plan = current.ask(noise, Clock())
+    assert current.log_prob(plan).exp().tolist() == pytest.approx([0.25] * 8000) and current.slots == plan.op.shape[1] == 2
+    assert plan.choice is not None and plan.on.all()
+    counts = torch.bincount(plan.choice, minlength=4)
+    assert len(counts) == 4 and (counts - 2000).abs().max() < 200
+    op, _, strength = strategy.searched.decode(torch.tensor([current.decisions]))
+    assert plan.op.equal(op[0, plan.choice]) and plan.strength.equal(strength[0, plan.choice])
+    current.decisions = None
+    nothing = current.ask(noise, Clock())
+    assert not nothing.on.any() and nothing.op.shape == nothing.strength.shape == (8000, 2) and not nothing.strength.any()
+    assert nothing.op.dtype == torch.int64 and nothing.strength.dtype == torch.float32
+    assert nothing.choice is not None and nothing.choice.equal(plan.choice)
+
+
+@pytest.mark.parametrize("policy", ["learned", "random"])
+def test_a_run_leaves_its_policies_with_where_they_come_from(policy: str) -> None:
+    strategy = augury.strategy("adversarial_autoaugment", policies=2, sub_policies=3, policy=policy)
+    assert isinstance(strategy, AdversarialAutoAugment)
+    strategy.seeded(11)
+    views = lambda view=0, pipeline=0, stream="train": batch_of(pipeline)  # noqa: E731
+    for epoch in range(1, 4):
+        strategy(Flat(), views)
+        strategy.end_epoch(Clock(epoch, 4))
+    ((name, text),) = strategy.files(Clock(3, 4)).items()
+    found = parse_policy(text, name, check_augment)
+    assert name == "policies.yaml" and found.name == "adversarial_autoaugment" and found.source == "found by a training of Augury"
+    assert found.provenance == {"method": "adversarial_autoaugment", "policy": policy, "seed": 11, "policies": 2}
+    # Three of four epochs are over: the last of them holds to the end.
+    assert [until for until, _ in found.periods] == pytest.approx([0.25, 0.5, 1.0])
+    for (_, rows), epoch in zip(found.periods, strategy.history, strict=False):
+        expected = [row for one in epoch["decisions"] for row in strategy.searched.rows(one)]
+        names = [[entry.op for entry in row] for row in rows]
+        assert len(rows) == 2 * 3 and names == [[entry.op for entry in row] for row in expected]
+
+
+def test_policies_are_drawn_anew_from_the_seed_and_the_epoch() -> None:
+    """Random ones are not learned from, and of the last epoch none are drawn."""
+    one, again, other = (augury.strategy("adversarial_autoaugment(policies=2, policy=random)") for _ in range(3))
+    views = lambda view=0, pipeline=0, stream="train": batch_of(pipeline)  # noqa: E731
+    for strategy, seed in ((one, 1), (again, 1), (other, 2)):
+        strategy.seeded(seed)
+        before = [p.clone() for p in strategy.learner.controller.parameters()]  # type: ignore[attr-defined]
+        strategy(Flat(), views)
+        strategy.end_epoch(Clock(1, 2))
+        assert set(strategy.epoch_logs()["controller"]) == {"losses"}
+        after = strategy.learner.controller.parameters()  # type: ignore[attr-defined]
+        assert all(a.equal(b) for a, b in zip(before, after, strict=True))
+        strategy(Flat(), views)
+        strategy.end_epoch(Clock(2, 2))
+    drawn = [[each["decisions"] for each in strategy.history] for strategy in (one, again, other)]  # type: ignore[attr-defined]
+    assert drawn[0] == drawn[1] != drawn[2] and len(drawn[0]) == 2 and drawn[0][0] != drawn[0][1]
+    assert [each["epoch"] for each in one.history] == [0, 1]  # type: ignore[attr-defined]
+
+
+def test_an_adversarial_checkpoint_in_the_middle_of_an_epoch_goes_on() -> None:
+    one, other = (augury.strategy("adversarial_autoaugment(policies=2, lr=0.1)") for _ in range(2))
+    views = lambda view=0, pipeline=0, stream="train": batch_of(pipeline)  # noqa: E731
+    one.seeded(4)
+    one(Flat(), views)
+    state = one.state_dict()
+    assert (state["seed"], state["steps"], len(state["losses"])) == (4, 1, 2)
+    other.load_state_dict(state)
+    assert [each.decisions for each in other.current] == [each.decisions for each in one.current]  # type: ignore[attr-defined]
+    for strategy in (one, other):
+        strategy(Flat(), lambda view=0, pipeline=0, stream="train": batch_of(5 + pipeline))
+        strategy.end_epoch(Clock(1, 3))
+    assert one.epoch_logs() == other.epoch_logs() and one.state_dict()["history"] == other.state_dict()["history"]
+    old = {key: value for key, value in state.items() if key not in ("losses", "steps")}
+    third = augury.strategy("adversarial_autoaugment(policies=2, lr=0.1)")
+    third.load_state_dict(old)
+    assert (third.losses, third.steps) == (None, 0)  # type: ignore[attr-defined]
+
+
+def test_centres_are_a_part_of_the_loss_and_move_after_it() -> None:
+    class Neck(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bottleneck = nn.BatchNorm1d(3, affine=False).eval()
+            self.head = nn.Linear(3, 3, bias=False)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.head(self.bottleneck(images))
+
+    strategy, model = augury.strategy("reid(centre=0.5, centre_rate=1, triplet=0)"), Neck()
+    (centres,) = strategy.modules(model).values()
+    batch = batch_of(0, 6)
+    squared = batch.images.square().sum(1).mean()
+    step = strategy(model, lambda: batch)
+    assert step.logs["centre"].item() == pytest.approx(squared.item()) and set(step.logs) == {"identity", "triplet", "centre"}
+    assert step.loss.item() == pytest.approx(step.logs["identity"].item() + 0.5 * squared.item(), rel=1e-5)
+    # Two rows of every class: at rate 1 a centre moves by their sum over three.
+    sums = torch.stack([batch.images[k::3].sum(0) for k in range(3)]) / 3
+    torch.testing.assert_close(centres.centres, sums)
+    assert not model.bottleneck._forward_pre_hooks

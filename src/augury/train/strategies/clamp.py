@@ -63,11 +63,9 @@ def irm_penalty(logits: Tensor, labels: Tensor, cells: Tensor, count: int) -> Te
 
 
 def _log_mean(log_p: Tensor, share: Tensor) -> Tensor:
-    """log of the weighted mean over dimension 1; [B,K,C] and [B,K] to [B,C]. Rows whose shares are all 0 get equal shares."""
-    empty = share.sum(1, keepdim=True) == 0
-    weight = torch.where(empty, 1.0 / share.shape[1], share)
+    """log of the weighted mean over dimension 1; [B,K,C] and [B,K] to [B,C]. Rows whose shares are all 0 are finite, too."""
     # -1e4 rather than -inf, so that a missing translation does not make the gradient of the others NaN.
-    log_weight = torch.where(weight > 0, weight.clamp(min=1e-30).log(), -1e4)
+    log_weight = torch.where(share > 0, share.clamp(min=1e-30).log(), -1e4)
     return torch.logsumexp(log_p + log_weight[..., None], 1)
 
 
