@@ -318,7 +318,7 @@ def test_views_with_different_numbers_of_labels_are_joined() -> None:
     plain = Targets.of(LABELS, 9)
     mixed = plain.mix(torch.tensor([1, 2, 3, 4, 0]), torch.full((5,), 0.25))
     pictures, targets = concat_views([(torch.zeros(5, 1, 2, 2), plain), (torch.ones(5, 1, 2, 2), mixed)])
-    assert pictures.shape == (10, 1, 2, 2)
+    assert pictures.shape == (10, 1, 2, 2) and targets.index.shape == targets.weight.shape == (10, 2)
     assert torch.equal(targets.dense(), torch.cat([plain.dense(), mixed.dense()]))
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 import augury
 from augury.augment.names import check_augment
@@ -293,6 +294,10 @@ def test_policies_are_drawn_anew_from_the_seed_and_the_epoch() -> None:
     assert [each["epoch"] for each in one.history] == [0, 1]  # type: ignore[attr-defined]
 
 
+def tensors_in(state: object) -> list[Tensor]:
+    return [each for each in pytree.tree_leaves(state) if isinstance(each, Tensor)]
+
+
 def test_an_adversarial_checkpoint_in_the_middle_of_an_epoch_goes_on() -> None:
     one, other = (augury.strategy("adversarial_autoaugment(policies=2, lr=0.1)") for _ in range(2))
     views = lambda view=0, pipeline=0, stream="train": batch_of(pipeline)  # noqa: E731
@@ -300,11 +305,14 @@ def test_an_adversarial_checkpoint_in_the_middle_of_an_epoch_goes_on() -> None:
     one(Flat(), views)
     state = one.state_dict()
     assert (state["seed"], state["steps"], len(state["losses"])) == (4, 1, 2)
+    before = [each.clone() for each in tensors_in(state["learner"])]
     other.load_state_dict(state)
     assert [each.decisions for each in other.current] == [each.decisions for each in one.current]  # type: ignore[attr-defined]
     for strategy in (one, other):
         strategy(Flat(), lambda view=0, pipeline=0, stream="train": batch_of(5 + pipeline))
         strategy.end_epoch(Clock(1, 3))
+        assert len(state["history"]) == 1 and "losses" not in state["history"][0], "a state is of its moment"
+        assert all(a.equal(b) for a, b in zip(tensors_in(state["learner"]), before, strict=True))
     assert one.epoch_logs() == other.epoch_logs() and one.state_dict()["history"] == other.state_dict()["history"]
     old = {key: value for key, value in state.items() if key not in ("losses", "steps")}
     third = augury.strategy("adversarial_autoaugment(policies=2, lr=0.1)")

@@ -1,5 +1,6 @@
 """Adversarial AutoAugment: a controller learns the policies that are hardest for the network while it trains."""
 
+import copy
 import math
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
@@ -184,14 +185,15 @@ class AdversarialAutoAugment(Strategy):
         return {"policies.yaml": text}
 
     def state_dict(self) -> dict[str, Any]:
-        return {
+        state = {
             "history": self.history, "seed": self.seed, "learner": self.learner.state_dict(),
             "losses": self.losses, "steps": self.steps,
         }  # fmt: skip
+        return copy.deepcopy(state)  # training goes on in place
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.seeded(state["seed"])
-        self.history = state["history"]
+        self.history = copy.deepcopy(state["history"])
         self.learner.load_state_dict(state["learner"])
         # Those of an unfinished epoch; older checkpoints lack them, as they were only written at the end of an epoch.
         self.losses, self.steps = state.get("losses"), state.get("steps", 0)
