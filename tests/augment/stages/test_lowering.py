@@ -20,6 +20,7 @@ SPACE = Space(
     (*(SpaceEntry(op(name)) for name in NAMES), SpaceEntry(op("rotate")), SpaceEntry(op("rotate", interpolation="bilinear")))
 )
 ROWS, SLOTS = 40, 3
+SIZE = torch.tensor([[16, 24]]).expand(ROWS, 2)
 
 
 def trace_of() -> dict[str, Tensor]:
@@ -48,10 +49,11 @@ def number(part: object, blank: object) -> list[float]:
     return [float(v) if not isinstance(v, Tensor) else float(v.reshape(-1)[0]) for v in values]  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("slots", [1, 2, 3])
 @pytest.mark.parametrize("sizes", ["one", "each its own"])
-def test_a_batchs_records_are_each_images_own(sizes: str) -> None:
+def test_a_batchs_records_are_each_images_own(sizes: str, slots: int) -> None:
     """Catches a row or a slot that gets another's numbers, an operation laid over where it does not fire, and sizes out of step."""
-    trace = trace_of()
+    trace = {name: part[:, :slots] for name, part in trace_of().items()}
     size = (
         torch.tensor([[16, 24]]).expand(ROWS, 2)
         if sizes == "one"
@@ -60,7 +62,7 @@ def test_a_batchs_records_are_each_images_own(sizes: str) -> None:
     found = lower(SPACE, trace, size, contents_of(SPACE))
     assert found.form.dtype == torch.int8
     for row in range(ROWS):
-        for slot in range(SLOTS):
+        for slot in range(slots):
             index = int(trace["op"][row, slot])
             form = SPACE[index].op.form if trace["on"][row, slot] else None
             assert int(found.form[row, slot]) == (-1 if form is None else FORMS.index(form))
@@ -114,6 +116,10 @@ def test_a_fraction_of_a_length_is_that_many_whole_pixels(width: int) -> None:
     pixels = torch.arange(1, width + 1)
     fractions = (pixels.double() / width).float()
     assert whole_pixels(fractions, torch.tensor(width)).tolist() == pixels.tolist()
+    assert whole_pixels(-fractions, torch.tensor(width)).tolist() == (-pixels).tolist(), "the outer end is away from 0"
+    beyond = pixels + 2 * width  # of lengths that reach beyond the image
+    assert whole_pixels((beyond.double() / width).float(), torch.tensor(width)).tolist() == beyond.tolist()
+    assert whole_pixels(torch.zeros(1), torch.tensor(width)).tolist() == [0]
     assert whole_pixels((pixels - 0.01).float() / width, torch.tensor(width)).tolist() == (pixels - 1).tolist()
     assert whole_pixels(fractions, torch.tensor(width)).dtype == torch.float64
 
@@ -173,3 +179,29 @@ def test_contents_are_asked_for_with_values_in_range() -> None:
     fraction = replace(cutout.parameters["fraction"], law=Sum())  # type: ignore[arg-type]
     assert contents_of(Space((SpaceEntry(replace(cutout, lower=noted, parameters={"fraction": fraction})),))) == {Content.PARTNER}
     assert seen == [([1.0], [[8, 8]])]
+
+
+def test_operations_that_fire_nowhere_are_not_run() -> None:
+    """Catches a kernel that is called for no rows."""
+    trace = trace_of() | {"on": torch.zeros(ROWS, SLOTS, dtype=torch.bool)}
+    found = lower(SPACE, trace, torch.tensor([[16, 24]]).expand(ROWS, 2), contents_of(SPACE))
+    assert found.subsets == ((),) * SLOTS and found.form.eq(-1).all()
+    assert all(len(item.rows) for slot in lower(SPACE, trace_of(), SIZE, contents_of(SPACE)).subsets for item in slot)  # type: ignore[arg-type]
+
+
+def test_numbers_of_any_precision_become_the_records() -> None:
+    """A form's parts have one dtype each, whatever an operation computes in."""
+    for dtype in (torch.float64, torch.float32, torch.float16):
+
+        def half(values: dict[str, Tensor], size: Tensor, dtype: torch.dtype = dtype) -> tuple:
+            return 1, values["factor"].to(dtype) / 2
+
+        made = replace(op("color"), lower=half)
+        trace = {
+            "op": torch.zeros(ROWS, 1, dtype=torch.int64),
+            "on": torch.arange(ROWS)[:, None] % 2 == 0,
+            "value": torch.full((ROWS, 1, 1), 0.75),
+        }
+        blend = lower(Space((SpaceEntry(made),)), trace, SIZE, frozenset()).blend
+        assert blend is not None and blend.factor.dtype == torch.float32
+        assert blend.factor.flatten().tolist() == [0.375, 1.0] * (ROWS // 2)
