@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from augury.core.errors import InputError
-from augury.explain.statistics import RowStatistics, _verdict, compare_rows, dunnett_critical
+from augury.explain.statistics import RowStatistics, _verdict, compare_rows, dunnett_critical, mean_interval
 
 # Dunnett 1964, Table II: two-sided 5 % points for 1, 2, 3, 4 comparisons.
 PUBLISHED = {5: (2.57, 3.03, 3.29, 3.48), 10: (2.23, 2.57, 2.76, 2.89), 20: (2.09, 2.38, 2.54, 2.65)}
@@ -66,6 +66,8 @@ def test_mean_interval_is_the_t_interval() -> None:
     low, high = stats.t.interval(0.95, 2, loc=np.mean(values), scale=stats.sem(values))
     assert (row.mean, row.low, row.high) == pytest.approx((np.mean(values), low, high))
     assert (row.n, row.verdict, row.difference, row.difference_low) == (3, "reference", None, None)
+    assert mean_interval(np.array(values)) == pytest.approx((np.mean(values), low, high)), "of 95 % unless another is asked for"
+    assert mean_interval(np.array([])) == (None, None, None) and mean_interval(np.array([5.0])) == (5.0, None, None)
 
 
 def simulated(deviations: list[float], seeds: int, trials: int) -> float:
