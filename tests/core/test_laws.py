@@ -147,6 +147,8 @@ def test_both_sides_of_one_are_rounded_once() -> None:
 def test_steps_end_at_their_limits() -> None:
     law = Stepped(4, 0, limits=Interval(0, 8))
     assert law.value(torch.zeros(3), torch.tensor([0.0, 1.0, 2.0])).tolist() == [4.0, 0.0, 0.0]
+    up = Stepped(2, 9, limits=Interval(3, 6))
+    assert up.value(torch.zeros(4), torch.tensor([0.0, 0.5, 1.0, 2.0])).tolist() == [3.0, 5.0, 6.0, 6.0]
 
 
 def test_published_ladders_of_posterize() -> None:
@@ -254,6 +256,8 @@ def test_numbers_and_lists_are_laws_too() -> None:
         ("uniform(-inf, 1)", "uniform: -inf is not"),
         ("uniform(1, inf)", "uniform: inf is not"),
         ("linear(1, inf)", "linear: inf is not"),
+        ("linear(inf, 1)", "linear: inf is not"),
+        ("stepped(1, inf)", "stepped: inf is not"),
         ("linear(1, 2, centre=inf)", "linear: inf is not"),
         ("stepped(inf, 1)", "stepped: inf is not"),
         ("stepped(0, 1, unit=inf)", "stepped: inf is not"),
@@ -319,3 +323,21 @@ def test_each_sign_has_half_the_probability(law: Any) -> None:
     value = law.value(torch.tensor([0.0, 0.75, 0.0]), strength)
     value[2] = 1.3
     assert law.log_prob(value, strength).tolist() == pytest.approx([math.log(0.5), math.log(0.5), -math.inf])
+
+
+@pytest.mark.parametrize("law", [Uniform(-32, 32), LogUniform(0.5, 2), Beta(1, 1)], ids=repr)
+def test_the_ends_of_the_support_belong_to_it(law: Any) -> None:
+    low, high = law.support.low, law.support.high
+    slope = {Uniform: lambda x: 1 / 64, LogUniform: lambda x: 1 / (x * math.log(4)), Beta: lambda x: 1.0}[type(law)]
+    found = law.log_prob(torch.tensor([low, high]), torch.ones(2))
+    assert found.tolist() == pytest.approx([math.log(slope(low)), math.log(slope(high))], abs=1e-6)
+
+
+@pytest.mark.parametrize("shapes", [(2, 5), (0.4, 0.4), (8, 8)])
+def test_a_betas_quantiles_fall_straight_to_0_below_the_last_octave(shapes: tuple[float, float]) -> None:
+    """No draw is that small; a user's own number may be. Catches a value that stays at the last octave's."""
+    law, smallest = Beta(*shapes), 2.0**-25
+    u = torch.tensor([smallest, smallest * 0.75, smallest / 2, smallest / 8, smallest / 2**20, 0.0], dtype=torch.float64)
+    found = law.value(u, torch.ones(6))
+    assert found[0].item() == pytest.approx(float(stats.beta(*shapes).ppf(smallest)), rel=1e-5)
+    assert (found / found[0]).tolist() == pytest.approx((u / smallest).tolist())

@@ -126,6 +126,10 @@ class TestTakenNames:
         registry.register("measurement", "an_object", source="S 2020")(Made())
         (entry,) = registry.outside()
         assert entry == registry.Registration("measurement", "an_object", "S 2020", "What it does.", "mine") and not entry.own
+        placeless = Made()
+        placeless.__module__ = None  # type: ignore[assignment]
+        registry.register("measurement", "another_object")(placeless)
+        assert registry.outside()[1].module == "mine", "of the class, where the object itself names no module"
 
     def test_the_packages_own_names_are_those_of_the_index(self) -> None:
         rotate = registry.get("op", "rotate")
@@ -304,7 +308,10 @@ class TestLoading:
         assert refusal(augury.load_plugin, file) == f"--plugin {file} line 3: KeyError: 'x'" and "rules_fails" not in sys.modules
         written(file, OP.replace("NAME", "mended"))
         augury.load_plugin(file)
+        written(file, OP.replace("NAME", "mended") + "\n\n")
+        augury.load_plugin(file)
         module = sys.modules["rules_fails"]
+        assert module.__file__ == str(file), "also of a text that is run again"
         written(file, "def broken(:\n")
         assert refusal(augury.load_plugin, file).startswith(f"--plugin {file} line 1: SyntaxError: ")
         assert sys.modules["rules_fails"] is module and registry.has("op", "mended")

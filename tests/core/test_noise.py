@@ -347,3 +347,18 @@ def test_the_range_of_whole_numbers_is_checked() -> None:
         with pytest.raises(InputError, match="^integers: n"):
             noise.integers(1, wrong)  # type: ignore[arg-type]
     assert noise.integers(2, 1).tolist() == [[0, 0]] * 3 and int(noise.integers(1, 2**31 - 1).max()) < 2**31 - 1
+
+
+def test_an_address_begins_in_the_first_epoch_with_the_first_view() -> None:
+    for draws in ("independent", "stratified"):
+        plain = Noise.of(3, IDS[:9], draws=draws)  # type: ignore[arg-type]
+        told = Noise.of(3, IDS[:9], epoch=0, view=0, visits=torch.zeros(9, dtype=torch.int64), draws=draws)  # type: ignore[arg-type]
+        assert plain.key.equal(told.key) and plain.uniform(3).equal(told.uniform(3))
+
+
+def test_a_partner_is_the_row_with_the_next_larger_number() -> None:
+    """Recorded runs mix again what they mixed. Catches a cycle in the other direction."""
+    noise = Noise.of(2, IDS[:50])
+    order = noise.bits(1)[:, 0].argsort()
+    partner = noise.partners()
+    assert partner[order[:-1]].equal(order[1:]) and partner[order[-1]] == order[0]

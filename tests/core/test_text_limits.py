@@ -208,6 +208,7 @@ class TestOptions:
         assert convert([1, 2], tuple[float, ...], "t") == (1.0, 2.0) and convert((1, 2), list[int], "t") == [1, 2]
         assert convert([1, "a"], list[Any], "t") == [1, "a"] and convert(7, list[int], "t") == [7]
         assert refusal(convert, [1, "a"], list[int], "t") == "t must be a whole number"
+        assert convert([1, "a"], tuple[()], "t") == (1, "a"), "of no declared type, as it stands"
 
     def test_other_kinds_are_told_by_their_words(self) -> None:
         for hint, words in ((bool, "true or false"), (int, "a whole number"), (float, "a number"), (str, "a word")):
