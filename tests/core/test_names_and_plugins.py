@@ -435,6 +435,13 @@ class TestTheIndex:
             ("op", "blank"): index.Registration("op", "blank", "s", "G.", "augury.one"),
         }
 
+    def test_of_a_recipe_the_head_alone_is_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Every command reads the index, and rows are many."""
+        head = 'title = "Größe"\nsource = "S 2020"\n'
+        written(tmp_path / "recipes" / "table.toml", f"{head}\nrows = [ no TOML\n\nrows_more = none\n")
+        found = self.read(tmp_path, monkeypatch)
+        assert found == {("recipe", "table"): index.Registration("recipe", "table", "S 2020", "Größe", "augury.recipes")}
+
     def test_the_first_line_is_what_stands_before_a_break(self) -> None:
         assert [index.first_line(text) for text in (None, "", "  One.  \n\nTwo.", "\n One\n two")] == ["", "", "One.", "One"]
 

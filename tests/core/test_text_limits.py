@@ -46,6 +46,8 @@ class TestYaml:
         too_deep = "\n" + "[" * (DEEPEST + 1) + "]" * (DEEPEST + 1)
         assert refusal(yaml_text.load, too_deep, "f") == "f line 2: lists and mappings are nested more than 50 deep"
         assert yaml_text.load("[" + "[], " * 60 + "{}]", "f") == [[]] * 60 + [{}], "beside each other is not within each other"
+        beside = "[" + "[], " * 60 + "[" * DEEPEST + "]" * DEEPEST + "]"
+        assert "nested more than 50 deep" in refusal(yaml_text.load, beside, "f")
 
     def test_texts_in_quotes_do_not_count(self) -> None:
         limits = Limits(megabytes=100 / 2**20)
@@ -117,6 +119,7 @@ class TestGrammar:
         ("value", "text"),
         [(True, "true"), (False, "false"), (None, "none"), (3, "3"), (0.1, "0.1"), (1 / 3, repr(1 / 3)), (1e22, "1e+22"),
          (math.inf, "inf"), ("a b", '"a b"'), ('"', "'\"'"), ("true", '"true"'), ("-INF", '"-INF"'), ("1e3", '"1e3"'), ("x1", "x1"),
+         (100.0, "100"), (-2.0, "-2"),
          ("", '""'), ([1, "a", None], "[1, a, none]"), ((), "[]"), (Spec("a b", {"c d": 1}), '"a b"("c d"=1)')],
     )  # fmt: skip
     def test_values_are_written_as_they_are_read(self, value: object, text: str) -> None:
@@ -162,6 +165,7 @@ class TestGrammar:
         assert text_from(["none", ["crop", "flip"]], "t", several=True) == "none,crop+flip"
         assert text_from(["crop", {"cutout": {"length": 8}}], "t") == "crop+cutout(length=8)"
         assert text_from("a,b", "t") == text_from("a,b", "t", several=True) == "a,b"
+        assert refusal(text_from, ["crop", 3], "t", several=True).startswith("t: expected a name")
         assert text_from({"keep": [1, {"cutout": None}]}, "t") == "keep([1, cutout])"
 
 
@@ -248,6 +252,7 @@ class TestFlags:
             silent: int = 3
 
         made = Made(Path("x"), 3)
+        assert [one.default for one in flags_of(Made)][:2] == ["", ""], "what must be given has no default"
         assert (made.rate, made.more, made.where, made.long) == (0.25, (), None, "one way")
         assert {part.name for part in fields(Made)} == {*vars(made)}
         found = [(one.option, one.group, one.value, one.help) for one in flags_of(Made, {"where": Path("y"), "rate": 1e-9})]
@@ -270,10 +275,15 @@ class TestFlags:
             beyond: Literal["a2345678901234567", "b2345678901234567"] = flag("a2345678901234567", "G", "t")
             on: bool = flag(False, "G", "t")
             under_scored: str = flag("x", "G", "t")
+            alone: Literal["a word that is longer than 34 characters"] | None = flag(None, "G", "t")
+            share: Annotated[float, Interval(0)] | None = flag(2.0, "G", "t")
 
+        assert {one.default for one in flags_of(Made) if one.name == "alone"} == {""}
         assert [(one.option, one.value, one.help) for one in flags_of(Made)] == [
             ("--fits", "a234567890123456|b2345678901234567", "t (default: a234567890123456)"),
             ("--beyond", "NAME", "t: a2345678901234567 or b2345678901234567 (default: a2345678901234567)"),
             ("--on", "true|false", "t (default: false)"),
             ("--under-scored", "NAME", "t (default: x)"),
+            ("--alone", "NAME", "t: a word that is longer than 34 characters"),
+            ("--share", "X", "t (default: 2)"),
         ]

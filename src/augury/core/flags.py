@@ -3,7 +3,7 @@
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 _VALUES: dict[Any, str] = {int: "N", float: "X", str: "NAME", bool: "true|false"}
@@ -53,7 +53,7 @@ def required(group: str, text: str, *, value: str = "") -> Any:
 
 def flags_of(kind: type, defaults: Mapping[str, object] | None = None) -> Iterator[Flag]:
     """The flags of a settings dataclass in field order. defaults: a command's own defaults, where they differ."""
-    hints = get_type_hints(kind, include_extras=True)
+    hints = get_type_hints(kind)  # without the limits of `Annotated`
     for part in fields(kind):
         words = part.metadata.get("flag")
         if words is not None:
@@ -70,9 +70,7 @@ def _default(part: "Field[Any]") -> Any:
 
 
 def _plain(hint: object) -> Any:
-    """The type without its `Annotated` limits and without None."""
-    if get_origin(hint) is Annotated:
-        return _plain(get_args(hint)[0])
+    """The type without None."""
     if get_origin(hint) in (Union, types.UnionType):
         return _plain(next(each for each in get_args(hint) if each is not type(None)))
     return hint
