@@ -135,6 +135,24 @@ def test_two_steps_draw_differently() -> None:
     assert again(Flat(), views).per_sample.equal(first)  # type: ignore[union-attr]
 
 
+def test_a_steps_choice_can_be_drawn_again_from_its_address() -> None:
+    """From the seed, the images, how often each was seen and the number of the step, by the strategy's name."""
+    strategy = augury.strategy("uncertainty(candidates=3, selected=1)")
+    strategy.seeded(9)
+    visits = torch.arange(64) % 3
+    views = lambda view=0, pipeline=0, stream="train": batch_of(view, 64).replace(visits=visits)  # noqa: E731
+    scores = torch.stack([batch_of(n, 64).targets.loss(logits_of(batch_of(n, 64).images)) for n in range(3)], 1)  # type: ignore[union-attr]
+    for step in range(2):
+        noise = Noise.of(9, torch.arange(64), epoch=step, visits=visits).fold("uncertainty")
+        column = chosen(scores, 1, "proportional", noise)
+        torch.testing.assert_close(strategy(Flat(), views).per_sample, scores.gather(1, column)[:, 0])
+
+
+def test_candidates_have_as_many_operations_as_are_asked_for() -> None:
+    for text, slots in (("uncertainty", [2]), ("uncertainty(length=3)", [3]), ("uncertainty(length=0)", [])):
+        assert [stage.policy.slots for stage in augury.strategy(text).stages] == slots  # type: ignore[union-attr]
+
+
 def test_all_candidates_are_trained_on_without_scoring() -> None:
     network = Flat()
     step = augury.strategy("uncertainty(candidates=2, selected=2)")(

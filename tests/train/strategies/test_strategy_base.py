@@ -169,8 +169,9 @@ class TestTheFrontDoor:
 
     @pytest.mark.parametrize(
         ("name", "words"),
-        [("emr", "--strategy: unknown strategy 'emr'"), (len, "<built-in function len> is no strategy"),
-         ("erm(smoothing=1)", "--strategy.*smoothing"), ("erm(colour=1)", "--strategy.*colour")],
+        [("emr", "^--strategy: unknown strategy 'emr'"), (len, "^strategy: <built-in function len> is no strategy"),
+         ("erm(", "^strategy: cannot read 'erm\\('"), ("erm(smoothing=1)", r"^--strategy: erm\(smoothing=1\) must be from 0"),
+         ("erm(colour=1)", "^--strategy: erm has no option 'colour'")],
     )  # fmt: skip
     def test_what_is_none_is_refused(self, name: Any, words: str) -> None:
         with pytest.raises(InputError, match=words):
