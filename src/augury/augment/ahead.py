@@ -5,9 +5,10 @@ The draws of a call have its number in their address, so they are the same whene
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from augury.augment.flow import Flow, Output, check_out
 from augury.augment.forms.backends import fuses
@@ -27,14 +28,14 @@ CALLS, ROWS = 64, 1024  # at most: calls, and images of all of them, that are dr
 class _Drawn:
     """The records of calls from `first` on, on images of this shape; None if the stages do not allow it.
 
-    last: the position of a last stage that is drawn in each call, since it reads other images.
+    mix: where labels are mixed, the partners (int64 [n]) and the weights of the own labels (float32 [n]).
     """
 
     seed: int
     shape: torch.Size
     first: int
-    made: "Prepared | None"
-    last: int | None
+    made: "Prepared | None" = None
+    mix: tuple[Tensor, Tensor] | None = None
 
     def holds(self, seed: int, shape: torch.Size, number: int) -> bool:
         return (seed, shape) == (self.seed, self.shape) and 0 <= number - self.first < _calls(shape)
@@ -63,13 +64,14 @@ class Ahead:
             drawn = self._drawn = _draw(stages, flow, seed, number)
         if drawn.made is None:
             return None
-        ready = drawn.made.rows((number - drawn.first) * len(images), len(images))
+        first, targets = (number - drawn.first) * len(images), batch.targets
+        ready = drawn.made.rows(first, len(images))
         if flow.out is not None:
             check_out(flow.out, images, Output(ready.finish.written, flow.output.channels_last))
-        if drawn.last is None:
-            return batch.replace(images=ready.run(images, flow.buffers, flow.out))
-        stage, noise = cast(PlanStage, stages[drawn.last]), Noise.of(seed, batch.ids, epoch=number)
-        return flow.joined(ready, stage, stage.sample(batch, noise.fold(f"{stage.address}{drawn.last}")))
+        if drawn.mix is not None and targets is not None:
+            partner, weight = (part[first : first + len(images)] for part in drawn.mix)
+            targets = targets.mix(partner - first, weight)
+        return batch.replace(images=ready.run(images, flow.buffers, flow.out), targets=targets)
 
 
 def _calls(shape: torch.Size) -> int:
@@ -77,18 +79,18 @@ def _calls(shape: torch.Size) -> int:
 
 
 def _draw(stages: Sequence[Stage], flow: Flow, seed: int, first: int) -> _Drawn:
-    """The records of some calls, of all stages but a last one that reads other images. Not made if a stage cannot be executed
-    with the others, or its draws depend on other images."""
-    images, output, buffers = flow.batch.images, flow.output, flow.buffers
-    epochs = torch.arange(first, first + _calls(images.shape)).repeat_interleave(len(images))
-    batch = Batch(images[:1].expand(len(epochs), -1, -1, -1), None, torch.arange(len(images)).repeat(_calls(images.shape)))
-    later, noise, last = Flow(batch, output, buffers), Noise.of_epochs(seed, epochs, batch.ids), None
+    """The records of some calls; not made if a stage is not executed with the others, or one before the last reads other images."""
+    images, calls, mix = flow.batch.images, _calls(flow.batch.images.shape), None
+    epochs, ids = torch.arange(first, first + calls).repeat_interleave(len(images)), torch.arange(len(images)).repeat(calls)
+    batch = Batch(images[:1].expand(len(ids), -1, -1, -1), None, ids)
+    later, noise = Flow(batch, flow.output, flow.buffers), Noise.of_epochs(seed, epochs, ids)
     for number, stage in enumerate(stages):
-        alone = isinstance(stage, Normalize) or (isinstance(stage, PlanStage) and stage.alone)
-        if later.fuses(stage) and alone:
-            later.add(stage, stage.sample(batch, noise.fold(f"{stage.address}{number}")), drawn=True)
-        elif later.fuses(stage) and isinstance(stage, PlanStage) and stage.joint and number == len(stages) - 1:
-            last = number
-        else:
-            return _Drawn(seed, images.shape, first, None, None)
-    return _Drawn(seed, images.shape, first, later.prepared(), last)
+        joint = isinstance(stage, PlanStage) and stage.joint
+        if not later.fuses(stage) or not isinstance(stage, PlanStage | Normalize) or (joint and number < len(stages) - 1):
+            return _Drawn(seed, images.shape, first)
+        drawn = noise.fold(f"{stage.address}{number}")
+        trace = stage.sample(batch, drawn) if isinstance(stage, Normalize) else stage.sample(batch, drawn, batches=calls)
+        later.add(stage, trace, drawn=True)
+        weight = stage.own_weight(trace, batch.sizes()) if isinstance(stage, PlanStage) else None
+        mix = mix if weight is None else (trace["partner"][:, 0], weight)
+    return _Drawn(seed, images.shape, first, later.prepared(), mix)

@@ -133,16 +133,11 @@ class Flow:
         self.batch = self._by_kernel(group, last if not self._waiting else Output(), None if self._waiting else self.out)
 
     def prepared(self) -> "Prepared":
-        """The records of the waiting stages, none of which reads another image."""
+        """The records of the waiting stages, of which the last alone may read other images."""
         from augury.augment.forms.chain import prepared
 
         pieces, finish, _ = self._lowered(self._waiting, self.output)
         return prepared(self.batch.sizes(), pieces, finish, len(self.batch))
-
-    def joined(self, ready: "Prepared", stage: PlanStage, trace: Trace) -> Batch:
-        """The batch after `ready` and then `stage`, which reads other images."""
-        (piece,), _, targets = self._lowered([(stage, trace)], self.output)
-        return self.batch.replace(images=ready.joined(piece).run(self.batch.images, self.buffers, self.out), targets=targets)
 
     def _by_kernel(self, group: list[tuple[PlanStage | Normalize, Trace]], output: Output, out: Tensor | None) -> Batch:
         from augury.augment.forms.chain import chain

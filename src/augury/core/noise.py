@@ -139,11 +139,16 @@ class Noise:
             return (self.uniform(count).double() * n).to(torch.int64)
         return (_shift(self.bits(count), 32) * n) >> 32
 
-    def partners(self) -> Tensor:
+    def partners(self, batches: int = 1) -> Tensor:
         """int64 [B]: a different row for every row (itself only if B = 1), the next one in a cyclic random order.
 
-        Which samples become partners depends on the samples in the batch, not on their order.
+        Which samples become partners depends on the samples in the batch, not on their order. batches: the rows are those of so
+        many batches of one size, one after the other, and partners are of the same batch.
         """
+        if batches > 1:
+            each = torch.argsort(self.bits(1).view(batches, -1), stable=True, dim=1)
+            order = each + torch.arange(0, len(self), each.shape[1], device=each.device)[:, None]
+            return torch.empty_like(self.key).scatter_(0, order.flatten(), order.roll(-1, 1).flatten())
         order = torch.argsort(self.bits(1)[:, 0], stable=True)
         partner = torch.empty_like(order)
         partner[order] = order.roll(-1)

@@ -13,7 +13,7 @@ from augury.augment.forms.lowered import Lowered
 from augury.augment.forms.memory import Buffers
 from augury.augment.forms.operators import pixel_records
 from augury.augment.forms.packing import Piece, packed
-from augury.augment.forms.records import BFLOAT16, FLOAT16, FLOAT32, UINT8
+from augury.augment.forms.records import BFLOAT16, FLOAT16, FLOAT32, PARTNER, UINT8
 from augury.augment.forms.separable import check_windows
 from augury.augment.forms.threads import in_parts
 from augury.core.openmp import OneThread
@@ -86,14 +86,13 @@ class Prepared:
     first: int = 0
 
     def rows(self, first: int, count: int) -> "Prepared":
-        """The records of `count` images from `first` on."""
+        """The records of `count` images from `first` on, which read no others."""
         here = slice(first, first + count)
-        return replace(self, whole=self.whole[here], real=self.real[here], first=first)
-
-    def joined(self, piece: Piece) -> "Prepared":
-        """The chain followed by a stage that reads other images."""
-        whole, real = packed([piece], len(self.whole))
-        return replace(self, whole=np.concatenate([self.whole, whole], 1), real=np.concatenate([self.real, real], 1), joint=True)
+        whole = self.whole[here]
+        if self.joint:
+            whole = whole.copy()
+            whole[:, -1, PARTNER] -= first
+        return replace(self, whole=whole, real=self.real[here], first=first)
 
     def run(self, images: Tensor, buffers: Buffers, out: Tensor | None = None) -> Tensor:
         """The images by the records, a row for each."""

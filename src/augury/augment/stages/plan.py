@@ -83,12 +83,17 @@ class PlanStage:
     def mixes_labels(self) -> bool:
         return any(e.op.mixes_labels for e in self.space.entries)
 
-    def sample(self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0) -> Trace:
-        """All choices of this stage for a batch, as tensors with one row per image."""
-        self.check_channels(batch)
-        return on_one_thread(self._drawn, batch, noise, clock or Clock(), intensity)
+    def sample(
+        self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0, *, batches: int = 1
+    ) -> Trace:
+        """All choices of this stage for a batch, as tensors with one row per image.
 
-    def _drawn(self, batch: Batch, noise: Noise, clock: Clock, intensity: float | Tensor) -> Trace:
+        batches: the rows are those of so many batches of one size, one after the other.
+        """
+        self.check_channels(batch)
+        return on_one_thread(self._drawn, batch, noise, clock or Clock(), intensity, batches)
+
+    def _drawn(self, batch: Batch, noise: Noise, clock: Clock, intensity: float | Tensor, batches: int) -> Trace:
         plan = self.policy.ask(noise.fold("plan"), clock)
         space, slots = self.space, self.policy.slots
         on = plan.on
@@ -101,7 +106,7 @@ class PlanStage:
             on = on & stays
         u = noise.fold("values").uniform(slots * space.uniforms).reshape(len(batch), slots, space.uniforms)
         if any(entry.op.batch_wide for entry in space.entries) and len(batch):
-            on, u = _batch_wide(space, noise, plan.op, on, u)
+            on, u = _batch_wide(space, noise, plan.op, on, u, batches)
         trace = {
             "op": plan.op,
             "strength": plan.strength,
@@ -113,7 +118,7 @@ class PlanStage:
         if "region" in self.forms:
             trace["box"] = self._boxes(trace, u, batch.sizes())
         if "partner" in self.needs:
-            trace["partner"] = torch.stack([noise.fold(f"partner{s}").partners() for s in range(slots)], 1)
+            trace["partner"] = torch.stack([noise.fold(f"partner{s}").partners(batches) for s in range(slots)], 1)
         return trace
 
     def apply(self, batch: Batch, trace: Trace) -> Batch:
@@ -170,11 +175,6 @@ class PlanStage:
         return bool({"warp", "map", "separable"} & self.forms)
 
     @property
-    def alone(self) -> bool:
-        """Whether an image's draws do not depend on the other images of its batch."""
-        return not self.needs & {"partner"} and not any(entry.op.batch_wide for entry in self.space.entries)
-
-    @property
     def joint(self) -> bool:
         """Whether it reads other images of the batch."""
         return "mix" in self.forms or Content.PARTNER in self.contents
@@ -194,6 +194,13 @@ class PlanStage:
         if targets is None or partner is None or not self.mixes_labels:
             return targets
         return targets.mix(partner, _kept(lowered, column, size))
+
+    def own_weight(self, trace: Trace, size: Tensor) -> Tensor | None:
+        """float32 [B]: the weight of each image's own label after the first slot; None if labels are not mixed."""
+        if "partner" not in trace or not self.mixes_labels:
+            return None
+        column = {name: part[:, 0] for name, part in trace.items() if name in ("box", "partner")}
+        return _kept(self.lower(trace, size).slot(0), column, size)
 
     def _slot(self, batch: Batch, lowered: Lowered, column: Trace, size: Tensor, in_place: bool) -> Batch:
         images = batch.images
@@ -296,10 +303,13 @@ def _kept(lowered: Lowered, column: Trace, size: Tensor) -> Tensor:
     return own
 
 
-def _batch_wide(space: Space, noise: Noise, op: Tensor, on: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+def _batch_wide(space: Space, noise: Noise, op: Tensor, on: Tensor, u: Tensor, batches: int) -> tuple[Tensor, Tensor]:
     """`on` and uniforms where batch-wide operations have those of one row: the one with the smallest key, whatever the
     order of the batch."""
     row = noise.key.argmin()[None]
+    if batches > 1:
+        count = len(noise) // batches
+        row = (noise.key.view(batches, -1).argmin(1) + torch.arange(batches, device=row.device) * count).repeat_interleave(count)
     shared = constant(tuple(entry.op.batch_wide for entry in space.entries), torch.bool, op.device)[op]
     return torch.where(shared, on.index_select(0, row), on), torch.where(shared[..., None], u.index_select(0, row), u)
 
