@@ -21,7 +21,7 @@ STATISTICS = ((0.49, 0.48, 0.45), (0.25, 0.24, 0.26))
 MANY = 2 * ahead.CALLS + 6
 ZERO = torch.zeros(1, dtype=torch.int64)
 FUSED = ["crop+flip+randaugment+random_erasing", "resized_crop+flip+trivialaugment+cutout", "none", "posterize+grid_mask"]
-UNFUSED = ["gaussian_blur(p=1)+flip", "elastic+crop", "color_jitter"]
+UNFUSED = ["gaussian_blur(p=1)+flip", "elastic+crop", "color_jitter+cutout", "augmix"]
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,10 @@ def test_calls_on_single_images_have_the_draws_of_their_numbers(text: str, optio
         given = image(number)
         found, right = pipeline(given), wanted(pipeline, given, number)
         assert torch.equal(found, right) and found.stride() == right.stride() and found.dtype == right.dtype
-    assert (pipeline._ahead._drawn is not None and pipeline._ahead._drawn.made is not None) == (text in FUSED)
+    drawn = pipeline._ahead._drawn
+    assert (
+        drawn is not None and (drawn.made is not None) == (text in FUSED) and bool(drawn.traces) == (text not in ("none", "augmix"))
+    )
 
 
 def test_batches_other_shapes_and_labels_between_them_change_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Draws for a pipeline's next calls, made together: the draws of one image take as long as those of a thousand.
+"""Draws for a pipeline's next calls, made together: the draws of one image take as long as those of hundreds.
 
 The draws of a call have its number in their address, so they are the same whenever they are made.
 """
@@ -16,24 +16,26 @@ from augury.augment.stages.normalize import Normalize
 from augury.augment.stages.plan import PlanStage
 from augury.core.batch import Batch
 from augury.core.noise import Noise
-from augury.core.stage import Stage
+from augury.core.stage import Stage, Trace
 
 if TYPE_CHECKING:
     from augury.augment.forms.chain import Prepared
 
-CALLS, ROWS = 64, 1024  # at most: calls, and images of all of them, that are drawn together
+CALLS, ROWS = 64, 2048  # at most: calls, and images of all of them, that are drawn together
 
 
 @dataclass(frozen=True)
 class _Drawn:
-    """The records of calls from `first` on, on images of this shape; None if the stages do not allow it.
+    """The choices of calls from `first` on, on images of this shape: every stage's trace, empty if a stage does not allow it.
 
-    mix: where labels are mixed, the partners (int64 [n]) and the weights of the own labels (float32 [n]).
+    made: the records, if one kernel executes all stages. mix: where it mixes labels, the partners (int64 [n]) and the weights of
+    the own labels (float32 [n]).
     """
 
     seed: int
     shape: torch.Size
     first: int
+    traces: tuple[Trace, ...] = ()
     made: "Prepared | None" = None
     mix: tuple[Tensor, Tensor] | None = None
 
@@ -62,9 +64,11 @@ class Ahead:
             if not again:
                 return None
             drawn = self._drawn = _draw(stages, flow, seed, number)
-        if drawn.made is None:
-            return None
         first, targets = (number - drawn.first) * len(images), batch.targets
+        if drawn.made is None:
+            for stage, trace in zip(stages, drawn.traces, strict=False):
+                flow.add(stage, _rows(trace, first, len(images)), drawn=True)
+            return flow.finish() if drawn.traces else None
         ready = drawn.made.rows(first, len(images))
         if flow.out is not None:
             check_out(flow.out, images, Output(ready.finish.written, flow.output.channels_last))
@@ -74,23 +78,33 @@ class Ahead:
         return batch.replace(images=ready.run(images, flow.buffers, flow.out), targets=targets)
 
 
+def _rows(trace: Trace, first: int, count: int) -> Trace:
+    """A call's rows of a trace."""
+    rows = {name: part[first : first + count] for name, part in trace.items()}
+    return rows if "partner" not in rows else {**rows, "partner": rows["partner"] - first}
+
+
 def _calls(shape: torch.Size) -> int:
     return min(CALLS, ROWS // shape[0])
 
 
 def _draw(stages: Sequence[Stage], flow: Flow, seed: int, first: int) -> _Drawn:
-    """The records of some calls; not made if a stage is not executed with the others, or one before the last reads other images."""
+    """What some calls draw; nothing if a stage is neither of a policy nor a normalisation."""
     images, calls, mix = flow.batch.images, _calls(flow.batch.images.shape), None
     epochs, ids = torch.arange(first, first + calls).repeat_interleave(len(images)), torch.arange(len(images)).repeat(calls)
     batch = Batch(images[:1].expand(len(ids), -1, -1, -1), None, ids)
     later, noise = Flow(batch, flow.output, flow.buffers), Noise.of_epochs(seed, epochs, ids)
+    traces: list[Trace] = []
+    together = True
     for number, stage in enumerate(stages):
-        joint = isinstance(stage, PlanStage) and stage.joint
-        if not later.fuses(stage) or not isinstance(stage, PlanStage | Normalize) or (joint and number < len(stages) - 1):
+        if not isinstance(stage, PlanStage | Normalize):
             return _Drawn(seed, images.shape, first)
         drawn = noise.fold(f"{stage.address}{number}")
-        trace = stage.sample(batch, drawn) if isinstance(stage, Normalize) else stage.sample(batch, drawn, batches=calls)
-        later.add(stage, trace, drawn=True)
-        weight = stage.own_weight(trace, batch.sizes()) if isinstance(stage, PlanStage) else None
-        mix = mix if weight is None else (trace["partner"][:, 0], weight)
-    return _Drawn(seed, images.shape, first, later.prepared(), mix)
+        traces.append(stage.sample(batch, drawn) if isinstance(stage, Normalize) else stage.sample(batch, drawn, batches=calls))
+        joint = isinstance(stage, PlanStage) and stage.joint
+        together = together and later.fuses(stage) and not (joint and number < len(stages) - 1)
+        if together:
+            later.add(stage, traces[-1], drawn=True)
+        weight = stage.own_weight(traces[-1], batch.sizes()) if together and isinstance(stage, PlanStage) else None
+        mix = mix if weight is None else (traces[-1]["partner"][:, 0], weight)
+    return _Drawn(seed, images.shape, first, tuple(traces), later.prepared() if together else None, mix)

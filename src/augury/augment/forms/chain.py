@@ -126,6 +126,9 @@ def _through(
     most = max(1, CACHED_BYTES // max(1, read[0].size))
 
     def rows(start: int, stop: int) -> None:
+        if len(passes) == 1 and target is not None and (passes[0].in_place or not np.may_share_memory(read, target)):
+            passes[0].run(read[start:stop], target[start:stop], offset + start, offset + stop)
+            return
         scratch = np.empty((2, min(most, stop - start), *read.shape[1:]), np.uint8) if passes else read[None]
         for first in range(start, stop, most):
             last = min(first + most, stop)

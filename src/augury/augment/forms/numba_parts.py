@@ -23,7 +23,7 @@ def _filled(into, fill):
         into[x] = fill
 
 
-@leaf
+@inlined
 def mixed_pixels(own, other, into, share):
     """Weighted sums of levels, product by product as in PyTorch."""
     rest = np.float32(1) - share
@@ -32,7 +32,7 @@ def mixed_pixels(own, other, into, share):
         into[k] = np.uint8(min(max(level, np.float32(0)), np.float32(255)))
 
 
-@leaf
+@inlined
 def mixed_values(own, other, into, share):
     """Weighted sums of float32 values; `into` may be `own`."""
     rest = np.float32(1) - share
