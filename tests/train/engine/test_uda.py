@@ -55,7 +55,7 @@ def test_labels_are_stratified_nested_and_by_seed(digits: Dataset) -> None:
 
 
 def test_impossible_numbers_are_refused(digits: Dataset) -> None:
-    for labels, per_class, words in [(5, None, "one for each class"), (201, None, "all of them"), (None, 40, "training images"),
+    for labels, per_class, words in [(5, None, "one per class"), (201, None, r"200 \(all\)"), (None, 40, "training images"),
                                      (20, 2, "leave one out")]:  # fmt: skip
         with pytest.raises(InputError, match=words):
             labelled(digits, labels=labels, per_class=per_class, seed=0)

@@ -157,7 +157,7 @@ def test_a_layer_without_a_row_for_every_image_cannot_be_mixed(layer: str) -> No
     """Catches a tuple with as many parts as the batch has rows, and a tensor of other rows. The hook is gone afterwards."""
     model, made = Odd(), strategy("manifold_mixup", layers=(layer,))
     made.modules(model)
-    with pytest.raises(InputError, match="the layer's output is no tensor with a row per image"):
+    with pytest.raises(InputError, match="the layer's output must be a tensor with one row per image"):
         made.examples(model, batch(), (0, 1.0, 1.0))
     assert not model.get_submodule(layer)._forward_hooks
 

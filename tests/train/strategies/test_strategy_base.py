@@ -164,12 +164,12 @@ class TestTheFrontDoor:
     def test_a_strategy_is_given_back_and_takes_no_options(self) -> None:
         made = augury.strategy("erm")
         assert augury.strategy(made) is made
-        with pytest.raises(InputError, match="Erm is made already"):
+        with pytest.raises(InputError, match="Erm is already built"):
             augury.strategy(made, smoothing=0.1)
 
     @pytest.mark.parametrize(
         ("name", "words"),
-        [("emr", "^--strategy: unknown strategy 'emr'"), (len, "^strategy: <built-in function len> is no strategy"),
+        [("emr", "^--strategy: unknown strategy 'emr'"), (len, "^strategy: <built-in function len> is not a strategy"),
          ("erm(", "^strategy: cannot read 'erm\\('"), ("erm(smoothing=1)", r"^--strategy: erm\(smoothing=1\) must be from 0"),
          ("erm(colour=1)", "^--strategy: erm has no option 'colour'")],
     )  # fmt: skip
@@ -186,7 +186,7 @@ class TestTheFrontDoor:
         try:
             step = augury.strategy("test_base_function(factor=7)")(nn.Identity(), views)
             assert step.loss.item() == pytest.approx(7 * IMAGES.square().mean().item())
-            with pytest.raises(InputError, match="test_base_nothing made int, which is no augury.Strategy"):
+            with pytest.raises(InputError, match="test_base_nothing returned int, which must inherit from augury.Strategy"):
                 augury.strategy("test_base_nothing")
         finally:
             for name in ("test_base_function", "test_base_nothing"):
