@@ -283,7 +283,7 @@ def test_a_run_leaves_its_policies_with_where_they_come_from(policy: str) -> Non
         strategy.end_epoch(Clock(epoch, 4))
     ((name, text),) = strategy.files(Clock(3, 4)).items()
     found = parse_policy(text, name, check_augment)
-    assert name == "policies.yaml" and found.name == "adversarial_autoaugment" and found.source == "found during training with Augury"
+    assert (name, found.name, found.source) == ("policies.yaml", "adversarial_autoaugment", "found during training with Augury")
     assert found.provenance == {"method": "adversarial_autoaugment", "policy": policy, "seed": 11, "policies": 2}
     # Three of four epochs are over: the last of them holds to the end.
     assert [until for until, _ in found.periods] == pytest.approx([0.25, 0.5, 1.0])
