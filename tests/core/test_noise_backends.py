@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from augury.core import mixing, noise, warmup
+from augury.core import devices, doors, mixing, noise, warmup
 from augury.core.errors import InputError
 from augury.core.mixing import GOLDEN, MASK, absorb, counted_bits, mix_tensor, signed
 from augury.core.noise import MOST_NUMBERS, Noise, disagreement, hashed
@@ -184,6 +184,16 @@ def test_stacked_rows_are_those_of_each() -> None:
         assert (every.walk is None) == (draws == "independent")
 
 
+class Torch:
+    """PyTorch with another `torch.compiler`."""
+
+    def __init__(self, compiler: object) -> None:
+        self.compiler = compiler
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(torch, name)
+
+
 class TestWithinACompiledGraph:
     """`torch.compiler.is_compiling` says so; the opaque operators run outside, as they do where a graph runs."""
 
@@ -203,7 +213,9 @@ class TestWithinACompiledGraph:
 
             return run
 
-        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: state.on)
+        told = Torch(SimpleNamespace(is_compiling=lambda: state.on))
+        for module in (noise, mixing, devices, doors):  # not PyTorch's own function, by which its compiler knows it
+            monkeypatch.setattr(module, "torch", told)
         monkeypatch.setattr(mixing, "_opaque", outside("mix", mixing._opaque))
         monkeypatch.setattr(noise, "absorb", outside("absorb", absorb))
         monkeypatch.setattr(noise, "counted_bits", outside("bits", counted_bits))
