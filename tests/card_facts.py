@@ -1,7 +1,8 @@
 """What a method card must say of a registered name's settings, read from its factory."""
 
 import inspect
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -11,6 +12,17 @@ from augury.core.levels import Ladder
 from augury.core.options import Interval, Registered
 
 KINDS: tuple[registry.Kind, ...] = ("op", "policy", "preset", "strategy", "measurement", "theory")
+
+
+@contextmanager
+def forgetting_new_modules(of: Callable[[str], bool]) -> Iterator[None]:
+    """New names are forgotten, and so are those modules imported while this lasts for whose names `of` is true."""
+    before = set(sys.modules)
+    with forgetting_new_names():
+        yield
+    for name in set(sys.modules) - before:
+        if of(name):
+            del sys.modules[name]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from card_facts import forgetting_new_names
+from card_facts import forgetting_new_modules
 
 import augury
 from augury.core import importing, index, plugins, registry
@@ -28,12 +28,8 @@ def made() -> augury.Op:
 
 @pytest.fixture(autouse=True)
 def clean() -> Iterator[None]:
-    before = set(sys.modules)
-    with forgetting_new_names():
+    with forgetting_new_modules(lambda name: name.startswith("rules_")):
         yield
-    for name in set(sys.modules) - before:
-        if name.startswith("rules_"):
-            del sys.modules[name]
 
 
 def refusal(function: Callable[..., object], *given: Any) -> str:

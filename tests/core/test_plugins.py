@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from card_facts import forgetting_new_names
+from card_facts import forgetting_new_modules
 
 import augury
 from augury.core import index, plugins, registry
@@ -29,12 +29,8 @@ def upside_down() -> augury.Op:
 
 @pytest.fixture(autouse=True)
 def clean() -> Iterator[None]:
-    before = set(sys.modules)
-    with forgetting_new_names():
+    with forgetting_new_modules(lambda name: hasattr(sys.modules[name], "__augury_text__")):
         yield
-    for name in set(sys.modules) - before:
-        if hasattr(sys.modules[name], "__augury_text__"):
-            del sys.modules[name]
 
 
 def written(path: Path, text: str = MINE) -> Path:

@@ -145,13 +145,11 @@ class Noise:
         Which samples become partners depends on the samples in the batch, not on their order. batches: the rows are those of so
         many batches of one size, one after the other, and partners are of the same batch.
         """
-        if batches > 1:
-            each = torch.argsort(self.bits(1).view(batches, -1), stable=True, dim=1)
-            order = each + torch.arange(0, len(self), each.shape[1], device=each.device)[:, None]
-            return torch.empty_like(self.key).scatter_(0, order.flatten(), order.roll(-1, 1).flatten())
-        order = torch.argsort(self.bits(1)[:, 0], stable=True)
-        partner = torch.empty_like(order)
-        partner[order] = order.roll(-1)
+        size = len(self) // batches
+        order = torch.argsort(self.bits(1).view(batches, size), stable=True, dim=1)
+        order = order + torch.arange(batches, device=order.device)[:, None] * size
+        partner = torch.empty_like(self.key)
+        partner[order.flatten()] = order.roll(-1, 1).flatten()
         return partner
 
     def stacked(self, others: "Sequence[Noise]") -> "Noise":

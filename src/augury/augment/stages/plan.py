@@ -199,8 +199,12 @@ class PlanStage:
         """float32 [B]: the weight of each image's own label after the first slot; None if labels are not mixed."""
         if "partner" not in trace or not self.mixes_labels:
             return None
+        return _kept(*self._first_slot(trace, size), size)
+
+    def _first_slot(self, trace: Trace, size: Tensor) -> tuple[Lowered, Trace]:
+        """The records of the first slot, and its boxes and partners."""
         column = {name: part[:, 0] for name, part in trace.items() if name in ("box", "partner")}
-        return _kept(self.lower(trace, size).slot(0), column, size)
+        return self.lower(trace, size).slot(0), column
 
     def _slot(self, batch: Batch, lowered: Lowered, column: Trace, size: Tensor, in_place: bool) -> Batch:
         images = batch.images
@@ -220,8 +224,7 @@ class PlanStage:
     def kept(self, trace: Trace, size: Tensor, restored: Tensor) -> Tensor:
         """float32 [B]: the weight of each image's own label after the first slot, when afterwards the pixels of the boxes
         `restored`, int64 [B,4], are put back to what they were."""
-        lowered = lower(self.space, trace, size, self.contents).slot(0)
-        column = {name: part[:, 0] for name, part in trace.items() if name in ("box", "partner")}
+        lowered, column = self._first_slot(trace, size)
         own = _kept(lowered, column, size)
         back = 1 - kept_share(restored, size)
         if lowered.region is None:
@@ -306,10 +309,9 @@ def _kept(lowered: Lowered, column: Trace, size: Tensor) -> Tensor:
 def _batch_wide(space: Space, noise: Noise, op: Tensor, on: Tensor, u: Tensor, batches: int) -> tuple[Tensor, Tensor]:
     """`on` and uniforms where batch-wide operations have those of one row: the one with the smallest key, whatever the
     order of the batch."""
-    row = noise.key.argmin()[None]
-    if batches > 1:
-        count = len(noise) // batches
-        row = (noise.key.view(batches, -1).argmin(1) + torch.arange(batches, device=row.device) * count).repeat_interleave(count)
+    count = len(noise) // batches
+    first = torch.arange(batches, device=op.device) * count
+    row = (noise.key.view(batches, count).argmin(1) + first)[:, None].expand(batches, count).flatten()
     shared = constant(tuple(entry.op.batch_wide for entry in space.entries), torch.bool, op.device)[op]
     return torch.where(shared, on.index_select(0, row), on), torch.where(shared[..., None], u.index_select(0, row), u)
 
