@@ -67,6 +67,27 @@ def test_out_takes_the_result(options: dict[str, object], channels_last: bool) -
     assert other(images, out=out) is out and torch.equal(out, wanted)
 
 
+@pytest.mark.parametrize("text", [CHAIN, f"{CHAIN}+mixup", f"{CHAIN}+cutmix(p=1)", "flip+posterize"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_what_is_written_past_the_caches_is_the_same(
+    text: str, dtype: torch.dtype, channels: int, channels_last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = pytest.importorskip("augury.augment.forms.chain")
+    statistics = ((0.5,) * channels, (0.25,) * channels)
+    text = text.replace("randaugment", "rotate+posterize") if channels == 1 else text
+    images = torch.randint(0, 256, (5, channels, 70, 67), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    ids, found = torch.arange(5), []
+    for backend, least in (("plain", 0), ("numba", 0), ("numba", 1 << 40)):
+        monkeypatch.setenv("AUGURY_BACKEND", backend)
+        monkeypatch.setattr(chain, "FAR_BYTES", least)
+        pipeline = augury.pipeline(text, seed=3, normalize=statistics, dtype=dtype, channels_last=channels_last)
+        batch = Batch(images, Targets.of(ids, 5), ids)
+        found.append([pipeline.run(batch, Noise.of(3, ids, epoch=epoch))[0].images for epoch in range(4)])
+    assert all(map(torch.equal, found[0], found[1])) and all(map(torch.equal, found[0], found[2]))
+
+
 @pytest.mark.parametrize("text", [CHAIN, "cutout", "cutmix", "resized_crop+cutmix", "elastic", "cutout+rotate(p=1)"])
 def test_images_are_augmented_in_place(text: str) -> None:
     one, other = pair(text)

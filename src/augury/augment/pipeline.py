@@ -254,11 +254,11 @@ class Pipeline:
             return to_pil(done) if labels is None else (to_pil(done[0]), done[1])
         pixels, restore = as_pixels(images)
         self._check_device(pixels.device)
-        single = images.ndim == 3
-        if self.mixes and single:
+        single, mixes = images.ndim == 3, self.mixes
+        if mixes and single:
             raise InputError("images: this pipeline mixes samples and needs a batch; put it after batching")
         targets = None if labels is None else targets_of(labels, single, len(pixels), classes)
-        if self.mixes and targets is None:
+        if mixes and targets is None:
             raise InputError("labels: this pipeline mixes samples, so call it as pipeline(images, labels)")
         if out is not None:
             if images.dtype != torch.uint8 and not self.normalises:
@@ -277,9 +277,9 @@ class Pipeline:
         if labels is None:
             return done if out is None else out
         copies = len(batch) // max(1, len(pixels))
-        if copies > 1 and not self.mixes:
+        if copies > 1 and not mixes:
             labels = torch.as_tensor(labels).repeat(copies, *[1] * (torch.as_tensor(labels).ndim - 1))
-        return done if out is None else out, batch.targets if self.mixes else labels
+        return done if out is None else out, batch.targets if mixes else labels
 
     def _structured(self, images: object, labels: object, classes: int | None, out: Tensor | None) -> Any:
         """A call on images with what belongs to them."""

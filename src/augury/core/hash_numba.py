@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from augury.core.jit import jit
+from augury.core.jit import jit, leaf
 from augury.core.stratified import LEVELS
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -45,7 +45,7 @@ def _array(address: int | Tensor) -> np.ndarray:
     return address.to(torch.int64).reshape(-1).numpy()
 
 
-@jit
+@leaf
 def mixed(v):
     """The splitmix64 finaliser of an unsigned 64-bit number."""
     v = (v ^ (v >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -53,12 +53,12 @@ def mixed(v):
     return v ^ (v >> np.uint64(31))
 
 
-@jit
+@leaf
 def _after(state, part):
     return mixed(mixed(np.uint64(state) + GOLDEN) ^ np.uint64(part))
 
 
-@jit
+@leaf
 def _draw(key, k):
     return mixed(np.uint64(key) + np.uint64(k + 1) * GOLDEN)
 

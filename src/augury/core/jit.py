@@ -52,6 +52,16 @@ def _kernel_folders() -> list[Path]:
     return [Path(__file__).parent.parent / room for room in ("core", "augment/forms", "train/models")]
 
 
+def part(function: Callable[..., object]) -> Callable[..., Any]:
+    """A part of a kernel, which Python does not call itself."""
+    return _compiler(no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+
+
+def merged(function: Callable[..., object]) -> Callable[..., Any]:
+    """A part that is taken into its callers before they are compiled, so that it is compiled once: for what one kernel calls."""
+    return _compiler(inline="always", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+
+
 def leaf(function: Callable[..., object]) -> Callable[..., Any]:
     """A part of a kernel. It allocates nothing and does not count references to views of arrays, which would cost more than a
     short row of pixels does."""

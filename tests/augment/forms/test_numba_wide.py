@@ -1,4 +1,4 @@
-"""Look-ups give the same with the processor's widest instructions and without them."""
+"""Look-ups and copies give the same with the processor's widest instructions and without them."""
 
 import os
 import subprocess
@@ -30,12 +30,25 @@ assert (found == table[levels]).all()
 wanted = line[np.minimum(3 + start[np.arange(150) // 64] + index[:150], 299)]
 assert (moved[:150] == wanted).all()
 assert (side[5:] == three.T.reshape(-1)).all() and not side[:5].any()
+
+@njit
+def copy(source, into):
+    numba_wide.streamed(source, into)
+    numba_wide.landed()
+
+for kind in (np.uint8, np.uint16, np.float32):
+    for count in (0, 1, 15, 63, 64, 65, 200, 1000):
+        for before in range(0, 66, 5):  # wherever the copy begins within a line of memory
+            source, whole = random.integers(0, 256, count).astype(kind), np.zeros(count + 200, kind)
+            copy(source, whole[before : before + count])
+            assert (whole[before : before + count] == source).all()
+            assert not whole[:before].any() and not whole[before + count :].any()
 print(numba_wide.WIDE)
 """
 
 
 @pytest.mark.parametrize("processor", ["", "generic"])
-def test_look_ups_are_those_of_numpy(processor: str) -> None:
+def test_look_ups_and_copies_are_those_of_numpy(processor: str) -> None:
     chosen = {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""} if processor else {}
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, env={**os.environ, **chosen})
     assert done.returncode == 0, done.stderr

@@ -20,6 +20,7 @@ from augury.core.openmp import OneThread
 
 KINDS = {torch.uint8: UINT8, torch.float32: FLOAT32, torch.bfloat16: BFLOAT16, torch.float16: FLOAT16}
 CACHED_BYTES = 1 << 20  # of pixels that are taken through a chain together
+FAR_BYTES = 8 << 20  # a larger result does not stay in a core's caches, and is written past them
 _ONE = torch.ones(1)
 
 
@@ -65,7 +66,7 @@ def prepared(size: Tensor, pieces: Sequence[Piece], finish: Finish, count: int) 
     sides = size.contiguous().numpy()
     last = [piece for piece in pieces if piece.on_values or piece.joint]
     with OneThread():
-        passes = [each for piece in pieces if not piece.on_values for each in _passes(piece, sides, size)]
+        passes = _passes([piece for piece in pieces if not piece.on_values], sides, size)
         whole, real = packed(last, count)
     scale, shift = (part.contiguous().numpy() for part in finish.coefficients or (_ONE, _ONE))
     return Prepared(passes, whole, real, bool(pieces) and pieces[-1].joint, scale, shift, finish)
@@ -101,7 +102,9 @@ class Prepared:
         if result is None or (self.joint and result.data_ptr() == source.data_ptr()):  # others still read what it would write over
             result = _result(source.shape, finish, buffers)
         joint, outs = self.whole.shape[1] - 1 if self.joint else -1, _flat(result, finish.channels_last)
-        values = (self.whole, self.real, joint, self.scale, self.shift, KINDS[finish.written], finish.channels_last, *outs)
+        far = count * result[0].numel() * finish.written.itemsize > FAR_BYTES if count else False
+        how = KINDS[finish.written], finish.channels_last, far
+        values = (self.whole, self.real, joint, self.scale, self.shift, *how, *outs)
         row_bytes = source[0].numel() * (2 + len(passes) + finish.written.itemsize)
 
         def finished(work: np.ndarray, base: int, start: int, stop: int) -> None:
@@ -148,31 +151,50 @@ def _through(
     return rows
 
 
-def _passes(piece: Piece, sides: np.ndarray, size: Tensor) -> list[Pass]:
-    """The passes of a stage that read no other image, in order."""
-    lowered = piece.lowered
-    if lowered.region is None and not any(lowered.subsets):
-        return _pixels(lowered, sides)
-    found = []
-    for number in range(piece.slots):
-        slot = lowered.slot(number)
-        found += _pixels(slot, sides) + _resizes(slot, sides, size)
-        if slot.region is not None and piece.box is not None and not piece.joint:
-            found.append(_regions(slot, piece.box[:, number]))
-    return found
+def _passes(pieces: Sequence[Piece], sides: np.ndarray, size: Tensor) -> list[Pass]:
+    """The passes of stages over pixels, in order. Neighbours that are warps, tables and blends alone make one pass."""
+    found: list[Pass] = []
+    together: list[Lowered] = []
+    for piece in pieces:
+        lowered = piece.lowered
+        if lowered.region is None and not any(lowered.subsets):
+            together.append(lowered)
+            continue
+        found += _pixels(together, sides)
+        together = []
+        for number in range(piece.slots):
+            slot = lowered.slot(number)
+            found += _pixels([slot], sides) + _resizes(slot, sides, size)
+            if slot.region is not None and piece.box is not None and not piece.joint:
+                found.append(_regions(slot, piece.box[:, number]))
+    return found + _pixels(together, sides)
 
 
-def _pixels(lowered: Lowered, sides: np.ndarray) -> list[Pass]:
-    if lowered.warp is None and lowered.table is None and lowered.blend is None:
+def _pixels(stages: Sequence[Lowered], sides: np.ndarray) -> list[Pass]:
+    """One pass over the slots of some stages, none if nothing is to do."""
+    stages = [each for each in stages if not (each.warp is None and each.table is None and each.blend is None)]
+    if not stages:
         return []
-    records = [None if part is None else _array(part) for part in pixel_records(lowered)]
-    form, kernel = _array(lowered.form), cast(Callable[..., None], numba_kernels.pixels)
+    slots = [each.form.shape[1] for each in stages]
+    records = [_side_by_side(parts, slots) for parts in zip(*map(pixel_records, stages), strict=True)]
+    form, kernel = _array(torch.cat([each.form for each in stages], 1)), cast(Callable[..., None], numba_kernels.pixels)
 
     def run(images: np.ndarray, out: np.ndarray, start: int, stop: int) -> None:
         parts = [none if part is None else part[start:stop] for part, none in zip(records, _ABSENT, strict=True)]
         kernel(images, out, sides[start:stop], form[start:stop], *parts, 0, stop - start)
 
     return [Pass(run)]
+
+
+def _side_by_side(parts: Sequence[Tensor | None], slots: Sequence[int]) -> np.ndarray | None:
+    """One part [B,S,...] of the records of stages with so many slots each, None if no stage has it; zeros, which are not read,
+    stand for a stage that does not."""
+    there = next((part for part in parts if part is not None), None)
+    if there is None:
+        return None
+    none = torch.zeros_like(there[:, :1])
+    every = [none.expand(-1, count, *none.shape[2:]) if part is None else part for part, count in zip(parts, slots, strict=True)]
+    return _array(torch.cat(every, 1) if len(every) > 1 else there)
 
 
 def _resizes(lowered: Lowered, sides: np.ndarray, size: Tensor) -> list[Pass]:
@@ -200,7 +222,7 @@ def _regions(lowered: Lowered, box: Tensor) -> Pass:
         here = slice(start, stop)
         own = np.arange(stop - start)
         parts = (content[here], paint[here], pattern[here], grid[here], boxes[here])
-        numba_regions.regions(images, out, own, *parts, True, images.ctypes.data == out.ctypes.data, 0, stop - start)
+        numba_regions.regions(images, out, own, *parts, images.ctypes.data == out.ctypes.data, 0, stop - start)
 
     return Pass(run, in_place=True)
 

@@ -39,7 +39,7 @@ def mixed(images: Tensor, others: Tensor, partner: Tensor, weight: Tensor) -> Te
         return plain.mixed(images, others, partner, weight)
     images = images.contiguous()
     out = torch.empty_like(images)
-    arrays = (_array(others), _array(out), _array(partner), _array(weight), images.dtype == torch.uint8)
+    arrays = (_array(others), _array(out), _array(partner), _array(weight))
     _in_parts(numba_regions.mix, images, *arrays)
     return out
 
@@ -114,12 +114,11 @@ def _regions(
     images: Tensor, content: Tensor, fill: Tensor, pattern: Tensor, grid: Tensor, box: Tensor, partner: Tensor,
     out: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    integer = images.dtype == torch.uint8
-    paint = _array(fill).astype(np.uint8 if integer else np.float32)
+    paint = _array(fill).astype(np.uint8 if images.dtype == torch.uint8 else np.float32)
     arrays = (_array(partner), _array(content), paint, _array(pattern), _array(grid), _array(box))
     images = images.contiguous()
     out = torch.empty_like(images) if out is None else out
-    _in_parts(numba_regions.regions, images, _array(out), *arrays, integer, out.data_ptr() == images.data_ptr())
+    _in_parts(numba_regions.regions, images, _array(out), *arrays, out.data_ptr() == images.data_ptr())
     return out
 
 

@@ -6,36 +6,37 @@ before or after rows and columns.
 
 import numpy as np
 
-from augury.augment.forms.numba_parts import ROWS, copied, mixed_pixels, mixed_values, painted, spliced
-from augury.augment.forms.numba_wide import interleaved
+from augury.augment.forms.numba_parts import ROWS, START, copied, mixed_pixels, mixed_values, painted, spliced
+from augury.augment.forms.numba_wide import interleaved, landed, streamed
 from augury.augment.forms.records import BFLOAT16, BOX, CONTENT, FLOAT32, FORM, GRID, KEEP, PAINT, PARTNER, PATTERN, UINT8
 from augury.augment.forms.region import Content
-from augury.core.jit import jit, leaf
+from augury.core.jit import inlined, jit, leaf, merged
 
 OTHER = int(Content.PARTNER)
 REGION, MIX = 3, 4  # positions in FORMS
-BAND = 16  # rows at a time: with both images of a mix they stay in the first cache
+BAND = 4096  # values of a channel that are taken together: with both images of a mix they stay in a near cache
 
 
 @jit
-def finish(work, base, whole, real, joint, scale, shift, kind, last, out8, out16, out32, start, stop):
+def finish(work, base, whole, real, joint, scale, shift, kind, last, far, out8, out16, out32, start, stop):
     """Rows start..stop of a batch, whose finished pixels are uint8 work[row - base], to values or pixels of `kind`.
 
     whole, real: [B,S,...], slots that are painted on values; `joint`, the last one or -1, reads the other image. scale, shift:
-    float32 [C], where pixels become values. last: whether channels come last. out8, out16, out32: [B, C*H*W], of which the one
-    for `kind` counts.
+    float32 [C], where pixels become values. last: whether channels come last. far: whether the result is too large for caches.
+    out8, out16, out32: [B, C*H*W], of which the one for `kind` counts.
     """
     _, channels, height, width = work.shape
+    rows = max(1, min(height, BAND // width)) if kind != UINT8 else 0
     hashes = np.empty((ROWS, width // 8 + 2), np.uint64)
-    bands = np.empty((2, channels, BAND if kind != UINT8 else 0, width), np.float32)
-    short = np.empty((channels, BAND * width if kind != UINT8 else 0), np.uint16)
+    bands = np.empty((2, channels, rows, width), np.float32)
+    short = np.empty((2, channels * rows * width), np.uint16)
     scratch = np.empty((channels, height if kind == UINT8 and last else 0, width), np.uint8)
     for i in range(start, stop):
         own, other = work[i - base], whole[i, joint, PARTNER] if joint >= 0 else i
         theirs = work[other - base]
         if kind != UINT8:
             finish_values(
-                own, theirs, whole[i], real[i], whole[other], real[other], 0, joint, scale, shift, kind, last,
+                own, theirs, whole[i], real[i], whole[other], real[other], joint, scale, shift, kind, last, far,
                 out16[i], out32[i], bands, short, hashes,
             )  # fmt: skip
         elif last:
@@ -43,9 +44,11 @@ def finish(work, base, whole, real, joint, scale, shift, kind, last, out8, out16
             _channels_last(scratch, out8[i])
         else:
             finish_pixels(own, theirs, whole[i], real[i], joint, out8[i].reshape(channels, height, width), hashes)
+    if far:
+        landed()
 
 
-@leaf
+@merged
 def _channels_last(image, out):
     if image.shape[0] == 3:
         interleaved(image[0].reshape(-1), image[1].reshape(-1), image[2].reshape(-1), out, 0)
@@ -57,7 +60,7 @@ def _channels_last(image, out):
             out[k * channels + c] = flat[k]
 
 
-@leaf
+@merged
 def finish_pixels(own, other, whole, real, joint, out, hashes):
     """uint8 [C,H,W] as it is, or with its box or share of the other image."""
     if joint >= 0 and whole[joint, FORM] == MIX:
@@ -67,52 +70,78 @@ def finish_pixels(own, other, whole, real, joint, out, hashes):
     else:
         copied(own.reshape(-1), out.reshape(-1))
         if joint >= 0 and whole[joint, FORM] == REGION:
-            _painted(out, 0, out.shape[1], whole[joint], np.uint8(np.int64(real[joint, PAINT])), True, hashes)
+            _painted(out, START, out.shape[1], whole[joint], np.uint8(np.int64(real[joint, PAINT])), hashes)
 
 
-@leaf
+@merged
 def finish_values(
-    own, other, whole, real, other_whole, other_real, first_slot, joint,
-    scale, shift, kind, last, out16, out32, bands, short, hashes,
+    own, other, whole, real, other_whole, other_real, joint,
+    scale, shift, kind, last, far, out16, out32, bands, short, hashes,
 ):  # fmt: skip
-    """Finished uint8 [C,H,W] to values. Slots from first_slot on are painted on values; `joint` (or -1) reads the other image,
-    whose own slots are other_whole and other_real. last: whether channels come last. out16, out32: flat, one of them counts.
-    bands: float32 [2,C,BAND,W] and short: uint16 [C,BAND*W] are scratch."""
+    """Finished uint8 [C,H,W] to values. Slots are painted on values; `joint` (or -1) reads the other image, whose own slots are
+    other_whole and other_real. last: whether channels come last. out16, out32: flat, one of them counts.
+    bands: float32 [2,C,rows,W] and short: uint16 [2,C*rows*W] are scratch."""
     channels, height, width = own.shape
-    if kind == FLOAT32 and not last and joint < 0:
-        _values(
-            own, out32.reshape(channels, height, width), 0, height, 0, width, whole, real, first_slot, joint, scale, shift, hashes
-        )
+    if kind == FLOAT32 and not last and not far and joint < 0:
+        into = out32.reshape(channels, height, width)
+        _values(own, into, START, height, START, width, whole, real, joint, scale, shift, hashes)
         return
-    band, theirs = bands[0], bands[1]
-    for first in range(0, height, BAND):
-        count = min(BAND, height - first)
-        _values(own, band, first, count, 0, width, whole, real, first_slot, joint, scale, shift, hashes)
-        if joint >= 0:
-            _joined(
-                other, band, theirs, first, count, whole[joint], real[joint], other_whole, other_real, first_slot, joint,
-                scale, shift, hashes,
-            )  # fmt: skip
-        if kind == FLOAT32:
-            _emitted(band, first, count, height, last, out32)
+    band, theirs, rows = bands[0], bands[1], bands.shape[2]
+    for first in range(0, height, rows):
+        count = min(rows, height - first)
+        mixes = joint >= 0 and whole[joint, FORM] == MIX
+        if mixes and _bare(whole, joint, first, count) and _bare(other_whole, joint, first, count):
+            _mixed(own, other, band, first, count, scale, shift, np.float32(real[joint, KEEP]))
         else:
+            _values(own, band, first, count, START, width, whole, real, joint, scale, shift, hashes)
+            if joint >= 0:
+                _joined(
+                    other, band, theirs, first, count, whole[joint], real[joint], other_whole, other_real, joint,
+                    scale, shift, hashes,
+                )  # fmt: skip
+        if kind == FLOAT32:
+            _emitted(band, first, count, height, last, far, theirs.reshape(-1), out32)
+        else:
+            shorts = short[0].reshape(channels, rows, width)
             for c in range(channels):
-                flat = band[c, :count].reshape(-1)
+                flat, into = band[c, :count].reshape(-1), shorts[c, :count].reshape(-1)
                 if kind == BFLOAT16:
-                    _bfloat16(flat.view(np.uint32), short[c])
+                    _bfloat16(flat.view(np.uint32), into)
                 else:
-                    _float16(flat.view(np.uint32), short[c])
-            _emitted(short.reshape(channels, BAND, width), first, count, height, last, out16)
+                    _float16(flat.view(np.uint32), into)
+            _emitted(shorts, first, count, height, last, far, short[1], out16)
 
 
 @leaf
-def _joined(
-    other, band, theirs, first, count, whole, real, other_whole, other_real, first_slot, joint, scale, shift, hashes
-):  # fmt: skip
+def _bare(whole, joint, first, count):
+    """Whether no slot but `joint` paints on these rows."""
+    for s in range(whole.shape[0]):
+        if s != joint and whole[s, FORM] == REGION and whole[s, BOX] < first + count and whole[s, BOX + 2] > first:
+            return False
+    return True
+
+
+@leaf
+def _mixed(own, other, band, first, count, scale, shift, share):
+    """`count` rows of both images normalised and mixed, product by product as in _values and mixed_values."""
+    for c in range(own.shape[0]):
+        mine, theirs = own[c, first : first + count].reshape(-1), other[c, first : first + count].reshape(-1)
+        _mixed_levels(mine, theirs, band[c, :count].reshape(-1), scale[c], shift[c], share)
+
+
+@inlined
+def _mixed_levels(mine, theirs, into, by, add, share):
+    rest = np.float32(1) - share
+    for k in range(into.shape[0]):
+        into[k] = (np.float32(mine[k]) * by + add) * share + (np.float32(theirs[k]) * by + add) * rest
+
+
+@merged
+def _joined(other, band, theirs, first, count, whole, real, other_whole, other_real, joint, scale, shift, hashes):
     """A band of rows with what the slot `whole`, `real` brings from the other image, or paints over it."""
     channels, _, width = band.shape
     if whole[FORM] == MIX:
-        _values(other, theirs, first, count, 0, width, other_whole, other_real, first_slot, joint, scale, shift, hashes)
+        _values(other, theirs, first, count, START, width, other_whole, other_real, joint, scale, shift, hashes)
         for c in range(channels):
             mine = band[c, :count].reshape(-1)
             mixed_values(mine, theirs[c, :count].reshape(-1), mine, np.float32(real[KEEP]))
@@ -120,16 +149,16 @@ def _joined(
         above, below = max(whole[BOX], first), min(whole[BOX + 2], first + count)
         left, right = whole[BOX + 1], whole[BOX + 3]
         if above < below and left < right:
-            _values(other, theirs, first, count, left, right, other_whole, other_real, first_slot, joint, scale, shift, hashes)
+            _values(other, theirs, first, count, left, right, other_whole, other_real, joint, scale, shift, hashes)
             for c in range(channels):
                 for y in range(above - first, below - first):
                     copied(theirs[c, y, left:right], band[c, y, left:right])
     elif whole[FORM] == REGION:
-        _painted(band, first, count, whole, np.float32(real[PAINT]), False, hashes)
+        _painted(band, first, count, whole, np.float32(real[PAINT]), hashes)
 
 
 @leaf
-def _values(pixels, band, first, count, left, right, whole, real, first_slot, joint, scale, shift, hashes):
+def _values(pixels, band, first, count, left, right, whole, real, joint, scale, shift, hashes):
     """`count` rows from `first` on, columns left to right, normalised into float32 [C,n,W], with the boxes painted on values."""
     channels, _, width = band.shape
     for c in range(channels):
@@ -138,9 +167,9 @@ def _values(pixels, band, first, count, left, right, whole, real, first_slot, jo
         else:
             for y in range(count):
                 _normalised(pixels[c, first + y, left:right], band[c, y, left:right], scale[c], shift[c])
-    for s in range(first_slot, whole.shape[0]):
+    for s in range(whole.shape[0]):
         if s != joint and whole[s, FORM] == REGION:
-            _painted(band, first, count, whole[s], np.float32(real[s, PAINT]), False, hashes)
+            _painted(band, first, count, whole[s], np.float32(real[s, PAINT]), hashes)
 
 
 @leaf
@@ -150,21 +179,30 @@ def _normalised(levels, into, by, add):
 
 
 @leaf
-def _emitted(band, first, count, height, last, out):
-    """`count` rows of [C,n,W] to their places in a flat image."""
+def _emitted(band, first, count, height, last, far, line, out):
+    """`count` rows of [C,n,W] to their places in a flat image. line: scratch of the band's size."""
     channels, _, width = band.shape
     if not last:
         for c in range(channels):
             start = (c * height + first) * width
-            copied(band[c, :count].reshape(-1), out[start : start + count * width])
-    elif channels == 3:
+            source, into = band[c, :count].reshape(-1), out[start : start + count * width]
+            if far:
+                streamed(source, into)
+            else:
+                copied(source, into)
+        return
+    start, size = first * width * channels, count * width * channels
+    into, at = (line, 0) if far else (out, start)
+    if channels == 3:
         one, other, third = band[0, :count].reshape(-1), band[1, :count].reshape(-1), band[2, :count].reshape(-1)
-        interleaved(one, other, third, out, 3 * first * width)
+        interleaved(one, other, third, into, at)
     else:
         for c in range(channels):
-            flat, start = band[c, :count].reshape(-1), first * width * channels + c
+            flat = band[c, :count].reshape(-1)
             for k in range(flat.shape[0]):
-                out[start + k * channels] = flat[k]
+                into[at + k * channels + c] = flat[k]
+    if far:
+        streamed(line[:size], out[start : start + size])
 
 
 @leaf
@@ -194,7 +232,7 @@ def _float16(bits, short):
         short[k] = np.uint16(sign | found)
 
 
-@leaf
-def _painted(band, first, count, whole, fill, integer, hashes):
+@merged
+def _painted(band, first, count, whole, fill, hashes):
     """A slot's box painted into `count` rows from `first` on of an image, [C,n,W]."""
-    painted(band, first, count, whole[CONTENT], fill, whole[PATTERN], whole[GRID : GRID + 6], whole[BOX : BOX + 4], integer, hashes)
+    painted(band, first, count, whole[CONTENT], fill, whole[PATTERN], whole[GRID : GRID + 6], whole[BOX : BOX + 4], hashes)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from augury.core.jit import jit
+from augury.core.jit import jit, part
 
 
 @jit
@@ -43,7 +43,7 @@ def hue(images, out, levels, start, stop):
                 into[0, k], into[1, k], into[2, k] = high, p, other
 
 
-@jit
+@part
 def _hue_of(red, green, blue, high, low):
     """0..255; float32 quotients, sums in float64, truncated."""
     span = np.float32(high - low)
@@ -60,6 +60,6 @@ def _hue_of(red, green, blue, high, low):
     return np.int64(min(np.float64(part) * 255.0, 255.0))
 
 
-@jit
+@part
 def _level(value):
     return np.uint8(min(max(np.floor(value + 0.5), 0.0), 255.0))

@@ -11,7 +11,7 @@ from augury.augment.forms.numba_parts import copied
 from augury.augment.forms.numba_warp import warp
 from augury.augment.forms.numba_wide import looked_up
 from augury.augment.forms.table import TableKind
-from augury.core.jit import inlined, jit
+from augury.core.jit import inlined, jit, leaf, merged, part
 
 WARP, TABLE, BLEND = 0, 1, 2  # positions in augury.augment.forms.lowered.FORMS
 INVERT, SOLARIZE, SOLARIZE_ADD = int(TableKind.INVERT), int(TableKind.SOLARIZE), int(TableKind.SOLARIZE_ADD)
@@ -56,24 +56,24 @@ def pixels(images, out, size, form, matrix, bilinear, fill, recipe, value, degen
             turn = 1 - turn
 
 
-@jit
+@merged
 def _acts(kind, recipe, i, s):
     return kind in (WARP, BLEND) or (kind == TABLE and recipe[i, s] != 0)
 
 
-@jit
+@leaf
 def _blended(degenerate, level, f):
     """Pillow's blend in float32: clipped, then truncated."""
     mixed = (level - degenerate) * f + degenerate
     return np.uint8(min(max(mixed, np.float32(0)), np.float32(255)))
 
 
-@jit
+@leaf
 def _grey(red, green, blue):
     return (np.int32(red) * 19595 + np.int32(green) * 38470 + np.int32(blue) * 7471 + 0x8000) >> 16
 
 
-@jit
+@merged
 def _table(source, target, lut, recipe, value, rows, columns):
     """A recipe by arithmetic, many levels at a time, where it needs no table."""
     flat, into = source.reshape(-1), target.reshape(-1)
@@ -114,7 +114,7 @@ def _table(source, target, lut, recipe, value, rows, columns):
             into[k] = _blended(degenerate, np.float32(flat[k]), f)
 
 
-@jit
+@leaf
 def _solarize(flat, into, threshold):
     if threshold == 256:
         copied(flat, into)
@@ -125,7 +125,7 @@ def _solarize(flat, into, threshold):
         into[k] = level if level < limit else np.uint8(255) - level
 
 
-@jit
+@leaf
 def _mean_grey(source, rows, columns):
     total = np.int64(0)
     for y in range(rows):
@@ -142,7 +142,7 @@ def _mean_grey(source, rows, columns):
     return np.float32(np.floor(total / max(rows * columns, 1) + 0.5))
 
 
-@jit
+@leaf
 def _stretch(plane, lut, rows, columns):
     low, high = np.uint8(255), np.uint8(0)
     for y in range(rows):
@@ -160,7 +160,7 @@ def _stretch(plane, lut, rows, columns):
         lut[k] = np.uint8(min(max(k * scale + offset, 0.0), 255.0))
 
 
-@jit
+@part
 def _equalize(plane, lut, rows, columns):
     several = np.zeros((4, 256), np.int32)  # so that equal neighbours do not wait for each other's increment
     counts, second, third, fourth = several[0], several[1], several[2], several[3]
@@ -193,7 +193,7 @@ def _equalize(plane, lut, rows, columns):
         lut[k] = np.uint8(min(second[k] / divisor, 255.0))
 
 
-@jit
+@part
 def _color(source, target, f):
     if source.shape[0] == 1:
         copied(source.reshape(-1), target.reshape(-1))
@@ -201,12 +201,13 @@ def _color(source, target, f):
     flat, into = source.reshape(3, -1), target.reshape(3, -1)
     grey = np.empty(BLOCK, np.uint8)
     for start in range(0, flat.shape[1], grey.shape[0]):
-        here = flat[:, start : start + grey.shape[0]]
-        red, green, blue, count = here[0], here[1], here[2], here.shape[1]
+        stop = min(start + grey.shape[0], flat.shape[1])
+        red, green, blue = flat[0, start:stop], flat[1, start:stop], flat[2, start:stop]
+        count = stop - start
         for k in range(count):
             grey[k] = _grey(red[k], green[k], blue[k])
         for c in range(3):
-            _blend(grey, here[c], into[c, start : start + count], f)
+            _blend(grey, flat[c, start:stop], into[c, start:stop], f)
 
 
 @inlined
@@ -215,7 +216,7 @@ def _blend(degenerate, levels, into, f):
         into[k] = _blended(np.float32(degenerate[k]), np.float32(levels[k]), f)
 
 
-@jit
+@part
 def _sharpness(source, target, f, rows, columns):
     """Rows are taken as one stretch, whose first and last columns are then copied: they have no neighbours on one side."""
     channels, height, width = source.shape

@@ -8,6 +8,7 @@ from augury.core.jit import inlined, leaf
 
 CONSTANT, NOISE, GRID = int(Content.CONSTANT), int(Content.NOISE), int(Content.GRID)
 ROWS = 32  # of hashes at a time
+START = np.int64(0)  # as an argument: for a plain 0 numba compiles the part once more
 
 
 @inlined
@@ -59,7 +60,7 @@ def spliced(own, other, target, box):
 
 
 @leaf
-def painted(band, first, count, content, fill, pattern, grid, box, integer, hashes):
+def painted(band, first, count, content, fill, pattern, grid, box, hashes):
     """A box painted into `count` rows from `first` on of an image, [C,n,W]; what another image brings is left alone.
 
     hashes: uint64 [ROWS,W//8+2], scratch.
@@ -75,13 +76,13 @@ def painted(band, first, count, content, fill, pattern, grid, box, integer, hash
     elif content == NOISE:
         start = mixed(np.uint64(pattern) + GOLDEN)
         for c in range(band.shape[0]):
-            _noise(band[c], first, above, left, below, right, start, c, hashes, integer)
+            _noise(band[c], first, above, left, below, right, start, c, hashes)
     elif content == GRID:
         _grid(band, first, above, below, grid, box, fill)
 
 
 @leaf
-def _noise(plane, first, top, left, bottom, right, start, channel, hashes, integer):
+def _noise(plane, first, top, left, bottom, right, start, channel, hashes):
     """Noise by augury.core.noise.hashed, whose hash holds a level per byte, the lowest first, for eight neighbours. Some rows are
     hashed before any is read: bytes that were just written in eights are slow to read in other pieces."""
     scale, eighth = np.float32(12**0.5 / 256), left >> 3
@@ -95,7 +96,7 @@ def _noise(plane, first, top, left, bottom, right, start, channel, hashes, integ
                 at += GOLDEN
         for y in range(begin, min(begin + ROWS, bottom)):
             levels, into = hashes[y - begin].view(np.uint8)[left - 8 * eighth :], plane[y - first, left:right]
-            if integer:
+            if plane.itemsize == 1:  # pixels
                 for k in range(into.shape[0]):
                     into[k] = levels[k]
             else:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from augury.augment.forms.numba_parts import ROWS, copied, mixed_pixels, mixed_values, painted, spliced
+from augury.augment.forms.numba_parts import ROWS, START, copied, mixed_pixels, mixed_values, painted, spliced
 from augury.augment.forms.region import Content
 from augury.core.jit import jit
 
@@ -10,7 +10,7 @@ PARTNER = int(Content.PARTNER)
 
 
 @jit
-def regions(images, out, partner, content, fill, pattern, grid, box, integer, here, start, stop):
+def regions(images, out, partner, content, fill, pattern, grid, box, here, start, stop):
     """Rows start..stop of the images with their boxes filled, into `out`; partners are read from `images`.
 
     here: `out` is `images`, so that boxes alone are written; no image may read another then.
@@ -23,15 +23,15 @@ def regions(images, out, partner, content, fill, pattern, grid, box, integer, he
         else:
             if not here:
                 copied(images[i].reshape(-1), out[i].reshape(-1))
-            painted(out[i], 0, height, content[i], fill[i], pattern[i], grid[i], box[i], integer, hashes)
+            painted(out[i], START, height, content[i], fill[i], pattern[i], grid[i], box[i], hashes)
 
 
 @jit
-def mix(images, others, out, partner, keep, integer, start, stop):
+def mix(images, others, out, partner, keep, start, stop):
     """Weighted sums with rows of `others`, product by product as in PyTorch."""
     for i in range(start, stop):
         own, other, into = images[i].reshape(-1), others[partner[i]].reshape(-1), out[i].reshape(-1)
-        if integer:
+        if out.itemsize == 1:  # pixels
             mixed_pixels(own, other, into, keep[i])
         else:
             mixed_values(own, other, into, keep[i])

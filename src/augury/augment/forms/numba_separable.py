@@ -6,7 +6,7 @@ stay below 2^31.
 
 import numpy as np
 
-from augury.core.jit import jit
+from augury.core.jit import jit, part
 
 
 @jit
@@ -52,7 +52,7 @@ def weighted_rows(images, out, position, weight, start, stop):
                 _levels(total, out[i, c, y])
 
 
-@jit
+@part
 def _reach(weight):
     """How many of the weights count: the rest are zeros."""
     last = weight.shape[0]
@@ -61,7 +61,7 @@ def _reach(weight):
     return last
 
 
-@jit
+@part
 def _consecutive(place, ends):
     """From where to where the first run of neighbours goes that are read one after another: nearly all of a blur's row."""
     first, most = 0, place.shape[0] - 1
@@ -73,7 +73,7 @@ def _consecutive(place, ends):
     ends[0], ends[1] = first, last + 1
 
 
-@jit
+@part
 def _gather(line, place, read, first, last):
     for x in range(first):
         read[x] = line[np.uint32(place[x])]
@@ -85,13 +85,13 @@ def _gather(line, place, read, first, last):
         rest[x] = line[np.uint32(chosen[x])]
 
 
-@jit
+@part
 def _clear(total):
     for x in range(total.shape[0]):
         total[x] = 1 << 21
 
 
-@jit
+@part
 def _levels(total, into):
     for x in range(into.shape[0]):
         into[x] = np.uint8(min(max(total[x] >> np.int32(22), np.int32(0)), np.int32(255)))

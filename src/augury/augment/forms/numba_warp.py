@@ -3,12 +3,12 @@
 import numpy as np
 
 from augury.augment.forms.numba_parts import copied
-from augury.core.jit import inlined, jit
+from augury.core.jit import inlined, leaf, merged, part
 
 BLOCK = 4096  # pixels at a time: with the places they are read at they stay in a near cache
 
 
-@jit
+@merged
 def warp(source, target, m, bilinear, edge, rows, columns, packed):
     """uint8 [C,H,W] read at the affine map m (float64 [6]) of every pixel; `edge` lies outside the valid `rows` and `columns`.
 
@@ -22,12 +22,12 @@ def warp(source, target, m, bilinear, edge, rows, columns, packed):
         _general(source, target, m, edge, rows, columns, packed)
 
 
-@jit
+@leaf
 def _fixed(v):
     return np.int64(np.floor(v * 65536.0 + 0.5))
 
 
-@jit
+@merged
 def _general(source, target, m, edge, rows, columns, pixels):
     """Nearest neighbour in 16.16 fixed point; a shear along x is one shift per row."""
     channels, height, width = source.shape
@@ -42,7 +42,7 @@ def _general(source, target, m, edge, rows, columns, pixels):
         _together(source[c : c + 4], target[c : c + 4], start_x, start_y, a, b, d, e, edge, rows, columns, pixels)
 
 
-@jit
+@part
 def _together(source, target, start_x, start_y, a, b, d, e, edge, rows, columns, pixels):
     """Up to four channels, whose levels of a pixel are read together. The last entry of `pixels` is what lies outside."""
     channels, height, width = source.shape
@@ -66,7 +66,7 @@ def _together(source, target, start_x, start_y, a, b, d, e, edge, rows, columns,
             _unpacked(read[:count], target[c].reshape(-1)[first * width : last * width], np.uint32(8 * c))
 
 
-@jit
+@leaf
 def _packed(source, pixels):
     """The channels of each pixel in one number, the first in its lowest byte."""
     first = source[0].reshape(-1)
@@ -102,7 +102,7 @@ def _indices(index, fx, fy, a, d, rows, columns, height):
         index[x] = np.int32(np.int32(row * width) + column) if good else outside
 
 
-@jit
+@leaf
 def _far_indices(index, fx, fy, a, d, rows, columns, height):
     """As above, for positions beyond 32 bits."""
     for x in range(index.shape[0]):
@@ -111,7 +111,7 @@ def _far_indices(index, fx, fy, a, d, rows, columns, height):
         index[x] = row * index.shape[0] + column if good else height * index.shape[0]
 
 
-@jit
+@leaf
 def _inside(index):
     """From where to where a row reads the image: one stretch, since its source is a straight line through a rectangle."""
     low, high = 0, index.shape[0]
@@ -147,7 +147,7 @@ def _shifted_row(source, target, y, row, shift, edge, rows, columns):
         copied(source[c, row, low + shift : high + shift], into[low:high])
 
 
-@jit
+@leaf
 def _shifted(source, target, shift, down, edge, rows, columns):
     """A move by whole pixels: each channel's memory is copied at one offset, then the border is painted."""
     channels, height, width = source.shape
@@ -171,7 +171,7 @@ def _shifted(source, target, shift, down, edge, rows, columns):
                 into[y, x] = edge
 
 
-@jit
+@part
 def _straight(source, target, m, edge, rows, columns):
     """Nearest neighbour without rotation or shear: one table per axis, summed step by step as Pillow does."""
     channels, height, width = source.shape
@@ -202,7 +202,7 @@ def _straight(source, target, m, edge, rows, columns):
             target[:, y, :] = edge
 
 
-@jit
+@leaf
 def _mirrored(source, target, edge, rows, columns):
     channels, height, _ = source.shape
     last, one = np.uint64(columns), np.uint64(1)  # unsigned: where an index may be negative, numba moves bytes one by one
@@ -215,7 +215,7 @@ def _mirrored(source, target, edge, rows, columns):
         target[c, rows:] = edge
 
 
-@jit
+@part
 def _bilinear(source, target, m, edge, rows, columns):
     """Row by row: where the four neighbours lie, then per channel their levels, then the sums, each of them many at a time."""
     channels, height, width = source.shape
@@ -241,7 +241,7 @@ def _bilinear(source, target, m, edge, rows, columns):
                 into[x] = np.uint8(upper + (lower - upper) * dy[x])
 
 
-@jit
+@leaf
 def _neighbours(places, shares, m, yy, rows, columns):
     """Per pixel of a row the places of its four neighbours in a plane (the first -1 outside) and their shares."""
     width = np.int32(places.shape[1])

@@ -103,6 +103,50 @@ def _interleaved(typing, one, other, third, k, into, start):
     return types.void(one, other, third, types.int64, into, types.int64), made
 
 
+@intrinsic
+def _streamed(typing, source, at, into, k):
+    """into[k + j] = source[at + j] for as many entries as 64 bytes hold, past the caches; into[k] begins a line of memory."""
+
+    def made(context, builder, signature, arguments):
+        source, at, into, k = arguments
+        kinds = signature.args
+        entry = context.get_data_type(kinds[0].dtype)
+        line = ir.VectorType(entry, STEP // context.get_abi_sizeof(entry))
+        read = _read(context, builder, kinds[0], source, at, line)
+        stored = builder.store(read, _at(context, builder, kinds[2], into, k, line), align=STEP)
+        one = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
+        stored.set_metadata("nontemporal", one)
+        return context.get_dummy_value()
+
+    return types.void(source, types.int64, into, types.int64), made
+
+
+@intrinsic
+def landed(typing):
+    """Other threads see what was streamed: a kernel that streams ends so."""
+
+    def made(context, builder, signature, arguments):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), made
+
+
+@inlined
+def streamed(source, into):
+    """A copy of a flat array which is not read again soon: written past the caches, so that memory is not read before, and what
+    they hold stays there."""
+    step, beyond = STEP // into.itemsize, into.ctypes.data % STEP
+    first = min((STEP - beyond) % STEP // into.itemsize, into.shape[0])
+    last = first + (into.shape[0] - first) // step * step
+    for k in range(first):
+        into[k] = source[k]
+    for k in range(first, last, step):
+        _streamed(source, k, into, k)
+    for k in range(last, into.shape[0]):
+        into[k] = source[k]
+
+
 @leaf
 def interleaved(one, other, third, into, start):
     """Three flat arrays of one length, entry by entry side by side from into[start] on."""
