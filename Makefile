@@ -7,10 +7,10 @@ RUN := $(BIN)/python -m augury
 .PHONY: demo test test-slow check format bench mutants new-op docs docs-quick release-check package-quick clean
 
 demo: .venv/.core
-	OMP_NUM_THREADS=1 $(RUN) compare digits --augment none,standard,cutout,randaugment,mixup --seeds 3 --output demo --overwrite
+	$(RUN) compare digits --augment none,standard,cutout,randaugment,mixup --seeds 3 --output demo --overwrite
 
 test: .venv/.dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS)
+	$(BIN)/python -m pytest -q -n $(JOBS)
 
 test-slow: .venv/.dev
 	$(BIN)/python -m pytest -q -m slow

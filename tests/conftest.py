@@ -12,6 +12,8 @@ settings.register_profile(
     "mutants", deadline=None, max_examples=30, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate]
 )
 
+# Several processes test at the same time, and figures that tests compare are those of one thread.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Kernels are compiled where they are needed, not beside: a test is to run what it names.
 os.environ.setdefault("AUGURY_COMPILE", "now")
 # Figures that tests compare are those of float32 on every processor.

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from augury.core import memory
+
 FAULTS = """
 from augury.core.memory import prepare_for_training
 from page_faults import faults_of_a_step
@@ -78,3 +80,18 @@ def test_training_commands_keep_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "prepare_for_training", lambda: called.append(True))
     assert cli.main(["train", "digits", "--epochs", "0", "--output", "nowhere"]) == 2 and called == [True]
     assert cli.main(["list"]) == 0 and called == [True]
+
+
+def test_memory_that_a_container_leaves(tmp_path: Path) -> None:
+    assert memory._of_container(tmp_path) is None, "no limit"
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("1000\n")
+    assert memory._of_container(tmp_path) is None, "a limit in words"
+    (tmp_path / "memory.max").write_text("5000\n")
+    assert memory._of_container(tmp_path) == 4000
+    (tmp_path / "memory.current").write_text("6000\n")
+    assert memory._of_container(tmp_path) == 0
+
+
+def test_available_memory_is_a_part_of_the_machines() -> None:
+    assert 0 < memory.available_memory() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

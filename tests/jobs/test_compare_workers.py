@@ -11,8 +11,11 @@ import torch
 
 from augury.cli import main
 from augury.core.errors import InputError, RunError
+from augury.jobs import compare as jobs_compare
+from augury.jobs import estimate
 from augury.jobs.compare import compare
 from augury.train.engine.settings import Settings
+from augury.train.pools import opened
 from augury.train.pools.opened import Workers
 from augury.train.pools.training import Ended, TrainingJob, TrainingRunner
 
@@ -77,6 +80,49 @@ def test_parallel_seeds_are_of_one_process(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--parallel-seeds: trains in this process"):
         compare(FAST, 2, tmp_path / "out", parallel_seeds=True, workers=Workers(2))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("threads", "there", "trainings", "count"),
+    [(4, 4, 9, 4), (2, 4, 9, 2), (4, 3, 9, 3), (4, 4, 3, 3), (1, 4, 9, 1), (4, 4, 1, 1)],
+)
+def test_open_workers_are_as_many_as_there_are_threads_cores_and_trainings(
+    threads: int, there: int, trainings: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(opened, "cores", lambda: there)
+    monkeypatch.setattr(opened, "available_memory", lambda: 64 << 30)
+    assert Workers(open=True).chosen(trainings, "cpu") == Workers(count)
+    assert Workers(3).chosen(trainings, "cpu") == Workers(3), "a number that was given stands"
+    monkeypatch.setattr(opened, "available_memory", lambda: 2 * opened.WORKER_BYTES + 1)
+    assert Workers(open=True).chosen(trainings, "cpu") == Workers(min(count, 2))
+
+
+def test_a_command_opens_processes_for_what_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pools: list[Workers] = []
+    opens = jobs_compare.pool_of
+
+    def watched(runner: Any, workers: Workers) -> Any:
+        pools.append(workers)
+        return opens(runner, workers)
+
+    monkeypatch.setattr(jobs_compare, "pool_of", watched)
+    monkeypatch.setattr(opened, "cores", lambda: 2)
+    monkeypatch.setattr(opened, "available_memory", lambda: 64 << 30)
+    command = ["compare", "digits", "--augment", "none,crop+cutout", "--model", "small_cnn(width=4)", "--epochs", "2", "--lr", "0.05"]
+    command += ["--fraction", "0.3", "--device", "cpu", "--quiet", "--seeds", "1", "--output"]
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert main([*command, str(tmp_path / "short")]) == 0
+        monkeypatch.setattr(estimate, "SHORT", 0.0)
+        assert main([*command, str(tmp_path / "long")]) == 0
+        torch.set_num_threads(1)  # as the processes have
+        assert main([*command, str(tmp_path / "alone")]) == 0
+    finally:
+        torch.set_num_threads(before)
+    assert pools == [Workers(1), Workers(2), Workers(1)]
+    assert trained(tmp_path / "long") == trained(tmp_path / "alone")
 
 
 @pytest.mark.parametrize("flags", [["--workers", "0"], ["--workers", "two"], ["--ray", "10.255.255.1:6379"]])

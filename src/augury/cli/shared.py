@@ -92,14 +92,15 @@ def add_tune(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_workers(parser: argparse.ArgumentParser) -> None:
-    """--workers and --ray, for commands of many trainings."""
+def add_workers(parser: argparse.ArgumentParser, *, auto: bool = False) -> None:
+    """--workers and --ray, for commands of many trainings. auto: whether the command can choose how many workers there are."""
     group = parser.add_argument_group("Who trains")
+    default = "auto: on a CPU one for each core, unless all is done in half a minute" if auto else "1"
     group.add_argument(
         "--workers",
-        metavar="N",
-        default=1,
-        help="trainings at the same time, each in a process, on a GPU of its own where there are several (default: 1)",
+        metavar="N|auto" if auto else "N",
+        default="auto" if auto else "1",
+        help=f"trainings at the same time, each in a process, on a GPU of its own where there are several (default: {default})",
     )
     group.add_argument("--ray", metavar="ADDRESS", help="train on a Ray cluster: local, auto or an address")
 
@@ -130,6 +131,8 @@ def workers_of(options: argparse.Namespace) -> Any:
     """The `Workers` that the flags name."""
     from augury.train.pools.opened import Workers
 
+    if options.workers == "auto":
+        return replace(Workers.of("--workers", 1, options.ray), open=options.ray is None)
     return Workers.of("--workers", parse_int(options.workers, "--workers", high=1000), options.ray)
 
 

@@ -40,7 +40,9 @@ def start(module: str) -> None:
     if mark is None or ready() or not _locked(mark):
         return
     logging.getLogger("augury").warning(MESSAGE)
-    environment = {**os.environ, "AUGURY_COMPILE": "now", "PYTHONPATH": _path(), "OMP_NUM_THREADS": "1"}
+    # At numba's own level, 3, compiling takes a tenth longer, and no kernel is faster (docs/speed.md).
+    level = os.environ.get("NUMBA_OPT", "2")
+    environment = {**os.environ, "AUGURY_COMPILE": "now", "PYTHONPATH": _path(), "OMP_NUM_THREADS": "1", "NUMBA_OPT": level}
     none = subprocess.DEVNULL
     command = [sys.executable, "-m", module, str(mark)]
     # Kept, since Python warns of a process that runs on when nothing refers to it.

@@ -67,6 +67,14 @@ def duration(seconds: float) -> str:
     return f"about {max(1, round(seconds))} second{'' if round(seconds) <= 1 else 's'}"
 
 
+def suited(workers: Workers, works: Sequence[Work]) -> Workers:
+    """Who trains, where that is open: processes take seconds to begin, which are not worth it for what is soon done."""
+    works = [work for work in works if work.epochs > 0]
+    if not workers.open or not works or _is_short(works[0], _images(works)):
+        return replace(workers, open=False)
+    return workers.chosen(sum(work.trainings for work in works), works[0].settings.device)
+
+
 def announce(
     works: Sequence[Work], before: Before | None, workers: Workers = ALONE, uncounted: str = "", fixed: float = 0.0
 ) -> None:  # fmt: skip
@@ -78,8 +86,7 @@ def announce(
     if before is None or not works:
         return
     first = works[0]
-    images = sum(work.epochs * len(work.dataset.train.ids) for work in works)
-    if not uncounted and fixed < SHORT and _is_short(first, images):
+    if not uncounted and fixed < SHORT and _is_short(first, _images(works)):
         return
     rates = _rates(works)
     if not rates:
@@ -93,6 +100,11 @@ def announce(
             Estimate(seconds, trainings, sum(work.epochs for work in works), len(first.dataset.train.ids),
                      (int(size[0]), int(size[1])), uncounted)
         )  # fmt: skip
+
+
+def _images(works: Sequence[Work]) -> int:
+    """How many images they read."""
+    return sum(work.epochs * len(work.dataset.train.ids) for work in works)
 
 
 def _is_short(first: Work, images: int) -> bool:

@@ -51,7 +51,7 @@ def finish(work, base, whole, real, joint, scale, shift, kind, last, far, out8, 
 @merged
 def _channels_last(image, out):
     if image.shape[0] == 3:
-        interleaved(image[0].reshape(-1), image[1].reshape(-1), image[2].reshape(-1), out, 0)
+        interleaved(image[0].reshape(-1), image[1].reshape(-1), image[2].reshape(-1), out, START)
         return
     channels = image.shape[0]
     for c in range(channels):

@@ -5,6 +5,7 @@ They round as augury.augment.forms.displace and neighbourhood do, operation by o
 
 import numpy as np
 
+from augury.augment.forms.numba_parts import copied
 from augury.core.hash_numba import GOLDEN, mixed
 from augury.core.jit import jit, leaf
 
@@ -14,12 +15,19 @@ def displaced(images, out, row, column, size, start, stop):
     """Rows start..stop of uint8 [n,C,H,W] read at row and column, float64 [n,H,W]; size int64 [n,2]."""
     for i in range(start, stop):
         rows, columns = size[i, 0], size[i, 1]
-        for y in range(images.shape[2]):
-            if y < rows:
-                _line(images[i], out[i], y, row[i, y], column[i, y], rows, columns)
-            for c in range(images.shape[1]):
-                for x in range(columns if y < rows else 0, images.shape[3]):
-                    out[i, c, y, x] = images[i, c, y, x]
+        for y in range(rows):
+            _line(images[i], out[i], y, row[i, y], column[i, y], rows, columns)
+        _border(images[i], out[i], rows, columns)
+
+
+@leaf
+def _border(source, target, rows, columns):
+    """What lies outside the valid rows and columns of [C,H,W] is copied."""
+    channels, height, width = source.shape
+    for c in range(channels):
+        for y in range(height):
+            first = columns if y < rows else 0
+            copied(source[c, y, first:], target[c, y, first:])
 
 
 @leaf
@@ -86,11 +94,9 @@ def extreme(images, out, width, size, brightest, square, after, start, stop):
     for i in range(start, stop):
         rows, columns, shorter = size[i, 0], size[i, 1], (width[i] - 1) // 2
         before, behind = (shorter, width[i] // 2) if after else (width[i] // 2, shorter)
+        _border(images[i], out[i], rows, columns)
         for c in range(images.shape[1]):
             source, target = images[i, c], out[i, c]
-            for y in range(images.shape[2]):
-                for x in range(columns if y < rows else 0, images.shape[3]):
-                    target[y, x] = source[y, x]
             for y in range(rows):
                 _copied(source[y], between[y], flip, columns)
                 for other in range(max(0, y - before), min(rows, y + behind + 1)):

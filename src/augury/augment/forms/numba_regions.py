@@ -40,24 +40,26 @@ def mix(images, others, out, partner, keep, start, stop):
 @jit
 def cut(images, out, rows, box):
     for i in range(out.shape[0]):
-        top, left, bottom, right = box[i]
+        top, left, bottom, right = box[i, 0], box[i, 1], box[i, 2], box[i, 3]
+        image, piece = images[rows[i]], out[i]
         for c in range(out.shape[1]):
             for y in range(top, bottom):
-                copied(images[rows[i], c, y, left:right], out[i, c, y - top, : right - left])
+                copied(image[c, y, left:right], piece[c, y - top, : right - left])
 
 
 @jit
 def paste(out, pieces, corner, size, on, order):
     _, channels, height, width = out.shape
     for i in range(out.shape[0]):
-        for k in order[i]:
+        for turn in range(order.shape[1]):
+            k = order[i, turn]
             if not on[i, k]:
                 continue
-            top, left = corner[i, k]
-            rows, columns = size[i, k]
+            top, left, rows, columns = corner[i, k, 0], corner[i, k, 1], size[i, k, 0], size[i, k, 1]
+            image, piece = out[i], pieces[i, k]
             first, last = max(left, 0), min(left + columns, width)
             if last <= first:
                 continue
             for c in range(channels):
                 for y in range(max(top, 0), min(top + rows, height)):
-                    copied(pieces[i, k, c, y - top, first - left : last - left], out[i, c, y, first:last])
+                    copied(piece[c, y - top, first - left : last - left], image[c, y, first:last])

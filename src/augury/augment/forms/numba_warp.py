@@ -182,7 +182,7 @@ def _straight(source, target, m, edge, rows, columns):
         _mirrored(source, target, edge, rows, columns)
         return
     index = np.empty(width, np.int32)
-    low, high = width, 0
+    low, high = np.int64(width), np.int64(0)
     position = m[2] + m[0] * 0.5
     for x in range(width):
         k = np.floor(position)

@@ -4,17 +4,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
+
 from augury.core.errors import InputError
+from augury.core.memory import available_memory
+from augury.core.processes import cores
+from augury.train.engine.setup import pick_device
 from augury.train.pools.pool import J, Pool, R, Runner, SerialPool
 
 
 @dataclass(frozen=True)
 class Workers:
     """Where to train: in `count` processes, 1 being this one, or on a Ray cluster: `local` starts one here, `auto` or an address
-    joins one, with `count` trainings at a time, or as many as it has room for if that is more."""
+    joins one, with `count` trainings at a time, or as many as it has room for if that is more. open: whether `count` is still to be
+    chosen, by what is to be trained."""
 
     count: int = 1
     ray: str | None = None
+    open: bool = False
 
     @staticmethod
     def of(where: str, count: int, ray: str | None) -> "Workers":
@@ -32,8 +39,17 @@ class Workers:
         """Whether all trainings run in this process."""
         return self.count == 1 and self.ray is None
 
+    def chosen(self, trainings: int, device: str) -> "Workers":
+        """These, or where their number is open: on a CPU a process for each of PyTorch's threads, as long as there is memory."""
+        if not self.open:
+            return self
+        room = available_memory() // WORKER_BYTES
+        count = min(torch.get_num_threads(), cores(), trainings, room)
+        return Workers(count) if count > 1 and pick_device(device).type == "cpu" else ALONE
+
 
 ALONE = Workers()
+WORKER_BYTES = 3 << 29  # 1.5 GB: twice what a process of a small network's training takes beside the images, which all share
 
 
 @contextmanager
