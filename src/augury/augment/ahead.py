@@ -67,6 +67,7 @@ class Ahead:
         """
         batch, images = flow.batch, flow.batch.images
         shape, drawn = images.shape, self._drawn
+        count = shape[0]
         if not fuses(images) or _calls(shape) < 2:
             return None
         again, self._before = self._before == (seed, shape, number - 1), (seed, shape, number)
@@ -76,19 +77,19 @@ class Ahead:
             drawn = self._drawn = self._next(drawn, stages, flow, seed, number)
         if self._coming is None and number >= (drawn.first + drawn.next) // 2:
             like = images[:1].clone()  # the batch itself would be kept in memory
-            self._coming = beside(functools.partial(_draw, stages, like, len(images), flow.output, seed, drawn.next))
-        first, targets = (number - drawn.first) * len(images), batch.targets
+            self._coming = beside(functools.partial(_draw, stages, like, count, flow.output, seed, drawn.next))
+        first, targets = (number - drawn.first) * count, batch.targets
         if drawn.made is None:
             for stage, trace in zip(stages, drawn.traces, strict=False):
-                flow.add(stage, _rows(trace, first, len(images)), drawn=True)
+                flow.add(stage, _rows(trace, first, count), drawn=True)
             return flow.finish() if drawn.traces else None
-        ready = drawn.made.rows(first, len(images))
+        ready = drawn.made.rows(first, count)
         if flow.out is not None:
             check_out(flow.out, images, Output(ready.finish.written, flow.output.channels_last))
         if drawn.mix is not None and targets is not None:
-            partner, weight = (part[first : first + len(images)] for part in drawn.mix)
+            partner, weight = (part[first : first + count] for part in drawn.mix)
             targets = targets.mix(partner - first, weight)
-        return batch.replace(images=ready.run(images, flow.buffers, flow.out), targets=targets)
+        return Batch(ready.run(images, flow.buffers, flow.out), targets, batch.ids)
 
     def _next(self, drawn: _Drawn | None, stages: Sequence[Stage], flow: Flow, seed: int, number: int) -> _Drawn:
         """The choices of this call and later ones: those that are coming, if they begin with it."""

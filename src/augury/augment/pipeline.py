@@ -247,17 +247,21 @@ class Pipeline:
             return self.run(images, Noise.of(self.seed, images.ids, visits=images.visits), out=out)[0]
         if is_structure(images, labels):
             return self._structured(images, labels, classes, out)
-        if isinstance(images, Image.Image):
-            done = self(from_pil(images), labels, classes=classes, out=out)
-            if self.normalises or out is not None:
-                return done
-            return to_pil(done) if labels is None else (to_pil(done[0]), done[1])
+        if not isinstance(images, Image.Image):
+            return self._plain(images, labels, classes, out)
+        done = self._plain(from_pil(images), labels, classes, out)
+        if self.normalises or out is not None:
+            return done
+        return to_pil(done) if labels is None else (to_pil(done[0]), done[1])
+
+    def _plain(self, images: Any, labels: Any, classes: int | None, out: Tensor | None) -> Any:
+        """A call on a tensor of images."""
         pixels, restore = as_pixels(images)
         self._check_device(pixels.device)
-        single, mixes = images.ndim == 3, self.mixes
+        count, single, mixes = pixels.shape[0], images.ndim == 3, self.mixes
         if mixes and single:
             raise InputError("images: this pipeline mixes samples and needs a batch; put it after batching")
-        targets = None if labels is None else targets_of(labels, single, len(pixels), classes)
+        targets = None if labels is None else targets_of(labels, single, count, classes)
         if mixes and targets is None:
             raise InputError("labels: this pipeline mixes samples, so call it as pipeline(images, labels)")
         if out is not None:
@@ -266,7 +270,7 @@ class Pipeline:
             if out.ndim != images.ndim:
                 raise InputError(f"out: has the shape {list(out.shape)}, but the images have {list(images.shape)}")
             check_overlap(out, images)
-        ids = torch.arange(len(pixels), device=pixels.device)
+        ids = torch.arange(count, device=pixels.device)
         seed, number, found = seed_here(self.seed), self._number(ids), None
         self._calls.add_(1)
         batch, into = Batch(pixels, targets, ids), out[None] if out is not None and single else out
@@ -276,8 +280,7 @@ class Pipeline:
         done = restore(batch.images) if not self.normalises else batch.images[0] if single else batch.images
         if labels is None:
             return done if out is None else out
-        copies = len(batch) // max(1, len(pixels))
-        if copies > 1 and not mixes:
+        if not mixes and (copies := len(batch) // max(1, count)) > 1:
             labels = torch.as_tensor(labels).repeat(copies, *[1] * (torch.as_tensor(labels).ndim - 1))
         return done if out is None else out, batch.targets if mixes else labels
 

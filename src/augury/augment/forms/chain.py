@@ -1,7 +1,7 @@
 """A chain of stages on a CPU: a few images at a time pass through all stages while in the cache, and are written once."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -93,7 +93,7 @@ class Prepared:
         if self.joint:
             whole = whole.copy()
             whole[:, -1, PARTNER] -= first
-        return replace(self, whole=whole, real=self.real[here], first=first)
+        return Prepared(self.passes, whole, self.real[here], self.joint, self.scale, self.shift, self.finish, first)
 
     def run(self, images: Tensor, buffers: Buffers, out: Tensor | None = None) -> Tensor:
         """The images by the records, a row for each."""

@@ -54,6 +54,7 @@ class PlanStage:
     rgb: tuple[str, ...] = field(init=False, repr=False, compare=False)  # its operations that take 1 or 3 channels alone
     numbers: Numbers = field(init=False, repr=False, compare=False)
     records: bool = field(init=False, repr=False, compare=False)
+    mixes_labels: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         space = self.policy.space
@@ -65,6 +66,7 @@ class PlanStage:
         object.__setattr__(self, "numbers", Numbers.of(space))
         object.__setattr__(self, "rgb", tuple(dict.fromkeys(e.op.name for e in space.entries if e.op.rgb)))
         object.__setattr__(self, "records", all(_has_record(entry.op) for entry in space.entries))
+        object.__setattr__(self, "mixes_labels", any(entry.op.mixes_labels for entry in space.entries))
 
     @property
     def address(self) -> str:
@@ -78,10 +80,6 @@ class PlanStage:
     @property
     def needs(self) -> frozenset[str]:
         return frozenset().union(*(e.op.needs for e in self.space.entries))
-
-    @property
-    def mixes_labels(self) -> bool:
-        return any(e.op.mixes_labels for e in self.space.entries)
 
     def sample(
         self, batch: Batch, noise: Noise, clock: Clock | None = None, intensity: float | Tensor = 1.0, *, batches: int = 1
