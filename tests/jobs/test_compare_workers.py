@@ -109,7 +109,18 @@ def test_a_command_opens_processes_for_what_takes_long(tmp_path: Path, monkeypat
     monkeypatch.setattr(jobs_compare, "pool_of", watched)
     monkeypatch.setattr(opened, "cores", lambda: 2)
     monkeypatch.setattr(opened, "available_memory", lambda: 64 << 30)
-    command = ["compare", "digits", "--augment", "none,crop+cutout", "--model", "small_cnn(width=4)", "--epochs", "2", "--seeds", "1"]
+    command = [
+        "compare",
+        "digits",
+        "--augment",
+        "none,crop+cutout",
+        "--model",
+        "small_cnn(width=4)",
+        "--epochs",
+        "2",
+        "--seeds",
+        "1",
+    ]
     command += ["--lr", "0.05", "--fraction", "0.3", "--device", "cpu", "--quiet", "--output"]
     before = torch.get_num_threads()
     try:
