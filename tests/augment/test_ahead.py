@@ -1,7 +1,6 @@
 """Calls are drawn ahead, several at once, with the draws that each call has by its number."""
 
 import copy
-import os
 import threading
 from dataclasses import replace
 
@@ -143,53 +142,6 @@ def test_threads_get_each_the_draws_of_one_call() -> None:
         thread.join()
     possible = {wanted(pipeline, given, number).numpy().tobytes() for number in range(160)}
     assert all(each.numpy().tobytes() in possible for each in found)
-
-
-def test_another_thread_draws_what_comes_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawing, draw, begun = [], ahead._draw, threading.Event()
-
-    def watched(*given: object) -> object:
-        drawing.append(threading.current_thread() is threading.main_thread())
-        begun.set()
-        return draw(*given)
-
-    monkeypatch.setattr(ahead, "_draw", watched)
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        pipeline = augury.pipeline("crop+flip+randaugment", seed=4)
-        for number in range(3 * CALLS):
-            given = image(number)
-            if number == 2:
-                begun.clear()  # the first ones were drawn here
-            assert torch.equal(pipeline(given), wanted(pipeline, given, number))
-            if number % CALLS == CALLS // 2 + 1:
-                assert begun.wait(10), "nobody draws"
-                begun.clear()
-    finally:
-        torch.set_num_threads(before)
-    assert drawing == [True, False, False, False]
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_forked_process_draws_for_itself() -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        pipeline = augury.pipeline("crop+flip+randaugment", seed=4)
-        for number in range(CALLS):
-            pipeline(image(number))
-        assert pipeline._ahead._coming is not None
-        right = [wanted(pipeline, image(number), number) for number in range(CALLS, CALLS + 3)]
-        child = os.fork()
-        if child == 0:
-            torch.set_num_threads(1)
-            found = [pipeline(image(number)) for number in range(CALLS, CALLS + 3)]
-            os._exit(0 if all(map(torch.equal, found, right)) else 1)
-        assert os.waitpid(child, 0)[1] == 0
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_what_a_stage_refuses_is_refused_in_every_call() -> None:

@@ -3,8 +3,7 @@
 The draws of a call have its number in their address, so they are the same whenever they are made.
 """
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,13 +12,10 @@ from torch import Tensor
 
 from augury.augment.flow import Flow, Output, check_out
 from augury.augment.forms.backends import fuses
-from augury.augment.forms.memory import Buffers
-from augury.augment.forms.threads import beside
 from augury.augment.stages.normalize import Normalize
 from augury.augment.stages.plan import PlanStage
 from augury.core.batch import Batch
 from augury.core.noise import Noise
-from augury.core.openmp import OneThread
 from augury.core.stage import Stage, Trace
 
 if TYPE_CHECKING:
@@ -46,11 +42,6 @@ class _Drawn:
     def holds(self, seed: int, shape: torch.Size, number: int) -> bool:
         return (seed, shape) == (self.seed, self.shape) and 0 <= number - self.first < _calls(shape)
 
-    @property
-    def next(self) -> int:
-        """The first call that it does not hold."""
-        return self.first + _calls(self.shape)
-
 
 class Ahead:
     """What was drawn for later calls. Nothing is until two calls in a row agree in seed and shape."""
@@ -58,7 +49,6 @@ class Ahead:
     def __init__(self) -> None:
         self._before: tuple[int, torch.Size, int] | None = None
         self._drawn: _Drawn | None = None  # replaced as a whole, since threads may share a pipeline
-        self._coming: Callable[[], _Drawn] | None = None  # what follows it, which another thread draws
 
     def augmented(self, stages: Sequence[Stage], flow: Flow, seed: int, number: int) -> Batch | None:
         """The flow's batch after all stages, as in the call of that number; None if it was not drawn ahead, as for a first call.
@@ -74,10 +64,7 @@ class Ahead:
         if drawn is None or not drawn.holds(seed, shape, number):
             if not again:
                 return None
-            drawn = self._drawn = self._next(drawn, stages, flow, seed, number)
-        if self._coming is None and number >= (drawn.first + drawn.next) // 2:
-            like = images[:1].clone()  # the batch itself would be kept in memory
-            self._coming = beside(functools.partial(_draw, stages, like, count, flow.output, seed, drawn.next))
+            drawn = self._drawn = _draw(stages, flow, seed, number)
         first, targets = (number - drawn.first) * count, batch.targets
         if drawn.made is None:
             for stage, trace in zip(stages, drawn.traces, strict=False):
@@ -91,14 +78,6 @@ class Ahead:
             targets = targets.mix(partner - first, weight)
         return Batch(ready.run(images, flow.buffers, flow.out), targets, batch.ids)
 
-    def _next(self, drawn: _Drawn | None, stages: Sequence[Stage], flow: Flow, seed: int, number: int) -> _Drawn:
-        """The choices of this call and later ones: those that are coming, if they begin with it."""
-        coming, self._coming = self._coming, None
-        images = flow.batch.images
-        if coming is not None and drawn is not None and (seed, images.shape, number) == (drawn.seed, drawn.shape, drawn.next):
-            return coming()
-        return _draw(stages, images[:1], len(images), flow.output, seed, number)
-
 
 def _rows(trace: Trace, first: int, count: int) -> Trace:
     """A call's rows of a trace."""
@@ -110,26 +89,23 @@ def _calls(shape: torch.Size) -> int:
     return min(CALLS, ROWS // shape[0])
 
 
-def _draw(stages: Sequence[Stage], like: Tensor, count: int, output: Output, seed: int, first: int) -> _Drawn:
-    """What calls on `count` images each draw, from the call `first` on; nothing if a stage is neither of a policy nor a
-    normalisation. like: [1,C,H,W], an image of their shape."""
-    shape = torch.Size((count, *like.shape[1:]))
-    calls, mix = _calls(shape), None
-    with OneThread():
-        epochs, ids = torch.arange(first, first + calls).repeat_interleave(count), torch.arange(count).repeat(calls)
-        batch = Batch(like.expand(len(ids), -1, -1, -1), None, ids)
-        later, noise = Flow(batch, output, Buffers()), Noise.of_epochs(seed, epochs, ids)
-        traces: list[Trace] = []
-        together = True
-        for number, stage in enumerate(stages):
-            if not isinstance(stage, PlanStage | Normalize):
-                return _Drawn(seed, shape, first)
-            drawn = noise.fold(f"{stage.address}{number}")
-            traces.append(stage.sample(batch, drawn) if isinstance(stage, Normalize) else stage.sample(batch, drawn, batches=calls))
-            joint = isinstance(stage, PlanStage) and stage.joint
-            together = together and later.fuses(stage) and not (joint and number < len(stages) - 1)
-            if together:
-                later.add(stage, traces[-1], drawn=True)
-            weight = stage.own_weight(traces[-1], batch.sizes()) if together and isinstance(stage, PlanStage) else None
-            mix = mix if weight is None else (traces[-1]["partner"][:, 0], weight)
-        return _Drawn(seed, shape, first, tuple(traces), later.prepared() if together else None, mix)
+def _draw(stages: Sequence[Stage], flow: Flow, seed: int, first: int) -> _Drawn:
+    """What some calls draw; nothing if a stage is neither of a policy nor a normalisation."""
+    images, calls, mix = flow.batch.images, _calls(flow.batch.images.shape), None
+    epochs, ids = torch.arange(first, first + calls).repeat_interleave(len(images)), torch.arange(len(images)).repeat(calls)
+    batch = Batch(images[:1].expand(len(ids), -1, -1, -1), None, ids)
+    later, noise = Flow(batch, flow.output, flow.buffers), Noise.of_epochs(seed, epochs, ids)
+    traces: list[Trace] = []
+    together = True
+    for number, stage in enumerate(stages):
+        if not isinstance(stage, PlanStage | Normalize):
+            return _Drawn(seed, images.shape, first)
+        drawn = noise.fold(f"{stage.address}{number}")
+        traces.append(stage.sample(batch, drawn) if isinstance(stage, Normalize) else stage.sample(batch, drawn, batches=calls))
+        joint = isinstance(stage, PlanStage) and stage.joint
+        together = together and later.fuses(stage) and not (joint and number < len(stages) - 1)
+        if together:
+            later.add(stage, traces[-1], drawn=True)
+        weight = stage.own_weight(traces[-1], batch.sizes()) if together and isinstance(stage, PlanStage) else None
+        mix = mix if weight is None else (traces[-1]["partner"][:, 0], weight)
+    return _Drawn(seed, images.shape, first, tuple(traces), later.prepared() if together else None, mix)

@@ -9,11 +9,8 @@ import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 
 import torch
-
-R = TypeVar("R")
 
 # Below this much work a second thread costs more than it brings; pieces are small enough to even out a busy core.
 SMALLEST_SHARE_BYTES = 1 << 21
@@ -44,18 +41,6 @@ def in_parts(kernel: Callable[[int, int], object], count: int, row_bytes: int) -
         for other in others:
             if not other.cancel():
                 other.result()
-
-
-def beside(function: Callable[[], R]) -> Callable[[], R] | None:
-    """Starts the function on another thread; what is returned gives its result. None if PyTorch has a single thread.
-
-    It is called here after all if it has not begun by then, and in a process that was forked meanwhile.
-    """
-    if torch.get_num_threads() < 2:
-        return None
-    process = os.getpid()
-    future = _pool(process, torch.get_num_threads()).submit(function)
-    return lambda: function() if os.getpid() != process or future.cancel() else future.result()
 
 
 @functools.lru_cache(maxsize=1)
