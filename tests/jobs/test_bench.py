@@ -4,13 +4,14 @@ import json
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from augury.cli import main
 from augury.core import registry
-from augury.explain.throughput import cost
+from augury.explain.throughput import cost, timing
 from augury.explain.throughput.chains import CHAINS, outcome
 from augury.explain.throughput.peers import Peer, peers_of
 from augury.explain.throughput.timing import Rate, Task, rates
@@ -149,3 +150,16 @@ def test_what_no_other_library_has_has_no_peer(name: str) -> None:
 def test_peak_memory_sees_the_result() -> None:
     found = cost.peak_memory("cutout", 224, 32, "plain")
     assert found is None or 0.9 < found < 20, "at least the returned batch"
+
+
+def test_rates_include_what_some_calls_do_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Catches a number of calls that is taken from one of them, which may be the one that draws for the next hundred.
+    clock, calls = [0.0], [0]
+
+    def call() -> None:
+        calls[0] += 1
+        clock[0] += 1e-3 + (0.1 if calls[0] % 100 == 2 else 0.0)
+
+    monkeypatch.setattr(timing, "time", SimpleNamespace(process_time=lambda: clock[0], perf_counter=lambda: clock[0]))
+    (found,) = rates([Task(call, 1)], 9, 1.0)
+    assert found.median == pytest.approx(500, rel=0.05), "a millisecond each, and another for the draw"

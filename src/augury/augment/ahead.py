@@ -16,6 +16,7 @@ from augury.augment.stages.normalize import Normalize
 from augury.augment.stages.plan import PlanStage
 from augury.core.batch import Batch
 from augury.core.noise import Noise
+from augury.core.openmp import on_one_thread
 from augury.core.stage import Stage, Trace
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Ahead:
         if drawn is None or not drawn.holds(seed, shape, number):
             if not again:
                 return None
-            drawn = self._drawn = _draw(stages, flow, seed, number)
+            drawn = self._drawn = on_one_thread(_draw, stages, flow, seed, number)
         first, targets = (number - drawn.first) * count, batch.targets
         if drawn.made is None:
             for stage, trace in zip(stages, drawn.traces, strict=False):

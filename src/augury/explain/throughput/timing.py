@@ -33,18 +33,23 @@ class Rate:
 
 
 def rates(tasks: list[Task], rounds: int, seconds: float, advance: Callable[[], None] = lambda: None) -> list[Rate]:
-    """One rate per task. Every round runs each task for about `seconds` (at least once), after two warm-up calls."""
-    repeats = []
-    for task in tasks:
-        _timed(task, 1)
-        once = _timed(task, 1)[0]
-        repeats.append(max(1, min(10_000, round(seconds / max(once, 1e-9)))))
+    """One rate per task. Every round runs each task for about `seconds` (at least once), after a warm-up of a quarter of that."""
+    repeats = [_repeats(task, seconds) for task in tasks]
     found: list[list[tuple[float, float]]] = [[] for _ in tasks]
     for _ in range(rounds):
         for task, count, row in zip(tasks, repeats, found, strict=True):
             row.append(_timed(task, count))
         advance()
     return [_rate(task, count, row) for task, count, row in zip(tasks, repeats, found, strict=True)]
+
+
+def _repeats(task: Task, seconds: float) -> int:
+    """How many calls take that long. One call does not tell: some draw for many that follow."""
+    _timed(task, 1)
+    count = 1
+    while (spent := _timed(task, count)[0]) < seconds / 4 and count < 10_000:
+        count *= 2
+    return max(1, min(10_000, round(count * seconds / max(spent, 1e-9))))
 
 
 def _rate(task: Task, count: int, seconds: list[tuple[float, float]]) -> Rate:
