@@ -102,8 +102,7 @@ class Prepared:
         if result is None or (self.joint and result.data_ptr() == source.data_ptr()):  # others still read what it would write over
             result = _result(source.shape, finish, buffers)
         joint, outs = self.whole.shape[1] - 1 if self.joint else -1, _flat(result, finish.channels_last)
-        far = count * result[0].numel() * finish.written.itemsize > FAR_BYTES if count else False
-        how = KINDS[finish.written], finish.channels_last, far
+        how = KINDS[finish.written], finish.channels_last, result.numel() * result.element_size() > FAR_BYTES
         values = (self.whole, self.real, joint, self.scale, self.shift, *how, *outs)
         row_bytes = source[0].numel() * (2 + len(passes) + finish.written.itemsize)
 
