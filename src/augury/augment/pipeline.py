@@ -250,9 +250,8 @@ class Pipeline:
         if not isinstance(images, Image.Image):
             return self._plain(images, labels, classes, out)
         done = self._plain(from_pil(images), labels, classes, out)
-        if self.normalises or out is not None:
-            return done
-        return to_pil(done) if labels is None else (to_pil(done[0]), done[1])
+        back = not self.normalises and out is None
+        return done if not back else to_pil(done) if labels is None else (to_pil(done[0]), done[1])
 
     def _plain(self, images: Any, labels: Any, classes: int | None, out: Tensor | None) -> Any:
         """A call on a tensor of images."""
