@@ -20,6 +20,7 @@ from numba import njit
 import augury
 from augury.augment.forms import chain
 from augury.augment.forms.numba_wide import landed, streamed
+from augury.explain.throughput.timing import Task, rates
 from augury.explain.throughput.workloads import Size, call_of, images_for
 from augury.jobs.environment import environment
 from augury.train.engine.checkpoint import write_json
@@ -64,18 +65,20 @@ def _parts(job: str, size: Size, rounds: int) -> dict[str, Any]:
 
 def _operation(text: str, size: Size, rounds: int) -> dict[str, Any]:
     pipeline, images = augury.pipeline(text), images_for(size)
-    found = [_seconds(lambda: pipeline(images), size) for _ in range(rounds + 1)][1:]
-    return {"operation": text, "size": size.name, "batch": size.batch, "microseconds": _median(found)}
+    return {
+        "operation": text, "size": size.name, "batch": size.batch,
+        "microseconds": _alone(lambda: pipeline(images), size, rounds),
+    }  # fmt: skip
 
 
 def _written(size: Size, rounds: int) -> dict[str, Any]:
     count = 3 * size.side * size.side
     source, into = np.zeros(4096, np.float32), np.empty((size.batch, count), np.float32)
     into[:] = 1
-    found = {"ordinary": _ordinary, "past the caches": _past}
-    medians = {}
-    for name, write in found.items():
-        medians[name] = _median([_seconds(lambda write=write: write(source, into), size) for _ in range(rounds + 1)][1:])
+    medians = {
+        "ordinary": _alone(lambda: _ordinary(source, into), size, rounds),
+        "past the caches": _alone(lambda: _past(source, into), size, rounds),
+    }
     return {"size": size.name, "batch": size.batch, "microseconds": medians}
 
 
@@ -97,10 +100,9 @@ def _past(source: Any, into: Any) -> None:
     landed()
 
 
-def _seconds(call: Callable[[], object], size: Size) -> float:
-    """Processor time per image."""
-    seconds, images = _timed(call, size)
-    return seconds / images
+def _alone(call: Callable[[], object], size: Size, rounds: int) -> float:
+    """Microseconds per image of a call that is not taken apart."""
+    return round(1e6 / rates([Task(call, size.batch)], rounds, 0.25)[0].median, 2)
 
 
 def _timed(call: Callable[[], object], size: Size) -> tuple[float, int]:

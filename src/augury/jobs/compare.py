@@ -16,7 +16,7 @@ from augury.explain.report.summary import row_labels
 from augury.explain.statistics import compare_rows
 from augury.jobs.classes import classes_of, value_of
 from augury.jobs.environment import environment
-from augury.jobs.estimate import Before, Work, announce, remaining, suited
+from augury.jobs.estimate import Before, Work, announce, remaining
 from augury.jobs.progress import Bar, bar
 from augury.jobs.reporting import settings_shown, training_sheet
 from augury.jobs.saliency import saliency_for
@@ -92,9 +92,7 @@ def compare(
     # What `--precision auto` comes to is timed; it is found out once, so that all who train compute alike.
     halves = {row: prepare(each[row], dataset).bfloat16 for row in rows}
     numbers = range(settings.seed, settings.seed + seeds)
-    works = _works(each, numbers, dataset, output, resume)
-    workers = suited(ALONE if parallel_seeds else workers, works)
-    announce(works, before, workers)
+    workers = announce(_works(each, numbers, dataset, output, resume), before, ALONE if parallel_seeds else workers)
     # A pool that cannot be opened is refused before anything is written.
     with pool_of(TrainingRunner(settings), workers) as pool:
         directory = RunDirectory.open(

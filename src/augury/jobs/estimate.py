@@ -67,32 +67,29 @@ def duration(seconds: float) -> str:
     return f"about {max(1, round(seconds))} second{'' if round(seconds) <= 1 else 's'}"
 
 
-def suited(workers: Workers, works: Sequence[Work]) -> Workers:
-    """Who trains, where that is open: processes take seconds to begin, which are not worth it for what is soon done."""
-    works = [work for work in works if work.epochs > 0]
-    if not workers.open or not works or _is_short(works[0], _images(works)):
-        return replace(workers, open=False)
-    return workers.chosen(sum(work.trainings for work in works), works[0].settings.device)
-
-
 def announce(
     works: Sequence[Work], before: Before | None, workers: Workers = ALONE, uncounted: str = "", fixed: float = 0.0
-) -> None:  # fmt: skip
+) -> Workers:  # fmt: skip
     """Tell `before` how long all will take, where that is long; it raises InputError where the user has to agree first.
 
-    uncounted: what comes on top, in words; fixed: seconds that come on top.
+    uncounted: what comes on top, in words; fixed: seconds that come on top. Returns who trains: `workers`, chosen where they are
+    open. Processes take seconds to begin, which are not worth it for what is soon done.
     """
-    works = [work for work in works if work.epochs > 0]
-    if before is None or not works:
-        return
+    works, own = [work for work in works if work.epochs > 0], replace(workers, open=False)
+    if not works or (before is None and not workers.open):
+        return own
     first = works[0]
-    if not uncounted and fixed < SHORT and _is_short(first, _images(works)):
-        return
+    images = sum(work.epochs * len(work.dataset.train.ids) for work in works)
+    trainings = sum(work.trainings for work in works)
+    counted = not uncounted and fixed < SHORT
+    short = (counted or workers.open) and _is_short(first, images)
+    workers = own if short else workers.chosen(trainings, first.settings.device)
+    if before is None or (counted and short):
+        return workers
     rates = _rates(works)
     if not rates:
-        return
+        return workers
     seconds = sum(work.epochs * len(work.dataset.train.ids) / rates[kind_of(work)] for work in works)
-    trainings = sum(work.trainings for work in works)
     size = first.dataset.train.images.shape[-2:]
     seconds = seconds / max(1, min(workers.count, trainings)) + fixed
     if seconds >= SHORT or uncounted:
@@ -100,11 +97,7 @@ def announce(
             Estimate(seconds, trainings, sum(work.epochs for work in works), len(first.dataset.train.ids),
                      (int(size[0]), int(size[1])), uncounted)
         )  # fmt: skip
-
-
-def _images(works: Sequence[Work]) -> int:
-    """How many images they read."""
-    return sum(work.epochs * len(work.dataset.train.ids) for work in works)
+    return workers
 
 
 def _is_short(first: Work, images: int) -> bool:
