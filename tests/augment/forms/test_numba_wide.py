@@ -1,4 +1,4 @@
-"""Look-ups and copies give the same with the processor's widest instructions and without them."""
+"""Look-ups, copies and levels between two give the same with the processor's widest instructions and without them."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ numba = pytest.importorskip("numba")
 SCRIPT = """
 import numpy as np
 from numba import njit
-from augury.augment.forms import numba_wide
+from augury.augment.forms import numba_between, numba_wide
 looked_up, permuted, interleaved = numba_wide.looked_up, numba_wide.permuted, numba_wide.interleaved
 
 @njit
@@ -43,12 +43,41 @@ for kind in (np.uint8, np.uint16, np.float32):
             copy(source, whole[before : before + count])
             assert (whole[before : before + count] == source).all()
             assert not whole[:before].any() and not whole[before + count :].any()
+
+@njit
+def within(flat, begin, place, weight, count, words, order, start, into):
+    numba_between.arranged(place, weight, count, words, order, start)
+    numba_between.across(flat, begin, place, weight, count, words, order, start, into, 3)
+
+@njit
+def under(flat, near, far, weight, into, count):
+    numba_between.down(flat, near, far, weight, into, 3, count)
+
+ONE = numba_between.ONE
+for trial in range(400):
+    count = int(random.integers(1, 200))
+    flat = random.integers(0, 256, 1000).astype(np.uint8) if trial % 2 else random.choice(np.array([0, 255], np.uint8), 1000)
+    weight = random.integers(0, ONE + 1, 200).astype(np.int32)
+    weight[::3] = np.array([0, ONE, 1, ONE - 1, 127, 128, 129, ONE // 2])[random.integers(0, 8, len(weight[::3]))]
+    place = np.cumsum(random.integers(0, 2, 200)).astype(np.int32)
+    begin, into = int(random.integers(0, 1000 - place[count - 1])), np.zeros(300, np.uint8)
+    within(flat, begin, place, weight, count, np.zeros((2, 300), np.int16), np.zeros(600, np.uint8), np.zeros(20, np.int32), into)
+    near = begin + place[:count]
+    a, b = flat[near].astype(np.int64), flat[np.minimum(near + 1, 999)].astype(np.int64)
+    assert (into[3 : 3 + count] == (a * (ONE - weight[:count]) + b * weight[:count] + ONE // 2) // ONE).all()
+    assert not into[:3].any()
+
+    one, other, into = int(random.integers(0, 700)), int(random.integers(0, 700)), np.full(300, 7, np.uint8)
+    under(flat, one, other, weight[0], into, count)
+    a, b = flat[one : one + count].astype(np.int64), flat[other : other + count].astype(np.int64)
+    assert (into[3 : 3 + count] == (a * (ONE - int(weight[0])) + b * int(weight[0]) + ONE // 2) // ONE).all()
+    assert (into[:3] == 7).all() and (into[3 + count :] == 7).all()
 print(numba_wide.WIDE)
 """
 
 
 @pytest.mark.parametrize("processor", ["", "generic"])
-def test_look_ups_and_copies_are_those_of_numpy(processor: str) -> None:
+def test_every_way_gives_what_numpy_gives(processor: str) -> None:
     chosen = {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""} if processor else {}
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, env={**os.environ, **chosen})
     assert done.returncode == 0, done.stderr

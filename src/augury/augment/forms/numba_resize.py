@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from augury.augment.forms.numba_between import ONE, across, arranged, down
 from augury.augment.forms.numba_parts import copied
 from augury.augment.forms.numba_wide import STEP, permuted
 from augury.augment.forms.separable import Kernel
@@ -9,57 +10,58 @@ from augury.core.jit import inlined, jit, leaf
 
 CUBIC = int(Kernel.CUBIC)
 TAPS = 4  # of one sum at most: a window is never larger than the image it fills
-ONE = 1 << 22  # of the weights
 
 
 @jit
 def resize(images, out, kernel, window, size, start, stop):
     """Rows start..stop of uint8 [B,C,H,W] resized into `out`: their windows (float64 [B,4]: rows' start and end, columns' start
     and end) fill their valid `size`; copied where the kernel is 0."""
-    _, channels, height, width = images.shape
-    between = np.empty((channels, height, width), np.uint8)
-    n = max(height, width) + 2 * STEP
-    lines, share, levels = np.zeros((8, n), np.int32), np.empty(TAPS, np.float64), np.zeros((TAPS + 1, n), np.uint8)
+    _, _, height, width = images.shape
+    stride = (width + STEP - 1) // STEP * STEP
+    between, n = np.empty(height * stride, np.uint8), max(height, width) + 2 * STEP
+    lines, share, levels = np.zeros((12, n), np.int32), np.empty(TAPS, np.float64), np.zeros((TAPS + 3, n), np.uint8)
+    words = np.zeros((2, n), np.int16)
     for i in range(start, stop):
         if kernel[i] == 0:
             copied(images[i].reshape(-1), out[i].reshape(-1))
         else:
-            _resized(images[i], out[i], between, kernel[i], window[i], size[i, 0], size[i, 1], lines, share, levels)
+            _resized(images[i], out[i], between, stride, kernel[i], window[i], size[i, 0], size[i, 1], lines, share, levels, words)
 
 
 @leaf
-def _resized(source, target, between, kernel, window, rows, columns, lines, share, levels):
+def _resized(source, target, between, stride, kernel, window, rows, columns, lines, share, levels, words):
     """A window (float64 [4]: rows' start and end, columns' start and end) of uint8 [C,H,W] fills the valid `rows` and `columns`.
 
-    What lies outside the valid size is copied.
+    What lies outside the valid size is copied. between: uint8 [H * stride], a channel whose columns are done.
     """
     channels, height, width = source.shape
-    place, weight, index, start = lines[0], lines[1 : 1 + TAPS], levels[TAPS], lines[6]
+    flat, into = source.reshape(-1), target.reshape(-1)
+    place, weight, row_place, row_weight = lines[0], lines[1 : 1 + TAPS], lines[5], lines[6 : 6 + TAPS]
+    total, start, order = lines[10], lines[11], levels[TAPS + 1 :].reshape(-1)
     first, last = np.int64(window[0]), np.int64(window[1])
     used = _weights(kernel, window[2], window[3], columns, place, weight, share)
     simple = _simple(weight, used, columns)
-    for x in range(columns):
-        if x % STEP == 0:
-            start[x // STEP] = place[x]
-        index[x] = np.uint8(place[x] - start[x // STEP])
+    if simple:  # nearly always: bilinear
+        arranged(place, weight[1], columns, words, order, start)
+    else:
+        _stepped(place, columns, start, levels[TAPS])
+    row_used = _weights(kernel, window[0], window[1], rows, row_place, row_weight, share)
+    row_simple = _simple(row_weight, row_used, rows)
     for c in range(channels):
-        plane, out = source[c].reshape(-1), between[c]
         for y in range(first, last):
-            for k in range(used):
-                permuted(plane, y * width + k, start, index, levels[k], columns)
-            if simple:  # nearly always: bilinear
-                _between(levels[0], levels[1], weight[1], out[y, :columns])
-            else:
-                _several(levels, weight, used, lines[7], out[y, :columns])
-    used = _weights(kernel, window[0], window[1], rows, place, weight, share)
-    simple = _simple(weight, used, rows)
-    for c in range(channels):
-        for y in range(rows):
-            into, at = target[c, y, :columns], place[y]
+            begin, at = (c * height + y) * width, y * stride
             if simple:
-                _between_rows(between[c, at, :columns], between[c, min(at + 1, height - 1), :columns], weight[1, y], into)
+                across(flat, begin, place, weight[1], columns, words, order, start, between, at)
             else:
-                _several_rows(between[c], at, weight, y, used, lines[7], into)
+                for k in range(used):
+                    permuted(flat, begin + k, start, levels[TAPS], levels[k], columns)
+                _several(levels, weight, used, total, between[at : at + columns])
+        for y in range(rows):
+            near, at = row_place[y], (c * height + y) * width
+            if row_simple:
+                down(between, near * stride, min(near + 1, height - 1) * stride, row_weight[1, y], into, at, columns)
+            else:
+                _several_rows(between, near, stride, row_weight, y, row_used, total, into[at : at + columns])
     if rows < height or columns < width:
         for c in range(channels):
             for y in range(height):
@@ -68,10 +70,21 @@ def _resized(source, target, between, kernel, window, rows, columns, lines, shar
 
 
 @leaf
+def _stepped(place, count, start, index):
+    """Places int32 [count] as `permuted` reads them: from where a step of them starts, and how far beyond."""
+    for x in range(count):
+        if x % STEP == 0:
+            start[x // STEP] = place[x]
+        index[x] = np.uint8(place[x] - start[x // STEP])
+
+
+@leaf
 def _weights(kernel, start, end, length, place, weight, share):
     """place int32 [length]: where the sum of each result begins; weight int32 [TAPS,length], as augury.augment.forms.separable
     makes them. Returns how many of the taps count."""
     scale = (end - start) / max(length, 1)
+    if kernel != CUBIC and scale <= 1.0 and _bilinear(start, end, scale, length, place, weight):
+        return 2
     stretch = max(scale, 1.0)
     support = 2.0 * stretch if kernel == CUBIC else stretch
     used = 1
@@ -99,6 +112,30 @@ def _weights(kernel, start, end, length, place, weight, share):
     return used
 
 
+@inlined
+def _bilinear(start, end, scale, length, place, weight):
+    """The first two weights where no third counts, which it says, as the loop of `_weights` makes them: one after another without
+    branches, so that several are divided at once."""
+    first_weight, second_weight, thirds = weight[0, :length], weight[1, :length], np.int32(0)
+    for x in range(first_weight.shape[0]):
+        centre = start + (x + 0.5) * scale
+        begin, stop = np.floor(centre - 1.0 + 0.5), np.floor(centre + 1.0 + 0.5)
+        begin, stop = start if begin < start else begin, end if stop > end else stop
+        one, two = _share(begin, stop, centre), _share(begin + 1.0, stop, centre)
+        thirds |= np.int32(_share(begin + 2.0, stop, centre) != 0.0)
+        total = one + two
+        total = 1.0 if total == 0.0 else total
+        place[x] = np.int32(begin)
+        first_weight[x], second_weight[x] = np.int32(one / total * float(ONE) + 0.5), np.int32(two / total * float(ONE) + 0.5)
+    return thirds == 0
+
+
+@inlined
+def _share(position, stop, centre):
+    shape = 1.0 - abs(position - centre + 0.5)
+    return shape if position < stop and shape > 0.0 else 0.0
+
+
 @leaf
 def _cubic(x):
     if x < 1:
@@ -122,26 +159,6 @@ def _simple(weight, used, length):
     return simple
 
 
-@inlined
-def _step(near, far, weight):
-    """near * (ONE - weight) + far * weight, rounded, by one product."""
-    first = np.int32(near)
-    total = np.int32(np.int32(np.int32(far) - first) * weight) + np.int32(ONE // 2)
-    return np.uint8(first + (np.int32(total) >> np.int32(22)))
-
-
-@inlined
-def _between(near, far, weight, into):
-    for x in range(into.shape[0]):
-        into[x] = _step(near[x], far[x], weight[x])
-
-
-@inlined
-def _between_rows(near, far, weight, into):
-    for x in range(into.shape[0]):
-        into[x] = _step(near[x], far[x], weight)
-
-
 @leaf
 def _several(levels, weight, used, total, into):
     count = into.shape[0]
@@ -156,12 +173,13 @@ def _several(levels, weight, used, total, into):
 
 
 @leaf
-def _several_rows(plane, at, weight, y, used, total, into):
-    count = into.shape[0]
+def _several_rows(between, at, stride, weight, y, used, total, into):
+    count, last = into.shape[0], between.shape[0] // stride - 1
     for x in range(count):
         total[x] = 0
     for k in range(used):
-        read, by = plane[min(at + k, plane.shape[0] - 1)], weight[k, y]
+        begin, by = min(at + k, last) * stride, weight[k, y]
+        read = between[begin : begin + count]
         for x in range(count):
             total[x] = np.int32(total[x] + np.int32(np.int32(read[x]) * by))
     for x in range(count):

@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 from augury.core.jit import inlined, leaf
 
 STEP = 64  # bytes that are moved at once
-_BYTES = ir.VectorType(ir.IntType(8), STEP)
+BYTES = ir.VectorType(ir.IntType(8), STEP)
 
 
 def _wide() -> bool:
@@ -33,17 +33,33 @@ def _at(context, builder, kind, array, offset, vector):
     return builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
 
 
-def _read(context, builder, kind, array, offset, vector=_BYTES):
+def read(context, builder, kind, array, offset, vector=BYTES):
     return builder.load(_at(context, builder, kind, array, offset, vector), align=1)
 
 
-def _write(context, builder, kind, array, offset, numbers):
+def write(context, builder, kind, array, offset, numbers):
     builder.store(numbers, _at(context, builder, kind, array, offset, numbers.type), align=1)
 
 
-def _call(builder, name, *vectors):
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_BYTES, [_BYTES] * len(vectors)), name)
-    return builder.call(function, vectors)
+def write_first(context, builder, kind, array, offset, count, numbers):
+    """The first `count` of 64 bytes, or all where there are more."""
+    pointer, number = _at(context, builder, kind, array, offset, BYTES), count.type
+    some = builder.not_(builder.shl(ir.Constant(number, -1), count))
+    mask = builder.select(builder.icmp_signed("<", count, ir.Constant(number, STEP)), some, ir.Constant(number, -1))
+    mask = builder.bitcast(mask, ir.VectorType(ir.IntType(1), STEP))
+    called(builder, f"llvm.masked.store.v{STEP}i8.p0", ir.VoidType(), numbers, pointer, ir.Constant(ir.IntType(32), 1), mask)
+
+
+def called(builder, name, result, *values):
+    """What one of LLVM's own functions makes of the values."""
+    kind = ir.FunctionType(result, [value.type for value in values])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), values)
+
+
+def splat(builder, number, vector):
+    """A vector of one number."""
+    start, order = ir.Constant(vector, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
+    return builder.shuffle_vector(builder.insert_element(start, number, ir.Constant(ir.IntType(32), 0)), start, order)
 
 
 @intrinsic
@@ -53,10 +69,10 @@ def _permuted(typing, line, start, index, into, k):
     def made(context, builder, signature, arguments):
         line, start, index, into, k = arguments
         kinds = signature.args
-        read = _read(context, builder, kinds[0], line, start)
-        order = _read(context, builder, kinds[2], index, k)
-        moved = _call(builder, "llvm.x86.avx512.permvar.qi.512", read, order)
-        _write(context, builder, kinds[3], into, k, moved)
+        given = read(context, builder, kinds[0], line, start)
+        order = read(context, builder, kinds[2], index, k)
+        moved = called(builder, "llvm.x86.avx512.permvar.qi.512", BYTES, given, order)
+        write(context, builder, kinds[3], into, k, moved)
         return context.get_dummy_value()
 
     return types.void(line, types.int64, index, into, types.int64), made
@@ -69,13 +85,13 @@ def _looked_up(typing, levels, into, table, k):
     def made(context, builder, signature, arguments):
         levels, into, table, k = arguments
         kinds = signature.args
-        quarters = [_read(context, builder, kinds[2], table, ir.Constant(ir.IntType(64), 64 * q)) for q in range(4)]
-        read = _read(context, builder, kinds[0], levels, k)
+        quarters = [read(context, builder, kinds[2], table, ir.Constant(ir.IntType(64), 64 * q)) for q in range(4)]
+        given = read(context, builder, kinds[0], levels, k)
         lower, upper = (  # of the table's halves, by the levels' lower seven bits
-            _call(builder, "llvm.x86.avx512.vpermi2var.qi.512", quarters[half], read, quarters[half + 1]) for half in (0, 2)
+            called(builder, "llvm.x86.avx512.vpermi2var.qi.512", BYTES, quarters[half], given, quarters[half + 1]) for half in (0, 2)
         )
-        found = builder.select(builder.icmp_signed("<", read, ir.Constant(_BYTES, None)), upper, lower)
-        _write(context, builder, kinds[1], into, k, found)
+        found = builder.select(builder.icmp_signed("<", given, ir.Constant(BYTES, None)), upper, lower)
+        write(context, builder, kinds[1], into, k, found)
         return context.get_dummy_value()
 
     return types.void(levels, into, table, types.int64), made
@@ -89,7 +105,7 @@ def _interleaved(typing, one, other, third, k, into, start):
         kinds = signature.args
         entry = context.get_data_type(kinds[0].dtype)
         part = ir.VectorType(entry, 16)
-        reads = [_read(context, builder, kinds[c], arguments[c], arguments[3], part) for c in range(3)]
+        reads = [read(context, builder, kinds[c], arguments[c], arguments[3], part) for c in range(3)]
         number = ir.IntType(32)
         pair = builder.shuffle_vector(reads[0], reads[1], ir.Constant(ir.VectorType(number, 32), list(range(32))))
         last = builder.shuffle_vector(
@@ -97,7 +113,7 @@ def _interleaved(typing, one, other, third, k, into, start):
         )
         order = [j + 16 * c for j in range(16) for c in range(3)]
         mixed = builder.shuffle_vector(pair, last, ir.Constant(ir.VectorType(number, 48), order))
-        _write(context, builder, kinds[4], arguments[4], arguments[5], mixed)
+        write(context, builder, kinds[4], arguments[4], arguments[5], mixed)
         return context.get_dummy_value()
 
     return types.void(one, other, third, types.int64, into, types.int64), made
@@ -112,8 +128,8 @@ def _streamed(typing, source, at, into, k):
         kinds = signature.args
         entry = context.get_data_type(kinds[0].dtype)
         line = ir.VectorType(entry, STEP // context.get_abi_sizeof(entry))
-        read = _read(context, builder, kinds[0], source, at, line)
-        stored = builder.store(read, _at(context, builder, kinds[2], into, k, line), align=STEP)
+        given = read(context, builder, kinds[0], source, at, line)
+        stored = builder.store(given, _at(context, builder, kinds[2], into, k, line), align=STEP)
         one = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
         stored.set_metadata("nontemporal", one)
         return context.get_dummy_value()
