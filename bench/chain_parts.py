@@ -19,7 +19,7 @@ from numba import njit
 
 import augury
 from augury.augment.forms import chain
-from augury.augment.forms.numba_wide import landed, streamed
+from augury.augment.forms.numba_far import landed, streamed
 from augury.explain.throughput.timing import Task, rates
 from augury.explain.throughput.workloads import Size, call_of, images_for
 from augury.jobs.environment import environment

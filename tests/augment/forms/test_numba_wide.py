@@ -11,7 +11,7 @@ numba = pytest.importorskip("numba")
 SCRIPT = """
 import numpy as np
 from numba import njit
-from augury.augment.forms import numba_between, numba_wide
+from augury.augment.forms import numba_between, numba_far, numba_wide
 looked_up, permuted, interleaved = numba_wide.looked_up, numba_wide.permuted, numba_wide.interleaved
 
 @njit
@@ -33,8 +33,8 @@ assert (side[5:] == three.T.reshape(-1)).all() and not side[:5].any()
 
 @njit
 def copy(source, into):
-    numba_wide.streamed(source, into)
-    numba_wide.landed()
+    numba_far.streamed(source, into)
+    numba_far.landed()
 
 for kind in (np.uint8, np.uint16, np.float32):
     for count in (0, 1, 15, 63, 64, 65, 200, 1000):

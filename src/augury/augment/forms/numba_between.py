@@ -1,8 +1,8 @@
 """Levels between two neighbours of a row, or of a column: what a bilinear resize writes.
 
-A result is near + (far - near) * weight, the weight having 22 binary digits, rounded half up. On processors with AVX-512 VBMI 32 are
-computed at once in words of 16 bits, with the same result. The weight is negated, so that its upper 14 digits h fit a word when
-it is one, and so do its lower 8, l, which are taken as a number from -128 to 127. With d = 4 * (near - far),
+A result is near + (far - near) * weight, the weight having 22 binary digits, rounded half up. On processors with AVX-512 VBMI
+32 are computed at once in words of 16 bits, with the same result. The weight is negated, so that its upper 14 digits h fit a
+word when it is one, and so do its lower 8, l, which are taken as a number from -128 to 127. With d = 4 * (near - far),
 
     near + (d * h * 256 + d * l + 2^23) >> 24  =  near + (d * h + ((d * l) >> 8) + 2^15) >> 16:
 
@@ -21,8 +21,8 @@ ONE = 1 << 22  # of the weights
 HALF = STEP // 2
 _WORDS = ir.VectorType(ir.IntType(16), HALF)
 _NUMBER = ir.IntType(32)
-# Two registers' bytes in turn, as words that are packed into the bytes of one register again come out in order: the first half holds
-# those whose place within 16 is below 8.
+# Two registers' bytes in turn, as words that are packed into the bytes of one register again come out in order: the first half
+# holds those whose place within 16 is below 8.
 _PAIRS = [[16 * line + 8 * half + k + STEP * side for line in range(4) for k in range(8) for side in (0, 1)] for half in (0, 1)]
 
 
@@ -48,7 +48,8 @@ def _packed(builder, halves):
 
 @intrinsic
 def _across(typing, flat, first, second, order, upper, lower, k, into, at):
-    """into[at : at + 64] between the pairs that `order` names, counted from flat[first] for one half and flat[second] for the other."""
+    """into[at : at + 64] between the pairs that `order` names, counted from flat[first] for one half, from flat[second] for
+    the other."""
 
     def made(context, builder, signature, arguments):
         flat, first, second, order, upper, lower, k, into, at = arguments
@@ -137,7 +138,8 @@ if WIDE:
         """into[at + x] between flat[near + x] and flat[far + x] for x < count; whole steps are read."""
         upper, lower = _upper(weight), _lower(weight)
         for k in range(0, count, STEP):
-            _down(flat, near + k, far + k, upper, lower, into, at + k, count - k)
+            first = min(k, max(count - STEP, 0))  # the last step begins earlier, so that it need not stop within 64 bytes
+            _down(flat, near + first, far + first, upper, lower, into, at + first, count - first)
 
 else:
 

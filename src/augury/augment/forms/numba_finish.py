@@ -6,8 +6,9 @@ before or after rows and columns.
 
 import numpy as np
 
+from augury.augment.forms.numba_far import landed, streamed, streamed_mix, streamed_values
 from augury.augment.forms.numba_parts import ROWS, START, copied, mixed_pixels, mixed_values, painted, spliced
-from augury.augment.forms.numba_wide import interleaved, landed, streamed
+from augury.augment.forms.numba_wide import interleaved
 from augury.augment.forms.records import BFLOAT16, BOX, CONTENT, FLOAT32, FORM, GRID, KEEP, PAINT, PARTNER, PATTERN, UINT8
 from augury.augment.forms.region import Content
 from augury.core.jit import inlined, jit, leaf, merged
@@ -30,14 +31,14 @@ def finish(work, base, whole, real, joint, scale, shift, kind, last, far, out8, 
     hashes = np.empty((ROWS, width // 8 + 2), np.uint64)
     bands = np.empty((2, channels, rows, width), np.float32)
     short = np.empty((2, channels * rows * width), np.uint16)
-    scratch = np.empty((channels, height if kind == UINT8 and last else 0, width), np.uint8)
+    scratch = np.empty((channels, height if kind == UINT8 and last else rows, width), np.uint8)
     for i in range(start, stop):
         own, other = work[i - base], whole[i, joint, PARTNER] if joint >= 0 else i
         theirs = work[other - base]
         if kind != UINT8:
             finish_values(
                 own, theirs, whole[i], real[i], whole[other], real[other], joint, scale, shift, kind, last, far,
-                out16[i], out32[i], bands, short, hashes,
+                out16[i], out32[i], bands, short, scratch, hashes,
             )  # fmt: skip
         elif last:
             finish_pixels(own, theirs, whole[i], real[i], joint, scratch, hashes)
@@ -76,11 +77,11 @@ def finish_pixels(own, other, whole, real, joint, out, hashes):
 @merged
 def finish_values(
     own, other, whole, real, other_whole, other_real, joint,
-    scale, shift, kind, last, far, out16, out32, bands, short, hashes,
+    scale, shift, kind, last, far, out16, out32, bands, short, pixels, hashes,
 ):  # fmt: skip
     """Finished uint8 [C,H,W] to values. Slots are painted on values; `joint` (or -1) reads the other image, whose own slots are
     other_whole and other_real. last: whether channels come last. out16, out32: flat, one of them counts.
-    bands: float32 [2,C,rows,W] and short: uint16 [2,C*rows*W] are scratch."""
+    bands: float32 [2,C,rows,W], short: uint16 [2,C*rows*W] and pixels: uint8 [C,rows,W] are scratch."""
     channels, height, width = own.shape
     if kind == FLOAT32 and not last and not far and joint < 0:
         into = out32.reshape(channels, height, width)
@@ -90,7 +91,12 @@ def finish_values(
     for first in range(0, height, rows):
         count = min(rows, height - first)
         mixes = joint >= 0 and whole[joint, FORM] == MIX
-        if mixes and _bare(whole, joint, first, count) and _bare(other_whole, joint, first, count):
+        bare = _bare(whole, joint, first, count) and (joint < 0 or _bare(other_whole, joint, first, count))
+        if bare and far and kind == FLOAT32 and not last and _streamed(
+            own, other, first, count, whole, real, joint, scale, shift, pixels, out32
+        ):  # fmt: skip
+            continue
+        if mixes and bare:
             _mixed(own, other, band, first, count, scale, shift, np.float32(real[joint, KEEP]))
         else:
             _values(own, band, first, count, START, width, whole, real, joint, scale, shift, hashes)
@@ -118,6 +124,31 @@ def _bare(whole, joint, first, count):
     for s in range(whole.shape[0]):
         if s != joint and whole[s, FORM] == REGION and whole[s, BOX] < first + count and whole[s, BOX + 2] > first:
             return False
+    return True
+
+
+@leaf
+def _streamed(own, other, first, count, whole, real, joint, scale, shift, pixels, out):
+    """`count` rows on which nothing is painted, written to a flat image past the caches as they are computed. False, and nothing
+    written, where `joint` paints: its values are no pixels."""
+    channels, height, width = own.shape
+    form, box = (whole[joint, FORM], whole[joint, BOX : BOX + 4]) if joint >= 0 else (np.int64(0), whole[0, BOX : BOX + 4])
+    if form == REGION and whole[joint, CONTENT] != OTHER and box[0] < first + count and box[2] > first:
+        return False
+    for c in range(channels):
+        mine, theirs = own[c, first : first + count].reshape(-1), other[c, first : first + count].reshape(-1)
+        start = (c * height + first) * width
+        into = out[start : start + count * width]
+        if form == MIX:
+            streamed_mix(mine, theirs, into, scale[c], shift[c], np.float32(real[joint, KEEP]))
+            continue
+        if form == REGION and whole[joint, CONTENT] == OTHER and box[0] < first + count and box[2] > first and box[1] < box[3]:
+            band, above, below = pixels[c], max(box[0] - first, 0), min(box[2] - first, count)
+            copied(mine, band.reshape(-1)[: count * width])
+            for y in range(above, below):
+                copied(other[c, first + y, box[1] : box[3]], band[y, box[1] : box[3]])
+            mine = band.reshape(-1)[: count * width]
+        streamed_values(mine, into, scale[c], shift[c])
     return True
 
 

@@ -110,8 +110,9 @@ def _table(source, target, lut, recipe, value, rows, columns):
         elif recipe == CONTRAST_PIXEL_COUNT:
             degenerate = np.float32(min(rows * columns // 256, 255))
         f = np.float32(value)
-        for k in range(count):
-            into[k] = _blended(degenerate, np.float32(flat[k]), f)
+        for k in range(256):
+            lut[k] = _blended(degenerate, np.float32(k), f)
+        looked_up(flat, into, lut)
 
 
 @leaf
@@ -145,8 +146,9 @@ def _mean_grey(source, rows, columns):
 @leaf
 def _stretch(plane, lut, rows, columns):
     low, high = np.uint8(255), np.uint8(0)
-    for y in range(rows):
-        line = plane[y, :columns]
+    whole = rows == plane.shape[0] and columns == plane.shape[1]  # one long row, then
+    for y in range(1 if whole else rows):
+        line = plane.reshape(-1) if whole else plane[y, :columns]
         for x in range(line.shape[0]):
             low = min(low, line[x])
             high = max(high, line[x])

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from augury.augment.forms.numba_parts import copied
+from augury.augment.forms.numba_parts import START, copied
+from augury.augment.forms.numba_wide import STEP, filled, moved, separated
 from augury.core.jit import inlined, leaf, merged, part
 
 BLOCK = 4096  # pixels at a time: with the places they are read at they stay in a near cache
@@ -29,7 +30,7 @@ def _fixed(v):
 
 @merged
 def _general(source, target, m, edge, rows, columns, pixels):
-    """Nearest neighbour in 16.16 fixed point; a shear along x is one shift per row."""
+    """Nearest neighbour in 16.16 fixed point; a shear along x is one shift per row, along y one per column."""
     channels, height, width = source.shape
     start_x = _fixed(m[2] + m[0] * 0.5 + m[1] * 0.5)
     start_y = _fixed(m[5] + m[3] * 0.5 + m[4] * 0.5)
@@ -37,6 +38,9 @@ def _general(source, target, m, edge, rows, columns, pixels):
     if d == 0 and a == 65536:
         for y in range(height):
             _shifted_row(source, target, y, (start_y + y * e) >> 16, (start_x + y * b) >> 16, edge, rows, columns)
+        return
+    if b == 0 and a == 65536 and e == 65536 and 3 * abs(d) <= 65536:  # stretches of a pixel or two are gathered faster
+        _shifted_columns(source, target, start_x >> 16, start_y, d, edge, rows, columns)
         return
     for c in range(0, channels, 4):
         _together(source[c : c + 4], target[c : c + 4], start_x, start_y, a, b, d, e, edge, rows, columns, pixels)
@@ -50,7 +54,7 @@ def _together(source, target, start_x, start_y, a, b, d, e, edge, rows, columns,
     _packed(source, pixels)
     pixels[height * width] = np.uint32(edge) * np.uint32(0x01010101)
     most = max(1, BLOCK // width)
-    index, read = np.empty(most * width, np.int32), np.empty(most * width, np.uint32)
+    index, read = np.empty(most * width, np.int32), np.empty(most * width + STEP, np.uint32)
     for first in range(0, height, most):
         last = min(first + most, height)
         for y in range(first, last):
@@ -63,7 +67,7 @@ def _together(source, target, start_x, start_y, a, b, d, e, edge, rows, columns,
         for k in range(count):
             read[k] = pixels[np.uint32(index[k])]
         for c in range(channels):
-            _unpacked(read[:count], target[c].reshape(-1)[first * width : last * width], np.uint32(8 * c))
+            separated(read, target[c].reshape(-1)[first * width : last * width], c)
 
 
 @leaf
@@ -82,12 +86,6 @@ def _packed(source, pixels):
         plane, shift = source[c].reshape(-1), np.uint32(8 * c)
         for k in range(plane.shape[0]):
             pixels[k] |= np.uint32(plane[k]) << shift
-
-
-@inlined
-def _unpacked(pixels, into, shift):
-    for k in range(into.shape[0]):
-        into[k] = np.uint8(pixels[k] >> shift)
 
 
 @inlined
@@ -148,27 +146,41 @@ def _shifted_row(source, target, y, row, shift, edge, rows, columns):
 
 
 @leaf
+def _shifted_columns(source, target, shift, start_y, d, edge, rows, columns):
+    """Neighbouring columns that move by the same number of rows together."""
+    channels, height, width = source.shape
+    first, last = max(-shift, 0), min(columns - shift, width)
+    for c in range(channels):  # one after another: a column's lines of memory are still in the nearest cache for the next
+        flat, into, x = source[c].reshape(-1), target[c].reshape(-1), first
+        filled(into, START, into.shape[0], edge)
+        while x < last:
+            left, down = x, (start_y + x * d) >> 16
+            while x < last and (start_y + x * d) >> 16 == down:
+                x += 1
+            for y in range(max(-down, 0), min(rows - down, height)):
+                moved(flat, (y + down) * width + left + shift, into, y * width + left, x - left)
+
+
+@leaf
 def _shifted(source, target, shift, down, edge, rows, columns):
     """A move by whole pixels: each channel's memory is copied at one offset, then the border is painted."""
     channels, height, width = source.shape
+    flat, into = source.reshape(-1), target.reshape(-1)
     top, bottom = min(max(-down, 0), height), max(min(rows - down, height), 0)
     left, right = min(max(-shift, 0), width), max(min(columns - shift, width), 0)
     if bottom <= top or right <= left:
-        target[:] = edge
+        filled(into, START, into.shape[0], edge)
         return
     offset = down * width + shift
     first, last = top * width + left, (bottom - 1) * width + right
     for c in range(channels):
-        into = target[c]
-        flat = into.reshape(-1)
-        flat[:first] = edge
-        flat[last:] = edge
-        copied(source[c].reshape(-1)[first + offset : last + offset], flat[first:last])
+        begin = c * height * width
+        filled(into, begin, first, edge)
+        moved(flat, begin + first + offset, into, begin + first, last - first)
+        filled(into, begin + last, height * width - last, edge)
         for y in range(top, bottom):
-            for x in range(left):
-                into[y, x] = edge
-            for x in range(right, width):
-                into[y, x] = edge
+            filled(into, begin + y * width, left, edge)
+            filled(into, begin + y * width + right, width - right, edge)
 
 
 @part

@@ -27,27 +27,32 @@ def _wide() -> bool:
 WIDE = _wide()
 
 
-def _at(context, builder, kind, array, offset, vector):
+def pointer_at(context, builder, kind, array, offset, vector):
     """A pointer to the entries of an array from `offset` on, as a vector."""
     data = context.make_array(kind)(context, builder, value=array).data
     return builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
 
 
 def read(context, builder, kind, array, offset, vector=BYTES):
-    return builder.load(_at(context, builder, kind, array, offset, vector), align=1)
+    return builder.load(pointer_at(context, builder, kind, array, offset, vector), align=1)
 
 
 def write(context, builder, kind, array, offset, numbers):
-    builder.store(numbers, _at(context, builder, kind, array, offset, numbers.type), align=1)
+    builder.store(numbers, pointer_at(context, builder, kind, array, offset, numbers.type), align=1)
 
 
 def write_first(context, builder, kind, array, offset, count, numbers):
-    """The first `count` of 64 bytes, or all where there are more."""
-    pointer, number = _at(context, builder, kind, array, offset, BYTES), count.type
-    some = builder.not_(builder.shl(ir.Constant(number, -1), count))
-    mask = builder.select(builder.icmp_signed("<", count, ir.Constant(number, STEP)), some, ir.Constant(number, -1))
-    mask = builder.bitcast(mask, ir.VectorType(ir.IntType(1), STEP))
-    called(builder, f"llvm.masked.store.v{STEP}i8.p0", ir.VoidType(), numbers, pointer, ir.Constant(ir.IntType(32), 1), mask)
+    """The first `count` of 64 bytes, or all where there are more: by an ordinary store, since others are slow on some
+    processors."""
+    pointer, number = pointer_at(context, builder, kind, array, offset, BYTES), count.type
+    with builder.if_else(builder.icmp_signed("<", count, ir.Constant(number, STEP))) as (some, all_of_them):
+        with some:
+            mask = builder.not_(builder.shl(ir.Constant(number, -1), count))
+            mask = builder.bitcast(mask, ir.VectorType(ir.IntType(1), STEP))
+            one = ir.Constant(ir.IntType(32), 1)
+            called(builder, f"llvm.masked.store.v{STEP}i8.p0", ir.VoidType(), numbers, pointer, one, mask)
+        with all_of_them:
+            builder.store(numbers, pointer, align=1)
 
 
 def called(builder, name, result, *values):
@@ -88,13 +93,67 @@ def _looked_up(typing, levels, into, table, k):
         quarters = [read(context, builder, kinds[2], table, ir.Constant(ir.IntType(64), 64 * q)) for q in range(4)]
         given = read(context, builder, kinds[0], levels, k)
         lower, upper = (  # of the table's halves, by the levels' lower seven bits
-            called(builder, "llvm.x86.avx512.vpermi2var.qi.512", BYTES, quarters[half], given, quarters[half + 1]) for half in (0, 2)
+            called(builder, "llvm.x86.avx512.vpermi2var.qi.512", BYTES, quarters[half], given, quarters[half + 1])
+            for half in (0, 2)
         )
         found = builder.select(builder.icmp_signed("<", given, ir.Constant(BYTES, None)), upper, lower)
         write(context, builder, kinds[1], into, k, found)
         return context.get_dummy_value()
 
     return types.void(levels, into, table, types.int64), made
+
+
+@intrinsic
+def _moved(typing, flat, begin, into, at, count):
+    """into[at + j] = flat[begin + j] for j < count, a literal."""
+
+    def made(context, builder, signature, arguments):
+        flat, begin, into, at, _ = arguments
+        kinds = signature.args
+        vector = ir.VectorType(ir.IntType(8), kinds[4].literal_value)
+        write(context, builder, kinds[2], into, at, read(context, builder, kinds[0], flat, begin, vector))
+        return context.get_dummy_value()
+
+    if isinstance(count, types.IntegerLiteral):
+        return types.void(flat, types.int64, into, types.int64, count), made
+    return None
+
+
+@intrinsic
+def _filled(typing, into, at, count, level):
+    """into[at + j] = level for j < count, a literal."""
+
+    def made(context, builder, signature, arguments):
+        into, at, _, level = arguments
+        kinds = signature.args
+        write(context, builder, kinds[0], into, at, splat(builder, level, ir.VectorType(ir.IntType(8), kinds[2].literal_value)))
+        return context.get_dummy_value()
+
+    if isinstance(count, types.IntegerLiteral):
+        return types.void(into, types.int64, count, types.uint8), made
+    return None
+
+
+@intrinsic
+def _separated(typing, packed, k, byte, into):
+    """into[k + j] = a byte (a literal, 0 the lowest) of packed[k + j] for j < 64, as far as `into` goes."""
+
+    def made(context, builder, signature, arguments):
+        packed, k, _, into = arguments
+        kinds, quarters = signature.args, []
+        for quarter in range(4):
+            place = builder.add(k, ir.Constant(k.type, 16 * quarter))
+            quarters.append(read(context, builder, kinds[0], packed, place))
+        order = ir.Constant(ir.VectorType(ir.IntType(32), STEP // 2), list(range(kinds[2].literal_value, 2 * STEP, 4)))
+        halves = [builder.shuffle_vector(quarters[first], quarters[first + 1], order) for first in (0, 2)]
+        whole = builder.shuffle_vector(*halves, ir.Constant(ir.VectorType(ir.IntType(32), STEP), list(range(STEP))))
+        rest = builder.sub(context.make_array(kinds[3])(context, builder, value=into).nitems, k)
+        write_first(context, builder, kinds[3], into, k, rest, whole)
+        return context.get_dummy_value()
+
+    if isinstance(byte, types.IntegerLiteral):
+        return types.void(packed, types.int64, byte, into), made
+    return None
 
 
 @intrinsic
@@ -119,50 +178,6 @@ def _interleaved(typing, one, other, third, k, into, start):
     return types.void(one, other, third, types.int64, into, types.int64), made
 
 
-@intrinsic
-def _streamed(typing, source, at, into, k):
-    """into[k + j] = source[at + j] for as many entries as 64 bytes hold, past the caches; into[k] begins a line of memory."""
-
-    def made(context, builder, signature, arguments):
-        source, at, into, k = arguments
-        kinds = signature.args
-        entry = context.get_data_type(kinds[0].dtype)
-        line = ir.VectorType(entry, STEP // context.get_abi_sizeof(entry))
-        given = read(context, builder, kinds[0], source, at, line)
-        stored = builder.store(given, _at(context, builder, kinds[2], into, k, line), align=STEP)
-        one = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
-        stored.set_metadata("nontemporal", one)
-        return context.get_dummy_value()
-
-    return types.void(source, types.int64, into, types.int64), made
-
-
-@intrinsic
-def landed(typing):
-    """Other threads see what was streamed: a kernel that streams ends so."""
-
-    def made(context, builder, signature, arguments):
-        builder.fence("seq_cst")
-        return context.get_dummy_value()
-
-    return types.void(), made
-
-
-@inlined
-def streamed(source, into):
-    """A copy of a flat array which is not read again soon: written past the caches, so that memory is not read before, and what
-    they hold stays there."""
-    step, beyond = STEP // into.itemsize, into.ctypes.data % STEP
-    first = min((STEP - beyond) % STEP // into.itemsize, into.shape[0])
-    last = first + (into.shape[0] - first) // step * step
-    for k in range(first):
-        into[k] = source[k]
-    for k in range(first, last, step):
-        _streamed(source, k, into, k)
-    for k in range(last, into.shape[0]):
-        into[k] = source[k]
-
-
 @leaf
 def interleaved(one, other, third, into, start):
     """Three flat arrays of one length, entry by entry side by side from into[start] on."""
@@ -174,7 +189,63 @@ def interleaved(one, other, third, into, start):
         into[start + 3 * k], into[start + 3 * k + 1], into[start + 3 * k + 2] = one[k], other[k], third[k]
 
 
+@inlined
+def moved(flat, begin, into, at, count):
+    """into[at + k] = flat[begin + k] for k < count, of bytes which do not overlap. For short stretches, of which a loop would move
+    the last ones one by one: what is left of a stretch is moved together with what was moved before it."""
+    if count >= 32:
+        for k in range(0, count - 31, 32):
+            _moved(flat, begin + k, into, at + k, 32)
+        _moved(flat, begin + count - 32, into, at + count - 32, 32)
+    elif count >= 16:
+        _moved(flat, begin, into, at, 16)
+        _moved(flat, begin + count - 16, into, at + count - 16, 16)
+    elif count >= 8:
+        _moved(flat, begin, into, at, 8)
+        _moved(flat, begin + count - 8, into, at + count - 8, 8)
+    elif count >= 4:
+        _moved(flat, begin, into, at, 4)
+        _moved(flat, begin + count - 4, into, at + count - 4, 4)
+    elif count >= 2:
+        _moved(flat, begin, into, at, 2)
+        _moved(flat, begin + count - 2, into, at + count - 2, 2)
+    elif count == 1:
+        into[at] = flat[begin]
+
+
+@inlined
+def filled(into, at, count, level):
+    """into[at + k] = level for k < count, of bytes, as `moved` goes about it."""
+    if count >= 32:
+        for k in range(0, count - 31, 32):
+            _filled(into, at + k, 32, level)
+        _filled(into, at + count - 32, 32, level)
+    elif count >= 16:
+        for k in range(0, count - 15, 16):
+            _filled(into, at + k, 16, level)
+        _filled(into, at + count - 16, 16, level)
+    elif count >= 8:
+        _filled(into, at, 8, level)
+        _filled(into, at + count - 8, 8, level)
+    else:
+        for k in range(at, at + count):
+            into[k] = level
+
+
 if WIDE:
+
+    @inlined
+    def separated(packed, into, byte):
+        """into[k] = a byte of uint32 packed[k], which has room for whole steps: 0 is the lowest, 3 the highest."""
+        for k in range(0, into.shape[0], STEP):
+            if byte == 0:
+                _separated(packed, k, 0, into)
+            elif byte == 1:
+                _separated(packed, k, 1, into)
+            elif byte == 2:
+                _separated(packed, k, 2, into)
+            else:
+                _separated(packed, k, 3, into)
 
     @inlined
     def permuted(flat, begin, start, index, into, count):
@@ -198,6 +269,13 @@ if WIDE:
             into[k] = table[levels[k]]
 
 else:
+
+    @inlined
+    def separated(packed, into, byte):
+        """into[k] = a byte of uint32 packed[k]: 0 is the lowest, 3 the highest."""
+        shift = np.uint32(8 * byte)
+        for k in range(into.shape[0]):
+            into[k] = np.uint8(packed[k] >> shift)
 
     @inlined
     def permuted(flat, begin, start, index, into, count):
