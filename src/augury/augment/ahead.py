@@ -80,6 +80,11 @@ class Ahead:
         return Batch(ready.run(images, flow.buffers, flow.out), targets, batch.ids)
 
 
+def only_planned(stages: Sequence[Stage]) -> bool:
+    """Whether all stages are policies and normalisations, which read labels only where they mix them."""
+    return all(isinstance(stage, PlanStage | Normalize) for stage in stages)
+
+
 def _rows(trace: Trace, first: int, count: int) -> Trace:
     """A call's rows of a trace."""
     rows = {name: part[first : first + count] for name, part in trace.items()}
@@ -98,9 +103,10 @@ def _draw(stages: Sequence[Stage], flow: Flow, seed: int, first: int) -> _Drawn:
     later, noise = Flow(batch, flow.output, flow.buffers), Noise.of_epochs(seed, epochs, ids)
     traces: list[Trace] = []
     together = True
+    if not only_planned(stages):
+        return _Drawn(seed, images.shape, first)
     for number, stage in enumerate(stages):
-        if not isinstance(stage, PlanStage | Normalize):
-            return _Drawn(seed, images.shape, first)
+        assert isinstance(stage, PlanStage | Normalize)
         drawn = noise.fold(f"{stage.address}{number}")
         traces.append(stage.sample(batch, drawn) if isinstance(stage, Normalize) else stage.sample(batch, drawn, batches=calls))
         joint = isinstance(stage, PlanStage) and stage.joint

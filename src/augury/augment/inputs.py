@@ -1,13 +1,14 @@
 """Checks the images and labels that users pass, converts them to uint8 batches and `Targets`, and converts results back."""
 
 from collections.abc import Callable
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
 
 from augury.core.devices import is_host
 from augury.core.errors import InputError
-from augury.core.targets import Targets
+from augury.core.targets import Targets, check_indices
 
 # Of colour images, multispectral ones and stacks; more are no images, or have their channels last.
 MOST_CHANNELS = 16
@@ -23,6 +24,21 @@ def targets_of(labels: object, single: bool, count: int, classes: int | None) ->
     if len(targets) != count:
         raise InputError(f"labels: {len(targets)} labels for {count} images")
     return targets
+
+
+def targets_where(needed: bool, labels: object, single: bool, count: int, classes: int | None) -> Targets | None:
+    """The checked labels, as `targets_of` gives them; None where they are not needed, so that checking is all there is to do."""
+    if needed or not _are_indices(labels, count) or (classes is not None and classes < 1):
+        targets = targets_of(labels, single, count, classes)
+        return targets if needed else None
+    check_indices(labels, int(labels.max()) + 1 if classes is None else classes)
+    return None
+
+
+def _are_indices(labels: object, count: int) -> TypeGuard[Tensor]:
+    if torch.compiler.is_compiling() or not isinstance(labels, Tensor) or not is_host(labels.device):
+        return False
+    return labels.dtype == torch.int64 and labels.shape == (count,) and count > 0
 
 
 def as_pixels(images: object) -> tuple[Tensor, Callable[[Tensor], Tensor]]:

@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from augury.augment.ahead import Ahead
+from augury.augment.ahead import Ahead, only_planned
 from augury.augment.annotations.options import Annotations
 from augury.augment.annotations.structure import is_structure
 from augury.augment.flow import Flow, Output, check_overlap
 from augury.augment.forms.memory import Buffers
-from augury.augment.inputs import as_pixels, targets_of
+from augury.augment.inputs import as_pixels, targets_where
 from augury.augment.module import PipelineModule
 from augury.augment.pil import from_pil, to_pil
 from augury.augment.stages.normalize import Normalize
@@ -260,7 +260,8 @@ class Pipeline:
         count, single, mixes = pixels.shape[0], images.ndim == 3, self.mixes
         if mixes and single:
             raise InputError("images: this pipeline mixes samples and needs a batch; put it after batching")
-        targets = None if labels is None else targets_of(labels, single, count, classes)
+        needed = mixes or not only_planned(self.stages)
+        targets = None if labels is None else targets_where(needed, labels, single, count, classes)
         if mixes and targets is None:
             raise InputError("labels: this pipeline mixes samples, so call it as pipeline(images, labels)")
         if out is not None:

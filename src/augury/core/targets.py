@@ -54,7 +54,7 @@ class Targets:
         if classes is None:
             classes = int(index.max()) + 1 if len(index) else 1
         if index.device.type == "cpu" and len(index):
-            _check_indices(index, classes)
+            check_indices(index, classes)
         return Targets(index, torch.ones_like(index, dtype=torch.float32), classes)
 
     @staticmethod
@@ -171,7 +171,8 @@ class Targets:
         return replace(self, index=torch.arange(self.classes, device=dense.device).expand_as(dense), weight=dense)
 
 
-def _check_indices(index: Tensor, classes: int) -> None:
+def check_indices(index: Tensor, classes: int) -> None:
+    """Raises InputError unless class indices, some at least and on the CPU, lie in 0..classes-1."""
     if torch.compiler.is_compiling():  # a message with the values would break the graph
         torch._assert_async(((index >= 0) & (index < classes)).all(), f"labels: some lie outside 0..{classes - 1}")
         return

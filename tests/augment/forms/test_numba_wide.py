@@ -45,6 +45,26 @@ for kind in (np.uint8, np.uint16, np.float32):
             assert not whole[:before].any() and not whole[before + count :].any()
 
 @njit
+def block(flat, begin, into, at, count, step, times, packed, bytes):
+    numba_wide.moved(flat, begin, into, at, count, step, times)
+    numba_wide.filled(into, 0, at - 3, np.uint8(9))
+    for c in range(4):
+        numba_wide.separated(packed, bytes[c], c)
+
+for count in range(80):
+    for times in (0, 1, 3):
+        flat, into, step = random.integers(0, 256, 500).astype(np.uint8), np.zeros(500, np.uint8), count + 5
+        packed = random.integers(0, 1 << 32, 200, dtype=np.uint32)
+        at, bytes = 3 + int(random.integers(0, 100)), np.zeros((4, count + 20), np.uint8)
+        block(flat, 20, into, at, count, step, times, packed, bytes)
+        wanted = np.zeros_like(into)
+        wanted[: at - 3] = 9
+        for j in range(times):
+            wanted[at + step * j : at + step * j + count] = flat[20 + step * j : 20 + step * j + count]
+        assert (into == wanted).all()
+        assert (bytes == packed.view(np.uint8).reshape(-1, 4).T[:, : count + 20]).all()
+
+@njit
 def within(flat, begin, place, weight, count, words, order, start, into):
     numba_between.arranged(place, weight, count, words, order, start)
     numba_between.across(flat, begin, place, weight, count, words, order, start, into, 3)

@@ -157,8 +157,8 @@ def _shifted_columns(source, target, shift, start_y, d, edge, rows, columns):
             left, down = x, (start_y + x * d) >> 16
             while x < last and (start_y + x * d) >> 16 == down:
                 x += 1
-            for y in range(max(-down, 0), min(rows - down, height)):
-                moved(flat, (y + down) * width + left + shift, into, y * width + left, x - left)
+            top, bottom = max(-down, 0), min(rows - down, height)
+            moved(flat, (top + down) * width + left + shift, into, top * width + left, x - left, width, bottom - top)
 
 
 @leaf
@@ -176,7 +176,7 @@ def _shifted(source, target, shift, down, edge, rows, columns):
     for c in range(channels):
         begin = c * height * width
         filled(into, begin, first, edge)
-        moved(flat, begin + first + offset, into, begin + first, last - first)
+        moved(flat, begin + first + offset, into, begin + first, last - first, 1, 1)
         filled(into, begin + last, height * width - last, edge)
         for y in range(top, bottom):
             filled(into, begin + y * width, left, edge)

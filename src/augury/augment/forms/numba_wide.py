@@ -189,44 +189,44 @@ def interleaved(one, other, third, into, start):
         into[start + 3 * k], into[start + 3 * k + 1], into[start + 3 * k + 2] = one[k], other[k], third[k]
 
 
-@inlined
-def moved(flat, begin, into, at, count):
-    """into[at + k] = flat[begin + k] for k < count, of bytes which do not overlap. For short stretches, of which a loop would move
-    the last ones one by one: what is left of a stretch is moved together with what was moved before it."""
+@leaf
+def moved(flat, begin, into, at, count, step, times):
+    """into[at + k + step * j] = flat[begin + k + step * j] for k < count, j < times, of bytes. For short stretches, of which a loop
+    would move the last bytes one by one: what is left of a stretch is moved together with some that were moved before."""
     if count >= 32:
-        for k in range(0, count - 31, 32):
-            _moved(flat, begin + k, into, at + k, 32)
-        _moved(flat, begin + count - 32, into, at + count - 32, 32)
+        for j in range(times):
+            first, target = begin + step * j, at + step * j
+            for k in range(0, count - 31, 32):
+                _moved(flat, first + k, into, target + k, 32)
+            _moved(flat, first + count - 32, into, target + count - 32, 32)
     elif count >= 16:
-        _moved(flat, begin, into, at, 16)
-        _moved(flat, begin + count - 16, into, at + count - 16, 16)
+        for k in range(0, step * times, step):
+            _moved(flat, begin + k, into, at + k, 16)
+            _moved(flat, begin + k + count - 16, into, at + k + count - 16, 16)
     elif count >= 8:
-        _moved(flat, begin, into, at, 8)
-        _moved(flat, begin + count - 8, into, at + count - 8, 8)
+        for k in range(0, step * times, step):
+            _moved(flat, begin + k, into, at + k, 8)
+            _moved(flat, begin + k + count - 8, into, at + k + count - 8, 8)
     elif count >= 4:
-        _moved(flat, begin, into, at, 4)
-        _moved(flat, begin + count - 4, into, at + count - 4, 4)
+        for k in range(0, step * times, step):
+            _moved(flat, begin + k, into, at + k, 4)
+            _moved(flat, begin + k + count - 4, into, at + k + count - 4, 4)
     elif count >= 2:
-        _moved(flat, begin, into, at, 2)
-        _moved(flat, begin + count - 2, into, at + count - 2, 2)
+        for k in range(0, step * times, step):
+            _moved(flat, begin + k, into, at + k, 2)
+            _moved(flat, begin + k + count - 2, into, at + k + count - 2, 2)
     elif count == 1:
-        into[at] = flat[begin]
+        for k in range(0, step * times, step):
+            into[at + k] = flat[begin + k]
 
 
 @inlined
 def filled(into, at, count, level):
     """into[at + k] = level for k < count, of bytes, as `moved` goes about it."""
-    if count >= 32:
-        for k in range(0, count - 31, 32):
-            _filled(into, at + k, 32, level)
-        _filled(into, at + count - 32, 32, level)
-    elif count >= 16:
+    if count >= 16:
         for k in range(0, count - 15, 16):
             _filled(into, at + k, 16, level)
         _filled(into, at + count - 16, 16, level)
-    elif count >= 8:
-        _filled(into, at, 8, level)
-        _filled(into, at + count - 8, 8, level)
     else:
         for k in range(at, at + count):
             into[k] = level

@@ -110,6 +110,9 @@ def to_write_over(job: str, images: Tensor) -> Tensor:
 
 
 def _over(made: Pipeline, images: Tensor) -> Callable[[], object]:
+    """Calls that write over the images: pixels by the front door, normalised values, which it does not take, as a batch."""
+    if images.dtype == torch.uint8:
+        return lambda: made(images, out=images)
     batch, epoch = Batch(images, None, torch.arange(len(images), device=images.device)), 0
 
     def call() -> Tensor:
