@@ -1,6 +1,8 @@
 """Pipelines that end in what the network reads: memory layout, `out`, in-place calls and reused buffers."""
 
+import os
 import pickle
+import time
 
 import pytest
 import torch
@@ -205,6 +207,33 @@ def test_every_row_is_done_once_by_any_number_of_threads() -> None:
                 assert bool((done == 1).all())
     finally:
         torch.set_num_threads(before)
+
+
+def test_threads_that_do_not_help_stay_away_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, pieces = torch.get_num_threads(), []
+    monkeypatch.setattr(threads, "SHORTEST_ABSENCE_SECONDS", 60)
+    threads._helpers.cache_clear()
+
+    def stopped(start: int, stop: int) -> None:  # as the calling thread is by a helper on its own core
+        pieces.append(stop - start)
+        time.sleep(0.001)
+
+    try:
+        torch.set_num_threads(2)
+        threads.in_parts(stopped, 64, 1 << 22)
+        assert len(pieces) > 1 and sum(pieces) == 64
+        pieces.clear()
+        threads.in_parts(stopped, 64, 1 << 22)
+        assert pieces == [64]
+        helpers = threads._helpers(os.getpid(), 2)
+        helpers._back_at = 0.0
+        helpers.met(helped=True)
+        assert not helpers.away()
+        helpers.met(helped=False)
+        assert helpers.away()
+    finally:
+        torch.set_num_threads(before)
+        threads._helpers.cache_clear()
 
 
 def test_an_error_in_another_thread_is_raised() -> None:

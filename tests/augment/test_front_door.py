@@ -101,6 +101,21 @@ def test_a_mixing_pipeline_asks_for_labels_and_for_a_batch() -> None:
             mixing(IMAGES, labels, classes=5)
 
 
+@pytest.mark.parametrize("text", ["flip", "flip+batch_augment(2)"])
+def test_labels_that_nothing_mixes_are_checked_all_the_same(text: str) -> None:
+    pipeline = augury.pipeline(text)
+    wrong = (LABELS[:3], LABELS.float(), torch.tensor([0] * 7 + [9]), torch.tensor([-1] * 8), LABELS[:, None], "word", [None] * 8)
+    for _ in range(3):  # once drawn ahead, too
+        for labels in wrong:
+            with pytest.raises(InputError, match="^labels: "):
+                pipeline(IMAGES, labels, classes=5)
+        with pytest.raises(InputError, match="^labels: "):
+            pipeline(IMAGES, torch.tensor([-1] * 8))
+        with pytest.raises(InputError, match="^classes: "):
+            pipeline(IMAGES, LABELS, classes=0)
+        pipeline(IMAGES, LABELS, classes=5)
+
+
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_pillow_images_come_back_as_pillow_images(mode: str) -> None:
     picture = Image.fromarray(IMAGES[0].permute(1, 2, 0).numpy()).convert(mode)
