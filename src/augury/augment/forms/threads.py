@@ -13,9 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-# Below this much work a second thread costs more than it brings; pieces are small enough to even out a busy core.
+# Below this much work a second thread costs more than it brings. Pieces are small enough to even out a busy core, and so large
+# that handing them out costs little.
 SMALLEST_SHARE_BYTES = 1 << 21
-PIECES_PER_THREAD = 4
+SMALLEST_PIECE_BYTES = 1 << 20
+PIECES_PER_THREAD = 8
 LEAST_SHARE = 0.5  # of its time that the calling thread computes while it is helped; on free cores it is nearly all
 SHORTEST_ABSENCE_SECONDS, LONGEST_ABSENCE_SECONDS = 0.005, 0.5
 
@@ -33,7 +35,7 @@ def in_parts(kernel: Callable[[int, int], object], count: int, row_bytes: int) -
     if helpers.away():
         kernel(0, count)
         return
-    pieces = min(count, threads * PIECES_PER_THREAD)
+    pieces = min(count, threads * PIECES_PER_THREAD, max(2 * threads, count * row_bytes // SMALLEST_PIECE_BYTES))
     ends = [count * k // pieces for k in range(pieces + 1)]
     number = itertools.count()
 
