@@ -40,7 +40,8 @@ def mixed(images: Tensor, others: Tensor, partner: Tensor, weight: Tensor) -> Te
     images = images.contiguous()
     out = torch.empty_like(images)
     arrays = (_array(others), _array(out), _array(partner), _array(weight))
-    _in_parts(numba_regions.mix, images, *arrays)
+    kernel = numba_regions.mix_pixels if images.dtype == torch.uint8 else numba_regions.mix_values
+    _in_parts(kernel, images, *arrays)
     return out
 
 

@@ -263,7 +263,7 @@ def _float16(bits, short):
         short[k] = np.uint16(sign | found)
 
 
-@merged
+@leaf
 def _painted(band, first, count, whole, fill, hashes):
     """A slot's box painted into `count` rows from `first` on of an image, [C,n,W]."""
     painted(band, first, count, whole[CONTENT], fill, whole[PATTERN], whole[GRID : GRID + 6], whole[BOX : BOX + 4], hashes)

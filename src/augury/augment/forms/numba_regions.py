@@ -27,14 +27,17 @@ def regions(images, out, partner, content, fill, pattern, grid, box, here, start
 
 
 @jit
-def mix(images, others, out, partner, keep, start, stop):
-    """Weighted sums with rows of `others`, product by product as in PyTorch."""
+def mix_pixels(images, others, out, partner, keep, start, stop):
+    """Weighted sums of uint8 [B,C,H,W] with rows of `others`, product by product as in PyTorch."""
     for i in range(start, stop):
-        own, other, into = images[i].reshape(-1), others[partner[i]].reshape(-1), out[i].reshape(-1)
-        if out.itemsize == 1:  # pixels
-            mixed_pixels(own, other, into, keep[i])
-        else:
-            mixed_values(own, other, into, keep[i])
+        mixed_pixels(images[i].reshape(-1), others[partner[i]].reshape(-1), out[i].reshape(-1), keep[i])
+
+
+@jit
+def mix_values(images, others, out, partner, keep, start, stop):
+    """The same of float32 [B,C,H,W]."""
+    for i in range(start, stop):
+        mixed_values(images[i].reshape(-1), others[partner[i]].reshape(-1), out[i].reshape(-1), keep[i])
 
 
 @jit
