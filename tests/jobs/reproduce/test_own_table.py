@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def row(name: str, values: list[float], seconds: float = 600.0) -> dict[str, Any]:
     return {
-        "id": name, "status": "measured", "values": values, "counts": {"images": 800_000},
+        "id": name, "status": "measured", "values": values, "n": len(values), "counts": {"images": 800_000},
         "seconds_device": [seconds] * len(values),
     }  # fmt: skip
 
@@ -49,6 +49,24 @@ def test_a_second_file_adds_seeds_and_other_scales_add_nothing() -> None:
     assert rows["standard"]["by_seed"] == {0: 80.0, 1: 81.0, 2: 82.0, 3: 83.0, 4: 84.0} and "mixup" not in rows
     # Paired by seed, whatever further seeds one of the two has.
     assert "+4.10 (+3.85 to +4.35) to standard" in "\n".join(head(more))
+
+
+def test_rows_of_another_precision_are_named_and_compared_with_their_own_kind_alone() -> None:
+    half = {**result(row("standard", [80.0, 81.0, 82.0]), row("cutout", [82.0, 83.0, 84.0])), "precision": "bfloat16"}
+    single = result(
+        row("standard", [10.0], 3000.0), row("mixup", [80.0, 81.0, 82.0], 3000.0), row("mixup-refined", [81.0, 82.1, 83.2], 3000.0)
+    )
+    several = [{**single, "precision": "float32"}, half]
+    for ordered in (several, several[::-1]):
+        rows = own_rows(ordered)
+        assert rows["standard"]["by_seed"] == {0: 80.0, 1: 81.0, 2: 82.0}
+        page = "\n".join(head(ordered))
+        assert "| 3 | mixup (float32) | 81.00 ± 2.48 | 3 |  | 0.80 | 50 |" in page
+        assert "`mixup-refined` against `mixup` +1.10" in page
+        assert "mixup" not in str(picture(ordered))
+        assert card_sentences(ordered)["op/mixup"].endswith(
+            ": mixup (float32) 81.00 %, n = 3; mixup-refined (float32) 82.10 %, n = 3."
+        )
 
 
 def test_claims_are_said_to_agree_only_where_an_interval_says_so() -> None:

@@ -117,7 +117,7 @@ def _said(claim: Claim, rows: Rows) -> str:
     row, other = rows[claim.row], rows[claim.against]
     found = difference(row, other)
     if found is None:
-        return f"`{claim.row}` and `{claim.against}` share no seed"
+        return f"`{claim.row}` and `{claim.against}` share no seed of one precision"
     mean, low, high, count = found
     published = _published(claim)
     words = f"`{claim.row}` against `{claim.against}` {mean:+.2f}{between(low, high)}, n = {count}"
@@ -130,8 +130,10 @@ def _said(claim: Claim, rows: Rows) -> str:
 
 
 def difference(row: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[float, float | None, float | None, int] | None:
-    """Row minus other, paired by seed: the mean, its 95 % interval (None for one seed), n; None where they share no seed."""
-    seeds = [seed for seed in row["by_seed"] if seed in other["by_seed"]]
+    """Row minus other, paired by seed: the mean, its 95 % interval (None for one seed), n; None where they share no seed, or were
+    trained in different precisions."""
+    same = row.get("precision") == other.get("precision")
+    seeds = [seed for seed in row["by_seed"] if same and seed in other["by_seed"]]
     if not seeds:
         return None
     pairs = [[each["by_seed"][seed] for seed in seeds] for each in (other, row)]

@@ -14,6 +14,7 @@ from augury.recipes.recipe import Recipe, RecipeRow, load
 
 TABLE = "reduced_cifar10"
 PREFIX = "reduced_"
+FIRST = "standard"  # the row that most are compared with
 PICTURE = f"images/{TABLE}.svg"
 LEAST_SEEDS = 3  # of the rows that the README shows
 # The cards that say what their method's rows came to.
@@ -36,19 +37,24 @@ _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 720, 400, 50, 40
 def own_rows(results: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """The measured rows of our own recipes by their ids, from all files; the values of a row by their seeds.
 
-    Only what was trained as the recipes have it: rows of short and smoke scale are not the table's.
+    Only what was trained as the recipes have it: rows of short and smoke scale are not the table's. A row that was trained in
+    two precisions is there in the one that `standard` was trained in with more seeds.
     """
+    own = [one for one in results if str(one.get("recipe", "")).startswith(PREFIX) and one["scale"] == "full"]
+    seeds = {one.get("precision"): row["n"] for one in own for row in one["rows"] if row["id"] == FIRST}
+    first = max(seeds, key=lambda precision: seeds[precision], default=None)
     found: dict[str, dict[str, Any]] = {}
-    for result in results:
-        if str(result.get("recipe", "")).startswith(PREFIX) and result["scale"] == "full":
-            for row in result["rows"]:
-                if row["status"] == "measured":
-                    _add(found, row, result["seeds"][0])
+    for result in sorted(own, key=lambda one: one.get("precision") != first):
+        for row in result["rows"]:
+            if row["status"] == "measured":
+                _add(found, {**row, "precision": result.get("precision")}, result["seeds"][0])
     return found
 
 
 def _add(found: dict[str, dict[str, Any]], row: Mapping[str, Any], first: int) -> None:
     one = found.setdefault(row["id"], {**row, "by_seed": {}, "device_by_seed": {}})
+    if one["precision"] != row["precision"]:
+        return
     for number, value in enumerate(row["values"]):
         one["by_seed"][first + number] = value
         if number < len(row.get("seconds_device", ())):
@@ -76,12 +82,15 @@ def head(results: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def picture(results: Iterable[Mapping[str, Any]]) -> str | None:
-    """SVG: accuracy with its 95 % interval against the cost of a training, on a logarithmic axis; None with fewer than two rows."""
+    """SVG: accuracy with its 95 % interval against the cost of a training, on a logarithmic axis; None with fewer than two rows.
+
+    Rows of another precision than the first row's, whose minutes cannot be compared, are left out.
+    """
     rows, shown = own_rows(results), _shown(load(TABLE))
     points = [
         (number, row.id, _minutes(rows[row.id]), *_mean(rows[row.id]))
         for number, row in enumerate((row for row in shown if row.id in rows), start=1)
-        if _minutes(rows[row.id])
+        if _minutes(rows[row.id]) and _named(row.id, rows) == row.id
     ]
     return _drawn(points) if len(points) > 1 else None
 
@@ -107,7 +116,7 @@ def card_sentences(results: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 def _said(name: str, reference: str | None, rows: Rows) -> str:
     compared = "" if reference is None else _difference(rows[name], reference, rows)
-    return f"{name} {_mean(rows[name])[0]:.2f} %{', ' * bool(compared)}{compared}, n = {len(rows[name]['by_seed'])}"
+    return f"{_named(name, rows)} {_mean(rows[name])[0]:.2f} %{', ' * bool(compared)}{compared}, n = {len(rows[name]['by_seed'])}"
 
 
 def _shown(recipe: Recipe) -> list[RecipeRow]:
@@ -124,10 +133,16 @@ def _table(shown: Sequence[RecipeRow], rows: Rows) -> list[str]:
         mean, half = _mean(found)
         spread = "" if half is None else f" ± {half:.2f}"
         compared = "" if row.reference is None else _difference(found, row.reference, rows)
-        images, minutes = found["counts"]["images"] / 1e6, _minutes(found)
-        cost = "" if minutes is None else f"{minutes:.0f}"
-        lines.append(f"| {number} | {row.id} | {mean:.2f}{spread} | {len(found['by_seed'])} | {compared} | {images:.2f} | {cost} |")
+        images, minutes, count = found["counts"]["images"] / 1e6, _minutes(found), len(found["by_seed"])
+        cost, name = "" if minutes is None else f"{minutes:.0f}", _named(row.id, rows)
+        lines.append(f"| {number} | {name} | {mean:.2f}{spread} | {count} | {compared} | {images:.2f} | {cost} |")
     return lines
+
+
+def _named(name: str, rows: Rows) -> str:
+    """A row's name, with its precision where it is not that of the first row."""
+    precision = rows[name]["precision"]
+    return name if FIRST not in rows or precision == rows[FIRST]["precision"] else f"{name} ({precision or 'precision unknown'})"
 
 
 def _difference(found: Mapping[str, Any], name: str, rows: Rows) -> str:

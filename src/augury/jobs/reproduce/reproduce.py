@@ -93,7 +93,8 @@ def reproduce(
     compare(shown)
     result = {
         "version": 1, "recipe": recipe.name, "title": recipe.title, "source": recipe.source, "scale": request.scale,
-        "unit": recipe.unit, "tolerance": recipe.tolerance, "seeds": seeds, "command": request.command, "rows": shown,
+        "unit": recipe.unit, "tolerance": recipe.tolerance, "seeds": seeds, "command": request.command,
+        "precision": context.precision, "rows": shown,
         "notes": list(recipe.notes), "environment": environment(pick_device(context.device)),
     }  # fmt: skip
     write_json(context.output / "result.json", result)
