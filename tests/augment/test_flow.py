@@ -80,14 +80,63 @@ def test_what_is_written_past_the_caches_is_the_same(
     statistics = ((0.5,) * channels, (0.25,) * channels)
     text = text.replace("randaugment", "rotate+posterize") if channels == 1 else text
     images = torch.randint(0, 256, (5, channels, 70, 67), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    ids, found = torch.arange(5), []
-    for backend, least in (("plain", 0), ("numba", 0), ("numba", 1 << 40)):
+    ids, found, never = torch.arange(5), [], 1 << 40
+    for backend, far, alone in (
+        ("plain", 0, 0),
+        ("numba", 0, 0),
+        ("numba", 0, never),
+        ("numba", never, 0),
+        ("numba", never, never),
+    ):
         monkeypatch.setenv("AUGURY_BACKEND", backend)
-        monkeypatch.setattr(chain, "FAR_BYTES", least)
+        monkeypatch.setattr(chain, "FAR_BYTES", far)
+        monkeypatch.setattr(chain, "ALONE_BYTES", alone)
         pipeline = augury.pipeline(text, seed=3, normalize=statistics, dtype=dtype, channels_last=channels_last)
         batch = Batch(images, Targets.of(ids, 5), ids)
         found.append([pipeline.run(batch, Noise.of(3, ids, epoch=epoch))[0].images for epoch in range(4)])
-    assert all(map(torch.equal, found[0], found[1])) and all(map(torch.equal, found[0], found[2]))
+    for other in found[1:]:
+        assert all(map(torch.equal, found[0], other))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+@pytest.mark.parametrize("text", ["crop+rotate(p=1)+mixup", "resized_crop+posterize+random_erasing+cutmix(p=1)"])
+def test_images_mixed_in_turn_are_the_same_on_threads_and_for_other_partners(
+    text: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = pytest.importorskip("augury.augment.forms.chain")
+    for name in ("SMALLEST_SHARE_BYTES", "SMALLEST_PIECE_BYTES"):
+        monkeypatch.setattr(threads, name, 1)
+    images, ids, before = noisy(count, height=20, width=24), torch.arange(count), torch.get_num_threads()
+    pipeline, found = augury.pipeline(text, normalize=STATISTICS), []
+    batch, noise = Batch(images, Targets.of(ids, count), ids), Noise.of(3, ids)
+    traces = pipeline.run(batch, noise)[1]
+    assert traces[-1] is not None
+    for turn in (0, 1):  # one cycle; then everyone's partner is the last, or itself
+        if turn:
+            traces[-1]["partner"] = torch.full_like(traces[-1]["partner"], count - 1)
+        for number, alone in ((1, 1 << 40), (1, 0), (2, 0)):
+            monkeypatch.setattr(chain, "ALONE_BYTES", alone)
+            try:
+                torch.set_num_threads(number)
+                found.append(pipeline.apply(batch, traces).images)
+            finally:
+                torch.set_num_threads(before)
+    for turn in (0, 3):
+        assert torch.equal(found[turn], found[turn + 1]) and torch.equal(found[turn], found[turn + 2])
+
+
+def test_partners_make_a_cycle_or_none() -> None:
+    chain = pytest.importorskip("augury.augment.forms.chain")
+    for partner, cycle in (
+        ([0], [0]),
+        ([2, 0, 1], [0, 2, 1]),
+        ([1, 0, 2], None),
+        ([1, 1], None),
+        ([1, 2, 1], None),
+        ([0, 0], None),
+    ):
+        found = chain._cycle(torch.tensor(partner).numpy())
+        assert cycle is None if found is None else found.tolist() == cycle
 
 
 @pytest.mark.parametrize("text", [CHAIN, "cutout", "cutmix", "resized_crop+cutmix", "elastic", "cutout+rotate(p=1)"])

@@ -20,6 +20,7 @@ from augury.core.openmp import OneThread
 
 KINDS = {torch.uint8: UINT8, torch.float32: FLOAT32, torch.bfloat16: BFLOAT16, torch.float16: FLOAT16}
 CACHED_BYTES = 1 << 20  # of pixels that are taken through a chain together
+ALONE_BYTES = 1 << 15  # an image of so many pixels takes longer than calling the kernels for it alone
 FAR_BYTES = 8 << 20  # a larger result does not stay in a core's caches, and is written past them
 _ONE = torch.ones(1)
 
@@ -106,23 +107,30 @@ class Prepared:
         values = (self.whole, self.real, joint, self.scale, self.shift, *how, *outs)
         row_bytes = source[0].numel() * (2 + len(passes) + finish.written.itemsize)
 
-        def finished(work: np.ndarray, base: int, start: int, stop: int) -> None:
-            numba_finish.finish(work, base, *values, start, stop)
+        def finished(work: np.ndarray, place: np.ndarray, base: int, start: int, stop: int) -> None:
+            numba_finish.finish(work, place, base, *values, start, stop)
 
         if not self.joint:
             in_parts(_through(read, passes, self.first, result.numpy() if finish.plain else None, finished), count, row_bytes)
             return result
-        work = read
-        if passes:
-            work = buffers.empty(source.numel(), torch.uint8).view(source.shape).numpy()
-            in_parts(_through(read, passes, self.first, work, None), count, row_bytes)
-        in_parts(lambda start, stop: finished(work, 0, start, stop), count, row_bytes)
+        cycle = _cycle(self.whole[:, -1, PARTNER]) if passes and read[0].size >= ALONE_BYTES else None
+        if cycle is not None:
+            in_parts(_in_turn(read, passes, self.first, cycle, finished), count, row_bytes)
+        else:
+            work = read
+            if passes:
+                work = buffers.empty(source.numel(), torch.uint8).view(source.shape).numpy()
+                in_parts(_through(read, passes, self.first, work, None), count, row_bytes)
+            in_parts(lambda start, stop: finished(work, np.arange(count), 0, start, stop), count, row_bytes)
         return result if out is None or result is out else out.copy_(result)
 
 
+# Pixels, where rows lie in them, counted from the row of the third argument, and the rows to finish.
+_Finished = Callable[[np.ndarray, np.ndarray, int, int, int], None]
+
+
 def _through(
-    read: np.ndarray, passes: list[Pass], offset: int, target: np.ndarray | None,
-    finished: Callable[[np.ndarray, int, int, int], None] | None,
+    read: np.ndarray, passes: list[Pass], offset: int, target: np.ndarray | None, finished: _Finished | None
 ) -> Callable[[int, int], None]:  # fmt: skip
     """Rows through all passes, whose records begin at `offset`, a few at a time, into `target` or to be `finished`."""
     most = max(1, CACHED_BYTES // max(1, read[0].size))
@@ -143,11 +151,49 @@ def _through(
                 here = into
             if target is None:
                 assert finished is not None
-                finished(here, first, first, last)
+                finished(here, np.arange(last - first), first, first, last)
             elif not passes or np.may_share_memory(scratch, here):
                 target[first:last] = here
 
     return rows
+
+
+def _cycle(partner: np.ndarray) -> np.ndarray | None:
+    """int64 [B]: all rows, each followed by its partner and the last one's partner the first; None if they are no such cycle."""
+    follows, cycle = partner.tolist(), [0]
+    while (row := follows[cycle[-1]]) != 0 and len(cycle) < len(follows):
+        cycle.append(row)
+    return np.array(cycle) if len(cycle) == len(follows) and row == 0 else None
+
+
+def _in_turn(
+    read: np.ndarray, passes: list[Pass], offset: int, cycle: np.ndarray, finished: _Finished
+) -> Callable[[int, int], None]:  # fmt: skip
+    """Images one after another, each followed by its partner, so that a mix finds both of them in the cache."""
+
+    def rows(start: int, stop: int) -> None:
+        pixels, place = np.empty((2, *read.shape[1:]), np.uint8), np.zeros(len(read), np.int64)
+        here, scratch = 0, np.empty((2, 1, *read.shape[1:]), np.uint8)
+        _alone(read, passes, offset, cycle[start], pixels[:1], scratch)
+        for k in range(start, stop):
+            own, other = cycle[k], cycle[(k + 1) % len(cycle)]
+            _alone(read, passes, offset, other, pixels[1 - here : 2 - here], scratch)
+            place[own], place[other] = here, 1 - here
+            finished(pixels, place, 0, own, own + 1)
+            here = 1 - here
+
+    return rows
+
+
+def _alone(
+    read: np.ndarray, passes: list[Pass], offset: int, row: int, target: np.ndarray, scratch: np.ndarray
+) -> None:  # fmt: skip
+    """One image through all passes, of which there is one at least."""
+    here = read[row : row + 1]
+    for number, each in enumerate(passes):
+        into = target if number == len(passes) - 1 else scratch[number % 2]
+        each.run(here, into, offset + row, offset + row + 1)
+        here = into
 
 
 def _passes(pieces: Sequence[Piece], sides: np.ndarray, size: Tensor) -> list[Pass]:

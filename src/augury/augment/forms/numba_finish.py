@@ -19,8 +19,8 @@ BAND = 4096  # values of a channel that are taken together: with both images of 
 
 
 @jit
-def finish(work, base, whole, real, joint, scale, shift, kind, last, far, out8, out16, out32, start, stop):
-    """Rows start..stop of a batch, whose finished pixels are uint8 work[row - base], to values or pixels of `kind`.
+def finish(work, place, base, whole, real, joint, scale, shift, kind, last, far, out8, out16, out32, start, stop):
+    """Rows start..stop of a batch, whose finished pixels are uint8 work[place[row - base]], to values or pixels of `kind`.
 
     whole, real: [B,S,...], slots that are painted on values; `joint`, the last one or -1, reads the other image. scale, shift:
     float32 [C], where pixels become values. last: whether channels come last. far: whether the result is too large for caches.
@@ -33,8 +33,8 @@ def finish(work, base, whole, real, joint, scale, shift, kind, last, far, out8, 
     short = np.empty((2, channels * rows * width), np.uint16)
     scratch = np.empty((channels, height if kind == UINT8 and last else rows, width), np.uint8)
     for i in range(start, stop):
-        own, other = work[i - base], whole[i, joint, PARTNER] if joint >= 0 else i
-        theirs = work[other - base]
+        own, other = work[place[i - base]], whole[i, joint, PARTNER] if joint >= 0 else i
+        theirs = work[place[other - base]]
         if kind != UINT8:
             finish_values(
                 own, theirs, whole[i], real[i], whole[other], real[other], joint, scale, shift, kind, last, far,
