@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from augury.augment.forms.numba_wide import BYTES, STEP, WIDE, called, read, splat, write, write_first
+from augury.augment.forms.numba_wide import BYTES, STEP, WIDE, called, read, splat, write
 from augury.core.jit import inlined, leaf
 
 ONE = 1 << 22  # of the weights
@@ -69,21 +69,21 @@ def _across(typing, flat, first, second, order, upper, lower, k, into, at):
 
 
 @intrinsic
-def _down(typing, flat, near, far, upper, lower, into, at, count):
-    """into[at + j] between flat[near + j] and flat[far + j] for j < count, of 64 that are read."""
+def _down(typing, flat, near, far, upper, lower, into, at):
+    """into[at + j] between flat[near + j] and flat[far + j] for j < 64."""
 
     def made(context, builder, signature, arguments):
-        flat, near, far, upper, lower, into, at, count = arguments
+        flat, near, far, upper, lower, into, at = arguments
         kinds = signature.args
         rows = [read(context, builder, kinds[0], flat, start) for start in (near, far)]
         parts = [splat(builder, number, _WORDS) for number in (upper, lower)]
         mixed = [builder.shuffle_vector(*rows, ir.Constant(ir.VectorType(_NUMBER, STEP), order)) for order in _PAIRS]
         packed = _packed(builder, [_between(builder, pairs, *parts) for pairs in mixed])
-        write_first(context, builder, kinds[5], into, at, count, packed)
+        write(context, builder, kinds[5], into, at, packed)
         return context.get_dummy_value()
 
     place = types.int64
-    return types.void(flat, place, place, types.int16, types.int16, into, place, place), made
+    return types.void(flat, place, place, types.int16, types.int16, into, place), made
 
 
 @inlined
@@ -92,6 +92,13 @@ def _step(near, far, weight):
     first = np.int32(near)
     total = np.int32(np.int32(np.int32(far) - first) * weight) + np.int32(ONE // 2)
     return np.uint8(first + (np.int32(total) >> np.int32(22)))
+
+
+@inlined
+def _stepwise(flat, near, far, weight, into, at, count):
+    line, above, below = into[at : at + count], flat[near : near + count], flat[far : far + count]
+    for x in range(line.shape[0]):
+        line[x] = _step(above[x], below[x], weight)
 
 
 @inlined
@@ -135,11 +142,14 @@ if WIDE:
 
     @inlined
     def down(flat, near, far, weight, into, at, count):
-        """into[at + x] between flat[near + x] and flat[far + x] for x < count; whole steps are read."""
+        """into[at + x] between flat[near + x] and flat[far + x] for x < count."""
+        if count < STEP:
+            _stepwise(flat, near, far, weight, into, at, count)
+            return
         upper, lower = _upper(weight), _lower(weight)
-        for k in range(0, count, STEP):
-            first = min(k, max(count - STEP, 0))  # the last step begins earlier, so that it need not stop within 64 bytes
-            _down(flat, near + first, far + first, upper, lower, into, at + first, count - first)
+        for first in range(0, count, STEP):
+            k = min(first, count - STEP)  # the last step begins earlier
+            _down(flat, near + k, far + k, upper, lower, into, at + k)
 
 else:
 
@@ -160,6 +170,4 @@ else:
     @inlined
     def down(flat, near, far, weight, into, at, count):
         """into[at + x] between flat[near + x] and flat[far + x] for x < count."""
-        line, above, below = into[at : at + count], flat[near : near + count], flat[far : far + count]
-        for x in range(line.shape[0]):
-            line[x] = _step(above[x], below[x], weight)
+        _stepwise(flat, near, far, weight, into, at, count)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from augury.augment.forms.numba_parts import START, copied
-from augury.augment.forms.numba_wide import STEP, filled, moved, separated
+from augury.augment.forms.numba_wide import filled, moved, separated
 from augury.core.jit import inlined, leaf, merged, part
 
 BLOCK = 4096  # pixels at a time: with the places they are read at they stay in a near cache
@@ -54,7 +54,7 @@ def _together(source, target, start_x, start_y, a, b, d, e, edge, rows, columns,
     _packed(source, pixels)
     pixels[height * width] = np.uint32(edge) * np.uint32(0x01010101)
     most = max(1, BLOCK // width)
-    index, read = np.empty(most * width, np.int32), np.empty(most * width + STEP, np.uint32)
+    index, read = np.empty(most * width, np.int32), np.empty(most * width, np.uint32)
     for first in range(0, height, most):
         last = min(first + most, height)
         for y in range(first, last):
@@ -67,7 +67,7 @@ def _together(source, target, start_x, start_y, a, b, d, e, edge, rows, columns,
         for k in range(count):
             read[k] = pixels[np.uint32(index[k])]
         for c in range(channels):
-            separated(read, target[c].reshape(-1)[first * width : last * width], c)
+            separated(read[:count], target[c].reshape(-1)[first * width : last * width], c)
 
 
 @leaf

@@ -41,20 +41,6 @@ def write(context, builder, kind, array, offset, numbers):
     builder.store(numbers, pointer_at(context, builder, kind, array, offset, numbers.type), align=1)
 
 
-def write_first(context, builder, kind, array, offset, count, numbers):
-    """The first `count` of 64 bytes, or all where there are more: by an ordinary store, since others are slow on some
-    processors."""
-    pointer, number = pointer_at(context, builder, kind, array, offset, BYTES), count.type
-    with builder.if_else(builder.icmp_signed("<", count, ir.Constant(number, STEP))) as (some, all_of_them):
-        with some:
-            mask = builder.not_(builder.shl(ir.Constant(number, -1), count))
-            mask = builder.bitcast(mask, ir.VectorType(ir.IntType(1), STEP))
-            one = ir.Constant(ir.IntType(32), 1)
-            called(builder, f"llvm.masked.store.v{STEP}i8.p0", ir.VoidType(), numbers, pointer, one, mask)
-        with all_of_them:
-            builder.store(numbers, pointer, align=1)
-
-
 def called(builder, name, result, *values):
     """What one of LLVM's own functions makes of the values."""
     kind = ir.FunctionType(result, [value.type for value in values])
@@ -136,7 +122,7 @@ def _filled(typing, into, at, count, level):
 
 @intrinsic
 def _separated(typing, packed, k, byte, into):
-    """into[k + j] = a byte (a literal, 0 the lowest) of packed[k + j] for j < 64, as far as `into` goes."""
+    """into[k + j] = a byte (a literal, 0 the lowest) of packed[k + j] for j < 64."""
 
     def made(context, builder, signature, arguments):
         packed, k, _, into = arguments
@@ -147,8 +133,7 @@ def _separated(typing, packed, k, byte, into):
         order = ir.Constant(ir.VectorType(ir.IntType(32), STEP // 2), list(range(kinds[2].literal_value, 2 * STEP, 4)))
         halves = [builder.shuffle_vector(quarters[first], quarters[first + 1], order) for first in (0, 2)]
         whole = builder.shuffle_vector(*halves, ir.Constant(ir.VectorType(ir.IntType(32), STEP), list(range(STEP))))
-        rest = builder.sub(context.make_array(kinds[3])(context, builder, value=into).nitems, k)
-        write_first(context, builder, kinds[3], into, k, rest, whole)
+        write(context, builder, kinds[3], into, k, whole)
         return context.get_dummy_value()
 
     if isinstance(byte, types.IntegerLiteral):
@@ -236,8 +221,10 @@ if WIDE:
 
     @inlined
     def separated(packed, into, byte):
-        """into[k] = a byte of uint32 packed[k], which has room for whole steps: 0 is the lowest, 3 the highest."""
-        for k in range(0, into.shape[0], STEP):
+        """into[k] = a byte of uint32 packed[k]: 0 is the lowest, 3 the highest."""
+        count, shift = into.shape[0], np.uint32(8 * byte)
+        for first in range(0, count if count >= STEP else 0, STEP):
+            k = min(first, count - STEP)  # the last step begins earlier
             if byte == 0:
                 _separated(packed, k, 0, into)
             elif byte == 1:
@@ -246,6 +233,8 @@ if WIDE:
                 _separated(packed, k, 2, into)
             else:
                 _separated(packed, k, 3, into)
+        for k in range(0 if count < STEP else count, count):
+            into[k] = np.uint8(packed[k] >> shift)
 
     @inlined
     def permuted(flat, begin, start, index, into, count):
