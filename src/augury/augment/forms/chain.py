@@ -20,7 +20,8 @@ from augury.core.openmp import OneThread
 
 KINDS = {torch.uint8: UINT8, torch.float32: FLOAT32, torch.bfloat16: BFLOAT16, torch.float16: FLOAT16}
 CACHED_BYTES = 1 << 20  # of pixels that are taken through a chain together
-ALONE_BYTES = 1 << 15  # an image of so many pixels takes longer than calling the kernels for it alone
+ALONE_BYTES = 1 << 15  # of an image that the kernels are called for alone
+TURNS = 256  # images of a batch that is mixed in turn by several threads, at least
 FAR_BYTES = 8 << 20  # a larger result does not stay in a core's caches, and is written past them
 _ONE = torch.ones(1)
 
@@ -113,7 +114,7 @@ class Prepared:
         if not self.joint:
             in_parts(_through(read, passes, self.first, result.numpy() if finish.plain else None, finished), count, row_bytes)
             return result
-        cycle = _cycle(self.whole[:, -1, PARTNER]) if passes and read[0].size >= ALONE_BYTES else None
+        cycle = _cycle(self.whole[:, -1, PARTNER]) if passes and _in_turn_pays(read) else None
         if cycle is not None:
             in_parts(_in_turn(read, passes, self.first, cycle, finished), count, row_bytes)
         else:
@@ -158,16 +159,22 @@ def _through(
     return rows
 
 
-def _cycle(partner: np.ndarray) -> np.ndarray | None:
-    """int64 [B]: all rows, each followed by its partner and the last one's partner the first; None if they are no such cycle."""
+def _cycle(partner: np.ndarray) -> list[int] | None:
+    """All rows, each followed by its partner and the last one's partner the first; None if they are no such cycle."""
     follows, cycle = partner.tolist(), [0]
     while (row := follows[cycle[-1]]) != 0 and len(cycle) < len(follows):
         cycle.append(row)
-    return np.array(cycle) if len(cycle) == len(follows) and row == 0 else None
+    return cycle if len(cycle) == len(follows) and row == 0 else None
+
+
+def _in_turn_pays(images: np.ndarray) -> bool:
+    """Whether images take longer than calling the kernels for each alone. On several threads, which make one image more for each of
+    their pieces, whether pieces are large as well."""
+    return images[0].size >= ALONE_BYTES and (torch.get_num_threads() == 1 or len(images) >= TURNS)
 
 
 def _in_turn(
-    read: np.ndarray, passes: list[Pass], offset: int, cycle: np.ndarray, finished: _Finished
+    read: np.ndarray, passes: list[Pass], offset: int, cycle: list[int], finished: _Finished
 ) -> Callable[[int, int], None]:  # fmt: skip
     """Images one after another, each followed by its partner, so that a mix finds both of them in the cache."""
 
