@@ -111,6 +111,8 @@ def test_labels_that_nothing_mixes_are_checked_all_the_same(text: str) -> None:
                 pipeline(IMAGES, labels, classes=5)
         with pytest.raises(InputError, match="^labels: "):
             pipeline(IMAGES, torch.tensor([-1] * 8))
+        with pytest.raises(InputError, match="^labels: "):
+            pipeline(IMAGES[0], LABELS[:1], classes=5)
         with pytest.raises(InputError, match="^classes: "):
             pipeline(IMAGES, LABELS, classes=0)
         pipeline(IMAGES, LABELS, classes=5)

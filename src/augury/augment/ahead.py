@@ -97,14 +97,14 @@ def _calls(shape: torch.Size) -> int:
 
 def _draw(stages: Sequence[Stage], flow: Flow, seed: int, first: int) -> _Drawn:
     """What some calls draw; nothing if a stage is neither of a policy nor a normalisation."""
+    if not only_planned(stages):
+        return _Drawn(seed, flow.batch.images.shape, first)
     images, calls, mix = flow.batch.images, _calls(flow.batch.images.shape), None
     epochs, ids = torch.arange(first, first + calls).repeat_interleave(len(images)), torch.arange(len(images)).repeat(calls)
     batch = Batch(images[:1].expand(len(ids), -1, -1, -1), None, ids)
     later, noise = Flow(batch, flow.output, flow.buffers), Noise.of_epochs(seed, epochs, ids)
     traces: list[Trace] = []
     together = True
-    if not only_planned(stages):
-        return _Drawn(seed, images.shape, first)
     for number, stage in enumerate(stages):
         assert isinstance(stage, PlanStage | Normalize)
         drawn = noise.fold(f"{stage.address}{number}")

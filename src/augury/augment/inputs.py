@@ -27,8 +27,11 @@ def targets_of(labels: object, single: bool, count: int, classes: int | None) ->
 
 
 def targets_where(needed: bool, labels: object, single: bool, count: int, classes: int | None) -> Targets | None:
-    """The checked labels, as `targets_of` gives them; None where they are not needed, so that checking is all there is to do."""
-    if needed or not _are_indices(labels, count) or (classes is not None and classes < 1):
+    """The checked labels, as `targets_of` gives them; None where there are none, and where they are not needed, so that checking is
+    all there is to do."""
+    if labels is None:
+        return None
+    if needed or single or not _are_indices(labels, count) or (classes is not None and classes < 1):
         targets = targets_of(labels, single, count, classes)
         return targets if needed else None
     check_indices(labels, int(labels.max()) + 1 if classes is None else classes)

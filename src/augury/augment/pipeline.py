@@ -260,8 +260,7 @@ class Pipeline:
         count, single, mixes = pixels.shape[0], images.ndim == 3, self.mixes
         if mixes and single:
             raise InputError("images: this pipeline mixes samples and needs a batch; put it after batching")
-        needed = mixes or not only_planned(self.stages)
-        targets = None if labels is None else targets_where(needed, labels, single, count, classes)
+        targets = targets_where(mixes or not only_planned(self.stages), labels, single, count, classes)
         if mixes and targets is None:
             raise InputError("labels: this pipeline mixes samples, so call it as pipeline(images, labels)")
         if out is not None:
