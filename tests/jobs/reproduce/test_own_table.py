@@ -69,6 +69,12 @@ def test_rows_of_another_precision_are_named_and_compared_with_their_own_kind_al
         )
 
 
+def test_a_row_is_there_in_the_precision_with_more_seeds_of_all_files() -> None:
+    half = [{**result(row("standard", [80.0, 81.0]), seeds=seeds), "precision": "bfloat16"} for seeds in ((0, 1), (2, 3))]
+    single = {**result(row("standard", [10.0, 11.0, 12.0])), "precision": "float32"}
+    assert own_rows([half[0], single, half[1]])["standard"]["by_seed"] == {0: 80.0, 1: 81.0, 2: 80.0, 3: 81.0}
+
+
 def test_claims_are_said_to_agree_only_where_an_interval_says_so() -> None:
     said = {line.split("**")[1]: line for line in sentences(own_rows(MEASURED))}
     keep = said["KeepAugment"]

@@ -1,6 +1,7 @@
 """Our own comparisons on docs/results.md: the table of reduced CIFAR-10 with its picture, and what the papers' claims come to."""
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from math import exp, log
@@ -41,7 +42,9 @@ def own_rows(results: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     two precisions is there in the one that `standard` was trained in with more seeds.
     """
     own = [one for one in results if str(one.get("recipe", "")).startswith(PREFIX) and one["scale"] == "full"]
-    seeds = {one.get("precision"): row["n"] for one in own for row in one["rows"] if row["id"] == FIRST}
+    seeds: Counter[str | None] = Counter()
+    for one in own:
+        seeds[one.get("precision")] += sum(len(row["values"]) for row in one["rows"] if row["id"] == FIRST)
     first = max(seeds, key=lambda precision: seeds[precision], default=None)
     found: dict[str, dict[str, Any]] = {}
     for result in sorted(own, key=lambda one: one.get("precision") != first):
