@@ -143,13 +143,8 @@ def _through(
         scratch = np.empty((2, min(most, stop - start), *read.shape[1:]), np.uint8) if passes else read[None]
         for first in range(start, stop, most):
             last = min(first + most, stop)
-            here = read[first:last]
-            for number, each in enumerate(passes):
-                into = scratch[number % 2][: last - first]
-                if target is not None and number == len(passes) - 1 and (each.in_place or not np.may_share_memory(here, target)):
-                    into = target[first:last]
-                each.run(here, into, offset + first, offset + last)
-                here = into
+            into = None if target is None else target[first:last]
+            here = _passed(read[first:last], passes, offset + first, scratch, into)
             if target is None:
                 assert finished is not None
                 finished(here, np.arange(last - first), first, first, last)
@@ -181,10 +176,10 @@ def _in_turn(
     def rows(start: int, stop: int) -> None:
         pixels, place = np.empty((2, *read.shape[1:]), np.uint8), np.zeros(len(read), np.int64)
         here, scratch = 0, np.empty((2, 1, *read.shape[1:]), np.uint8)
-        _alone(read, passes, offset, cycle[start], pixels[:1], scratch)
+        _passed(read[cycle[start]][None], passes, offset + cycle[start], scratch, pixels[:1])
         for k in range(start, stop):
             own, other = cycle[k], cycle[(k + 1) % len(cycle)]
-            _alone(read, passes, offset, other, pixels[1 - here : 2 - here], scratch)
+            _passed(read[other][None], passes, offset + other, scratch, pixels[1 - here : 2 - here])
             place[own], place[other] = here, 1 - here
             finished(pixels, place, 0, own, own + 1)
             here = 1 - here
@@ -192,15 +187,17 @@ def _in_turn(
     return rows
 
 
-def _alone(
-    read: np.ndarray, passes: list[Pass], offset: int, row: int, target: np.ndarray, scratch: np.ndarray
-) -> None:  # fmt: skip
-    """One image through all passes, of which there is one at least."""
-    here = read[row : row + 1]
+def _passed(
+    here: np.ndarray, passes: list[Pass], first: int, scratch: np.ndarray, target: np.ndarray | None
+) -> np.ndarray:  # fmt: skip
+    """Where images are after all passes, whose records for them begin at `first`: in `target` if the last one can write there."""
     for number, each in enumerate(passes):
-        into = target if number == len(passes) - 1 else scratch[number % 2]
-        each.run(here, into, offset + row, offset + row + 1)
+        into = scratch[number % 2][: len(here)]
+        if target is not None and number == len(passes) - 1 and (each.in_place or not np.may_share_memory(here, target)):
+            into = target
+        each.run(here, into, first, first + len(here))
         here = into
+    return here
 
 
 def _passes(pieces: Sequence[Piece], sides: np.ndarray, size: Tensor) -> list[Pass]:

@@ -6,6 +6,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from augury.augment.forms.numba_parts import copied, mixed_levels, normalised
 from augury.augment.forms.numba_wide import STEP, pointer_at, read, splat
 from augury.core.jit import inlined, leaf
 
@@ -92,34 +93,27 @@ def _whole_lines(into):
 def streamed(source, into):
     """A copy of a flat array."""
     first, last = _whole_lines(into)
-    for k in range(first):
-        into[k] = source[k]
+    copied(source[:first], into[:first])
     for k in range(first, last, STEP // into.itemsize):
         _streamed(source, k, into, k)
-    for k in range(last, into.shape[0]):
-        into[k] = source[k]
+    copied(source[last:], into[last:])
 
 
 @leaf
 def streamed_values(levels, into, by, add):
-    """into[k] = levels[k] * by + add: uint8 to float32."""
+    """`normalised`: uint8 to float32."""
     first, last = _whole_lines(into)
-    for k in range(first):
-        into[k] = np.float32(levels[k]) * by + add
+    normalised(levels[:first], into[:first], by, add)
     for k in range(first, last, LINE):
         _streamed_values(levels, by, add, into, k)
-    for k in range(last, into.shape[0]):
-        into[k] = np.float32(levels[k]) * by + add
+    normalised(levels[last:], into[last:], by, add)
 
 
 @leaf
 def streamed_mix(mine, theirs, into, by, add, share):
-    """into[k] = (mine[k] * by + add) * share + (theirs[k] * by + add) * (1 - share): uint8 to float32."""
-    rest = np.float32(1) - share
+    """`mixed_levels`: uint8 to float32."""
     first, last = _whole_lines(into)
-    for k in range(first):
-        into[k] = (np.float32(mine[k]) * by + add) * share + (np.float32(theirs[k]) * by + add) * rest
+    mixed_levels(mine[:first], theirs[:first], into[:first], by, add, share)
     for k in range(first, last, LINE):
-        _streamed_mix(mine, theirs, by, add, share, rest, into, k)
-    for k in range(last, into.shape[0]):
-        into[k] = (np.float32(mine[k]) * by + add) * share + (np.float32(theirs[k]) * by + add) * rest
+        _streamed_mix(mine, theirs, by, add, share, np.float32(1) - share, into, k)
+    mixed_levels(mine[last:], theirs[last:], into[last:], by, add, share)

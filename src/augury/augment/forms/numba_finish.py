@@ -7,11 +7,21 @@ before or after rows and columns.
 import numpy as np
 
 from augury.augment.forms.numba_far import landed, streamed, streamed_mix, streamed_values
-from augury.augment.forms.numba_parts import ROWS, START, copied, mixed_pixels, mixed_values, painted, spliced
+from augury.augment.forms.numba_parts import (
+    ROWS,
+    START,
+    copied,
+    mixed_levels,
+    mixed_pixels,
+    mixed_values,
+    normalised,
+    painted,
+    spliced,
+)
 from augury.augment.forms.numba_wide import interleaved
 from augury.augment.forms.records import BFLOAT16, BOX, CONTENT, FLOAT32, FORM, GRID, KEEP, PAINT, PARTNER, PATTERN, UINT8
 from augury.augment.forms.region import Content
-from augury.core.jit import inlined, jit, leaf, merged
+from augury.core.jit import jit, leaf, merged
 
 OTHER = int(Content.PARTNER)
 REGION, MIX = 3, 4  # positions in FORMS
@@ -157,14 +167,7 @@ def _mixed(own, other, band, first, count, scale, shift, share):
     """`count` rows of both images normalised and mixed, product by product as in _values and mixed_values."""
     for c in range(own.shape[0]):
         mine, theirs = own[c, first : first + count].reshape(-1), other[c, first : first + count].reshape(-1)
-        _mixed_levels(mine, theirs, band[c, :count].reshape(-1), scale[c], shift[c], share)
-
-
-@inlined
-def _mixed_levels(mine, theirs, into, by, add, share):
-    rest = np.float32(1) - share
-    for k in range(into.shape[0]):
-        into[k] = (np.float32(mine[k]) * by + add) * share + (np.float32(theirs[k]) * by + add) * rest
+        mixed_levels(mine, theirs, band[c, :count].reshape(-1), scale[c], shift[c], share)
 
 
 @merged
@@ -194,19 +197,13 @@ def _values(pixels, band, first, count, left, right, whole, real, joint, scale, 
     channels, _, width = band.shape
     for c in range(channels):
         if right - left == width:
-            _normalised(pixels[c, first : first + count].reshape(-1), band[c, :count].reshape(-1), scale[c], shift[c])
+            normalised(pixels[c, first : first + count].reshape(-1), band[c, :count].reshape(-1), scale[c], shift[c])
         else:
             for y in range(count):
-                _normalised(pixels[c, first + y, left:right], band[c, y, left:right], scale[c], shift[c])
+                normalised(pixels[c, first + y, left:right], band[c, y, left:right], scale[c], shift[c])
     for s in range(whole.shape[0]):
         if s != joint and whole[s, FORM] == REGION:
             _painted(band, first, count, whole[s], np.float32(real[s, PAINT]), hashes)
-
-
-@leaf
-def _normalised(levels, into, by, add):
-    for k in range(into.shape[0]):
-        into[k] = np.float32(levels[k]) * by + add
 
 
 @leaf

@@ -42,6 +42,21 @@ def mixed_values(own, other, into, share):
 
 
 @leaf
+def normalised(levels, into, by, add):
+    """Levels to float32 values."""
+    for k in range(into.shape[0]):
+        into[k] = np.float32(levels[k]) * by + add
+
+
+@inlined
+def mixed_levels(mine, theirs, into, by, add, share):
+    """Levels of two images to the weighted sums of their values, product by product as above."""
+    rest = np.float32(1) - share
+    for k in range(into.shape[0]):
+        into[k] = (np.float32(mine[k]) * by + add) * share + (np.float32(theirs[k]) * by + add) * rest
+
+
+@leaf
 def spliced(own, other, target, box):
     """Rows of the other image between what stays of the own one, every byte written once."""
     channels, height, width = own.shape

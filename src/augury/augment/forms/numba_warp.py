@@ -165,7 +165,7 @@ def _shifted_columns(source, target, shift, start_y, d, edge, rows, columns):
 def _shifted(source, target, shift, down, edge, rows, columns):
     """A move by whole pixels: each channel's memory is copied at one offset, then the border is painted."""
     channels, height, width = source.shape
-    flat, into, one = source.reshape(-1), target.reshape(-1), np.int64(1)
+    flat, into = source.reshape(-1), target.reshape(-1)
     top, bottom = min(max(-down, 0), height), max(min(rows - down, height), 0)
     left, right = min(max(-shift, 0), width), max(min(columns - shift, width), 0)
     if bottom <= top or right <= left:
@@ -176,7 +176,7 @@ def _shifted(source, target, shift, down, edge, rows, columns):
     for c in range(channels):
         begin = c * height * width
         filled(into, begin, first, edge)
-        moved(flat, begin + first + offset, into, begin + first, last - first, one, one)
+        copied(flat[begin + first + offset : begin + last + offset], into[begin + first : begin + last])
         filled(into, begin + last, height * width - last, edge)
         for y in range(top, bottom):
             filled(into, begin + y * width, left, edge)

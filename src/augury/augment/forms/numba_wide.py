@@ -106,6 +106,29 @@ def _moved(typing, flat, begin, into, at, count):
 
 
 @intrinsic
+def _moved_ends(typing, flat, begin, into, at, count, step, times, size):
+    """The first and the last `size` bytes, a literal, of `times` stretches of `count` bytes: from flat[begin] and every `step` on,
+    to into[at] and every `step` on."""
+
+    def made(context, builder, signature, arguments):
+        flat, begin, into, at, count, step, times, _ = arguments
+        kinds = signature.args
+        vector = ir.VectorType(ir.IntType(8), kinds[7].literal_value)
+        last = builder.sub(count, ir.Constant(count.type, vector.count))
+        with cgutils.for_range(builder, times) as loop:
+            beyond = builder.mul(loop.index, step)
+            for place in (beyond, builder.add(beyond, last)):
+                given = read(context, builder, kinds[0], flat, builder.add(begin, place), vector)
+                write(context, builder, kinds[2], into, builder.add(at, place), given)
+        return context.get_dummy_value()
+
+    if isinstance(size, types.IntegerLiteral):
+        place = types.int64
+        return types.void(flat, place, into, place, place, place, place, size), made
+    return None
+
+
+@intrinsic
 def _filled(typing, into, at, count, level):
     """into[at + j] = level for j < count, a literal."""
 
@@ -121,24 +144,23 @@ def _filled(typing, into, at, count, level):
 
 
 @intrinsic
-def _separated(typing, packed, k, byte, into):
-    """into[k + j] = a byte (a literal, 0 the lowest) of packed[k + j] for j < 64."""
+def _separated(typing, packed, shift, into, k):
+    """into[k + j] = the lowest byte of packed[k + j] >> shift for j < 64."""
 
     def made(context, builder, signature, arguments):
-        packed, k, _, into = arguments
+        packed, shift, into, k = arguments
         kinds, quarters = signature.args, []
         for quarter in range(4):
             place = builder.add(k, ir.Constant(k.type, 16 * quarter))
-            quarters.append(read(context, builder, kinds[0], packed, place))
-        order = ir.Constant(ir.VectorType(ir.IntType(32), STEP // 2), list(range(kinds[2].literal_value, 2 * STEP, 4)))
+            numbers = read(context, builder, kinds[0], packed, place, ir.VectorType(ir.IntType(32), 16))
+            quarters.append(builder.bitcast(builder.lshr(numbers, splat(builder, shift, numbers.type)), BYTES))
+        order = ir.Constant(ir.VectorType(ir.IntType(32), STEP // 2), list(range(0, 2 * STEP, 4)))
         halves = [builder.shuffle_vector(quarters[first], quarters[first + 1], order) for first in (0, 2)]
         whole = builder.shuffle_vector(*halves, ir.Constant(ir.VectorType(ir.IntType(32), STEP), list(range(STEP))))
-        write(context, builder, kinds[3], into, k, whole)
+        write(context, builder, kinds[2], into, k, whole)
         return context.get_dummy_value()
 
-    if isinstance(byte, types.IntegerLiteral):
-        return types.void(packed, types.int64, byte, into), made
-    return None
+    return types.void(packed, types.uint32, into, types.int64), made
 
 
 @intrinsic
@@ -185,24 +207,15 @@ def moved(flat, begin, into, at, count, step, times):
                 _moved(flat, first + k, into, target + k, 32)
             _moved(flat, first + count - 32, into, target + count - 32, 32)
     elif count >= 16:
-        for k in range(0, step * times, step):
-            _moved(flat, begin + k, into, at + k, 16)
-            _moved(flat, begin + k + count - 16, into, at + k + count - 16, 16)
+        _moved_ends(flat, begin, into, at, count, step, times, 16)
     elif count >= 8:
-        for k in range(0, step * times, step):
-            _moved(flat, begin + k, into, at + k, 8)
-            _moved(flat, begin + k + count - 8, into, at + k + count - 8, 8)
+        _moved_ends(flat, begin, into, at, count, step, times, 8)
     elif count >= 4:
-        for k in range(0, step * times, step):
-            _moved(flat, begin + k, into, at + k, 4)
-            _moved(flat, begin + k + count - 4, into, at + k + count - 4, 4)
+        _moved_ends(flat, begin, into, at, count, step, times, 4)
     elif count >= 2:
-        for k in range(0, step * times, step):
-            _moved(flat, begin + k, into, at + k, 2)
-            _moved(flat, begin + k + count - 2, into, at + k + count - 2, 2)
+        _moved_ends(flat, begin, into, at, count, step, times, 2)
     elif count == 1:
-        for k in range(0, step * times, step):
-            into[at + k] = flat[begin + k]
+        _moved_ends(flat, begin, into, at, count, step, times, 1)
 
 
 @inlined
@@ -217,24 +230,23 @@ def filled(into, at, count, level):
             into[k] = level
 
 
+@inlined
+def _singly_separated(packed, into, shift):
+    for k in range(into.shape[0]):
+        into[k] = np.uint8(packed[k] >> shift)
+
+
 if WIDE:
 
     @inlined
     def separated(packed, into, byte):
         """into[k] = a byte of uint32 packed[k]: 0 is the lowest, 3 the highest."""
         count, shift = into.shape[0], np.uint32(8 * byte)
-        for first in range(0, count if count >= STEP else 0, STEP):
-            k = min(first, count - STEP)  # the last step begins earlier
-            if byte == 0:
-                _separated(packed, k, 0, into)
-            elif byte == 1:
-                _separated(packed, k, 1, into)
-            elif byte == 2:
-                _separated(packed, k, 2, into)
-            else:
-                _separated(packed, k, 3, into)
-        for k in range(0 if count < STEP else count, count):
-            into[k] = np.uint8(packed[k] >> shift)
+        if count < STEP:
+            _singly_separated(packed, into, shift)
+            return
+        for first in range(0, count, STEP):
+            _separated(packed, shift, into, min(first, count - STEP))  # the last step begins earlier
 
     @inlined
     def permuted(flat, begin, start, index, into, count):
@@ -262,9 +274,7 @@ else:
     @inlined
     def separated(packed, into, byte):
         """into[k] = a byte of uint32 packed[k]: 0 is the lowest, 3 the highest."""
-        shift = np.uint32(8 * byte)
-        for k in range(into.shape[0]):
-            into[k] = np.uint8(packed[k] >> shift)
+        _singly_separated(packed, into, np.uint32(8 * byte))
 
     @inlined
     def permuted(flat, begin, start, index, into, count):

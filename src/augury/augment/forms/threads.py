@@ -48,7 +48,6 @@ def in_parts(kernel: Callable[[int, int], object], count: int, row_bytes: int) -
 
     others = [helpers.pool.submit(work) for _ in range(threads - 1)]
     started, started_here = time.perf_counter(), time.thread_time()
-    done = pieces
     try:
         done = work()
     finally:
