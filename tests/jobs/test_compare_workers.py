@@ -107,6 +107,7 @@ def test_a_command_opens_processes_for_what_takes_long(tmp_path: Path, monkeypat
         return opens(runner, workers)
 
     monkeypatch.setattr(jobs_compare, "pool_of", watched)
+    monkeypatch.setattr(estimate, "quick_rate", lambda *_: 1e6)  # whatever has to be compiled first
     monkeypatch.setattr(opened, "cores", lambda: 2)
     monkeypatch.setattr(opened, "available_memory", lambda: 64 << 30)
     command = [

@@ -18,7 +18,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("Comparison")
     group.add_argument("--seeds", metavar="N", default=argparse.SUPPRESS, help=f"trainings per row (default: {SEEDS})")
     group.add_argument("--parallel-seeds", action="store_true", help="train a row's seeds at the same time; faster on a GPU")
-    add_workers(parser, auto=True)
+    add_workers(parser)
     add_settings(parser, texts=texts)
     add_consent(parser)
 

@@ -92,15 +92,15 @@ def add_tune(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_workers(parser: argparse.ArgumentParser, *, auto: bool = False) -> None:
-    """--workers and --ray, for commands of many trainings. auto: whether the command can choose how many workers there are."""
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """--workers and --ray, for commands of many trainings."""
     group = parser.add_argument_group("Who trains")
-    default = "auto: on a CPU one for each core, unless all is done in half a minute" if auto else "1"
     group.add_argument(
         "--workers",
-        metavar="N|auto" if auto else "N",
-        default="auto" if auto else "1",
-        help=f"trainings at the same time, each in a process, on a GPU of its own where there are several (default: {default})",
+        metavar="N|auto",
+        default="auto",
+        help="trainings at the same time, each in a process, on a GPU of its own where there are several (default: auto: on a CPU "
+        "one for each core, unless all is done in half a minute)",
     )
     group.add_argument("--ray", metavar="ADDRESS", help="train on a Ray cluster: local, auto or an address")
 

@@ -81,8 +81,7 @@ def compare(
     Writes config.yaml, result.json, metrics.jsonl, report.html and runs/ROW-seedK/ with each training's own files.
     """
     alone("compare")
-    if parallel_seeds and not workers.here:
-        raise InputError("--parallel-seeds: trains in this process; leave it out, or --workers and --ray")
+    workers = workers.unless(parallel_seeds)
     rows = comparison_rows(parse_list(settings.augment, "--augment"), parse_list(settings.strategy, "--strategy"))
     dataset = load_for(settings)
     metric = metric_of(settings.metric, dataset.kind)
@@ -92,7 +91,7 @@ def compare(
     # What `--precision auto` comes to is timed; it is found out once, so that all who train compute alike.
     halves = {row: prepare(each[row], dataset).bfloat16 for row in rows}
     numbers = range(settings.seed, settings.seed + seeds)
-    workers = announce(_works(each, numbers, dataset, output, resume), before, ALONE if parallel_seeds else workers)
+    workers = announce(_works(each, numbers, dataset, output, resume), before, workers)
     # A pool that cannot be opened is refused before anything is written.
     with pool_of(TrainingRunner(settings), workers) as pool:
         directory = RunDirectory.open(

@@ -16,6 +16,7 @@ from augury.train.engine.run import Trainer
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
 from augury.train.pools.opened import ALONE, Workers
+from augury.train.pools.processes import threads_as_in
 
 # What takes less is not announced.
 SHORT = 30.0
@@ -82,11 +83,12 @@ def announce(
     images = sum(work.epochs * len(work.dataset.train.ids) for work in works)
     trainings = sum(work.trainings for work in works)
     counted = not uncounted and fixed < SHORT
-    short = (counted or workers.open) and _is_short(first, images)
+    short = (counted or (workers.open and fixed < SHORT)) and _is_short(first, images)
     workers = own if short else workers.chosen(trainings, first.settings.device)
     if before is None or (counted and short):
         return workers
-    rates = _rates(works)
+    with threads_as_in(workers.count):
+        rates = _rates(works)
     if not rates:
         return workers
     seconds = sum(work.epochs * len(work.dataset.train.ids) / rates[kind_of(work)] for work in works)

@@ -15,7 +15,7 @@ from augury.cli import main
 from augury.core.errors import InputError
 from augury.jobs.recommend.candidates import Candidate, candidates
 from augury.jobs.recommend.look import look
-from augury.jobs.recommend.plan import Plan, Rung, epochs_in, plan_of, work
+from augury.jobs.recommend.plan import AVERAGE_COST, RUNGS, Plan, Rung, epochs_in, plan_of, work
 from augury.jobs.recommend.race import Race, resplit
 from augury.jobs.recommend.recommend import answer, recommend
 from augury.jobs.recommend.report import usage
@@ -149,6 +149,22 @@ def test_a_plan_fits_its_time_and_grows_with_it(digits: Dataset) -> None:
     with pytest.raises(InputError, match=r"--minutes: too few on this machine .* give about \d"):
         made(0.1)
     assert epochs_in(100, 400, 1000, 10) == pytest.approx(95 * 1000 / 400 / work(10))
+
+
+@pytest.mark.parametrize("workers", [2, 3, 16])
+def test_processes_leave_time_for_more(workers: int, digits: Dataset) -> None:
+    def made(minutes: float, count: int) -> Plan:
+        return plan_of(
+            Settings("digits"), digits, 60 * minutes, RATES, candidates=15, epochs=20, side=None, native=32, workers=count
+        )  # fmt: skip
+
+    assert work(15, 1) / workers <= work(15, workers) < work(15, 1)
+    assert work(4, 1000) == pytest.approx(AVERAGE_COST * (sum(share * rounds for share, rounds, _ in RUNGS) + 1)), "one at a time"
+    for minutes in (4, 6, 20):
+        alone, several = made(minutes, 1), made(minutes, workers)
+        assert several.seconds <= 60 * minutes and several.final_seconds < alone.final_seconds
+        assert (several.candidates, several.images, several.seeds) >= (alone.candidates, alone.images, alone.seeds)
+    assert made(4, workers).candidates > made(4, 1).candidates and "processes" in made(4, workers).words()
 
 
 def test_larger_images_and_networks_are_taken_where_there_is_time(digits: Dataset) -> None:

@@ -75,6 +75,15 @@ def test_a_row_is_there_in_the_precision_with_more_seeds_of_all_files() -> None:
     assert own_rows([half[0], single, half[1]])["standard"]["by_seed"] == {0: 80.0, 1: 81.0, 2: 80.0, 3: 81.0}
 
 
+def test_a_row_knows_the_precision_that_it_was_computed_in() -> None:
+    """`--precision auto` comes to different ones on different processors."""
+    rows = [
+        {**row(name, [80.0, 81.0, 82.0]), "precision": found} for name, found in (("standard", "float32"), ("mixup", "bfloat16"))
+    ]
+    page = "\n".join(head([{**result(*rows), "precision": "auto"}]))
+    assert "| mixup (bfloat16) | 81.00 ± 2.48 | 3 |  |" in page and "| standard | 81.00" in page
+
+
 def test_claims_are_said_to_agree_only_where_an_interval_says_so() -> None:
     said = {line.split("**")[1]: line for line in sentences(own_rows(MEASURED))}
     keep = said["KeepAugment"]
@@ -104,6 +113,14 @@ def test_the_picture_has_a_numbered_point_per_row_with_its_interval() -> None:
     ]
     across = [float(g.find(f"{space}circle").get("cx", "")) for g in groups]  # type: ignore[union-attr]
     assert across[0] == across[1] == across[3] < across[2] and all(g.find(f"{space}line") is not None for g in groups)
+
+
+def test_costs_that_lie_close_together_are_told_apart_on_the_axis() -> None:
+    drawn = picture([result(row("standard", [80.0, 81.0, 82.0], 850.0), row("cutout", [82.0, 83.0, 84.0], 1000.0))])
+    assert drawn is not None
+    texts = ElementTree.fromstring(drawn).findall("{http://www.w3.org/2000/svg}text")
+    costs = [text.text for text in texts if text.get("text-anchor") == "middle" and "minutes" not in str(text.text)]
+    assert costs == ["14.2", "14.8", "15.4", "16.0", "16.7"]
 
 
 def test_the_readme_shows_rows_of_three_seeds_alone() -> None:

@@ -48,6 +48,10 @@ def test_a_plain_and_a_refined_row_are_one_training(refined: tuple[Path, dict[st
     assert plain["ours"] == found["stage_one"]["accuracy"] and better["ours"] == found["accuracy"]
     assert better["difference"] == pytest.approx(better["ours"] - plain["ours"])
     assert better["published_difference"] == pytest.approx(80.85 - 78.95)
+    assert found["counts"] == better["counts"] and found["seconds"]["device"] == better["seconds_device"][0]
+    share = found["stage_one"]["epochs"] / found["epochs"]
+    assert plain["counts"]["images"] == share * better["counts"]["images"], "what was trained before the refinement"
+    assert plain["seconds_device"][0] < better["seconds_device"][0] and plain["precision"] == found["precision"] == "float32"
     assert better["within"] is None and "data cifar100 -> digits" in better["changed"]
     assert result["environment"]["torch"] and result["seeds"] == [0] and result["command"] == "augury ..."
 

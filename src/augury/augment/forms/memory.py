@@ -32,7 +32,7 @@ class Buffers:
         """A buffer of `size` bytes, or little more; those of other sizes are given up."""
         while self._free:
             try:
-                whole = self._free.popleft()
+                whole = self._free.pop()
             except IndexError:  # another thread took it
                 break
             if size <= whole.size <= size + size // 8 + 4096:

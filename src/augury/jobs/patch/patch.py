@@ -65,7 +65,8 @@ def patch(
     if {"find", "retrain"} & {*stages}:
         once = stages == ("find",)
         works = trainings.works(seeds[:1] if once else seeds, first=once, resume=resume)
-        announce(works, before, workers, "the translations" if "translate" in stages and translating else "")
+        uncounted = "the translations" if "translate" in stages and translating else ""
+        trainings = replace(trainings, workers=announce(works, before, workers, uncounted))
     directory = open_folder(output, settings, options, overwrite=overwrite, resume=resume)
     notes = [*dataset.notes, *notes_of(groups), *_test_notes(dataset, groups)]
     done: dict[str, Any] = {}

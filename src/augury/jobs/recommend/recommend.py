@@ -18,7 +18,7 @@ from augury.jobs.compare import compare
 from augury.jobs.environment import environment
 from augury.jobs.recommend.candidates import Candidate, candidates
 from augury.jobs.recommend.look import Look, look, typical_side
-from augury.jobs.recommend.plan import FEWEST_SEEDS, MOST_SEEDS, RESERVE, Plan, plan_of, probe
+from augury.jobs.recommend.plan import FEWEST_SEEDS, MOST_SEEDS, RESERVE, Plan, plan_of, probe, turns
 from augury.jobs.recommend.race import Race, RaceRunner
 from augury.jobs.recommend.report import report_page
 from augury.jobs.recommend.settings import RecommendSettings
@@ -39,6 +39,7 @@ from augury.train.search.journal import Journal
 UNEVEN = 1.5
 EVALUATION_COST = 1 / 3  # of an image, in trainings of one: a pass forward of three passes
 POLICY, FINAL, PLAN = "recommended.yaml", "final", "plan.json"
+SECONDS_WORTH_PROCESSES, SECONDS_TO_BEGIN = 120.0, 5.0  # a process begins twice: for the race, and for the comparison
 _SIDE = 64  # images are first looked at no larger than this
 Told = Callable[[str], None]
 Seen = Callable[[list[dict[str, Any]], str], None]
@@ -46,7 +47,7 @@ Seen = Callable[[list[dict[str, Any]], str], None]
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is known before anything is raced. reserve: seconds to keep for reports at the end."""
+    """What is known before anything is raced. reserve: seconds to keep for reports at the end. workers: who trains."""
 
     settings: Settings
     dataset: Dataset
@@ -54,6 +55,7 @@ class Prepared:
     look: Look
     plan: Plan
     reserve: float
+    workers: Workers
 
 
 def recommend(
@@ -75,19 +77,19 @@ def recommend(
     if output is not None and (output / "config.yaml").exists() and not (overwrite or dry_run):
         opened(output)  # what was begun with other settings is refused before anything is measured
     end = started - already + 60 * options.minutes
-    prepared = _prepared(options, output if resume else None, end, told)
+    prepared = _prepared(options, output if resume else None, end, workers, told)
     if dry_run or output is None:
         return {"version": 1, "metric": prepared.settings.metric, "look": prepared.look.dict(), "plan": prepared.plan.dict()}
     directory = opened(output)
     if overwrite:
         _forget(output)
     write_json(output / PLAN, prepared.plan.dict())
-    race = _raced(prepared, options, output, end, workers, told, seen)
+    race = _raced(prepared, options, output, end, told, seen)
     challenger = race.challenger()
     if challenger is None:
         first = next(iter(race.errors.values()), "the time did not suffice for one round; give more --minutes")
         raise RunError(f"recommend: no candidate beside the reference was trained: {first}")
-    best, compared = _compared(prepared, race, challenger, output, end, workers, told)
+    best, compared = _compared(prepared, race, challenger, output, end, told)
     result = _result(prepared, race, best, compared)
     result["seconds"] = round(already + time.monotonic() - started, 1)
     result["environment"] = environment(pick_device(options.device))
@@ -98,8 +100,9 @@ def recommend(
     return result
 
 
-def _prepared(options: RecommendSettings, resumed: Path | None, end: float, told: Told) -> Prepared:
-    """Load the data, look at them, and plan, or take up the plan of before. end: when all has to be done, of the clock."""
+def _prepared(options: RecommendSettings, resumed: Path | None, end: float, workers: Workers, told: Told) -> Prepared:
+    """Load the data, look at them, and plan, or take up the plan of before. end: when all has to be done, of the clock. workers:
+    chosen here where they are open."""
     started, native = time.monotonic(), typical_side(options.data)
     side = options.image_size or (None if native is None else min(native, _SIDE))
     dataset = _loaded(options.training(image_size=side))
@@ -113,12 +116,20 @@ def _prepared(options: RecommendSettings, resumed: Path | None, end: float, told
     for each in chosen:
         _checked(each, base, dataset, "--reference" if each is chosen[0] else "--candidates")
     plan = _plan_before(resumed)
+    if plan is not None and workers.open:
+        workers = Workers(plan.workers)
+    elif 60 * options.minutes < SECONDS_WORTH_PROCESSES:
+        workers = replace(workers, open=False)
+    else:
+        workers = workers.chosen(len(chosen), options.device)
+    reserve += 0 if workers.here else 2 * SECONDS_TO_BEGIN
     if plan is None:
-        rates = probe(replace(base, epochs=1), dataset, 60 * options.minutes, options.network)
+        rates = probe(replace(base, epochs=1), dataset, 60 * options.minutes, options.network, workers.count)
         size = options.image_size or size_of_weights(base)
         plan = plan_of(
             base, dataset, end - reserve - time.monotonic(), rates, candidates=len(chosen), epochs=options.epochs,
             side=None if size is None else (size if isinstance(size, tuple) else (size, size)), native=found.side,
+            workers=workers.count,
         )  # fmt: skip
     told(plan.words())
     share = min(1.0, max(0.01, plan.images / (len(dataset.train.ids) + len(dataset.validation.ids))))
@@ -128,7 +139,7 @@ def _prepared(options: RecommendSettings, resumed: Path | None, end: float, told
     if tuple(dataset.train.images.shape[-2:]) != plan.image_size or share < 1:
         dataset = _loaded(settings)
     settings = settings.resolved(len(dataset.train.ids))
-    return Prepared(settings, dataset, chosen[: plan.candidates], found, plan, reserve)
+    return Prepared(settings, dataset, chosen[: plan.candidates], found, plan, reserve, workers)
 
 
 def _loaded(settings: Settings) -> Dataset:
@@ -147,23 +158,20 @@ def _checked(candidate: Candidate, settings: Settings, dataset: Dataset, flag: s
         raise InputError(str(error).replace("--augment", flag, 1)) from None
 
 
-def _raced(
-    prepared: Prepared, options: RecommendSettings, output: Path, end: float, workers: Workers, told: Told,
-    seen: Seen | None,
-) -> Race:  # fmt: skip
+def _raced(prepared: Prepared, options: RecommendSettings, output: Path, end: float, told: Told, seen: Seen | None) -> Race:
     """The race, which leaves the time for the final trainings."""
     plan, dataset = prepared.plan, prepared.dataset
     journal = Journal.open(output)
     deadline = end - prepared.reserve - plan.final_seconds
     race = Race(plan, prepared.chosen, prepared.settings, journal, options.error_rate, deadline, told=told, seen=seen)
     unseen = replace(dataset, test=dataset.test[torch.zeros(0, dtype=torch.int64)], notes=())
-    with pool_of(RaceRunner(prepared.settings, unseen, prepared.chosen, plan.validation), workers) as pool:
+    with pool_of(RaceRunner(prepared.settings, unseen, prepared.chosen, plan.validation), prepared.workers) as pool:
         race.run(pool)
     return race
 
 
 def _compared(
-    prepared: Prepared, race: Race, challenger: int, output: Path, end: float, workers: Workers, told: Told
+    prepared: Prepared, race: Race, challenger: int, output: Path, end: float, told: Told
 ) -> tuple[Candidate, dict[str, Any]]:  # fmt: skip
     """The best candidate, and its comparison with the reference: both trained in full with new seeds and read on the test part."""
     plan, best = prepared.plan, prepared.chosen[challenger]
@@ -171,21 +179,24 @@ def _compared(
     epochs = plan.epochs if before is None else before["epochs"]
     # They evaluate the whole validation part after every epoch, where the race's trainings evaluated once.
     evaluated = len(prepared.dataset.validation.ids) / prepared.settings.fraction / len(prepared.dataset.train.ids)
-    each = sum((race.seconds_per_epoch(k) or 0.0) for k in (0, challenger)) * (1.1 + evaluated * EVALUATION_COST)
-    left = max(0.0, end - prepared.reserve - time.monotonic())
-    seeds = min(MOST_SEEDS, int(left / max(1e-9, each * epochs)))
+    each = sum((race.seconds_per_epoch(k) or 0.0) for k in (0, challenger)) / 2 * (1.1 + evaluated * EVALUATION_COST)
+    left, count = max(0.0, end - prepared.reserve - time.monotonic()), prepared.workers.count
+    seeds = min(MOST_SEEDS, int(left / max(1e-9, each * epochs)) * count // 2)
     if before is not None:
         seeds = max(before["seeds"], min(MOST_SEEDS, before["seeds"] + seeds))
         best = Candidate(before["augment"], before["strategy"], before["refine_share"])
     elif seeds < FEWEST_SEEDS:
-        seeds, epochs = FEWEST_SEEDS, max(1, min(plan.epochs, int(left / max(1e-9, each * FEWEST_SEEDS))))
+        seeds, epochs = FEWEST_SEEDS, max(1, min(plan.epochs, int(left / max(1e-9, each * turns(2 * FEWEST_SEEDS, count)))))
     told(f"{best.name} against {prepared.chosen[0].name}: {epochs} epochs, {seeds} seeds, on the test part")
     write_json(output / "final.json", {**asdict(best), "epochs": epochs, "seeds": seeds})
     settings = replace(prepared.settings, epochs=epochs, augment=f"{prepared.chosen[0].augment},{best.augment}")
     if best.strategy != "erm":
         settings = replace(settings, augment=best.augment, strategy=f"erm,{best.strategy}")
     own = {best.augment: refined_from(epochs, best.refine_share)} if best.refine_share else {}
-    return best, compare(settings, seeds, output / FINAL, resume=True, quiet=True, may_change={"seeds"}, own=own, workers=workers)
+    found = compare(
+        settings, seeds, output / FINAL, resume=True, quiet=True, may_change={"seeds"}, own=own, workers=prepared.workers
+    )  # fmt: skip
+    return best, found
 
 
 def _result(prepared: Prepared, race: Race, winner: Candidate, compared: dict[str, Any]) -> dict[str, Any]:

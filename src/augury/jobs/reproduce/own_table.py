@@ -42,15 +42,17 @@ def own_rows(results: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     two precisions is there in the one that `standard` was trained in with more seeds.
     """
     own = [one for one in results if str(one.get("recipe", "")).startswith(PREFIX) and one["scale"] == "full"]
+    every = [
+        ({**row, "precision": row.get("precision", one.get("precision"))}, one["seeds"][0])
+        for one in own for row in one["rows"] if row["status"] == "measured"
+    ]  # fmt: skip
     seeds: Counter[str | None] = Counter()
-    for one in own:
-        seeds[one.get("precision")] += sum(len(row["values"]) for row in one["rows"] if row["id"] == FIRST)
+    for row, _ in every:
+        seeds[row["precision"]] += len(row["values"]) if row["id"] == FIRST else 0
     first = max(seeds, key=lambda precision: seeds[precision], default=None)
     found: dict[str, dict[str, Any]] = {}
-    for result in sorted(own, key=lambda one: one.get("precision") != first):
-        for row in result["rows"]:
-            if row["status"] == "measured":
-                _add(found, {**row, "precision": result.get("precision")}, result["seeds"][0])
+    for row, seed in sorted(every, key=lambda pair: pair[0]["precision"] != first):
+        _add(found, row, seed)
     return found
 
 
@@ -173,6 +175,12 @@ def _chosen(recipe: Recipe, rows: Rows) -> list[str]:
     return [f"Chosen on validation images, never on the test part: {said}."]
 
 
+def _distinct(numbers: Sequence[float]) -> list[str]:
+    """The numbers with as few decimals as keep them apart, at most three."""
+    texts = [[f"{number:.{decimals}f}" for number in numbers] for decimals in range(4)]
+    return next((each for each in texts if len(set(each)) == len(numbers)), texts[-1])
+
+
 def _drawn(points: Sequence[tuple[int, str, float | None, float, float | None]]) -> str:
     costs, levels = [log(point[2] or 1) for point in points], [point[3] for point in points]
     reach = [point[4] or 0.0 for point in points]
@@ -187,11 +195,13 @@ def _drawn(points: Sequence[tuple[int, str, float | None, float, float | None]])
 
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="12">',
              f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>']  # fmt: skip
-    for share in range(5):
-        level, cost = low + tall * share / 4, min(costs) + wide * share / 4
+    shares = [number / 4 for number in range(5)]
+    minutes = _distinct([exp(min(costs) + wide * share) for share in shares])
+    for share, minute in zip(shares, minutes, strict=True):
+        level, cost = low + tall * share, min(costs) + wide * share
         parts.append(f'<text x="{_LEFT - 6}" y="{down(level) + 4:.1f}" text-anchor="end">{level:.1f}</text>')
         parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - 10}" y1="{down(level):.1f}" y2="{down(level):.1f}" stroke="#ddd"/>')
-        parts.append(f'<text x="{across(cost):.1f}" y="{_HEIGHT - _BOTTOM + 12}" text-anchor="middle">{exp(cost):.0f}</text>')
+        parts.append(f'<text x="{across(cost):.1f}" y="{_HEIGHT - _BOTTOM + 12}" text-anchor="middle">{minute}</text>')
     parts.append(f'<text x="{_WIDTH / 2:.0f}" y="{_HEIGHT - 8}" text-anchor="middle">processor minutes of a training</text>')
     parts.append(f'<text x="{_LEFT}" y="14">accuracy on the test part, percent; bars: 95 % intervals over seeds</text>')
     for (number, name, _, level, half), cost in zip(points, costs, strict=True):

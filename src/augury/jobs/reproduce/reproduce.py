@@ -12,7 +12,7 @@ from augury.core.errors import InputError, RunError
 from augury.jobs.environment import environment
 from augury.jobs.estimate import Before, announce
 from augury.jobs.progress import bar
-from augury.jobs.reproduce.runs import Planned, RunContext, figure_of, measured, patch_all, planned, run_planned, works_of
+from augury.jobs.reproduce.runs import Planned, RunContext, cost_of, figure_of, measured, patch_all, planned, run_planned, works_of
 from augury.recipes.needs import incomplete
 from augury.recipes.recipe import Recipe, RecipeRow, load
 from augury.recipes.scales import Scale, changes, patch_at, settings_at
@@ -55,6 +55,7 @@ def reproduce(
     RunError if no row has run, now or earlier.
     """
     alone("reproduce")
+    context.workers = context.workers.unless(context.parallel_seeds)
     recipe = load(request.recipe)
     rows = recipe.select(request.rows)
     checked(Settings, request.overrides or {}, "--flags")
@@ -67,11 +68,8 @@ def reproduce(
     for plan in planned([(row, settings) for row, settings in each if row.unavailable is None]):
         context.settings(plan)
     if recipe.job != "patch":
-        announce(
-            works_of(planned([pair for pair in each if pair[0].unavailable is None]), seeds, context, resume),
-            before,
-            context.workers,
-        )
+        works = works_of(planned([pair for pair in each if pair[0].unavailable is None]), seeds, context, resume)
+        context.workers = announce(works, before, context.workers)
     config = {"recipe": recipe.name, "scale": request.scale, "changed": request.overrides or {}}
     directory = RunDirectory.open(context.output, config, overwrite=overwrite, resume=resume)
     if overwrite and not resume:
@@ -155,10 +153,12 @@ def _read(plan: Planned, row: RecipeRow, results: list[dict[str, Any]], seeds: l
     values = [figure_of(row, plan.settings, source) for source in sources]
     if any(value is None for value in values):
         return None, f"not measured: a training on {plan.settings['data']} has no {row.figure.split('/')[0]}"
+    costs = [cost_of(row, plan.settings, result) for result in results]
+    computed = sorted({result.get("precision", context.precision) for result in results})
     cost = {
-        "images": results[0]["images"], "counts": results[0]["counts"],
-        "seconds_training": round(statistics.mean(r["seconds"]["training"] for r in results), 3),
-        "seconds_device": [r["seconds"]["device"] for r in results],
+        "images": results[0]["images"], "counts": costs[0].counts, "precision": " and ".join(computed),
+        "seconds_training": round(statistics.mean(cost.training for cost in costs), 3),
+        "seconds_device": [cost.device for cost in costs],
         "folders": [plan.folder(context.output, seed).name for seed in seeds],
         "predictions": [_hash(plan.folder(context.output, seed) / predictions_table(0)) for seed in seeds],
     }  # fmt: skip

@@ -255,6 +255,23 @@ def patch_all(
     return {strategy: row["seeds"] for strategy, row in zip(strategies, result["rows"], strict=True)}
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a figure took to train: passes and images, and seconds, those on the device apart."""
+
+    counts: dict[str, int]
+    training: float
+    device: float
+
+
+def cost_of(row: RecipeRow, settings: dict[str, Any], result: dict[str, Any]) -> Cost:
+    """What a row's figure took in one training: a figure of before the refinement, only what was trained until then."""
+    if not row.figure.startswith("stage_one/"):
+        return Cost(result["counts"], result["seconds"]["training"], result["seconds"]["device"])
+    line = next(line for line in result["metrics"] if line["epoch"] == settings["epochs"])
+    return Cost(line["counts"], line["seconds"], line["device_seconds"])
+
+
 def figure_of(row: RecipeRow, settings: dict[str, Any], result: dict[str, Any]) -> float | None:
     """A row's number in one training's result; None if that training has none, as digits have no retrieval."""
     value = _at(row.figure, settings, result)

@@ -22,8 +22,8 @@ def proxied(dataset: Dataset, settings: Settings, options: SearchSettings) -> Da
 def announce_search(
     child: Settings, final: Settings, options: SearchSettings, reduced: Dataset, dataset: Dataset, resumed: Path | None,
     workers: Workers, before: Before | None,
-) -> None:  # fmt: skip
-    """Say how long both arms and the final trainings will take."""
+) -> Workers:  # fmt: skip
+    """Say how long both arms and the final trainings will take; returns who trains the children."""
     budget, rows = Budget.of(options.budget), 2 + len(parse_list(options.controls, "--controls"))
     done = 0 if resumed is None or not resumed.is_dir() else len(Journal.open(resumed).known)
     children = 0 if budget.children is None else max(0, 2 * budget.children - done)
@@ -32,4 +32,4 @@ def announce_search(
         Work(final, dataset, rows * options.seeds, rows * options.seeds * final.epochs),
     ]
     fixed = 0.0 if budget.seconds is None else 2 * budget.seconds
-    announce(works, before, workers, "the generators" if options.method == "tanda" else "", fixed)
+    return announce(works, before, workers, "the generators" if options.method == "tanda" else "", fixed)

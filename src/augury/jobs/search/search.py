@@ -79,7 +79,9 @@ def search(
     child = _checked(settings, options, final, dataset)
     reduced = proxied(dataset, settings, options)
     tpe = _study(options, settings, output, how)
-    announce_search(child, final, options, reduced, dataset, output if resume else None, how.workers, before)
+    # Optuna's sampler proposes by what has ended: its findings would depend on how many cores there are.
+    children = replace(how.workers, open=how.workers.open and options.sampler != "tpe")
+    children = announce_search(child, final, options, reduced, dataset, output if resume else None, children, before)
     fresh = not output.exists()
     told = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()}
     config = {**settings.dict(), **told}
@@ -93,17 +95,17 @@ def search(
     with ExitStack() as stack:
         try:
             searcher, budget = searcher_of(options, space, settings, tpe, journal.decisions("found"))
-            pool = stack.enter_context(pool_of(ChildRunner(child, reduced, space), how.workers))
+            pool = stack.enter_context(pool_of(ChildRunner(child, reduced, space), children))
         except InputError:
             if fresh:
                 _leave_nothing(directory)
             raise
-        arms = _searched(searcher, budget, space, settings, pool, journal, how.workers.count, quiet)
+        arms = _searched(searcher, budget, space, settings, pool, journal, children.count, quiet)
     for arm, found in arms.items():
         _write_policy(output, arm, found, space, reduced, settings, options, journal)
     shares = {arm: _refine_share(found, space, reduced) for arm, found in arms.items()}
     retrained = _retrained(final, options, output, shares, how.workers, quiet)
-    result = _result(options, arms, retrained, space, how, metric_of(settings.metric), dataset.validation.labels)
+    result = _result(options, arms, retrained, space, children, metric_of(settings.metric), dataset.validation.labels)
     result["environment"] = environment(device)
     result["notes"] = list(dataset.notes)
     write_atomically(output / "report.html", report_page(result, final, options, dataset, output).encode())
@@ -279,7 +281,7 @@ def _result(
     arms: dict[str, ArmResult],
     retrained: dict[str, Any],
     space: SearchSpace,
-    how: SearchOptions,
+    children: Workers,
     metric: Metric,
     labels: Tensor,
 ) -> dict[str, Any]:
@@ -293,7 +295,7 @@ def _result(
         "policy": "found.yaml",
         "search": {arm: _arm(result, options, space, metric, labels) for arm, result in arms.items()},
         "controller": {"seconds": round(own, 4), "share": round(own / spent, 6) if spent else None},
-        "workers": how.workers.count,
+        "workers": children.count,
     }
 
 

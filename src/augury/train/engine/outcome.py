@@ -70,7 +70,7 @@ def conclude(training: Training, rows: list[dict[str, Any]]) -> dict[str, Any]:
     found, named = figures(tests, rows, len(t.dataset.classes)), described(network_specs(t.settings, t.strategy))
     seconds = {"training": t.progress.seconds, "device": t.progress.device_seconds, "wall": t.progress.clock.read()}
     result = {
-        "version": 1, **found[0], "counts": t.counts.dict(),
+        "version": 1, **found[0], "counts": t.counts.dict(), "precision": "bfloat16" if t.bfloat16 else "float32",
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "networks": [{**name, **values} for name, values in zip(named, found, strict=True)],
     }  # fmt: skip

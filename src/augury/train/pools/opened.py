@@ -39,6 +39,12 @@ class Workers:
         """Whether all trainings run in this process."""
         return self.count == 1 and self.ray is None
 
+    def unless(self, parallel_seeds: bool) -> "Workers":
+        """These, or this process where the seeds of a row train together in it; InputError if both were asked for."""
+        if parallel_seeds and not self.here:
+            raise InputError("--parallel-seeds: trains in this process; leave it out, or --workers and --ray")
+        return ALONE if parallel_seeds else self
+
     def chosen(self, trainings: int, device: str) -> "Workers":
         """These, or where their number is open: on a CPU a process for each of PyTorch's threads, as long as there is memory."""
         if not self.open:

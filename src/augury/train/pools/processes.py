@@ -6,6 +6,7 @@ import pickle
 import signal
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from multiprocessing.connection import Connection, wait
@@ -127,6 +128,17 @@ class ProcessPool(Generic[J, R]):
 def threads_each(count: int) -> int:
     """PyTorch's threads in each of `count` processes: its share of the cores, and no more than this process uses."""
     return max(1, min(torch.get_num_threads(), cores() // count))
+
+
+@contextmanager
+def threads_as_in(count: int) -> Iterator[None]:
+    """PyTorch's threads as each of `count` processes has them, for measuring how fast those will be; 1 is this process."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if count == 1 else threads_each(count))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def gpus(device: str, environment: Mapping[str, str]) -> list[str]:
