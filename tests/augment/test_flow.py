@@ -50,6 +50,16 @@ def test_a_result_that_is_held_is_never_written_to() -> None:
         assert torch.equal(kept, copy if number % 3 == 0 else copy[3:5, 1])
 
 
+@pytest.mark.parametrize("options", [{}, {"dtype": torch.bfloat16}, {"channels_last": True}])
+def test_results_begin_where_a_line_of_the_caches_does(options: dict[str, object]) -> None:
+    """Wide writes that cross lines take a third longer; the system's memory begins anywhere within one."""
+    held = []
+    for height in range(20, 40):
+        held.append(augury.pipeline("flip", normalize=STATISTICS, **options)(noisy(3, height=height, width=11)))
+        assert held[-1].data_ptr() % 64 == 0
+        assert held[-1].shape == (3, 3, height, 11)
+
+
 def test_memory_that_nobody_holds_is_used_again() -> None:
     pipeline, images = augury.pipeline("flip", normalize=STATISTICS), noisy(8, height=32, width=32)
     places = set()

@@ -22,7 +22,7 @@ from augury.augment.worker_seeds import seed_here
 from augury.core import plugins
 from augury.core.batch import Batch
 from augury.core.checks import check_batch
-from augury.core.devices import check_augments
+from augury.core.devices import check_augments, counted
 from augury.core.doors import door
 from augury.core.errors import InputError
 from augury.core.grammar import joined_text
@@ -269,7 +269,7 @@ class Pipeline:
             if out.ndim != images.ndim:
                 raise InputError(f"out: has the shape {list(out.shape)}, but the images have {list(images.shape)}")
             check_overlap(out, images)
-        ids = torch.arange(count, device=pixels.device)
+        ids = counted(count, pixels.device)
         seed, number, found = seed_here(self.seed), self._number(ids), None
         self._calls.add_(1)
         batch, into = Batch(pixels, targets, ids), out[None] if out is not None and single else out

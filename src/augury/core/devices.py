@@ -56,6 +56,17 @@ def constant(numbers: object, dtype: torch.dtype, device: torch.device) -> Tenso
     return _cached_constant(numbers, dtype, device)
 
 
+def counted(count: int, device: torch.device) -> Tensor:
+    """0 to count - 1, int64; on a CPU the tensor of before, where the last calls asked for as many. Never write into it."""
+    return _cached_count(count) if is_host(device) else torch.arange(count, device=device)
+
+
+@functools.lru_cache(maxsize=16)
+def _cached_count(count: int) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.arange(count)
+
+
 @functools.lru_cache(maxsize=4096)
 def _cached_constant(numbers: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
     with torch.inference_mode(False):

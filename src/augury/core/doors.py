@@ -18,6 +18,7 @@ from augury.core.text import shortened
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_Parameter = tuple[str, Any, frozenset[type]]  # its name, its type, and types whose every value is of that type
 _WORDS: dict[Any, str] = {
     int: "a whole number", float: "a number", str: "text", bool: "true or false", list: "a list", tuple: "a tuple", dict: "a dict",
 }  # fmt: skip
@@ -45,13 +46,15 @@ def door(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _check(function: Callable[..., object], given: tuple[object, ...], named: dict[str, Any]) -> None:
-    positions, hints = _declared(function)
-    for (name, hint), value in zip(positions, given, strict=False):
-        if type(value) not in _at_once(hint) and not _is(value, hint):
+    positions, by_name = _declared(function)
+    for (name, hint, at_once), value in zip(positions, given, strict=False):
+        if type(value) not in at_once and not _is(value, hint):
             raise _refused(function, name, value, hint)
-    for name, value in named.items():
-        if name in hints and type(value) not in _at_once(hints[name]) and not _is(value, hints[name]):
-            raise _refused(function, name, value, hints[name])
+    for key, value in named.items():
+        if key in by_name:
+            name, hint, at_once = by_name[key]
+            if type(value) not in at_once and not _is(value, hint):
+                raise _refused(function, name, value, hint)
 
 
 def _refused(function: Callable[..., object], name: str, value: object, hint: object) -> InputError:
@@ -60,21 +63,21 @@ def _refused(function: Callable[..., object], name: str, value: object, hint: ob
 
 
 @functools.cache
-def _declared(function: Callable[..., Any]) -> tuple[tuple[tuple[str, Any], ...], Mapping[str, Any]]:
-    """The types of the positional parameters in order, and of all by name; `Any` where nothing is declared."""
+def _declared(function: Callable[..., Any]) -> tuple[tuple[_Parameter, ...], Mapping[str, _Parameter]]:
+    """The positional parameters in order, and all that have a name by it; of type `Any` where nothing is declared."""
     # What it returns may be a name that checkers alone know.
     holder = types.SimpleNamespace(__annotations__={k: v for k, v in function.__annotations__.items() if k != "return"})
     hints, positions, named = get_type_hints(holder, function.__globals__), [], {}
     for parameter in inspect.signature(function).parameters.values():
         hint = hints.get(parameter.name, Any)
+        declared = parameter.name, hint, _at_once(hint)
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            positions.append((parameter.name, hint))
+            positions.append(declared)
         if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            named[parameter.name] = hint
+            named[parameter.name] = declared
     return tuple(positions), named
 
 
-@functools.cache
 def _at_once(hint: Any) -> frozenset[type]:
     """The types whose every value is of a declared type, so that most arguments cost one look-up."""
     if get_origin(hint) in (Union, types.UnionType):

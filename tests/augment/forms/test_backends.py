@@ -75,6 +75,17 @@ def test_numba_is_plain_where_images_are_smaller_than_the_canvas(name: str, monk
 
 
 @needs_numba
+@pytest.mark.parametrize("side", [4095, 4097])
+def test_planes_whose_counts_are_float32_numbers_no_more_are_equalized_exactly(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Levels as far apart and as unequal as makes quotients fall on whole numbers and just below them.
+    random = torch.Generator().manual_seed(1)
+    levels = (255 * torch.rand(1, 1, side, side, generator=random) ** 3).to(torch.uint8)
+    batch = Batch(levels, Targets.of(torch.zeros(1, dtype=torch.int64), 1), torch.zeros(1, dtype=torch.int64))
+    plain, fast = (outcome(monkeypatch, "equalize", backend, batch).images for backend in ("plain", "numba"))
+    assert plain.equal(fast)
+
+
+@needs_numba
 @pytest.mark.parametrize("name", ["cutout", "cutmix", "random_erasing", "grid_mask", "mixup"])
 def test_numba_is_plain_on_normalised_values(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = batch_of((6, 3, 16, 12), torch.float32)

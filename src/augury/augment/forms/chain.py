@@ -100,13 +100,13 @@ class Prepared:
     def run(self, images: Tensor, buffers: Buffers, out: Tensor | None = None) -> Tensor:
         """The images by the records, a row for each."""
         source, finish, passes = images.contiguous(), self.finish, self.passes
-        count, read, result = len(source), source.numpy(), out
+        count, read, result = source.shape[0], source.numpy(), out
         if result is None or (self.joint and result.data_ptr() == source.data_ptr()):  # others still read what it would write over
             result = _result(source.shape, finish, buffers)
         joint, outs = self.whole.shape[1] - 1 if self.joint else -1, _flat(result, finish.channels_last)
         how = KINDS[finish.written], finish.channels_last, result.numel() * result.element_size() > FAR_BYTES
         values = (self.whole, self.real, joint, self.scale, self.shift, *how, *outs)
-        row_bytes = source[0].numel() * (2 + len(passes) + finish.written.itemsize)
+        row_bytes = source.shape[1:].numel() * (2 + len(passes) + finish.written.itemsize)
 
         def finished(work: np.ndarray, place: np.ndarray, base: int, start: int, stop: int) -> None:
             numba_finish.finish(work, place, base, *values, start, stop)
@@ -120,7 +120,7 @@ class Prepared:
         else:
             work = read
             if passes:
-                work = buffers.empty(source.numel(), torch.uint8).view(source.shape).numpy()
+                work = buffers.empty(source.shape, torch.uint8).numpy()
                 in_parts(_through(read, passes, self.first, work, None), count, row_bytes)
             in_parts(lambda start, stop: finished(work, np.arange(count), 0, start, stop), count, row_bytes)
         return result if out is None or result is out else out.copy_(result)
@@ -282,15 +282,14 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 def _result(shape: torch.Size, finish: Finish, buffers: Buffers) -> Tensor:
     count, channels, height, width = shape
-    flat = buffers.empty(shape.numel(), finish.written)
     if finish.channels_last:
-        return flat.view(count, height, width, channels).permute(0, 3, 1, 2)
-    return flat.view(shape)
+        return buffers.empty((count, height, width, channels), finish.written).permute(0, 3, 1, 2)
+    return buffers.empty(shape, finish.written)
 
 
 def _flat(result: Tensor, channels_last: bool) -> list[np.ndarray]:
     """The result's memory, [B, C*H*W], as uint8, uint16 and float32, of which one is not empty."""
-    count = len(result)
+    count = result.shape[0]
     lines = (result.permute(0, 2, 3, 1) if channels_last else result).view(count, -1)
     lines = lines.view(torch.int16) if lines.dtype in (torch.bfloat16, torch.float16) else lines
     array = lines.numpy()

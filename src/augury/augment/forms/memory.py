@@ -4,14 +4,19 @@ New memory costs more than the arithmetic that fills it, since the system alloca
 buffer is free again once the last tensor or array that views it is gone.
 """
 
+import math
 import weakref
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+LINE = 64  # bytes of the caches' lines
 KEPT = 3  # free buffers: a loop that makes a batch while it still holds the last one needs two
+
+_KINDS = {torch.uint8: np.uint8, torch.float32: np.float32, torch.bfloat16: np.int16, torch.float16: np.int16}  # of equal width
 
 
 class Buffers:
@@ -20,13 +25,15 @@ class Buffers:
     def __init__(self) -> None:
         self._free: deque[np.ndarray] = deque(maxlen=KEPT)
 
-    def empty(self, count: int, dtype: torch.dtype) -> Tensor:
-        """A flat tensor of `count` entries, in a free or a new buffer."""
-        size = count * dtype.itemsize
+    def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """A contiguous tensor, in a free or a new buffer."""
+        size = math.prod(shape) * dtype.itemsize
         whole = self._taken(size)
-        view = whole[:size]
+        # The last view alone is kept by the tensor, since those on the way refer to the buffer and not to each other.
+        view = whole[:size].view(_KINDS[dtype]).reshape(shape)
         weakref.finalize(view, self._free.append, whole).atexit = False
-        return torch.from_numpy(view).view(dtype)
+        tensor = torch.from_numpy(view)
+        return tensor if tensor.dtype == dtype else tensor.view(dtype)
 
     def _taken(self, size: int) -> np.ndarray:
         """A buffer of `size` bytes, or little more; those of other sizes are given up."""
@@ -37,4 +44,11 @@ class Buffers:
                 break
             if size <= whole.size <= size + size // 8 + 4096:
                 return whole
-        return np.empty(size, np.uint8)
+        return aligned(size)
+
+
+def aligned(size: int) -> np.ndarray:
+    """Uninitialised uint8 memory that begins where a line of the caches does: wide writes that cross lines take longer."""
+    memory = np.empty(size + LINE - 1, np.uint8)
+    first = -memory.ctypes.data % LINE
+    return memory[first : first + size]

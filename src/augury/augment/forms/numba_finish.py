@@ -94,8 +94,9 @@ def finish_values(
     bands: float32 [2,C,rows,W], short: uint16 [2,C*rows*W] and pixels: uint8 [C,rows,W] are scratch."""
     channels, height, width = own.shape
     if kind == FLOAT32 and not last and not far and joint < 0:
-        into = out32.reshape(channels, height, width)
-        _values(own, into, START, height, START, width, whole, real, joint, scale, shift, hashes)
+        _whole_image(own.reshape(-1), out32, scale, shift)
+        if not _bare(whole, joint, START, height):
+            _boxes(out32.reshape(channels, height, width), START, height, whole, real, joint, hashes)
         return
     band, theirs, rows = bands[0], bands[1], bands.shape[2]
     for first in range(0, height, rows):
@@ -192,6 +193,16 @@ def _joined(other, band, theirs, first, count, whole, real, other_whole, other_r
 
 
 @leaf
+def _whole_image(levels, into, scale, shift):
+    """`normalised`, channel by channel, of a flat image: a call for every channel takes longer than 32 x 32 pixels do."""
+    size = into.shape[0] // scale.shape[0]
+    for c in range(scale.shape[0]):
+        mine, values, by, add = levels[c * size : (c + 1) * size], into[c * size : (c + 1) * size], scale[c], shift[c]
+        for k in range(size):
+            values[k] = np.float32(mine[k]) * by + add
+
+
+@leaf
 def _values(pixels, band, first, count, left, right, whole, real, joint, scale, shift, hashes):
     """`count` rows from `first` on, columns left to right, normalised into float32 [C,n,W], with the boxes painted on values."""
     channels, _, width = band.shape
@@ -201,6 +212,12 @@ def _values(pixels, band, first, count, left, right, whole, real, joint, scale, 
         else:
             for y in range(count):
                 normalised(pixels[c, first + y, left:right], band[c, y, left:right], scale[c], shift[c])
+    _boxes(band, first, count, whole, real, joint, hashes)
+
+
+@leaf
+def _boxes(band, first, count, whole, real, joint, hashes):
+    """The boxes that slots other than `joint` paint on `count` rows from `first` on of values [C,n,W]."""
     for s in range(whole.shape[0]):
         if s != joint and whole[s, FORM] == REGION:
             _painted(band, first, count, whole[s], np.float32(real[s, PAINT]), hashes)

@@ -19,6 +19,7 @@ POSTERIZE, BRIGHTNESS, CONTRAST = int(TableKind.POSTERIZE), int(TableKind.BRIGHT
 AUTO_CONTRAST, EQUALIZE = int(TableKind.AUTO_CONTRAST), int(TableKind.EQUALIZE)
 CONTRAST_PIXEL_COUNT = int(TableKind.CONTRAST_PIXEL_COUNT)
 GREY = int(Degenerate.GREY)
+EXACT = 1 << 24  # below it whole numbers are float32 numbers
 BLOCK = 4096  # levels that pass through several loops while they are in the nearest cache
 
 
@@ -190,9 +191,13 @@ def _equalize(plane, lut, rows, columns):
     for k in range(256):
         second[k] = before
         before += counts[k]
-    divisor = np.float64(step)
-    for k in range(256):  # exact: a quotient of integers this small is never rounded up to the next integer
-        lut[k] = np.uint8(min(second[k] / divisor, 255.0))
+    if rows * columns < EXACT:
+        divisor = np.float32(step)
+        for k in range(256):  # exact: a quotient of integers this small is never rounded up to the next integer
+            lut[k] = np.uint8(min(np.float32(second[k]) / divisor, np.float32(255)))
+        return
+    for k in range(256):
+        lut[k] = min(second[k] // step, 255)
 
 
 @part
