@@ -28,6 +28,7 @@ CALLS, ROWS = 256, 8192  # at most: calls, and images of all of them, that are d
 @dataclass(frozen=True)
 class _Drawn:
     """The choices of calls from `first` on, on images of this shape: every stage's trace, empty if a stage does not allow it.
+    Partners are rows of their own call.
 
     made: the records, if one kernel executes all stages. mix: where it mixes labels, the partners (int64 [n]) and the weights of
     the own labels (float32 [n]).
@@ -76,7 +77,7 @@ class Ahead:
             check_out(flow.out, images, Output(ready.finish.written, flow.output.channels_last))
         if drawn.mix is not None and targets is not None:
             partner, weight = (part[first : first + count] for part in drawn.mix)
-            targets = targets.mix(partner - first, weight)
+            targets = targets.mix(partner, weight)
         return Batch(ready.run(images, flow.buffers, flow.out), targets, batch.ids)
 
 
@@ -87,8 +88,7 @@ def only_planned(stages: Sequence[Stage]) -> bool:
 
 def _rows(trace: Trace, first: int, count: int) -> Trace:
     """A call's rows of a trace."""
-    rows = {name: part[first : first + count] for name, part in trace.items()}
-    return rows if "partner" not in rows else {**rows, "partner": rows["partner"] - first}
+    return {name: part[first : first + count] for name, part in trace.items()}
 
 
 def _calls(shape: torch.Size) -> int:
@@ -108,7 +108,8 @@ def _draw(stages: Sequence[Stage], flow: Flow, seed: int, first: int) -> _Drawn:
     for number, stage in enumerate(stages):
         assert isinstance(stage, PlanStage | Normalize)
         drawn = noise.fold(f"{stage.address}{number}")
-        traces.append(stage.sample(batch, drawn) if isinstance(stage, Normalize) else stage.sample(batch, drawn, batches=calls))
+        trace = stage.sample(batch, drawn) if isinstance(stage, Normalize) else stage.sample(batch, drawn, batches=calls)
+        traces.append(trace if "partner" not in trace else {**trace, "partner": trace["partner"] % len(images)})
         joint = isinstance(stage, PlanStage) and stage.joint
         together = together and later.fuses(stage) and not (joint and number < len(stages) - 1)
         if together:

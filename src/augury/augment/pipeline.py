@@ -247,11 +247,11 @@ class Pipeline:
             return self.run(images, Noise.of(self.seed, images.ids, visits=images.visits), out=out)[0]
         if is_structure(images, labels):
             return self._structured(images, labels, classes, out)
-        if not isinstance(images, Image.Image):
-            return self._plain(images, labels, classes, out)
-        done = self._plain(from_pil(images), labels, classes, out)
-        back = not self.normalises and out is None
-        return done if not back else to_pil(done) if labels is None else (to_pil(done[0]), done[1])
+        one = isinstance(images, Image.Image)
+        done = self._plain(from_pil(images) if one else images, labels, classes, out)
+        if not one or self.normalises or out is not None:
+            return done
+        return to_pil(done) if labels is None else (to_pil(done[0]), done[1])
 
     def _plain(self, images: Any, labels: Any, classes: int | None, out: Tensor | None) -> Any:
         """A call on a tensor of images."""

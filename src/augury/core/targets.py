@@ -74,8 +74,10 @@ class Targets:
             raise InputError(f"targets: partner and weight must have the shape [{len(self)}], got {found}")
         if partner.dtype != torch.int64 or not weight.is_floating_point():
             raise InputError(f"targets: partner must be int64 and weight float, got {partner.dtype} and {weight.dtype}")
-        if is_host(partner.device) and len(self) and not (int(partner.min()) >= 0 and int(partner.max()) < len(self)):
-            raise InputError(f"targets: partner must lie in 0..{len(self) - 1}")
+        if is_host(partner.device) and len(self):
+            low, high = map(int, partner.aminmax())
+            if low < 0 or high >= len(self):
+                raise InputError(f"targets: partner must lie in 0..{len(self) - 1}")
         own = weight[:, None].to(self.weight.dtype)
         if self.kind is TargetKind.SEVERAL or 2 * self.index.shape[1] >= self.classes:
             dense = self.dense()

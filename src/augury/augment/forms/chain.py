@@ -91,11 +91,9 @@ class Prepared:
     def rows(self, first: int, count: int) -> "Prepared":
         """The records of `count` images from `first` on, which read no others."""
         here = slice(first, first + count)
-        whole = self.whole[here]
-        if self.joint:
-            whole = whole.copy()
-            whole[:, -1, PARTNER] -= first
-        return Prepared(self.passes, whole, self.real[here], self.joint, self.scale, self.shift, self.finish, first)
+        return Prepared(
+            self.passes, self.whole[here], self.real[here], self.joint, self.scale, self.shift, self.finish, first
+        )  # fmt: skip
 
     def run(self, images: Tensor, buffers: Buffers, out: Tensor | None = None) -> Tensor:
         """The images by the records, a row for each."""

@@ -52,7 +52,7 @@ def finish(work, place, base, whole, real, joint, scale, shift, kind, last, far,
             )  # fmt: skip
         elif last:
             finish_pixels(own, theirs, whole[i], real[i], joint, scratch, hashes)
-            _channels_last(scratch, out8[i])
+            _channels_last(scratch, height, out8[i], START)
         else:
             finish_pixels(own, theirs, whole[i], real[i], joint, out8[i].reshape(channels, height, width), hashes)
     if far:
@@ -60,15 +60,16 @@ def finish(work, place, base, whole, real, joint, scale, shift, kind, last, far,
 
 
 @merged
-def _channels_last(image, out):
-    if image.shape[0] == 3:
-        interleaved(image[0].reshape(-1), image[1].reshape(-1), image[2].reshape(-1), out, START)
-        return
+def _channels_last(image, count, into, at):
+    """`count` rows of [C,n,W] into a flat array from `at` on, with channels last."""
     channels = image.shape[0]
+    if channels == 3:
+        interleaved(image[0, :count].reshape(-1), image[1, :count].reshape(-1), image[2, :count].reshape(-1), into, at)
+        return
     for c in range(channels):
-        flat = image[c].reshape(-1)
+        flat = image[c, :count].reshape(-1)
         for k in range(flat.shape[0]):
-            out[k * channels + c] = flat[k]
+            into[at + k * channels + c] = flat[k]
 
 
 @merged
@@ -93,12 +94,15 @@ def finish_values(
     other_whole and other_real. last: whether channels come last. out16, out32: flat, one of them counts.
     bands: float32 [2,C,rows,W], short: uint16 [2,C*rows*W] and pixels: uint8 [C,rows,W] are scratch."""
     channels, height, width = own.shape
-    if kind == FLOAT32 and not last and not far and joint < 0:
+    direct = kind == FLOAT32 and not last and not far
+    if direct and joint < 0:
         _whole_image(own.reshape(-1), out32, scale, shift)
         if not _bare(whole, joint, START, height):
             _boxes(out32.reshape(channels, height, width), START, height, whole, real, joint, hashes)
         return
-    band, theirs, rows = bands[0], bands[1], bands.shape[2]
+    theirs, rows = bands[1], bands.shape[2]
+    direct = direct and rows == height
+    band = out32.reshape(channels, height, width) if direct else bands[0]
     for first in range(0, height, rows):
         count = min(rows, height - first)
         mixes = joint >= 0 and whole[joint, FORM] == MIX
@@ -116,6 +120,8 @@ def finish_values(
                     other, band, theirs, first, count, whole[joint], real[joint], other_whole, other_real, joint,
                     scale, shift, hashes,
                 )  # fmt: skip
+        if direct:
+            continue
         if kind == FLOAT32:
             _emitted(band, first, count, height, last, far, theirs.reshape(-1), out32)
         else:
@@ -238,14 +244,7 @@ def _emitted(band, first, count, height, last, far, line, out):
         return
     start, size = first * width * channels, count * width * channels
     into, at = (line, 0) if far else (out, start)
-    if channels == 3:
-        one, other, third = band[0, :count].reshape(-1), band[1, :count].reshape(-1), band[2, :count].reshape(-1)
-        interleaved(one, other, third, into, at)
-    else:
-        for c in range(channels):
-            flat = band[c, :count].reshape(-1)
-            for k in range(flat.shape[0]):
-                into[at + k * channels + c] = flat[k]
+    _channels_last(band, count, into, at)
     if far:
         streamed(line[:size], out[start : start + size])
 
