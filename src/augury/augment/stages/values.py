@@ -7,7 +7,7 @@ from torch import Tensor
 
 from augury.core.devices import constant
 from augury.core.laws import Constant, Law, Linear, Uniform
-from augury.core.levels import Levels, between
+from augury.core.levels import Levels, between, picked
 from augury.core.plan import Space
 
 TOGETHER = (Constant, Uniform, Linear, Levels)  # a tuple: PyTorch 2.9 does not compile a union of types
@@ -60,7 +60,7 @@ def values_of(space: Space, numbers: Numbers, op: Tensor, strength: Tensor, u: T
     if len(space) == 1 and count:
         laws = [space[0].law(name) for name in space[0].op.parameters]
         return torch.stack([law.value(u[..., k], strength) for k, law in enumerate(laws)], -1)
-    coefficients = constant(numbers.coefficients, torch.float32, op.device).reshape(len(space), count, 5)[op]
+    coefficients = picked(constant(numbers.coefficients, torch.float32, op.device).reshape(len(space), count, 5), op)
     low, span, signed, twice_centre, by_strength = coefficients.unbind(-1)
     drawn = u[..., :count]
     driver = torch.where(by_strength > 0, strength[..., None].expand_as(drawn), drawn)
@@ -77,8 +77,8 @@ def values_of(space: Space, numbers: Numbers, op: Tensor, strength: Tensor, u: T
 
 
 def _with_levels(value: Tensor, numbers: Numbers, op: Tensor, strength: Tensor, drawn: Tensor) -> Tensor:
-    start = constant(numbers.start, torch.int64, op.device)[op]
-    top, last = (constant(part, torch.float32, op.device)[op] for part in (numbers.top, numbers.last))
+    start = picked(constant(numbers.start, torch.int64, op.device), op)
+    top, last = (picked(constant(part, torch.float32, op.device), op) for part in (numbers.top, numbers.last))
     first = torch.where(drawn >= 0.5, start[..., 1], start[..., 0])
     levels = between(constant(numbers.table, torch.float32, op.device), first, strength[..., None] * top, last)
     return torch.where(last >= 0, levels, value)
