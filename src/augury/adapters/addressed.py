@@ -7,6 +7,7 @@ from torch import Tensor
 
 from augury.augment.pipeline import Pipeline
 from augury.core.batch import Batch
+from augury.core.devices import as_tensor
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.train.method.inputs import Inputs
@@ -24,7 +25,7 @@ class AddressedPipeline:
             raise InputError(f"{pipeline!r}: needs maps of a network; train by augury.method(model, augment=...), which makes them")
         self.pipeline = pipeline
         self.inputs = Inputs("the pipeline", Strategy(), classes, image_range)
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._epoch = torch.zeros((), dtype=torch.int64, device="cpu").share_memory_()
         self._last = 0
 
     def start_epoch(self, epoch: int) -> None:
@@ -48,5 +49,5 @@ class AddressedPipeline:
         if self.pipeline.mixes:
             return batch.targets
         if len(batch) != len(given):
-            given = torch.as_tensor(given).repeat(len(batch) // len(given))
+            given = as_tensor(given).repeat(len(batch) // len(given))
         return given

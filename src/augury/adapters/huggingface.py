@@ -109,7 +109,7 @@ class Collator:
             columns = {name: [item[key] for item in items] for name, key in self._keys(first)}
         else:
             columns = dict(zip(("images", "labels", "ids"), zip(*items, strict=True), strict=False))
-        done = {name: torch.as_tensor(np.array(values)) for name, values in columns.items() if name != "images"}
+        done = {name: torch.as_tensor(np.array(values), device="cpu") for name, values in columns.items() if name != "images"}
         return {"images": stacked(columns["images"]), **done}
 
     def _keys(self, item: Mapping[str, object]) -> list[tuple[str, str]]:
@@ -135,7 +135,7 @@ def _pixels(image: object) -> Tensor:
         return from_pil(image)
     if isinstance(image, Tensor):
         return image
-    array = torch.as_tensor(np.asarray(image))
+    array = torch.as_tensor(np.asarray(image), device="cpu")
     return array[None] if array.ndim == 2 else array.permute(2, 0, 1)
 
 
@@ -151,7 +151,7 @@ class Transform:
         if pipeline.mixes:
             raise InputError(f"{pipeline!r}: mixes images of a batch, and a data set gives them one by one; use augury.method")
         self.pipeline, self.image, self.to, self.id = pipeline, image, to, id
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._epoch = torch.zeros((), dtype=torch.int64, device="cpu").share_memory_()
 
     def start_epoch(self, epoch: int) -> None:
         """Draw for this epoch (0-based) from here on, in workers too."""
@@ -167,6 +167,6 @@ class Transform:
         from augury.core.batch import Batch
         from augury.core.noise import Noise
 
-        ids = torch.tensor([number])
+        ids = torch.tensor([number], device="cpu")
         noise = Noise.of(self.pipeline.seed, ids, epoch=int(self._epoch))
         return self.pipeline.run(Batch(image[None], None, ids, key=noise.key), noise)[0].images[0]

@@ -120,7 +120,7 @@ def _column(operation: Op, name: str, given: object, count: int, device: torch.d
 
 def _as_float32(accepted: Interval) -> Interval:
     """The range rounded to float32 like the values compared with it; float32's 0.01 is slightly below 0.01."""
-    low, high = torch.tensor([accepted.low, accepted.high], dtype=torch.float32).tolist()
+    low, high = torch.tensor([accepted.low, accepted.high], dtype=torch.float32, device="cpu").tolist()
     return Interval(low, high)
 
 

@@ -6,7 +6,7 @@ from typing import TypeGuard
 import torch
 from torch import Tensor
 
-from augury.core.devices import is_host
+from augury.core.devices import as_tensor, is_host
 from augury.core.errors import InputError
 from augury.core.targets import Targets, check_indices
 
@@ -17,7 +17,7 @@ MOST_CHANNELS = 16
 def targets_of(labels: object, single: bool, count: int, classes: int | None) -> Targets:
     """The checked labels of `count` images; with `single`, of one image without a batch dimension."""
     try:
-        tensor = torch.as_tensor(labels)
+        tensor = as_tensor(labels)
     except (TypeError, ValueError, RuntimeError, OverflowError):
         raise InputError(f"labels: expected class indices or soft labels, got {type(labels).__name__}") from None
     targets = Targets.of(tensor[None] if single else tensor, classes)

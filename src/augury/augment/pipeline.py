@@ -22,7 +22,7 @@ from augury.augment.worker_seeds import seed_here
 from augury.core import plugins
 from augury.core.batch import Batch
 from augury.core.checks import check_batch
-from augury.core.devices import check_augments, counted
+from augury.core.devices import as_tensor, check_augments, counted
 from augury.core.doors import door
 from augury.core.errors import InputError
 from augury.core.grammar import joined_text
@@ -63,7 +63,7 @@ class Pipeline:
     output: Output = field(default=Output(), repr=False)
     annotations: Annotations = field(default=Annotations(), repr=False)
     # A tensor, so that a compiled graph reads the number of calls instead of being recompiled for every call.
-    _calls: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64), repr=False, compare=False)
+    _calls: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64, device="cpu"), repr=False, compare=False)
     _buffers: Buffers = field(init=False, default_factory=Buffers, repr=False, compare=False)
     _ahead: Ahead = field(init=False, default_factory=Ahead, repr=False, compare=False)
 
@@ -280,7 +280,7 @@ class Pipeline:
         if labels is None:
             return done if out is None else out
         if not mixes and (copies := len(batch) // max(1, count)) > 1:
-            labels = torch.as_tensor(labels).repeat(copies, *[1] * (torch.as_tensor(labels).ndim - 1))
+            labels = as_tensor(labels).repeat(copies, *[1] * (as_tensor(labels).ndim - 1))
         return done if out is None else out, batch.targets if mixes else labels
 
     def _structured(self, images: object, labels: object, classes: int | None, out: Tensor | None) -> Any:
@@ -290,7 +290,7 @@ class Pipeline:
         if out is not None:
             raise InputError("out: is for plain images; leave it out where masks, boxes or key points are passed")
         if self.mixes and labels is not None and not is_structure(None, labels):
-            labels = torch.as_tensor(labels)
+            labels = as_tensor(labels)
         call = Call(self, self._noise(), self.annotations, self.mixes, self.normalises)
         return call(images if labels is None else (images, labels), classes)
 

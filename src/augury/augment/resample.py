@@ -16,7 +16,7 @@ def separable(images: Tensor, record: Separable, size: Tensor) -> Tensor:
     check_windows(record, size)
     height, width = images.shape[-2:]
     made = resampled(images, record, size, size, height, width)
-    if devices.is_host(size.device) and bool((size == torch.tensor([height, width])).all()):
+    if devices.is_host(size.device) and bool((size == torch.tensor([height, width], device="cpu")).all()):
         return made
     y = torch.arange(height, device=images.device)[:, None]
     x = torch.arange(width, device=images.device)

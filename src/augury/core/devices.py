@@ -6,13 +6,15 @@ with the host, so every row is computed and then masked. After warm-up, no draw 
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
 from augury.core.errors import InputError
 
+P = ParamSpec("P")
+R = TypeVar("R")
 _F = TypeVar("_F", bound=Callable[..., Any])
 AUGMENTS = ("cpu", "cuda")
 
@@ -45,6 +47,11 @@ def constant_when_compiled(function: _F) -> _F:
     return function
 
 
+def as_tensor(value: object) -> Tensor:
+    """A tensor, wherever it is; anything else as one on the CPU, whatever `torch.set_default_device` says."""
+    return value if isinstance(value, Tensor) else torch.as_tensor(value, device="cpu")
+
+
 def constant(numbers: object, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The numbers (nested tuples) as a tensor on the device, copied once and cached. Never write into it.
 
@@ -56,6 +63,22 @@ def constant(numbers: object, dtype: torch.dtype, device: torch.device) -> Tenso
     return _cached_constant(numbers, dtype, device)
 
 
+def on_the_cpu_by_default(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, whose new tensors are made on the CPU where it names no device, whatever `torch.set_default_device` says.
+
+    For long work alone: while another default device is left, every operation costs a little more.
+    """
+
+    @functools.wraps(function)
+    def run(*given: P.args, **named: P.kwargs) -> R:
+        if torch.empty(0).device.type == "cpu":
+            return function(*given, **named)
+        with torch.device("cpu"):
+            return function(*given, **named)
+
+    return run
+
+
 def counted(count: int, device: torch.device) -> Tensor:
     """0 to count - 1, int64; on a CPU the tensor of before, where the last calls asked for as many. Never write into it."""
     return _cached_count(count) if is_host(device) else torch.arange(count, device=device)
@@ -64,7 +87,7 @@ def counted(count: int, device: torch.device) -> Tensor:
 @functools.lru_cache(maxsize=16)
 def _cached_count(count: int) -> Tensor:
     with torch.inference_mode(False):
-        return torch.arange(count)
+        return torch.arange(count, device="cpu")
 
 
 @functools.lru_cache(maxsize=4096)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from augury.core.devices import on_the_cpu_by_default
 from augury.core.doors import door
 from augury.core.errors import InputError
 from augury.core.grammar import text_from
@@ -20,6 +21,7 @@ from augury.train.pools.opened import Workers
 _TEXTS = ("augment", "augment2", "strategy", "model")
 
 
+@on_the_cpu_by_default
 @door
 def fit(
     data: str | Settings, *, output: str | os.PathLike[str], resume: bool = False, overwrite: bool = False, quiet: bool = False,
@@ -39,6 +41,7 @@ def fit(
     return open_run(path, made.device)
 
 
+@on_the_cpu_by_default
 @door
 def compare(
     data: str | Settings, *, output: str | os.PathLike[str], seeds: int = 3, resume: bool = False, overwrite: bool = False,

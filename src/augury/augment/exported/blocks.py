@@ -135,7 +135,7 @@ def _of_strengths(law: Law, entry: SpaceEntry, name: str, strengths: Sequence[fl
     """The values of a law at all strengths, on both sides of a drawn sign."""
     if type(law).__name__ == "Beta":
         raise InputError(f"{entry.op.name}({name}): drawn from {law}, which is no number, list or range")
-    at = torch.tensor([*strengths], dtype=torch.float32)
+    at = torch.tensor([*strengths], dtype=torch.float32, device="cpu")
     sides = [law.value(torch.full_like(at, u), at).tolist() for u in (0.0, 0.9)]
     values = [_short(value) for side in (sides if sides[0] != sides[1] else sides[:1]) for value in side]
     return values[0] if len({*values}) == 1 else values
@@ -143,6 +143,6 @@ def _of_strengths(law: Law, entry: SpaceEntry, name: str, strengths: Sequence[fl
 
 def _short(value: float) -> float:
     """The shortest decimal that is the same float32, which operations are given; + 0.0 makes -0 of none."""
-    exact = float(torch.tensor(value, dtype=torch.float32))
+    exact = float(torch.tensor(value, dtype=torch.float32, device="cpu"))
     shortened = (float(f"{exact:.{digits}g}") for digits in range(1, 18))
-    return next((n for n in shortened if float(torch.tensor(n, dtype=torch.float32)) == exact), exact) + 0.0
+    return next((n for n in shortened if float(torch.tensor(n, dtype=torch.float32, device="cpu")) == exact), exact) + 0.0

@@ -58,7 +58,7 @@ def weighted(images: Tensor, position: Tensor, weight: Tensor, dim: int) -> Tens
         return plain.weighted(images, position, weight, dim)
     shape = list(images.shape)
     shape[dim] = position.shape[1]
-    out = torch.empty(shape, dtype=torch.uint8)
+    out = torch.empty(shape, dtype=torch.uint8, device="cpu")
     kernel = numba_separable.weighted_columns if dim == 3 else numba_separable.weighted_rows
     _in_parts(kernel, images, _array(out), _array(position), _array(weight.to(torch.int32)))
     return out
@@ -68,7 +68,7 @@ def cut(images: Tensor, rows: Tensor, box: Tensor, side: int) -> Tensor:
     """uint8 [n,C,side,side]: the boxes (int64 [n,4]) of the images in `rows` (int64 [n]), in the top left corner."""
     if _compiled_or_elsewhere(images) or not len(rows):
         return plain.cut(images, rows, box, side)
-    out = torch.zeros(len(rows), images.shape[1], side, side, dtype=images.dtype)
+    out = torch.zeros(len(rows), images.shape[1], side, side, dtype=images.dtype, device="cpu")
     numba_regions.cut(_array(images), _array(out), _array(rows), _array(box))
     return out
 
@@ -93,7 +93,7 @@ def smooth_field(key: Tensor, weights: Sequence[float], height: int, width: int)
     """float64 [n,2,H,W]: smoothed noise, as augury.augment.forms.displace describes it."""
     if _compiled_or_elsewhere(key) or not len(key):
         return plain.smooth_field(key, weights, height, width)
-    out = torch.empty(len(key), 2, height, width, dtype=torch.float64)
+    out = torch.empty(len(key), 2, height, width, dtype=torch.float64, device="cpu")
     arrays = _array(key), _array(out), np.array(weights)
     in_parts(lambda start, stop: numba_maps.smooth_field(*arrays, start, stop), len(key), out[0].nbytes)
     return out
@@ -158,11 +158,11 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 # Never read: no row of `form` names an absent form.
 _ABSENT = (
-    torch.zeros(1, 1, 6, dtype=torch.float64),
-    torch.zeros(1, 1, dtype=torch.bool),
-    torch.zeros(1, 1),
-    torch.zeros(1, 1, dtype=torch.int64),
-    torch.zeros(1, 1, dtype=torch.float64),
-    torch.zeros(1, 1, dtype=torch.int64),
-    torch.zeros(1, 1),
+    torch.zeros(1, 1, 6, dtype=torch.float64, device="cpu"),
+    torch.zeros(1, 1, dtype=torch.bool, device="cpu"),
+    torch.zeros(1, 1, device="cpu"),
+    torch.zeros(1, 1, dtype=torch.int64, device="cpu"),
+    torch.zeros(1, 1, dtype=torch.float64, device="cpu"),
+    torch.zeros(1, 1, dtype=torch.int64, device="cpu"),
+    torch.zeros(1, 1, device="cpu"),
 )

@@ -72,5 +72,5 @@ def _records(rows: tuple[dict[str, tuple[object, ...]], ...], device: torch.devi
 
 def _images(count: int, device: torch.device) -> Tensor:
     """uint8 [count,3,24,40], each darker than white and lighter than black, so that histograms have something to stretch."""
-    drawn = Noise.of(0, torch.arange(count)).uniform(3 * 24 * 40).reshape(count, 3, 24, 40)
+    drawn = Noise.of(0, torch.arange(count, device="cpu")).uniform(3 * 24 * 40).reshape(count, 3, 24, 40)
     return (drawn * 200 + 30).to(torch.uint8).to(device)

@@ -47,7 +47,7 @@ class Followed:
             return done
         if not devices.is_host(matrix.device):
             return replace(done, sources=self._read(self.sources, *nearest_index(matrix, self.size, self.height, self.width)))
-        rows = (matrix != torch.tensor(IDENTITY, dtype=torch.float64)).any(1).nonzero()[:, 0]
+        rows = (matrix != torch.tensor(IDENTITY, dtype=torch.float64, device="cpu")).any(1).nonzero()[:, 0]
         if not len(rows):
             return done
         sources = self.sources.clone()

@@ -31,12 +31,12 @@ class SequenceGenerator(nn.Module):
             raise InputError("functions: name at least two functions to choose from")
         self.functions, self.kind, self.logit_range = functions, kind, logit_range
         if kind == "mean_field":
-            self.logits = nn.Parameter(torch.zeros(functions))
+            self.logits = nn.Parameter(torch.zeros(functions, device="cpu"))
             return
         # PyTorch's layers draw initial values from the global generator, which is restored.
         with torch.random.fork_rng(devices=[]):
-            self.cell = (nn.LSTM if kind == "lstm" else nn.GRU)(functions, functions, batch_first=True)
-        self.first = nn.Parameter(torch.zeros(functions))
+            self.cell = (nn.LSTM if kind == "lstm" else nn.GRU)(functions, functions, batch_first=True, device="cpu")
+        self.first = nn.Parameter(torch.zeros(functions, device="cpu"))
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for parameter in self.parameters():

@@ -81,7 +81,7 @@ class PolicySpace:
 
     def rows(self, actions: Sequence[int]) -> tuple[PolicyRow, ...]:
         """One policy's decisions as the sub-policies of a policy file."""
-        op, probability, strength = (part[0] for part in self.decode(torch.tensor([list(actions)])))
+        op, probability, strength = (part[0] for part in self.decode(torch.tensor([list(actions)], device="cpu")))
         space = self.space
         return tuple(
             tuple(

@@ -319,6 +319,8 @@ def _has_record(op: Op) -> bool:
     exponentials, which compilers round differently; nor what makes images smaller, whose sums may be of any length."""
     if op.form != "separable":
         return op.form != "map"
-    middle = torch.tensor([0.5])
-    record = op.lower({name: p.law.value(middle, middle) for name, p in op.parameters.items()}, torch.tensor([[8, 8]]))
+    middle = torch.tensor([0.5], device="cpu")
+    record = op.lower(
+        {name: p.law.value(middle, middle) for name, p in op.parameters.items()}, torch.tensor([[8, 8]], device="cpu")
+    )
     return bool(record.kernel != Kernel.GAUSSIAN and record.taps <= taps_of(record.kernel, 1.0))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from augury.core.devices import on_the_cpu_by_default
 from augury.jobs.recommend.recommend import POLICY
 from augury.jobs.recommend.recommend import recommend as run
 from augury.jobs.recommend.settings import REFERENCE, RecommendSettings
@@ -34,6 +35,7 @@ class Recommendation:
     result: dict[str, Any]
 
 
+@on_the_cpu_by_default
 def recommend(
     data: str,
     *,

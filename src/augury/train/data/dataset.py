@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from augury.core import registry
+from augury.core.devices import on_the_cpu_by_default
 from augury.core.doors import door
 from augury.core.errors import InputError
 from augury.core.target_kind import TargetKind
@@ -115,6 +116,7 @@ class Dataset:
         return f"id {number}, {name}" if name else f"id {number}"
 
 
+@on_the_cpu_by_default
 @door
 def load(
     data: str,

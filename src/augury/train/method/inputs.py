@@ -10,7 +10,7 @@ from torch import Tensor
 
 from augury.augment.inputs import MOST_CHANNELS
 from augury.core.batch import Batch
-from augury.core.devices import augments
+from augury.core.devices import as_tensor, augments
 from augury.core.errors import InputError
 from augury.core.processes import process_rank
 from augury.core.registry import unknown
@@ -146,20 +146,20 @@ class Inputs:
         if given is None or given.device.type != "cpu" or not len(ids):
             return torch.zeros_like(ids)
         own = given.to(torch.int64)
-        largest, seen = int(own.max()), self.seen.get(stream, torch.zeros(0, dtype=torch.int16))
+        largest, seen = int(own.max()), self.seen.get(stream, torch.zeros(0, dtype=torch.int16, device="cpu"))
         if largest > 2**28 or int(own.min()) < 0:
             self._say("visits", "method: ids beyond 2^28 are not counted; if one occurs twice in an epoch, pass visits as well")
             return torch.zeros_like(ids)
         if largest >= len(seen):
-            seen = torch.cat([seen, torch.zeros(max(largest + 1, 2 * len(seen)) - len(seen), dtype=torch.int16)])
+            seen = torch.cat([seen, torch.zeros(max(largest + 1, 2 * len(seen)) - len(seen), dtype=torch.int16, device="cpu")])
         before = seen[own].to(torch.int64)
         order = torch.argsort(own, stable=True)
         same = own[order]
         if bool((same[1:] == same[:-1]).any()):  # an id occurs twice in this batch
-            place = torch.arange(len(own))
-            starts = torch.cat([torch.ones(1, dtype=torch.bool), same[1:] != same[:-1]])
+            place = torch.arange(len(own), device="cpu")
+            starts = torch.cat([torch.ones(1, dtype=torch.bool, device="cpu"), same[1:] != same[:-1]])
             before[order] += place - torch.where(starts, place, 0).cummax(0).values
-        self.seen[stream] = seen.index_add_(0, own, torch.ones(len(own), dtype=torch.int16))
+        self.seen[stream] = seen.index_add_(0, own, torch.ones(len(own), dtype=torch.int16, device="cpu"))
         return before.to(ids.device)
 
     def _say(self, key: str, words: str) -> None:
@@ -174,7 +174,7 @@ def _same(batch: Batch) -> Batch:
 
 
 def _whole(given: Tensor, count: int, device: torch.device, name: str) -> Tensor:
-    value = torch.as_tensor(given)
+    value = as_tensor(given)
     if value.shape != (count,) or value.is_floating_point() or value.dtype == torch.bool:
         raise InputError(f"method: {name}: expected whole numbers [{count}], got {value.dtype} {list(value.shape)}")
     return value.to(device=device, dtype=torch.int64)

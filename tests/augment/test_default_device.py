@@ -1,0 +1,59 @@
+"""Pipelines and trainings do the same whatever device new tensors are made on by default (`torch.set_default_device`)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from samples import batch_of, noisy
+
+import augury
+from augury.core import registry
+from augury.core.batch import Batch
+from augury.core.noise import Noise
+
+NEED_MORE = ("fast_autoaugment", "pba", "keep")  # a file, or what is to be kept
+NAMES = [*registry.names("op"), *(n for kind in ("preset", "policy") for n in registry.names(kind) if n not in NEED_MORE)]
+STATISTICS = ((0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
+
+
+@pytest.fixture
+def nowhere() -> Iterator[None]:
+    """New tensors hold nothing, so that one which is made where the images are not is found at once."""
+    torch.set_default_device("meta")
+    yield
+    torch.set_default_device(None)
+
+
+def drawn(name: str, batch: Batch) -> list[torch.Tensor]:
+    """Images and labels of three plain calls, of which the first is drawn for itself and the others ahead; or of one batch, where
+    a plain call lacks the saliency map."""
+    made = augury.pipeline(name, normalize=STATISTICS, seed=3)
+    if any("saliency" in stage.needs for stage in made.stages):
+        done, _ = made.run(batch, Noise.of(3, batch.ids))
+        assert done.targets is not None
+        return [done.images, done.targets.dense()]
+    found = []
+    for _ in range(3):
+        images, labels = made(batch.images, [0, 1, 2, 3, 4, 0], classes=5)
+        found += [images, labels.dense() if isinstance(labels, augury.Targets) else torch.as_tensor(labels, device="cpu")]
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_tensor_is_made_where_the_images_are_not(name: str, request: pytest.FixtureRequest) -> None:
+    batch = batch_of(noisy(6, height=32, width=32))
+    wanted = drawn(name, batch)
+    request.getfixturevalue("nowhere")
+    for found, expected in zip(drawn(name, batch), wanted, strict=True):
+        assert found.equal(expected)
+
+
+def test_a_training_and_its_data_are_where_they_are_asked_to_be(tmp_path: Path, nowhere: None) -> None:
+    data = augury.dataset("digits")
+    assert data.train.images.device.type == data.train.labels.device.type == "cpu"
+    settings = {"model": "small_cnn(width=4)", "epochs": 1, "fraction": 0.3, "device": "cpu", "quiet": True}
+    run = augury.fit("digits", augment="crop+cutout", output=tmp_path / "one", **settings)
+    assert 0 <= run.accuracy <= 100
+    assert len(augury.compare("digits", augment="none,cutout", seeds=1, output=tmp_path / "two", **settings).rows) == 2
+    assert torch.empty(0).device.type == "meta", "the user's default is as it was"
