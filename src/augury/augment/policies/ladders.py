@@ -141,7 +141,7 @@ def _tpu(published: bool) -> Magnitudes:
 
 def _linspace(low: float, high: float, bins: int) -> list[float]:
     """torchvision's magnitudes, with its rounding to float32."""
-    numbers: list[float] = torch.linspace(low, high, bins, device="cpu").tolist()
+    numbers: list[float] = torch.linspace(low, high, bins, dtype=torch.float32, device="cpu").tolist()
     return numbers
 
 
@@ -175,7 +175,7 @@ def _of_torchvision(
 
     # Added in double precision, as torchvision does, so that both sides of 1 are its own.
     factors = Levels(tuple(1.0 + level for level in _linspace(0.0, factor, bins)), top, signed=True, centre=1.0)
-    steps = torch.arange(bins, device="cpu") / (top / (most_bits - fewest_bits))  # rounded to even, in float32
+    steps = torch.arange(bins, dtype=torch.float32, device="cpu") / (top / (most_bits - fewest_bits))  # rounded to even, in float32
     return {
         **_free(), **_translations(_line(0, shift, top, signed=True)), **_enhance(factors),
         "shear_x": _plain(slope=signed(shear)),

@@ -1,4 +1,4 @@
-"""Pipelines and trainings do the same whatever device new tensors are made on by default (`torch.set_default_device`)."""
+"""Pipelines and trainings do the same whatever device and dtype new tensors have by default."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +47,23 @@ def test_no_tensor_is_made_where_the_images_are_not(name: str, request: pytest.F
     request.getfixturevalue("nowhere")
     for found, expected in zip(drawn(name, batch), wanted, strict=True):
         assert found.equal(expected)
+
+
+@pytest.fixture
+def coarse() -> Iterator[None]:
+    """As in a step of Lightning's `precision="bf16-true"`."""
+    torch.set_default_dtype(torch.bfloat16)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_number_is_rounded_to_the_users_default(name: str, request: pytest.FixtureRequest) -> None:
+    batch = batch_of(noisy(6, height=32, width=32))
+    wanted = drawn(name, batch)
+    request.getfixturevalue("coarse")
+    for found, expected in zip(drawn(name, batch), wanted, strict=True):
+        assert found.dtype == expected.dtype and found.equal(expected)
 
 
 def test_a_training_and_its_data_are_where_they_are_asked_to_be(tmp_path: Path, nowhere: None) -> None:
