@@ -1,5 +1,7 @@
 """Pipelines and trainings do the same whatever device and dtype new tensors have by default."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,3 +76,33 @@ def test_a_training_and_its_data_are_where_they_are_asked_to_be(tmp_path: Path, 
     assert 0 <= run.accuracy <= 100
     assert len(augury.compare("digits", augment="none,cutout", seeds=1, output=tmp_path / "two", **settings).rows) == 2
     assert torch.empty(0).device.type == "meta", "the user's default is as it was"
+
+
+FRESH = """
+import sys
+import torch
+
+images = torch.arange(4 * 3 * 20 * 24).reshape(4, 3, 20, 24).mul(7919).remainder(251).to(torch.uint8)
+if sys.argv[1] == "device":
+    torch.set_default_device("meta")
+if sys.argv[1] == "dtype":
+    torch.set_default_dtype(torch.bfloat16)
+import augury
+
+for text in ("crop+flip+randaugment+random_erasing", "resized_crop+trivialaugment+cutmix", "augmix", "elastic+mixup"):
+    made = augury.pipeline(text, normalize=((0.5, 0.5, 0.5), (0.2, 0.2, 0.2)))
+    for _ in range(3):
+        done, _ = made(images, [0, 1, 2, 0], classes=3)
+    print(done.dtype, done.double().sum().item())
+print(augury.apply("rotate", images, degrees=10).sum(dtype=torch.int64).item())
+"""
+
+
+def test_a_process_may_begin_with_its_defaults() -> None:
+    """What the library makes when it is first used is as if the user had set none."""
+    said = []
+    for default in ("none", "device", "dtype"):
+        done = subprocess.run([sys.executable, "-c", FRESH, default], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, (default, done.stderr[-2000:])
+        said.append(done.stdout)
+    assert said[0].count("torch.float32") == 4 and said[1] == said[2] == said[0]

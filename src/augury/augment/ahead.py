@@ -100,10 +100,8 @@ def _draw(stages: Sequence[Stage], flow: Flow, seed: int, first: int) -> _Drawn:
     if not only_planned(stages):
         return _Drawn(seed, flow.batch.images.shape, first)
     images, calls, mix = flow.batch.images, _calls(flow.batch.images.shape), None
-    epochs, ids = (
-        torch.arange(first, first + calls, device="cpu").repeat_interleave(len(images)),
-        torch.arange(len(images), device="cpu").repeat(calls),
-    )
+    epochs = torch.arange(first, first + calls, device="cpu").repeat_interleave(len(images))
+    ids = torch.arange(len(images), device="cpu").repeat(calls)
     batch = Batch(images[:1].expand(len(ids), -1, -1, -1), None, ids)
     later, noise = Flow(batch, flow.output, flow.buffers), Noise.of_epochs(seed, epochs, ids)
     traces: list[Trace] = []

@@ -83,13 +83,13 @@ def _fixed_trace(operation: Op, pixels: Tensor, values: dict[str, Any], corner: 
     trace = {
         "op": torch.zeros(count, 1, dtype=torch.int64, device=device),
         "on": torch.ones(count, 1, dtype=torch.bool, device=device),
-        "value": torch.stack(columns, 1)[:, None] if columns else torch.zeros(count, 1, 0, device=device),
+        "value": torch.stack(columns, 1)[:, None] if columns else torch.zeros(count, 1, 0, dtype=torch.float32, device=device),
     }
     if operation.shape is not None and operation.place is not None:
         size = Batch(pixels, None, torch.arange(count, device=device)).sizes()
         named = dict(zip(operation.parameters, columns, strict=True))
         extent = operation.shape(named, size)
-        middle = operation.place(torch.full((count, 2), 0.5, device=device), extent, size).unbind(1)
+        middle = operation.place(torch.full((count, 2), 0.5, dtype=torch.float32, device=device), extent, size).unbind(1)
         placed = [_whole(corner[n], count, device, n) if n in corner else m for n, m in zip(("top", "left"), middle, strict=True)]
         trace["box"] = clipped(torch.stack(placed, 1), extent, size)[:, None]
     return trace
@@ -99,7 +99,7 @@ def _column(operation: Op, name: str, given: object, count: int, device: torch.d
     parameter = operation.parameters[name]
     where = f"{operation.name}({name})"
     if given is None:
-        middle = torch.full((count,), 0.5, device=device)
+        middle = torch.full((count,), 0.5, dtype=torch.float32, device=device)
         return parameter.law.value(middle, middle)
     try:
         if isinstance(given, Tensor) and given.is_complex():

@@ -176,9 +176,7 @@ class Beta:
     def log_prob(self, value: Tensor, strength: Tensor) -> Tensor:
         norm = math.lgamma(self.a + self.b) - math.lgamma(self.a) - math.lgamma(self.b)
         # xlogy, because at an end of the support 0 x log 0 is 0.
-        slope = torch.xlogy(torch.tensor(self.a - 1, device="cpu"), value) + torch.xlogy(
-            torch.tensor(self.b - 1, device="cpu"), 1 - value
-        )
+        slope = torch.xlogy(self.a - 1, value) + torch.xlogy(self.b - 1, 1 - value)
         return torch.where((value >= 0) & (value <= 1), slope + norm, -math.inf)
 
 

@@ -23,7 +23,7 @@ CACHED_BYTES = 1 << 20  # of pixels that are taken through a chain together
 ALONE_BYTES = 1 << 15  # of an image that the kernels are called for alone
 TURNS = 256  # images of a batch that is mixed in turn by several threads, at least
 FAR_BYTES = 8 << 20  # a larger result does not stay in a core's caches, and is written past them
-_ONE = torch.ones(1, device="cpu")
+_ONE = torch.ones(1, dtype=torch.float32, device="cpu")
 
 
 @dataclass(frozen=True)

@@ -160,9 +160,9 @@ def _array(tensor: Tensor) -> np.ndarray:
 _ABSENT = (
     torch.zeros(1, 1, 6, dtype=torch.float64, device="cpu"),
     torch.zeros(1, 1, dtype=torch.bool, device="cpu"),
-    torch.zeros(1, 1, device="cpu"),
+    torch.zeros(1, 1, dtype=torch.float32, device="cpu"),
     torch.zeros(1, 1, dtype=torch.int64, device="cpu"),
     torch.zeros(1, 1, dtype=torch.float64, device="cpu"),
     torch.zeros(1, 1, dtype=torch.int64, device="cpu"),
-    torch.zeros(1, 1, device="cpu"),
+    torch.zeros(1, 1, dtype=torch.float32, device="cpu"),
 )

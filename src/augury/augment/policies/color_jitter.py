@@ -30,7 +30,7 @@ class RandomOrder:
         return Plan(order, torch.ones_like(order, dtype=torch.float32), torch.ones_like(order, dtype=torch.bool))
 
     def log_prob(self, plan: Plan) -> Tensor:
-        return torch.full((len(plan.op),), -math.lgamma(self.slots + 1), device=plan.op.device)
+        return torch.full((len(plan.op),), -math.lgamma(self.slots + 1), dtype=torch.float32, device=plan.op.device)
 
 
 Amount = Annotated[float, Interval(0, 1)]

@@ -155,8 +155,8 @@ def value_of(name: str, parameter: str, law: Law, strength: float) -> tuple[floa
     """
     if not isinstance(law, Constant | Linear | Stepped | Levels | Ladder):
         raise InputError(f"{name}({parameter}) is drawn from {law}; a policy file holds one value per entry, so give a number")
-    at = torch.full((1,), float(strength), device="cpu")
-    value, other = (float(law.value(torch.full((1,), u, device="cpu"), at)) for u in (0.0, 0.9))
+    at = torch.full((1,), float(strength), dtype=torch.float32, device="cpu")
+    value, other = (float(law.value(torch.full((1,), u, dtype=torch.float32, device="cpu"), at)) for u in (0.0, 0.9))
     if not isinstance(law, Levels):
         return value, value != other
     exact = law.number(strength)

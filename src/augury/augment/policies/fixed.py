@@ -40,7 +40,7 @@ class UniformPolicy:
 
     def log_prob(self, plan: Plan) -> Tensor:
         each = -math.log(len(self.space)) - math.log(len(self.strengths))
-        return torch.full((len(plan.op),), each * self.slots, device=plan.op.device) + _fired(plan.on, self.p)
+        return torch.full((len(plan.op),), each * self.slots, dtype=torch.float32, device=plan.op.device) + _fired(plan.on, self.p)
 
 
 def _jittered(strength: Tensor, spread: float, most: float, u: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ def _jittered(strength: Tensor, spread: float, most: float, u: Tensor) -> Tensor
 def _fired(on: Tensor, p: float) -> Tensor:
     """Log probability of which slots fired, [B]."""
     if p in (0, 1):
-        return torch.zeros(len(on), device=on.device)
+        return torch.zeros(len(on), dtype=torch.float32, device=on.device)
     return torch.where(on, math.log(p), math.log(1 - p)).sum(1)
 
 
@@ -127,4 +127,4 @@ class FixedPlan:
         return Plan(self.actions, on.to(torch.float32), on)
 
     def log_prob(self, plan: Plan) -> Tensor:
-        return torch.zeros(len(plan.op), device=plan.op.device)
+        return torch.zeros(len(plan.op), dtype=torch.float32, device=plan.op.device)

@@ -50,7 +50,7 @@ class Walk:
 
     def log_prob(self, plan: Plan) -> Tensor:
         """Of the operations that fired is not in closed form; replay does not need it."""
-        return torch.full((len(plan.op),), math.nan, device=plan.op.device)
+        return torch.full((len(plan.op),), math.nan, dtype=torch.float32, device=plan.op.device)
 
 
 @register("policy", "pba", source="Ho et al. 2019 (PBA, arXiv:1905.05393), section 3 and released code")

@@ -20,7 +20,7 @@ from augury.core.stage import Trace
 
 def contents_of(space: Space) -> frozenset[Content]:
     """Which region contents the operations of a space can ask for."""
-    size, middle = torch.tensor([[8, 8]], device="cpu"), torch.tensor([0.5], device="cpu")
+    size, middle = torch.tensor([[8, 8]], device="cpu"), torch.tensor([0.5], dtype=torch.float32, device="cpu")
     found = set()
     for op in (entry.op for entry in space.entries if entry.op.form == "region"):
         content, *_ = op.lower({n: p.law.value(middle, middle) for n, p in op.parameters.items()}, size)

@@ -296,7 +296,7 @@ def _on_subset(item: SubsetOp, images: Tensor, size: Tensor) -> Tensor:
 
 def _kept(lowered: Lowered, column: Trace, size: Tensor) -> Tensor:
     """float32 [B]: the weight that each image's own label keeps in a slot."""
-    own = torch.ones(len(size), device=size.device)
+    own = torch.ones(len(size), dtype=torch.float32, device=size.device)
     if lowered.region is not None:
         own = torch.where(lowered.region.content[:, 0] == int(Content.PARTNER), kept_share(column["box"], size), own)
     if lowered.mix is not None:
@@ -319,8 +319,6 @@ def _has_record(op: Op) -> bool:
     exponentials, which compilers round differently; nor what makes images smaller, whose sums may be of any length."""
     if op.form != "separable":
         return op.form != "map"
-    middle = torch.tensor([0.5], device="cpu")
-    record = op.lower(
-        {name: p.law.value(middle, middle) for name, p in op.parameters.items()}, torch.tensor([[8, 8]], device="cpu")
-    )
+    size, middle = torch.tensor([[8, 8]], device="cpu"), torch.tensor([0.5], dtype=torch.float32, device="cpu")
+    record = op.lower({name: p.law.value(middle, middle) for name, p in op.parameters.items()}, size)
     return bool(record.kernel != Kernel.GAUSSIAN and record.taps <= taps_of(record.kernel, 1.0))

@@ -57,7 +57,7 @@ class Current:
 
     def log_prob(self, plan: Plan) -> Tensor:
         """The log probability of the sub-policy alone; the decisions are the controller's."""
-        return torch.full((len(plan.op),), -math.log(self.all.sub_policies), device=plan.op.device)
+        return torch.full((len(plan.op),), -math.log(self.all.sub_policies), dtype=torch.float32, device=plan.op.device)
 
 
 @dataclass
