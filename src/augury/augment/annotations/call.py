@@ -132,9 +132,7 @@ class Call:
         each = [leaf.value.as_subclass(Tensor).reshape(-1, 4) for leaf in leaves]
         corners = [TO_CORNERS[leaf.value.format.value](one.double()) for leaf, one in zip(leaves, each, strict=True)]
         places = [group.place(leaf) for leaf in leaves]
-        of = torch.cat(
-            [torch.full((len(one),), p, dtype=torch.float32, device=one.device) for one, p in zip(each, places, strict=True)]
-        )
+        of = torch.cat([torch.full((len(one),), p, device=one.device) for one, p in zip(each, places, strict=True)])
         whole, visible = moved_boxes(torch.cat(corners), of, followed.moves, Canvas(group.height, group.width))
         valid = kept(whole, visible, self.options)
         sizes = [len(one) for one in each]
