@@ -42,15 +42,6 @@ def drawn(name: str, batch: Batch) -> list[torch.Tensor]:
     return found
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_tensor_is_made_where_the_images_are_not(name: str, request: pytest.FixtureRequest) -> None:
-    batch = batch_of(noisy(6, height=32, width=32))
-    wanted = drawn(name, batch)
-    request.getfixturevalue("nowhere")
-    for found, expected in zip(drawn(name, batch), wanted, strict=True):
-        assert found.equal(expected)
-
-
 @pytest.fixture
 def coarse() -> Iterator[None]:
     """As in a step of Lightning's `precision="bf16-true"`."""
@@ -60,10 +51,11 @@ def coarse() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_number_is_rounded_to_the_users_default(name: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("default", ["nowhere", "coarse"])
+def test_the_users_defaults_change_nothing(default: str, name: str, request: pytest.FixtureRequest) -> None:
     batch = batch_of(noisy(6, height=32, width=32))
     wanted = drawn(name, batch)
-    request.getfixturevalue("coarse")
+    request.getfixturevalue(default)
     for found, expected in zip(drawn(name, batch), wanted, strict=True):
         assert found.dtype == expected.dtype and found.equal(expected)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from augury.adapters.batches import arguments
 from augury.augment.pil import from_pil
 from augury.augment.pipeline import Pipeline
+from augury.core.devices import as_tensor
 from augury.core.errors import InputError
 from augury.core.targets import Targets
 from augury.train.method.method import Method
@@ -109,7 +110,7 @@ class Collator:
             columns = {name: [item[key] for item in items] for name, key in self._keys(first)}
         else:
             columns = dict(zip(("images", "labels", "ids"), zip(*items, strict=True), strict=False))
-        done = {name: torch.as_tensor(np.array(values), device="cpu") for name, values in columns.items() if name != "images"}
+        done = {name: as_tensor(np.array(values)) for name, values in columns.items() if name != "images"}
         return {"images": stacked(columns["images"]), **done}
 
     def _keys(self, item: Mapping[str, object]) -> list[tuple[str, str]]:
@@ -135,7 +136,7 @@ def _pixels(image: object) -> Tensor:
         return from_pil(image)
     if isinstance(image, Tensor):
         return image
-    array = torch.as_tensor(np.asarray(image), device="cpu")
+    array = as_tensor(np.asarray(image))
     return array[None] if array.ndim == 2 else array.permute(2, 0, 1)
 
 

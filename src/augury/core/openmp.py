@@ -7,7 +7,8 @@ images are about to use.
 
 import ctypes
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -46,6 +47,17 @@ class OneThread:
             limits.openmp(self._threads)
             if limits.mkl is not None:
                 limits.mkl(self._mkl)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """PyTorch on so many threads; the previous number is restored afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def on_one_thread(function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:

@@ -3,8 +3,7 @@
 import os
 import platform
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from augury.augment.forms.backends import available
 from augury.core.errors import InputError
+from augury.core.openmp import threads
 from augury.explain.fidelity.libraries import using
 from augury.explain.throughput import cost, graph
 from augury.explain.throughput.chains import CHAINS
@@ -74,7 +74,7 @@ def bench(
     work = [(job, each) for size in usual for job in known[0] for each in batches(job, size, target.type, quick)]
     largest = {side: max(size.batch for _, size in work if size.side == side) for side in (size.side for size in usual)}
     images = {side: images_for(Size(side, batch)).to(target) for side, batch in largest.items()}
-    with one_thread(), bar(len(work) * effort.rounds, quiet, "rounds") as progress:
+    with threads(1), bar(len(work) * effort.rounds, quiet, "rounds") as progress:
         for job, size in work:
             progress.label(f"{job} {size.name} x{size.batch}")
             measured += _measure(job, size, images[size.side][: size.batch], effort, with_peers, compiled, progress.epoch)
@@ -99,17 +99,6 @@ def bench(
     if output is not None:
         write_json(output / "result.json", result)
     return result
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """PyTorch on one thread; the previous number of threads is restored afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _names(device: torch.device) -> list[str]:

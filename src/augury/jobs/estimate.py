@@ -82,10 +82,9 @@ def announce(
     first = works[0]
     images = sum(work.epochs * len(work.dataset.train.ids) for work in works)
     trainings = sum(work.trainings for work in works)
-    counted = not uncounted and fixed < SHORT
-    short = (counted or (workers.open and fixed < SHORT)) and _is_short(first, images)
+    short = fixed < SHORT and (workers.open or not uncounted) and _is_short(first, images)
     workers = own if short else workers.chosen(trainings, first.settings.device)
-    if before is None or (counted and short):
+    if before is None or (short and not uncounted):
         return workers
     with threads_as_in(workers.count):
         rates = _rates(works)

@@ -116,12 +116,7 @@ def _prepared(options: RecommendSettings, resumed: Path | None, end: float, work
     for each in chosen:
         _checked(each, base, dataset, "--reference" if each is chosen[0] else "--candidates")
     plan = _plan_before(resumed)
-    if plan is not None and workers.open:
-        workers = Workers(plan.workers)
-    elif 60 * options.minutes < SECONDS_WORTH_PROCESSES:
-        workers = replace(workers, open=False)
-    else:
-        workers = workers.chosen(len(chosen), options.device)
+    workers = _chosen_workers(workers, plan, options, len(chosen))
     reserve += 0 if workers.here else 2 * SECONDS_TO_BEGIN
     if plan is None:
         rates = probe(replace(base, epochs=1), dataset, 60 * options.minutes, options.network, workers.count)
@@ -140,6 +135,16 @@ def _prepared(options: RecommendSettings, resumed: Path | None, end: float, work
         dataset = _loaded(settings)
     settings = settings.resolved(len(dataset.train.ids))
     return Prepared(settings, dataset, chosen[: plan.candidates], found, plan, reserve, workers)
+
+
+def _chosen_workers(workers: Workers, plan: Plan | None, options: RecommendSettings, candidates: int) -> Workers:
+    """Who trains: as in the plan of before, this process alone in a short time, else a process for each core. Those that the user
+    named stay."""
+    if not workers.open:
+        return workers
+    if plan is not None:
+        return Workers(plan.workers)
+    return ALONE if 60 * options.minutes < SECONDS_WORTH_PROCESSES else workers.chosen(candidates, options.device)
 
 
 def _loaded(settings: Settings) -> Dataset:

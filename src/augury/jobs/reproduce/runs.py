@@ -268,8 +268,13 @@ def cost_of(row: RecipeRow, settings: dict[str, Any], result: dict[str, Any]) ->
     """What a row's figure took in one training: a figure of before the refinement, only what was trained until then."""
     if not row.figure.startswith("stage_one/"):
         return Cost(result["counts"], result["seconds"]["training"], result["seconds"]["device"])
-    line = next(line for line in result["metrics"] if line["epoch"] == settings["epochs"])
+    line = _line(result, settings["epochs"])
     return Cost(line["counts"], line["seconds"], line["device_seconds"])
+
+
+def _line(result: dict[str, Any], epoch: int) -> dict[str, Any]:
+    """An epoch's line of metrics."""
+    return next(line for line in result["metrics"] if line["epoch"] == epoch)
 
 
 def figure_of(row: RecipeRow, settings: dict[str, Any], result: dict[str, Any]) -> float | None:
@@ -294,9 +299,7 @@ def _at(path: str, settings: dict[str, Any], result: dict[str, Any]) -> float | 
     found: Any = result
     first, *keys = path.split("/")
     if first == "metrics":
-        lines = result["metrics"]
-        last = settings["epochs"] if keys[0] == "stage_one" else lines[-1]["epoch"]
-        found = next(line for line in lines if line["epoch"] == last)
+        found = _line(result, settings["epochs"]) if keys[0] == "stage_one" else result["metrics"][-1]
     else:
         keys = [first, *keys]
     for key in keys[1:] if first == "metrics" else keys:

@@ -6,7 +6,7 @@ import pickle
 import signal
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from multiprocessing.connection import Connection, wait
@@ -17,6 +17,7 @@ import torch
 
 from augury.core.errors import RunError
 from augury.core.memory import prepare_for_training, release_freed_memory
+from augury.core.openmp import threads
 from augury.core.processes import cores
 from augury.train.engine.setup import pick_device
 from augury.train.pools.packed import Files, dumped, loaded, packed, unpacked
@@ -130,15 +131,9 @@ def threads_each(count: int) -> int:
     return max(1, min(torch.get_num_threads(), cores() // count))
 
 
-@contextmanager
-def threads_as_in(count: int) -> Iterator[None]:
+def threads_as_in(count: int) -> AbstractContextManager[None]:
     """PyTorch's threads as each of `count` processes has them, for measuring how fast those will be; 1 is this process."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(before if count == 1 else threads_each(count))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    return threads(torch.get_num_threads() if count == 1 else threads_each(count))
 
 
 def gpus(device: str, environment: Mapping[str, str]) -> list[str]:
