@@ -39,7 +39,7 @@ def targets_where(needed: bool, labels: object, single: bool, count: int, classe
 
 
 def _are_indices(labels: object, count: int) -> TypeGuard[Tensor]:
-    if torch.compiler.is_compiling() or not isinstance(labels, Tensor) or not is_host(labels.device):
+    if not isinstance(labels, Tensor) or not is_host(labels.device):
         return False
     return labels.dtype == torch.int64 and labels.shape == (count,) and count > 0
 

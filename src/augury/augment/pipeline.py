@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from augury.augment.ahead import Ahead, only_planned
+from augury.augment.ahead import Ahead
 from augury.augment.annotations.options import Annotations
 from augury.augment.annotations.structure import is_structure
 from augury.augment.flow import Flow, Output, check_overlap
@@ -52,6 +52,7 @@ class Pipeline:
 
     origin, builder: the text it was made from and the function that rebuilds it, for pickling. texts: each stage's, or None.
     output: the dtype of normalised values and the memory layout. annotations: how masks, boxes and key points follow.
+    mixes: whether samples are mixed, so that labels become `Targets`. normalize: the stage that normalises, if there is one.
     The memory of a result is reused once nothing refers to it any more.
     """
 
@@ -62,10 +63,19 @@ class Pipeline:
     texts: tuple[str | None, ...] | None = field(default=None, repr=False, compare=False)
     output: Output = field(default=Output(), repr=False)
     annotations: Annotations = field(default=Annotations(), repr=False)
+    mixes: bool = field(init=False, repr=False, compare=False)
+    normalize: Normalize | None = field(init=False, repr=False, compare=False)
     # A tensor, so that a compiled graph reads the number of calls instead of being recompiled for every call.
     _calls: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64, device="cpu"), repr=False, compare=False)
     _buffers: Buffers = field(init=False, default_factory=Buffers, repr=False, compare=False)
-    _ahead: Ahead = field(init=False, default_factory=Ahead, repr=False, compare=False)
+    _only_normalises: bool = field(init=False, repr=False, compare=False)
+    _ahead: Ahead = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self.mixes = any(stage.mixes_labels for stage in self.stages)
+        self.normalize = next((stage for stage in self.stages if isinstance(stage, Normalize)), None)
+        self._only_normalises = all(isinstance(stage, Normalize) for stage in self.stages)  # on any device, then
+        self._ahead = Ahead(self.stages, self.output, self._buffers)
 
     @door
     def run(
@@ -88,7 +98,8 @@ class Pipeline:
         check_batch(batch)
         if len(noise) != len(batch):
             raise InputError(f"noise: for {len(noise)} images, and the batch has {len(batch)}; make it from the batch's ids")
-        self._check_device(batch.images.device)
+        if not self._only_normalises:
+            check_augments(batch.images.device)
         if out is not None:
             check_overlap(out, batch.images)
         flow = Flow(batch, self.output, self._buffers, out)
@@ -195,19 +206,9 @@ class Pipeline:
         return self.texts if self.texts is not None else (None,) * len(self.stages)
 
     @property
-    def mixes(self) -> bool:
-        """Whether samples are mixed, so that labels become `Targets`."""
-        return any(stage.mixes_labels for stage in self.stages)
-
-    @property
     def normalises(self) -> bool:
         """Whether the result is normalised values and not pixels."""
         return self.normalize is not None
-
-    @property
-    def normalize(self) -> Normalize | None:
-        """The stage that normalises, if there is one."""
-        return next((stage for stage in self.stages if isinstance(stage, Normalize)), None)
 
     def module(self) -> PipelineModule:
         """The pipeline as an `nn.Module`, which augments in training mode only."""
@@ -256,11 +257,12 @@ class Pipeline:
     def _plain(self, images: Any, labels: Any, classes: int | None, out: Tensor | None) -> Any:
         """A call on a tensor of images."""
         pixels, restore = as_pixels(images)
-        self._check_device(pixels.device)
+        if not self._only_normalises:
+            check_augments(pixels.device)
         count, single, mixes = pixels.shape[0], images.ndim == 3, self.mixes
         if mixes and single:
             raise InputError("images: this pipeline mixes samples and needs a batch; put it after batching")
-        targets = targets_where(mixes or not only_planned(self.stages), labels, single, count, classes)
+        targets = targets_where(mixes or not self._ahead.only_planned, labels, single, count, classes)
         if mixes and targets is None:
             raise InputError("labels: this pipeline mixes samples, so call it as pipeline(images, labels)")
         if out is not None:
@@ -270,18 +272,20 @@ class Pipeline:
                 raise InputError(f"out: has the shape {list(out.shape)}, but the images have {list(images.shape)}")
             check_overlap(out, images)
         ids = counted(count, pixels.device)
-        seed, number, found = seed_here(self.seed), self._number(ids), None
+        seed, number = seed_here(self.seed), self._number(ids)
         self._calls.add_(1)
         batch, into = Batch(pixels, targets, ids), out[None] if out is not None and single else out
-        if isinstance(number, int) and self.origin is not None:
-            found = self._ahead.augmented(self.stages, Flow(batch, self.output, self._buffers, into), seed, number)
-        batch = self.run(batch, Noise.of(seed, ids, epoch=number), out=into)[0] if found is None else found
-        done = restore(batch.images) if not self.normalises else batch.images[0] if single else batch.images
+        found = self._ahead.augmented(batch, into, seed, number) if isinstance(number, int) and self.origin is not None else None
+        if found is None:
+            after = self.run(batch, Noise.of(seed, ids, epoch=number), out=into)[0]
+            found = after.images, after.targets
+        result, targets = found
+        done = restore(result) if not self.normalises else result[0] if single else result
         if labels is None:
             return done if out is None else out
-        if not mixes and (copies := len(batch) // max(1, count)) > 1:
+        if not mixes and (copies := result.shape[0] // max(1, count)) > 1:
             labels = as_tensor(labels).repeat(copies, *[1] * (as_tensor(labels).ndim - 1))
-        return done if out is None else out, batch.targets if mixes else labels
+        return done if out is None else out, targets if mixes else labels
 
     def _structured(self, images: object, labels: object, classes: int | None, out: Tensor | None) -> Any:
         """A call on images with what belongs to them."""
@@ -309,11 +313,6 @@ class Pipeline:
         if self.origin is None or self.builder is None:
             raise TypeError("a pipeline built directly from stages cannot be pickled; build it with augury.pipeline(...)")
         return _rebuilt, (self.builder, self.origin, self.seed, int(self._calls), plugins.used_in(self.origin))
-
-    def _check_device(self, device: torch.device) -> None:
-        """InputError on a device on which only normalising gives what it gives elsewhere, where there are other stages."""
-        if not all(isinstance(stage, Normalize) for stage in self.stages):
-            check_augments(device)
 
     def _number(self, ids: Tensor) -> int | Tensor:
         """The number of calls so far."""

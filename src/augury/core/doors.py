@@ -48,7 +48,7 @@ def door(function: Callable[P, R]) -> Callable[P, R]:
 def _check(function: Callable[..., object], given: tuple[object, ...], named: dict[str, Any]) -> None:
     positions, by_name = _declared(function)
     for (name, hint, at_once), value in zip(positions, given, strict=False):
-        if type(value) not in at_once and not _is(value, hint):
+        if hint is not Any and type(value) not in at_once and not _is(value, hint):
             raise _refused(function, name, value, hint)
     for key, value in named.items():
         if key in by_name:

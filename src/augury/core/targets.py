@@ -81,9 +81,9 @@ class Targets:
         own = weight[:, None].to(self.weight.dtype)
         if self.kind is TargetKind.SEVERAL or 2 * self.index.shape[1] >= self.classes:
             dense = self.dense()
-            return self._of_dense(dense * own + dense[partner] * (1 - own))
-        index = torch.cat([self.index, self.index[partner]], 1)
-        return Targets(index, torch.cat([self.weight * own, self.weight[partner] * (1 - own)], 1), self.classes)
+            return self._of_dense(dense * own + dense.index_select(0, partner) * (1 - own))
+        index, other = torch.cat([self.index, self.index.index_select(0, partner)], 1), self.weight.index_select(0, partner)
+        return Targets(index, torch.cat([self.weight * own, other * (1 - own)], 1), self.classes)
 
     @door
     def smoothed(self, share: float) -> "Targets":

@@ -77,7 +77,7 @@ def prepared(size: Tensor, pieces: Sequence[Piece], finish: Finish, count: int) 
 @dataclass(frozen=True)
 class Prepared:
     """A chain's records as arrays. passes: over pixels, in order. whole, real: the slots that are painted on values, or that read
-    other images (joint: the last one does). scale, shift: float32 [C]. first: the record of the first image in the passes."""
+    other images (joint: the last one does). scale, shift: float32 [C]."""
 
     passes: list[Pass]
     whole: np.ndarray
@@ -86,40 +86,33 @@ class Prepared:
     scale: np.ndarray
     shift: np.ndarray
     finish: Finish
-    first: int = 0
 
-    def rows(self, first: int, count: int) -> "Prepared":
-        """The records of `count` images from `first` on, which read no others."""
-        here = slice(first, first + count)
-        return Prepared(
-            self.passes, self.whole[here], self.real[here], self.joint, self.scale, self.shift, self.finish, first
-        )  # fmt: skip
-
-    def run(self, images: Tensor, buffers: Buffers, out: Tensor | None = None) -> Tensor:
-        """The images by the records, a row for each."""
+    def run(self, images: Tensor, buffers: Buffers, out: Tensor | None = None, first: int = 0) -> Tensor:
+        """The images by the records, a row for each, from the record `first` on; images in between are not read."""
         source, finish, passes = images.contiguous(), self.finish, self.passes
         count, read, result = source.shape[0], source.numpy(), out
         if result is None or (self.joint and result.data_ptr() == source.data_ptr()):  # others still read what it would write over
             result = _result(source.shape, finish, buffers)
         joint, outs = self.whole.shape[1] - 1 if self.joint else -1, _flat(result, finish.channels_last)
-        how = KINDS[finish.written], finish.channels_last, result.numel() * result.element_size() > FAR_BYTES
-        values = (self.whole, self.real, joint, self.scale, self.shift, *how, *outs)
-        row_bytes = source.shape[1:].numel() * (2 + len(passes) + finish.written.itemsize)
+        how = KINDS[result.dtype], finish.channels_last, result.nbytes > FAR_BYTES
+        whole, real = self.whole[first : first + count], self.real[first : first + count]
+        values = (whole, real, joint, self.scale, self.shift, *how, *outs)
+        row_bytes = read[0].size * (2 + len(passes) + result.itemsize)
 
         def finished(work: np.ndarray, place: np.ndarray, base: int, start: int, stop: int) -> None:
             numba_finish.finish(work, place, base, *values, start, stop)
 
         if not self.joint:
-            in_parts(_through(read, passes, self.first, result.numpy() if finish.plain else None, finished), count, row_bytes)
+            in_parts(_through(read, passes, first, result.numpy() if finish.plain else None, finished), count, row_bytes)
             return result
-        cycle = _cycle(self.whole[:, -1, PARTNER]) if passes and _in_turn_pays(read) else None
+        cycle = _cycle(whole[:, -1, PARTNER]) if passes and _in_turn_pays(read) else None
         if cycle is not None:
-            in_parts(_in_turn(read, passes, self.first, cycle, finished), count, row_bytes)
+            in_parts(_in_turn(read, passes, first, cycle, finished), count, row_bytes)
         else:
             work = read
             if passes:
                 work = buffers.empty(source.shape, torch.uint8).numpy()
-                in_parts(_through(read, passes, self.first, work, None), count, row_bytes)
+                in_parts(_through(read, passes, first, work, None), count, row_bytes)
             in_parts(lambda start, stop: finished(work, np.arange(count), 0, start, stop), count, row_bytes)
         return result if out is None or result is out else out.copy_(result)
 
@@ -224,11 +217,12 @@ def _pixels(stages: Sequence[Lowered], sides: np.ndarray) -> list[Pass]:
         return []
     slots = [each.form.shape[1] for each in stages]
     records = [_side_by_side(parts, slots) for parts in zip(*map(pixel_records, stages), strict=True)]
-    form, kernel = _array(torch.cat([each.form for each in stages], 1)), cast(Callable[..., None], numba_kernels.pixels)
+    there = [absent if part is None else part for part, absent in zip(records, _ABSENT, strict=True)]
+    arrays = (sides, _array(torch.cat([each.form for each in stages], 1)), *there)
+    kernel = cast(Callable[..., None], numba_kernels.pixels)
 
     def run(images: np.ndarray, out: np.ndarray, start: int, stop: int) -> None:
-        parts = [none if part is None else part[start:stop] for part, none in zip(records, _ABSENT, strict=True)]
-        kernel(images, out, sides[start:stop], form[start:stop], *parts, 0, stop - start)
+        kernel(images, out, *arrays, start, 0, stop - start)
 
     return [Pass(run)]
 

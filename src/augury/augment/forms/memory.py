@@ -8,6 +8,7 @@ import math
 import weakref
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ class Buffers:
 
     def __init__(self) -> None:
         self._free: deque[np.ndarray] = deque(maxlen=KEPT)
+        self._lent: dict[int, weakref.ref[np.ndarray]] = {}  # what tells of a view's end, by the view
 
     def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """A contiguous tensor, in a free or a new buffer."""
@@ -31,9 +33,14 @@ class Buffers:
         whole = self._taken(size)
         # The last view alone is kept by the tensor, since those on the way refer to the buffer and not to each other.
         view = whole[:size].view(_KINDS[dtype]).reshape(shape)
-        weakref.finalize(view, self._free.append, whole).atexit = False
+        self._lent[id(view)] = weakref.ref(view, partial(self._returned, id(view), whole))
         tensor = torch.from_numpy(view)
         return tensor if tensor.dtype == dtype else tensor.view(dtype)
+
+    def _returned(self, view: int, whole: np.ndarray, _: object) -> None:
+        """A view is gone, and its buffer is free."""
+        del self._lent[view]
+        self._free.append(whole)
 
     def _taken(self, size: int) -> np.ndarray:
         """A buffer of `size` bytes, or little more; those of other sizes are given up."""

@@ -108,7 +108,7 @@ def extreme(images: Tensor, width: Tensor, size: Tensor, around: Neighbourhood) 
 
 def _pixels(images: Tensor, size: Tensor, form: Tensor, *parts: Tensor | None) -> Tensor:
     arrays = [_array(absent if part is None else part) for part, absent in zip(parts, _ABSENT, strict=True)]
-    return _mapped(numba_kernels.pixels, images, _array(size), _array(form), *arrays)
+    return _mapped(numba_kernels.pixels, images, _array(size), _array(form), *arrays, 0)
 
 
 def _regions(

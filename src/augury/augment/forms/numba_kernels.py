@@ -24,27 +24,28 @@ BLOCK = 4096  # levels that pass through several loops while they are in the nea
 
 
 @jit
-def pixels(images, out, size, form, matrix, bilinear, fill, recipe, value, degenerate, factor, start, stop):
-    """Rows start..stop of uint8 [B,C,H,W] through the warps, tables and blends of all their slots, into `out`."""
+def pixels(images, out, size, form, matrix, bilinear, fill, recipe, value, degenerate, factor, base, start, stop):
+    """Rows start..stop of uint8 [B,C,H,W] through the warps, tables and blends of all their slots, into `out`. Row i's records are
+    those at base + i."""
     _, channels, height, width = images.shape
     buffers = np.empty((2, channels, height, width), np.uint8)
     lut = np.empty(256, np.uint8)
     packed = np.empty(height * width + 1, np.uint32)
-    for i in range(start, stop):
-        last = -1
+    for row in range(start, stop):
+        last, i = -1, base + row
         for s in range(form.shape[1]):
             if _acts(form[i, s], recipe, i, s):
                 last = s
-        source = images[i]
+        source = images[row]
         if last < 0:
-            copied(source.reshape(-1), out[i].reshape(-1))
+            copied(source.reshape(-1), out[row].reshape(-1))
         rows, columns = size[i, 0], size[i, 1]
         turn = 0
         for s in range(last + 1):
             kind = form[i, s]
             if not _acts(kind, recipe, i, s):
                 continue
-            target = out[i] if s == last else buffers[turn]
+            target = out[row] if s == last else buffers[turn]
             if kind == WARP:
                 warp(source, target, matrix[i, s], bilinear[i, s], np.uint8(fill[i, s]), rows, columns, packed)
             elif kind == TABLE:
