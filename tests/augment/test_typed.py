@@ -1,13 +1,18 @@
 """Text, YAML and objects build the same pipeline; pipelines behave like sequences."""
 
+import base64
+import io
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from card_facts import forgetting_new_names
+from PIL import Image
 from torch import Tensor, nn
 
 import augury
@@ -204,3 +209,16 @@ def test_a_notebook_shows_stages_options_and_samples() -> None:
     assert samples._repr_html_().count("<img ") == 2 * 4 and pipeline._calls == before
     # The pictures are the first draws that a call makes.
     assert samples.after[0].equal(pipeline(IMAGES[:2], LABELS[:2])[0])
+
+
+@pytest.mark.parametrize(
+    ("channels", "heading"), [(1, "original<"), (2, "channel 1 of 2<"), (3, "original<"), (16, "channels 1-3 of 16<")]
+)
+def test_samples_of_any_number_of_channels_are_pictures(channels: int, heading: str) -> None:
+    images = torch.arange(channels * 8 * 6, dtype=torch.uint8).reshape(1, channels, 8, 6)
+    page = augury.pipeline("invert").samples(images, draws=1)._repr_html_()
+    found = [Image.open(io.BytesIO(base64.b64decode(text))) for text in re.findall('base64,([^"]+)', page)]
+    bands = 1 if channels < 3 else 3
+    assert heading in page and [picture.mode for picture in found] == ["L" if bands == 1 else "RGB"] * 2
+    for picture, expected in zip(found, (images, 255 - images), strict=True):
+        assert np.array(picture).reshape(8, 6, bands).tolist() == expected[0, :bands].permute(1, 2, 0).tolist()

@@ -6,9 +6,9 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image
 from torch import Tensor
 
+from augury.augment.pil import to_pil
 from augury.augment.stages.plan import PlanStage
 from augury.core.grammar import parse_spec, show
 from augury.core.op import UNUSED
@@ -69,7 +69,7 @@ class Samples:
     words: list[list[str]]
 
     def _repr_html_(self) -> str:
-        heads = ["original", *(f"draw {number}" for number in range(1, len(self.after) + 1))]
+        heads = [original_heading(self.before.shape[1]), *(f"draw {number}" for number in range(1, len(self.after) + 1))]
         head = "".join(f'<th scope="col" style="{_CELL}">{word}</th>' for word in heads)
         rows = "".join(self._row(row) for row in range(len(self.before)))
         title = f'<caption style="text-align:left"><code>{html.escape(self.title)}</code></caption>'
@@ -80,12 +80,21 @@ class Samples:
         return "<tr>" + "".join(_picture(image, words or "unchanged") for image, words in cells) + "</tr>"
 
 
+def shown_bands(channels: int) -> tuple[int, ...]:
+    """The channels to display: the first of one or two, as grey, or the first three as red, green and blue."""
+    return (0,) if channels < 3 else (0, 1, 2)
+
+
+def original_heading(channels: int) -> str:
+    """The heading above pictures of the images as they were, which says if only some of their channels are shown."""
+    return {1: "original", 3: "original", 2: "original, channel 1 of 2"}.get(channels, f"original, channels 1-3 of {channels}")
+
+
 def _picture(image: Tensor, words: str) -> str:
     """An image, uint8 [C,H,W] or float in [0, 1], as a table cell with what was drawn below it."""
     pixels = image if not image.is_floating_point() else (image.clamp(0, 1) * 255).round().byte()
-    planes = pixels.permute(1, 2, 0).numpy()
     content = io.BytesIO()
-    Image.fromarray(planes[:, :, 0] if planes.shape[2] == 1 else planes).save(content, "PNG")
+    to_pil(pixels[list(shown_bands(len(pixels)))]).save(content, "PNG")
     data, text = base64.b64encode(content.getvalue()).decode(), html.escape(words)
     style = "width:8em;image-rendering:pixelated;display:block"
     picture = f'<img alt="{text}" style="{style}" src="data:image/png;base64,{data}">'

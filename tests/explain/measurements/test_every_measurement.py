@@ -2,15 +2,18 @@
 
 import inspect
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 from toys import subject, toy
 
 from augury.core import registry
 from augury.core.errors import InputError
 from augury.core.options import Spec, bind
 from augury.explain.measurements.measurement import Measured
+from augury.train.models.build import build
 
 NAMES = registry.names("measurement")
 # The smallest that each can be asked for, where its default is more.
@@ -41,6 +44,22 @@ def test_the_smallest_run_gives_values_for_json(name: str) -> None:
         assert table.title and table.rows and all(len(row) == len(table.columns) for row in table.rows)
     for figure in found.figures:
         assert "<" in figure.html
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+@pytest.mark.parametrize("name", NAMES)
+def test_images_of_any_number_of_channels_are_measured(name: str, channels: int) -> None:
+    """Catches a picture that is made for colours alone."""
+    options, data = {**SMALLEST.get(name, {}), **({"augment": "crop"} if name == "embedding" else {})}, toy()
+    pick, statistics = torch.arange(channels) % 3, ((0.0,) * channels, (1.0,) * channels)
+    part = replace(data.test, images=data.test.images[:, pick])
+    data = replace(data, train=part, validation=part, test=part, mean=statistics[0], std=statistics[1])
+    subjects = []
+    for group in ("a", "b") if name in COMPARING else ("a",):
+        network = build("small_cnn", classes=3, channels=channels).eval()
+        subjects.append(replace(subject(group), model=network, mean=statistics[0], std=statistics[1]))
+    found = registry.get("measurement", name)(subjects, data, **asked(name, options))
+    assert isinstance(found, Measured) and json.dumps(found.values, allow_nan=False)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -18,7 +18,7 @@ from augury.core import registry
 from augury.core.errors import InputError, RunError
 from augury.jobs.reproduce.page import cells_of, explained, overview, results_page
 from augury.jobs.reproduce.reproduce import Request, _row, _trained, compare, reproduce, within
-from augury.jobs.reproduce.runs import RunContext, figure_of, planned
+from augury.jobs.reproduce.runs import RunContext, cost_of, figure_of, planned
 from augury.recipes.recipe import Recipe, RecipeRow, load
 from augury.recipes.scales import settings_at
 from augury.train.pools.training import Ended, TrainingJob, TrainingRunner
@@ -174,9 +174,13 @@ def test_within(published: float | None, spread: float | None, ours: float, expe
 
 def test_figures_are_found_where_the_row_says() -> None:
     settings = {"epochs": 4, "refine_epochs": 1}
-    lines = [{"epoch": e, "risk": {"clean": e / 10}} for e in range(1, 6)]
+    lines = [
+        {"epoch": e, "risk": {"clean": e / 10}, "counts": {"images": e}, "seconds": 2.0 * e, "device_seconds": 1.0 * e}
+        for e in range(1, 6)
+    ]
     result = {
         "accuracy": 75.0,
+        "counts": {"images": 5},
         "seconds": {"training": 10.0, "device": 7200.0},
         "networks": [{}, {"accuracy": 60.0}],
         "metrics": lines,
@@ -187,6 +191,9 @@ def test_figures_are_found_where_the_row_says() -> None:
 
     assert at("error") == 25 and at("seconds_per_epoch") == 2 and at("device_hours") == 2 and at("networks/1/accuracy") == 60
     assert at("metrics/stage_one/risk/clean", times=1000) == 400 and at("metrics/last/risk/clean") == 0.5
+    for figure, cost in (("stage_one/accuracy", 4), ("metrics/stage_one/risk/clean", 4), ("metrics/last/risk/clean", 5)):
+        took = cost_of(RecipeRow("a", settings, figure=figure), settings, result)
+        assert (took.counts["images"], took.training) == (cost, 2 * cost), "of before the refinement, what was trained until then"
     assert at("networks/1/accuracy", over="accuracy") == 80 and at("retrieval/map") is None and at("networks/2/accuracy") is None
 
 

@@ -12,6 +12,8 @@ from markupsafe import escape
 from matplotlib import colormaps
 from PIL import Image
 
+from augury.augment.shown import shown_bands
+
 _LARGEST = 192
 
 
@@ -56,7 +58,8 @@ def overlay(image: np.ndarray, found: np.ndarray) -> np.ndarray:
 
 def _row(row: MapRow) -> str:
     cells = "".join(cell_text(row, seen) for seen in row.seen.values())
-    plain = np.broadcast_to(row.image, (3, *row.image.shape[1:])).transpose(1, 2, 0)
+    bands = row.image[list(shown_bands(len(row.image)))]
+    plain = np.broadcast_to(bands, (3, *bands.shape[1:])).transpose(1, 2, 0)
     head = f'<th scope="row">{_picture(plain, row.name)}<span>{escape(row.label)}</span><small>{escape(row.name)}</small></th>'
     return f"<tr>{head}{cells}</tr>"
 

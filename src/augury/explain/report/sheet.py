@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from augury.augment.shown import original_heading, shown_bands
 from augury.core.errors import InputError
 
 # A mid-dark neutral surround, as photographers use: suits light and dark pages, and black, white and grey fills stay visible.
@@ -80,14 +81,9 @@ def sheets(blocks: Sequence[Block]) -> bytes:
     return target.getvalue()
 
 
-def shown_bands(channels: int) -> tuple[int, ...]:
-    """The channels to display: the first of one or two, as grey, or the first three as red, green and blue."""
-    return (0,) if channels < 3 else (0, 1, 2)
-
-
 def _draw(block: Block) -> Image.Image:
     channels = np.shape(block.before)[1] if np.ndim(block.before) == 4 else 3
-    original = {1: "original", 3: "original", 2: "original, channel 1 of 2"}.get(channels, f"original, channels 1-3 of {channels}")
+    original = original_heading(channels)
     columns = [_pictures(block.before, "before"), *(_pictures(draw, f"after[{n}]") for n, draw in enumerate(block.after))]
     rows = len(columns[0])
     if rows == 0 or any(len(column) != rows for column in columns):

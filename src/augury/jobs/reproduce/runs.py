@@ -266,7 +266,7 @@ class Cost:
 
 def cost_of(row: RecipeRow, settings: dict[str, Any], result: dict[str, Any]) -> Cost:
     """What a row's figure took in one training: a figure of before the refinement, only what was trained until then."""
-    if not row.figure.startswith("stage_one/"):
+    if not row.figure.startswith(("stage_one/", "metrics/stage_one/")):
         return Cost(result["counts"], result["seconds"]["training"], result["seconds"]["device"])
     line = _line(result, settings["epochs"])
     return Cost(line["counts"], line["seconds"], line["device_seconds"])
