@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -225,9 +226,15 @@ def test_the_answer_says_what_was_shown(verdict: str, recommended: str, gain: tu
     assert answer(result).startswith(said) and ("12 seeds would settle it" in answer(result)) is (verdict != "better")
 
 
-def test_from_the_command_line_to_a_file_that_can_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "out"
-    run = ["recommend", "digits", "--minutes", "1", "--candidates", "cutout,none", "--epochs", "2", "--output", str(out)]
+def test_from_the_command_line_to_a_file_that_can_be_used(
+    digits: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, data = tmp_path / "out", tmp_path / "data"
+    data.mkdir()
+    for part in ("train", "test"):
+        x = getattr(digits, part).images.numpy().transpose(0, 2, 3, 1)[:, ::2, ::2]
+        np.savez(data / f"{part}.npz", x=x, y=getattr(digits, part).labels.numpy())
+    run = ["recommend", str(data), "--minutes", "1", "--candidates", "cutout,none", "--epochs", "2", "--output", str(out)]
     assert main(run) == 0
     shown = capsys.readouterr()
     assert "candidates race" in shown.err and "policy:" in shown.out
@@ -236,12 +243,13 @@ def test_from_the_command_line_to_a_file_that_can_be_used(tmp_path: Path, capsys
     assert keys <= set(result) and {"mean", "low", "high", "n"} == set(result["gain"])
     assert [row["augment"] for row in result["rows"]] == ["crop+flip", "cutout", "none"]
     assert all({"n", "mean", "interval", "dropped_after", "seconds"} <= set(row) for row in result["rows"])
+    assert len(result["notes"]) == len(set(result["notes"])) > 0, "what is true of both steps is said once"
     policy = out / "recommended.yaml"
     assert yaml.safe_load(policy.read_text())["augment"] == result["recommendation"]["augment"]
     images, labels = torch.zeros(2, 1, 32, 32, dtype=torch.uint8), torch.tensor([0, 1])
     assert len(augury.pipeline(str(policy))(images, labels)[0]) == 2
     page = (out / "report.html").read_text()
-    assert result["answer"].split(".")[0] in page and "The race" in page and "augury train digits" in page
+    assert result["answer"].split(".")[0] in page and "The race" in page and f"augury train {data}" in page
     assert main(run) == 2 and "--resume" in capsys.readouterr().err
     before = (out / "journal.jsonl").read_text()
     run[3] = "1.2"

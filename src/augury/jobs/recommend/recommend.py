@@ -230,7 +230,7 @@ def _result(prepared: Prepared, race: Race, winner: Candidate, compared: dict[st
         "classes": compared.get("classes", []),
         "look": prepared.look.dict(),
         "plan": prepared.plan.dict(),
-        "notes": [*prepared.dataset.notes, *compared["notes"]],
+        "notes": list(dict.fromkeys([*prepared.dataset.notes, *compared["notes"]])),
     }  # fmt: skip
     return result | {"answer": answer(result)}
 
