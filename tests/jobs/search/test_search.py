@@ -295,21 +295,48 @@ def test_the_sentence(verdict: str, difference: float, n: int, said: str) -> Non
 def test_budgets_by_method() -> None:
     dataset = bars()
     tanda = options("tanda", **{**FUNCTIONS, "budget": "20m"})
-    searcher, budget = searcher_of(tanda, space := space_of(tanda, dataset, "cpu"), FAST, {})
+    searcher, budget = searcher_of(tanda, space := space_of(tanda, dataset, "cpu")[0], FAST, {})
     assert budget == Budget(4) and isinstance(searcher, GridSearch) and getattr(space, "seconds", 0) == 300
     points = len(space.candidates())  # type: ignore[attr-defined]
     many = options("tanda", **{**FUNCTIONS, "budget": str(points + 2)})
-    searcher, _ = searcher_of(many, space_of(many, dataset, "cpu"), FAST, {})
+    searcher, _ = searcher_of(many, space_of(many, dataset, "cpu")[0], FAST, {})
     asked = searcher.ask(0, points + 2)
     assert asked[points:] == asked[:2] and len({str(each) for each in asked}) == points
     auto = options("autoaugment", budget="1000")
-    searcher, _ = searcher_of(auto, space_of(auto, dataset, "cpu"), FAST, {})
+    searcher, _ = searcher_of(auto, space_of(auto, dataset, "cpu")[0], FAST, {})
     assert (
         isinstance(searcher, ControllerSearch) and searcher.lr == 3.5e-4 == controller_lr(Budget(5000)) and searcher.moving_average
     )
     assert [policies_kept(auto, n) for n in (1, 4, 11, 20, 500)] == [1, 1, 2, 5, 5]
-    space = space_of(auto, dataset, "cpu")
+    space, _ = space_of(auto, dataset, "cpu")
     assert isinstance(space, AutoAugmentSpace) and space.policies.size == 1760**10
+
+
+BANDS = [  # the published functions of TANDA for colour images that bands do not have
+    ("randaugment", ("color", "contrast"), {}), ("autoaugment", ("contrast", "color"), {"round_size": 3}),
+    ("tanda", ("hue", "contrast", "color"), {"generator_steps": 2, "generator": "mean_field", "length": 2}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "colour", "more"), BANDS)
+def test_images_of_five_bands_are_searched_without_operations_on_colours(
+    method: str, colour: tuple[str, ...], more: dict[str, Any], tmp_path: Path
+) -> None:
+    dataset, folder = bars(24), tmp_path / "data"
+    folder.mkdir()
+    for name, part in (("train", dataset.train), ("test", dataset.test)):
+        np.savez(folder / f"{name}.npz", x=part.images.expand(-1, 5, -1, -1).permute(0, 2, 3, 1).numpy(), y=part.labels.numpy())
+    settings, asked = replace(FAST, data=str(folder)), options(method, **{**more, "seeds": 1})
+    space, notes = space_of(asked, augury.dataset(str(folder)), "cpu")
+    assert space.colour == () and set(colour) == set(notes[0].split(": ")[1].removeprefix("the search leaves out ").split(", "))
+    result = search(settings, asked, tmp_path / "out", quiet=True)
+    assert [row["name"] for row in result["rows"]] == ["random", "found", "trivialaugment(channels=any)"]
+    assert notes[0] in result["notes"] and not any(result["search"][arm]["failed"] for arm in ("random", "found"))
+    flag = "functions" if method == "tanda" else "operations"
+    value = "cifar10" if method == "tanda" else "color,contrast,invert"
+    with pytest.raises(InputError, match=f"--{flag}: .*color.*5 channels; leave them out"):
+        search(settings, options(method, **{**more, flag: value}), tmp_path / "refused", quiet=True)
+    assert not (tmp_path / "refused").exists()
 
 
 REFUSED = [

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from augury.core.options import parse_list
 from augury.jobs.estimate import Before, Work, announce
 from augury.jobs.search.settings import SearchSettings
+from augury.jobs.search.setup import controls_of
 from augury.train.data.dataset import Dataset
 from augury.train.engine.settings import Settings
 from augury.train.pools.opened import Workers
@@ -24,7 +24,7 @@ def announce_search(
     workers: Workers, before: Before | None,
 ) -> Workers:  # fmt: skip
     """Say how long both arms and the final trainings will take; returns who trains the children."""
-    budget, rows = Budget.of(options.budget), 2 + len(parse_list(options.controls, "--controls"))
+    budget, rows = Budget.of(options.budget), 2 + len(controls_of(options))
     done = 0 if resumed is None or not resumed.is_dir() else len(Journal.open(resumed).known)
     children = 0 if budget.children is None else max(0, 2 * budget.children - done)
     works = [

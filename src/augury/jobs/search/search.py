@@ -15,7 +15,7 @@ from torch import Tensor
 from augury.augment.names import read_policy_file
 from augury.augment.policies.file import PolicyFile, write_policy
 from augury.core.errors import InputError
-from augury.core.options import Spec, parse_chain, parse_list
+from augury.core.options import Spec, parse_chain
 from augury.jobs.compare import compare
 from augury.jobs.environment import environment
 from augury.jobs.estimate import Before
@@ -24,7 +24,7 @@ from augury.jobs.search.cost import announce_search, proxied
 from augury.jobs.search.extend import EXTENDABLE, extends, forget_trainings, trained_as
 from augury.jobs.search.report import noise_note, report_page, sentence
 from augury.jobs.search.settings import FINAL_TIMES, SearchSettings
-from augury.jobs.search.setup import random_searcher, searcher_of, space_of
+from augury.jobs.search.setup import controls_for, controls_of, random_searcher, searcher_of, space_of
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically
 from augury.train.engine.metrics import Metric, metric_of
@@ -75,7 +75,8 @@ def search(
     settings = settings.resolved(len(dataset.train.ids)) if settings.batch_size else settings
     final = replace(settings, epochs=options.final_epochs or FINAL_TIMES * settings.epochs)
     device = str(pick_device(settings.device))
-    space = space_of(options, dataset, device)
+    space, left_out = space_of(options, dataset, device)
+    options = replace(options, controls=controls_for(options, dataset))
     child = _checked(settings, options, final, dataset)
     reduced = proxied(dataset, settings, options)
     tpe = _study(options, settings, output, how)
@@ -107,7 +108,7 @@ def search(
     retrained = _retrained(final, options, output, shares, how.workers, quiet)
     result = _result(options, arms, retrained, space, children, metric_of(settings.metric), dataset.validation.labels)
     result["environment"] = environment(device)
-    result["notes"] = list(dataset.notes)
+    result["notes"] = [*dataset.notes, *left_out]
     write_atomically(output / "report.html", report_page(result, final, options, dataset, output).encode())
     directory.finish(result)
     return result
@@ -117,7 +118,7 @@ def _checked(settings: Settings, options: SearchSettings, final: Settings, datas
     """The children's settings; InputError, before anything is written, for settings that cannot be trained."""
     child = replace(settings, model=options.child_model or settings.model)
     prepare(child, dataset)
-    for chain in parse_list(options.controls, "--controls"):
+    for chain in controls_of(options):
         if str(chain) in ARMS:
             raise InputError(f"--controls: {chain} is the search's own row; name other augmentations")
         prepare(replace(final, augment=_after(settings.augment, str(chain))), dataset)
@@ -261,7 +262,7 @@ def _retrained(
 ) -> dict[str, Any]:  # fmt: skip
     """The final comparison, with random search's winner as the reference. shares: of epochs without the policy, by arm."""
     files = {arm: str(Spec(str((output / f"{arm}.yaml").resolve()))) for arm in ("random", "found")}
-    names = [*files.values(), *map(str, parse_list(options.controls, "--controls"))]
+    names = [*files.values(), *map(str, controls_of(options))]
     augment = ",".join(_after(final.augment, name) for name in names)
     folder = output / "retrained"
     found = compare(

@@ -44,11 +44,12 @@ class SearchSettings:
     )
     proxy: Annotated[int, Interval(2)] = flag(4000, "Search", "largest number of training images that children see")
     child_model: str | None = flag(None, "Search", "the children's network", value="NETWORK", unset="that of --model")
-    controls: str = flag(
-        "trivialaugment",
+    controls: str | None = flag(
+        None,
         "Search",
         "augmentations, separated by commas, trained at the end to compare with the two winners",
         value="A,B,...",
+        unset="trivialaugment",
     )
     functions: str | None = flag(
         None,

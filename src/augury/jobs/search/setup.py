@@ -7,6 +7,7 @@ from augury.augment.policies.randaugment import TORCHVISION
 from augury.augment.policies.searched import OPERATIONS, PolicySpace
 from augury.augment.policies.tanda import expanded
 from augury.core.errors import InputError
+from augury.core.grammar import Chain
 from augury.core.options import parse_list
 from augury.jobs.search.settings import SearchSettings
 from augury.train.data.dataset import Dataset
@@ -19,10 +20,37 @@ from augury.train.search.tanda_space import TandaSpace
 
 MINUTES_PER_CANDIDATE = 5
 GRID_POINTS = 30
+COLOURS = (1, 3)  # numbers of channels that every operation takes
 
 
-def space_of(search: SearchSettings, dataset: Dataset, device: str) -> SearchSpace:
-    """The search space. Raises InputError for unknown operations and for fewer than two."""
+def space_of(search: SearchSettings, dataset: Dataset, device: str) -> tuple[SearchSpace, list[str]]:
+    """The search space, and a note where it lacks published operations that the images' channels do not allow.
+
+    Raises InputError for unknown operations, for fewer than two, and for some that were asked for and are not allowed.
+    """
+    space, channels = _space(search, dataset, device), dataset.train.images.shape[1]
+    if channels in COLOURS or not space.colour:
+        return space, []
+    flag = "--functions" if search.method == "tanda" else "--operations"
+    which = f"{', '.join(space.colour)}: for grey images or red, green and blue"
+    if (search.functions if search.method == "tanda" else search.operations) is not None:
+        raise InputError(f"{flag}: {which}, and these have {channels} channels; leave them out")
+    return space.without_colour(), [f"channels: the search leaves out {which}, since these images have {channels} channels"]
+
+
+def controls_for(search: SearchSettings, dataset: Dataset) -> str:
+    """What is trained beside the winners: what was asked for, or TrivialAugment with the operations that the images allow."""
+    plain = dataset.train.images.shape[1] in COLOURS
+    return search.controls or ("trivialaugment" if plain else "trivialaugment(channels=any)")
+
+
+def controls_of(search: SearchSettings) -> list[Chain]:
+    """The chains of settings that `controls_for` has completed."""
+    assert search.controls is not None
+    return parse_list(search.controls, "--controls")
+
+
+def _space(search: SearchSettings, dataset: Dataset, device: str) -> SearchSpace:
     if search.method == "autoaugment":
         return AutoAugmentSpace(PolicySpace(operations=_operations(search, OPERATIONS)))
     if search.method == "randaugment":

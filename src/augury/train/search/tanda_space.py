@@ -1,6 +1,6 @@
 """TANDA as a search: a candidate is a way to train the generator, and its policy is a sample of the generator's sequences."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +19,7 @@ from augury.core.options import Spec
 from augury.core.plan import Space
 from augury.train.data.dataset import Dataset
 from augury.train.search.outcome import Decisions
-from augury.train.search.spaces import Candidate
+from augury.train.search.spaces import Candidate, colour_of
 from augury.train.tanda.adversary import Adversary, Setup, figures
 from augury.train.tanda.discriminator import Dcgan
 
@@ -113,6 +113,14 @@ class TandaSpace:
             return f"random frequencies, most often {self.functions[best]}"
         rest = ", ".join(f"{key} {value:g}" for key, value in decisions.items() if key != "kind")
         return f"{decisions['kind']}{', ' + rest if rest else ''}"
+
+    @property
+    def colour(self) -> tuple[str, ...]:
+        return colour_of(self.space.entries)
+
+    def without_colour(self) -> "TandaSpace":
+        others = zip(self.functions, self.space.entries, strict=True)
+        return replace(self, functions=tuple(function for function, entry in others if not entry.op.rgb))
 
 
 def _bytes(policy: Tanda, functions: tuple[str | Spec, ...]) -> bytes:
