@@ -152,10 +152,12 @@ def keep_randaugment(
     map: Literal["own", "foreign", "constant"] = "own",
     p: float = 1.0,
     every: int = 1,
+    channels: Literal["rgb", "any"] = "rgb",
 ) -> Pipeline:
     """RandAugment with a salient square of the image pasted back; by default half the side (16 of 32).
 
-    version: the operations and ladder, as in randaugment. p: the probability that the square is pasted back.
+    version: the operations and ladder, and channels: for which images, as in randaugment. p: the probability that the square is
+    pasted back.
     """
 
 def keep_random_erasing(

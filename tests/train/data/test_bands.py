@@ -8,6 +8,9 @@ import pytest
 import torch
 from data_files import picture, save
 
+import augury
+from augury.augment.stages.keep import KeepStage
+from augury.augment.stages.plan import PlanStage
 from augury.cli import main
 from augury.core.errors import InputError
 from augury.jobs.recommend.candidates import candidates
@@ -163,6 +166,10 @@ def test_a_network_is_trained_compared_evaluated_and_previewed(tmp_path: Path, c
         err = capsys.readouterr().err
         assert "color and contrast take grey images or red, green and blue, and these have 5 channels" in err
         assert "randaugment(channels=any) leaves such operations out" in err and not (tmp_path / command).exists()
+    assert (
+        main(["diagnose", str(run), "--what", "saliency(images=2),embedding(augment=crop)", "--output", str(tmp_path / "d")]) == 0
+    )
+    capsys.readouterr()
     if importlib.util.find_spec("tifffile") is not None:
         write_tiffs(tmp_path / "images", 5)
         assert main(["predict", str(run), str(tmp_path / "images" / "test")]) == 0
@@ -192,3 +199,20 @@ def test_networks_take_as_many_channels_as_the_data(model: str) -> None:
     if model.startswith("timm") and importlib.util.find_spec("timm") is None:
         pytest.skip("timm is not installed")
     assert build(parse_spec(model, "test"), classes=3, channels=5)(torch.zeros(2, 5, 32, 32)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("strategy", ["adversarial_autoaugment(policies=2{})", "uncertainty(candidates=2{})"])
+def test_strategies_that_draw_operations_do_without_colours_where_asked(
+    strategy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = str(write_arrays(tmp_path / "data", 5, (16, 16)))
+    call = ["train", data, "--epochs", "1", "--quiet", "--output", str(tmp_path / "run"), "--strategy"]
+    assert main([*call, strategy.format("")]) == 2
+    name = strategy.partition("(")[0]
+    assert f"5 channels; {name}(channels=any) leaves such operations out" in capsys.readouterr().err
+    assert main([*call, strategy.format(", channels=any")]) == 0
+
+
+def test_keep_randaugment_does_without_colours_where_asked() -> None:
+    stage = augury.pipeline("keep_randaugment(channels=any)").stages[0]
+    assert isinstance(stage, KeepStage) and isinstance(stage.stages[0], PlanStage) and stage.stages[0].rgb == ()

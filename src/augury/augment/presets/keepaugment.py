@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from augury.augment.names import stages_of
 from augury.augment.policies.autoaugment import PolicyTable
-from augury.augment.policies.randaugment import Version
+from augury.augment.policies.randaugment import Channels, Version
 from augury.augment.saliency.maps import SaliencyKind
 from augury.augment.saliency.regions import Map, Placing
 from augury.augment.stages.keep import KeepStage, cutting
@@ -141,12 +141,15 @@ def keep_randaugment(
     map: Map = "own",
     p: Share = 1.0,
     every: Every = 1,
+    channels: Channels = "rgb",
 ) -> Chain:
     """RandAugment with a salient square of the image pasted back; by default half the side (16 of 32).
 
-    version: the operations and ladder, as in randaugment. p: the probability that the square is pasted back.
+    version: the operations and ladder, and channels: for which images, as in randaugment. p: the probability that the square is
+    pasted back.
     """
-    inner = Spec("randaugment", {"num_ops": num_ops, "magnitude": magnitude, "version": version})
+    further = {} if channels == "rgb" else {"channels": channels}
+    inner = Spec("randaugment", {"num_ops": num_ops, "magnitude": magnitude, "version": version, **further})
     return _kept(inner, tau=tau, saliency=saliency, length=length, candidates=candidates, map=map, p=p, every=every)
 
 

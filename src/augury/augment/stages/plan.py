@@ -42,11 +42,13 @@ class PlanStage:
     The trace holds op, strength and on [B,S], value float32 [B,S,P], box int64 [B,S,4] where regions may be drawn, and
     partner int64 [B,S] where samples are mixed: everything `apply` needs, so that a replay draws nothing.
     records: whether all it does can be written as records that a kernel executes (map operations and blurs cannot).
+    remedy: how operations on red, green and blue are left out, for the refusal of images that have none.
     """
 
     name: str
     policy: Policy
     intensive: bool = True
+    remedy: str | None = field(default=None, repr=False, compare=False)
     forms: frozenset[str] = field(init=False)
     contents: frozenset[Content] = field(init=False, repr=False)
     space: Space = field(init=False, repr=False)
@@ -152,10 +154,10 @@ class PlanStage:
         if not self.rgb or channels in (1, 3):
             return
         policy = "randaugment" if self.name not in WITHOUT_RGB else self.name
-        remedy = f"{policy}(channels=any) leaves such operations out" if self.rgb != (self.name,) else "leave it out"
+        leaving = f"{policy}(channels=any) leaves such operations out" if self.rgb != (self.name,) else "leave it out"
         raise InputError(
             f"{self.name}: {' and '.join(self.rgb)} {'takes' if len(self.rgb) == 1 else 'take'} grey images or red, green and "
-            f"blue, and these have {channels} channels; {remedy}"
+            f"blue, and these have {channels} channels; {self.remedy or leaving}"
         )
 
     def follow(self, followed: Followed, trace: Trace) -> Followed:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from augury.augment.policies.controller import Learner, z_scores
 from augury.augment.policies.file import PolicyFile, write_policy
 from augury.augment.policies.ladders import ladder
-from augury.augment.policies.searched import PolicySpace
+from augury.augment.policies.randaugment import Channels
+from augury.augment.policies.searched import OPERATIONS, PolicySpace
 from augury.augment.stages.plan import PlanStage
 from augury.core.devices import constant
 from augury.core.errors import InputError
@@ -26,6 +27,7 @@ from augury.core.targets import Targets
 from augury.train.strategies.strategy import Seen, Step, Strategy, Views
 
 Kind = Literal["learned", "random", "fixed"]
+REMEDY = "adversarial_autoaugment(channels=any) leaves such operations out"
 
 
 @dataclass
@@ -84,7 +86,7 @@ class AdversarialAutoAugment(Strategy):
     def __post_init__(self) -> None:
         if self.policy != "fixed":
             self.current = tuple(Current(self.searched) for _ in range(self.policies))
-            self.stages = tuple(PlanStage(f"adversarial{number}", each) for number, each in enumerate(self.current))
+            self.stages = tuple(PlanStage(f"adversarial{k}", each, remedy=REMEDY) for k, each in enumerate(self.current))
         else:
             self.stages = (None,) * self.policies
         self.seen = tuple(Seen(f"policy {number + 1}", 0 if self.share_base else number, number) for number in range(self.policies))
@@ -215,6 +217,7 @@ def adversarial_autoaugment(
     lr: Annotated[float, Interval(0, 1)] = 3.5e-4,
     entropy: Annotated[float, Interval(0)] = 1e-5,
     fill: Annotated[int, Interval(0, 255)] = 128,
+    channels: Channels = "rgb",
 ) -> Strategy:
     """Every step uses each image once per policy; the policies come from an LSTM controller that is rewarded for high loss.
 
@@ -227,7 +230,8 @@ def adversarial_autoaugment(
 
     fill: the grey level with which shears, shifts, rotations and Cutout inside a policy fill. The paper refers to AutoAugment,
     whose code fills with 128 for photographs and with the data's mean colour for CIFAR (within 14 levels of 128 for CIFAR-10);
-    a public re-implementation fills with black (0).
+    a public re-implementation fills with black (0). With channels=any, operations on red, green and blue (color, contrast) are
+    left out, so that images may have up to 16 channels.
 
     A run saves policies.yaml: all epochs' policies as a schedule that `--augment policies.yaml` replays (policy transfer).
     Raises InputError for a single learned policy, whose reward would always be 0.
@@ -236,5 +240,6 @@ def adversarial_autoaugment(
         raise InputError("--strategy adversarial_autoaugment: policies=1 has no reward to learn from; use 2 or policy=random")
     magnitudes = ladder("adversarial")
     magnitudes = replace(magnitudes, fill=fill)
-    searched = PolicySpace(magnitudes=magnitudes, sub_policies=sub_policies, probabilities=False)
+    operations = tuple(name for name in OPERATIONS if channels == "rgb" or not magnitudes.entry(name).op.rgb)
+    searched = PolicySpace(operations, magnitudes, sub_policies, probabilities=False)
     return AdversarialAutoAugment(policies, policy, share_base, searched, lr, entropy)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from augury.augment.policies.fixed import UniformPolicy
 from augury.augment.policies.ladders import ladder
+from augury.augment.policies.randaugment import Channels, space_for
 from augury.augment.policies.searched import OPERATIONS
 from augury.augment.saliency.gradient import evaluating
 from augury.augment.stages.plan import PlanStage
@@ -16,12 +17,13 @@ from augury.core.devices import augments
 from augury.core.errors import InputError
 from augury.core.noise import Noise
 from augury.core.options import Interval
-from augury.core.plan import Space, SpaceEntry
+from augury.core.plan import SpaceEntry
 from augury.core.registry import register
 from augury.core.stage import Stage
 from augury.core.targets import Targets
 from augury.train.strategies.strategy import Seen, Step, Strategy, Views
 
+REMEDY = "uncertainty(channels=any) leaves such operations out"
 LEVELS = tuple(k / 1000 for k in range(1001))
 
 
@@ -96,7 +98,7 @@ def chosen(scores: Tensor, selected: int, select: str, noise: Noise) -> Tensor:
     return passed.sum(2).clamp(max=scores.shape[1] - 1)
 
 
-def candidates_stage(length: int) -> PlanStage:
+def candidates_stage(length: int, channels: Channels = "rgb") -> PlanStage:
     """`length` operations per image, drawn uniformly out of 16 with replacement, each at a level uniform over 0, 0.001 .. 1.
 
     Each fires with probability one half, as with a probability drawn from [0, 1) for each. Mixup replaces SamplePairing;
@@ -107,7 +109,8 @@ def candidates_stage(length: int) -> PlanStage:
 
     levels = ladder("adversarial")
     entries = [levels.entry(name) for name in OPERATIONS if name != "sample_pairing"]
-    return PlanStage("uncertainty", UniformPolicy(Space((*entries, SpaceEntry(op("mixup")))), length, LEVELS, p=0.5))
+    space = space_for(channels, (*entries, SpaceEntry(op("mixup"))))
+    return PlanStage("uncertainty", UniformPolicy(space, length, LEVELS, p=0.5), remedy=REMEDY)
 
 
 @register("strategy", "uncertainty", source="Wu et al. 2020 (arXiv:2005.00695), section 5 and algorithm 1")
@@ -117,15 +120,17 @@ def uncertainty(
     selected: Annotated[int, Interval(1, 64)] = 1,
     length: Annotated[int, Interval(0, 8)] = 2,
     select: Literal["topk", "proportional"] = "proportional",
+    channels: Channels = "rgb",
 ) -> Strategy:
     """Draws `candidates` augmentations of every image, scores them without gradients, trains on `selected` of them.
 
     Each candidate is the training's augmentation with `length` random operations inserted before `normalize` (0: the
     augmentation alone). Scores are cross-entropies of the network in evaluation mode. proportional draws in proportion to
     the loss, with replacement, as in the released code; topk keeps the highest, as in the paper's text, and was worse than
-    no selection in every measurement. If selected = candidates, all are trained on and nothing is scored. Raises InputError
-    if selected is above candidates.
+    no selection in every measurement. If selected = candidates, all are trained on and nothing is scored. With channels=any,
+    operations on red, green and blue (color, contrast) are left out, so that images may have up to 16 channels. Raises
+    InputError if selected is above candidates.
     """
     if selected > candidates:
         raise InputError(f"--strategy uncertainty: selected={selected} must be at most candidates={candidates}")
-    return Uncertainty(candidates, selected, select, (candidates_stage(length),) if length else ())
+    return Uncertainty(candidates, selected, select, (candidates_stage(length, channels),) if length else ())
