@@ -69,6 +69,16 @@ def test_rows_of_another_precision_are_named_and_compared_with_their_own_kind_al
         )
 
 
+def test_a_row_in_two_precisions_is_compared_in_the_one_that_the_other_has() -> None:
+    half = {**result(row("standard", [80.0, 81.0, 82.0]), row("cutout", [82.0, 83.0, 84.0])), "precision": "bfloat16"}
+    single = {**result(row("cutout", [70.0, 71.0, 72.0]), row("keep-cutout", [71.0, 72.1, 73.2])), "precision": "float32"}
+    for ordered in ([half, single], [single, half]):
+        assert own_rows(ordered)["cutout"]["by_seed"] == {0: 82.0, 1: 83.0, 2: 84.0}
+        page = "\n".join(head(ordered))
+        assert "`keep-cutout` against `cutout` +1.10 (+0.85 to +1.35), n = 3, both in float32, published +0.50, the sign" in page
+        assert "| 2 | cutout | 83.00 ± 2.48 | 3 | +2.00 to standard |" in page and "| 3 | keep-cutout (float32) | 72.10" in page
+
+
 def test_a_row_is_there_in_the_precision_with_more_seeds_of_all_files() -> None:
     half = [{**result(row("standard", [80.0, 81.0]), seeds=seeds), "precision": "bfloat16"} for seeds in ((0, 1), (2, 3))]
     single = {**result(row("standard", [10.0, 11.0, 12.0])), "precision": "float32"}

@@ -114,13 +114,15 @@ def _seen(paper: Paper, rows: Rows) -> str:
 
 
 def _said(claim: Claim, rows: Rows) -> str:
-    row, other = rows[claim.row], rows[claim.against]
+    shown = rows[claim.row], rows[claim.against]
+    row, other = _alike(*shown)
     found = difference(row, other)
     if found is None:
         return f"`{claim.row}` and `{claim.against}` share no seed of one precision"
     mean, low, high, count = found
     published = _published(claim)
     words = f"`{claim.row}` against `{claim.against}` {mean:+.2f}{between(low, high)}, n = {count}"
+    words += "" if (row, other) == shown else f", both in {row['precision']}"
     words += "" if published is None else f", published {published:+.2f}"
     if low is None or high is None or low <= 0 <= high:
         return f"{words}, no difference shown"
@@ -140,6 +142,12 @@ def difference(row: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[float,
     found = compare_rows(pairs)[1]
     assert found.difference is not None
     return found.difference, found.difference_low, found.difference_high, len(seeds)
+
+
+def _alike(row: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The two rows as they were trained in one precision, if there is one, that in which the table has them first."""
+    rows, others = ({each.get("precision"): each for each in (one, *one.get("also", {}).values())} for one in (row, other))
+    return next(((rows[precision], others[precision]) for precision in rows if precision in others), (row, other))
 
 
 def between(low: float | None, high: float | None) -> str:

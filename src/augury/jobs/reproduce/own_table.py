@@ -39,7 +39,7 @@ def own_rows(results: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """The measured rows of our own recipes by their ids, from all files; the values of a row by their seeds.
 
     Only what was trained as the recipes have it: rows of short and smoke scale are not the table's. A row that was trained in
-    two precisions is there in the one that `standard` was trained in with more seeds.
+    two precisions is there in the one that `standard` was trained in with more seeds; the others, by their names, are its `also`.
     """
     own = [one for one in results if str(one.get("recipe", "")).startswith(PREFIX) and one["scale"] == "full"]
     every = [
@@ -57,13 +57,17 @@ def own_rows(results: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _add(found: dict[str, dict[str, Any]], row: Mapping[str, Any], first: int) -> None:
-    one = found.setdefault(row["id"], {**row, "by_seed": {}, "device_by_seed": {}})
+    one = found.setdefault(row["id"], _empty(row))
     if one["precision"] != row["precision"]:
-        return
+        one = one["also"].setdefault(row["precision"], _empty(row))
     for number, value in enumerate(row["values"]):
         one["by_seed"][first + number] = value
         if number < len(row.get("seconds_device", ())):
             one["device_by_seed"][first + number] = row["seconds_device"][number]
+
+
+def _empty(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "by_seed": {}, "device_by_seed": {}, "also": {}}
 
 
 def head(results: Iterable[Mapping[str, Any]]) -> list[str]:
