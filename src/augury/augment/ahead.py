@@ -72,6 +72,8 @@ class Ahead:
             drawn = self._drawn = on_one_thread(self._draw, images, seed, number)
         count = images.shape[0]
         first, targets = (number - drawn.first) * count, batch.targets
+        if not drawn.traces:
+            return None
         if drawn.made is None:
             return self._replayed(batch, out, drawn.traces, slice(first, first + count))
         if out is not None:
@@ -81,15 +83,13 @@ class Ahead:
             targets = targets.mix(partner, weight)
         return drawn.made.run(images, self._buffers, out, first), targets
 
-    def _replayed(
-        self, batch: Batch, out: Tensor | None, traces: Sequence[Trace], rows: slice
-    ) -> tuple[Tensor, Targets | None] | None:  # fmt: skip
+    def _replayed(self, batch: Batch, out: Tensor | None, traces: Sequence[Trace], rows: slice) -> tuple[Tensor, Targets | None]:
         """Stage by stage, with a call's rows of their traces."""
         flow = Flow(batch, self._output, self._buffers, out)
-        for stage, trace in zip(self._stages, traces, strict=False):
+        for stage, trace in zip(self._stages, traces, strict=True):
             flow.add(stage, {name: part[rows] for name, part in trace.items()}, drawn=True)
-        done = flow.finish() if traces else None
-        return None if done is None else (done.images, done.targets)
+        done = flow.finish()
+        return done.images, done.targets
 
     def _draw(self, images: Tensor, seed: int, first: int) -> _Drawn:
         """What some calls draw; nothing if a stage is neither of a policy nor a normalisation."""
@@ -123,4 +123,4 @@ def _holds(drawn: _Drawn, seed: int, images: Tensor, number: int) -> bool:
 
 
 def _calls(shape: torch.Size) -> int:
-    return min(CALLS, ROWS // max(1, shape[0]))
+    return min(CALLS, ROWS // shape[0])

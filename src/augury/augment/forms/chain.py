@@ -88,7 +88,7 @@ class Prepared:
     finish: Finish
 
     def run(self, images: Tensor, buffers: Buffers, out: Tensor | None = None, first: int = 0) -> Tensor:
-        """The images by the records, a row for each, from the record `first` on; images in between are not read."""
+        """The images by the records from `first` on, one for each image."""
         source, finish, passes = images.contiguous(), self.finish, self.passes
         count, read, result = source.shape[0], source.numpy(), out
         if result is None or (self.joint and result.data_ptr() == source.data_ptr()):  # others still read what it would write over

@@ -25,8 +25,8 @@ BLOCK = 4096  # levels that pass through several loops while they are in the nea
 
 @jit
 def pixels(images, out, size, form, matrix, bilinear, fill, recipe, value, degenerate, factor, base, start, stop):
-    """Rows start..stop of uint8 [B,C,H,W] through the warps, tables and blends of all their slots, into `out`. Row i's records are
-    those at base + i."""
+    """Rows start..stop of uint8 [B,C,H,W] through the warps, tables and blends of all their slots, into `out`. The records of a row
+    are those at base + row."""
     _, channels, height, width = images.shape
     buffers = np.empty((2, channels, height, width), np.uint8)
     lut = np.empty(256, np.uint8)
