@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
+from augury.augment.shown import original_heading
 from augury.core.errors import InputError
-from augury.explain.report.sheet import Block, sheet, sheets
+from augury.explain.report.sheet import Block, _wrap, sheet, sheets
 
 
 def opened(png: bytes) -> np.ndarray:
@@ -79,8 +80,10 @@ def test_of_other_channels_the_first_are_shown(channels: int) -> None:
     made = np.random.default_rng(0).integers(0, 256, (2, channels, 96, 96), dtype=np.uint8)
     shown = made[:, :1] if channels == 2 else made[:, :3]
     one, other = opened(sheet(made, [made])), opened(sheet(shown, [shown]))
-    head = 60  # what stands above the pictures differs
-    assert one.shape == other.shape and (one[head:] == other[head:]).all() and one[head:].std() > 20
+    head = len(other) - 2 * 96 - 30  # what stands above the pictures differs: the heading has two lines
+    more = len(one) - len(other)
+    assert more > 0 and (one[head + more :] == other[head:]).all() and one[head:].std() > 20
+    assert " ".join(_wrap(original_heading(channels), 96, most=2)) == original_heading(channels), "nothing is cut"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +106,5 @@ def test_what_does_not_fit_is_refused(
 
 def test_the_name_of_a_file_is_whole_under_a_small_picture() -> None:
     # Catches a path that is cut at the width of its picture, so that nobody could find the file.
-    from augury.explain.report.sheet import _wrap
-
     lines = _wrap("id 1600, train/cardboard/00160-of-12.png, seen as plastic, loss 8.46", 96)
     assert "".join(lines).replace(" ", "") == "id1600,train/cardboard/00160-of-12.png,seenasplastic,loss8.46"

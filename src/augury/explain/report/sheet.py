@@ -95,7 +95,9 @@ def _draw(block: Block) -> Image.Image:
     tall = max(picture.height for column in columns for picture in column)
     lines = [[_wrap(text, wide) for text in column] for column in texts]
     below = [max(len(column[row]) for column in lines) * _LINE for row in range(rows)]
-    head = (_TITLE_SIZE + 16 if block.title else 0) + _LINE + 6
+    headings = [_wrap(text, wide, most=2) for text in (original, *block.headings)[: len(columns)]]
+    high = max(map(len, headings))  # lines of the tallest heading
+    head = (_TITLE_SIZE + 16 if block.title else 0) + high * _LINE + 6
     width = 2 * _MARGIN + len(columns) * wide + (len(columns) - 1) * _GAP + _GAP
     canvas = Image.new("RGB", (width, head + sum(tall + extra + _GAP for extra in below) + 2 * _MARGIN), _GROUND)
     pen = ImageDraw.Draw(canvas)
@@ -104,8 +106,8 @@ def _draw(block: Block) -> Image.Image:
     for number, column in enumerate(columns):
         # A wider gap separates the original from its draws.
         left = _MARGIN + number * (wide + _GAP) + (_GAP if number else 0)
-        heading = (original, *block.headings)[number] if number <= len(block.headings) else ""
-        pen.text((left, _MARGIN + head - _LINE - 8), _cut(heading, wide, _TEXT_SIZE), _MUTED, _font(_TEXT_SIZE))
+        for place, line in enumerate(headings[number] if number < len(headings) else ()):
+            pen.text((left, _MARGIN + head - 8 + (place - high) * _LINE), line, _MUTED, _font(_TEXT_SIZE))
         top = _MARGIN + head
         for row, picture in enumerate(column):
             canvas.paste(picture, (left, top))
