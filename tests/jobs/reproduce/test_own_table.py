@@ -54,18 +54,20 @@ def test_a_second_file_adds_seeds_and_other_scales_add_nothing() -> None:
 def test_rows_of_another_precision_are_named_and_compared_with_their_own_kind_alone() -> None:
     half = {**result(row("standard", [80.0, 81.0, 82.0]), row("cutout", [82.0, 83.0, 84.0])), "precision": "bfloat16"}
     single = result(
-        row("standard", [10.0], 3000.0), row("mixup", [80.0, 81.0, 82.0], 3000.0), row("mixup-refined", [81.0, 82.1, 83.2], 3000.0)
-    )
+        row("standard", [79.0, 80.1], 3000.0), row("mixup", [80.0, 81.0, 82.0], 3000.0),
+        row("mixup-refined", [81.0, 82.1, 83.2], 3000.0),
+    )  # fmt: skip
     several = [{**single, "precision": "float32"}, half]
     for ordered in (several, several[::-1]):
         rows = own_rows(ordered)
         assert rows["standard"]["by_seed"] == {0: 80.0, 1: 81.0, 2: 82.0}
         page = "\n".join(head(ordered))
-        assert "| 3 | mixup (float32) | 81.00 ± 2.48 | 3 |  | 0.80 | 50 |" in page
+        assert "| 3 | mixup (float32) | 81.00 ± 2.48 | 3 | +0.95 (+0.31 to +1.59) to standard (float32) | 0.80 | 50 |" in page
         assert "`mixup-refined` against `mixup` +1.10" in page
         assert "mixup" not in str(picture(ordered))
         assert card_sentences(ordered)["op/mixup"].endswith(
-            ": mixup (float32) 81.00 %, n = 3; mixup-refined (float32) 82.10 %, n = 3."
+            ": mixup (float32) 81.00 %, +0.95 (+0.31 to +1.59) to standard (float32), n = 3; "
+            "mixup-refined (float32) 82.10 %, +2.00 to standard (float32), n = 3."
         )
 
 
@@ -83,6 +85,13 @@ def test_a_row_is_there_in_the_precision_with_more_seeds_of_all_files() -> None:
     half = [{**result(row("standard", [80.0, 81.0]), seeds=seeds), "precision": "bfloat16"} for seeds in ((0, 1), (2, 3))]
     single = {**result(row("standard", [10.0, 11.0, 12.0])), "precision": "float32"}
     assert own_rows([half[0], single, half[1]])["standard"]["by_seed"] == {0: 80.0, 1: 81.0, 2: 80.0, 3: 81.0}
+
+
+def test_of_two_precisions_with_as_many_seeds_that_with_more_rows_is_there() -> None:
+    half = {**result(row("standard", [80.0, 81.0])), "precision": "bfloat16"}
+    single = {**result(row("standard", [10.0, 11.0]), row("cutout", [12.0])), "precision": "float32"}
+    assert own_rows([half, single]) == own_rows([single, half])
+    assert own_rows([half, single])["standard"]["precision"] == "float32"
 
 
 def test_a_row_knows_the_precision_that_it_was_computed_in() -> None:

@@ -39,17 +39,19 @@ def own_rows(results: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """The measured rows of our own recipes by their ids, from all files; the values of a row by their seeds.
 
     Only what was trained as the recipes have it: rows of short and smoke scale are not the table's. A row that was trained in
-    two precisions is there in the one that `standard` was trained in with more seeds; the others, by their names, are its `also`.
+    two precisions is there in the one that `standard` was trained in with more seeds, of equals that with more rows; the others, by
+    their names, are its `also`.
     """
     own = [one for one in results if str(one.get("recipe", "")).startswith(PREFIX) and one["scale"] == "full"]
     every = [
         ({**row, "precision": row.get("precision", one.get("precision"))}, one["seeds"][0])
         for one in own for row in one["rows"] if row["status"] == "measured"
     ]  # fmt: skip
-    seeds: Counter[str | None] = Counter()
+    seeds, ids = Counter[str | None](), Counter[str | None]()
     for row, _ in every:
         seeds[row["precision"]] += len(row["values"]) if row["id"] == FIRST else 0
-    first = max(seeds, key=lambda precision: seeds[precision], default=None)
+        ids[row["precision"]] += 1
+    first = max(ids, key=lambda precision: (seeds[precision], ids[precision]), default=None)
     found: dict[str, dict[str, Any]] = {}
     for row, seed in sorted(every, key=lambda pair: pair[0]["precision"] != first):
         _add(found, row, seed)
@@ -155,8 +157,12 @@ def _named(name: str, rows: Rows) -> str:
 
 
 def _difference(found: Mapping[str, Any], name: str, rows: Rows) -> str:
-    made = difference(found, rows[name]) if name in rows else None
-    return "" if made is None else f"{made[0]:+.2f}{between(made[1], made[2])} to {name}"
+    """The difference to a row as it was trained in the same precision, which is said where the table has it in another."""
+    shown = rows.get(name)
+    other = shown if shown is None or shown["precision"] == found["precision"] else shown["also"].get(found["precision"])
+    made = None if other is None else difference(found, other)
+    where = "" if other is shown else f" ({found['precision']})"
+    return "" if made is None else f"{made[0]:+.2f}{between(made[1], made[2])} to {name}{where}"
 
 
 def _mean(row: Mapping[str, Any]) -> tuple[float, float | None]:
