@@ -31,9 +31,9 @@ def space_of(search: SearchSettings, dataset: Dataset, device: str) -> tuple[Sea
     space, channels = _space(search, dataset, device), dataset.train.images.shape[1]
     if channels in COLOURS or not space.colour:
         return space, []
-    flag = "--functions" if search.method == "tanda" else "--operations"
-    which = f"{', '.join(space.colour)}: for grey images or red, green and blue"
-    if (search.functions if search.method == "tanda" else search.operations) is not None:
+    tanda, which = search.method == "tanda", f"{', '.join(space.colour)}: for grey images or red, green and blue"
+    flag, asked = ("--functions", search.functions) if tanda else ("--operations", search.operations)
+    if asked is not None:
         raise InputError(f"{flag}: {which}, and these have {channels} channels; leave them out")
     return space.without_colour(), [f"channels: the search leaves out {which}, since these images have {channels} channels"]
 
