@@ -30,6 +30,24 @@ def test_freed_memory_is_handed_out_again() -> None:
     assert int(printed(FAULTS)) < 200
 
 
+def test_an_older_library_gets_the_highest_threshold_that_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """glibc before 2.35 refuses one above 32 MB for mmap, and would keep 128 KB: every map of a network would be new pages."""
+    taken: dict[int, int] = {}
+
+    class Older:
+        @staticmethod
+        def mallopt(parameter: int, value: int) -> int:
+            if parameter == -3 and value > 32 << 20:
+                return 0
+            taken[parameter] = value
+            return 1
+
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "1")
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: Older)
+    memory.prepare_for_training()
+    assert taken == {-1: 1 << 30, -3: 32 << 20}
+
+
 HUGE = """
 from augury.core.memory import prepare_for_training
 import torch

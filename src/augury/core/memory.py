@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt's numbers for them
+_MOST, _MOST_BEFORE_2_35 = 1 << 30, 32 << 20  # bytes; older versions of glibc refuse a higher threshold for mmap
 
 
 def prepare_for_training() -> None:
@@ -20,8 +21,10 @@ def prepare_for_training() -> None:
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     with contextlib.suppress(OSError, AttributeError, TypeError):
         adjust = ctypes.CDLL(None).mallopt
-        for parameter in (_TRIM_THRESHOLD, _MMAP_THRESHOLD):
-            adjust(parameter, 1 << 30)
+        adjust(_TRIM_THRESHOLD, _MOST)
+        # A refused threshold would stay at 128 KB, since the other one stops glibc from raising it by itself.
+        if not adjust(_MMAP_THRESHOLD, _MOST):
+            adjust(_MMAP_THRESHOLD, _MOST_BEFORE_2_35)
 
 
 def release_freed_memory() -> None:
