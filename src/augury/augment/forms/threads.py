@@ -36,12 +36,11 @@ def in_parts(kernel: Callable[[int, int], object], count: int, row_bytes: int) -
         kernel(0, count)
         return
     pieces = min(count, threads * PIECES_PER_THREAD, max(2 * threads, count * row_bytes // SMALLEST_PIECE_BYTES))
-    ends = [count * k // pieces for k in range(pieces + 1)]
-    number = itertools.count()
+    ends, number = _ends(count, threads, pieces), itertools.count()
 
     def work() -> int:
         done = 0
-        while (k := next(number)) < pieces:
+        while (k := next(number)) < len(ends) - 1:
             kernel(ends[k], ends[k + 1])
             done += 1
         return done
@@ -55,7 +54,16 @@ def in_parts(kernel: Callable[[int, int], object], count: int, row_bytes: int) -
         for other in others:
             if not other.cancel():
                 other.result()
-    helpers.met(helped=done < pieces and share > LEAST_SHARE)
+    helpers.met(helped=done < len(ends) - 1 and share > LEAST_SHARE)
+
+
+def _ends(count: int, threads: int, pieces: int) -> list[int]:
+    """Where pieces end, from 0 on: each is a share of what is left, down to half of what `pieces` equal ones would be, so that the
+    last ones are small and threads end together."""
+    ends, smallest = [0], max(1, count // (2 * pieces))
+    while ends[-1] < count:
+        ends.append(min(count, ends[-1] + max(smallest, (count - ends[-1]) // (2 * threads))))
+    return ends
 
 
 class _Helpers:
