@@ -56,17 +56,19 @@ class Space:
     """The operations to choose from, in order; an operation may occur several times with different laws.
 
     distinct: every operation once, with the indices of its entries. parameters, uniforms: the largest number of parameters
-    and of uniform numbers that any operation has.
+    and of uniform numbers that any operation has. rgb: the names of those that take grey images or red, green and blue alone.
     """
 
     entries: tuple[SpaceEntry, ...]
     distinct: tuple[tuple[Op, tuple[int, ...]], ...] = field(init=False, repr=False, compare=False)
     parameters: int = field(init=False, repr=False, compare=False)
     uniforms: int = field(init=False, repr=False, compare=False)
+    rgb: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", max((len(e.op.parameters) for e in self.entries), default=0))
         object.__setattr__(self, "uniforms", max((e.op.uniforms for e in self.entries), default=0))
+        object.__setattr__(self, "rgb", tuple(dict.fromkeys(e.op.name for e in self.entries if e.op.rgb)))
         found: dict[int, list[int]] = {}
         for index, entry in enumerate(self.entries):
             found.setdefault(id(entry.op), []).append(index)

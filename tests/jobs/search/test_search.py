@@ -328,7 +328,7 @@ def test_images_of_five_bands_are_searched_without_operations_on_colours(
         np.savez(folder / f"{name}.npz", x=part.images.expand(-1, 5, -1, -1).permute(0, 2, 3, 1).numpy(), y=part.labels.numpy())
     settings, asked = replace(FAST, data=str(folder)), options(method, **{**more, "seeds": 1})
     space, notes = space_of(asked, augury.dataset(str(folder)), "cpu")
-    assert space.colour == () and set(colour) == set(notes[0].split(": ")[1].removeprefix("the search leaves out ").split(", "))
+    assert space.rgb == () and set(colour) == set(notes[0].split(": ")[1].removeprefix("the search leaves out ").split(", "))
     result = search(settings, asked, tmp_path / "out", quiet=True)
     assert [row["name"] for row in result["rows"]] == ["random", "found", "trivialaugment(channels=any)"]
     assert notes[0] in result["notes"] and not any(result["search"][arm]["failed"] for arm in ("random", "found"))

@@ -215,4 +215,4 @@ def test_strategies_that_draw_operations_do_without_colours_where_asked(
 
 def test_keep_randaugment_does_without_colours_where_asked() -> None:
     stage = augury.pipeline("keep_randaugment(channels=any)").stages[0]
-    assert isinstance(stage, KeepStage) and isinstance(stage.stages[0], PlanStage) and stage.stages[0].rgb == ()
+    assert isinstance(stage, KeepStage) and isinstance(stage.stages[0], PlanStage) and stage.stages[0].space.rgb == ()

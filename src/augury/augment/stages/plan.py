@@ -53,7 +53,6 @@ class PlanStage:
     contents: frozenset[Content] = field(init=False, repr=False)
     space: Space = field(init=False, repr=False)
     _wanted: frozenset[str] = field(init=False, repr=False, compare=False)  # `box`, `partner`: what a trace must hold
-    rgb: tuple[str, ...] = field(init=False, repr=False, compare=False)  # its operations that take 1 or 3 channels alone
     numbers: Numbers = field(init=False, repr=False, compare=False)
     records: bool = field(init=False, repr=False, compare=False)
     mixes_labels: bool = field(init=False, repr=False, compare=False)
@@ -66,7 +65,6 @@ class PlanStage:
         wanted = ({"box"} if "region" in self.forms else set()) | (self.needs & {"partner"})
         object.__setattr__(self, "_wanted", frozenset(wanted))
         object.__setattr__(self, "numbers", Numbers.of(space))
-        object.__setattr__(self, "rgb", tuple(dict.fromkeys(e.op.name for e in space.entries if e.op.rgb)))
         object.__setattr__(self, "records", all(_has_record(entry.op) for entry in space.entries))
         object.__setattr__(self, "mixes_labels", any(entry.op.mixes_labels for entry in space.entries))
 
@@ -150,13 +148,13 @@ class PlanStage:
 
     def check_channels(self, batch: Batch) -> None:
         """Raises InputError naming the operations that do not take images of so many channels."""
-        channels = batch.images.shape[1]
-        if not self.rgb or channels in (1, 3):
+        channels, rgb = batch.images.shape[1], self.space.rgb
+        if not rgb or channels in (1, 3):
             return
         policy = "randaugment" if self.name not in WITHOUT_RGB else self.name
-        leaving = f"{policy}(channels=any) leaves such operations out" if self.rgb != (self.name,) else "leave it out"
+        leaving = f"{policy}(channels=any) leaves such operations out" if rgb != (self.name,) else "leave it out"
         raise InputError(
-            f"{self.name}: {' and '.join(self.rgb)} {'takes' if len(self.rgb) == 1 else 'take'} grey images or red, green and "
+            f"{self.name}: {' and '.join(rgb)} {'takes' if len(rgb) == 1 else 'take'} grey images or red, green and "
             f"blue, and these have {channels} channels; {self.remedy or leaving}"
         )
 

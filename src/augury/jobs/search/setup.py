@@ -29,13 +29,13 @@ def space_of(search: SearchSettings, dataset: Dataset, device: str) -> tuple[Sea
     Raises InputError for unknown operations, for fewer than two, and for some that were asked for and are not allowed.
     """
     space, channels = _space(search, dataset, device), dataset.train.images.shape[1]
-    if channels in COLOURS or not space.colour:
+    if channels in COLOURS or not space.rgb:
         return space, []
-    tanda, which = search.method == "tanda", f"{', '.join(space.colour)}: for grey images or red, green and blue"
+    tanda, which = search.method == "tanda", f"{', '.join(space.rgb)}: for grey images or red, green and blue"
     flag, asked = ("--functions", search.functions) if tanda else ("--operations", search.operations)
     if asked is not None:
         raise InputError(f"{flag}: {which}, and these have {channels} channels; leave them out")
-    return space.without_colour(), [f"channels: the search leaves out {which}, since these images have {channels} channels"]
+    return space.without_rgb(), [f"channels: the search leaves out {which}, since these images have {channels} channels"]
 
 
 def controls_for(search: SearchSettings, dataset: Dataset) -> str:

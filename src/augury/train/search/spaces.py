@@ -1,6 +1,6 @@
 """Search spaces: decisions (plain JSON values), the policies they describe, and how random search draws them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Protocol
@@ -11,7 +11,7 @@ from augury.augment.policies.randaugment import TORCHVISION
 from augury.augment.policies.searched import PolicySpace, entry_of
 from augury.core.errors import InputError
 from augury.core.noise import Noise
-from augury.core.plan import SpaceEntry
+from augury.core.plan import Space
 from augury.train.data.dataset import Dataset
 from augury.train.search.outcome import Decisions
 
@@ -33,20 +33,15 @@ class Candidate:
 
 class SearchSpace(Protocol):
     """`uniform` draws the decisions of random search for the child of that number (noise of one row). `candidate` turns
-    decisions into a policy, for which it may train something on the data. `words` describes decisions in one line. `colour` names
-    the operations that take grey images or red, green and blue alone, and `without_colour` is the space of the others."""
+    decisions into a policy, for which it may train something on the data. `words` describes decisions in one line. `rgb` names the
+    operations that take grey images or red, green and blue alone, and `without_rgb` is the space of the others."""
 
     def uniform(self, noise: Noise, number: int) -> Decisions: ...
     def candidate(self, decisions: Decisions, dataset: Dataset, seed: int) -> Candidate: ...
     def words(self, decisions: Decisions) -> str: ...
     @property
-    def colour(self) -> tuple[str, ...]: ...
-    def without_colour(self) -> "SearchSpace": ...
-
-
-def colour_of(entries: Iterable[SpaceEntry]) -> tuple[str, ...]:
-    """The operations, each once, that take grey images or red, green and blue alone."""
-    return tuple(dict.fromkeys(entry.op.name for entry in entries if entry.op.rgb))
+    def rgb(self) -> tuple[str, ...]: ...
+    def without_rgb(self) -> "SearchSpace": ...
 
 
 @dataclass(frozen=True)
@@ -66,11 +61,11 @@ class AutoAugmentSpace:
         return "; ".join(" + ".join(f"{e.op} {e.probability:g}@{e.strength:g}" for e in row) for row in rows)
 
     @property
-    def colour(self) -> tuple[str, ...]:
-        return colour_of(self.policies.space.entries)
+    def rgb(self) -> tuple[str, ...]:
+        return self.policies.space.rgb
 
-    def without_colour(self) -> "AutoAugmentSpace":
-        names = tuple(name for name in self.policies.operations if name not in self.colour)
+    def without_rgb(self) -> "AutoAugmentSpace":
+        names = tuple(name for name in self.policies.operations if name not in self.rgb)
         return replace(self, policies=replace(self.policies, operations=names))
 
 
@@ -127,8 +122,8 @@ class RandAugmentSpace:
         return f"randaugment(num_ops={decisions['num_ops']}, magnitude={decisions['magnitude']}){refined}"
 
     @property
-    def colour(self) -> tuple[str, ...]:
-        return colour_of(map(self.magnitudes.entry, self.operations))
+    def rgb(self) -> tuple[str, ...]:
+        return Space(tuple(map(self.magnitudes.entry, self.operations))).rgb
 
-    def without_colour(self) -> "RandAugmentSpace":
-        return replace(self, operations=tuple(name for name in self.operations if name not in self.colour))
+    def without_rgb(self) -> "RandAugmentSpace":
+        return replace(self, operations=tuple(name for name in self.operations if name not in self.rgb))

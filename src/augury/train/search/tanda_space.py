@@ -19,7 +19,7 @@ from augury.core.options import Spec
 from augury.core.plan import Space
 from augury.train.data.dataset import Dataset
 from augury.train.search.outcome import Decisions
-from augury.train.search.spaces import Candidate, colour_of
+from augury.train.search.spaces import Candidate
 from augury.train.tanda.adversary import Adversary, Setup, figures
 from augury.train.tanda.discriminator import Dcgan
 
@@ -115,10 +115,10 @@ class TandaSpace:
         return f"{decisions['kind']}{', ' + rest if rest else ''}"
 
     @property
-    def colour(self) -> tuple[str, ...]:
-        return colour_of(self.space.entries)
+    def rgb(self) -> tuple[str, ...]:
+        return self.space.rgb
 
-    def without_colour(self) -> "TandaSpace":
+    def without_rgb(self) -> "TandaSpace":
         others = zip(self.functions, self.space.entries, strict=True)
         return replace(self, functions=tuple(function for function, entry in others if not entry.op.rgb))
 

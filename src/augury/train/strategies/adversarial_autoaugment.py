@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from augury.augment.policies.controller import Learner, z_scores
 from augury.augment.policies.file import PolicyFile, write_policy
 from augury.augment.policies.ladders import ladder
-from augury.augment.policies.randaugment import Channels
+from augury.augment.policies.randaugment import Channels, space_for
 from augury.augment.policies.searched import OPERATIONS, PolicySpace
 from augury.augment.stages.plan import PlanStage
 from augury.core.devices import constant
@@ -240,6 +240,6 @@ def adversarial_autoaugment(
         raise InputError("--strategy adversarial_autoaugment: policies=1 has no reward to learn from; use 2 or policy=random")
     magnitudes = ladder("adversarial")
     magnitudes = replace(magnitudes, fill=fill)
-    operations = tuple(name for name in OPERATIONS if channels == "rgb" or not magnitudes.entry(name).op.rgb)
-    searched = PolicySpace(operations, magnitudes, sub_policies, probabilities=False)
+    entries = space_for(channels, map(magnitudes.entry, OPERATIONS)).entries
+    searched = PolicySpace(tuple(entry.op.name for entry in entries), magnitudes, sub_policies, probabilities=False)
     return AdversarialAutoAugment(policies, policy, share_base, searched, lr, entropy)
