@@ -53,10 +53,26 @@ def test_without_a_terminal_there_is_a_line_a_minute(clock: Clock, capsys: pytes
 
 def test_epochs_that_were_trained_before_take_no_time(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     with bar(10) as counted:
-        counted.epoch(count=6)
+        counted.skip(6)
         clock.now = 100.0
         counted.epoch(row(7))
     assert capsys.readouterr().err.splitlines()[-1].endswith("(7 of 10 epochs, about 5 minutes left)")
+
+
+def test_what_counts_no_epochs_is_told_how_long_it_takes_too(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    with bar(10, unit="measurements") as counted:
+        counted.label("spectrum")
+        clock.now = 100.0
+        counted.advance()
+    assert capsys.readouterr().err == "spectrum (1 of 10 measurements, about 15 minutes left)\n"
+
+
+def test_the_first_epoch_of_a_resumed_training_is_one_epoch(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    job = TrainingJob("a, seed 0", augury.Settings("digits", epochs=10), Path("folder"), Shared(load("digits")))
+    with bar(20) as counted:
+        clock.now = 30.0
+        counted.told(job, row(6))
+    assert capsys.readouterr().err.splitlines()[-1].endswith("(6 of 20 epochs, about 7 minutes left)")
 
 
 def test_epochs_of_a_second_try_count_once(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,6 +127,21 @@ def test_what_a_callback_raises_ends_the_training_which_resumes(tmp_path: Path) 
     told: list[dict[str, Any]] = []
     augury.fit("digits", output=tmp_path / "run", quiet=True, resume=True, on_epoch=told.append, **FAST)
     assert [each["epoch"] for each in told] == [3]
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_a_resumed_training_counts_to_the_end(parallel: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def stopped(line: dict[str, Any]) -> None:
+        raise ZeroDivisionError
+
+    folder = tmp_path / ("runs/0-none-erm-seed0" if parallel else "")
+    with pytest.raises(ZeroDivisionError):
+        augury.fit("digits", output=folder, quiet=True, on_epoch=stopped, **FAST)
+    if parallel:
+        augury.compare("digits", augment=["none"], seeds=1, parallel_seeds=True, resume=True, output=tmp_path, **FAST)
+    else:
+        augury.fit("digits", output=folder, resume=True, **FAST)
+    assert "(3 of 3 epochs)" in capsys.readouterr().err
 
 
 RACE = [

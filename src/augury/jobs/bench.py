@@ -77,7 +77,7 @@ def bench(
     with threads(1), bar(len(work) * effort.rounds, quiet, "rounds") as progress:
         for job, size in work:
             progress.label(f"{job} {size.name} x{size.batch}")
-            measured += _measure(job, size, images[size.side][: size.batch], effort, with_peers, compiled, progress.epoch)
+            measured += _measure(job, size, images[size.side][: size.batch], effort, with_peers, compiled, progress.advance)
         versions, absent = installed() if with_peers else ({}, [])
         result = {
             "version": 1,

@@ -180,11 +180,11 @@ def run_folder(output: Path, index: int, row: ComparisonRow, seed: int) -> Path:
     return before if before.exists() else named(re.sub(r"[^\s\"'+(),]*/([^/\s\"'+(),]+)\.ya?ml", r"\1", row.augment))
 
 
-def run_seeds(each: list[Settings], dataset: Dataset, folders: list[Path], progress: Any) -> list[dict[str, Any]]:
+def run_seeds(each: list[Settings], dataset: Dataset, folders: list[Path], progress: Bar) -> list[dict[str, Any]]:
     """The runs of several seeds, trained at the same time; finished ones are left unchanged."""
     directories = [RunDirectory.open(where, settings.dict(), resume=True) for settings, where in zip(each, folders, strict=True)]
     open_ones = [number for number, directory in enumerate(directories) if directory.result() is None]
-    progress.epoch(count=(len(each) - len(open_ones)) * each[0].total_epochs)
+    progress.skip(sum(s.total_epochs - remaining(where, s) for s, where in zip(each, folders, strict=True)))
     if open_ones:
         device = pick_device(each[0].device)
         # One copy on the device, shared by all.

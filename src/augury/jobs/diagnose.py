@@ -119,7 +119,7 @@ def _measured(
                 if not lenient:
                     raise
                 refused.append(f"{name} was not measured: {error}")
-            progress.epoch()
+            progress.advance()
     if not found:
         raise InputError(refused[0] if refused else "--what: nothing to measure")
     return found, refused

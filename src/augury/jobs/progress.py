@@ -36,13 +36,24 @@ class Bar:
         self._label = text
         self._progress.update(self._task, description=escape(printable(text)))
 
-    def epoch(self, row: dict[str, Any] | None = None, count: int = 1) -> None:
+    def epoch(self, row: dict[str, Any]) -> None:
+        """An epoch has been trained, of which this is the line of metrics.jsonl."""
+        self._count(1, row)
+
+    def advance(self, count: int = 1) -> None:
+        """`count` more are done."""
+        self._count(count, None)
+
+    def skip(self, count: int) -> None:
+        """`count` were done in an earlier try, and took no time in this one."""
+        self._old += count
+        self._count(count, None, after=float("inf"))
+
+    def _count(self, count: int, row: dict[str, Any] | None, after: float = EVERY) -> None:
         self._progress.advance(self._task, count)
         self._done += count
-        if row is None:
-            self._old += count  # was trained before
         now = time.monotonic() - self._began
-        if self._say is not None and count and (now - self._said >= EVERY or self._done >= self._total):
+        if self._say is not None and count and (now - self._said >= after or self._done >= self._total):
             self._said = now
             self._say(self._line(row, now))
 
@@ -56,18 +67,23 @@ class Bar:
         return f"{what} ({self._done:,} of {self._total:,} {self._unit}{more})"
 
     def told(self, job: TrainingJob, row: dict[str, Any]) -> None:
-        """An epoch of one of several trainings; those that it had in an earlier try count once."""
+        """An epoch of one of several trainings; those that it had in an earlier try count once, and as done before."""
         self.label(job.name)
-        self._to(job.folder, int(row["epoch"]), row)
+        epoch = int(row["epoch"])
+        self._skip_to(job.folder, epoch - 1)
+        if self._told[job.folder] < epoch:
+            self._told[job.folder] = epoch
+            self.epoch(row)
 
     def ended(self, training: Ended) -> None:
         """The end of a training, all of whose epochs now count."""
-        self._to(training.folder, training.epochs)
+        self._skip_to(training.folder, training.epochs)
 
-    def _to(self, folder: Path, epochs: int, row: dict[str, Any] | None = None) -> None:
+    def _skip_to(self, folder: Path, epoch: int) -> None:
         before = self._told.get(folder, 0)
-        self._told[folder] = max(before, epochs)
-        self.epoch(row, self._told[folder] - before)
+        self._told[folder] = max(before, epoch)
+        if epoch > before:
+            self.skip(epoch - before)
 
 
 def heard_by(*listeners: Callable[[dict[str, Any]], None] | None) -> Callable[[dict[str, Any]], None]:

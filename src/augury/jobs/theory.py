@@ -69,7 +69,7 @@ def _run(
             wall, processor = time.perf_counter(), time.process_time()
             found[name] = registry.get("theory", spec.name)(pictures, **options)
             seconds[name] = {"wall": time.perf_counter() - wall, "processor": time.process_time() - processor}
-            progress.epoch()
+            progress.advance()
     return found, seconds
 
 

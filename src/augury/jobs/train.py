@@ -67,6 +67,7 @@ def _train(
         return finished if world.leads else None
     with bar(settings.total_epochs, quiet or not world.leads) as progress:
         progress.label(f"{settings.augment} {settings.model}")
+        progress.skip(settings.total_epochs - remaining(output, settings))
         result = Trainer(training).run(directory, heard_by(progress.epoch, on_epoch))
     if directory is None:
         return None

@@ -47,7 +47,7 @@ def verify(
             for case in wanted:
                 progress.label(f"{case.title} {size[0]}x{size[1]}")
                 rows += [row for library in libraries for row in _rows(library, case, pictures)]
-                progress.epoch()
+                progress.advance()
     wrong = [r for r in rows if r["own"] and VERDICTS.index(r["verdict"]) > VERDICTS.index(r["allowed"])]
     strange = sum(policy.different > 0 for policy in policies)
     result = {

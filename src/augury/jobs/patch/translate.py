@@ -52,13 +52,15 @@ def translate_stage(
             progress.label(f"translate {pair.title}")
             folder = output / "translations" / pair.name
             folder.mkdir(parents=True, exist_ok=True)
-            seen = [0]
+            gan = CycleGan.prepare(*sources(dataset.train, pair), pipeline, settings, device)
+            gan.resume(folder)
+            progress.skip(gan.step)
+            seen = [gan.step]
 
             def told(row: dict[str, Any], seen: list[int] = seen) -> None:
-                progress.epoch(count=row["step"] - seen[0])
+                progress.advance(row["step"] - seen[0])
                 seen[0] = row["step"]
 
-            gan = CycleGan.prepare(*sources(dataset.train, pair), pipeline, settings, device)
             gan.run(folder, told)
             translators.generators[number] = gan.to_b, gan.to_a
             rows.append(_described(groups, pair, gan))

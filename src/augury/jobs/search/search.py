@@ -174,13 +174,14 @@ def _searched(
     quiet: bool,
 ) -> dict[str, ArmResult]:
     """Run both arms: the method, then random search with an equal budget."""
-    total = 2 * (budget.children or int(budget.seconds or 0))
+    total, before = 2 * (budget.children or int(budget.seconds or 0)), set(journal.known)
     with bar(total, quiet, "children" if budget.children else "seconds") as progress:
 
         def count(outcome: Outcome) -> None:
             said = f"{outcome.accuracy:.1f} %" if outcome.accuracy is not None else "crashed"
             progress.label(f"{outcome.arm} {outcome.number + 1}: {said}")
-            progress.epoch(count=1 if budget.children else max(1, round(outcome.seconds / workers)))
+            done = progress.skip if (outcome.arm, outcome.number) in before else progress.advance
+            done(1 if budget.children else max(1, round(outcome.seconds / workers)))
 
         found = run_arm("found", searcher, budget, pool, journal, seed=settings.seed, workers=workers, on_child=count)
         chance = random_searcher(space, settings.seed)
