@@ -1,5 +1,7 @@
 """Pipelines that end in what the network reads: memory layout, `out`, in-place calls and reused buffers."""
 
+import _thread
+import operator
 import os
 import pickle
 import time
@@ -60,9 +62,17 @@ def test_results_begin_where_a_line_of_the_caches_does(options: dict[str, object
         assert held[-1].shape == (3, 3, height, 11)
 
 
+def test_an_interrupt_that_comes_while_memory_returns_is_raised() -> None:
+    """Python runs nothing between the two calls, as nothing runs between a kernel's end and the release of what it read."""
+    held = [augury.pipeline("flip", normalize=STATISTICS)(noisy(8, height=32, width=32))]
+    with pytest.raises(KeyboardInterrupt):
+        tuple(map(operator.call, (_thread.interrupt_main, held.clear)))
+
+
 def test_memory_that_nobody_holds_is_used_again() -> None:
     pipeline, images = augury.pipeline("flip", normalize=STATISTICS), noisy(8, height=32, width=32)
-    places = set()
+    last = [pipeline(images) for _ in range(100)][-1].data_ptr()
+    places = {last}  # of 100 that were held and are gone, the last ones' memory is kept
     for _ in range(20):
         result = pipeline(images)
         places.add(result.data_ptr())

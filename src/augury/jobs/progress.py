@@ -64,7 +64,7 @@ class Bar:
             what += f", epoch {row['epoch']}: loss {row['train_loss']:.4f}, validation {figure_of(row)}"
         new, left = self._done - self._old, self._total - self._done
         more = f", {duration(gone / new * left)} left" if new and left > 0 else ""
-        return f"{what} ({self._done:,} of {self._total:,} {self._unit}{more})"
+        return f"{what} ({self._done:,} of {self._total:,} {self._unit}{more})".lstrip()
 
     def told(self, job: TrainingJob, row: dict[str, Any]) -> None:
         """An epoch of one of several trainings; those that it had in an earlier try count once, and as done before."""

@@ -25,7 +25,8 @@ class Buffers:
 
     def __init__(self) -> None:
         self._free: deque[np.ndarray] = deque(maxlen=KEPT)
-        self._lent: dict[int, weakref.ref[np.ndarray]] = {}  # what tells of a view's end, by the view
+        self._lent: list[weakref.ref[np.ndarray]] = []  # what tells of the end of views
+        self._most = 64  # of them, those of views that are gone included
 
     def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """A contiguous tensor, in a free or a new buffer."""
@@ -33,14 +34,14 @@ class Buffers:
         whole = self._taken(size)
         # The last view alone is kept by the tensor, since those on the way refer to the buffer and not to each other.
         view = whole[:size].view(_KINDS[dtype]).reshape(shape)
-        self._lent[id(view)] = weakref.ref(view, partial(self._returned, id(view), whole))
+        # At the end of the view, `next` makes this map append the buffer to the free ones. No step of it is Python's own: an
+        # interrupt from the keyboard that came during the kernel before would be raised there, where Python only prints it.
+        self._lent.append(weakref.ref(view, partial(next, map(self._free.append, (whole,)))))
+        if len(self._lent) > self._most:
+            self._lent = [each for each in self._lent if each() is not None]
+            self._most = 64 + 2 * len(self._lent)
         tensor = torch.from_numpy(view)
         return tensor if tensor.dtype == dtype else tensor.view(dtype)
-
-    def _returned(self, view: int, whole: np.ndarray, _: object) -> None:
-        """A view is gone, and its buffer is free."""
-        del self._lent[view]
-        self._free.append(whole)
 
     def _taken(self, size: int) -> np.ndarray:
         """A buffer of `size` bytes, or little more; those of other sizes are given up."""
