@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import card_facts
@@ -55,6 +56,20 @@ def test_runs_side_by_side(trained: Path, tmp_path: Path, capsys: pytest.Capture
     assert json.loads(capsys.readouterr().out)["measurements"] == result["measurements"]
     assert run("diagnose", "-c", str(output / "config.yaml"), "--output", str(again), "--quiet") == 2
     assert "--overwrite" in capsys.readouterr().err
+
+
+def test_of_an_unfinished_comparison_it_says_what_is_missing(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = tmp_path / "begun"
+    shutil.copytree(trained / "compared", begun)
+    (begun / "result.json").unlink()
+    (begun / "runs" / "1-crop-erm-seed1" / "result.json").unlink()
+    assert run("diagnose", str(begun), "--what", QUICK, "--output", str(tmp_path / "d"), "--quiet", "--json") == 0
+    said = [note for note in json.loads(capsys.readouterr().out)["notes"] if "not finished" in note]
+    assert len(said) == 1 and "only the 3 of its trainings that are" in said[0]
+    assert run("diagnose", str(begun / "runs" / "1-crop-erm-seed1"), "--output", str(tmp_path / "e"), "--quiet") == 2
+    assert "1-crop-erm-seed1: not finished; run the command that began it again, with --resume" in capsys.readouterr().err
 
 
 def test_a_measurement_is_found_by_its_name_and_shown(trained: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from augury.explain.pages.page import diagnosis_page
 from augury.jobs.environment import environment
 from augury.jobs.named import named
 from augury.jobs.progress import bar
-from augury.jobs.runs import Run, open_run, other_data, run_folders
+from augury.jobs.runs import Run, open_run, other_data, run_folders, unfinished
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically
 from augury.train.engine.rundir import RunDirectory
@@ -60,7 +60,7 @@ def diagnose(
             for s in subjects
         ],
         "measurements": {name: measured.values for name, measured in found.items()},
-        "notes": [*dataset.notes, *refused],
+        "notes": [*dataset.notes, *_left_out(runs), *refused],
         "environment": environment(opened[0].device),
     }  # fmt: skip
     write_atomically(output / "report.html", _page(result, found, subjects).encode())
@@ -140,6 +140,15 @@ def _opened(paths: Sequence[Path], device: str) -> list[Run]:
             raise InputError(f"RUN: {folder} is named twice")
     data: dict[Any, Dataset] = {}
     return [open_run(folder, device, data) for folder in folders]
+
+
+def _left_out(paths: Sequence[Path]) -> list[str]:
+    """Says of every folder of several runs whose command has not ended that not all of its runs are looked at."""
+    return [
+        f"{path} is not finished: only the {len(inside)} of its trainings that are were measured; its command with --resume ends it"
+        for path in paths
+        if (inside := run_folders(path)) != [path] and unfinished(path)
+    ]
 
 
 def _common_data(runs: Sequence[Run]) -> Dataset:

@@ -72,7 +72,10 @@ def open_run(path: Path, device: str = "auto", data: dict[Any, Dataset] | None =
     if config is None or result is None or not (path / weights_file(0)).exists():
         inside = run_folders(path)
         if inside != [path]:
-            raise InputError(f"{path}: holds {len(inside)} runs; name one of them, such as {inside[0]}")
+            runs = "run" if len(inside) == 1 else "runs"
+            raise InputError(f"{path}: holds {len(inside)} {runs}; name one of them, such as {inside[0]}")
+        if unfinished(path):
+            raise InputError(f"{path}: not finished; run the command that began it again, with --resume")
         raise InputError(f"{path}: no finished run here; give the --output folder of `augury train`")
     settings = Settings.of(config, str(path / "config.yaml"))
     target, shared = pick_device(device), {} if data is None else data
@@ -91,6 +94,12 @@ def run_folders(path: Path) -> list[Path]:
         if inside := sorted(file.parent for file in (place / "runs").glob("*/result.json")):
             return inside
     return [path]
+
+
+def unfinished(path: Path) -> bool:
+    """Whether a command began to write this folder and did not end."""
+    directory = RunDirectory(path)
+    return (path / "config.yaml").is_file() and directory.result() is None
 
 
 def other_data(run: Run, data: str, data_dir: str | None = None) -> Dataset:
