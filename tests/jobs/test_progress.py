@@ -67,12 +67,19 @@ def test_what_counts_no_epochs_is_told_how_long_it_takes_too(clock: Clock, capsy
     assert capsys.readouterr().err == "spectrum (1 of 10 measurements, about 15 minutes left)\n"
 
 
-def test_the_first_epoch_of_a_resumed_training_is_one_epoch(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_first_epoch_of_a_resumed_training_is_one_epoch(
+    terminal: bool, clock: Clock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("TERM", "xterm")
     job = TrainingJob("a, seed 0", augury.Settings("digits", epochs=10), Path("folder"), Shared(load("digits")))
     with bar(20) as counted:
         clock.now = 30.0
         counted.told(job, row(6))
-    assert capsys.readouterr().err.splitlines()[-1].endswith("(6 of 20 epochs, about 7 minutes left)")
+    said = capsys.readouterr().err
+    assert "about 7 minutes left" in said and (terminal or said.endswith("(6 of 20 epochs, about 7 minutes left)\n"))
 
 
 def test_epochs_of_a_second_try_count_once(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:

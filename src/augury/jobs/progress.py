@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from augury.core.text import printable
 from augury.jobs.estimate import duration
@@ -25,7 +25,7 @@ class Bar:
 
     def __init__(self, progress: Progress, total: int, unit: str = "epochs", say: Callable[[str], None] | None = None) -> None:
         self._progress = progress
-        self._task = progress.add_task("", total=total)
+        self._task = progress.add_task("", total=total, left="")
         self._total, self._unit, self._say = total, unit, say
         self._told: dict[Path, int] = {}
         self._label, self._done, self._old = "", 0, 0
@@ -50,20 +50,25 @@ class Bar:
         self._count(count, None, after=float("inf"))
 
     def _count(self, count: int, row: dict[str, Any] | None, after: float = EVERY) -> None:
-        self._progress.advance(self._task, count)
         self._done += count
         now = time.monotonic() - self._began
+        left = self._left(now)
+        self._progress.update(self._task, advance=count, left=left)
         if self._say is not None and count and (now - self._said >= after or self._done >= self._total):
             self._said = now
-            self._say(self._line(row, now))
+            self._say(self._line(row, left))
 
-    def _line(self, row: dict[str, Any] | None, gone: float) -> str:
+    def _left(self, gone: float) -> str:
+        """How long those that are not done will take, as far as that is known."""
+        new, others = self._done - self._old, self._total - self._done
+        return f"{duration(gone / new * others)} left" if new and others > 0 else ""
+
+    def _line(self, row: dict[str, Any] | None, left: str) -> str:
         """How far it is: the epoch's figures, how many are done, and how long the others will take."""
         what = printable(self._label)
         if row is not None and "train_loss" in row:
             what += f", epoch {row['epoch']}: loss {row['train_loss']:.4f}, validation {figure_of(row)}"
-        new, left = self._done - self._old, self._total - self._done
-        more = f", {duration(gone / new * left)} left" if new and left > 0 else ""
+        more = f", {left}" if left else ""
         return f"{what} ({self._done:,} of {self._total:,} {self._unit}{more})".lstrip()
 
     def told(self, job: TrainingJob, row: dict[str, Any]) -> None:
@@ -101,7 +106,7 @@ def heard_by(*listeners: Callable[[dict[str, Any]], None] | None) -> Callable[[d
 def bar(total: int, quiet: bool = False, unit: str = "epochs") -> Iterator[Bar]:
     """A progress bar over `total` epochs (or another `unit`) on stderr; a line a minute, and one at the end, where that is no
     terminal, as under Slurm and in notebooks."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TextColumn("{task.fields[left]}"))
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as progress:
         yield Bar(progress, total, unit, None if quiet or console.is_terminal else _say)
