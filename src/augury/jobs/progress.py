@@ -106,7 +106,12 @@ def heard_by(*listeners: Callable[[dict[str, Any]], None] | None) -> Callable[[d
 def bar(total: int, quiet: bool = False, unit: str = "epochs") -> Iterator[Bar]:
     """A progress bar over `total` epochs (or another `unit`) on stderr; a line a minute, and one at the end, where that is no
     terminal, as under Slurm and in notebooks."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TextColumn("{task.fields[left]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(f"{escape(unit)} {{task.fields[left]}}"),
+    )
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as progress:
         yield Bar(progress, total, unit, None if quiet or console.is_terminal else _say)
