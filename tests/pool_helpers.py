@@ -1,6 +1,7 @@
 """Jobs whose ends are known, importable from the processes that pools start."""
 
 import os
+import signal
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,8 @@ class Doing:
             from page_faults import faults_of_a_step  # of Unix alone
 
             return "faults", faults_of_a_step()
+        if job.what == "interrupts":
+            return "interrupts", signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, set())
         if job.what == "gpu":
             return "gpu", os.environ.get("CUDA_VISIBLE_DEVICES")
         if job.what == "read":

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,15 @@ def test_processes_share_what_they_read_and_one_that_dies_is_replaced(tmp_path: 
     assert {what: Task(what, tmp_path).tries for what in TRIES} == TRIES
     assert told == [("tell", 1), ("tell", 2)]
     assert data.value.equal(images)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no masks of signals")
+def test_an_interrupt_does_not_reach_processes_that_are_still_starting(tmp_path: Path) -> None:
+    """They import for seconds before they can say that they ignore it, and would end with a traceback each."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, set())
+    with pool_of(Doing(), Workers(2)) as pool:
+        assert dict(pool.run([Task("interrupts", tmp_path)])) == {"interrupts": True}
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, set()) == before
 
 
 def test_ray_comes_to_the_same_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,13 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Generic
@@ -99,7 +101,8 @@ class ProcessPool(Generic[J, R]):
         ours, theirs = context.Pipe()
         arguments = (theirs, self._content, threads_each(self.count), gpu)
         process = context.Process(target=_serve, args=arguments, daemon=True)
-        process.start()
+        with _interrupts_held_back():
+            process.start()
         theirs.close()
         self.workers.append(Worker(process, ours, slot))
         return self.workers[-1]
@@ -124,6 +127,21 @@ class ProcessPool(Generic[J, R]):
             return
         worker.job = None
         yield what
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """A process that is started meanwhile does not hear Ctrl-C, which a terminal sends to all of them: this process ends by it,
+    and ends the others. Until they are told to ignore it they import modules for seconds, and would end with a traceback each."""
+    if sys.platform == "win32":  # has no masks
+        yield
+        return
+    resource_tracker.ensure_running()  # when it is first started it lets interrupts through, whatever was asked for
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def threads_each(count: int) -> int:
