@@ -47,6 +47,7 @@ def test_without_a_terminal_there_is_a_line_a_minute(clock: Clock, capsys: pytes
             counted.epoch(row(epoch))
     said = capsys.readouterr().err.splitlines()
     assert [line.split("epoch ")[1].split(":")[0] for line in said] == ["1", "3", "5", "8"]
+    assert said[0].endswith("(1 of 8 epochs)")  # after starting, it would be anything
     assert said[1].startswith("cutout small_cnn, epoch 3: loss 0.3333, validation accuracy 30.00 %")
     assert said[1].endswith("(3 of 8 epochs, about 2 minutes left)") and said[-1].endswith("(8 of 8 epochs)")
 

@@ -19,6 +19,9 @@ from augury.train.pools.training import Ended, TrainingJob
 # Seconds after which a line tells how far a command is, where there is no terminal for a bar.
 EVERY = 60.0
 
+# Seconds after which the time left is told: processes and first steps take several, which say nothing of what follows.
+SETTLED = 30.0
+
 
 class Bar:
     """Counts epochs; `label` names what is being trained. say: prints a line, where there is no terminal."""
@@ -61,7 +64,7 @@ class Bar:
     def _left(self, gone: float) -> str:
         """How long those that are not done will take, as far as that is known."""
         new, others = self._done - self._old, self._total - self._done
-        return f"{duration(gone / new * others)} left" if new and others > 0 else ""
+        return f"{duration(gone / new * others)} left" if new and others > 0 and gone >= SETTLED else ""
 
     def _line(self, row: dict[str, Any] | None, left: str) -> str:
         """How far it is: the epoch's figures, how many are done, and how long the others will take."""
