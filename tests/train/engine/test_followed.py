@@ -124,6 +124,7 @@ class Listening:
         self._note("scalars", (epoch, values))
 
     def pictures(self, name: str, images: Any) -> None:
+        self.name = name
         self._note("pictures", images)
 
     def table(self, name: str, columns: Any, rows: Any) -> None:
@@ -171,6 +172,19 @@ def test_the_pictures_are_what_the_network_sees(tmp_path: Path, listening: Liste
     assert seen[0].equal(seen[1]), "the first step drew what was shown before it"
     assert pictures.dtype == torch.uint8 and pictures.shape[0] == min(32, len(seen[1]))
     assert (pictures[:, 0] == 0).any(dim=(1, 2)).all() and len(pictures.unique()) > 20
+
+
+@pytest.mark.parametrize(("channels", "shown", "said"), [(1, 1, ""), (2, 1, ", channel 1 of 2"), (6, 3, ", channels 1-3 of 6")])
+def test_pictures_of_other_channels_say_which_they_show(
+    channels: int, shown: int, said: str, tmp_path: Path, listening: Listening
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (60, 16, 16, channels), dtype=np.uint8)
+    labels = np.arange(60) % 3
+    parts = {"x_train": images, "y_train": labels, "x_test": images[:12], "y_test": labels[:12]}
+    np.savez(tmp_path / "bands.npz", **parts)
+    train(replace(FAST, data=str(tmp_path / "bands.npz"), augment="flip", log="mine", epochs=1), tmp_path / "run", quiet=True)
+    assert listening.name == f"first augmented batch{said}"
+    assert dict(listening.told)["pictures"].shape[1:] == (shown, 16, 16)
 
 
 def test_a_tracker_that_breaks_off_costs_nothing_but_its_own(tmp_path: Path, listening: Listening) -> None:

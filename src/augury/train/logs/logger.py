@@ -28,7 +28,7 @@ class Logger(Protocol):
     def scalars(self, epoch: int, values: Mapping[str, float]) -> None: ...
 
     def pictures(self, name: str, images: Tensor) -> None:
-        """uint8 [N,C,H,W]."""
+        """uint8 [N,1,H,W] or [N,3,H,W]."""
 
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None: ...
 
@@ -41,5 +41,5 @@ Open = Callable[[About], Logger]
 
 
 def hwc(images: Tensor) -> list[Any]:
-    """uint8 [N,C,H,W] as NumPy arrays [H,W,3], or [H,W] of the first channel if there are not three."""
+    """uint8 [N,C,H,W] as NumPy arrays: [H,W,3], or [H,W] of the only channel."""
     return [image.permute(1, 2, 0).numpy() if len(image) == 3 else image[0].numpy() for image in images.cpu()]

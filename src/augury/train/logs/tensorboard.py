@@ -37,7 +37,7 @@ class _Events:
         self.writer.flush()
 
     def pictures(self, name: str, images: Tensor) -> None:
-        self.writer.add_images(name, images if images.shape[1] == 3 else images[:, :1], 0)
+        self.writer.add_images(name, images, 0)
 
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         lines = [columns, ["---"] * len(columns), *rows]
