@@ -44,7 +44,7 @@ def test_without_a_terminal_there_is_a_line_a_minute(clock: Clock, capsys: pytes
         counted.label("cutout small_cnn")
         for epoch, seconds in enumerate((0, 10, 65, 66, 200, 201, 202, 203), start=1):
             clock.now = float(seconds)
-            counted.epoch(row(epoch))
+            counted.trained(Path("folder"), row(epoch))
     said = capsys.readouterr().err.splitlines()
     assert [line.split("epoch ")[1].split(":")[0] for line in said] == ["1", "3", "5", "8"]
     assert said[0].endswith("(1 of 8 epochs)")  # after starting, it would be anything
@@ -56,7 +56,7 @@ def test_epochs_that_were_trained_before_take_no_time(clock: Clock, capsys: pyte
     with bar(10) as counted:
         counted.skip(6)
         clock.now = 100.0
-        counted.epoch(row(7))
+        counted.trained(Path("folder"), row(1))
     assert capsys.readouterr().err.splitlines()[-1].endswith("(7 of 10 epochs, about 5 minutes left)")
 
 
@@ -94,8 +94,8 @@ def test_epochs_of_a_second_try_count_once(clock: Clock, capsys: pytest.CaptureF
 
 def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     with bar(2, quiet=True) as counted:
-        counted.epoch(row(1))
-        counted.epoch(row(2))
+        counted.trained(Path("folder"), row(1))
+        counted.trained(Path("folder"), row(2))
     assert capsys.readouterr().err == ""
 
 
@@ -138,18 +138,23 @@ def test_what_a_callback_raises_ends_the_training_which_resumes(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("parallel", [False, True])
-def test_a_resumed_training_counts_to_the_end(parallel: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("seconds", [0, 1000])
+def test_a_resumed_training_counts_to_the_end(
+    parallel: bool, seconds: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where the last checkpoint is older than the last epoch, which is then trained once more."""
+
     def stopped(line: dict[str, Any]) -> None:
         raise ZeroDivisionError
 
     folder = tmp_path / ("runs/0-none-erm-seed0" if parallel else "")
     with pytest.raises(ZeroDivisionError):
-        augury.fit("digits", output=folder, quiet=True, on_epoch=stopped, **FAST)
+        augury.fit("digits", output=folder, quiet=True, on_epoch=stopped, **FAST, checkpoint_seconds=seconds)
     if parallel:
         augury.compare("digits", augment=["none"], seeds=1, parallel_seeds=True, resume=True, output=tmp_path, **FAST)
     else:
         augury.fit("digits", output=folder, resume=True, **FAST)
-    assert "(3 of 3 epochs)" in capsys.readouterr().err
+    assert capsys.readouterr().err.splitlines()[-1].endswith("(3 of 3 epochs)")
 
 
 RACE = [

@@ -5,6 +5,7 @@ import re
 import statistics
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -184,14 +185,15 @@ def run_seeds(each: list[Settings], dataset: Dataset, folders: list[Path], progr
     """The runs of several seeds, trained at the same time; finished ones are left unchanged."""
     directories = [RunDirectory.open(where, settings.dict(), resume=True) for settings, where in zip(each, folders, strict=True)]
     open_ones = [number for number, directory in enumerate(directories) if directory.result() is None]
-    progress.skip(sum(s.total_epochs - remaining(where, s) for s, where in zip(each, folders, strict=True)))
+    progress.skip((len(each) - len(open_ones)) * each[0].total_epochs)
     if open_ones:
         device = pick_device(each[0].device)
         # One copy on the device, shared by all.
         train, validation, test = (on_device(part, device) for part in (dataset.train, dataset.validation, dataset.test))
         shared = replace(dataset, train=train, validation=validation, test=test)
         trainers = [Trainer(prepare(each[number], shared)) for number in open_ones]
-        results = run_together(trainers, [directories[number] for number in open_ones], progress.epoch)
+        heard = [partial(progress.trained, folders[number]) for number in open_ones]
+        results = run_together(trainers, [directories[number] for number in open_ones], heard)
         for number, result in zip(open_ones, results, strict=True):
             directories[number].finish(result)
     return [{**(directory.result() or {}), "metrics": directory.metrics()} for directory in directories]

@@ -39,10 +39,6 @@ class Bar:
         self._label = text
         self._progress.update(self._task, description=escape(printable(text)))
 
-    def epoch(self, row: dict[str, Any]) -> None:
-        """An epoch has been trained, of which this is the line of metrics.jsonl."""
-        self._count(1, row)
-
     def advance(self, count: int = 1) -> None:
         """`count` more are done."""
         self._count(count, None)
@@ -75,13 +71,17 @@ class Bar:
         return f"{what} ({self._done:,} of {self._total:,} {self._unit}{more})".lstrip()
 
     def told(self, job: TrainingJob, row: dict[str, Any]) -> None:
-        """An epoch of one of several trainings; those that it had in an earlier try count once, and as done before."""
+        """An epoch of one of several trainings, which is named."""
         self.label(job.name)
+        self.trained(job.folder, row)
+
+    def trained(self, folder: Path, row: dict[str, Any]) -> None:
+        """An epoch of the training in a folder; those that it had in an earlier try count once, and as done before."""
         epoch = int(row["epoch"])
-        self._skip_to(job.folder, epoch - 1)
-        if self._told[job.folder] < epoch:
-            self._told[job.folder] = epoch
-            self.epoch(row)
+        self._skip_to(folder, epoch - 1)
+        if self._told[folder] < epoch:
+            self._told[folder] = epoch
+            self._count(1, row)
 
     def ended(self, training: Ended) -> None:
         """The end of a training, all of whose epochs now count."""

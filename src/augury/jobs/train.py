@@ -1,6 +1,7 @@
 """`augury train`: one training, with its report; in one process, or in several under torchrun."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,7 @@ def _train(
         return finished if world.leads else None
     with bar(settings.total_epochs, quiet or not world.leads) as progress:
         progress.label(f"{settings.augment} {settings.model}")
-        progress.skip(settings.total_epochs - remaining(output, settings))
-        result = Trainer(training).run(directory, heard_by(progress.epoch, on_epoch))
+        result = Trainer(training).run(directory, heard_by(partial(progress.trained, output), on_epoch))
     if directory is None:
         return None
     result |= {"environment": environment(training.device), "notes": [*dataset.notes, *result.get("notes", ())]}

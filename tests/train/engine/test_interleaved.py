@@ -48,7 +48,7 @@ def test_side_by_side_each_is_its_lone_run(digits: Dataset) -> None:
     torch.random.manual_seed(3)
     expected = torch.random.get_rng_state()
     together = [prepare(settings, digits) for settings in each]
-    found = run_together([Trainer(each) for each in together], [None] * len(each))
+    found = run_together([Trainer(each) for each in together], [None] * len(each), [None] * len(each))
     assert torch.equal(torch.random.get_rng_state(), expected)
     for first, second, a, b in zip(alone, together, lone, found, strict=True):
         assert equal(first, second)

@@ -5,7 +5,7 @@ training has its own states of PyTorch's generators, which are set during its tu
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +26,7 @@ class Lane:
 
     trainer: Trainer
     directory: RunDirectory | None
+    on_epoch: OnEpoch | None
     rows: list[dict[str, Any]] = field(default_factory=list)
     stream: Any = None
     generators: list[Tensor] = field(default_factory=list)
@@ -59,7 +60,7 @@ class Lane:
             self.tally = self.trainer.open_epoch()
             self.steps = self.trainer.steps(self.tally)
 
-    def close(self, seconds: float, on_epoch: OnEpoch | None) -> None:
+    def close(self, seconds: float) -> None:
         """End the epoch. seconds: its share of the time that all trainings took together."""
         assert self.tally is not None
         with self.turn():
@@ -67,26 +68,26 @@ class Lane:
             row = self.trainer.close_epoch(self.tally)
             self.rows.append(row)
             self.trainer.record(row)
-        if on_epoch:
-            on_epoch(row)
+        if self.on_epoch:
+            self.on_epoch(row)
 
 
 def run_together(
-    trainers: list[Trainer], directories: list[RunDirectory | None], on_epoch: OnEpoch | None = None
+    trainers: list[Trainer], directories: list[RunDirectory | None], on_epochs: Sequence[OnEpoch | None]
 ) -> list[dict[str, Any]]:
-    """Train all to the end; returns their results in order, as from `Trainer.run`.
+    """Train all to the end; returns their results in order, as from `Trainer.run`. on_epochs: hears the epochs of each.
 
     `seconds` of each is its equal share of the time of the epochs in which they were trained together.
     """
     first = trainers[0].training
     with explained(first.settings.batch_size):
-        lanes = [Lane(trainer, directory) for trainer, directory in zip(trainers, directories, strict=True)]
+        lanes = [Lane(*each) for each in zip(trainers, directories, on_epochs, strict=True)]
         for lane in lanes:
             with lane.turn():
                 lane.rows = lane.trainer.begin(lane.directory)
             lane.trainer.training.progress.clock.concurrent = len(lanes)
         while active := [lane for lane in lanes if not lane.trainer.training.done]:
-            _epoch(active, first.device, on_epoch)
+            _epoch(active, first.device)
         results = []
         for lane in lanes:
             with lane.turn():
@@ -94,7 +95,7 @@ def run_together(
     return results
 
 
-def _epoch(lanes: list[Lane], device: torch.device, on_epoch: OnEpoch | None) -> None:
+def _epoch(lanes: list[Lane], device: torch.device) -> None:
     """Train an epoch of each, a step of each in turn."""
     begun = time.perf_counter()
     for lane in lanes:
@@ -106,7 +107,7 @@ def _epoch(lanes: list[Lane], device: torch.device, on_epoch: OnEpoch | None) ->
         torch.cuda.synchronize(device)
     seconds = (time.perf_counter() - begun) / len(lanes)
     for lane in lanes:
-        lane.close(seconds, on_epoch)
+        lane.close(seconds)
 
 
 def _states(device: torch.device) -> list[Tensor]:
