@@ -4,6 +4,7 @@ import _thread
 import operator
 import os
 import pickle
+import signal
 import time
 
 import pytest
@@ -65,8 +66,12 @@ def test_results_begin_where_a_line_of_the_caches_does(options: dict[str, object
 def test_an_interrupt_that_comes_while_memory_returns_is_raised() -> None:
     """Python runs nothing between the two calls, as nothing runs between a kernel's end and the release of what it read."""
     held = [augury.pipeline("flip", normalize=STATISTICS)(noisy(8, height=32, width=32))]
-    with pytest.raises(KeyboardInterrupt):
-        tuple(map(operator.call, (_thread.interrupt_main, held.clear)))
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # processes of a parallel test run ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            tuple(map(operator.call, (_thread.interrupt_main, held.clear)))
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def test_memory_that_nobody_holds_is_used_again() -> None:
