@@ -157,6 +157,12 @@ def test_a_resumed_training_counts_to_the_end(
     assert capsys.readouterr().err.splitlines()[-1].endswith("(3 of 3 epochs)")
 
 
+def test_a_training_that_patience_ends_counts_to_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = augury.fit("digits", output=tmp_path / "run", patience=1, select="validation", **{**FAST, "epochs": 60, "lr": 1e-6})
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) < 60 and result is not None
+    assert capsys.readouterr().err.splitlines()[-1].endswith("(60 of 60 epochs)")
+
+
 RACE = [
     {"augment": "none", "strategy": "erm", "refine_share": 0.0, "n": 2, "mean": 61.5, "epochs": 4, "seconds": 3.0,
      "dropped_after": None, "error": None},

@@ -85,7 +85,11 @@ class Bar:
 
     def ended(self, training: Ended) -> None:
         """The end of a training, all of whose epochs now count."""
-        self._skip_to(training.folder, training.epochs)
+        self.finished(training.folder, training.epochs)
+
+    def finished(self, folder: Path, epochs: int) -> None:
+        """The training in a folder has ended, maybe before it had all its epochs, which now count."""
+        self._skip_to(folder, epochs)
 
     def _skip_to(self, folder: Path, epoch: int) -> None:
         before = self._told.get(folder, 0)
