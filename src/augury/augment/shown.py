@@ -85,9 +85,14 @@ def shown_bands(channels: int) -> tuple[int, ...]:
     return (0,) if channels < 3 else (0, 1, 2)
 
 
+def which_bands(channels: int) -> str:
+    """What a heading adds where only some channels are displayed."""
+    return {1: "", 3: "", 2: ", channel 1 of 2"}.get(channels, f", channels 1-3 of {channels}")
+
+
 def original_heading(channels: int) -> str:
-    """The heading above pictures of the images as they were, which says if only some of their channels are shown."""
-    return {1: "original", 3: "original", 2: "original, channel 1 of 2"}.get(channels, f"original, channels 1-3 of {channels}")
+    """The heading above pictures of the images as they were."""
+    return f"original{which_bands(channels)}"
 
 
 def _picture(image: Tensor, words: str) -> str:

@@ -196,7 +196,7 @@ def run_seeds(each: list[Settings], dataset: Dataset, folders: list[Path], progr
         results = run_together(trainers, [directories[number] for number in open_ones], heard)
         for number, result in zip(open_ones, results, strict=True):
             directories[number].finish(result)
-            progress.finished(folders[number], each[number].total_epochs)
+            progress.skip_to(folders[number], each[number].total_epochs)
     return [{**(directory.result() or {}), "metrics": directory.metrics()} for directory in directories]
 
 

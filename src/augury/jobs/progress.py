@@ -78,20 +78,17 @@ class Bar:
     def trained(self, folder: Path, row: dict[str, Any]) -> None:
         """An epoch of the training in a folder; those that it had in an earlier try count once, and as done before."""
         epoch = int(row["epoch"])
-        self._skip_to(folder, epoch - 1)
+        self.skip_to(folder, epoch - 1)
         if self._told[folder] < epoch:
             self._told[folder] = epoch
             self._count(1, row)
 
     def ended(self, training: Ended) -> None:
         """The end of a training, all of whose epochs now count."""
-        self.finished(training.folder, training.epochs)
+        self.skip_to(training.folder, training.epochs)
 
-    def finished(self, folder: Path, epochs: int) -> None:
-        """The training in a folder has ended, maybe before it had all its epochs, which now count."""
-        self._skip_to(folder, epochs)
-
-    def _skip_to(self, folder: Path, epoch: int) -> None:
+    def skip_to(self, folder: Path, epoch: int) -> None:
+        """The training in a folder is past this epoch; what was not told took no time, being of an earlier try or left out."""
         before = self._told.get(folder, 0)
         self._told[folder] = max(before, epoch)
         if epoch > before:
@@ -117,7 +114,8 @@ def bar(total: int, quiet: bool = False, unit: str = "epochs") -> Iterator[Bar]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn(f"{escape(unit)} {{task.fields[left]}}"),
+        TextColumn(unit),
+        TextColumn("{task.fields[left]}"),
     )
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as progress:

@@ -69,7 +69,7 @@ def _train(
     with bar(settings.total_epochs, quiet or not world.leads) as progress:
         progress.label(f"{settings.augment} {settings.model}")
         result = Trainer(training).run(directory, heard_by(partial(progress.trained, output), on_epoch))
-        progress.finished(output, settings.total_epochs)
+        progress.skip_to(output, settings.total_epochs)
     if directory is None:
         return None
     result |= {"environment": environment(training.device), "notes": [*dataset.notes, *result.get("notes", ())]}

@@ -184,6 +184,7 @@ def test_resuming_is_exact(tmp_path: Path, generator: str) -> None:
     with pytest.raises(KeyboardInterrupt):
         gan(4, generator=generator).run(tmp_path, stop, every=1)
     resumed = gan(4, generator=generator)
+    resumed.resume(tmp_path)
     resumed.run(tmp_path)
     assert resumed.step == 4 and resumed.seconds > 0
     for one, other in zip(straight._networks(), resumed._networks(), strict=True):

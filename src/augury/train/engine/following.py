@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from augury.augment.shown import original_heading, shown_bands
+from augury.augment.shown import shown_bands, which_bands
 from augury.core.errors import InputError
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.step import rows_of
@@ -32,8 +32,7 @@ def follow(training: Training, directory: RunDirectory | None, first: Callable[[
         pictures = first_batch(t, *first())
         if pictures is not None:
             channels = pictures.shape[1]
-            left_out = original_heading(channels).removeprefix("original")
-            followed.pictures(f"first augmented batch{left_out}", pictures[:, list(shown_bands(channels))])
+            followed.pictures(f"first augmented batch{which_bands(channels)}", pictures[:, list(shown_bands(channels))])
     return followed
 
 

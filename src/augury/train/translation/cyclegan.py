@@ -93,12 +93,10 @@ class CycleGan:
                         ReplayBuffer(capacity), ReplayBuffer(capacity))  # fmt: skip
 
     def run(self, folder: Path | None = None, on_steps: OnSteps | None = None, *, every: int = 200) -> None:
-        """Train to the last step, from the folder's checkpoint if there is one; log and save a checkpoint every `every` steps.
+        """Train to the last step; log and save a checkpoint in the folder every `every` steps. `resume` goes on from one.
 
         Raises RunError if a loss is no longer finite.
         """
-        if folder is not None:
-            self.resume(folder)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             total = torch.zeros(4, device=self.device)
             since, last = self.step, time.perf_counter()
