@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from augury.cli.shared import add_consent, add_settings, consent, print_accuracies, print_notes, settings_of
+from augury.cli.shared import add_consent, add_settings, consent, named_path, print_accuracies, print_notes, settings_of
 
 HELP = "train one network with one augmentation"
 
@@ -12,6 +12,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     add_settings(parser)
     add_consent(parser)
+    group = next(group for group in parser._action_groups if group.title == "Refinement")
+    group.add_argument(
+        "--refine-from",
+        type=named_path,
+        metavar="RUN",
+        help="take stage one over from this run, whose settings may differ in those of the refinement alone",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -21,8 +28,9 @@ def run(options: argparse.Namespace) -> None:
 
     settings, _ = settings_of(options, several=False)
     result = train(
-        settings, options.output, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet, before=consent(options)
-    )
+        settings, options.output, resume=options.resume, overwrite=options.overwrite, quiet=options.quiet, before=consent(options),
+        refine_from=options.refine_from,
+    )  # fmt: skip
     if result is None:  # only the first of several processes reports
         return
     if options.json:

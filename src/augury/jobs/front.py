@@ -25,18 +25,20 @@ _TEXTS = ("augment", "augment2", "strategy", "model")
 @door
 def fit(
     data: str | Settings, *, output: str | os.PathLike[str], resume: bool = False, overwrite: bool = False, quiet: bool = False,
-    on_epoch: OnEpoch | None = None, tune: Tune | None = None, **settings: Any,
+    on_epoch: OnEpoch | None = None, tune: Tune | None = None, refine_from: str | os.PathLike[str] | None = None, **settings: Any,
 ) -> Run:  # fmt: skip
     """Train a network, as `augury train` does, and open the finished run: `run.accuracy`, `run.networks[0]`, `run.result`.
 
     data: a name, folder or file as on the command line, with the settings as keywords, or `Settings`. Augmentations may be
     text or pipelines. output: the run's folder. on_epoch: is called after every epoch with its line of metrics.jsonl, a dictionary;
     what it raises ends the training, which `resume` continues. tune: settings for what `pretrained` gives, as `--tune`.
+    refine_from: the folder of a run whose stage one is taken over, as `--refine-from`.
 
     Raises InputError, before anything is written, for wrong settings or data.
     """
     made, path = _settings(data, {**settings, "tune": tune}), Path(output)
-    if train(made, path, resume=resume, overwrite=overwrite, quiet=quiet, on_epoch=on_epoch) is None:
+    start = None if refine_from is None else Path(refine_from)
+    if train(made, path, resume=resume, overwrite=overwrite, quiet=quiet, on_epoch=on_epoch, refine_from=start) is None:
         raise InputError("fit: runs in one process; `augury train` runs in several under torchrun")
     return open_run(path, made.device)
 

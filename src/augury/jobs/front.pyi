@@ -17,6 +17,7 @@ def fit(
     quiet: bool = False,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
     tune: Literal["probe", "finetune", "none"] | None = None,
+    refine_from: str | os.PathLike[str] | None = None,
     augment: Augmentation = "none",
     augment2: Augmentation | None = None,
     strategy: str = "erm",
@@ -82,6 +83,7 @@ def fit(
     data: a name, folder or file as on the command line, with the settings as keywords, or `Settings`. Augmentations may be
     text or pipelines. output: the run's folder. on_epoch: is called after every epoch with its line of metrics.jsonl, a dictionary;
     what it raises ends the training, which `resume` continues. tune: settings for what `pretrained` gives, as `--tune`.
+    refine_from: the folder of a run whose stage one is taken over, as `--refine-from`.
 
     Raises InputError, before anything is written, for wrong settings or data.
     """

@@ -19,6 +19,7 @@ from augury.train.engine.run import OnEpoch, Trainer
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
 from augury.train.engine.source import load_for
+from augury.train.engine.stage_one import StageOne
 from augury.train.engine.training import Training
 from augury.train.engine.world import World, join, leave
 
@@ -32,16 +33,17 @@ def train(
     quiet: bool = False,
     before: Before | None = None,
     on_epoch: OnEpoch | None = None,
+    refine_from: Path | None = None,
 ) -> dict[str, Any] | None:
     """Train, evaluate once on the test part and write the run's files into `output`; returns result.json's content.
 
     on_epoch: is given every epoch's line of metrics.jsonl. before: is told how long it will
-    take, where that is long, and may refuse.
+    take, where that is long, and may refuse. refine_from: the folder of a run whose stage one is taken over, see `StageOne`.
     Started by torchrun, the processes train together; only the first writes, and the others return None.
     """
     world, device = join(settings.device)
     try:
-        return _train(settings, output, world, device, resume, overwrite, quiet, before, on_epoch)
+        return _train(settings, output, world, device, resume, overwrite, quiet, before, on_epoch, refine_from)
     finally:
         leave()
 
@@ -56,16 +58,23 @@ def _train(
     quiet: bool,
     before: Before | None,
     on_epoch: OnEpoch | None,
+    refine_from: Path | None,
 ) -> dict[str, Any] | None:
     dataset = load_for(settings)
     settings = settings.resolved(len(dataset.train.ids), metric_of(settings.metric, dataset.kind).name)
     training = prepare(replace(settings, device=device), dataset, world=world)
+    taken = StageOne.of(refine_from, training.settings) if refine_from is not None and world.leads else None
     if world.size == 1:
-        announce([Work(settings, dataset, 1, remaining(output, settings) if resume else settings.total_epochs)], before)
+        left = remaining(output, settings) if resume else settings.total_epochs
+        announce(
+            [Work(settings, dataset, 1, left if taken is None else min(left, settings.total_epochs - settings.stage_one))], before
+        )
     directory = RunDirectory.open(output, settings.dict(), overwrite=overwrite, resume=resume) if world.leads else None
     finished = world.from_first(None if directory is None else directory.result())
     if finished is not None:
         return finished if world.leads else None
+    if taken is not None and directory is not None:
+        taken.begin(directory, training.settings)
     with bar(settings.total_epochs, quiet or not world.leads) as progress:
         progress.label(f"{settings.augment} {settings.model}")
         result = Trainer(training).run(directory, heard_by(partial(progress.trained, output), on_epoch))

@@ -17,8 +17,9 @@ from augury.cli import reproduce as command
 from augury.core import registry
 from augury.core.errors import InputError, RunError
 from augury.jobs.reproduce.page import cells_of, explained, overview, results_page
+from augury.jobs.reproduce.plans import planned
 from augury.jobs.reproduce.reproduce import Request, _row, _trained, compare, reproduce, within
-from augury.jobs.reproduce.runs import RunContext, cost_of, figure_of, planned
+from augury.jobs.reproduce.runs import RunContext, cost_of, figure_of
 from augury.recipes.recipe import Recipe, RecipeRow, load
 from augury.recipes.scales import settings_at
 from augury.train.pools.training import Ended, TrainingJob, TrainingRunner

@@ -9,9 +9,10 @@ from augury.core.errors import InputError
 from augury.core.registry import names
 from augury.jobs.fitted import print_table, table
 from augury.jobs.reproduce import own_table
+from augury.jobs.reproduce.plans import planned, waves
 from augury.jobs.reproduce.reproduce import reasons
 from augury.recipes.needs import hours, title_of
-from augury.recipes.recipe import Recipe, RecipeRow, load
+from augury.recipes.recipe import Recipe, load
 
 # Our own comparisons, then the papers' order, and within a paper the order of tables and figures.
 PAPERS = {
@@ -42,12 +43,12 @@ def ordered() -> list[str]:
 
 
 def _needs(recipe: Recipe, results: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    trainings: dict[str, RecipeRow] = {}
-    for row in recipe.rows:
-        if row.unavailable is None:
-            # Rows with the same settings share one training.
-            trainings.setdefault(json.dumps(row.settings, sort_keys=True, default=list), row)
-    each = [hours(recipe, row, row.settings, recipe.seeds) for row in trainings.values()]
+    plans = planned([(row, row.settings) for row in recipe.rows if row.unavailable is None])
+    later = [plan for plan in waves(plans)[1] if plan.learned is None]  # they take over a stage one
+    each = [
+        hours(recipe, plan.rows[0], {**plan.settings, "epochs": 0} if plan in later else plan.settings, recipe.seeds)
+        for plan in plans
+    ]  # fmt: skip
     known = [value for value in each if value is not None]
     measured: dict[str, set[str]] = {}
     for result in results.values():
@@ -56,7 +57,7 @@ def _needs(recipe: Recipe, results: dict[str, dict[str, Any]]) -> dict[str, Any]
             measured[result["scale"]] = measured.get(result["scale"], set()) | rows
     return {
         "recipe": recipe.name, "title": recipe.title, "source": recipe.source, "rows": len(recipe.rows),
-        "runnable": sum(row.unavailable is None for row in recipe.rows), "trainings": len(trainings), "seeds": recipe.seeds,
+        "runnable": sum(row.unavailable is None for row in recipe.rows), "trainings": len(plans), "seeds": recipe.seeds,
         "data": sorted({title_of(row.settings["data"]) for row in recipe.rows}),
         "gpu_hours": round(sum(known), 1) if known else None,
         "measured": {scale: len(ids) for scale, ids in measured.items()},

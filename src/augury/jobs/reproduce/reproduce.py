@@ -12,7 +12,8 @@ from augury.core.errors import InputError, RunError
 from augury.jobs.environment import environment
 from augury.jobs.estimate import Before, announce
 from augury.jobs.progress import bar
-from augury.jobs.reproduce.runs import Planned, RunContext, cost_of, figure_of, measured, patch_all, planned, run_planned, works_of
+from augury.jobs.reproduce.plans import Planned, planned
+from augury.jobs.reproduce.runs import RunContext, cost_of, figure_of, measured, patch_all, run_planned, works_of
 from augury.recipes.needs import incomplete
 from augury.recipes.recipe import Recipe, RecipeRow, load
 from augury.recipes.scales import Scale, changes, patch_at, settings_at
@@ -65,7 +66,9 @@ def reproduce(
     each = [(row, settings_at(recipe, row, request.scale, request.overrides)) for row in rows]
     seeds = seeds_of(recipe, request)
     pick_device(context.device)
-    for plan in planned([(row, settings) for row, settings in each if row.unavailable is None]):
+    every = [(row, settings_at(recipe, row, request.scale, request.overrides)) for row in recipe.rows]
+    context.plans = planned([pair for pair in every if pair[0].unavailable is None])
+    for plan in planned([pair for pair in each if pair[0].unavailable is None]):
         context.settings(plan)
     if recipe.job != "patch":
         works = works_of(planned([pair for pair in each if pair[0].unavailable is None]), seeds, context, resume)
@@ -82,8 +85,7 @@ def reproduce(
         else _trained(each, seeds, context, quiet)
     )
     made = {row.id: _row(recipe, row, settings, request.scale, found[row.id]) for row, settings in each}
-    every = [made.get(row.id) or earlier.get(row.id) for row in recipe.rows]
-    shown = [row for row in every if row is not None]
+    shown = [row for row in (made.get(row.id) or earlier.get(row.id) for row in recipe.rows) if row is not None]
     if all(row["status"].startswith(("not run", "failed")) for row in shown):
         if all(row["status"].startswith("not run") for row in shown):
             _leave_nothing(directory)

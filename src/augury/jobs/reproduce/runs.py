@@ -1,8 +1,8 @@
 """The trainings behind a recipe's rows: each is run once, however many rows use it, resumed and measured."""
 
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,55 +16,26 @@ from augury.jobs.estimate import Before, Work, remaining
 from augury.jobs.patch.patch import patch
 from augury.jobs.patch.settings import PatchSettings
 from augury.jobs.progress import Bar
+from augury.jobs.reproduce.plans import Planned, waves
 from augury.jobs.runs import open_run
 from augury.recipes.needs import FOLDERS, absent, needs, where_of
 from augury.recipes.recipe import RecipeRow, with_policies
 from augury.recipes.scales import key_of
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_json
+from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
 from augury.train.engine.source import data_key, load_for
+from augury.train.engine.stage_one import StageOne
 from augury.train.pools.opened import ALONE, Workers, pool_of
 from augury.train.pools.pool import Pool, Shared
 from augury.train.pools.training import Ended, TrainingJob, TrainingRunner, failure_of, outcome_of, portable
 
 
-@dataclass(frozen=True)
-class Planned:
-    """A training (with every seed) and the rows that read their numbers from it. learned: the one whose policies it replays."""
-
-    key: str
-    settings: dict[str, Any]
-    rows: list[RecipeRow] = field(default_factory=list)
-    learned: "Planned | None" = None
-
-    @property
-    def epochs(self) -> int:
-        return self.settings["epochs"] + self.settings.get("refine_epochs", 0)
-
-    def folder(self, output: Path, seed: int) -> Path:
-        model = re.sub(r"[^A-Za-z0-9]+", "_", self.settings.get("model", "network")).strip("_")[:40]
-        return output / "runs" / f"{model}-{self.key}-seed{seed}"
-
-
-def planned(rows: Sequence[tuple[RecipeRow, dict[str, Any]]]) -> list[Planned]:
-    """One training for all rows whose settings are the same: so a refined row shares its first stage with the plain one.
-
-    A row that replays policies comes after the row that learns them, as in the recipe.
-    """
-    found: dict[str, Planned] = {}
-    by_row: dict[str, Planned] = {}
-    for row, settings in rows:
-        teacher = None if row.learned is None else by_row[row.learned]
-        key = key_of(settings if teacher is None else {**settings, "learned": teacher.key})
-        by_row[row.id] = found.setdefault(key, Planned(key, settings, learned=teacher))
-        by_row[row.id].rows.append(row)
-    return list(found.values())
-
-
 @dataclass
 class RunContext:
-    """Where rows are trained: output folder, data, device, and by whom; and the data set read last, and as it was shared."""
+    """Where rows are trained: output folder, data, device, and by whom; the recipe's trainings, those of other rows too; and the
+    data set read last, and as it was shared."""
 
     output: Path
     data_dir: str | None = None
@@ -72,6 +43,7 @@ class RunContext:
     precision: str = "auto"
     parallel_seeds: bool = False
     workers: Workers = ALONE
+    plans: Sequence[Planned] = ()
     read: tuple[Any, Dataset] | None = None
     refused: dict[str, str] = field(default_factory=dict)
     given: Shared[Dataset] | None = None
@@ -142,6 +114,8 @@ def jobs_of(plan: Planned, seeds: list[int], context: RunContext, pool: Pool[Tra
     dataset = context.dataset(plan.settings["data"], each[0])
     images = round(len(dataset.train.ids) / each[0].fraction) + len(dataset.validation.ids)
     shared = context.shared(pool, dataset)
+    for seed, settings in zip(seeds, each, strict=True):
+        _take_stage_one(plan, seed, settings.resolved(len(dataset.train.ids)), context)
     jobs = [
         TrainingJob(f"{plan.rows[0].id}, seed {seed}", settings.resolved(len(dataset.train.ids)),
                     plan.folder(context.output, seed), shared)
@@ -150,17 +124,34 @@ def jobs_of(plan: Planned, seeds: list[int], context: RunContext, pool: Pool[Tra
     return PlannedJobs(plan, jobs, {"training": images, "test": len(dataset.test.ids)})
 
 
+def _take_stage_one(plan: Planned, seed: int, settings: Settings, context: RunContext) -> None:
+    """Let a training that has not begun take over the stage one of another of the recipe; it trains its own where that does not
+    fit, as it would without the other."""
+    folder = plan.folder(context.output, seed)
+    for other in plan.starts(context.plans, context.output, seed):
+        with suppress(InputError):
+            taken = StageOne.of(other, settings)
+            directory = RunDirectory.open(folder, settings.dict(), resume=True)
+            try:
+                return taken.begin(directory, settings)
+            finally:
+                directory.release()
+
+
 def works_of(plans: Sequence[Planned], seeds: list[int], context: RunContext, resume: bool) -> list[Work]:
     """What there is to train, of the data that are there."""
-    found = []
+    found, later = [], waves(plans)[1]
     for plan in plans:
         settings = context.settings(plan, seeds[0])
         try:
             dataset = context.dataset(plan.settings["data"], settings)
         except (InputError, RunError):  # said when its turn comes
             continue
-        folders = [plan.folder(context.output, seed) for seed in seeds]
-        epochs = sum(remaining(folder, settings) if resume else settings.total_epochs for folder in folders)
+        epochs = 0
+        for seed in seeds:
+            left = remaining(plan.folder(context.output, seed), settings) if resume else settings.total_epochs
+            taken = plan in later and plan.learned is None or (resume and plan.starts(context.plans, context.output, seed))
+            epochs += min(left, settings.refine_epochs) if taken else left
         found.append(Work(settings, dataset, len(seeds), epochs))
     return found
 
@@ -169,12 +160,12 @@ def run_planned(
     plans: Sequence[Planned], seeds: list[int], context: RunContext, progress: Bar, on_plan: OnPlan
 ) -> None:  # fmt: skip
     """Train them all, each with every seed; on_plan: is given a training and its results, or why it has none, once all its seeds
-    are through. Trainings that replay policies follow those that learn them; among the others nobody waits for anybody.
+    are through. Trainings follow those whose policies or whose stage one they need; among the others nobody waits for anybody.
     """
     if not plans:
         return
     with pool_of(TrainingRunner(context.settings(plans[0])), context.workers) as pool:
-        for wave in ([p for p in plans if p.learned is None], [p for p in plans if p.learned is not None]):
+        for wave in waves(plans):
             _wave(pool, wave, seeds, context, progress, on_plan)
 
 

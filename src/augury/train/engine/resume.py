@@ -3,6 +3,7 @@
 import json
 import time
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def _contents(t: Training) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "strategy": flatten_state(t.strategy.state_dict(), "strategy", tensors), "selection": t.selection.state(),
         "data": fingerprint(t.data.train), "threads": torch.get_num_threads(),
         "bfloat16": t.bfloat16, "processes": t.world.size, "averaged": 0 if t.average is None else t.average.updates,
-        "settings": _deciding(t.settings),
+        "settings": deciding(t.settings),
     }  # fmt: skip
     return tensors, state
 
@@ -103,17 +104,23 @@ def resume(training: Training, directory: RunDirectory | None) -> list[dict[str,
     if directory is not None and t.world.leads:
         directory.write_metrics(rows)
         _note_missing(t, len(rows))
-        if t.settings.refined and t.epoch >= t.settings.stage_one:
+        if t.settings.refined and t.epoch >= t.settings.stage_one and not _at_its_end(t, directory.path):
             t.progress.stage_one = _stage_one(directory.path, t.average is not None)
     rows = t.world.from_first(rows)
     if t.settings.refined and t.selection.ended is None and (t.epoch >= t.settings.stage_one or t.selection.stopped(t.epoch)):
-        # A checkpoint of an older version, in which the stages did not choose separately or stage one's end was written after it.
+        # Stage one was taken over from another run (`StageOne`), or the checkpoint is of an older version, in which the stages did
+        # not choose separately or stage one's end was written after it.
         if directory is not None and t.world.leads and not t.progress.stage_one and t.epoch <= t.settings.stage_one:
             t.progress.stage_one = _chosen(t)
             checkpoint.save_as(directory.path / checkpoint.STAGE_ONE, *_contents(t))
         t.selection.end_stage_one(min(t.epoch, t.settings.stage_one))
         t.progress.epoch = max(t.epoch, t.settings.stage_one)
     return rows
+
+
+def _at_its_end(t: Training, folder: Path) -> bool:
+    """Whether stage one has just ended and is not yet kept."""
+    return t.selection.ended is None and t.epoch == t.settings.stage_one and not (folder / checkpoint.STAGE_ONE).exists()
 
 
 def _note_missing(t: Training, rows: int) -> None:
@@ -147,7 +154,7 @@ def _restore(t: Training, found: checkpoint.Found) -> None:
         raise InputError(f"--resume: the checkpoint is not one of this training ({said}); put the right one back") from None
 
 
-def _deciding(settings: Settings, *, as_written: bool = False) -> dict[str, Any]:
+def deciding(settings: Settings, *, as_written: bool = False) -> dict[str, Any]:
     """The settings that determine a training's result, as plain values, to recognise its checkpoints. See `by_content`."""
     plain = json.loads(json.dumps(settings.dict()))
     plain = by_content(plain, contents(plain), as_written=as_written)  # a search's policy files may have been moved with it
@@ -157,14 +164,16 @@ def _deciding(settings: Settings, *, as_written: bool = False) -> dict[str, Any]
 
 def _refuse_another(t: Training, state: dict[str, Any]) -> None:
     """InputError if the checkpoint is of another training, for example with another seed or network."""
-    own, other = _deciding(t.settings), state.get("settings")
-    if other is None:  # older checkpoints do not have them
-        return
-    older = _deciding(t.settings, as_written=True)
-    changed = sorted(k for k in {**own, **other} if k in own and k in other and other[k] not in (own[k], older[k]))
-    if changed:
-        words = ", ".join(f"{key} {other[key]} instead of {own[key]}" for key in changed[:3])
-        raise InputError(f"--resume: the checkpoint is of another training ({words}); put the right one back")
+    found = changed(t.settings, state.get("settings") or {})  # older checkpoints do not have them
+    if found:
+        raise InputError(f"--resume: the checkpoint is of another training ({', '.join(found[:3])}); put the right one back")
+
+
+def changed(settings: Settings, known: dict[str, Any], besides: Collection[str] = ()) -> list[str]:
+    """How a checkpoint's settings differ from these, in words for each; those in `besides` may."""
+    own, older = deciding(settings), deciding(settings, as_written=True)
+    keys = sorted((own.keys() & known.keys()) - set(besides))
+    return [f"{key} {known[key]} instead of {own[key]}" for key in keys if known[key] not in (own[key], older[key])]
 
 
 def _load(t: Training, found: checkpoint.Found, parts: dict[str, dict[str, Tensor]]) -> None:
