@@ -20,7 +20,8 @@ PICTURE = f"images/{TABLE}.svg"
 LEAST_SEEDS = 3  # of the rows that the README shows
 # The cards that say what their method's rows came to.
 CARDS = {
-    "op/cutout": ("cutout",), "op/mixup": ("mixup", "mixup-refined"), "op/cutmix": ("cutmix", "cutmix-refined"),
+    "op/cutout": ("cutout",), "op/mixup": ("mixup", "mixup-refined", "mixup-statistics"),
+    "op/cutmix": ("cutmix", "cutmix-refined", "cutmix-statistics"),
     "policy/randaugment": ("randaugment", "randaugment-stratified"), "policy/trivialaugment": ("trivialaugment",),
     "policy/autoaugment": ("autoaugment-cutout",), "preset/inaugment": ("autoaugment-inaugment",),
     "preset/keep_cutout": ("keep-cutout", "keep-cutout-foreign", "keep-cutout-constant"),

@@ -32,6 +32,10 @@ class Planned:
             return None
         return key_of({key: value for key, value in self.settings.items() if key not in LATER})
 
+    def takes_over(self, later: Sequence["Planned"]) -> bool:
+        """Whether it takes over the stage one of another. later: those of `waves` that follow one."""
+        return self.learned is None and any(plan.key == self.key for plan in later)
+
     def starts(self, plans: Sequence["Planned"], output: Path, seed: int) -> list[Path]:
         """The folders of those of `plans` that have left the stage one that this training has too."""
         own = self.stage_one
@@ -60,7 +64,8 @@ def planned(rows: Sequence[tuple[RecipeRow, dict[str, Any]]]) -> list[Planned]:
 
 def waves(plans: Sequence[Planned]) -> tuple[list[Planned], list[Planned]]:
     """Those that wait for nobody, and those that follow one of them: they replay its policies, or take over its stage one."""
-    first, later, begun = [], [], set[str]()
+    first, later = list[Planned](), list[Planned]()
+    begun = set[str]()
     for plan in plans:
         follows = plan.learned is not None or plan.stage_one in begun
         (later if follows else first).append(plan)

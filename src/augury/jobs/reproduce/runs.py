@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ def works_of(plans: Sequence[Planned], seeds: list[int], context: RunContext, re
         epochs = 0
         for seed in seeds:
             left = remaining(plan.folder(context.output, seed), settings) if resume else settings.total_epochs
-            taken = plan in later and plan.learned is None or (resume and plan.starts(context.plans, context.output, seed))
+            taken = plan.takes_over(later) or (resume and plan.starts(context.plans, context.output, seed))
             epochs += min(left, settings.refine_epochs) if taken else left
         found.append(Work(settings, dataset, len(seeds), epochs))
     return found
@@ -164,6 +165,9 @@ def run_planned(
     """
     if not plans:
         return
+    for plan, seed in product(plans, seeds):
+        if plan.takes_over(waves(plans)[1]) or plan.starts(context.plans, context.output, seed):
+            progress.skip_to(plan.folder(context.output, seed), plan.settings["epochs"])
     with pool_of(TrainingRunner(context.settings(plans[0])), context.workers) as pool:
         for wave in waves(plans):
             _wave(pool, wave, seeds, context, progress, on_plan)
