@@ -64,6 +64,8 @@ def _train(
     settings = settings.resolved(len(dataset.train.ids), metric_of(settings.metric, dataset.kind).name)
     training = prepare(replace(settings, device=device), dataset, world=world)
     taken = StageOne.of(refine_from, training.settings) if refine_from is not None and world.leads else None
+    if taken is not None:
+        taken.check(training)
     if world.size == 1:
         left = remaining(output, settings) if resume else settings.total_epochs
         announce(

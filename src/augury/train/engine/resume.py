@@ -115,6 +115,7 @@ def resume(training: Training, directory: RunDirectory | None) -> list[dict[str,
             checkpoint.save_as(directory.path / checkpoint.STAGE_ONE, *_contents(t))
         t.selection.end_stage_one(min(t.epoch, t.settings.stage_one))
         t.progress.epoch = max(t.epoch, t.settings.stage_one)
+    t.progress.stage_one = t.world.from_first(t.progress.stage_one)  # which all processes evaluate together at the end
     return rows
 
 

@@ -7,10 +7,11 @@ from typing import Any
 from augury.core.errors import InputError, RunError
 from augury.train.engine import checkpoint
 from augury.train.engine.refinement import intensity_at
-from augury.train.engine.resume import changed, deciding
+from augury.train.engine.resume import changed, deciding, fingerprint
 from augury.train.engine.risk import wants_risk
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
+from augury.train.engine.training import Training
 
 # What belongs to the refinement, and what is only measured: stage one does not depend on it.
 LATER = ("refine_epochs", "refine_mode", "refine_sched", "refine_lr", "risk_every", "risk_epochs")
@@ -18,8 +19,9 @@ LATER = ("refine_epochs", "refine_mode", "refine_sched", "refine_lr", "risk_ever
 
 @dataclass(frozen=True)
 class StageOne:
-    """The end of a run's stage one: its checkpoint, and the metrics of its epochs."""
+    """The end of a run's stage one: its checkpoint, and the metrics of its epochs. run: the run's folder."""
 
+    run: Path
     found: checkpoint.Found
     metrics: list[dict[str, Any]]
 
@@ -43,7 +45,16 @@ class StageOne:
         lacking = [epoch for epoch in range(1, settings.stage_one + 1) if wants_risk(settings, epoch) and epoch not in measured]
         if lacking:
             raise InputError(f"{where}: the risk was not measured there after epoch {lacking[0]}; leave --refine-from out")
-        return StageOne(found, metrics)
+        return StageOne(run, found, metrics)
+
+    def check(self, training: Training) -> None:
+        """InputError if it was trained on other images, or in another number of processes, which draw differently."""
+        where, state = f"--refine-from {self.run}", self.found.state
+        if state.get("data") != fingerprint(training.data.train):
+            raise InputError(f"{where}: was trained on other images than are now in {training.settings.data}; put them back")
+        if (before := state.get("processes", 1)) != training.world.size:
+            alike = "without torchrun" if before == 1 else f"by `torchrun --nproc-per-node {before}`"
+            raise InputError(f"{where}: was trained in {before} process(es), and this is another number; start it {alike}")
 
     def begin(self, directory: RunDirectory, settings: Settings) -> None:
         """Make it the checkpoint of a run that has none yet, whose training then goes on with the refinement."""
