@@ -54,7 +54,7 @@ class StageOne:
             raise InputError(f"{where}: was trained on other images than are now in {training.settings.data}; put them back")
         if (before := state.get("processes", 1)) != training.world.size:
             alike = "without torchrun" if before == 1 else f"by `torchrun --nproc-per-node {before}`"
-            raise InputError(f"{where}: was trained in {before} process(es), and this is another number; start it {alike}")
+            raise InputError(f"{where}: was trained in another number of processes; start this one {alike}")
 
     def begin(self, directory: RunDirectory, settings: Settings) -> None:
         """Make it the checkpoint of a run that has none yet, whose training then goes on with the refinement."""
