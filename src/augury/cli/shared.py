@@ -61,12 +61,15 @@ def add_flags(
     defaults: the command's own, where they are not those of the dataclass. texts: other help, where a flag means something
     else here.
     """
-    groups = {group.title: group for group in parser._action_groups}
     for flag in flags_of(kind, defaults):
-        group = groups.get(flag.group) or parser.add_argument_group(flag.group)
-        groups[flag.group] = group
         flag = replace(flag, text=texts.get(flag.name, flag.text))
-        group.add_argument(flag.option, metavar=flag.value, default=argparse.SUPPRESS, help=flag.help)
+        headed(parser, flag.group).add_argument(flag.option, metavar=flag.value, default=argparse.SUPPRESS, help=flag.help)
+
+
+def headed(parser: argparse.ArgumentParser, title: str) -> Any:
+    """The group of flags under a heading, made where there is none."""
+    groups = {group.title: group for group in parser._action_groups}
+    return groups.get(title) or parser.add_argument_group(title)
 
 
 def add_settings(
@@ -82,8 +85,7 @@ def add_settings(
 
 def add_tune(parser: argparse.ArgumentParser) -> None:
     """--tune, which stands for several settings."""
-    group = next(group for group in parser._action_groups if group.title == "Trained weights")
-    group.add_argument(
+    headed(parser, "Trained weights").add_argument(
         "--tune",
         metavar="probe|finetune|none",
         default=argparse.SUPPRESS,

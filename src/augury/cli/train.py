@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from augury.cli.shared import add_consent, add_settings, consent, named_path, print_accuracies, print_notes, settings_of
+from augury.cli.shared import add_consent, add_settings, consent, headed, named_path, print_accuracies, print_notes, settings_of
 
 HELP = "train one network with one augmentation"
 
@@ -12,8 +12,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     add_settings(parser)
     add_consent(parser)
-    group = next(group for group in parser._action_groups if group.title == "Refinement")
-    group.add_argument(
+    headed(parser, "Refinement").add_argument(
         "--refine-from",
         type=named_path,
         metavar="RUN",

@@ -132,7 +132,7 @@ def _works(each: dict[ComparisonRow, Settings], seeds: range, dataset: Dataset, 
     """What there is to train."""
 
     def epochs(index: int, row: ComparisonRow, seed: int) -> int:
-        return remaining(run_folder(output, index, row, seed), each[row]) if resume else each[row].total_epochs
+        return remaining(run_folder(output, index, row, seed), each[row], resume=resume)
 
     return [Work(each[row], dataset, len(seeds), sum(epochs(index, row, seed) for seed in seeds)) for index, row in enumerate(each)]
 

@@ -130,12 +130,14 @@ def _rates(works: Sequence[Work]) -> dict[tuple[str, str, str | None, str], floa
     return {kind: found.get(kind, usual) for kind in kinds}
 
 
-def remaining(folder: Path, settings: Settings) -> int:
-    """The epochs that a training in this folder has still to train."""
-    if not folder.is_dir():
-        return settings.total_epochs
+def remaining(folder: Path, settings: Settings, *, resume: bool = True, taken_over: bool = False) -> int:
+    """The epochs that a training in this folder has still to train. resume: whether what is in it counts. taken_over: whether
+    stage one comes from another training."""
+    left = settings.total_epochs - settings.stage_one if taken_over else settings.total_epochs
+    if not resume or not folder.is_dir():
+        return left
     directory = RunDirectory(folder)
-    return 0 if directory.result() is not None else max(0, settings.total_epochs - len(directory.metrics()))
+    return 0 if directory.result() is not None else max(0, min(left, settings.total_epochs - len(directory.metrics())))
 
 
 def quick_rate(settings: Settings, dataset: Dataset) -> float:

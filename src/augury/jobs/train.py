@@ -67,10 +67,8 @@ def _train(
     if taken is not None:
         taken.check(training)
     if world.size == 1:
-        left = remaining(output, settings) if resume else settings.total_epochs
-        announce(
-            [Work(settings, dataset, 1, left if taken is None else min(left, settings.total_epochs - settings.stage_one))], before
-        )
+        left = remaining(output, settings, resume=resume, taken_over=taken is not None)
+        announce([Work(settings, dataset, 1, left)], before)
     directory = RunDirectory.open(output, settings.dict(), overwrite=overwrite, resume=resume) if world.leads else None
     finished = world.from_first(None if directory is None else directory.result())
     if finished is not None:

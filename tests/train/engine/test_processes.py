@@ -20,8 +20,8 @@ HERE = Path(__file__).resolve().parent
 FLAGS = ["--augment", "crop+randaugment+cutout(length=8)", "--epochs", "2", "--batch-size", "37", "--lr", "0.05", "--quiet"]
 
 
-def started(folder: Path, processes: int, *more: str) -> dict:
-    folder.mkdir()
+def launched(folder: Path, processes: int, *more: str) -> str:
+    """Train into `folder / "run"`, and return what was printed."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HERE.parents[2] / 'src'}"}
     start = [sys.executable] if processes == 1 else [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)
@@ -29,7 +29,12 @@ def started(folder: Path, processes: int, *more: str) -> dict:
     command = [*start, str(HERE / "trained_together.py"), str(folder), *FLAGS, *more, "--output", str(folder / "run")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert [line[:13] for line in done.stdout.splitlines()].count("test accuracy") == 1
+    return done.stdout
+
+
+def started(folder: Path, processes: int, *more: str) -> dict:
+    folder.mkdir()
+    assert launched(folder, processes, *more).count("test accuracy") == 1
     return json.loads((folder / "run" / "result.json").read_text())
 
 
@@ -57,17 +62,12 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
 
 def test_two_processes_resume_a_refinement_to_its_end(tmp_path: Path) -> None:
     """Fails if the first process alone knows the network of before the refinement, which all evaluate together."""
-    whole = started(tmp_path / "two", 2, "--refine-epochs", "1")
-    (tmp_path / "two" / "run" / "result.json").unlink()
-    for file in tmp_path.glob("two/*.jsonl"):
-        file.unlink()
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HERE.parents[2] / 'src'}"}
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*start, str(HERE / "trained_together.py"), str(tmp_path / "two"), *FLAGS, "--refine-epochs", "1", "--resume"]
-    done = subprocess.run([*command, "--output", str(tmp_path / "two" / "run")], env=environment, capture_output=True, text=True,
-                          timeout=300)  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    again = json.loads((tmp_path / "two" / "run" / "result.json").read_text())
+    launched(tmp_path, 2, "--refine-epochs", "1")
+    file = tmp_path / "run" / "result.json"
+    whole = json.loads(file.read_text())
+    file.unlink()
+    launched(tmp_path, 2, "--refine-epochs", "1", "--resume")
+    again = json.loads(file.read_text())
     assert again["stage_one"] == whole["stage_one"] and again["accuracy"] == whole["accuracy"]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import augury
 from augury.core.errors import InputError
@@ -26,6 +27,10 @@ def run(settings: Settings, folder: Path, **more: Any) -> dict[str, Any]:
     return {key: value for key, value in result.items() if key not in ("seconds", "environment")}
 
 
+def interrupt(row: dict[str, Any]) -> None:
+    raise KeyboardInterrupt
+
+
 def trained_epochs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The epochs (1-based) that are trained from here on."""
     seen: list[int] = []
@@ -41,8 +46,6 @@ def trained_epochs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    from safetensors.torch import load_file
-
     return load_file(folder / "model.safetensors")
 
 
@@ -80,9 +83,6 @@ def test_it_is_resumed_as_any_other(tmp_path: Path) -> None:
     train(PLAIN, tmp_path / "other", quiet=True)
     whole = run(REFINED, tmp_path / "whole")
 
-    def interrupt(row: dict[str, Any]) -> None:
-        raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
         run(REFINED, tmp_path / "taken", refine_from=tmp_path / "other", on_epoch=interrupt)
     assert run(REFINED, tmp_path / "taken", resume=True) == whole
@@ -110,9 +110,6 @@ def test_another_stage_one_is_refused_and_nothing_written(tmp_path: Path, change
 def test_what_is_no_finished_stage_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no run here"):
         train(REFINED, tmp_path / "taken", quiet=True, refine_from=tmp_path)
-
-    def interrupt(row: dict[str, Any]) -> None:
-        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train(PLAIN, tmp_path / "other", quiet=True, on_epoch=interrupt)

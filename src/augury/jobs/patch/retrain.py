@@ -63,7 +63,7 @@ class Trainings:
         for row in self.rows[:1] if first else self.rows:
             settings = row.settings(self.settings, 0)
             epochs = sum(
-                remaining(self.folder(row, seed, choice), settings) if resume else settings.total_epochs
+                remaining(self.folder(row, seed, choice), settings, resume=resume)
                 for choice, seed in product(range(len(row.grid)), seeds)
             )
             found.append(Work(settings, self.dataset, len(seeds) * len(row.grid), epochs))

@@ -44,9 +44,9 @@ def ordered() -> list[str]:
 
 def _needs(recipe: Recipe, results: dict[str, dict[str, Any]]) -> dict[str, Any]:
     plans = planned([(row, row.settings) for row in recipe.rows if row.unavailable is None])
-    later = waves(plans)[1]
+    taking = waves(plans).taking
     each = [
-        hours(recipe, plan.rows[0], {**plan.settings, "epochs": 0} if plan.takes_over(later) else plan.settings, recipe.seeds)
+        hours(recipe, plan.rows[0], {**plan.settings, "epochs": 0} if plan in taking else plan.settings, recipe.seeds)
         for plan in plans
     ]  # fmt: skip
     known = [value for value in each if value is not None]

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from augury.recipes.recipe import RecipeRow
 from augury.recipes.scales import key_of
@@ -25,16 +26,12 @@ class Planned:
     def epochs(self) -> int:
         return self.settings["epochs"] + self.settings.get("refine_epochs", 0)
 
-    @property
+    @cached_property
     def stage_one(self) -> str | None:
         """A key that trainings have in common if they differ in their refinement alone; None where nothing is refined."""
         if self.learned is not None or not self.settings.get("refine_epochs"):
             return None
         return key_of({key: value for key, value in self.settings.items() if key not in LATER})
-
-    def takes_over(self, later: Sequence["Planned"]) -> bool:
-        """Whether it takes over the stage one of another. later: those of `waves` that follow one."""
-        return self.learned is None and any(plan.key == self.key for plan in later)
 
     def starts(self, plans: Sequence["Planned"], output: Path, seed: int) -> list[Path]:
         """The folders of those of `plans` that have left the stage one that this training has too."""
@@ -62,12 +59,24 @@ def planned(rows: Sequence[tuple[RecipeRow, dict[str, Any]]]) -> list[Planned]:
     return list(found.values())
 
 
-def waves(plans: Sequence[Planned]) -> tuple[list[Planned], list[Planned]]:
-    """Those that wait for nobody, and those that follow one of them: they replay its policies, or take over its stage one."""
-    first, later = list[Planned](), list[Planned]()
-    begun = set[str]()
+class Waves(NamedTuple):
+    """Trainings by what they wait for. first: nothing; taking: one of `first`, whose stage one they take over; replaying: one of
+    them, whose policies they replay."""
+
+    first: list[Planned]
+    taking: list[Planned]
+    replaying: list[Planned]
+
+
+def waves(plans: Sequence[Planned]) -> Waves:
+    """Of several that have the same stage one, the first trains it."""
+    found, begun = Waves([], [], []), set[str]()
     for plan in plans:
-        follows = plan.learned is not None or plan.stage_one in begun
-        (later if follows else first).append(plan)
-        begun |= {plan.stage_one} if plan.stage_one is not None else set()
-    return first, later
+        if plan.learned is not None:
+            found.replaying.append(plan)
+        elif plan.stage_one in begun:
+            found.taking.append(plan)
+        else:
+            found.first.append(plan)
+            begun |= {plan.stage_one} if plan.stage_one is not None else set()
+    return found

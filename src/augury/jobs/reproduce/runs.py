@@ -141,7 +141,7 @@ def _take_stage_one(plan: Planned, seed: int, settings: Settings, context: RunCo
 
 def works_of(plans: Sequence[Planned], seeds: list[int], context: RunContext, resume: bool) -> list[Work]:
     """What there is to train, of the data that are there."""
-    found, later = [], waves(plans)[1]
+    found, taking = [], waves(plans).taking
     for plan in plans:
         settings = context.settings(plan, seeds[0])
         try:
@@ -150,9 +150,8 @@ def works_of(plans: Sequence[Planned], seeds: list[int], context: RunContext, re
             continue
         epochs = 0
         for seed in seeds:
-            left = remaining(plan.folder(context.output, seed), settings) if resume else settings.total_epochs
-            taken = plan.takes_over(later) or (resume and plan.starts(context.plans, context.output, seed))
-            epochs += min(left, settings.refine_epochs) if taken else left
+            taken = plan in taking or (resume and bool(plan.starts(context.plans, context.output, seed)))
+            epochs += remaining(plan.folder(context.output, seed), settings, resume=resume, taken_over=taken)
         found.append(Work(settings, dataset, len(seeds), epochs))
     return found
 
@@ -165,11 +164,12 @@ def run_planned(
     """
     if not plans:
         return
+    first, taking, replaying = waves(plans)
     for plan, seed in product(plans, seeds):
-        if plan.takes_over(waves(plans)[1]) or plan.starts(context.plans, context.output, seed):
+        if plan in taking or plan.starts(context.plans, context.output, seed):
             progress.skip_to(plan.folder(context.output, seed), plan.settings["epochs"])
     with pool_of(TrainingRunner(context.settings(plans[0])), context.workers) as pool:
-        for wave in waves(plans):
+        for wave in (first, [*taking, *replaying]):
             _wave(pool, wave, seeds, context, progress, on_plan)
 
 

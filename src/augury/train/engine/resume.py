@@ -141,10 +141,9 @@ def _restore(t: Training, found: checkpoint.Found) -> None:
     if state.get("data", fingerprint(t.data.train)) != fingerprint(t.data.train):
         raise InputError(f"--resume: the training images of {t.settings.data} are not those it was started with; put them back")
     if (before := state.get("processes", t.world.size)) != t.world.size:  # older checkpoints do not say
-        started = "without torchrun" if before == 1 else f"by `torchrun --nproc-per-node {before}`"
         raise InputError(
             f"--resume: the run was started in {before} process{'es' if before > 1 else ''} and would draw and average differently "
-            f"in {t.world.size}; the checkpoint of epoch {state['epoch']} is kept; start it {started}"
+            f"in {t.world.size}; the checkpoint of epoch {state['epoch']} is kept; start it {launch(before)}"
         )
     try:
         _load(t, found, parts)
@@ -153,6 +152,11 @@ def _restore(t: Training, found: checkpoint.Found) -> None:
             raise
         said = (str(error) or type(error).__name__).splitlines()[0][:150]
         raise InputError(f"--resume: the checkpoint is not one of this training ({said}); put the right one back") from None
+
+
+def launch(processes: int) -> str:
+    """How a training in so many processes is started, in words."""
+    return "without torchrun" if processes == 1 else f"by `torchrun --nproc-per-node {processes}`"
 
 
 def deciding(settings: Settings, *, as_written: bool = False) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from augury.core.errors import InputError, RunError
 from augury.train.engine import checkpoint
 from augury.train.engine.refinement import intensity_at
-from augury.train.engine.resume import changed, deciding, fingerprint
+from augury.train.engine.resume import changed, deciding, fingerprint, launch
 from augury.train.engine.risk import wants_risk
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import Settings
@@ -53,8 +53,7 @@ class StageOne:
         if state.get("data") != fingerprint(training.data.train):
             raise InputError(f"{where}: was trained on other images than are now in {training.settings.data}; put them back")
         if (before := state.get("processes", 1)) != training.world.size:
-            alike = "without torchrun" if before == 1 else f"by `torchrun --nproc-per-node {before}`"
-            raise InputError(f"{where}: was trained in another number of processes; start this one {alike}")
+            raise InputError(f"{where}: was trained in another number of processes; start this one {launch(before)}")
 
     def begin(self, directory: RunDirectory, settings: Settings) -> None:
         """Make it the checkpoint of a run that has none yet, whose training then goes on with the refinement."""
@@ -68,14 +67,15 @@ class StageOne:
 def _ended(run: Path, where: str) -> checkpoint.Found:
     """The checkpoint at the end of the run's stage one."""
     directory, file = RunDirectory(run), run / checkpoint.STAGE_ONE
-    no_run = InputError(f"{where}: no run here; give the --output folder of `augury train`")
-    if directory.config() is None:
-        raise no_run
-    if not file.exists() and directory.result() is None:
+    known = directory.config() is not None
+    if known and file.exists():
+        found = checkpoint.read(file)
+        if found is None:
+            raise RunError(f"{file}: damaged; leave --refine-from out")
+        return found
+    if known and directory.result() is None:
         raise InputError(f"{where}: is unfinished; finish it with --resume first")
-    found = checkpoint.read(file) if file.exists() else checkpoint.newest(run)
-    if found is None and file.exists():
-        raise RunError(f"{file}: damaged; leave --refine-from out")
+    found = checkpoint.newest(run) if known else None
     if found is None:
-        raise no_run
+        raise InputError(f"{where}: no run here; give the --output folder of `augury train`")
     return found
