@@ -162,6 +162,19 @@ def test_the_committed_cards_are_those_of_the_committed_results() -> None:
         assert said in " ".join(text.split()), f"add to docs/cards/{card}.md under Measured: {said}"
 
 
+def test_numbers_of_dots_close_together_are_apart() -> None:
+    """Two digits are 14 wide and 9 high at this size: fails where each stands at the same side of its dot."""
+    close = [row(name, [80.0 + shift, 81.0 + shift, 82.0 + shift], 600.0 + shift)
+             for name, shift in (("standard", 0.0), ("cutout", 0.02), ("mixup", 0.04), ("keep-cutout", 9.0))]  # fmt: skip
+    drawn = picture([result(*close)])
+    assert drawn is not None
+    places = [
+        (float(t.get("x", "")), float(t.get("y", ""))) for t in ElementTree.fromstring(drawn) if (t.text or "") in "1234" and t.text
+    ]
+    assert len(places) == 4
+    assert all(abs(a - c) >= 14 or abs(b - d) >= 9 for n, (a, b) in enumerate(places) for c, d in places[:n])
+
+
 def test_the_committed_readme_and_picture_are_those_of_the_committed_results() -> None:
     results = list(results_in(ROOT / "results").values())
     assert "\n".join(top(results)) in (ROOT / "README.md").read_text(encoding="utf-8"), "paste own_table.top's lines into README.md"

@@ -192,6 +192,19 @@ def _distinct(numbers: Sequence[float]) -> list[str]:
     return next((each for each in texts if len(set(each)) == len(numbers)), texts[-1])
 
 
+def _number_places(dots: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Where the number of each dot begins: beside it, at the first of four places that no dot and no number before it touches."""
+    found: list[tuple[float, float]] = []
+    for x, y in dots:
+        free = [
+            (x + right, y + lower) for right, lower in ((6, -5), (-20, -5), (6, 14), (-20, 14))
+            if all(abs(x + right - a) >= 15 or abs(y + lower - b) >= 12 for a, b in found)
+            and all(abs(x + right + 7 - a) >= 10 or abs(y + lower - 4 - b) >= 8 for a, b in dots if (a, b) != (x, y))
+        ]  # fmt: skip
+        found.append(free[0] if free else (x + 6, y - 5))
+    return found
+
+
 def _drawn(points: Sequence[tuple[int, str, float | None, float, float | None]]) -> str:
     costs, levels = [log(point[2] or 1) for point in points], [point[3] for point in points]
     reach = [point[4] or 0.0 for point in points]
@@ -215,12 +228,12 @@ def _drawn(points: Sequence[tuple[int, str, float | None, float, float | None]])
         parts.append(f'<text x="{across(cost):.1f}" y="{_HEIGHT - _BOTTOM + 12}" text-anchor="middle">{minute}</text>')
     parts.append(f'<text x="{_WIDTH / 2:.0f}" y="{_HEIGHT - 8}" text-anchor="middle">processor minutes of a training</text>')
     parts.append(f'<text x="{_LEFT}" y="14">accuracy on the test part, percent; bars: 95 % intervals over seeds</text>')
-    for (number, name, _, level, half), cost in zip(points, costs, strict=True):
-        x, y = across(cost), down(level)
+    dots = [(across(cost), down(level)) for cost, level in zip(costs, levels, strict=True)]
+    for (number, name, _, level, half), (x, y), (left, base) in zip(points, dots, _number_places(dots), strict=True):
         title = f"<title>{number} {escape(name)}: {level:.2f}</title>"
         bar = (
             "" if half is None else f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{down(level - half):.1f}" y2="{down(level + half):.1f}"/>'
         )
         parts.append(f'<g stroke="#1f5fa8" fill="#1f5fa8">{title}{bar}<circle cx="{x:.1f}" cy="{y:.1f}" r="4"/></g>')
-        parts.append(f'<text x="{x + 6:.1f}" y="{y - 5:.1f}">{number}</text>')
+        parts.append(f'<text x="{left:.1f}" y="{base:.1f}">{number}</text>')
     return "\n".join([*parts, "</svg>", ""])
