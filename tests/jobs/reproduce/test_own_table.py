@@ -159,7 +159,7 @@ def test_cards_say_what_their_rows_came_to() -> None:
 def test_the_committed_cards_are_those_of_the_committed_results() -> None:
     for card, said in card_sentences(results_in(ROOT / "results").values()).items():
         text = (ROOT / "docs" / "cards" / f"{card}.md").read_text(encoding="utf-8")
-        assert said in " ".join(text.split()), f"add to docs/cards/{card}.md under Measured: {said}"
+        assert said in " ".join(text.split()), f"{card}: run `python tools/own_results.py`"
 
 
 def test_numbers_of_dots_close_together_are_apart() -> None:
@@ -177,10 +177,10 @@ def test_numbers_of_dots_close_together_are_apart() -> None:
 
 def test_the_committed_readme_and_picture_are_those_of_the_committed_results() -> None:
     results = list(results_in(ROOT / "results").values())
-    assert "\n".join(top(results)) in (ROOT / "README.md").read_text(encoding="utf-8"), "paste own_table.top's lines into README.md"
+    assert "\n".join(top(results)) in (ROOT / "README.md").read_text(encoding="utf-8"), "run `python tools/own_results.py`"
     drawn, place = picture(results), ROOT / "docs" / PICTURE
     assert place.exists() == (drawn is not None)
-    assert drawn is None or place.read_text(encoding="utf-8") == drawn, "augury reproduce --results results --page docs/results.md"
+    assert drawn is None or place.read_text(encoding="utf-8") == drawn, "run `python tools/own_results.py`"
 
 
 def test_claims_name_rows_that_are_there_and_rows_of_our_own_have_one_name_each() -> None:

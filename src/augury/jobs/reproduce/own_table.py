@@ -18,6 +18,7 @@ PREFIX = "reduced_"
 FIRST = "standard"  # the row that most are compared with
 PICTURE = f"images/{TABLE}.svg"
 LEAST_SEEDS = 3  # of the rows that the README shows
+CARD_BEGIN = "Reduced CIFAR-10, ResNet-20 ([results](../../results.md)): "
 # The cards that say what their method's rows came to.
 CARDS = {
     "op/cutout": ("cutout",), "op/mixup": ("mixup", "mixup-refined", "mixup-statistics"),
@@ -122,7 +123,7 @@ def card_sentences(results: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     for card, names in CARDS.items():
         said = [_said(name, references[name], rows) for name in names if name in rows]
         if said:
-            found[card] = f"Reduced CIFAR-10, ResNet-20 ([results](../../results.md)): {'; '.join(said)}."
+            found[card] = f"{CARD_BEGIN}{'; '.join(said)}."
     return found
 
 
