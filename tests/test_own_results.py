@@ -14,7 +14,9 @@ CARD = """# Cutout
 
 Digits: 95 %.
 """
-SAID = "Reduced CIFAR-10, ResNet-20 ([results](../../results.md)): cutout {} %, +0.20 (-0.82 to +1.22), n = 3; cutout-400 {} %, n = 3."
+SAID = (
+    "Reduced CIFAR-10, ResNet-20 ([results](../../results.md)): cutout {} %, +0.20 (-0.82 to +1.22), n = 3; cutout-400 {} %, n = 3."
+)
 
 
 def run(code: str) -> str:

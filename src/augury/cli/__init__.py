@@ -62,6 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
             kept = "; the work done so far is kept, and --resume continues it" if hasattr(options, "resume") else ""
             words = f"not enough memory or address space{kept}; raise the limit (ulimit -v, the job's limits) or ask for less"
             return _report_error(options, words, 1, error)
+        if _another_ended(error):
+            return _report_error(options, "another process of this training has ended; its own message says why", 1, error)
         if isinstance(error, PermissionError):
             return _report_error(options, f"{error.filename}: {error.strerror}; make it readable and writable", 2, error)
         return _report_error(options, f"unexpected {type(error).__name__}: {error}; --debug shows the traceback", 1, error)
@@ -81,6 +83,12 @@ def _lacks_memory(error: BaseException) -> bool:
     """Whether the system refused memory: to Python, to a library that was being loaded, or to a thread."""
     said = ("failed to map segment", "cannot allocate memory", "can't allocate memory", "start new thread", "mmap")
     return isinstance(error, MemoryError) or any(words in str(error) for words in (*said, "Cannot allocate memory"))
+
+
+def _another_ended(error: BaseException) -> bool:
+    """Whether, under torchrun, the communication failed since another process is gone."""
+    together = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return together and any(words in str(error) for words in ("closed by peer", "reset by peer", "closed by remote peer"))
 
 
 def _load_plugins(given: list[str]) -> None:

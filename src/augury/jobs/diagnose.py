@@ -14,12 +14,13 @@ from augury.explain.pages.page import diagnosis_page
 from augury.jobs.environment import environment
 from augury.jobs.named import named
 from augury.jobs.progress import bar
-from augury.jobs.runs import Run, open_run, other_data, run_folders, unfinished
+from augury.jobs.runs import Run, open_run, other_data
 from augury.train.data.dataset import Dataset
 from augury.train.engine.checkpoint import write_atomically
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import HARMLESS, Settings
 from augury.train.engine.setup import one_class_only
+from augury.train.models.run_folders import run_folders, unfinished
 
 ALL = "all"
 

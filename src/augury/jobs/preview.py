@@ -12,7 +12,7 @@ from augury.augment.stages.normalize import Normalize
 from augury.core.errors import InputError
 from augury.core.options import Chain, parse_chain, parse_list
 from augury.explain.report.sheet import Block, sheets
-from augury.jobs.runs import Run, open_run, run_folders
+from augury.jobs.runs import Run, open_run
 from augury.jobs.saliency import keep_block, saliency_for
 from augury.jobs.sheets import History, Shown, draw, rows_with
 from augury.jobs.shown import history_of, rows_of, shown_of
@@ -24,6 +24,7 @@ from augury.train.engine.policy_files import refuse_edited
 from augury.train.engine.rundir import RunDirectory
 from augury.train.engine.settings import POLICY_FILES, Settings
 from augury.train.engine.setup import on_device
+from augury.train.models.run_folders import run_folders
 
 
 @dataclass(frozen=True)

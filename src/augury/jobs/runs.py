@@ -21,6 +21,7 @@ from augury.train.engine.settings import Settings
 from augury.train.engine.setup import pick_device
 from augury.train.engine.source import data_key, load_for
 from augury.train.models.build import build, without_weights
+from augury.train.models.run_folders import no_run
 from augury.train.strategies.build import strategy as build_strategy
 
 
@@ -70,13 +71,7 @@ def open_run(path: Path, device: str = "auto", data: dict[Any, Dataset] | None =
     config = directory.config() if path.is_dir() else None
     result = directory.result() if config is not None else None
     if config is None or result is None or not (path / weights_file(0)).exists():
-        inside = run_folders(path)
-        if inside != [path]:
-            runs = "run" if len(inside) == 1 else "runs"
-            raise InputError(f"{path}: holds {len(inside)} {runs}; name one of them, such as {inside[0]}")
-        if unfinished(path):
-            raise InputError(f"{path}: not finished; run the command that began it again, with --resume")
-        raise InputError(f"{path}: no finished run here; give the --output folder of `augury train`")
+        raise no_run(path, str(path))
     settings = Settings.of(config, str(path / "config.yaml"))
     target, shared = pick_device(device), {} if data is None else data
     identity = Identity.read(path)
@@ -86,20 +81,6 @@ def open_run(path: Path, device: str = "auto", data: dict[Any, Dataset] | None =
     networks = [_network(spec, path / weights_file(number), identity) for number, spec in enumerate(specs)]
     networks = [network.to(target).to(memory_format=torch.channels_last).eval() for network in networks]
     return Run(path, settings, result, identity, networks, [str(spec) for spec in specs], target, shared)
-
-
-def run_folders(path: Path) -> list[Path]:
-    """The folders of the finished runs: all in the folder of a comparison, recommendation, search or patch, else the folder."""
-    for place in (path, path / "final", path / "retrained"):
-        if inside := sorted(file.parent for file in (place / "runs").glob("*/result.json")):
-            return inside
-    return [path]
-
-
-def unfinished(path: Path) -> bool:
-    """Whether a command began to write this folder and did not end."""
-    directory = RunDirectory(path)
-    return (path / "config.yaml").is_file() and directory.result() is None
 
 
 def other_data(run: Run, data: str, data_dir: str | None = None) -> Dataset:

@@ -63,13 +63,11 @@ def _train(
     dataset = load_for(settings)
     settings = settings.resolved(len(dataset.train.ids), metric_of(settings.metric, dataset.kind).name)
     training = prepare(replace(settings, device=device), dataset, world=world)
-    taken = StageOne.of(refine_from, training.settings) if refine_from is not None and world.leads else None
-    if taken is not None:
-        taken.check(training)
+    taken = None if refine_from is None else world.first(lambda: _stage_one(refine_from, training))
     if world.size == 1:
         left = remaining(output, settings, resume=resume, taken_over=taken is not None)
         announce([Work(settings, dataset, 1, left)], before)
-    directory = RunDirectory.open(output, settings.dict(), overwrite=overwrite, resume=resume) if world.leads else None
+    directory = world.first(lambda: RunDirectory.open(output, settings.dict(), overwrite=overwrite, resume=resume))
     finished = world.from_first(None if directory is None else directory.result())
     if finished is not None:
         return finished if world.leads else None
@@ -87,6 +85,12 @@ def _train(
     write_atomically(output / "report.html", _page(training, dataset, settings, directory, result).encode())
     directory.finish(result)
     return result
+
+
+def _stage_one(run: Path, training: Training) -> StageOne:
+    taken = StageOne.of(run, training.settings)
+    taken.check(training)
+    return taken
 
 
 def _page(training: Training, dataset: Dataset, settings: Settings, directory: RunDirectory, result: dict[str, Any]) -> str:

@@ -206,6 +206,17 @@ def test_every_image_of_a_training_keeps_what_is_important(
     assert checked > 150
 
 
+def begun(folder: Path) -> Path:
+    """The folder of a run that was interrupted after its first epoch."""
+
+    def interrupt(row: dict[str, Any]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(replace(SHORT, augment="none", epochs=2), folder, quiet=True, on_epoch=interrupt)
+    return folder
+
+
 def test_attention_comes_from_the_network_that_is_named(tmp_path: Path, digits: Dataset) -> None:
     train(replace(SHORT, augment="none", model="patch_cnn"), tmp_path / "run", quiet=True)
     state = load_file(tmp_path / "run" / "model.safetensors")
@@ -217,7 +228,8 @@ def test_attention_comes_from_the_network_that_is_named(tmp_path: Path, digits: 
     looked = other.method.saliency.source.network
     assert all(torch.equal(value, state[name]) for name, value in looked.state_dict().items())
     assert not any(parameter.requires_grad for parameter in looked.parameters())
-    for network, words in [(tmp_path, "no finished run here"), ("resnet2", "unknown model")]:
+    named = [(tmp_path, "no finished run here"), ("resnet2", "unknown model"), (begun(tmp_path / "begun"), "not finished; run")]
+    for network, words in named:
         with pytest.raises(InputError, match=words):
             trained(digits, f"attentive_cutmix(network={network})")
     with pytest.raises(InputError, match="one kind of saliency map"):

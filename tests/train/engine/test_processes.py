@@ -20,14 +20,19 @@ HERE = Path(__file__).resolve().parent
 FLAGS = ["--augment", "crop+randaugment+cutout(length=8)", "--epochs", "2", "--batch-size", "37", "--lr", "0.05", "--quiet"]
 
 
-def launched(folder: Path, processes: int, *more: str) -> str:
-    """Train into `folder / "run"`, and return what was printed."""
+def finished(folder: Path, processes: int, *more: str) -> subprocess.CompletedProcess[str]:
+    """Train into `folder / "run"` to the end, or to the refusal."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HERE.parents[2] / 'src'}"}
     start = [sys.executable] if processes == 1 else [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)
     ]  # fmt: skip
     command = [*start, str(HERE / "trained_together.py"), str(folder), *FLAGS, *more, "--output", str(folder / "run")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def launched(folder: Path, processes: int, *more: str) -> str:
+    """What a training into `folder / "run"` printed."""
+    done = finished(folder, processes, *more)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
 
@@ -69,6 +74,26 @@ def test_two_processes_resume_a_refinement_to_its_end(tmp_path: Path) -> None:
     launched(tmp_path, 2, "--refine-epochs", "1", "--resume")
     again = json.loads(file.read_text())
     assert again["stage_one"] == whole["stage_one"] and again["accuracy"] == whole["accuracy"]
+
+
+def test_what_the_first_process_refuses_all_refuse(tmp_path: Path) -> None:
+    """Fails where the others go on to a communication with the process that has ended, and report that instead."""
+    launched(tmp_path, 1)
+    for more, said in [
+        ((), "holds a finished run; add --overwrite to replace it or --resume to continue"),
+        (("--refine-epochs", "1", "--refine-from", str(tmp_path / "run")), "start this one without torchrun"),
+    ]:
+        done = finished(tmp_path, 2, *more)
+        own = [line for line in done.stderr.splitlines() if line.startswith("augury: ")]
+        assert done.returncode == 1 and own and all(line.endswith(said) for line in own), own
+
+
+def test_a_failure_of_the_first_process_is_not_reported_as_one_of_the_others(tmp_path: Path) -> None:
+    (tmp_path / "run" / "metrics.jsonl").mkdir(parents=True)
+    done = finished(tmp_path, 2)
+    own = [line for line in done.stderr.splitlines() if line.startswith("augury: ")]
+    assert done.returncode == 1 and any("metrics.jsonl" in line for line in own), done.stderr[-2000:]
+    assert not [line for line in own if "unexpected" in line or "closed by" in line]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])

@@ -4,8 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 import augury
@@ -104,6 +106,23 @@ def test_another_stage_one_is_refused_and_nothing_written(tmp_path: Path, change
     train(REFINED, tmp_path / "other", quiet=True)
     with pytest.raises(InputError, match=f"--refine-from.*{said}"):
         train(replace(REFINED, **changes), tmp_path / "taken", quiet=True, refine_from=tmp_path / "other")
+    assert not (tmp_path / "taken").exists()
+
+
+def test_other_images_are_refused_and_nothing_written(tmp_path: Path) -> None:
+    """A folder of images of which one was exchanged since: the settings are the same."""
+    generator = torch.Generator().manual_seed(0)
+    for name in ("train/a", "train/b", "test/a", "test/b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(6):
+            pixels = torch.randint(0, 256, (8, 8, 3), generator=generator, dtype=torch.uint8)
+            Image.fromarray(pixels.numpy()).save(tmp_path / "data" / name / f"{number}.png")
+    plain = Settings(str(tmp_path / "data"), augment="flip", epochs=1, batch_size=4, device="cpu")
+    train(plain, tmp_path / "other", quiet=True)
+    for file in sorted((tmp_path / "data" / "train" / "a").iterdir()):
+        Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+    with pytest.raises(InputError, match=f"--refine-from .*other: was trained on other images than are now in {plain.data}"):
+        train(replace(plain, refine_epochs=1), tmp_path / "taken", quiet=True, refine_from=tmp_path / "other")
     assert not (tmp_path / "taken").exists()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from augury.core.errors import InputError
 from augury.train.engine.settings import PRETRAINED_FILES
+from augury.train.models.run_folders import no_run
 
 _WEIGHTS = "model.safetensors"
 _ENDINGS = (".pt", ".pth", ".safetensors", ".bin", ".ckpt", ".tar")
@@ -27,7 +28,7 @@ def file_of(text: str, where: str) -> Path | None:
     path = Path(text).expanduser()
     if path.is_dir():
         if not (path / _WEIGHTS).is_file():
-            raise InputError(f"{where}: no finished run here; give the --output folder of `augury train`, or a file of weights")
+            raise no_run(path, where, ", or a file of weights")
         return path / _WEIGHTS
     if _there(path):
         return path

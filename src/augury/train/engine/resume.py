@@ -91,10 +91,7 @@ def resume(training: Training, directory: RunDirectory | None) -> list[dict[str,
     t = training
     if directory is None and t.world.size == 1:
         return []
-    if directory is not None and t.world.leads:
-        keep_identity(directory.path, t.dataset, t.settings)
-    found = checkpoint.newest(directory.path) if directory is not None and t.world.leads else None
-    found = t.world.from_first(found)
+    found = t.world.from_first(t.world.first(lambda: _kept(t, directory)))
     if found is None:
         if directory is not None and t.world.leads:
             directory.write_metrics([])
@@ -117,6 +114,14 @@ def resume(training: Training, directory: RunDirectory | None) -> list[dict[str,
         t.progress.epoch = max(t.epoch, t.settings.stage_one)
     t.progress.stage_one = t.world.from_first(t.progress.stage_one)  # which all processes evaluate together at the end
     return rows
+
+
+def _kept(t: Training, directory: RunDirectory | None) -> checkpoint.Found | None:
+    """The folder's newest checkpoint, after what the training reads was compared with what it was begun with."""
+    if directory is None:
+        return None
+    keep_identity(directory.path, t.dataset, t.settings)
+    return checkpoint.newest(directory.path)
 
 
 def _at_its_end(t: Training, folder: Path) -> bool:

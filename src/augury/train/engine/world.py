@@ -6,15 +6,18 @@ support. The loss is summed in the same buffer, so that all processes see a non-
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from augury.core.errors import InputError
+from augury.core.errors import InputError, RunError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,21 @@ class World:
         box = [value]
         dist.broadcast_object_list(box)
         return box[0]
+
+    def first(self, do: Callable[[], T]) -> T | None:
+        """What `do` returns in the first process, None in the others. What it refuses there is raised in all, which otherwise
+        would wait for a process that has ended."""
+        made: T | None = None
+        refused: InputError | RunError | None = None
+        if self.leads:
+            try:
+                made = do()
+            except (InputError, RunError) as error:
+                refused = error
+        refused = self.from_first(refused)
+        if refused is not None:
+            raise refused
+        return made
 
     def wait(self) -> None:
         if self.size > 1:

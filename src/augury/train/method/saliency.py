@@ -23,6 +23,7 @@ from augury.core.options import Spec, parse_list
 from augury.core.plan import Clock
 from augury.train.method.counts import Counts
 from augury.train.models.build import build
+from augury.train.models.run_folders import no_run
 from augury.train.strategies.early_head import WithEarlyHead
 from augury.train.strategies.strategy import Strategy, members
 
@@ -118,7 +119,7 @@ def given_network(name: str, *, classes: int, channels: int, device: torch.devic
         if not folder.is_dir():
             made = build(name, classes=classes, channels=channels)
         elif not (config.is_file() and weights.is_file()):
-            raise InputError(f"--augment: network={name}: no finished run here; give the --output folder of `augury train`")
+            raise no_run(folder, f"--augment: network={name}")
         else:
             chain = parse_list(_model_of(config), f"{config}: model")[0]
             made = _loaded(chain.stages[0], weights, channels)
