@@ -51,6 +51,17 @@ def test_a_second_file_adds_seeds_and_other_scales_add_nothing() -> None:
     assert "+4.10 (+3.85 to +4.35) to standard" in "\n".join(head(more))
 
 
+def test_a_row_with_too_few_seeds_is_begun_and_nothing_is_said_of_it() -> None:
+    """Fails where one seed, which has no interval, is compared in the table, the claims, the README or on a card."""
+    more = [*MEASURED, result(row("standard-400", [85.0]), row("mixup", [86.0, 87.0]), seeds=(0, 1))]
+    page = "\n".join(head(more))
+    assert "Begun, with fewer than 3 seeds so far, and not compared: `mixup` (2), `standard-400` (1).\n" in page
+    assert not [line for line in page.splitlines() if ("standard-400`" in line or " mixup " in line) and "against" in line]
+    without = [line for line in page.splitlines() if not line.startswith(("Begun", "Not trained"))]
+    assert "85.0" not in "\n".join(without) and top(more) == top(MEASURED) and card_sentences(more) == card_sentences(MEASURED)
+    assert picture(more) == picture(MEASURED)
+
+
 def test_rows_of_another_precision_are_named_and_compared_with_their_own_kind_alone() -> None:
     half = {**result(row("standard", [80.0, 81.0, 82.0]), row("cutout", [82.0, 83.0, 84.0])), "precision": "bfloat16"}
     single = result(

@@ -17,7 +17,7 @@ TABLE = "reduced_cifar10"
 PREFIX = "reduced_"
 FIRST = "standard"  # the row that most are compared with
 PICTURE = f"images/{TABLE}.svg"
-LEAST_SEEDS = 3  # of the rows that the README shows
+LEAST_SEEDS = 3  # of the rows that are shown
 CARD_BEGIN = "Reduced CIFAR-10, ResNet-20 ([results](../../results.md)): "
 # The cards that say what their method's rows came to.
 CARDS = {
@@ -76,7 +76,8 @@ def _empty(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def head(results: Iterable[Mapping[str, Any]]) -> list[str]:
     """The lines of the page before the papers' own tables."""
-    rows, recipe = own_rows(results), load(TABLE)
+    found, recipe = own_rows(results), load(TABLE)
+    rows = _complete(found, recipe)
     lines = [f"## {recipe.title}", "", *(f"- {note}" for note in recipe.notes), ""]
     shown = _shown(recipe)
     if sum(row.id in rows for row in shown) > 1:
@@ -84,7 +85,10 @@ def head(results: Iterable[Mapping[str, Any]]) -> list[str]:
     measured = [row for row in shown if row.id in rows]
     if measured:
         lines += [*_table(measured, rows), ""]
-    missing = [f"`{row.id}`" for row in shown if row.id not in rows]
+    begun = [f"`{row.id}` ({len(found[row.id]['by_seed'])})" for row in shown if row.id in found and row.id not in rows]
+    if begun:
+        lines += [f"Begun, with fewer than {LEAST_SEEDS} seeds so far, and not compared: {', '.join(begun)}.", ""]
+    missing = [f"`{row.id}`" for row in shown if row.id not in found]
     if missing:
         lines += [f"Not trained yet, {len(missing)} of {len(shown)} rows: {', '.join(missing)}.", ""]
     lines += [*_chosen(recipe, rows), "", "## What the papers claim, and what was seen", ""]
@@ -99,7 +103,8 @@ def picture(results: Iterable[Mapping[str, Any]]) -> str | None:
 
     Rows of another precision than the first row's, whose minutes cannot be compared, are left out.
     """
-    rows, shown = own_rows(results), _shown(load(TABLE))
+    recipe = load(TABLE)
+    rows, shown = _complete(own_rows(results), recipe), _shown(recipe)
     points = [
         (number, row.id, _minutes(rows[row.id]), *_mean(rows[row.id]))
         for number, row in enumerate((row for row in shown if row.id in rows), start=1)
@@ -109,16 +114,17 @@ def picture(results: Iterable[Mapping[str, Any]]) -> str | None:
 
 
 def top(results: Iterable[Mapping[str, Any]], count: int = 6) -> list[str]:
-    """The README's lines: the first rows of the table that have three seeds; nothing as long as fewer than two have."""
-    rows = own_rows(results)
-    ready = [row for row in _shown(load(TABLE)) if row.id in rows and len(rows[row.id]["by_seed"]) >= LEAST_SEEDS][:count]
+    """The README's lines: the first rows of the table; nothing as long as there are fewer than two."""
+    recipe = load(TABLE)
+    rows = _complete(own_rows(results), recipe)
+    ready = [row for row in _shown(recipe) if row.id in rows][:count]
     return _table(ready, rows) if len(ready) > 1 else []
 
 
 def card_sentences(results: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """What stands under "Measured" on the cards of methods with a measured row, by the cards' names."""
-    rows = own_rows(results)
-    references = {row.id: row.reference for row in load(TABLE).rows}
+    recipe = load(TABLE)
+    rows, references = _complete(own_rows(results), recipe), {row.id: row.reference for row in recipe.rows}
     found = {}
     for card, names in CARDS.items():
         said = [_said(name, references[name], rows) for name in names if name in rows]
@@ -130,6 +136,12 @@ def card_sentences(results: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 def _said(name: str, reference: str | None, rows: Rows) -> str:
     compared = "" if reference is None else _difference(rows[name], reference, rows)
     return f"{_named(name, rows)} {_mean(rows[name])[0]:.2f} %{', ' * bool(compared)}{compared}, n = {len(rows[name]['by_seed'])}"
+
+
+def _complete(rows: Rows, recipe: Recipe) -> Rows:
+    """The rows without those of the table that have fewer than `LEAST_SEEDS` seeds so far."""
+    begun = {row.id for row in _shown(recipe) if row.id in rows and len(rows[row.id]["by_seed"]) < LEAST_SEEDS}
+    return {name: row for name, row in rows.items() if name not in begun}
 
 
 def _shown(recipe: Recipe) -> list[RecipeRow]:
