@@ -48,6 +48,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", metavar="N", help="trainings per row (default: the paper's number; at most 3 at short, 1 at smoke)"
     )
+    parser.add_argument(
+        "--first-seed", metavar="N", help="the first of these seeds (default: the recipe's, mostly 0); for seeds that others lack"
+    )
     group = parser.add_argument_group("Replacing the recipe's settings, at short scale")
     for flag in flags_of(Settings):
         if flag.name in CHANGES:
@@ -178,7 +181,8 @@ def _reproduce(options: argparse.Namespace) -> None:
 
     changed = _changed(options)
     seeds = None if options.seeds is None else parse_int(options.seeds, "--seeds", high=1000)
-    request = Request(options.recipe, options.rows, _scale(options), seeds, changed, command_line())
+    first = None if options.first_seed is None else parse_int(options.first_seed, "--first-seed", low=0)
+    request = Request(options.recipe, options.rows, _scale(options), seeds, changed, command_line(), first)
     context = RunContext(
         options.output, options.data_dir, options.device, options.precision, options.parallel_seeds, workers_of(options)
     )

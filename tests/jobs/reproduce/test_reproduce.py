@@ -75,6 +75,16 @@ def test_resuming_adds_rows_and_seeds_and_trains_nothing_twice(refined: tuple[Pa
     assert (folder / "model.safetensors").stat().st_mtime_ns == written
 
 
+def test_a_later_seed_alone_is_that_of_all(tmp_path: Path) -> None:
+    """Another first seed in the same folder is refused: its result.json counts all rows' seeds from one."""
+    request = Request("refined_ablation", "mixup-statistics", "smoke", 1, command="augury ...", first_seed=1)
+    both = reproduce(replace(request, seeds=2, first_seed=None), RunContext(tmp_path / "both", device="cpu"), quiet=True)
+    alone = reproduce(request, RunContext(tmp_path / "alone", device="cpu"), quiet=True)
+    assert alone["seeds"] == [1] and alone["rows"][0]["values"] == both["rows"][0]["values"][1:]
+    with pytest.raises(InputError, match="first_seed .was None, now 1."):
+        reproduce(request, RunContext(tmp_path / "both", device="cpu"), resume=True, quiet=True)
+
+
 def test_seeds_side_by_side_are_those_in_turn(tmp_path: Path) -> None:
     rows, turns = "noise-20-*", []
     for together in (False, True):

@@ -29,8 +29,9 @@ SHORT_SEEDS = 3
 
 @dataclass(frozen=True)
 class Request:
-    """What to reproduce. rows: patterns of ids. seeds: by default the paper's number at full scale, at most 3 at short scale, 1
-    at smoke scale. overrides: settings that replace a row's at short scale."""
+    """What to reproduce. rows: patterns of ids. seeds: how many, by default the paper's number at full scale, at most 3 at short
+    scale, 1 at smoke scale; counted from `first_seed`, by default the recipe's. overrides: settings that replace a row's at short
+    scale."""
 
     recipe: str
     rows: str | None = None
@@ -38,6 +39,7 @@ class Request:
     seeds: int | None = None
     overrides: dict[str, Any] | None = None
     command: str = ""
+    first_seed: int | None = None
 
 
 def reproduce(
@@ -73,7 +75,9 @@ def reproduce(
     if recipe.job != "patch":
         works = works_of(planned([pair for pair in each if pair[0].unavailable is None]), seeds, context, resume)
         context.workers = announce(works, before, context.workers)
-    config = {"recipe": recipe.name, "scale": request.scale, "changed": request.overrides or {}}
+    config: dict[str, Any] = {"recipe": recipe.name, "scale": request.scale, "changed": request.overrides or {}}
+    if request.first_seed is not None:
+        config["first_seed"] = request.first_seed  # which all rows of a result.json share
     directory = RunDirectory.open(context.output, config, overwrite=overwrite, resume=resume)
     if overwrite and not resume:
         for file in context.output.glob("runs/*/measure-*.json"):
@@ -118,9 +122,9 @@ def _leave_nothing(directory: RunDirectory) -> None:
 
 
 def seeds_of(recipe: Recipe, request: Request) -> list[int]:
-    """The seeds to train, counted from the recipe's first seed."""
+    """The seeds to train."""
     default = {"full": recipe.seeds, "short": min(SHORT_SEEDS, recipe.seeds), "smoke": 1}[request.scale]
-    first = recipe.rows[0].settings.get("seed", 0)
+    first = recipe.rows[0].settings.get("seed", 0) if request.first_seed is None else request.first_seed
     return list(range(first, first + (request.seeds or default)))
 
 
