@@ -68,7 +68,7 @@ def _train(
         left = remaining(output, settings, resume=resume, taken_over=taken is not None)
         announce([Work(settings, dataset, 1, left)], before)
     directory = world.first(lambda: RunDirectory.open(output, settings.dict(), overwrite=overwrite, resume=resume))
-    finished = world.from_first(None if directory is None else directory.result())
+    finished = world.from_first(world.first(lambda: None if directory is None else directory.result()))
     if finished is not None:
         return finished if world.leads else None
     if taken is not None and directory is not None:

@@ -79,13 +79,16 @@ def test_two_processes_resume_a_refinement_to_its_end(tmp_path: Path) -> None:
 def test_what_the_first_process_refuses_all_refuse(tmp_path: Path) -> None:
     """Fails where the others go on to a communication with the process that has ended, and report that instead."""
     launched(tmp_path, 1)
-    for more, said in [
-        ((), "holds a finished run; add --overwrite to replace it or --resume to continue"),
-        (("--refine-epochs", "1", "--refine-from", str(tmp_path / "run")), "start this one without torchrun"),
-    ]:
+
+    def refused(said: str, *more: str) -> None:
         done = finished(tmp_path, 2, *more)
         own = [line for line in done.stderr.splitlines() if line.startswith("augury: ")]
         assert done.returncode == 1 and own and all(line.endswith(said) for line in own), own
+
+    refused("holds a finished run; add --overwrite to replace it or --resume to continue")
+    refused("start this one without torchrun", "--refine-epochs", "1", "--refine-from", str(tmp_path / "run"))
+    (tmp_path / "run" / "result.json").write_text("{")
+    refused("damaged; remove it, and --resume writes it again from the last checkpoint", "--resume")
 
 
 def test_a_failure_of_the_first_process_is_not_reported_as_one_of_the_others(tmp_path: Path) -> None:

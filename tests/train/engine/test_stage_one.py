@@ -4,10 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from data_files import image_folder
 from safetensors.torch import load_file
 
 import augury
@@ -110,17 +109,10 @@ def test_another_stage_one_is_refused_and_nothing_written(tmp_path: Path, change
 
 
 def test_other_images_are_refused_and_nothing_written(tmp_path: Path) -> None:
-    """A folder of images of which one was exchanged since: the settings are the same."""
-    generator = torch.Generator().manual_seed(0)
-    for name in ("train/a", "train/b", "test/a", "test/b"):
-        (tmp_path / "data" / name).mkdir(parents=True)
-        for number in range(6):
-            pixels = torch.randint(0, 256, (8, 8, 3), generator=generator, dtype=torch.uint8)
-            Image.fromarray(pixels.numpy()).save(tmp_path / "data" / name / f"{number}.png")
-    plain = Settings(str(tmp_path / "data"), augment="flip", epochs=1, batch_size=4, device="cpu")
+    """Images of a folder were exchanged since: the settings are the same."""
+    plain = Settings(str(image_folder(tmp_path / "data")), augment="flip", epochs=1, batch_size=4, device="cpu")
     train(plain, tmp_path / "other", quiet=True)
-    for file in sorted((tmp_path / "data" / "train" / "a").iterdir()):
-        Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+    image_folder(tmp_path / "data", parts=["train"], classes=["dog", "cat"])  # the other way round
     with pytest.raises(InputError, match=f"--refine-from .*other: was trained on other images than are now in {plain.data}"):
         train(replace(plain, refine_epochs=1), tmp_path / "taken", quiet=True, refine_from=tmp_path / "other")
     assert not (tmp_path / "taken").exists()
